@@ -1,0 +1,1 @@
+"""Hyperparameter sweeps as pytest tests."""
