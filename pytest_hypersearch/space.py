@@ -1,0 +1,349 @@
+"""The search space: which configurations there are, and how they are written and counted."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import combinations
+from math import prod
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from pytest_hypersearch.choices import Choice, choice, is_options
+from pytest_hypersearch.distributions import (
+    Integer,
+    Normal,
+    Real,
+    lograndint,
+    loguniform,
+    normal,
+    randint,
+    uniform,
+)
+from pytest_hypersearch.frozen import Scipy, from_frozen, is_frozen
+
+if TYPE_CHECKING:
+    from pytest_hypersearch.trial import Config, Raw
+
+__all__ = [
+    "Choice",
+    "Distribution",
+    "Integer",
+    "Normal",
+    "Real",
+    "Scipy",
+    "Space",
+    "as_distribution",
+    "choice",
+    "config_key",
+    "distribution_from_json",
+    "lograndint",
+    "loguniform",
+    "normal",
+    "randint",
+    "uniform",
+]
+
+Distribution: TypeAlias = Real | Integer | Normal | Choice | Scipy
+Branch: TypeAlias = Mapping[str, Distribution]
+
+_canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
+
+
+def as_distribution(value: object) -> Distribution:
+    """Return the distribution that a user's entry of a search space stands for.
+
+    Args:
+        value: A distribution, options as `choice` takes them, or a frozen scipy.stats distribution.
+
+    Raises:
+        TypeError: It is none of these.
+        ValueError: The options are empty or not distinct.
+    """
+    if isinstance(value, (Real, Integer, Normal, Choice, Scipy)):
+        return value
+    if is_options(value):
+        return choice(value)  # type: ignore[arg-type]
+    if is_frozen(value):
+        return from_frozen(value)
+    raise TypeError(f"{value!r} is neither a list of values nor a distribution")
+
+
+def distribution_from_json(record: Mapping[str, Any]) -> Distribution:
+    """Return the distribution that ``to_json`` described; a choice comes back without its objects.
+
+    Raises:
+        ValueError: The record is of an unknown kind.
+    """
+    match record["kind"]:
+        case "uniform" | "loguniform" as kind:
+            return Real(record["low"], record["high"], record["step"], kind == "loguniform")
+        case "randint" | "lograndint" as kind:
+            return Integer(record["low"], record["high"], record["step"], kind == "lograndint")
+        case "normal":
+            return Normal(record["mean"], record["std"], record["step"])
+        case "choice":
+            return Choice.from_json(record)
+        case "scipy":
+            return Scipy.from_json(record)
+        case unknown:
+            raise ValueError(f"{unknown!r} is no known kind of distribution")
+
+
+def config_key(config: Mapping[str, Raw]) -> str:
+    """Return a text that two configurations share exactly if they are the same.
+
+    Names are sorted, values compare by value and type (1, 1.0, True and "1" differ), and -0.0
+    counts as 0.0.
+    """
+    return _canonical({n: v + 0.0 if type(v) is float else v for n, v in config.items()})
+
+
+@dataclass(frozen=True, eq=False)
+class Space:
+    """All configurations of a sweep: one branch, or several of which each gives some.
+
+    Spaces are equal if their JSON descriptions are, whatever objects their choices stand for.
+
+    Attributes:
+        branches: Distributions by parameter name; branches may have different parameters.
+    """
+
+    branches: tuple[Branch, ...]
+    _text: str = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        if not self.branches:
+            raise ValueError("a search space needs at least one branch")
+        object.__setattr__(self, "_text", json.dumps(self.to_json()))
+
+    def __eq__(self, other: object) -> bool:
+        return self._text == other._text if isinstance(other, Space) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self._text)
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """All parameters, in the order in which the branches first name them."""
+        return tuple(dict.fromkeys(name for branch in self.branches for name in branch))
+
+    @cached_property
+    def size(self) -> int | None:
+        """Number of distinct configurations, None if a branch has a continuous parameter."""
+        if any(entry.size is None for branch in self.branches for entry in branch.values()):
+            return None
+        return sum(self._fresh)
+
+    def branch_of(self, config: Mapping[str, Raw]) -> int | None:
+        """Return the index of the first branch that has this configuration, None if none has."""
+        for index, branch in enumerate(self.branches):
+            if _has(branch, config):
+                return index
+        return None
+
+    def contains(self, config: Mapping[str, Raw]) -> bool:
+        """Tell whether this is a configuration of the space."""
+        return self.branch_of(config) is not None
+
+    def decode(self, config: Mapping[str, Raw]) -> dict[str, object]:
+        """Return what the test gets: the objects that the values of a configuration stand for.
+
+        Raises:
+            ValueError: The configuration is not of this space.
+            LookupError: The space was read from JSON and an option is no plain value.
+        """
+        index = self.branch_of(config)
+        if index is None:
+            raise ValueError(f"{dict(config)!r} is not in the search space")
+        branch = self.branches[index]
+        return {name: branch[name].decode(raw) for name, raw in config.items()}
+
+    def centre(self) -> Config:
+        """Return the middle of the first branch: the configuration of a smoke test."""
+        return {name: entry.centre() for name, entry in self.branches[0].items()}
+
+    def key(self, config: Mapping[str, Raw]) -> str:
+        """Return `config_key` of a configuration."""
+        return config_key(config)
+
+    def grid(self) -> Iterator[Config]:
+        """Yield every configuration once, the rightmost parameter changing fastest.
+
+        Raises:
+            ValueError: A parameter is continuous.
+        """
+        index = 0
+        while self._require_finite() and index < sum(self._fresh):
+            yield self.grid_config(index)
+            index += 1
+
+    def grid_config(self, index: int) -> Config:
+        """Return the configuration at an index of the grid, without building the grid.
+
+        Branches follow one another; what an earlier branch already gave is left out.
+
+        Raises:
+            ValueError: A parameter is continuous.
+            IndexError: The index is beyond the grid.
+        """
+        self._require_finite()
+        left = index
+        for number, fresh in enumerate(self._fresh):
+            if 0 <= left < fresh:
+                return _cell(self.branches[number], self._rank_of_fresh(number, left))
+            left -= fresh
+        raise IndexError(f"configuration {index} of {self.size}")
+
+    def validate_config(self, given: Mapping[str, object]) -> Config:
+        """Return the configuration that a user wrote with values, objects or labels.
+
+        Raises:
+            ValueError: A parameter is missing, unknown or out of its range; the message names it.
+        """
+        first: str | None = None
+        for branch in self.branches:
+            problem, config = _encode(branch, given)
+            if problem is None:
+                return config
+            first = first or problem
+        suffix = f" (nor in {len(self.branches) - 1} other branches)" if self.branches[1:] else ""
+        raise ValueError(f"{first}{suffix}")
+
+    def to_json(self) -> list[dict[str, object]]:
+        """Return a JSON array from which `from_json` restores the space."""
+        return [
+            {name: entry.to_json() for name, entry in branch.items()} for branch in self.branches
+        ]
+
+    @classmethod
+    def from_json(cls, record: Sequence[Mapping[str, Mapping[str, Any]]]) -> Space:
+        """Return the space that a JSON array describes; options are known by their labels only."""
+        return cls(
+            tuple(
+                {name: distribution_from_json(entry) for name, entry in branch.items()}
+                for branch in record
+            )
+        )
+
+    def _require_finite(self) -> bool:
+        for branch in self.branches:
+            for name, entry in branch.items():
+                if entry.size is None:
+                    raise ValueError(f"{name}: {entry} is continuous and has no grid")
+        return True
+
+    @cached_property
+    def _fresh(self) -> tuple[int, ...]:
+        """How many configurations each branch has that no earlier branch has."""
+        sizes = [_cells(branch) for branch in self.branches]
+        return tuple(size - self._repeated(number, size) for number, size in enumerate(sizes))
+
+    @cached_property
+    def _overlaps(self) -> tuple[tuple[_Box, ...], ...]:
+        """For each branch, the boxes of its cells that earlier branches have too."""
+        return tuple(
+            tuple(
+                box
+                for earlier in self.branches[:number]
+                if (box := _shared_cells(branch, earlier)) is not None
+            )
+            for number, branch in enumerate(self.branches)
+        )
+
+    def _repeated(self, number: int, rank: int) -> int:
+        """Return how many of a branch's first ``rank`` cells are in earlier branches too.
+
+        The boxes' union is counted by inclusion and exclusion.
+        """
+        boxes, total = self._overlaps[number], 0
+        sizes = [entry.size or 0 for entry in self.branches[number].values()]
+        for taken in range(1, len(boxes) + 1):
+            for some in combinations(boxes, taken):
+                axes = [frozenset.intersection(*axis) for axis in zip(*some, strict=True)]
+                total += (-1) ** (taken + 1) * _count_below(axes, sizes, rank)
+        return total
+
+    def _rank_of_fresh(self, number: int, wanted: int) -> int:
+        """Return the cell of a branch that ``wanted`` cells unknown to earlier branches precede."""
+        if not self._overlaps[number]:
+            return wanted
+        low, high = wanted, _cells(self.branches[number]) - 1
+        while low < high:
+            middle = (low + high) // 2
+            if middle + 1 - self._repeated(number, middle + 1) > wanted:
+                high = middle
+            else:
+                low = middle + 1
+        return low
+
+
+_Box: TypeAlias = tuple[frozenset[int], ...]
+
+
+def _cells(branch: Branch) -> int:
+    return prod(entry.size or 0 for entry in branch.values())
+
+
+def _cell(branch: Branch, rank: int) -> Config:
+    """Return a finite branch's configuration by its rank, the last parameter changing fastest."""
+    values: list[Raw] = []
+    for entry in reversed(branch.values()):  # type: ignore[call-overload]
+        rank, position = divmod(rank, entry.size)
+        values.append(entry.at(position))
+    return dict(zip(branch, reversed(values), strict=True))
+
+
+def _has(branch: Branch, config: Mapping[str, Raw]) -> bool:
+    return len(branch) == len(config) and all(
+        name in config and entry.contains(config[name]) for name, entry in branch.items()
+    )
+
+
+def _encode(branch: Branch, given: Mapping[str, object]) -> tuple[str | None, Config]:
+    """Return what is wrong with a user's configuration, and the configuration if nothing is."""
+    for name in given:
+        if name not in branch:
+            return f"{name}: no such parameter; the space has {', '.join(branch)}", {}
+    config: Config = {}
+    for name, entry in branch.items():
+        if name not in given:
+            return f"{name}: a value is missing", {}
+        try:
+            config[name] = entry.encode(given[name])
+        except ValueError as error:
+            return f"{name}: {error}", {}
+    return None, config
+
+
+def _shared_cells(branch: Branch, earlier: Branch) -> _Box | None:
+    """Return the positions, parameter by parameter, at which two branches have equal values."""
+    if branch.keys() != earlier.keys():
+        return None
+    axes = tuple(_shared_positions(entry, earlier[name]) for name, entry in branch.items())
+    return axes if all(axes) else None
+
+
+def _shared_positions(entry: Distribution, other: Distribution) -> frozenset[int]:
+    size = entry.size or 0
+    return frozenset(i for i in range(size) if other.contains(entry.at(i)))  # type: ignore[union-attr]
+
+
+def _count_below(axes: Sequence[frozenset[int]], sizes: Sequence[int], rank: int) -> int:
+    """Return how many cells of a box have a lexicographic rank below ``rank``."""
+    if rank >= prod(sizes):
+        return prod(len(axis) for axis in axes)
+    digits = []
+    for size in reversed(sizes):
+        rank, digit = divmod(rank, size)
+        digits.append(digit)
+    total, below = 0, prod(len(axis) for axis in axes)
+    for axis, digit in zip(axes, reversed(digits), strict=True):
+        if not below:
+            return total
+        below //= len(axis)
+        total += below * sum(position < digit for position in axis)
+        if digit not in axis:
+            return total
+    return total
