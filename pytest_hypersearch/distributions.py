@@ -1,262 +1,10 @@
-"""Distributions of numeric parameters, as their inverse cumulative distribution functions."""
+"""The functions with which users write distributions of numbers."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from functools import lru_cache
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from pytest_hypersearch.trial import Raw
-
-_TAIL = 1e-12  # the unit interval's ends have no finite quantile
-
-
-@dataclass(frozen=True, slots=True)
-class Real:
-    """A float between two bounds, uniform in value or in its logarithm.
-
-    Attributes:
-        low: Smallest value.
-        high: Largest value; with a step, the largest ``low + k * step`` that is not above it.
-        step: Distance of neighbouring values, None for a continuum.
-        log: Whether equal ratios rather than equal differences are equally likely.
-    """
-
-    low: float
-    high: float
-    step: float | None = None
-    log: bool = False
-
-    @property
-    def size(self) -> int | None:
-        """Number of distinct values, None for a continuum."""
-        if self.low == self.high:
-            return 1
-        return None if self.step is None else _count(self.low, self.high, self.step)
-
-    @property
-    def equal_shares(self) -> bool:
-        """Whether all values of a finite range are equally likely."""
-        return self.size == 1 or (self.step is not None and not self.log)
-
-    def at(self, position: int) -> float:
-        """Return the value at a position of the finite range."""
-        if self.step is None:
-            return self.low
-        return round(self.low + position * self.step, _decimals(self.low, self.step))
-
-    def position(self, raw: Raw) -> int:
-        """Return the position of a value in the finite range."""
-        return 0 if self.step is None else round((_real(raw) - self.low) / self.step)
-
-    def from_unit(self, u: float) -> float:
-        """Return the quantile of u in [0, 1]."""
-        size = self.size
-        if size is not None:
-            return self.at(_pick(u, self.low, self.step or 1.0, size, log=self.log))
-        if self.log:
-            value = math.exp((1.0 - u) * math.log(self.low) + u * math.log(self.high))
-        else:
-            value = (1.0 - u) * self.low + u * self.high
-        return min(max(value, self.low), self.high)
-
-    def to_unit(self, raw: Raw) -> float:
-        """Return the centre of the value's share of [0, 1]."""
-        size = self.size
-        if size is not None:
-            return _centre(self.position(raw), self.low, self.step or 1.0, size, log=self.log)
-        value = _real(raw)
-        if self.log:
-            return math.log(value / self.low) / math.log(self.high / self.low)
-        return (value / 2 - self.low / 2) / (self.high / 2 - self.low / 2)
-
-    def centre(self) -> float:
-        """Return the median."""
-        return self.from_unit(0.5)
-
-    def contains(self, raw: Raw) -> bool:
-        """Tell whether raw is a float of this range, on its step."""
-        if type(raw) is not float or not self.low <= raw <= self.high:
-            return False
-        return self.step is None or self.at(self.position(raw)) == raw
-
-    def encode(self, value: object) -> float:
-        """Return the float that stands for a user's number, moved to the step it is on.
-
-        Raises:
-            ValueError: The value is no number of this range.
-        """
-        number = _number(value)
-        if number is not None and self.step is not None:
-            near = self.at(self.position(float(number)))
-            number = near if abs(near - number) <= 1e-9 * self.step else number
-        if number is None or not self.contains(float(number)):
-            raise ValueError(f"{value!r} is not in {self}")
-        return float(number)
-
-    def decode(self, raw: Raw) -> object:
-        """Return what the test gets: the value itself."""
-        return raw
-
-    def to_json(self) -> dict[str, object]:
-        """Return a JSON object from which `distribution_from_json` restores this."""
-        kind = "loguniform" if self.log else "uniform"
-        return {"kind": kind, "low": self.low, "high": self.high, "step": self.step}
-
-    def __str__(self) -> str:
-        return _call("loguniform" if self.log else "uniform", self.low, self.high, self.step)
-
-
-@dataclass(frozen=True, slots=True)
-class Integer:
-    """An integer between two bounds, both included, uniform in value or in its logarithm.
-
-    Attributes:
-        low: Smallest value.
-        high: Largest value; with a step, the largest ``low + k * step`` that is not above it.
-        step: Distance of neighbouring values.
-        log: Whether equal ratios rather than equal differences are equally likely.
-    """
-
-    low: int
-    high: int
-    step: int = 1
-    log: bool = False
-
-    @property
-    def size(self) -> int:
-        """Number of distinct values."""
-        return (self.high - self.low) // self.step + 1
-
-    @property
-    def equal_shares(self) -> bool:
-        """Whether all values are equally likely."""
-        return not self.log or self.size == 1
-
-    def at(self, position: int) -> int:
-        """Return the value at a position of the range."""
-        return self.low + position * self.step
-
-    def position(self, raw: Raw) -> int:
-        """Return the position of a value in the range."""
-        return (int(_real(raw) if type(raw) is not int else raw) - self.low) // self.step
-
-    def from_unit(self, u: float) -> int:
-        """Return the quantile of u in [0, 1]."""
-        return self.at(_pick(u, self.low, self.step, self.size, log=self.log))
-
-    def to_unit(self, raw: Raw) -> float:
-        """Return the centre of the value's share of [0, 1]."""
-        return _centre(self.position(raw), self.low, self.step, self.size, log=self.log)
-
-    def centre(self) -> int:
-        """Return the median."""
-        return self.from_unit(0.5)
-
-    def contains(self, raw: Raw) -> bool:
-        """Tell whether raw is an int of this range, on its step."""
-        return (
-            type(raw) is int and self.low <= raw <= self.high and (raw - self.low) % self.step == 0
-        )
-
-    def encode(self, value: object) -> int:
-        """Return the int that stands for a user's number.
-
-        Raises:
-            ValueError: The value is no whole number of this range.
-        """
-        number = _number(value)
-        if number is None or number != int(number) or not self.contains(int(number)):
-            raise ValueError(f"{value!r} is not in {self}")
-        return int(number)
-
-    def decode(self, raw: Raw) -> object:
-        """Return what the test gets: the value itself."""
-        return raw
-
-    def to_json(self) -> dict[str, object]:
-        """Return a JSON object from which `distribution_from_json` restores this."""
-        kind = "lograndint" if self.log else "randint"
-        return {"kind": kind, "low": self.low, "high": self.high, "step": self.step}
-
-    def __str__(self) -> str:
-        step = self.step if self.step != 1 else None
-        return _call("lograndint" if self.log else "randint", self.low, self.high, step)
-
-
-@dataclass(frozen=True, slots=True)
-class Normal:
-    """A normally distributed float.
-
-    Attributes:
-        mean: Centre.
-        std: Standard deviation, above 0.
-        step: Values are multiples of it, None for a continuum.
-    """
-
-    mean: float
-    std: float
-    step: float | None = None
-
-    @property
-    def size(self) -> None:
-        """Number of distinct values: without end."""
-        return
-
-    @property
-    def equal_shares(self) -> bool:
-        """Whether all values of a finite range are equally likely: never."""
-        return False
-
-    def from_unit(self, u: float) -> float:
-        """Return the quantile of u in [0, 1], its ends moved inward by 1e-12."""
-        from statistics import NormalDist
-
-        value = NormalDist(self.mean, self.std).inv_cdf(min(max(u, _TAIL), 1.0 - _TAIL))
-        if self.step is None:
-            return value
-        return round(round(value / self.step) * self.step, _decimals(0.0, self.step))
-
-    def to_unit(self, raw: Raw) -> float:
-        """Return the cumulative probability of the value."""
-        return 0.5 * math.erfc((self.mean - _real(raw)) / (self.std * math.sqrt(2.0)))
-
-    def centre(self) -> float:
-        """Return the median."""
-        return self.from_unit(0.5)
-
-    def contains(self, raw: Raw) -> bool:
-        """Tell whether raw is a finite float on the step."""
-        if type(raw) is not float or not math.isfinite(raw):
-            return False
-        return self.step is None or (
-            round(round(raw / self.step) * self.step, _decimals(0.0, self.step)) == raw
-        )
-
-    def encode(self, value: object) -> float:
-        """Return the float that stands for a user's number.
-
-        Raises:
-            ValueError: The value is no finite number on the step.
-        """
-        number = _number(value)
-        if number is None or not self.contains(float(number)):
-            raise ValueError(f"{value!r} is not in {self}")
-        return float(number)
-
-    def decode(self, raw: Raw) -> object:
-        """Return what the test gets: the value itself."""
-        return raw
-
-    def to_json(self) -> dict[str, object]:
-        """Return a JSON object from which `distribution_from_json` restores this."""
-        return {"kind": "normal", "mean": self.mean, "std": self.std, "step": self.step}
-
-    def __str__(self) -> str:
-        step = "" if self.step is None else f", step={self.step!r}"
-        return f"normal(mean={self.mean!r}, std={self.std!r}{step})"
+from pytest_hypersearch.numeric import Integer, Normal, Real, number_of, written_call
 
 
 def uniform(low: float, high: float, *, step: float | None = None) -> Real:
@@ -271,7 +19,7 @@ def uniform(low: float, high: float, *, step: float | None = None) -> Real:
         TypeError: A bound or the step is no number.
         ValueError: A bound is not finite, low is above high, or the step is not positive.
     """
-    call = _call("uniform", low, high, step)
+    call = written_call("uniform", low, high, step)
     return _real_range(call, low, high, step, log=False)
 
 
@@ -288,7 +36,7 @@ def loguniform(low: float, high: float, *, step: float | None = None) -> Real:
         ValueError: A bound is not finite, low is not positive or above high, or the step is not
             positive.
     """
-    call = _call("loguniform", low, high, step)
+    call = written_call("loguniform", low, high, step)
     return _real_range(call, low, high, step, log=True)
 
 
@@ -304,7 +52,7 @@ def randint(low: int, high: int, *, step: int | None = None) -> Integer:
         TypeError: A bound or the step is no whole number.
         ValueError: low is above high, or the step is not positive.
     """
-    call = _call("randint", low, high, step)
+    call = written_call("randint", low, high, step)
     return _integer_range(call, low, high, step, log=False)
 
 
@@ -319,7 +67,7 @@ def lograndint(low: int, high: int) -> Integer:
         TypeError: A bound is no whole number.
         ValueError: low is below 1 or above high.
     """
-    return _integer_range(_call("lograndint", low, high, None), low, high, None, log=True)
+    return _integer_range(written_call("lograndint", low, high, None), low, high, None, log=True)
 
 
 def normal(mean: float, std: float, *, step: float | None = None) -> Normal:
@@ -374,18 +122,8 @@ def _positive_step(call: str, step: object) -> float | None:
     return width
 
 
-def _number(value: object) -> int | float | None:
-    """Return the Python number behind a (numpy) number, None for anything else."""
-    item = getattr(value, "item", None)
-    if item is not None and getattr(value, "ndim", None) == 0:
-        value = item()
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        return None
-    return value if math.isfinite(value) else None
-
-
 def _finite(call: str, name: str, value: object) -> float:
-    number = _number(value)
+    number = number_of(value)
     if number is None:
         wrong = ValueError if isinstance(value, float) else TypeError
         raise wrong(f"{call}: {name} must be a finite number")
@@ -393,53 +131,8 @@ def _finite(call: str, name: str, value: object) -> float:
 
 
 def _whole(call: str, name: str, value: object) -> int:
-    number = _number(value)
+    number = number_of(value)
     if number is None or number != int(number):
         wrong = ValueError if isinstance(value, float) else TypeError
         raise wrong(f"{call}: {name} must be a whole number")
     return int(number)
-
-
-def _real(raw: Raw) -> float:
-    if isinstance(raw, (int, float)):
-        return float(raw)
-    raise TypeError(f"{raw!r} is no number")
-
-
-def _call(name: str, low: object, high: object, step: object) -> str:
-    suffix = "" if step is None else f", step={step!r}"
-    return f"{name}(low={low!r}, high={high!r}{suffix})"
-
-
-def _count(low: float, high: float, step: float) -> int:
-    return int((high - low) / step * (1 + 1e-12) + 1e-9) + 1
-
-
-@lru_cache(maxsize=256)
-def _decimals(low: float, step: float) -> int:
-    """Return how many decimals low and step are written with, so that sums of them print alike."""
-    return next((n for n in range(324) if round(low, n) == low and round(step, n) == step), 324)
-
-
-def _pick(u: float, low: float, step: float, size: int, *, log: bool) -> int:
-    """Return the position whose share of [0, 1] holds u."""
-    if not log:
-        return min(int(u * size), size - 1)
-    first, last = _log_edges(low, step, size)
-    value = math.exp((1.0 - u) * first + u * last)
-    return min(max(math.floor((value - low) / step + 0.5), 0), size - 1)
-
-
-def _centre(position: int, low: float, step: float, size: int, *, log: bool) -> float:
-    """Return the middle of a position's share of [0, 1]."""
-    if not log:
-        return (2 * position + 1) / (2 * size)
-    first, last = _log_edges(low, step, size)
-    lower = math.log(low + (position - 0.5) * step) if position else first
-    upper = math.log(low + (position + 0.5) * step)
-    return ((lower + upper) / 2 - first) / (last - first)
-
-
-def _log_edges(low: float, step: float, size: int) -> tuple[float, float]:
-    """Return the logarithms of the range, widened by half a step so that its ends get a share."""
-    return math.log(low - min(step, low) / 2), math.log(low + (size - 0.5) * step)

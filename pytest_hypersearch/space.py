@@ -11,17 +11,9 @@ from math import prod
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from pytest_hypersearch.choices import Choice, choice, is_options
-from pytest_hypersearch.distributions import (
-    Integer,
-    Normal,
-    Real,
-    lograndint,
-    loguniform,
-    normal,
-    randint,
-    uniform,
-)
+from pytest_hypersearch.distributions import lograndint, loguniform, normal, randint, uniform
 from pytest_hypersearch.frozen import Scipy, from_frozen, is_frozen
+from pytest_hypersearch.numeric import Integer, Normal, Real
 
 if TYPE_CHECKING:
     from pytest_hypersearch.trial import Config, Raw

@@ -1,0 +1,401 @@
+from __future__ import annotations
+
+import json
+import math
+import subprocess
+import sys
+from collections import Counter
+from enum import Enum
+
+import numpy as np
+import pytest
+import scipy.stats
+
+from pytest_hypersearch.space import (
+    Space,
+    as_distribution,
+    choice,
+    config_key,
+    distribution_from_json,
+    lograndint,
+    loguniform,
+    normal,
+    randint,
+    uniform,
+)
+
+DISTRIBUTIONS = [
+    uniform(-2, 3),
+    uniform(0, 1, step=0.1),
+    uniform(-1e308, 1e308),
+    uniform(2, 2),
+    loguniform(1e-5, 1),
+    loguniform(0.1, 1, step=0.3),
+    randint(-3, 5),
+    randint(0, 10, step=3),
+    randint(4, 4),
+    lograndint(1, 100),
+    normal(3, 0.5),
+    normal(0, 1, step=0.25),
+    choice(["a", "b", "c"]),
+    choice([1, 1.0, True, "1", None]),
+    choice(["x", "y"], weights=[1, 3]),
+    as_distribution(scipy.stats.randint(1, 5)),
+    as_distribution(scipy.stats.loguniform(1e-3, 1)),
+    as_distribution(scipy.stats.norm(loc=2, scale=3)),
+]
+UNITS = [0.0, 1e-9, 0.2, 0.35, 0.5, 0.77, 0.999999, 1.0]
+
+
+def type_exact(value):
+    return json.dumps(value)
+
+
+@pytest.mark.parametrize("entry", DISTRIBUTIONS, ids=str)
+def test_quantiles_are_members_in_ascending_shares(entry):
+    values = [entry.from_unit(u) for u in UNITS]
+    assert all(entry.contains(value) for value in values)
+    units = [entry.to_unit(value) for value in values]
+    assert units == sorted(units)
+    assert all(0 <= u <= 1 for u in units)
+
+
+@pytest.mark.parametrize("entry", DISTRIBUTIONS, ids=str)
+def test_centre_of_a_share_leads_back_to_its_value(entry):
+    for u in UNITS[1:-1]:
+        value = entry.from_unit(u)
+        again = entry.from_unit(entry.to_unit(value))
+        if entry.size is None and isinstance(value, float):
+            assert again == pytest.approx(value, rel=1e-6, abs=1e-9)
+        else:
+            assert type_exact(again) == type_exact(value)
+
+
+@pytest.mark.parametrize("entry", DISTRIBUTIONS, ids=str)
+def test_json_restores_a_distribution(entry):
+    restored = distribution_from_json(json.loads(json.dumps(entry.to_json())))
+    assert restored == entry
+    assert restored.from_unit(0.3) == entry.from_unit(0.3)
+
+
+@pytest.mark.parametrize("entry", DISTRIBUTIONS, ids=str)
+def test_centre_is_a_member(entry):
+    assert entry.contains(entry.centre())
+
+
+@pytest.mark.parametrize(
+    ("entry", "size"),
+    [
+        (uniform(0, 1), None),
+        (uniform(0, 1, step=0.1), 11),
+        (uniform(0, 1, step=0.3), 4),
+        (uniform(0, 1, step=5), 1),
+        (uniform(1.5, 1.5), 1),
+        (loguniform(1, 10, step=1), 10),
+        (randint(1, 4), 4),
+        (randint(0, 10, step=3), 4),
+        (lograndint(1, 1000), 1000),
+        (normal(0, 1), None),
+        (normal(0, 1, step=1), None),
+        (choice(range(7)), 7),
+        (as_distribution(scipy.stats.randint(1, 5)), 4),
+        (as_distribution(scipy.stats.poisson(3)), None),
+    ],
+    ids=str,
+)
+def test_size_counts_distinct_values(entry, size):
+    assert entry.size == size
+    if size is not None:
+        assert len({type_exact(entry.at(i)) for i in range(size)}) == size
+        assert [entry.position(entry.at(i)) for i in range(size)] == list(range(size))
+
+
+def test_steps_have_the_decimals_in_which_they_were_written():
+    values = [uniform(0, 1, step=0.1).at(i) for i in range(11)]
+    assert values == [0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0]
+
+
+def test_integers_have_equal_shares_and_both_ends():
+    shares = Counter(randint(1, 4).from_unit(i / 1000) for i in range(1000))
+    assert shares == {1: 250, 2: 250, 3: 250, 4: 250}
+
+
+def test_log_integers_at_the_ends_have_a_share():
+    shares = Counter(lograndint(1, 8).from_unit((i + 0.5) / 1000) for i in range(1000))
+    assert shares[1] > shares[2] > shares[8] > 20
+
+
+def test_log_scale_gives_decades_equal_shares():
+    values = [loguniform(1e-4, 1).from_unit(u) for u in (0.0, 0.25, 0.5, 0.75, 1.0)]
+    assert values == pytest.approx([1e-4, 1e-3, 1e-2, 1e-1, 1])
+
+
+def test_weights_are_shares():
+    entry = choice(["a", "b"], weights=[1, 3])
+    assert Counter(entry.from_unit((i + 0.5) / 100) for i in range(100)) == {"a": 25, "b": 75}
+    assert entry.centre() == "b"
+
+
+def test_normal_quantiles():
+    assert normal(10, 2).from_unit(0.5) == pytest.approx(10)
+    assert normal(10, 2).from_unit(0.841344746) == pytest.approx(12, abs=1e-6)
+    assert math.isfinite(normal(10, 2).from_unit(0.0))
+
+
+def test_huge_integers_stay_exact():
+    entry = randint(0, 10**30)
+    assert entry.contains(entry.from_unit(1.0))
+    assert entry.at(entry.size - 1) == 10**30
+
+
+@pytest.mark.parametrize(
+    ("entry", "wrong"),
+    [
+        (uniform(0, 1), [2.0, -0.1, True, "0.5", None, 1, math.nan]),
+        (uniform(0, 1, step=0.5), [0.25]),
+        (randint(0, 4, step=2), [1, 6, 2.0, True]),
+        (choice([1, "a"]), [1.0, True, "1", "b", [1]]),
+        (normal(0, 1, step=0.5), [0.2, math.inf]),
+        (as_distribution(scipy.stats.randint(1, 5)), [5, 2.0]),
+    ],
+    ids=str,
+)
+def test_contains_is_exact_in_value_and_type(entry, wrong):
+    assert not any(entry.contains(value) for value in wrong)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: uniform(1, 0), r"uniform(low=1, high=0): low must be below high"),
+        (lambda: uniform("a", 1), r"uniform(low='a', high=1): low must be a finite number"),
+        (lambda: uniform(0, math.inf), "uniform(low=0, high=inf): high must be a finite number"),
+        (lambda: uniform(math.nan, 1), "low must be a finite number"),
+        (lambda: uniform(True, 2), "low must be a finite number"),
+        (lambda: uniform(0, 1, step=0), "uniform(low=0, high=1, step=0): step must be above 0"),
+        (lambda: loguniform(0, 1), "low must be above 0"),
+        (lambda: randint(1.5, 2), "low must be a whole number"),
+        (lambda: randint(0, 5, step=0.5), "step must be a whole number"),
+        (lambda: randint(5, 1), "randint(low=5, high=1): low must be below high"),
+        (lambda: lograndint(0, 5), "low must be at least 1"),
+        (lambda: normal(0, 0), "normal(mean=0, std=0): std must be above 0"),
+        (lambda: choice([]), "at least one option is needed"),
+        (lambda: choice("abc"), "options must be a list"),
+        (lambda: choice({1, 2}), "options must be a list"),
+        (lambda: choice(iter([1])), "options must be a list"),
+        (lambda: choice([1, 2, 1]), "the option 1 is given twice"),
+        (lambda: choice([0.0, -0.0]), "given twice"),
+        (lambda: choice([lambda: 0]), "give it a label"),
+        (lambda: choice([object()]), "give it a label"),
+        (lambda: choice([1, 2], weights=[1]), "2 weights are needed"),
+        (lambda: choice([1, 2], weights=[1, 0]), "weights must be finite and above 0"),
+        (lambda: choice({(1, 2): 3}), "is no plain value"),
+        (lambda: as_distribution(7), "neither a list of values nor a distribution"),
+        (lambda: as_distribution("adam"), "neither a list of values nor a distribution"),
+    ],
+)
+def test_wrong_arguments_are_named(make, message):
+    with pytest.raises((ValueError, TypeError)) as caught:
+        make()
+    assert message in str(caught.value)
+
+
+def test_numpy_scalars_become_python_scalars():
+    assert type(randint(np.int64(1), np.int32(4)).low) is int
+    assert type(uniform(np.float32(0), np.float64(1)).high) is float
+    assert [type(label) for label in choice(np.array([1, 2])).labels] == [int, int]
+    assert [type(label) for label in choice([np.float64(1.5), np.bool_(True)]).labels] == [
+        float,
+        bool,
+    ]
+
+
+class Colour(Enum):
+    RED = 1
+
+
+class Layer:
+    pass
+
+
+def test_objects_go_by_stable_names():
+    options = [math.sqrt, dict, Layer, [1, 2], {"a": 1}, Colour.RED, math.nan, (3,)]
+    entry = choice(options)
+    assert entry.labels == (
+        "math.sqrt",
+        "builtins.dict",
+        f"{__name__}.Layer",
+        "[1,2]",
+        '{"a":1}',
+        "<Colour.RED: 1>",
+        "nan",
+        "[3]",
+    )
+    assert [entry.decode(label) for label in entry.labels] == options
+    assert [entry.encode(option) for option in options] == list(entry.labels)
+
+
+def test_labels_of_a_mapping():
+    unlabelled = object()
+    entry = choice({"small": 16, "odd": unlabelled})
+    assert entry.decode("small") == 16
+    assert entry.decode("odd") is unlabelled
+    assert entry.encode(unlabelled) == "odd"
+    assert entry.encode("small") == "small"
+
+
+def test_objects_are_not_restored_from_json():
+    restored = distribution_from_json(choice([math.sqrt, 3]).to_json())
+    assert restored.decode(3) == 3
+    with pytest.raises(LookupError, match=r"math\.sqrt"):
+        restored.decode("math.sqrt")
+
+
+def test_choices_differ_by_type_of_label():
+    assert choice([1]) != choice([1.0])
+    assert choice([1]) != choice([True])
+    assert choice([1]) == choice([1])
+    assert hash(choice(["a"])) == hash(choice(["a"]))
+
+
+def test_plain_entries_become_choices():
+    for options in ([1, 2], (1, 2), range(1, 3), np.array([1, 2])):
+        assert as_distribution(options) == choice([1, 2])
+    assert as_distribution({"a": 1}).labels == ("a",)
+
+
+def test_own_scipy_distributions_are_refused():
+    class Mine(scipy.stats.rv_continuous):
+        def _pdf(self, x):
+            return x
+
+    with pytest.raises(TypeError, match="no distribution of scipy"):
+        as_distribution(Mine(name="mine")())
+
+
+GRID = Space(({"a": choice(["x", "y"]), "b": randint(0, 2)},))
+
+
+def test_grid_turns_the_rightmost_parameter_fastest():
+    assert [(c["a"], c["b"]) for c in GRID.grid()] == [
+        ("x", 0),
+        ("x", 1),
+        ("x", 2),
+        ("y", 0),
+        ("y", 1),
+        ("y", 2),
+    ]
+    assert [GRID.grid_config(i) for i in range(6)] == list(GRID.grid())
+
+
+def test_grid_ends():
+    for index in (6, -1):
+        with pytest.raises(IndexError):
+            GRID.grid_config(index)
+
+
+def test_grid_of_astronomic_size_is_not_built():
+    space = Space(({f"p{i}": randint(1, 1000) for i in range(30)},))
+    assert space.size == 1000**30
+    assert space.grid_config(1000**30 - 1) == dict.fromkeys(space.names, 1000)
+
+
+def test_overlapping_branches_give_each_configuration_once():
+    space = Space(
+        (
+            {"a": choice([1, 2, 3]), "b": randint(0, 3)},
+            {"a": choice([2, 3, 4]), "b": randint(2, 5)},
+            {"b": randint(1, 4), "a": choice([1, 4])},
+            {"c": choice([1])},
+        )
+    )
+    configs = list(space.grid())
+    expected = {space.key({"a": a, "b": b}) for a in (1, 2, 3) for b in range(4)}
+    expected |= {space.key({"a": a, "b": b}) for a in (2, 3, 4) for b in range(2, 6)}
+    expected |= {space.key({"a": a, "b": b}) for a in (1, 4) for b in range(1, 5)}
+    expected.add(space.key({"c": 1}))
+    assert [space.key(c) for c in configs] == list(dict.fromkeys(map(space.key, configs)))
+    assert {space.key(c) for c in configs} == expected
+    assert space.size == len(expected)
+    first = [space.key(c) for c in configs[:12]]
+    assert first == [space.key({"a": a, "b": b}) for a in (1, 2, 3) for b in range(4)]
+
+
+def test_continuous_spaces_have_no_grid():
+    space = Space(({"lr": uniform(0, 1)},))
+    assert space.size is None
+    with pytest.raises(ValueError, match=r"lr: uniform.* is continuous"):
+        next(space.grid())
+
+
+def test_keys_compare_by_value_and_type():
+    keys = [config_key({"a": v}) for v in (1, 1.0, True, "1", None, "None", 0.0, 0, False)]
+    assert len(set(keys)) == len(keys)
+    assert config_key({"a": -0.0}) == config_key({"a": 0.0})
+    assert config_key({"a": 1, "b": 2}) == config_key({"b": 2, "a": 1})
+
+
+def test_branches_are_found_by_names_and_values():
+    space = Space(
+        (
+            {"kernel": choice(["linear"])},
+            {"kernel": choice(["rbf"]), "gamma": loguniform(1e-3, 1)},
+        )
+    )
+    assert space.names == ("kernel", "gamma")
+    assert space.branch_of({"kernel": "linear"}) == 0
+    assert space.branch_of({"gamma": 0.1, "kernel": "rbf"}) == 1
+    assert space.branch_of({"kernel": "linear", "gamma": 0.1}) is None
+    assert not space.contains({"kernel": "rbf"})
+    assert space.centre() == {"kernel": "linear"}
+
+
+def test_users_points_become_configurations():
+    space = Space(({"lr": uniform(0, 1), "n": randint(1, 9), "act": choice([math.sin, math.cos])},))
+    config = space.validate_config({"lr": 1, "n": np.int64(3), "act": math.cos})
+    assert config == {"lr": 1.0, "n": 3, "act": "math.cos"}
+    assert type(config["lr"]) is float
+    assert space.decode(config) == {"lr": 1.0, "n": 3, "act": math.cos}
+
+
+@pytest.mark.parametrize(
+    ("point", "message"),
+    [
+        ({"lr": 2.0, "n": 1}, "lr: 2.0 is not in uniform"),
+        ({"lr": 0.5}, "n: a value is missing"),
+        ({"lr": 0.5, "n": 1, "x": 0}, "x: no such parameter"),
+        ({"lr": 0.5, "n": 1.5}, "n: 1.5 is not in randint"),
+        ({"lr": 0.5, "n": "1"}, "n: '1' is not in randint"),
+        ({"lr": None, "n": 1}, "lr: None is not in uniform"),
+    ],
+)
+def test_wrong_points_name_the_parameter(point, message):
+    with pytest.raises(ValueError, match=message.replace("(", r"\(")):
+        Space(({"lr": uniform(0, 1), "n": randint(1, 9)},)).validate_config(point)
+
+
+def test_decoding_a_foreign_configuration_fails():
+    with pytest.raises(ValueError, match="not in the search space"):
+        GRID.decode({"a": "z", "b": 0})
+
+
+def test_spaces_survive_json():
+    space = Space(({"f": choice([math.sin]), "x": uniform(0, 1)}, {"n": randint(1, 3)}))
+    restored = Space.from_json(json.loads(json.dumps(space.to_json())))
+    assert restored == space
+    assert hash(restored) == hash(space)
+    assert Space(({"n": randint(1, 4)},)) != Space(({"n": randint(1, 3)},))
+
+
+def test_a_space_has_a_branch():
+    with pytest.raises(ValueError, match="at least one branch"):
+        Space(())
+
+
+def test_importing_and_using_it_imports_no_numpy():
+    code = (
+        "import sys; from pytest_hypersearch.space import *;"
+        "s = Space(({'a': uniform(0, 1), 'n': normal(0, 1), 'c': choice([1, 2])},));"
+        "s.centre(); assert not {'numpy', 'scipy', 'pytest'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
