@@ -1,0 +1,288 @@
+"""Where runs are kept: ``<root>/<study>/<run>/``, each run owned by one session at a time.
+
+A study's directory is named by a hash and a readable part of its node id, a run's by its number
+within the study. A run holds ``journal.jsonl``, ``curves.jsonl``, ``artifacts/`` and ``run.lock``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import re
+import shutil
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pytest_hypersearch.journal import (
+    Journal,
+    JournalContents,
+    StoreError,
+    make_dirs,
+    newer_error,
+    read,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+    from pathlib import Path
+
+    from filelock import BaseFileLock
+
+_JOURNAL = "journal.jsonl"
+_CURVES = "curves.jsonl"
+_LOCK = "run.lock"
+_RUN_NAME = re.compile(r"\d{4,9}")
+
+
+class RunInUse(StoreError):  # noqa: N818  # names what is the case, as FileExistsError's kin do
+    """Another live session owns the run."""
+
+
+class Store:
+    """The runs of all studies below one directory.
+
+    Args:
+        root: The directory; it need not exist, and is not touched before a run is made.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root.absolute()
+
+    def study_dir(self, nodeid: str) -> Path:
+        """Return where the runs of a study are, whatever characters its node id has."""
+        name = nodeid.partition("::")[2] or nodeid
+        return self.root / f"{_digest(nodeid)}-{_slug(name)}"
+
+    def new_run(self, nodeid: str) -> Run:
+        """Make and own the next run of a study; two sessions at once get two runs.
+
+        Raises:
+            StoreError: The directory cannot be written, or does not support locks.
+        """
+        return Run(*_claim(self.study_dir(nodeid)))
+
+    def newest_run(self, nodeid: str) -> Run | None:
+        """Return the last run of a study that has a journal, not yet owned, or None."""
+        for path in reversed(_runs(self.study_dir(nodeid))):
+            if (path / _JOURNAL).is_file():
+                return Run(path)
+        return None
+
+    def prune(self, nodeid: str, keep: int, *, keep_artifacts: Collection[Path] = ()) -> None:
+        """Remove old runs of a study, as far as that is possible.
+
+        Runs that a live session owns stay; what cannot be removed stays without an error.
+
+        Args:
+            nodeid: The study.
+            keep: How many of the newest runs stay; at least one does.
+            keep_artifacts: Artifact directories (see :meth:`Run.artifacts`) that stay, whatever
+                run they belong to: those of the best trial.
+        """
+        kept = [path.absolute() for path in keep_artifacts if path.exists()]
+        for path in _runs(self.study_dir(nodeid))[: -max(keep, 1)]:
+            with contextlib.suppress(StoreError, OSError):
+                _discard(path, kept)
+
+
+class Run:
+    """One session's work on a study, or its continuation.
+
+    Whoever writes to it owns it, from :meth:`acquire` or the first append until :meth:`close`. If
+    its directory is deleted meanwhile, the journals come back in it, or in a new run's directory
+    if another session took its place.
+
+    Attributes:
+        path: The run's directory.
+        journal: What is needed to resume.
+        curves: Values that trials reported on their way.
+
+    Args:
+        path: The run's directory.
+        lease: The proof of ownership, if it is owned already.
+    """
+
+    def __init__(self, path: Path, lease: _Lease | None = None) -> None:
+        self.path = path
+        self._lease = lease
+        self.journal = Journal(path / _JOURNAL, lambda: self._owned() / _JOURNAL)
+        self.curves = Journal(path / _CURVES, lambda: self._owned() / _CURVES)
+
+    def artifacts(self, sweep: str, number: int, replicate: int) -> Path:
+        """Return a trial's artifact directory, which whoever needs it makes."""
+        name = _slug(sweep)
+        if name != sweep:
+            name = f"{name}-{_digest(sweep)}"
+        return self.path / "artifacts" / f"{name}-{number}-r{replicate}"
+
+    def acquire(self) -> None:
+        """Own the run; without effect if it is owned already.
+
+        Raises:
+            RunInUse: Another live session owns it.
+            StoreError: The directory cannot be locked.
+        """
+        if self._lease is None:
+            self._lease = _lock(self.path)
+
+    def read(self) -> JournalContents:
+        """Read the journal.
+
+        Raises:
+            StoreError: It cannot be read, or was written by a newer version.
+        """
+        contents = read(self.path / _JOURNAL)
+        if contents.newer:
+            raise newer_error(self.path / _JOURNAL)
+        return contents
+
+    def read_curves(self) -> JournalContents:
+        """Read the file of curves; errors as in :func:`pytest_hypersearch.journal.read`."""
+        return read(self.path / _CURVES)
+
+    def close(self) -> None:
+        """Flush, and let go of the run.
+
+        Raises:
+            StoreError: A journal was deleted since its last append and could not be restored.
+        """
+        with contextlib.ExitStack() as stack:
+            stack.callback(self._release)
+            stack.callback(self.curves.close)
+            stack.callback(self.journal.close)
+
+    def _owned(self) -> Path:
+        """Return the run's directory, which is made and locked anew if it is gone."""
+        if self._lease is None:
+            self.acquire()
+        elif not self._lease.holds(self.path):
+            self._release()
+            self.path, self._lease = _reclaim(self.path)
+        return self.path
+
+    def _release(self) -> None:
+        if self._lease is not None:
+            self._lease.lock.release()
+            self._lease = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Lease:
+    """A held lock and the device and inode of its file."""
+
+    lock: BaseFileLock
+    inode: tuple[int, int]
+
+    def holds(self, run: Path) -> bool:
+        return _inode(run / _LOCK) == self.inode
+
+
+def _inode(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    return found.st_dev, found.st_ino
+
+
+def _refuse_link(path: Path) -> None:
+    if path.is_symlink():
+        raise StoreError(f"{path} is a symbolic link: the store does not follow it")
+
+
+def _lock(run: Path) -> _Lease:
+    from filelock import FileLock, Timeout
+
+    _refuse_link(run.parent)
+    _refuse_link(run)
+    lock = FileLock(
+        run / _LOCK, mode=0o600, thread_local=False, blocking=False, fallback_to_soft=False
+    )
+    try:
+        lock.acquire()
+        inode = _inode(run / _LOCK)
+    except Timeout:
+        raise RunInUse(f"{run} is in use by another pytest session") from None
+    except OSError as error:
+        raise StoreError(f"cannot lock {run}: {error.strerror or error}") from error
+    if inode is None:
+        lock.release()
+        raise RunInUse(f"{run} is being removed by another pytest session")
+    return _Lease(lock, inode)
+
+
+def _claim(study: Path) -> tuple[Path, _Lease]:
+    """Make and lock the study's next run."""
+    _refuse_link(study)
+    runs = _runs(study)
+    number = int(runs[-1].name) + 1 if runs else 1
+    while True:
+        path = study / f"{number:04d}"
+        with contextlib.suppress(FileExistsError, RunInUse):
+            return path, _make_run(path)
+        number += 1
+
+
+def _make_run(path: Path) -> _Lease:
+    try:
+        make_dirs(path.parent)
+        path.mkdir(mode=0o700)
+    except FileExistsError:
+        raise
+    except OSError as error:
+        raise StoreError(f"cannot make {path}: {error.strerror or error}") from error
+    return _lock(path)
+
+
+def _reclaim(run: Path) -> tuple[Path, _Lease]:
+    """Make and lock a deleted run anew, under another number if its place is taken."""
+    if _inode(run / _LOCK) is None:
+        with contextlib.suppress(RunInUse):
+            make_dirs(run)
+            return run, _lock(run)
+    return _claim(run.parent)
+
+
+def _runs(study: Path) -> list[Path]:
+    """Return the run directories of a study, oldest first; links are none."""
+    try:
+        with os.scandir(study) as entries:
+            names = [
+                entry.name
+                for entry in entries
+                if _RUN_NAME.fullmatch(entry.name) and entry.is_dir(follow_symlinks=False)
+            ]
+    except OSError:
+        return []
+    return [study / name for name in sorted(names, key=int)]
+
+
+def _discard(run: Path, kept: Collection[Path]) -> None:
+    lease = _lock(run)
+    try:
+        _remove(run, kept)
+    finally:
+        lease.lock.release()
+
+
+def _remove(path: Path, kept: Collection[Path]) -> None:
+    """Remove a file or tree, except what is kept and the directories that lead there."""
+    if path in kept:
+        return
+    if path.is_symlink() or not path.is_dir():
+        path.unlink()
+    elif any(path in one.parents for one in kept):
+        for child in list(path.iterdir()):
+            _remove(child, kept)
+    else:
+        shutil.rmtree(path)
+
+
+def _digest(text: str) -> str:
+    """Return 16 hex digits."""
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
+
+
+def _slug(text: str) -> str:
+    return re.sub(r"[^A-Za-z0-9_-]+", "-", text)[:40].strip("-")

@@ -1,0 +1,374 @@
+import shutil
+import stat
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from pytest_hypersearch.journal import StoreError, encode, read
+from pytest_hypersearch.store import RunInUse, Store
+
+NODEID = "tests/test_mlp.py::test_mlp[cifar]"
+
+
+def numbered(*numbers):
+    return [{"k": "end", "number": number} for number in numbers]
+
+
+@pytest.fixture
+def store(tmp_path):
+    return Store(tmp_path / "hypersearch")
+
+
+@pytest.fixture
+def run(store):
+    run = store.new_run(NODEID)
+    yield run
+    run.close()
+
+
+def finished(store, *numbers):
+    run = store.new_run(NODEID)
+    run.journal.append_many(numbered(*numbers))
+    run.close()
+    return run
+
+
+def names(path):
+    return sorted(child.name for child in path.iterdir())
+
+
+def runs(store):
+    return names(store.study_dir(NODEID))
+
+
+def test_a_studys_directory_has_a_hash_and_a_readable_part(store):
+    assert store.study_dir(NODEID) == store.root / "ca1d45cf2a990523-test_mlp-cifar"
+
+
+@pytest.mark.parametrize(
+    "nodeid",
+    [
+        "../../etc",
+        "a\0b",
+        "CON",
+        "aux.txt",
+        "x" * 300,
+        "\ud800",
+        "é" * 99,
+        "a/b::../..[/]",
+        "::",
+        "",
+    ],
+)
+def test_no_node_id_leaves_the_root(store, nodeid):
+    path = store.study_dir(nodeid)
+    assert path.parent == store.root
+    assert path.name.isascii()
+    assert len(path.name) <= 57
+    run = store.new_run(nodeid)
+    run.close()
+    assert run.path == path / "0001"
+
+
+def test_twins_in_letter_case_get_two_directories(store):
+    names = {store.study_dir(nodeid).name.lower() for nodeid in ("t.py::a", "t.py::A", "T.py::a")}
+    assert len(names) == 3
+
+
+def test_runs_are_numbered_from_one_and_private(store, run):
+    assert run.path.name == "0001"
+    assert finished(store).path.name == "0002"
+    assert stat.S_IMODE(run.path.stat().st_mode) == 0o700
+    assert stat.S_IMODE((run.path / "run.lock").stat().st_mode) == 0o600
+
+
+def test_a_number_is_never_given_twice(store):
+    (store.study_dir(NODEID) / "9999").mkdir(parents=True)
+    (store.study_dir(NODEID) / "notes").mkdir()
+    assert finished(store).path.name == "10000"
+    assert finished(store).path.name == "10001"
+
+
+def test_nothing_is_made_by_looking(store):
+    assert store.newest_run(NODEID) is None
+    store.prune(NODEID, 1)
+    assert not store.root.exists()
+
+
+def test_the_newest_run_is_the_last_with_a_journal(store):
+    finished(store, 1)
+    finished(store, 2)
+    finished(store)
+    run = store.newest_run(NODEID)
+    assert run.path.name == "0002"
+    assert run.read().records == numbered(2)
+
+
+def test_a_run_is_continued_where_it_ended(store):
+    finished(store, 1)
+    run = store.newest_run(NODEID)
+    run.acquire()
+    run.journal.append_many(numbered(2))
+    run.close()
+    assert store.newest_run(NODEID).read().records == numbered(1, 2)
+
+
+def test_curves_and_artifacts_are_made_when_they_are_needed(run):
+    run.journal.append_many(numbered(1))
+    assert names(run.path) == ["journal.jsonl", "run.lock"]
+    run.curves.append({"k": "step", "step": 0})
+    assert run.read_curves().records == [{"k": "step", "step": 0}]
+    assert run.artifacts("bayes", 17, 2) == run.path / "artifacts" / "bayes-17-r2"
+
+
+@pytest.mark.parametrize("sweep", ["../../x", "", "a/b", "a b", "x" * 300, "é", "\ud800"])
+def test_no_sweeps_name_leaves_the_artifacts(run, sweep):
+    path = run.artifacts(sweep, 0, 0)
+    assert path.parent == run.path / "artifacts"
+    assert path != run.artifacts(sweep.replace("/", "-"), 0, 0) or "/" not in sweep
+    path.mkdir(parents=True)
+
+
+def test_a_live_run_is_refused_by_name(store, run):
+    run.journal.append_many(numbered(1))
+    other = store.newest_run(NODEID)
+    with pytest.raises(RunInUse, match=f"^{run.path} is in use by another pytest session$"):
+        other.acquire()
+    with pytest.raises(RunInUse):
+        other.journal.append_many(numbered(2))
+    assert other.read().records == numbered(1)
+    run.close()
+    other.acquire()
+    other.close()
+
+
+def test_a_closed_run_owns_nothing_and_can_go_on(run):
+    run.journal.append_many(numbered(1))
+    run.close()
+    run.close()
+    run.journal.append_many(numbered(2))
+    assert run.read().records == numbered(1, 2)
+
+
+def test_a_newer_run_is_refused(store):
+    run = store.new_run(NODEID)
+    (run.path / "journal.jsonl").write_bytes(encode({"k": "run", "format": 2}))
+    run.close()
+    with pytest.raises(StoreError, match=r"journal\.jsonl was written by a newer"):
+        store.newest_run(NODEID).read()
+
+
+@pytest.mark.parametrize("what", ["run", "study", "root"])
+def test_a_deleted_directory_comes_back_with_its_records_and_lock(store, run, what):
+    run.journal.append_many(numbered(1))
+    run.curves.append_many(numbered(10))
+    shutil.rmtree({"run": run.path, "study": run.path.parent, "root": store.root}[what])
+    run.curves.append_many(numbered(11))
+    run.journal.append_many(numbered(2))
+    assert run.path.name == "0001"
+    assert run.read().records == numbered(1, 2)
+    assert run.read_curves().records == numbered(10, 11)
+    with pytest.raises(RunInUse):
+        store.newest_run(NODEID).acquire()
+
+
+def test_a_journal_deleted_alone_comes_back_in_its_run(store, run):
+    run.journal.append_many(numbered(1))
+    (run.path / "journal.jsonl").unlink()
+    run.journal.append_many(numbered(2))
+    assert runs(store) == ["0001"]
+    assert run.read().records == numbered(1, 2)
+
+
+def test_a_deleted_run_gives_way_to_another_session_in_its_place(store, run):
+    run.journal.append_many(numbered(1))
+    run.curves.append_many(numbered(10))
+    shutil.rmtree(store.root)
+    other = store.new_run(NODEID)
+    other.journal.append_many(numbered(100))
+    run.curves.append_many(numbered(11))
+    run.journal.append_many(numbered(2))
+    other.close()
+    run.close()
+    assert (other.path.name, run.path.name) == ("0001", "0002")
+    assert other.read().records == numbered(100)
+    assert run.read().records == numbered(1, 2)
+    assert run.read_curves().records == numbered(10, 11)
+    assert run.artifacts("grid", 0, 0).is_relative_to(run.path)
+
+
+def test_a_deleted_run_keeps_off_a_finished_run_in_its_place(store, run):
+    run.journal.append_many(numbered(1))
+    shutil.rmtree(store.root)
+    other = finished(store, 100)
+    run.journal.append_many(numbered(2))
+    assert other.read().records == numbered(100)
+    assert read(store.study_dir(NODEID) / "0002" / "journal.jsonl").records == numbered(1, 2)
+
+
+def test_a_run_deleted_after_its_last_record_comes_back_at_the_end(store, run):
+    run.journal.append_many(numbered(1))
+    shutil.rmtree(store.root)
+    run.close()
+    assert store.newest_run(NODEID).read().records == numbered(1)
+
+
+def test_pruning_keeps_the_newest_runs(store):
+    for number in range(5):
+        finished(store, number)
+    store.prune(NODEID, 2)
+    assert runs(store) == ["0004", "0005"]
+    store.prune(NODEID, 0)
+    assert runs(store) == ["0005"]
+    assert finished(store).path.name == "0006"
+
+
+def test_pruning_spares_a_live_run(store, run):
+    for number in range(3):
+        finished(store, number)
+    store.prune(NODEID, 1)
+    assert runs(store) == ["0001", "0004"]
+    run.close()
+    store.prune(NODEID, 1)
+    assert runs(store) == ["0004"]
+
+
+def test_pruning_keeps_the_best_trials_artifacts(store):
+    old = finished(store, 1)
+    for number in range(3):
+        path = old.artifacts("grid", number, 0)
+        path.mkdir(parents=True)
+        (path / "model.bin").write_text(str(number))
+    finished(store, 2)
+    finished(store, 3)
+    best = old.artifacts("grid", 1, 0)
+    missing = store.study_dir(NODEID) / "0002" / "artifacts" / "grid-0-r0"
+    for _ in range(2):
+        store.prune(NODEID, 1, keep_artifacts={best, missing})
+        assert runs(store) == ["0001", "0003"]
+        left = sorted(str(path.relative_to(old.path)) for path in old.path.rglob("*"))
+        assert left == ["artifacts", "artifacts/grid-1-r0", "artifacts/grid-1-r0/model.bin"]
+    assert store.newest_run(NODEID).path.name == "0003"
+    store.prune(NODEID, 1)
+    assert runs(store) == ["0003"]
+
+
+def test_links_are_removed_and_never_followed(store, tmp_path):
+    precious = tmp_path / "precious"
+    (precious / "artifacts").mkdir(parents=True)
+    (precious / "artifacts" / "file").touch()
+    old = finished(store, 1)
+    (old.path / "link").symlink_to(precious)
+    (old.path / "artifacts").symlink_to(precious / "artifacts")
+    (store.study_dir(NODEID) / "0002").symlink_to(precious)
+    finished(store, 3)
+    finished(store, 4)
+    best = old.artifacts("grid", 0, 0)
+    store.prune(NODEID, 1, keep_artifacts={best, old.artifacts("../artifacts", 0, 0)})
+    store.prune(NODEID, 1, keep_artifacts={old.path / "artifacts" / "file"})
+    assert (precious / "artifacts" / "file").exists()
+    assert runs(store) == ["0002", "0004"]
+
+
+def test_kept_artifacts_behind_a_link_do_not_keep_the_link(store, tmp_path):
+    (tmp_path / "precious" / "grid-0-r0").mkdir(parents=True)
+    old = finished(store, 1)
+    (old.path / "artifacts").symlink_to(tmp_path / "precious")
+    finished(store, 2)
+    store.prune(NODEID, 1, keep_artifacts={old.artifacts("grid", 0, 0)})
+    assert (tmp_path / "precious" / "grid-0-r0").exists()
+    assert list(old.path.iterdir()) == []
+
+
+def test_a_link_in_the_place_of_a_run_or_study_is_refused(store, tmp_path):
+    elsewhere = finished(Store(tmp_path / "elsewhere"), 1).path
+    store.root.mkdir()
+    store.study_dir(NODEID).symlink_to(elsewhere.parent)
+    with pytest.raises(StoreError, match="is a symbolic link"):
+        store.new_run(NODEID)
+    with pytest.raises(StoreError, match="is a symbolic link"):
+        store.newest_run(NODEID).acquire()
+    store.prune(NODEID, 1)
+    assert names(elsewhere.parent) == ["0001"]
+
+    store.study_dir(NODEID).unlink()
+    run = finished(store, 1)
+    resumed = store.newest_run(NODEID)
+    shutil.rmtree(run.path)
+    run.path.symlink_to(elsewhere)
+    with pytest.raises(StoreError, match="is a symbolic link"):
+        resumed.acquire()
+
+
+def test_a_link_in_the_place_of_the_lock_is_refused(store, tmp_path):
+    (tmp_path / "target").write_text("precious")
+    run = finished(store, 1)
+    (run.path / "run.lock").unlink()
+    (run.path / "run.lock").symlink_to(tmp_path / "target")
+    with pytest.raises(StoreError, match="cannot lock"):
+        run.acquire()
+    assert (tmp_path / "target").read_text() == "precious"
+
+
+def test_a_root_that_cannot_be_made_is_reported_at_once(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(StoreError, match=r"^cannot make .*/0001: Not a directory$"):
+        Store(tmp_path / "file" / "hypersearch").new_run(NODEID)
+
+
+UNWRITABLE = """
+import os, sys
+import filelock
+from pathlib import Path
+from pytest_hypersearch.journal import StoreError
+from pytest_hypersearch.store import Store
+if os.getuid() == 0:
+    os.setuid(65534)
+store = Store(Path(sys.argv[1]))
+for action in (lambda: store.new_run("t.py::new"), lambda: store.newest_run("t.py::old").acquire()):
+    try:
+        action()
+    except StoreError as error:
+        print(error)
+store.prune("t.py::old", 1)
+print(len(store.newest_run("t.py::old").read().records))
+"""
+
+
+@pytest.fixture
+def read_only():
+    """A store with two runs that nobody but root may write."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        store = Store(Path(folder) / "hypersearch")
+        paths = [finished(store, number).path for number in range(2)]
+        tree = [store.root, *store.root.rglob("*")]
+        for path in tree:
+            path.chmod(0o555 if path.is_dir() else 0o444)
+        yield store, paths[-1]
+        for path in tree:
+            path.chmod(0o755)
+
+
+def test_an_unwritable_root_is_reported_at_once_and_can_be_read(read_only):
+    store, newest = read_only
+    code = UNWRITABLE.replace("t.py::old", NODEID)
+    answer = subprocess.run(
+        [sys.executable, "-c", code, store.root], capture_output=True, text=True, check=True
+    )
+    new, old, records = answer.stdout.splitlines()
+    assert new == f"cannot make {store.study_dir('t.py::new')}/0001: Permission denied"
+    assert old == f"cannot lock {newest}: Permission denied"
+    assert records == "1"
+    assert runs(store) == ["0001", "0002"]
+
+
+def test_importing_the_store_loads_nothing_heavy():
+    code = "import sys, pytest_hypersearch.store; print({'pytest', 'filelock'} & set(sys.modules))"
+    answer = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert answer.stdout == "set()\n"
