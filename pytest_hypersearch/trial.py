@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 Raw: TypeAlias = "int | float | str | bool | None"
 Config: TypeAlias = "dict[str, Raw]"
@@ -42,6 +45,7 @@ class TrialRecord:
         reason: One line on why it is not complete, empty otherwise.
         cached: Whether it was replayed from the store instead of run.
         worker: Name of the process that ran it, empty in plain pytest.
+        logged: What the test gave to ``trial.log``.
     """
 
     nodeid: str
@@ -58,3 +62,13 @@ class TrialRecord:
     reason: str = ""
     cached: bool = False
     worker: str = ""
+    logged: dict[str, Raw] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """The fields as JSON values."""
+        return {name: getattr(self, name) for name in self.__slots__}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> TrialRecord:
+        """The inverse of `to_json`."""
+        return cls(**{**data, "state": State(data["state"])})

@@ -32,6 +32,11 @@ class Observation:
 class Sampler(Protocol):
     """A pure function that proposes configurations; memory of earlier calls may only save time."""
 
+    @property
+    def adaptive(self) -> bool:
+        """Whether proposals depend on history; others are known before anything runs."""
+        ...
+
     def suggest(
         self, space: Space, *, seed: int, index: int, history: Sequence[Observation]
     ) -> Config | None:
@@ -44,3 +49,21 @@ class Sampler(Protocol):
             history: Finished configurations in a fixed order, then the pending ones.
         """
         ...
+
+
+def builtin(strategy: str) -> Sampler | None:
+    """Return the sampler of a strategy that comes with this package, None for other names."""
+    match strategy:
+        case "grid":
+            from pytest_hypersearch.samplers.grid import Grid
+
+            return Grid()
+        case "random":
+            from pytest_hypersearch.samplers.random import Random
+
+            return Random()
+        case "bayes":
+            from pytest_hypersearch.samplers.gp import GP
+
+            return GP()
+    return None

@@ -1,0 +1,212 @@
+"""Which run of a study this session writes to: a new one, or the newest one continued."""
+
+from __future__ import annotations
+
+import platform
+import tempfile
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+from pytest_hypersearch.fingerprint import Fingerprints
+from pytest_hypersearch.journal import FORMAT, StoreError
+from pytest_hypersearch.store import Run, Store
+from pytest_hypersearch.stored import Stored, gather
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from pytest_hypersearch.journal import JournalContents, Record
+    from pytest_hypersearch.study import Key
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """How runs are continued and kept.
+
+    Attributes:
+        resume: Whether to continue the newest run of each study.
+        keep_stale: Whether to replay trials that ran other code.
+        keep_runs: How many runs of a study are kept.
+    """
+
+    resume: bool
+    keep_stale: bool
+    keep_runs: int
+
+
+class Archive:
+    """The runs of this session.
+
+    Args:
+        root: Gives the directory of the store, or raises OSError if there can be none.
+        policy: How runs are continued and kept.
+        warn: Takes one line that the user must see.
+    """
+
+    def __init__(
+        self, root: Callable[[], Path], policy: Policy, warn: Callable[[str], None]
+    ) -> None:
+        self._root = root
+        self._policy = policy
+        self._warn = warn
+        self._store: Store | None = None
+        self._session = uuid4().hex[:16]
+        self._fingerprints = Fingerprints()
+
+    def open(self, nodeid: str, plan: Mapping[str, Any]) -> RunLog:
+        """The log of a study: what an earlier session left in it, and where this one writes.
+
+        Args:
+            nodeid: The study.
+            plan: The study's part of a runner's plan.
+
+        Raises:
+            StoreError: The run to continue belongs to a live session, or cannot be read.
+        """
+        code = self._fingerprints.of(plan)
+        header = {
+            "k": "run",
+            "format": FORMAT,
+            "nodeid": nodeid,
+            "created": _now(),
+            "sweeps": plan["sweeps"],
+        }
+        session = {
+            "k": "session",
+            "id": self._session,
+            "started": _now(),
+            "python": platform.python_version(),
+            "fingerprint": code,
+            "sweeps": plan["sweeps"],
+        }
+        run, contents = self._newest(nodeid)
+        stored = Stored()
+        if contents is not None:
+            stored = gather(
+                contents.records,
+                code=code,
+                keep_stale=self._policy.keep_stale,
+                damaged=contents.damaged,
+            )
+        head = [session] if run else [header, session]
+        return RunLog(lambda: self._new_run(nodeid), run, head, stored)
+
+    def _newest(self, nodeid: str) -> tuple[Run | None, JournalContents | None]:
+        if not self._policy.resume:
+            return None, None
+        run = self._open_store().newest_run(nodeid)
+        if run is None:
+            return None, None
+        run.acquire()
+        return run, run.read()
+
+    def _new_run(self, nodeid: str) -> Run:
+        store = self._open_store()
+        try:
+            run = store.new_run(nodeid)
+        except StoreError as error:
+            if self._policy.resume:
+                raise
+            store = self._fall_back(str(error))
+            run = store.new_run(nodeid)
+        store.prune(nodeid, self._policy.keep_runs)
+        return run
+
+    def _open_store(self) -> Store:
+        if self._store is None:
+            try:
+                self._store = Store(self._root())
+            except OSError as error:
+                if self._policy.resume:
+                    raise StoreError(f"--sweep-resume: no runs to continue: {error}") from None
+                self._store = self._fall_back(str(error))
+        return self._store
+
+    def _fall_back(self, reason: str) -> Store:
+        """Keep at least this session's results: in a temporary directory."""
+        path = Path(tempfile.mkdtemp(prefix="pytest-hypersearch-"))
+        self._warn(f"sweeps are stored in {path} and cannot be resumed: {reason}")
+        self._store = Store(path)
+        return self._store
+
+
+class RunLog:
+    """Where a study's records go; the run is made with the first of them.
+
+    Attributes:
+        stored: What earlier sessions of the run left.
+    """
+
+    def __init__(
+        self,
+        make: Callable[[], Run],
+        run: Run | None,
+        head: list[Record],
+        stored: Stored,
+    ) -> None:
+        self.stored = stored
+        self._make = make
+        self._run = run
+        self._head = head
+
+    @property
+    def path(self) -> str:
+        """The run's directory, empty if nothing was recorded."""
+        return str(self._run.path) if self._run else ""
+
+    @property
+    def notes(self) -> list[str]:
+        """What a reader must be told of the stored records."""
+        notes = []
+        if self.stored.stale:
+            files = ", ".join(self.stored.changed)
+            notes.append(f"{_count(self.stored.stale, 'stored trial')} stale: {files} changed")
+        if self.stored.damaged:
+            notes.append(f"{_count(self.stored.damaged, 'damaged line')} skipped in {self.path}")
+        return notes
+
+    def write(self, record: Record) -> None:
+        """Append a record to the journal.
+
+        Raises:
+            StoreError: It cannot be written.
+        """
+        run = self._owned()
+        if self._head:
+            run.journal.append_many([*self._head, record])
+            self._head = []
+        else:
+            run.journal.append(record)
+
+    def write_curve(self, record: Record) -> None:
+        """Append reported values to the file of curves.
+
+        Raises:
+            StoreError: It cannot be written.
+        """
+        self._owned().curves.append(record)
+
+    def artifacts(self, key: Key) -> str:
+        """The trial's own directory."""
+        return str(self._owned().artifacts(*key))
+
+    def close(self) -> None:
+        """Flush, and let go of the run."""
+        if self._run is not None:
+            self._run.close()
+
+    def _owned(self) -> Run:
+        if self._run is None:
+            self._run = self._make()
+        return self._run
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _count(number: int, thing: str) -> str:
+    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"

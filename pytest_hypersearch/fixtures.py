@@ -1,0 +1,228 @@
+"""The objects behind the fixtures: `Trial`, one execution of a test, and `Sweeps`, all studies."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from time import monotonic
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import pytest
+
+from pytest_hypersearch.results import StudyResults, best
+from pytest_hypersearch.score import metrics_of, number
+from pytest_hypersearch.study import Suggestion
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    import numpy as np
+
+    from pytest_hypersearch.link import Link
+    from pytest_hypersearch.space import Space
+    from pytest_hypersearch.sweep import Sweep
+    from pytest_hypersearch.trial import Config, Raw, TrialRecord
+
+FLUSH_SECONDS = 0.2
+
+
+class Pruned(pytest.skip.Exception):  # type: ignore[name-defined, misc]
+    """Ends a trial that is not worth going on with."""
+
+
+# pytest shows the reason of a skip with the module of its class; this one is no user's module.
+Pruned.__module__ = "builtins"
+
+
+class Trial:
+    """One execution of a test: one configuration, one replicate.
+
+    Attributes:
+        params: The configuration, read-only.
+        number: Index of the configuration in its sweep, from 0.
+        replicate: Index of the repetition of this configuration, from 0.
+        seed: 32 bits that depend on the sweep's seed and the replicate alone, so that all
+            configurations meet the same luck and can be compared in pairs.
+    """
+
+    def __init__(
+        self,
+        sweep: Sweep,
+        params: Config,
+        *,
+        number: int,
+        replicate: int,
+        seed: int,
+        path: str,
+        send: Callable[[list[Any]], None],
+    ) -> None:
+        self.params: Mapping[str, Any] = MappingProxyType(sweep.space.decode(params))
+        self.number = number
+        self.replicate = replicate
+        self.seed = seed
+        self.logged: dict[str, Raw] = {}
+        self.last: dict[str, float] = {}
+        self._sweep = sweep
+        self._path = path
+        self._send = send
+        self._points: list[tuple[float, dict[str, float]]] = []
+        self._next_step: float = 0
+        self._flushed = monotonic()
+
+    @cached_property
+    def config(self) -> dict[str, Any]:
+        """The sweep's ``base`` patched by the parameters; this trial's own copy."""
+        config = copy.deepcopy(dict(self._sweep.base or {}))
+        for name, value in self.params.items():
+            *parents, leaf = name.split(".")
+            level = config
+            for parent in parents:
+                level = level.setdefault(parent, {})
+            level[leaf] = value
+        return config
+
+    @cached_property
+    def rng(self) -> np.random.Generator:
+        """A generator seeded by `seed`."""
+        import numpy as np
+
+        return np.random.default_rng(self.seed)
+
+    @cached_property
+    def path(self) -> Path:
+        """The trial's own directory, kept with the run's results."""
+        path = Path(self._path)
+        path.mkdir(parents=True, exist_ok=True)
+        return path
+
+    @property
+    def score(self) -> float | None:
+        """The last reported value of the sweep's metric, None before the first."""
+        return self.last.get(self._sweep.metric)
+
+    def report(self, value: float | Mapping[str, float], *, step: float | None = None) -> None:
+        """Record an intermediate value.
+
+        Args:
+            value: The metric, or a dict of metrics by name. NaN and infinity are recorded as such.
+            step: Where in the trial this is, such as the epoch; one after the last by default.
+
+        Raises:
+            TypeError: A value is no number.
+        """
+        metrics = metrics_of(value, self._sweep.metric)
+        at = self._next_step if step is None else number(step)
+        self._next_step = at + 1
+        self._points.append((at, metrics))
+        self.last.update(metrics)
+        if monotonic() - self._flushed > FLUSH_SECONDS:
+            self.flush()
+
+    def log(self, values: Mapping[str, Raw] | None = None, /, **named: Raw) -> None:
+        """Keep values with the trial that are no metrics: texts, flags, counts.
+
+        Raises:
+            TypeError: A value is neither a number nor a text, a bool or None.
+        """
+        for name, value in {**(values or {}), **named}.items():
+            plain = value if value is None or isinstance(value, (str, bool, int)) else number(value)
+            self.logged[name] = plain
+
+    def prune(self, reason: str = "") -> NoReturn:
+        """End this trial here: it is not worth going on with. Its test is no failure."""
+        __tracebackhide__ = True
+        raise Pruned(reason or "pruned by the test")
+
+    def flush(self) -> None:
+        """Send what was reported and not yet sent."""
+        if self._points:
+            points, self._points = self._points, []
+            self._send(points)
+        self._flushed = monotonic()
+
+
+@dataclass(frozen=True, slots=True)
+class StudyView:
+    """A study as it stands: what a test sees of it.
+
+    Attributes:
+        results: Its trials, with the parameters as JSON scalars.
+        suggestions: What adaptive samplers proposed: when, from how many results, still pending?
+        best: A trial of the best configuration, None before any trial is complete.
+        best_params: That configuration, as the tests get it.
+        best_score: Its mean score over complete replicates.
+    """
+
+    results: StudyResults
+    suggestions: tuple[Suggestion, ...]
+    best: TrialRecord | None
+    best_params: Mapping[str, Any] | None
+    best_score: float | None
+
+    @property
+    def trials(self) -> tuple[TrialRecord, ...]:
+        """Every trial, in the order of sweep, configuration and replicate."""
+        return self.results.trials
+
+
+class Sweeps:
+    """The studies of this session."""
+
+    def __init__(
+        self, link: Link, space: Callable[[str, str], Space], item: Callable[[], str]
+    ) -> None:
+        self._link = link
+        self._space = space
+        self._item = item
+
+    def study(self, test: str, *, wait: bool = True) -> StudyView:
+        """A test's study.
+
+        Args:
+            test: The test's name, or as much of its node id as makes it unique.
+            wait: Wait for trials that other workers still run; without, show what is known.
+
+        Raises:
+            LookupError: There is no such study in this session, or several.
+        """
+        message = {"op": "view", "slot": self._item(), "study": test, "wait": wait}
+        answer = self._link.call(message)
+        if "found" in answer:
+            found = answer["found"]
+            raise LookupError(
+                f"sweeps: {test!r} names none or several of the studies; "
+                f"expected one of {', '.join(found) or 'none: no sweep was collected'}"
+            )
+        results = StudyResults.from_json(answer["results"])
+        ranked = best(results)
+        suggestions = tuple(Suggestion(**each) for each in answer["suggestions"])
+        if ranked is None:
+            return StudyView(results, suggestions, None, None, None)
+        space = self._space(results.nodeid, ranked.top.sweep)
+        params = MappingProxyType(space.decode(ranked.params))
+        return StudyView(results, suggestions, ranked.top, params, ranked.mean)
+
+    def best_params(self, test: str, *, wait: bool = True) -> dict[str, Any]:
+        """The parameters of a test's best configuration.
+
+        Raises:
+            LookupError: There is no such study, or it has no complete trial.
+        """
+        view = self.study(test, wait=wait)
+        if view.best_params is None:
+            raise LookupError(f"sweeps: {test!r} has no complete trial")
+        return dict(view.best_params)
+
+    def best_score(self, test: str, *, wait: bool = True) -> float:
+        """The mean score of a test's best configuration.
+
+        Raises:
+            LookupError: There is no such study, or it has no complete trial.
+        """
+        view = self.study(test, wait=wait)
+        if view.best_score is None:
+            raise LookupError(f"sweeps: {test!r} has no complete trial")
+        return view.best_score

@@ -1,0 +1,61 @@
+"""How a runner reaches the owner: by a call in one process, over a channel between two."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from pytest_hypersearch.owner import Message, Owner
+
+
+class Link(Protocol):
+    """Carries messages to the owner and brings its answers."""
+
+    def call(self, message: Message) -> Message:
+        """Send a message and wait for its answer."""
+        ...
+
+    def send(self, message: Message) -> None:
+        """Send a message that has no answer."""
+        ...
+
+
+class DirectLink:
+    """The owner lives in this process, and this is its only runner."""
+
+    def __init__(self, owner: Owner) -> None:
+        self._owner = owner
+
+    def call(self, message: Message) -> Message:
+        """Let the owner answer; what would have to wait for other runners is answered at once."""
+        answers: list[Message] = []
+        self._owner.handle("", message, answers.append)
+        if not answers:
+            self._owner.release()
+        return answers[0]
+
+    def send(self, message: Message) -> None:
+        """Hand the message over."""
+        self._owner.handle("", message, _ignore)
+
+
+class ChannelLink:
+    """The owner lives at the other end of a channel that carries texts, such as execnet's."""
+
+    def __init__(self, channel: Any) -> None:  # noqa: ANN401  any object with send and receive
+        self._channel = channel
+
+    def call(self, message: Message) -> Message:
+        """Send the message as JSON and wait for the answer."""
+        self._channel.send(json.dumps(message))
+        answer: Message = json.loads(self._channel.receive())
+        return answer
+
+    def send(self, message: Message) -> None:
+        """Send the message as JSON."""
+        self._channel.send(json.dumps(message))
+
+
+def _ignore(_answer: Message) -> None:
+    """A message without an answer."""

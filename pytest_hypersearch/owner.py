@@ -1,0 +1,237 @@
+"""The owner: the one place where studies live, whoever runs their trials.
+
+Runners send it plain JSON messages over a link and get plain JSON replies:
+
+======  ==========================================  ================================================
+op      fields                                      reply
+======  ==========================================  ================================================
+hello   ``digest`` of the runner's plan             ``{"known": bool}``: whether the plan is here
+plan    ``digest``, ``studies``                     ``{}`` or ``{"stop": reason}``
+ask     ``slot`` (an item's node id)                ``{"do": "run", "params", "seed", "attempt",
+                                                    "path"}``, ``{"do": "replay", "record"}``,
+                                                    ``{"do": "skip", "reason"}`` or ``{"stop"}``
+report  ``slot``, ``attempt``, ``points``           none
+tell    ``slot``, ``attempt``, ``outcome``          ``{"best": bool}`` or ``{"stop": reason}``
+skip    ``slot``, ``reason``                        ``{}``
+view    ``slot``, ``study``, ``wait``               ``{"results", "suggestions"}``
+======  ==========================================  ================================================
+
+A reply may come later than the next message of another runner: a trial whose configuration depends
+on results waits until they are in.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, replace
+from threading import RLock
+from typing import TYPE_CHECKING, Any
+
+from pytest_hypersearch.journal import StoreError
+from pytest_hypersearch.study import Key, NotYetError, Study, storable
+from pytest_hypersearch.sweep import Sweep
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from typing import TypeAlias
+
+    from pytest_hypersearch.archive import Archive, RunLog
+    from pytest_hypersearch.results import StudyResults
+    from pytest_hypersearch.samplers import Sampler
+    from pytest_hypersearch.trial import TrialRecord
+
+    Message: TypeAlias = dict[str, Any]
+    Answer: TypeAlias = Callable[[Message], None]
+    Listener: TypeAlias = Callable[[Study, TrialRecord], None]
+
+
+class Owner:
+    """Studies, samplers, journals and retries of one session.
+
+    Args:
+        samplers: The sampler of a strategy.
+        archive: Where runs are kept.
+        listener: Called with each trial that ends.
+    """
+
+    def __init__(
+        self, samplers: Callable[[str], Sampler], archive: Archive, listener: Listener
+    ) -> None:
+        self.studies: dict[str, Study] = {}
+        self.broken = ""
+        self._samplers = samplers
+        self._archive = archive
+        self._listener = listener
+        self._logs: dict[str, RunLog] = {}
+        self._slots: dict[str, tuple[Study, Key]] = {}
+        self._digest = ""
+        self._waiting: list[tuple[str, Message, Answer]] = []
+        self._lock = RLock()
+
+    @property
+    def waiting(self) -> list[str]:
+        """The items that wait for results of others."""
+        with self._lock:
+            return [message["slot"] for _, message, _ in self._waiting]
+
+    def handle(self, worker: str, message: Message, answer: Answer) -> None:
+        """Take a message of a runner; the answer may be given later, by another thread."""
+        with self._lock:
+            self._dispatch(worker, message, answer, force=False)
+            self._serve_waiting()
+
+    def release(self) -> None:
+        """Answer the first waiting message from what is known: nothing more is coming."""
+        with self._lock:
+            if self._waiting:
+                self._waiting.sort(key=lambda waiting: self._order(waiting[1]))
+                self._dispatch(*self._waiting.pop(0), force=True)
+
+    def crash(self, nodeid: str, worker: str) -> bool:
+        """Take note that a runner died over an item; return whether the item is due again."""
+        with self._lock:
+            if nodeid not in self._slots:
+                return False
+            study, key = self._slots[nodeid]
+            try:
+                again = study.crash(key, worker)
+            except StoreError as error:
+                self.broken = self.broken or str(error)
+                return False
+            if not again and (record := study.records.get(key)):
+                self._listener(study, record)
+            self._serve_waiting()
+            return again
+
+    def results(self) -> list[StudyResults]:
+        """The results of all studies, in the order of collection."""
+        with self._lock:
+            return [self._results(study) for study in self.studies.values()]
+
+    def close(self) -> None:
+        """Close all runs; what is recorded is on disk."""
+        with self._lock:
+            for log in self._logs.values():
+                log.close()
+
+    def _dispatch(self, worker: str, message: Message, answer: Answer, *, force: bool) -> None:
+        try:
+            if self.broken and message["op"] != "view":
+                answer({"stop": self.broken})
+            else:
+                answer(getattr(self, f"_on_{message['op']}")(worker, message, force=force))
+        except NotYetError:
+            self._waiting.append((worker, message, answer))
+        except StoreError as error:
+            self.broken = str(error)
+            answer({"stop": self.broken})
+
+    def _serve_waiting(self) -> None:
+        while self._waiting:
+            waiting, self._waiting = self._waiting, []
+            for worker, message, answer in sorted(waiting, key=lambda each: self._order(each[1])):
+                self._dispatch(worker, message, answer, force=False)
+            if len(self._waiting) == len(waiting):
+                return
+
+    def _order(self, message: Message) -> tuple[int, int]:
+        """Trials by number, then those who want to look at results."""
+        if message["op"] != "ask":
+            return 1, 0
+        return 0, self._slots[message["slot"]][1].number
+
+    def _on_hello(self, _worker: str, message: Message, *, force: bool) -> Message:  # noqa: ARG002
+        return {"known": message["digest"] == self._digest}
+
+    def _on_plan(self, _worker: str, message: Message, *, force: bool) -> Message:  # noqa: ARG002
+        if message["digest"] != self._digest:
+            for plan in message["studies"]:
+                self._add(plan)
+            self._digest = message["digest"]
+        return {}
+
+    def _add(self, plan: Message) -> None:
+        nodeid = plan["nodeid"]
+        sweeps = [Sweep.from_json(data) for data in plan["sweeps"]]
+        log = self._archive.open(nodeid, plan)
+        slots = {
+            slot: Key(sweeps[place].name, number, replicate)
+            for slot, place, number, replicate in plan["slots"]
+        }
+        samplers = {sweep.name: self._samplers(sweep.strategy) for sweep in sweeps}
+        study = Study(
+            nodeid, sweeps, slots=slots, samplers=samplers, write=log.write, stored=log.stored
+        )
+        self.studies[nodeid], self._logs[nodeid] = study, log
+        self._slots.update((slot, (study, key)) for slot, key in slots.items())
+
+    def _on_ask(self, worker: str, message: Message, *, force: bool) -> Message:
+        study, key = self._slots[message["slot"]]
+        reply = study.ask(key, worker, force=force)
+        if reply["do"] == "run":
+            reply["path"] = self._logs[study.nodeid].artifacts(key)
+        else:
+            self._ended(study, study.records[key])
+        return reply
+
+    def _on_report(self, _worker: str, message: Message, *, force: bool) -> Message:  # noqa: ARG002
+        study, key = self._slots[message["slot"]]
+        points = [
+            [step, {name: storable(value) for name, value in metrics.items()}]
+            for step, metrics in message["points"]
+        ]
+        self._logs[study.nodeid].write_curve(
+            {"k": "step", **key._asdict(), "attempt": message["attempt"], "points": points}
+        )
+        return {}
+
+    def _on_tell(self, _worker: str, message: Message, *, force: bool) -> Message:  # noqa: ARG002
+        study, key = self._slots[message["slot"]]
+        record = study.tell(key, message["attempt"], message["outcome"])
+        if record is None:
+            return {"best": False}
+        self._ended(study, record)
+        return {"best": study.is_best(record)}
+
+    def _on_skip(self, _worker: str, message: Message, *, force: bool) -> Message:  # noqa: ARG002
+        study, key = self._slots[message["slot"]]
+        self._ended(study, study.skip(key, message["reason"]))
+        return {}
+
+    def _on_view(self, _worker: str, message: Message, *, force: bool) -> Message:
+        found = self._find(message["study"])
+        if len(found) != 1:
+            return {"found": [study.nodeid for study in found or self.studies.values()]}
+        study = found[0]
+        if message["wait"] and not force and not study.done:
+            raise NotYetError
+        return {
+            "results": self._results(study).to_json(),
+            "suggestions": [asdict(suggestion) for suggestion in study.suggestions()],
+        }
+
+    def _find(self, name: str) -> list[Study]:
+        """Studies by node id, or by the end of it: ``test_mlp``, ``test_mlp[cifar]``."""
+        exact = [study for study in self.studies.values() if study.nodeid == name]
+        return exact or [
+            study for study in self.studies.values() if name in _short_names(study.nodeid)
+        ]
+
+    def _ended(self, study: Study, record: TrialRecord) -> None:
+        self._listener(study, record)
+        if study.done:
+            self._logs[study.nodeid].close()
+
+    def _results(self, study: Study) -> StudyResults:
+        log = self._logs[study.nodeid]
+        results = study.results()
+        return replace(results, notes=(*results.notes, *log.notes), run=log.path)
+
+
+def _short_names(nodeid: str) -> Iterable[str]:
+    """The names that end a node id: function, Class::function, with and without arguments."""
+    plain, bracket, arguments = nodeid.partition("[")
+    parts = plain.split("::")
+    for start in range(1, len(parts)):
+        name = "::".join(parts[start:])
+        yield name
+        yield name + bracket + arguments

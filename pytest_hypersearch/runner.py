@@ -1,0 +1,340 @@
+"""The runner: in every process that runs tests, from collected items to told outcomes."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from dataclasses import dataclass
+from time import perf_counter
+from typing import TYPE_CHECKING, Any, cast
+
+import pytest
+
+from pytest_hypersearch.collect import MARK, Slot
+from pytest_hypersearch.fixtures import Pruned, Sweeps, Trial
+from pytest_hypersearch.plan import Plan, in_order
+from pytest_hypersearch.score import judge
+from pytest_hypersearch.trial import State, TrialRecord
+from pytest_hypersearch.words import attach
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
+
+    from pytest_hypersearch.link import Link
+    from pytest_hypersearch.owner import Message
+
+
+class Ended(pytest.skip.Exception):  # type: ignore[name-defined, misc]
+    """Ends an item whose trial is neither good nor the test's failure."""
+
+
+# pytest shows the reason of a skip with the module of its class; this one is no user's module.
+Ended.__module__ = "builtins"
+
+
+@dataclass(slots=True)
+class Active:
+    """What this process works on: an item and, once it is handed out, its trial."""
+
+    item: pytest.Function
+    slot: Slot
+    trial: Trial | None = None
+    reply: Message | None = None
+    returned: object = None
+    subtest_failed: bool = False
+    record: TrialRecord | None = None
+    best: bool = False
+
+
+class Runner:
+    """Hooks of a process that runs tests; the owner is reached over the link."""
+
+    def __init__(self, config: pytest.Config, link: Link) -> None:
+        self.link = link
+        self.plan = Plan({})
+        self.active: Active | None = None
+        self._rootpath = config.rootpath
+        self._running = ""
+
+    @property
+    def sweeps(self) -> Sweeps:
+        """What the fixture of this name gives."""
+        return Sweeps(self.link, self.plan.space, lambda: self._running)
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        """Trials that depend on the results of earlier ones run in their order."""
+        in_order(items)
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        """Tell the owner what is going to run."""
+        if session.config.option.collectonly:
+            return
+        self.plan = Plan.of(session.items, self._rootpath)
+        if not self.plan.studies:
+            return
+        if self.link.call({"op": "hello", "digest": self.plan.digest})["known"]:
+            return
+        answer = self.link.call(self.plan.message())
+        if "stop" in answer:
+            self._refused(session, answer["stop"])
+
+    def _refused(self, session: pytest.Session, reason: str) -> None:
+        if not hasattr(session.config, "workerinput"):
+            raise pytest.UsageError(reason)
+        session.shouldstop = reason
+
+    def pytest_runtest_logstart(self, nodeid: str) -> None:
+        """Remember what runs, for the owner to know who waits."""
+        self._running = nodeid
+
+    # Not tryfirst: a skip mark is evaluated before, and then no trial is asked for; pytest's own
+    # setup, in which fixtures start, comes after this.
+    def pytest_runtest_setup(self, item: pytest.Item) -> None:
+        """Ask for the item's trial: run it, replay it, or leave it."""
+        self.active = None
+        mark = item.get_closest_marker(MARK)
+        if mark is None:
+            return
+        item = cast("pytest.Function", item)
+        self.active = active = Active(item, mark.args[0])
+        _restore(item)
+        reply = active.reply = self.link.call({"op": "ask", "slot": item.nodeid})
+        if "stop" in reply:
+            item.session.shouldstop = reply["stop"]
+            self._not_run(active, reply["stop"])
+        elif reply["do"] == "skip":
+            self._not_run(active, reply["reason"])
+        elif reply["do"] == "replay":
+            active.record = TrialRecord.from_json(reply["record"])
+            item.setup = _no_setup  # type: ignore[method-assign]
+            item.runtest = functools.partial(_replay, active.record)  # type: ignore[method-assign]
+        else:
+            active.trial = self._trial(active, reply)
+
+    def _not_run(self, active: Active, reason: str) -> None:
+        active.record = self._record(active, State.NOT_RUN, reason=reason)
+        raise Ended(reason)
+
+    def _trial(self, active: Active, reply: Message) -> Trial:
+        nodeid, attempt = active.item.nodeid, reply["attempt"]
+
+        def send(points: list[Any]) -> None:
+            self.link.send({"op": "report", "slot": nodeid, "attempt": attempt, "points": points})
+
+        return Trial(
+            active.slot.sweep,
+            reply["params"],
+            number=active.slot.number,
+            replicate=active.slot.replicate,
+            seed=reply["seed"],
+            path=reply["path"],
+            send=send,
+        )
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_fixture_setup(
+        self, fixturedef: pytest.FixtureDef[object], request: pytest.FixtureRequest
+    ) -> None:
+        """Give a parameter, or a fixture that is parametrized by it, the trial's value."""
+        if type(getattr(request, "param", None)) is Slot and self.active and self.active.trial:
+            request.param = self.active.trial.params.get(fixturedef.argname)
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_call(self, item: pytest.Function) -> Generator[None, object, object]:
+        """Take the test's return value and tell how the trial ended, before pytest reports it."""
+        active = self.active
+        if active is None or active.trial is None:
+            return (yield)
+        function = item.obj
+        item.obj = _recording(function, active)
+        start = perf_counter()
+        try:
+            result = yield
+        except (KeyboardInterrupt, SystemExit, pytest.exit.Exception):
+            active.trial.flush()
+            raise
+        except BaseException as error:
+            self._raised(active, error, perf_counter() - start)
+            raise
+        else:
+            self._returned(active, perf_counter() - start)
+        finally:
+            item.obj = function
+        return result
+
+    def _returned(self, active: Active, duration: float) -> None:
+        assert active.trial is not None  # noqa: S101
+        sweep = active.slot.sweep
+        verdict = judge(active.returned, active.trial.last, sweep.metric)
+        if active.subtest_failed:
+            self._tell(active, State.FAILED, duration, reason="a subtest failed", failed=True)
+            return
+        self._tell(
+            active,
+            verdict.state,
+            duration,
+            score=verdict.score,
+            metrics=verdict.metrics,
+            reason=verdict.reason,
+            failed=verdict.failed,
+        )
+        if verdict.failed:
+            pytest.fail(verdict.reason, pytrace=False)
+        if verdict.state is State.INVALID:
+            raise Ended(verdict.reason)
+
+    def _raised(self, active: Active, error: BaseException, duration: float) -> None:
+        assert active.trial is not None  # noqa: S101
+        reason = describe(error)
+        metrics = dict(active.trial.last)
+        if isinstance(error, Pruned):
+            score = active.trial.score
+            self._tell(active, State.PRUNED, duration, score=score, metrics=metrics, reason=reason)
+        elif isinstance(error, pytest.skip.Exception):
+            self._tell(active, State.NOT_RUN, duration, reason=f"skipped: {error.msg}")
+        elif isinstance(error, active.slot.sweep.raises):
+            self._tell(active, State.FAILED, duration, metrics=metrics, reason=reason)
+            raise Ended(reason) from error
+        else:
+            state = State.TIMED_OUT if is_timeout(error) else State.FAILED
+            self._tell(active, state, duration, metrics=metrics, reason=reason, failed=True)
+
+    def _tell(
+        self,
+        active: Active,
+        state: State,
+        duration: float,
+        *,
+        score: float | None = None,
+        metrics: dict[str, float] | None = None,
+        reason: str = "",
+        failed: bool = False,
+    ) -> None:
+        assert active.trial is not None  # noqa: S101
+        assert active.reply is not None  # noqa: S101
+        active.trial.flush()
+        outcome = {
+            "state": state,
+            "score": score,
+            "metrics": metrics or {},
+            "duration": duration,
+            "reason": reason,
+            "logged": active.trial.logged,
+            "failed": failed,
+        }
+        answer = self.link.call(
+            {
+                "op": "tell",
+                "slot": active.item.nodeid,
+                "attempt": active.reply["attempt"],
+                "outcome": outcome,
+            }
+        )
+        active.record = self._record(active, state, score=score, reason=reason)
+        if "stop" in answer:
+            active.item.session.shouldstop = answer["stop"]
+            pytest.fail(answer["stop"], pytrace=False)
+        active.best = answer["best"]
+
+    def _record(
+        self, active: Active, state: State, *, score: float | None = None, reason: str = ""
+    ) -> TrialRecord:
+        """The trial as this process knows it, to be shown beside its item."""
+        reply = active.reply or {}
+        return TrialRecord(
+            nodeid=active.item.nodeid,
+            sweep=active.slot.sweep.name,
+            number=active.slot.number,
+            replicate=active.slot.replicate,
+            params=reply.get("params", {}),
+            state=state,
+            score=score,
+            seed=reply.get("seed", 0),
+            reason=reason,
+        )
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_makereport(
+        self, item: pytest.Item, call: pytest.CallInfo[None]
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        """Tell of trials that ended before their test was called; dress the report."""
+        report = yield
+        if call.when == "setup" and call.excinfo is not None:
+            self._setup_raised(item, call.excinfo.value)
+        active = self.active
+        if active and active.item is item and active.record and call.when != "teardown":
+            attach(report, active.record, best=active.best, verbosity=item.config.get_verbosity())
+        return report
+
+    def _setup_raised(self, item: pytest.Item, error: BaseException) -> None:
+        """A fixture failed or skipped, or a mark kept the item from asking for its trial."""
+        if isinstance(error, (KeyboardInterrupt, SystemExit, pytest.exit.Exception)):
+            return
+        skipped = isinstance(error, pytest.skip.Exception)
+        reason = f"skipped: {error}" if skipped else f"in setup: {describe(error)}"
+        active = self.active
+        if active is None or active.item is not item:
+            if item.get_closest_marker(MARK):
+                self.link.call({"op": "skip", "slot": item.nodeid, "reason": reason})
+        elif active.trial is not None:
+            state = State.NOT_RUN if skipped else State.FAILED
+            self._tell(active, state, 0.0, reason=reason, failed=not skipped)
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """See failed subtests: pytest reports them in mid-test, and the test itself passes."""
+        active = self.active
+        if active is not None and report.nodeid == active.item.nodeid:
+            running = active.record is None and active.trial is not None
+            if report.failed and report.when == "call" and running:
+                active.subtest_failed = True
+
+
+def describe(error: BaseException) -> str:
+    """One line on an exception."""
+    first = str(error).strip().split("\n")[0]
+    name = type(error).__name__
+    if isinstance(error, pytest.skip.Exception | pytest.fail.Exception):
+        return first or name
+    return f"{name}: {first}"[:200] if first else name
+
+
+def is_timeout(error: BaseException) -> bool:
+    """Whether pytest-timeout ended the test."""
+    return isinstance(error, pytest.fail.Exception) and "pytest-timeout" in str(error)
+
+
+def _restore(item: pytest.Function) -> None:
+    """Undo a replay: a plugin that repeats items wants the real ones."""
+    for name in ("setup", "runtest"):
+        item.__dict__.pop(name, None)
+
+
+def _no_setup() -> None:
+    """No fixture runs for a trial that is replayed."""
+
+
+def _replay(record: TrialRecord) -> None:
+    if record.state is State.PRUNED:
+        raise Pruned(record.reason)
+    if record.state is not State.COMPLETE:
+        raise Ended(record.reason)
+
+
+def _recording(function: Callable[..., Any], active: Active) -> Callable[..., Any]:
+    """The test, with its return value put aside: pytest wants tests that return nothing."""
+    if inspect.iscoroutinefunction(function):
+
+        @functools.wraps(function)
+        async def record_async(*args: object, **kwargs: object) -> None:
+            __tracebackhide__ = True
+            active.returned = await function(*args, **kwargs)
+
+        return record_async
+
+    @functools.wraps(function)
+    def record(*args: object, **kwargs: object) -> None:
+        __tracebackhide__ = True
+        active.returned = function(*args, **kwargs)
+
+    return record

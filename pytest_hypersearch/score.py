@@ -1,0 +1,101 @@
+"""From what a test gave to its score: what counts as a number, and what a trial ended as."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from pytest_hypersearch.trial import State
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What a trial that did not raise came to.
+
+    Attributes:
+        state: Complete or invalid.
+        score: Value of the metric, None unless complete.
+        metrics: Every number that the trial gave.
+        reason: Why it is invalid.
+        failed: Whether the test is to blame: it gave no number at all.
+    """
+
+    state: State
+    score: float | None
+    metrics: dict[str, float]
+    reason: str = ""
+    failed: bool = False
+
+
+def judge(returned: object, reported: Mapping[str, float], metric: str) -> Judgement:
+    """Find the score among what a test returned and what it reported last.
+
+    Args:
+        returned: The test's return value: a number, a mapping of metrics, or None.
+        reported: The last reported value of each metric.
+        metric: The name of the score.
+    """
+    try:
+        metrics = {**reported, **_returned(returned, metric)}
+    except TypeError as error:
+        return Judgement(State.INVALID, None, dict(reported), str(error), failed=True)
+    if metric not in metrics:
+        reason = f"no score: {_missing(returned, metrics, metric)}"
+        return Judgement(State.INVALID, None, metrics, reason, failed=True)
+    score = metrics[metric]
+    if not math.isfinite(score):
+        return Judgement(State.INVALID, None, metrics, f"{metric} is {score}")
+    return Judgement(State.COMPLETE, score, metrics)
+
+
+def number(value: object) -> float:
+    """The value as a float; numpy scalars and the like are numbers, texts and bools are not.
+
+    Raises:
+        TypeError: It is no number.
+    """
+    if (
+        isinstance(value, (bool, str, bytes))
+        or type(value).__name__ in {"bool", "bool_"}
+        or not (hasattr(value, "__float__") or hasattr(value, "__index__"))
+        or getattr(value, "ndim", 0) != 0
+    ):
+        raise TypeError(f"{_short(value)} ({type(value).__name__}) is not a number")
+    return float(value)  # type: ignore[arg-type]
+
+
+def metrics_of(value: object, metric: str) -> dict[str, float]:
+    """A number as the metric, a mapping as metrics by name.
+
+    Raises:
+        TypeError: Something in it is no number, or a name is no string.
+    """
+    if not isinstance(value, Mapping):
+        return {metric: number(value)}
+    if not all(isinstance(name, str) for name in value):
+        raise TypeError(f"metrics {_short(value)}: expected names that are strings")
+    return {name: number(each) for name, each in value.items()}
+
+
+def _returned(value: object, metric: str) -> dict[str, float]:
+    if value is None:
+        return {}
+    try:
+        return metrics_of(value, metric)
+    except TypeError as error:
+        raise TypeError(
+            f"returned {_short(value)}: {error}; expected a number or a dict of numbers"
+        ) from None
+
+
+def _missing(returned: object, metrics: Mapping[str, float], metric: str) -> str:
+    if not metrics:
+        return f"the test returned None and reported nothing; expected it to return {metric!r}"
+    given = "returned" if returned is not None else "reported"
+    return f"the test {given} {', '.join(metrics)}; expected {metric!r} among them"
+
+
+def _short(value: object) -> str:
+    text = " ".join(repr(value).split())
+    return text if len(text) <= 60 else f"{text[:57]}..."  # noqa: PLR2004

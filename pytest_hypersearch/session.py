@@ -1,0 +1,45 @@
+"""Starting a session of sweeps: who owns the studies, who runs trials, and the link between."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pytest_hypersearch import xdist
+from pytest_hypersearch.link import ChannelLink, DirectLink
+from pytest_hypersearch.runner import Runner
+
+if TYPE_CHECKING:
+    import pytest
+
+
+def start(config: pytest.Config) -> Runner | None:
+    """Register the owner's and the runner's hooks, as far as this process has them.
+
+    Returns:
+        The runner, None in a process that leaves all tests to workers.
+    """
+    manager = config.pluginmanager
+    if hasattr(config, "workerinput"):
+        runner = Runner(config, ChannelLink(xdist.channel(config)))
+        manager.register(xdist.WorkerThreads(config), "hypersearch_threads")
+        manager.register(runner, "hypersearch_runner")
+        return runner
+    from pytest_hypersearch.controller import Controller
+
+    controller = Controller(config)
+    manager.register(controller, "hypersearch_controller")
+    if xdist.distributes(config):
+        manager.register(xdist.Distribution(config, controller.owner), "hypersearch_xdist")
+        return None
+    runner = Runner(config, DirectLink(controller.owner))
+    manager.register(runner, "hypersearch_runner")
+    return runner
+
+
+def start_smoke(config: pytest.Config) -> Runner | None:
+    """Register a runner whose trials are at the centre of their spaces and are not kept."""
+    from pytest_hypersearch.smoke import SmokeLink
+
+    runner = Runner(config, SmokeLink())
+    config.pluginmanager.register(runner, "hypersearch_runner")
+    return runner

@@ -1,0 +1,455 @@
+"""A study: the trials of one test's sweeps, from being asked for to being told.
+
+The study decides which configuration a trial gets, knows what is due, running and done, and writes
+each step down before it is acknowledged. It knows neither pytest nor where the trials run.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from pytest_hypersearch.results import StudyResults, SweepInfo
+from pytest_hypersearch.samplers import Observation
+from pytest_hypersearch.samplers.table import Table
+from pytest_hypersearch.stored import identity
+from pytest_hypersearch.trial import State, TrialRecord
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from pytest_hypersearch.journal import Record
+    from pytest_hypersearch.samplers import Sampler
+    from pytest_hypersearch.stored import Stored
+    from pytest_hypersearch.sweep import Sweep
+    from pytest_hypersearch.trial import Config
+
+
+class Key(NamedTuple):
+    """Which trial of the study."""
+
+    sweep: str
+    number: int
+    replicate: int
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """A trial that a runner works on."""
+
+    params: Config
+    seed: int
+    attempt: int
+    worker: str
+
+
+@dataclass(frozen=True, slots=True)
+class Suggestion:
+    """A configuration that a sampler proposed from results.
+
+    Attributes:
+        sweep: Name of the sweep.
+        number: Index of the configuration.
+        params: What was proposed.
+        seen: Finished configurations that the sampler knew.
+        pending: Whether results of it are still to come.
+    """
+
+    sweep: str
+    number: int
+    params: Config
+    seen: int
+    pending: bool
+
+
+class NotYetError(Exception):
+    """The configuration depends on results that are still to come."""
+
+
+class Study:
+    """The trials of one test's sweeps, for one combination of the test's other parameters.
+
+    Args:
+        nodeid: The test without the trials' part.
+        sweeps: Its sweeps.
+        slots: The trials of this session's plan, by the node id of their items.
+        samplers: The sampler of each sweep, by the sweep's name.
+        write: Puts a record into the journal, or raises `StoreError`.
+        stored: What earlier sessions of the run left.
+    """
+
+    def __init__(
+        self,
+        nodeid: str,
+        sweeps: Iterable[Sweep],
+        *,
+        slots: Mapping[str, Key],
+        samplers: Mapping[str, Sampler],
+        write: Callable[[Record], None],
+        stored: Stored,
+    ) -> None:
+        self.nodeid = nodeid
+        self.sweeps = {sweep.name: sweep for sweep in sweeps}
+        self.slots = dict(slots)
+        self.records: dict[Key, TrialRecord] = {}
+        self.running: dict[Key, Started] = {}
+        self.notes: list[str] = []
+        self._samplers = samplers
+        self._write = write
+        self._stored = stored
+        self._nodeids = {key: nodeid for nodeid, key in self.slots.items()}
+        self._attempts: Counter[Key] = Counter()
+        self._crashes: Counter[Key] = Counter()
+        self._configs: dict[str, dict[int, Config | None]] = defaultdict(dict)
+        self._seen: dict[tuple[str, int], int] = {}
+        self._due: dict[str, dict[int, int]] = defaultdict(dict)
+        self._settled: dict[str, list[int]] = defaultdict(list)
+        self._best: dict[str, float] = {}
+        for key in sorted(self.slots.values()):
+            self._due[key.sweep][key.number] = self._due[key.sweep].get(key.number, 0) + 1
+        self._tables = {
+            name: Table(samplers[name], sweep)
+            for name, sweep in self.sweeps.items()
+            if not samplers[name].adaptive
+        }
+
+    @property
+    def done(self) -> bool:
+        """Whether every trial of the plan has ended."""
+        return len(self.records) == len(self.slots)
+
+    def ask(self, key: Key, worker: str, *, force: bool = False) -> dict[str, Any]:
+        """Hand out a trial.
+
+        Args:
+            key: Which one.
+            worker: Who will run it.
+            force: Propose from what is known instead of raising `NotYetError`.
+
+        Returns:
+            ``{"do": "run", ...}``, ``{"do": "replay", ...}`` or ``{"do": "skip", "reason": ...}``.
+
+        Raises:
+            NotYetError: Its configuration depends on trials that are still to end.
+            StoreError: The journal cannot be written.
+        """
+        params = self._configuration(key.sweep, key.number, force=force)
+        if params is None:
+            reason = "search space exhausted"
+            self._finish(key, self._record(key, {}, State.NOT_RUN, reason=reason))
+            return {"do": "skip", "reason": reason}
+        sweep = self.sweeps[key.sweep]
+        seed = trial_seed(sweep.seed, key.replicate)
+        if not self._attempts[key] and (record := self._replay(key, params, seed)):
+            self._finish(key, record)
+            return {"do": "replay", "record": record.to_json()}
+        if self._crashes[key] > sweep.retries:
+            return {"do": "skip", "reason": "its process died too often"}
+        return self._start(key, params, seed, worker)
+
+    def tell(self, key: Key, attempt: int, outcome: Mapping[str, Any]) -> TrialRecord | None:
+        """Take the end of a trial; None if that attempt was given up before.
+
+        Args:
+            key: Which trial.
+            attempt: Which execution of it.
+            outcome: ``state``, ``score``, ``metrics``, ``duration``, ``reason``, ``logged`` and
+                ``failed``, whether the test failed by it.
+
+        Raises:
+            StoreError: The journal cannot be written.
+        """
+        started = self.running.get(key)
+        if started is None or started.attempt != attempt:
+            return None
+        self._write({"k": "end", **key._asdict(), "attempt": attempt, **stored_outcome(outcome)})
+        del self.running[key]
+        record = self._record(
+            key,
+            started.params,
+            State(outcome["state"]),
+            score=outcome["score"],
+            metrics=dict(outcome["metrics"]),
+            seed=started.seed,
+            attempt=attempt,
+            duration=outcome["duration"],
+            reason=outcome["reason"],
+            worker=started.worker,
+            logged=dict(outcome["logged"]),
+        )
+        self._finish(key, record)
+        return record
+
+    def skip(self, key: Key, reason: str) -> TrialRecord:
+        """Take note that a trial's item ended before the trial was asked for."""
+        record = self._record(key, self._known(key), State.NOT_RUN, reason=reason)
+        self._finish(key, record)
+        return record
+
+    def crash(self, key: Key, worker: str) -> bool:
+        """Take note that the process that ran a trial is gone.
+
+        Returns:
+            Whether the trial is due once more.
+        """
+        if key in self.records:
+            return False
+        self._crashes[key] += 1
+        reason = f"{worker} died"
+        started = self.running.pop(key, None)
+        attempt = started.attempt if started else 0
+        self._write(
+            {"k": "crash", **key._asdict(), "attempt": attempt, "worker": worker, "reason": reason}
+        )
+        if self._crashes[key] <= self.sweeps[key.sweep].retries:
+            return True
+        record = self._record(
+            key,
+            started.params if started else self._known(key),
+            State.CRASHED,
+            attempt=max(attempt, 1),
+            reason=reason,
+            worker=worker,
+        )
+        self._finish(key, record)
+        return False
+
+    def is_best(self, record: TrialRecord) -> bool:
+        """Whether no complete trial of the sweep has a better score."""
+        return record.score is not None and self._best.get(record.sweep) == record.score
+
+    def suggestions(self) -> list[Suggestion]:
+        """What the samplers proposed from results so far."""
+        return [
+            Suggestion(name, number, config, self._seen[name, number], number in self._due[name])
+            for (name, number) in self._seen
+            if (config := self._configs[name][number]) is not None
+        ]
+
+    def results(self) -> StudyResults:
+        """Every trial of the plan, with those that did not end as not run."""
+        return StudyResults(
+            nodeid=self.nodeid,
+            sweeps=tuple(self._info(sweep) for sweep in self.sweeps.values()),
+            trials=tuple(self.records.get(key) or self._missing(key) for key in self._in_order()),
+            notes=tuple(self.notes),
+        )
+
+    def _in_order(self) -> list[Key]:
+        places = {name: place for place, name in enumerate(self.sweeps)}
+        return sorted(self._nodeids, key=lambda key: (places[key.sweep], key[1:]))
+
+    def _info(self, sweep: Sweep) -> SweepInfo:
+        return SweepInfo(
+            name=sweep.name,
+            strategy=sweep.strategy,
+            metric=sweep.metric,
+            mode=sweep.mode,
+            seed=sweep.seed,
+            replicates=sweep.replicates,
+            planned=sum(key.sweep == sweep.name for key in self._nodeids),
+            group_by=sweep.group_by,
+            varied=tuple(
+                name
+                for name in sweep.space.names
+                if any(name not in b or b[name].size != 1 for b in sweep.space.branches)
+            ),
+        )
+
+    def _missing(self, key: Key) -> TrialRecord:
+        started = self.running.get(key)
+        if started is None:
+            return self._record(key, self._known(key), State.NOT_RUN, reason="not started")
+        return self._record(
+            key,
+            started.params,
+            State.NOT_RUN,
+            reason="interrupted",
+            seed=started.seed,
+            attempt=started.attempt,
+            worker=started.worker,
+        )
+
+    def _known(self, key: Key) -> Config:
+        if key.sweep in self._tables:
+            return self._tables[key.sweep][key.number] or {}
+        return self._configs[key.sweep].get(key.number) or {}
+
+    def _record(self, key: Key, params: Config, state: State, **values: Any) -> TrialRecord:  # noqa: ANN401  the record's own fields
+        return TrialRecord(
+            nodeid=self._nodeids[key],
+            sweep=key.sweep,
+            number=key.number,
+            replicate=key.replicate,
+            params=params,
+            state=state,
+            **values,
+        )
+
+    def _replay(self, key: Key, params: Config, seed: int) -> TrialRecord | None:
+        end = self._stored.ends.get(identity(key.sweep, params, key.replicate, seed))
+        if end is None:
+            return None
+        state, metrics = State(end["state"]), end["metrics"]
+        score = metrics.get(self.sweeps[key.sweep].metric)
+        if state is State.COMPLETE and score is None:
+            return None
+        return self._record(
+            key,
+            params,
+            state,
+            score=None if score is None else float(score),
+            metrics={name: float(value) for name, value in metrics.items()},
+            seed=seed,
+            attempt=end["attempt"],
+            duration=end["duration"],
+            reason=end.get("reason", ""),
+            cached=True,
+            logged=end.get("logged", {}),
+        )
+
+    def _start(self, key: Key, params: Config, seed: int, worker: str) -> dict[str, Any]:
+        if key in self.records:
+            self._unfinish(key)
+        attempt = self._attempts[key] + 1
+        self._write(
+            {
+                "k": "start",
+                **key._asdict(),
+                "attempt": attempt,
+                "seed": seed,
+                "params": params,
+                "worker": worker,
+            }
+        )
+        self._attempts[key] = attempt
+        self.running[key] = Started(params, seed, attempt, worker)
+        return {"do": "run", "params": params, "seed": seed, "attempt": attempt}
+
+    def _finish(self, key: Key, record: TrialRecord) -> None:
+        if key not in self.records:
+            left = self._due[key.sweep]
+            left[key.number] -= 1
+            if not left[key.number]:
+                del left[key.number]
+                self._settled[key.sweep].append(key.number)
+        self.records[key] = record
+        if record.state is State.COMPLETE and record.score is not None:
+            better = min if self.sweeps[key.sweep].mode == "min" else max
+            self._best[key.sweep] = better(self._best.get(key.sweep, record.score), record.score)
+
+    def _unfinish(self, key: Key) -> None:
+        """A trial that had ended runs again (a plugin that retries failures asked for it)."""
+        del self.records[key]
+        left = self._due[key.sweep]
+        if key.number not in left:
+            self._settled[key.sweep].remove(key.number)
+        left[key.number] = left.get(key.number, 0) + 1
+
+    def _configuration(self, name: str, number: int, *, force: bool) -> Config | None:
+        if name in self._tables:
+            return self._tables[name][number]
+        known = self._configs[name]
+        if number not in known:
+            sweep = self.sweeps[name]
+            if sweep.parallel is not None:
+                self._propose_before(sweep, number, force=force)
+            known[number] = self._propose(sweep, number, force=force)
+        return known[number]
+
+    def _propose_before(self, sweep: Sweep, number: int, *, force: bool) -> None:
+        """Earlier configurations first, so that the table does not depend on who asks when."""
+        known = self._configs[sweep.name]
+        for earlier in sorted(set(self._due[sweep.name]) - set(known)):
+            if earlier < number:
+                known[earlier] = self._propose(sweep, earlier, force=force)
+
+    def _propose(self, sweep: Sweep, number: int, *, force: bool) -> Config | None:
+        if number < len(sweep.points):
+            return dict(sweep.points[number])
+        stored = self._stored.suggestions.get((sweep.name, number))
+        if stored is not None and sweep.space.contains(stored):
+            self._seen[sweep.name, number] = 0
+            return stored
+        history = self._history(sweep, number, force=force)
+        config = self._samplers[sweep.name].suggest(
+            sweep.space, seed=sweep.seed, index=number, history=history
+        )
+        seen = sum(observation.state is not State.RUNNING for observation in history)
+        if config is not None:
+            self._write(
+                {
+                    "k": "suggest",
+                    "sweep": sweep.name,
+                    "number": number,
+                    "params": config,
+                    "seen": seen,
+                }
+            )
+        self._seen[sweep.name, number] = seen
+        return config
+
+    def _history(self, sweep: Sweep, number: int, *, force: bool) -> list[Observation]:
+        """What the sampler may know: finished configurations, then pending ones."""
+        known, due = self._configs[sweep.name], self._due[sweep.name]
+        done = self._settled[sweep.name]
+        if sweep.parallel is not None:
+            horizon = number - sweep.parallel
+            if not force and any(earlier <= horizon for earlier in due):
+                raise NotYetError
+            done = sorted(earlier for earlier in done if earlier <= horizon)
+        observations = [self._observation(sweep, n) for n in done if known.get(n) is not None]
+        finished = set(done)
+        pending = [n for n in sorted(known) if n not in finished and known[n] is not None]
+        return [
+            *(o for o in observations if o.state is not State.NOT_RUN),
+            *(self._pending(sweep, n) for n in pending),
+        ]
+
+    def _pending(self, sweep: Sweep, number: int) -> Observation:
+        """A configuration that is not settled; without ``parallel`` its first scores count."""
+        if sweep.parallel is None:
+            observation = self._observation(sweep, number)
+            if observation.scores:
+                return observation
+        return Observation(number, self._configs[sweep.name][number] or {}, State.RUNNING)
+
+    def _observation(self, sweep: Sweep, number: int) -> Observation:
+        records = [
+            record
+            for replicate in range(sweep.replicates)
+            if (record := self.records.get(Key(sweep.name, number, replicate)))
+        ]
+        sign = 1.0 if sweep.mode == "min" else -1.0
+        scores = tuple(
+            sign * record.score
+            for record in records
+            if record.state is State.COMPLETE and record.score is not None
+        )
+        worst = records[-1].state if records else State.NOT_RUN
+        config = self._configs[sweep.name][number] or {}
+        return Observation(number, config, State.COMPLETE if scores else worst, scores)
+
+
+def trial_seed(seed: int, replicate: int) -> int:
+    """The seed of a trial: 32 bits that depend on the sweep's seed and the replicate alone.
+
+    All configurations of a replicate meet the same luck (common random numbers), so that they can
+    be compared in pairs.
+    """
+    digest = blake2b(f"{seed}/{replicate}".encode(), digest_size=4).digest()
+    return int.from_bytes(digest, "big")
+
+
+def stored_outcome(outcome: Mapping[str, Any]) -> Record:
+    """An outcome as the journal keeps it: without what is empty, not a number as text."""
+    kept = {name: value for name, value in outcome.items() if value not in (None, "", {}, False)}
+    metrics = {name: storable(value) for name, value in outcome["metrics"].items()}
+    return {**kept, "metrics": metrics, "duration": round(outcome["duration"], 6)}
+
+
+def storable(value: float) -> float | str:
+    """JSON has no word for NaN and infinity; ``float`` reads these words."""
+    return value if abs(value) <= 1.7976931348623157e308 else str(value)  # noqa: PLR2004

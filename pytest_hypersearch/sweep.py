@@ -1,0 +1,412 @@
+"""A sweep: the validated contents of a ``sweep`` mark, and the typed helper that writes marks."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
+
+from pytest_hypersearch.space import Scipy, Space, as_distribution
+
+if TYPE_CHECKING:
+    from os import PathLike
+
+    import pytest
+
+    from pytest_hypersearch.space import Distribution
+    from pytest_hypersearch.trial import Config
+
+Branch: TypeAlias = Mapping[str, Any]
+SpaceLike: TypeAlias = Branch | Sequence[Branch]
+ScopeName: TypeAlias = Literal["session", "package", "module", "class", "function"]
+
+SHORTHANDS = ("grid", "random", "bayes")
+SCOPES = ("session", "package", "module", "class", "function")
+RESERVED = ("request", "sweeps", "trial")
+MOST_TRIALS = 1_000_000
+
+
+class SweepError(ValueError):
+    """A mark or option that cannot be carried out; the message says what was given and expected."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sweep:
+    """One strategy over one search space, as a mark asks for it.
+
+    Attributes:
+        name: Unique among the marks of a test; the strategy's name unless given.
+        strategy: ``grid``, ``random``, ``bayes`` or a name that a plugin's sampler answers to.
+        space: What is searched.
+        n_trials: Configurations to try, points included.
+        metric: Which of the test's metrics is the score.
+        mode: Whether lower or higher scores are better.
+        seed: Decides the sampler's choices and, with the replicate, every trial's seed.
+        replicates: Trials per configuration, each under a seed of its own.
+        points: Configurations tried before the sampler is asked.
+        group_by: Parameters by which the summary groups.
+        retries: How often a trial is started again after its process died.
+        parallel: Configurations in flight at most, which makes an adaptive sampler reproducible.
+        raises: Exceptions that make a trial failed without failing the run.
+        base: Nested configuration that the parameters patch to make ``trial.config``.
+        scope: Scope of the parameters, as in ``parametrize``.
+        indirect: Parameters that go through fixtures of their names, as in ``parametrize``.
+        depends_on: Files whose change makes stored trials stale, relative to the test's file.
+    """
+
+    name: str
+    strategy: str
+    space: Space
+    n_trials: int
+    metric: str = "score"
+    mode: Literal["min", "max"] = "min"
+    seed: int = 0
+    replicates: int = 1
+    points: tuple[Config, ...] = ()
+    group_by: tuple[str, ...] = ()
+    retries: int = 1
+    parallel: int | None = None
+    raises: tuple[type[BaseException], ...] = ()
+    base: Mapping[str, Any] | None = None
+    scope: ScopeName = "function"
+    indirect: tuple[str, ...] = ()
+    depends_on: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """The part that the owner of the study needs, as JSON values."""
+        plain = {name: getattr(self, name) for name in _OWNED}
+        return plain | {"space": self.space.to_json()}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Sweep:
+        """The inverse of `to_json`; what only the test's process uses is left at its default."""
+        known = {name: data[name] for name in _OWNED}
+        known["points"] = tuple(known["points"])
+        known["group_by"] = tuple(known["group_by"])
+        return cls(**known, space=Space.from_json(data["space"]))
+
+
+_OWNED = tuple(
+    field.name
+    for field in fields(Sweep)
+    if field.name not in {"space", "raises", "base", "scope", "indirect", "depends_on"}
+)
+
+
+def sweep(
+    *,
+    grid: SpaceLike | None = None,
+    random: SpaceLike | None = None,
+    bayes: SpaceLike | None = None,
+    strategy: str | None = None,
+    space: SpaceLike | None = None,
+    n_trials: int | None = None,
+    metric: str | None = None,
+    mode: Literal["min", "max"] | None = None,
+    seed: int | None = None,
+    replicates: int | None = None,
+    points: Sequence[Branch] | None = None,
+    base: Mapping[str, Any] | None = None,
+    group_by: str | Sequence[str] | None = None,
+    name: str | None = None,
+    retries: int | None = None,
+    parallel: int | None = None,
+    raises: type[BaseException] | tuple[type[BaseException], ...] | None = None,
+    scope: ScopeName | None = None,
+    indirect: bool | Sequence[str] | None = None,
+    depends_on: str | PathLike[str] | Sequence[str | PathLike[str]] | None = None,
+) -> pytest.MarkDecorator:
+    """Mark a test for a sweep; the same as ``pytest.mark.sweep``, but checked by type checkers.
+
+    Exactly one of ``grid``, ``random``, ``bayes`` and ``strategy`` (with ``space``) is given. What
+    the arguments must be is checked when pytest collects the test.
+
+    Args:
+        grid: Parameter name to the values to combine, or a list of such grids.
+        random: Parameter name to a distribution to draw from, or a list of such spaces.
+        bayes: The same for the Bayesian sampler.
+        strategy: Name of a sampler that a plugin offers.
+        space: The search space of ``strategy``.
+        n_trials: Configurations to try in total; not for ``grid``, which tries all.
+        metric: Name of the score; default ``"score"``. A bare number that the test returns is
+            recorded under this name.
+        mode: ``"min"`` (default) if lower scores are better, else ``"max"``.
+        seed: Default 0. Decides the sampler's choices and the trials' seeds.
+        replicates: Trials per configuration; default 1.
+        points: Complete configurations that are tried first.
+        base: Nested configuration; ``trial.config`` is a copy patched by the parameters, whose
+            names may be dotted (``"training.lr"``).
+        group_by: Parameter or parameters by which the summary groups.
+        name: Name of the sweep; default is the strategy's. Needed if a test has two of a kind.
+        retries: How often a trial is started again after its process died; default 1.
+        parallel: At most so many configurations are in flight, and each is proposed from results
+            that do not depend on timing: the same table for any number of workers up to this.
+        raises: Exceptions that make a trial failed without failing the run.
+        scope: Scope of the parameters, as in ``parametrize``; default ``"function"``.
+        indirect: True or names: parameters that go through fixtures, as in ``parametrize``.
+        depends_on: Files that trials read; stored trials are stale when their contents change.
+
+    Returns:
+        The mark, to be used as a decorator or in ``pytestmark``.
+    """
+    given = {name: value for name, value in locals().items() if value is not None}
+    import pytest
+
+    mark: pytest.MarkDecorator = pytest.mark.sweep(**given)
+    return mark
+
+
+_ARGUMENTS = frozenset(cast("dict[str, Any]", sweep.__kwdefaults__))
+
+
+def from_mark(args: Sequence[object], kwargs: Mapping[str, Any]) -> Sweep:
+    """Validate the arguments of a ``sweep`` mark.
+
+    Raises:
+        SweepError: Anything is missing, unknown, contradictory or of the wrong kind.
+    """
+    if args:
+        raise SweepError(
+            f"sweep({_show(args[0])}, ...): expected keyword arguments only, such as grid={{...}}"
+        )
+    for name in kwargs:
+        if name not in _ARGUMENTS:
+            near = difflib.get_close_matches(name, sorted(_ARGUMENTS), n=1)
+            hint = (
+                f"did you mean {near[0]}?" if near else f"expected {', '.join(sorted(_ARGUMENTS))}"
+            )
+            raise _wrong(name, kwargs[name], f"no such argument; {hint}")
+    given = {name: value for name, value in kwargs.items() if value is not None}
+    strategy, argument = _strategy(given)
+    space = _space(argument, given[argument], strategy)
+    return Sweep(
+        name=_name(given.get("name", strategy.replace(":", "-"))),
+        strategy=strategy,
+        space=space,
+        n_trials=_n_trials(given, strategy, space),
+        metric=_text(given, "metric", "score"),
+        mode=_one_of(given, "mode", ("min", "max"), "min"),
+        seed=_integer(given, "seed", 0, least=0),
+        replicates=_integer(given, "replicates", 1, least=1),
+        points=_points(given, space),
+        group_by=_known(given, "group_by", space),
+        retries=_integer(given, "retries", 1, least=0),
+        parallel=_parallel(given, strategy),
+        raises=_raises(given.get("raises", ())),
+        base=_base(given.get("base"), space),
+        scope=_one_of(given, "scope", SCOPES, "function"),
+        indirect=_indirect(given, space),
+        depends_on=_files(given.get("depends_on", ())),
+    )
+
+
+def _strategy(given: Mapping[str, Any]) -> tuple[str, str]:
+    """The strategy and the name of the argument that holds its space."""
+    named = [name for name in (*SHORTHANDS, "strategy") if name in given]
+    if len(named) != 1:
+        what = " and ".join(f"{name}=..." for name in named) or "no strategy"
+        raise SweepError(
+            f"sweep: given {what}; expected exactly one of grid={{...}}, random={{...}}, "
+            "bayes={...} or strategy='...' with space={...}"
+        )
+    if named[0] != "strategy":
+        if "space" in given:
+            raise _wrong("space", given["space"], f"{named[0]}= already holds the search space")
+        return named[0], named[0]
+    if "space" not in given:
+        raise _wrong("strategy", given["strategy"], "expected space={...} beside it")
+    return _text(given, "strategy", ""), "space"
+
+
+def _space(argument: str, value: object, strategy: str) -> Space:
+    branches = [value] if isinstance(value, Mapping) else value
+    if not isinstance(branches, (list, tuple)) or not branches:
+        raise _wrong(argument, value, "expected a dict of parameters, or a non-empty list of dicts")
+    parsed = tuple(_branch(argument, branch, strategy) for branch in branches)
+    try:
+        space = Space(parsed)
+    except (TypeError, ValueError) as error:
+        raise SweepError(f"sweep({argument}=...): {error}") from None
+    return space
+
+
+def _branch(argument: str, branch: object, strategy: str) -> dict[str, Distribution]:
+    if not isinstance(branch, Mapping) or not branch:
+        raise _wrong(argument, branch, "expected a non-empty dict of parameter name to values")
+    return {
+        _parameter(argument, name): _distribution(argument, name, values, strategy)
+        for name, values in branch.items()
+    }
+
+
+def _parameter(argument: str, name: object) -> str:
+    if not isinstance(name, str) or not all(part.isidentifier() for part in name.split(".")):
+        raise _wrong(argument, name, "expected parameter names that are (dotted) identifiers")
+    if name in RESERVED:
+        raise _wrong(argument, name, f"{name!r} is a fixture; expected another parameter name")
+    return name
+
+
+def _distribution(argument: str, name: str, values: object, strategy: str) -> Distribution:
+    try:
+        distribution = as_distribution(values)
+    except (TypeError, ValueError) as error:
+        raise SweepError(f"sweep({argument}=...): {name}: {error}") from None
+    where = f"{argument}[{name!r}]"
+    if strategy == "grid" and distribution.size is None:
+        raise _wrong(where, values, "a grid takes a list of values for each parameter")
+    if strategy == "bayes" and isinstance(distribution, Scipy):
+        raise _wrong(
+            where,
+            values,
+            "scipy distributions go with random=; use uniform, loguniform, normal, ...",
+        )
+    return distribution
+
+
+def _n_trials(given: Mapping[str, Any], strategy: str, space: Space) -> int:
+    size = space.size
+    if strategy == "grid":
+        if "n_trials" in given:
+            raise _wrong(
+                "n_trials", given["n_trials"], "a grid tries every combination; leave it out"
+            )
+        wanted = size or 0
+    else:
+        if "n_trials" not in given:
+            raise SweepError(
+                f"sweep({strategy}=...): expected n_trials=, the configurations to try"
+            )
+        wanted = _integer(given, "n_trials", 1, least=1)
+        wanted = wanted if size is None else min(wanted, size)
+    total = wanted * _integer(given, "replicates", 1, least=1)
+    if total > MOST_TRIALS:
+        raise SweepError(
+            f"sweep({strategy}=...): {total:,} trials; expected at most {MOST_TRIALS:,}"
+        )
+    return wanted
+
+
+def _points(given: Mapping[str, Any], space: Space) -> tuple[Config, ...]:
+    points = given.get("points", ())
+    if not isinstance(points, (list, tuple)):
+        raise _wrong("points", points, "expected a list of dicts, each a complete configuration")
+    configs: dict[str, Config] = {}
+    for number, point in enumerate(points):
+        if not isinstance(point, Mapping):
+            raise _wrong(f"points[{number}]", point, "expected a dict, a complete configuration")
+        try:
+            config = space.validate_config(point)
+        except (TypeError, ValueError) as error:
+            raise SweepError(f"sweep(points=...): points[{number}]: {error}") from None
+        if space.key(config) in configs:
+            raise _wrong(
+                f"points[{number}]", point, "it is there already; expected each point once"
+            )
+        configs[space.key(config)] = config
+    n_trials = given.get("n_trials")
+    if isinstance(n_trials, int) and len(configs) > n_trials:
+        raise _wrong(
+            "points", points, f"{len(configs)} points; expected at most n_trials={n_trials}"
+        )
+    return tuple(configs.values())
+
+
+def _parallel(given: Mapping[str, Any], strategy: str) -> int | None:
+    if "parallel" not in given:
+        return None
+    if strategy in {"grid", "random"}:
+        raise _wrong(
+            "parallel", given["parallel"], f"{strategy} is reproducible anyway; leave it out"
+        )
+    return _integer(given, "parallel", 1, least=1)
+
+
+def _raises(value: object) -> tuple[type[BaseException], ...]:
+    kinds = value if isinstance(value, tuple) else (value,)
+    if not all(isinstance(kind, type) and issubclass(kind, Exception) for kind in kinds):
+        raise _wrong("raises", value, "expected an exception class or a tuple of them")
+    return kinds
+
+
+def _base(value: object, space: Space) -> Mapping[str, Any] | None:
+    if value is None:
+        return None
+    if not isinstance(value, Mapping):
+        raise _wrong("base", value, "expected a (nested) dict")
+    for name in space.names:
+        *parents, leaf = name.split(".")
+        level: object = value
+        for parent in parents:
+            level = level.get(parent) if isinstance(level, Mapping) else None
+        if parents and not (isinstance(level, Mapping) and leaf in level):
+            raise _wrong(
+                "base", value, f"it has no {name!r}; expected every dotted parameter in it"
+            )
+    return value
+
+
+def _known(given: Mapping[str, Any], argument: str, space: Space) -> tuple[str, ...]:
+    value = given.get(argument, ())
+    names = (value,) if isinstance(value, str) else value
+    if not isinstance(names, (list, tuple)) or not set(names) <= set(space.names):
+        raise _wrong(argument, value, f"expected names among {', '.join(space.names)}")
+    return tuple(names)
+
+
+def _indirect(given: Mapping[str, Any], space: Space) -> tuple[str, ...]:
+    if isinstance(given.get("indirect"), bool):
+        return space.names if given["indirect"] else ()
+    return _known(given, "indirect", space)
+
+
+def _files(value: object) -> tuple[str, ...]:
+    from os import PathLike, fspath
+
+    files = (value,) if isinstance(value, (str, PathLike)) else value
+    if not isinstance(files, (list, tuple)) or not all(
+        isinstance(file, (str, PathLike)) for file in files
+    ):
+        raise _wrong("depends_on", value, "expected a path or a list of paths")
+    return tuple(str(fspath(file)) for file in files)
+
+
+def _name(value: object) -> str:
+    if not isinstance(value, str) or not value.replace("-", "_").replace(".", "_").isidentifier():
+        raise _wrong(
+            "name", value, "expected letters, digits, '-', '_' and '.', not beginning with a digit"
+        )
+    if not value.isascii():
+        raise _wrong("name", value, "expected ASCII letters")
+    return value
+
+
+def _text(given: Mapping[str, Any], argument: str, default: str) -> str:
+    value = given.get(argument, default)
+    if not isinstance(value, str) or not value.strip():
+        raise _wrong(argument, value, "expected a non-empty string")
+    return value
+
+
+def _integer(given: Mapping[str, Any], argument: str, default: int, *, least: int) -> int:
+    value = given.get(argument, default)
+    if isinstance(value, bool) or not hasattr(value, "__index__") or value.__index__() < least:
+        raise _wrong(argument, value, f"expected an integer of at least {least}")
+    return int(value)
+
+
+def _one_of(given: Mapping[str, Any], argument: str, options: tuple[str, ...], default: str) -> Any:  # noqa: ANN401  one of several Literal types
+    value = given.get(argument, default)
+    if not isinstance(value, str) or value not in options:
+        raise _wrong(argument, value, f"expected {', '.join(map(repr, options))}")
+    return value
+
+
+def _show(value: object) -> str:
+    text = " ".join(repr(value).split())
+    return text if len(text) <= 60 else f"{text[:57]}..."  # noqa: PLR2004
+
+
+def _wrong(argument: str, value: object, expected: str) -> SweepError:
+    return SweepError(f"sweep({argument}={_show(value)}): {expected}")

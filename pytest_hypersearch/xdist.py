@@ -1,0 +1,156 @@
+"""Trials on pytest-xdist's workers: a private channel to each, and what to do when one dies."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sys
+from threading import Event, Thread
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_hypersearch.words import dress
+
+if TYPE_CHECKING:
+    from pytest_hypersearch.owner import Message, Owner
+
+CHANNEL = "hypersearch_channel"
+THREADS = "hypersearch_threads"
+THREAD_VARIABLES = (
+    "BLIS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+)
+POLL_SECONDS = 0.5
+QUIET_POLLS = 4
+
+
+def distributes(config: pytest.Config) -> bool:
+    """Whether tests are handed to workers; xdist's own plugin says so only later."""
+    if config.option.collectonly or not getattr(config.option, "tx", None):
+        return False
+    return bool(config.option.dist != "no")
+
+
+class Distribution:
+    """Hooks of the controlling process: connects workers with the owner."""
+
+    def __init__(self, config: pytest.Config, owner: Owner) -> None:
+        if config.option.dist == "each":
+            raise pytest.UsageError(
+                "--dist=each: runs every trial on every worker; expected load, worksteal, "
+                "loadscope, loadfile or loadgroup beside --sweep"
+            )
+        # Chunks of consecutive items would leave workers idle while one holds the long trials.
+        if config.option.maxschedchunk is None:
+            config.option.maxschedchunk = 1
+        self._owner = owner
+        self._threads = max(1, (os.cpu_count() or 1) // len(config.option.tx))
+        self._starting: set[str] = set()
+        self._running: set[str] = set()
+        self._over = Event()
+        self._watch = Thread(target=self._release_stalled, daemon=True)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_configure_node(self, node: Any) -> None:  # noqa: ANN401  xdist's controller of a worker
+        """Give a worker its channel before it starts."""
+        worker = node.gateway.id
+        channel = node.gateway.newchannel()
+        self._starting.add(worker)
+
+        def receive(text: str) -> None:
+            self._starting.discard(worker)
+            message = json.loads(text)
+
+            def answer(reply: Message) -> None:
+                # A worker that died meanwhile wants no answer.
+                with contextlib.suppress(OSError):
+                    channel.send(json.dumps(reply))
+
+            self._owner.handle(worker, message, _ignore if message["op"] == "report" else answer)
+
+        channel.setcallback(receive)
+        node.workerinput[CHANNEL] = channel
+        node.workerinput[THREADS] = self._threads
+        if not self._watch.is_alive() and not self._over.is_set():
+            self._watch.start()
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any) -> None:  # noqa: ANN401  xdist's controller of a worker
+        """A worker that never spoke is not awaited any more."""
+        self._starting.discard(node.gateway.id)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_handlecrashitem(
+        self,
+        crashitem: str,
+        report: pytest.TestReport,
+        sched: Any,  # noqa: ANN401  any scheduler of xdist
+    ) -> None:
+        """Run the trial of a dead worker again, as often as its sweep allows."""
+        self._running.discard(crashitem)
+        worker = report.node.gateway.id  # type: ignore[attr-defined]
+        if not self._owner.crash(crashitem, worker):
+            return
+        report.outcome = "rerun"
+        dress(report, "retried", "R", "RETRIED", "yellow")
+        # The scope-wise schedulers run the item again by themselves.
+        with contextlib.suppress(NotImplementedError):
+            sched.mark_test_pending(crashitem)
+
+    def pytest_runtest_logstart(self, nodeid: str) -> None:
+        """Some worker is busy."""
+        self._running.add(nodeid)
+
+    def pytest_runtest_logfinish(self, nodeid: str) -> None:
+        """It is done with that."""
+        self._running.discard(nodeid)
+
+    def pytest_sessionfinish(self) -> None:
+        """Nobody waits any more."""
+        self._over.set()
+
+    def _release_stalled(self) -> None:
+        """Serve trials that wait for others when no others can come.
+
+        A retried item may queue behind the very trials that wait for it, and a scheduler that
+        steals work may reorder it: then the waiting is given up rather than the session.
+        """
+        quiet = 0
+        while not self._over.wait(POLL_SECONDS):
+            waiting = set(self._owner.waiting)
+            busy = self._starting or not waiting or list(self._running - waiting)
+            quiet = 0 if busy else quiet + 1
+            if quiet >= QUIET_POLLS:
+                self._owner.release()
+                quiet = 0
+
+
+class WorkerThreads:
+    """Hooks of a worker: linear algebra takes this worker's share of the cores, not all of them."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._threads: int = config.workerinput[THREADS]  # type: ignore[attr-defined]
+        self._chosen = any(variable in os.environ for variable in THREAD_VARIABLES)
+        for variable in THREAD_VARIABLES:
+            os.environ.setdefault(variable, str(self._threads))
+
+    def pytest_collection_finish(self) -> None:
+        """Libraries that were loaded before the variables were set are limited as well."""
+        if not self._chosen and "numpy" in sys.modules:
+            from threadpoolctl import threadpool_limits
+
+            threadpool_limits(limits=self._threads)
+
+
+def channel(config: pytest.Config) -> Any:  # noqa: ANN401  execnet's channel
+    """The worker's end of its channel to the owner."""
+    return config.workerinput[CHANNEL]  # type: ignore[attr-defined]
+
+
+def _ignore(_reply: Message) -> None:
+    """A message without an answer."""
