@@ -61,7 +61,7 @@ def number(value: object) -> float:
         or not (hasattr(value, "__float__") or hasattr(value, "__index__"))
         or getattr(value, "ndim", 0) != 0
     ):
-        raise TypeError(f"{_short(value)} ({type(value).__name__}) is not a number")
+        raise TypeError(f"{_short(value)} ({type(value).__name__}), which is not a number")
     return float(value)  # type: ignore[arg-type]
 
 
@@ -74,8 +74,15 @@ def metrics_of(value: object, metric: str) -> dict[str, float]:
     if not isinstance(value, Mapping):
         return {metric: number(value)}
     if not all(isinstance(name, str) for name in value):
-        raise TypeError(f"metrics {_short(value)}: expected names that are strings")
-    return {name: number(each) for name, each in value.items()}
+        raise TypeError(f"{_short(value)}, with names that are not strings")
+    return {name: _named(name, each) for name, each in value.items()}
+
+
+def _named(name: str, value: object) -> float:
+    try:
+        return number(value)
+    except TypeError as error:
+        raise TypeError(f"{name!r}: {error}") from None
 
 
 def _returned(value: object, metric: str) -> dict[str, float]:
@@ -84,9 +91,7 @@ def _returned(value: object, metric: str) -> dict[str, float]:
     try:
         return metrics_of(value, metric)
     except TypeError as error:
-        raise TypeError(
-            f"returned {_short(value)}: {error}; expected a number or a dict of numbers"
-        ) from None
+        raise TypeError(f"the test returned {error}; expected a number or a dict of them") from None
 
 
 def _missing(returned: object, metrics: Mapping[str, float], metric: str) -> str:

@@ -68,9 +68,6 @@ def _look(report: pytest.TestReport, record: TrialRecord) -> tuple[str, str, str
         if record.state is State.NOT_RUN and record.reason.startswith("skipped"):
             return None
         return (*_SKIPPED[record.state], "yellow")
-    if report.outcome == "failed":
-        word = "TIMED OUT" if record.state is State.TIMED_OUT else "FAILED"
-        return "failed", "F", word, "red"
     return None
 
 

@@ -93,10 +93,10 @@ class Distribution:
     ) -> None:
         """Run the trial of a dead worker again, as often as its sweep allows."""
         self._running.discard(crashitem)
-        worker = report.node.gateway.id  # type: ignore[attr-defined]
+        worker = report.node.gateway.id
         if not self._owner.crash(crashitem, worker):
             return
-        report.outcome = "rerun"
+        report.outcome = "rerun"  # type: ignore[assignment]
         dress(report, "retried", "R", "RETRIED", "yellow")
         # The scope-wise schedulers run the item again by themselves.
         with contextlib.suppress(NotImplementedError):

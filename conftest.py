@@ -1,0 +1,3 @@
+"""Tests run pytest on tests of their own."""
+
+pytest_plugins = ["pytester"]

@@ -1,0 +1,18 @@
+"""What the tests of the plugin share: sweeps that were run, and the records that they left."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture
+def journals(pytester):
+    """Reads the records of all runs in the cache, the newest run of each study last."""
+
+    def read(kind=None):
+        files = sorted(Path(pytester.path).glob(".pytest_cache/d/hypersearch/*/*/journal.jsonl"))
+        records = [json.loads(line) for file in files for line in file.read_text().splitlines()]
+        return [record for record in records if kind in {None, record["k"]}]
+
+    return read
