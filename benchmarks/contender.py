@@ -1,0 +1,81 @@
+"""The bayes sampler behind a plain ask and tell, for benchmarks that know nothing of pytest."""
+
+from __future__ import annotations
+
+import math
+import sys
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from pytest_hypersearch.samplers import Observation
+from pytest_hypersearch.samplers.gp import GP
+from pytest_hypersearch.space import (
+    Distribution,
+    Space,
+    choice,
+    lograndint,
+    loguniform,
+    randint,
+    uniform,
+)
+from pytest_hypersearch.trial import State
+
+
+class Contender:
+    """Proposes configurations of a benchmark's space and is told their values.
+
+    Args:
+        space: Name to ("float" | "int", low, high, log) or ("cat", choices).
+        seed: Of all random decisions.
+        direction: "minimize" or "maximize".
+        n_trials: How many will be asked for; not used.
+    """
+
+    multi = True
+
+    def __init__(
+        self, space: dict[str, Any], seed: int, direction: str = "minimize", n_trials: int = 0
+    ) -> None:
+        self._sign = 1.0 if direction == "minimize" else -1.0
+        self._seed, self._n_trials = seed, n_trials
+        self._choices = {name: entry[1] for name, entry in space.items() if entry[0] == "cat"}
+        self._space = Space(({name: _distribution(entry) for name, entry in space.items()},))
+        self._finished: list[Observation] = []
+        self._pending: list[tuple[dict[str, Any], Observation]] = []
+        self._asked = 0
+
+    def ask(self) -> dict[str, Any]:
+        """Return the next configuration; one that was seen before if there is no other."""
+        history = [*self._finished, *(pending for _, pending in self._pending)]
+        config = GP().suggest(self._space, seed=self._seed, index=self._asked, history=history)
+        if config is None:
+            best = [o for o in self._finished if o.scores]
+            config = min(best or self._finished, key=lambda o: o.scores).params
+        observation = Observation(self._asked, dict(config), State.RUNNING)
+        self._asked += 1
+        params = {
+            name: self._choices[name][int(raw)] if name in self._choices else raw  # type: ignore[arg-type]
+            for name, raw in config.items()
+        }
+        self._pending.append((params, observation))
+        return params
+
+    def tell(self, params: dict[str, Any], value: float) -> None:
+        """Take the value of a configuration; NaN or infinite for a failure."""
+        place = next(i for i, (asked, _) in enumerate(self._pending) if asked is params)
+        _, asked = self._pending.pop(place)
+        failed = value is None or not math.isfinite(value)
+        state = State.FAILED if failed else State.COMPLETE
+        scores = () if failed else (self._sign * float(value),)
+        self._finished.append(Observation(asked.index, asked.params, state, scores))
+
+
+def _distribution(entry: tuple[Any, ...]) -> Distribution:
+    if entry[0] == "cat":  # by position: a benchmark's choices may be any objects
+        return choice(range(len(entry[1])))
+    kind, low, high, log = entry
+    if kind == "int":
+        return lograndint(low, high) if log else randint(low, high)
+    return loguniform(low, high) if log else uniform(low, high)

@@ -1,0 +1,233 @@
+"""Configurations as rows of numbers, on which kernels are defined, and back.
+
+Notation: D is the number of features. A numeric parameter is one feature in [0, 1], uniform where
+its distribution is; a choice is one feature that holds the option's number; a space of several
+branches has one more such feature, the branch's number. A parameter that a branch lacks rests in
+the middle, so that branches share what is known of the parameters that they have in common.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import count
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pytest_hypersearch.choices import Choice, label_text
+from pytest_hypersearch.numeric import Integer, Real
+
+if TYPE_CHECKING:
+    from pytest_hypersearch.space import Distribution, Space
+    from pytest_hypersearch.trial import Config, Raw
+
+Array: TypeAlias = NDArray[np.float64]
+
+_LARGEST_LATTICE: Final = 1024  # beyond it a stepped range is searched as if it were continuous
+
+
+@dataclass(frozen=True, slots=True)
+class Domain:
+    """What one feature may be in one branch.
+
+    Attributes:
+        feature: The feature's index.
+        low: Smallest value of the feature; of an option's number too.
+        high: Largest value.
+        lattice: All values in ascending order if they are few, None for a continuum.
+        categorical: Whether the values are unordered.
+    """
+
+    feature: int
+    low: float
+    high: float
+    lattice: Array | None
+    categorical: bool
+
+    def place(self, u: Array) -> Array:
+        """Return the feature's values at numbers in [0, 1], giving each an equal share."""
+        if self.categorical and self.lattice is not None:
+            last = len(self.lattice) - 1
+            chosen: Array = self.lattice[np.minimum((u * len(self.lattice)).astype(int), last)]
+            return chosen
+        return self.snap(self.low + u * (self.high - self.low))
+
+    def snap(self, x: Array) -> Array:
+        """Return the nearest values of an ordered feature."""
+        if self.lattice is None:
+            return np.clip(x, self.low, self.high)
+        edges = (self.lattice[1:] + self.lattice[:-1]) / 2
+        return self.lattice[np.searchsorted(edges, x)]
+
+
+@dataclass(frozen=True, slots=True)
+class Branch:
+    """How the configurations of one branch are written as rows.
+
+    Attributes:
+        base: The row (D,) in which everything that can vary is still to be filled in.
+        domains: The features that vary.
+        names: The parameter of each of the domains.
+        distributions: Its distribution.
+        constants: Parameters with a single value.
+    """
+
+    base: Array
+    domains: tuple[Domain, ...]
+    names: tuple[str, ...]
+    distributions: tuple[Distribution, ...]
+    constants: Config
+    order: tuple[str, ...]
+
+    def rows(self, u: Array) -> Array:
+        """Return the rows (m, D) at points (m, number of domains) of the unit cube."""
+        rows = np.repeat(self.base[None, :], len(u), axis=0)
+        for column, domain in enumerate(self.domains):
+            rows[:, domain.feature] = domain.place(u[:, column])
+        return rows
+
+    def config(self, row: Array) -> Config:
+        """Return the configuration that a row stands for."""
+        config = dict(self.constants)
+        for name, domain, entry in zip(self.names, self.domains, self.distributions, strict=True):
+            config[name] = _value(domain, entry, float(row[domain.feature]))
+        return {name: config[name] for name in self.order}
+
+
+@dataclass(frozen=True, slots=True)
+class Encoding:
+    """How the configurations of a space are written as rows.
+
+    Attributes:
+        features: D.
+        categorical: Which features (D,) hold unordered numbers.
+        branches: The space's branches.
+    """
+
+    features: int
+    categorical: NDArray[np.bool_]
+    branches: tuple[Branch, ...]
+    _axes: tuple[tuple[tuple[str, _Axis], ...], ...]
+
+    def row(self, branch: int, config: Config) -> Array:
+        """Return the row (D,) of a configuration of a branch."""
+        row = self.branches[branch].base.copy()
+        for name, axis in self._axes[branch]:
+            row[axis.feature] = axis.position(config[name])
+        return row
+
+
+@dataclass(frozen=True, slots=True)
+class _Axis:
+    """One feature: the distribution that covers its values in all branches that have it."""
+
+    feature: int
+    cover: Distribution
+
+    def position(self, raw: Raw) -> float:
+        if isinstance(self.cover, Choice):
+            return float(self.cover.position(raw))
+        return self.cover.to_unit(raw)
+
+
+@lru_cache(maxsize=16)
+def encoding_of(space: Space) -> Encoding:
+    """Return the encoding of a space."""
+    counter = count()
+    axes = {
+        name: [_Axis(next(counter), cover) for cover in _covers(space, name) if cover.size != 1]
+        for name in space.names
+    }
+    per_branch = tuple(
+        tuple(
+            (name, axis)
+            for name, entry in branch.items()
+            for axis in axes[name]
+            if _joint(axis.cover, entry) == axis.cover
+        )
+        for branch in space.branches
+    )
+    number = next(counter)
+    several = len(space.branches) > 1
+    categorical = np.zeros(number + several, dtype=bool)
+    for _, axis in (pair for pairs in per_branch for pair in pairs):
+        categorical[axis.feature] = isinstance(axis.cover, Choice)
+    categorical[number:] = True
+    branches = tuple(
+        _branch(space, index, per_branch[index], categorical)
+        for index in range(len(space.branches))
+    )
+    return Encoding(number + several, categorical, branches, per_branch)
+
+
+def _branch(
+    space: Space,
+    index: int,
+    axes: tuple[tuple[str, _Axis], ...],
+    categorical: NDArray[np.bool_],
+) -> Branch:
+    branch = space.branches[index]
+    base = np.where(categorical, -1.0, 0.5)
+    if len(space.branches) > 1:
+        base[-1] = index
+    free = [(name, axis) for name, axis in axes if branch[name].size != 1]
+    for name, axis in axes:
+        if branch[name].size == 1:
+            base[axis.feature] = axis.position(branch[name].centre())
+    constants = {name: entry.centre() for name, entry in branch.items() if entry.size == 1}
+    return Branch(
+        base=base,
+        domains=tuple(_domain(axis, branch[name]) for name, axis in free),
+        names=tuple(name for name, _ in free),
+        distributions=tuple(branch[name] for name, _ in free),
+        constants=constants,
+        order=tuple(branch),
+    )
+
+
+def _domain(axis: _Axis, entry: Distribution) -> Domain:
+    size = entry.size
+    if size is not None and size <= _LARGEST_LATTICE:
+        lattice = np.array([axis.position(entry.at(i)) for i in range(size)])  # type: ignore[union-attr]
+        if isinstance(entry, Choice):
+            return Domain(axis.feature, 0.0, float(size), lattice, categorical=True)
+        same = entry == axis.cover
+        low, high = (0.0, 1.0) if same else (float(lattice[0]), float(lattice[-1]))
+        return Domain(axis.feature, low, high, lattice, categorical=False)
+    if entry == axis.cover:
+        return Domain(axis.feature, 0.0, 1.0, None, categorical=False)
+    low, high = (axis.position(entry.from_unit(u)) for u in (0.0, 1.0))
+    return Domain(axis.feature, low, high, None, categorical=False)
+
+
+def _value(domain: Domain, entry: Distribution, x: float) -> Raw:
+    if domain.lattice is not None:
+        return entry.at(int(np.argmin(np.abs(domain.lattice - x))))  # type: ignore[union-attr]
+    return entry.from_unit((x - domain.low) / (domain.high - domain.low))
+
+
+def _covers(space: Space, name: str) -> list[Distribution]:
+    """Return the fewest distributions that cover a parameter's distributions in all branches."""
+    covers: list[Distribution] = []
+    for entry in (branch[name] for branch in space.branches if name in branch):
+        for i, cover in enumerate(covers):
+            joint = _joint(cover, entry)
+            if joint is not None:
+                covers[i] = joint
+                break
+        else:
+            covers.append(entry)
+    return covers
+
+
+def _joint(a: Distribution, b: Distribution) -> Distribution | None:
+    if a == b:
+        return a
+    if isinstance(a, Choice) and isinstance(b, Choice):
+        labels = {label_text(raw): raw for raw in (*a.labels, *b.labels)}
+        return Choice(tuple(labels.values()), tuple(labels.values()))
+    if isinstance(a, (Real, Integer)) and isinstance(b, (Real, Integer)) and a.log == b.log:
+        return Real(min(a.low, b.low), max(a.high, b.high), None, a.log)
+    return None

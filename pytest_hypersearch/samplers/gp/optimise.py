@@ -1,0 +1,152 @@
+"""Where the acquisition is largest: a cloud of candidates, then climbs and sweeps from the best."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+from scipy.optimize import minimize
+
+if TYPE_CHECKING:
+    from pytest_hypersearch.samplers.gp.acquisition import LogEI
+    from pytest_hypersearch.samplers.gp.encode import Array, Branch, Domain
+
+_SPREAD: Final = 192
+_NEAR: Final = 192
+_STARTS: Final = 4
+_SWEPT: Final = 16
+_ROUNDS: Final = 3
+_APART: Final = 0.1
+
+
+def search(
+    branch: Branch, acquisition: LogEI, incumbents: Array, rng: np.random.Generator
+) -> tuple[Array, Array]:
+    """Return rows (m, D) in descending order of their acquisition (m,).
+
+    Args:
+        branch: The branch to search.
+        acquisition: What is to be large.
+        incumbents: The best configurations so far (k, D), of this branch, best first.
+        rng: Source of all random decisions.
+    """
+    count = len(branch.domains)
+    rows = [branch.rows(rng.random((_SPREAD, count)))]
+    if len(incumbents):
+        rows.append(_neighbours(branch, incumbents, rng))
+    cloud = np.vstack(rows)
+    values = acquisition.value(cloud)
+    order = np.argsort(-values, kind="stable")
+    cloud, values = cloud[order], values[order]
+    climbed = _refine(branch, acquisition, _starts(cloud, incumbents))
+    refined = acquisition.value(climbed)
+    cloud, values = np.vstack([climbed, cloud]), np.concatenate([refined, values])
+    order = np.argsort(-values, kind="stable")
+    return cloud[order], values[order]
+
+
+def _neighbours(branch: Branch, incumbents: Array, rng: np.random.Generator) -> Array:
+    """Return incumbents with a random part of their parameters moved, by steps of many sizes."""
+    rows = incumbents[rng.integers(len(incumbents), size=_NEAR)].copy()
+    count = len(branch.domains)
+    moved = rng.random((_NEAR, count)) < rng.uniform(1.0 / count, 1.0, size=(_NEAR, 1))
+    moved[np.arange(_NEAR), rng.integers(count, size=_NEAR)] = True
+    reach = 0.5 * 10.0 ** rng.uniform(-3.0, 0.0, size=(_NEAR, 1))
+    steps = reach * rng.standard_normal((_NEAR, count))
+    fresh = rng.random((_NEAR, count))
+    for column, domain in enumerate(branch.domains):
+        old = rows[:, domain.feature]
+        new = (
+            domain.place(fresh[:, column])
+            if domain.categorical
+            else domain.snap(old + steps[:, column] * (domain.high - domain.low))
+        )
+        rows[:, domain.feature] = np.where(moved[:, column], new, old)
+    return rows
+
+
+def _starts(cloud: Array, incumbents: Array) -> Array:
+    """Return the best of the cloud, some apart from it, and the best incumbent."""
+    picked = [0]
+    for i in range(1, len(cloud)):
+        if len(picked) == _STARTS:
+            break
+        gaps = np.abs(cloud[picked] - cloud[i]).max(axis=1)
+        if gaps.min() > _APART:
+            picked.append(i)
+    return np.vstack([cloud[picked], incumbents[:1]])
+
+
+def _refine(branch: Branch, acquisition: LogEI, starts: Array) -> Array:
+    """Return starts (k, D) after climbs in their continuous parameters and sweeps over others."""
+    rows = starts
+    continuous = [domain for domain in branch.domains if domain.lattice is None]
+    discrete = [domain for domain in branch.domains if domain.lattice is not None]
+    for _ in range(_ROUNDS):
+        if continuous:
+            rows = _climb(acquisition, continuous, rows)
+        if not discrete:
+            break
+        swept = _sweep(acquisition, discrete, rows)
+        if np.array_equal(swept, rows):
+            break
+        rows = swept
+    return rows
+
+
+def _climb(acquisition: LogEI, domains: list[Domain], rows: Array) -> Array:
+    """Return rows (k, D) at local maxima in the continuous parameters, all climbed at once."""
+    features = [domain.feature for domain in domains]
+    expansion = acquisition.posterior.factor.expansion
+    columns = np.searchsorted(expansion.owner, features)
+    moved = rows.copy()
+
+    def objective(x: Array) -> tuple[float, Array]:
+        moved[:, features] = x.reshape(len(rows), -1)
+        value, slope = acquisition.slopes(moved)
+        return -float(value.sum()), -slope[:, columns].ravel()
+
+    bounds = [(domain.low, domain.high) for domain in domains] * len(rows)
+    found = minimize(
+        objective,
+        rows[:, features].ravel(),
+        jac=True,
+        method="L-BFGS-B",
+        bounds=bounds,
+        options={"maxiter": 30},
+    )
+    climbed = rows.copy()
+    climbed[:, features] = found.x.reshape(len(rows), -1)
+    return climbed
+
+
+def _sweep(acquisition: LogEI, domains: list[Domain], rows: Array) -> Array:
+    """Return rows (k, D) each with the single change of a discrete parameter that gains most."""
+    options = [[row, *_changes(row, domains)] for row in rows]
+    values = np.split(
+        acquisition.value(np.array([row for group in options for row in group])),
+        np.cumsum([len(group) for group in options])[:-1],
+    )
+    return np.array(
+        [group[int(np.argmax(value))] for group, value in zip(options, values, strict=True)]
+    )
+
+
+def _changes(row: Array, domains: list[Domain]) -> list[Array]:
+    changed = []
+    for domain in domains:
+        lattice = domain.lattice
+        if lattice is None:
+            continue
+        here = int(np.argmin(np.abs(lattice - row[domain.feature])))
+        near = (
+            range(len(lattice))
+            if domain.categorical or len(lattice) <= _SWEPT
+            else range(max(here - 3, 0), min(here + 4, len(lattice)))
+        )
+        for position in near:
+            if position != here:
+                other = row.copy()
+                other[domain.feature] = lattice[position]
+                changed.append(other)
+    return changed

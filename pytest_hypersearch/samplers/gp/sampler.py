@@ -1,0 +1,152 @@
+"""From the history to the next configuration."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from pytest_hypersearch.samplers.gp.acquisition import LogEI
+from pytest_hypersearch.samplers.gp.design import design_size, initial_design
+from pytest_hypersearch.samplers.gp.fit import standardised
+from pytest_hypersearch.samplers.gp.memory import Memory, memory_of
+from pytest_hypersearch.samplers.gp.optimise import search
+from pytest_hypersearch.samplers.gp.posterior import posterior_of
+from pytest_hypersearch.samplers.random import permuted
+from pytest_hypersearch.trial import State
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from numpy.typing import NDArray
+
+    from pytest_hypersearch.samplers import Observation
+    from pytest_hypersearch.samplers.gp.encode import Array
+    from pytest_hypersearch.space import Space
+    from pytest_hypersearch.trial import Config
+
+_EXHAUSTIVE: Final = 1000  # spaces up to this size are searched point by point
+_INCUMBENTS: Final = 5
+_FAR_TRIES: Final = 64
+_CHECKED: Final = 200
+
+
+def suggest(space: Space, seed: int, index: int, history: Sequence[Observation]) -> Config | None:
+    """Return the configuration with this index, None if all of the space is finished or pending.
+
+    Args:
+        space: What may be proposed.
+        seed: The sweep's seed.
+        index: Which configuration of the sweep this is, from 0.
+        history: Finished configurations in a fixed order, then the pending ones.
+    """
+    told = [o for o in history if o.state is not State.NOT_RUN and space.contains(o.params)]
+    seen = {space.key(o.params) for o in told}
+    if space.size is not None and len(seen) >= space.size:
+        return None
+    rng = np.random.default_rng((seed % 2**64, index + 1))
+    for config in _ranked(space, seed, index, told, rng):
+        if space.key(config) not in seen:
+            return config
+    return _unseen(space, seed % 2**64 + index, seen)
+
+
+def _ranked(
+    space: Space,
+    seed: int,
+    index: int,
+    told: Sequence[Observation],
+    rng: np.random.Generator,
+) -> Iterable[Config]:
+    """Yield configurations in descending order of preference."""
+    memory = memory_of(space)
+    branches = memory.encoding.branches
+    if index < design_size(space):
+        branch, row = initial_design(space, seed % 2**64)[index]
+        yield branches[branch].config(row)
+    pending = [o for o in told if o.state is State.RUNNING and not o.scores]
+    memory.recall([o for o in told if o.state is not State.RUNNING or o.scores])
+    rows = _modelled(memory, pending, rng) or _far(memory, pending, rng)
+    for branch, row in rows[:_CHECKED]:
+        yield branches[branch].config(row)
+
+
+def _far(
+    memory: Memory, pending: Sequence[Observation], rng: np.random.Generator
+) -> list[tuple[int, Array]]:
+    """Return random branches and rows in descending order of distance from everything known."""
+    branches = memory.encoding.branches
+    known = [*(result.row for result in memory.results), *_rows(memory, pending)]
+    drawn = []
+    for number in rng.integers(len(branches), size=_FAR_TRIES):
+        branch = branches[number]
+        row = branch.rows(rng.random((1, len(branch.domains))))[0]
+        drawn.append((int(number), row))
+    if not known:
+        return drawn
+    points = memory.expansion(np.array([row for _, row in drawn]))
+    gaps = np.abs(points[:, None, :] - memory.expansion(np.array(known))[None, :, :])
+    order = np.argsort(-(gaps**2).sum(axis=2).min(axis=1), kind="stable")
+    return [drawn[i] for i in order]
+
+
+def _modelled(
+    memory: Memory, pending: Sequence[Observation], rng: np.random.Generator
+) -> list[tuple[int, Array]]:
+    """Return branches and rows in descending order of acquisition, none without a model."""
+    model = memory.model() if len(memory.results) > 1 else None
+    data = memory.data(len(memory.results))
+    if model is None or data is None:
+        return []
+    factor, hyper = model
+    z, _, _ = standardised(data, hyper.exponent)
+    posterior = posterior_of(factor, z)
+    expected = posterior.mean(factor.points)
+    expected[~data.judged] = np.inf
+    for row in _rows(memory, pending):
+        believed = posterior.mean(factor.scaled(row[None, :]))
+        factor, z = factor.appended(row, 1.0), np.concatenate([z, believed])
+    acquisition = LogEI(posterior_of(factor, z), float(expected.min()))
+    if memory.space.size is not None and memory.space.size <= _EXHAUSTIVE:
+        return _all_ranked(memory, acquisition)
+    return _searched(memory, acquisition, np.argsort(expected, kind="stable"), rng)
+
+
+def _searched(
+    memory: Memory, acquisition: LogEI, order: NDArray[np.intp], rng: np.random.Generator
+) -> list[tuple[int, Array]]:
+    found: list[tuple[float, int, Array]] = []
+    for number, branch in enumerate(memory.encoding.branches):
+        results = (memory.results[i] for i in order)
+        best = [result.row for result in results if result.branch == number][:_INCUMBENTS]
+        incumbents = np.array(best).reshape(-1, memory.encoding.features)
+        rows, values = search(branch, acquisition, incumbents, rng)
+        found += [(-value, number, row) for value, row in zip(values, rows, strict=True)]
+    found.sort(key=lambda entry: entry[0])
+    return [(number, row) for _, number, row in found]
+
+
+def _all_ranked(memory: Memory, acquisition: LogEI) -> list[tuple[int, Array]]:
+    """Return all of a small space in descending order of acquisition."""
+    pairs = []
+    for config in memory.space.grid():
+        branch = memory.space.branch_of(config) or 0
+        pairs.append((branch, memory.encoding.row(branch, config)))
+    values = acquisition.value(np.array([row for _, row in pairs]))
+    return [pairs[i] for i in np.argsort(-values, kind="stable")]
+
+
+def _rows(memory: Memory, observations: Sequence[Observation]) -> list[Array]:
+    return [
+        memory.encoding.row(memory.space.branch_of(o.params) or 0, o.params) for o in observations
+    ]
+
+
+def _unseen(space: Space, seed: int, seen: set[str]) -> Config | None:
+    """Return a random configuration that is not among those seen."""
+    if space.size is None:
+        branch = memory_of(space).encoding.branches[0]
+        rng = np.random.default_rng(seed)
+        return branch.config(branch.rows(rng.random((1, len(branch.domains))))[0])
+    walk = (space.grid_config(permuted(i, space.size, seed)) for i in range(space.size))
+    return next((config for config in walk if space.key(config) not in seen), None)

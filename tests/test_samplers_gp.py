@@ -1,0 +1,424 @@
+from __future__ import annotations
+
+import math
+import subprocess
+import sys
+from collections import Counter
+
+import numpy as np
+import pytest
+import scipy.optimize
+import scipy.stats
+
+from pytest_hypersearch.samplers import Observation
+from pytest_hypersearch.samplers.gp import GP
+from pytest_hypersearch.samplers.gp.acquisition import LogEI, log_improvement
+from pytest_hypersearch.samplers.gp.design import design_size
+from pytest_hypersearch.samplers.gp.encode import encoding_of
+from pytest_hypersearch.samplers.gp.fit import Data, Hyper, Objective, default_theta, fit
+from pytest_hypersearch.samplers.gp.kernel import expansion_of
+from pytest_hypersearch.samplers.gp.memory import memory_of, refit_point
+from pytest_hypersearch.samplers.gp.posterior import factor_of, posterior_of
+from pytest_hypersearch.samplers.gp.transform import scale_of, warp
+from pytest_hypersearch.samplers.random import Random
+from pytest_hypersearch.space import (
+    Space,
+    choice,
+    lograndint,
+    loguniform,
+    normal,
+    randint,
+    uniform,
+)
+from pytest_hypersearch.trial import State
+
+MIXED = Space(
+    (
+        {
+            "lr": loguniform(1e-5, 1e-1),
+            "momentum": uniform(0, 1),
+            "layers": randint(1, 6),
+            "width": lograndint(8, 2000),
+            "act": choice(["relu", "tanh", "gelu"]),
+            "drop": uniform(0, 0.5, step=0.1),
+            "init": normal(0, 1),
+        },
+    )
+)
+PLANE = Space(({"x": uniform(-5, 10), "y": uniform(0, 15)},))
+TINY = Space(({"a": randint(0, 1), "b": choice(["x", "y"])},))
+BRANCHES = Space(
+    (
+        {"kernel": choice(["linear"]), "C": loguniform(1e-2, 1e2)},
+        {"kernel": choice(["rbf"]), "C": loguniform(1e-2, 1e3), "gamma": loguniform(1e-4, 1)},
+    )
+)
+TYPED = Space(({"v": choice([1, 1.0, True, "1", None]), "w": randint(0, 2)},))
+WIDE = Space(({f"x{i}": uniform(0, 1) for i in range(30)},))
+ONE_VALUE = Space(({"x": uniform(0, 1), "fixed": choice(["only"]), "same": uniform(2, 2)},))
+
+
+def play(space, score, count, *, seed=0, sampler=None, workers=1):
+    """Run a sweep of a function that returns scores or None for a failure; return its history."""
+    sampler = sampler or GP()
+    finished, running = [], []
+    for index in range(count):
+        config = sampler.suggest(space, seed=seed, index=index, history=[*finished, *running])
+        if config is None:
+            break
+        running.append(Observation(index, config, State.RUNNING))
+        if len(running) == workers:
+            done = running.pop(0)
+            value = score(done.params)
+            scores = () if value is None else value if isinstance(value, tuple) else (value,)
+            state = State.COMPLETE if scores else State.FAILED
+            finished.append(Observation(done.index, done.params, state, scores))
+    return [*finished, *running]
+
+
+def best(history):
+    return min(min(o.scores) for o in history if o.scores)
+
+
+def branin(config):
+    a, b = config["x"], config["y"]
+    return (
+        (b - 5.1 / (4 * math.pi**2) * a * a + 5 / math.pi * a - 6) ** 2
+        + 10 * (1 - 1 / (8 * math.pi)) * math.cos(a)
+        + 10
+    )
+
+
+def network(config):
+    """A made-up validation loss: skewed, with an interaction and a wrong choice."""
+    loss = (math.log10(config["lr"]) + 3) ** 2 + 3 * (config["momentum"] - 0.9) ** 2
+    loss += 0.2 * (config["layers"] - 3) ** 2 + 0.3 * abs(math.log(config["width"] / 128))
+    loss += {"relu": 0.0, "tanh": 0.7, "gelu": 0.1 * config["layers"]}[config["act"]]
+    return math.exp(loss / 2 + config["drop"] + 0.1 * config["init"] ** 2)
+
+
+def assert_valid(space, history):
+    assert all(space.contains(o.params) for o in history)
+    keys = [space.key(o.params) for o in history]
+    assert len(set(keys)) == len(keys)
+
+
+def regret_of(sampler, space, score, count, optimum):
+    return np.median(
+        [best(play(space, score, count, seed=s, sampler=sampler)) - optimum for s in range(3)]
+    )
+
+
+def test_it_finds_the_minimum_of_branin():
+    assert regret_of(GP(), PLANE, branin, 30, 0.397887) < 0.01
+    assert regret_of(Random(), PLANE, branin, 30, 0.397887) > 0.1
+
+
+def test_it_beats_random_on_a_mixed_space():
+    ours = regret_of(GP(), MIXED, network, 40, 1.0)
+    assert ours < 0.3 * regret_of(Random(), MIXED, network, 40, 1.0)
+
+
+def test_it_beats_random_in_branches():
+    def score(config):
+        loss = (math.log10(config["C"]) - 1) ** 2 + 0.5
+        if config["kernel"] == "rbf":
+            loss += (math.log10(config["gamma"]) + 2) ** 2 - 0.5
+        return loss
+
+    history = play(BRANCHES, score, 30, seed=1)
+    assert_valid(BRANCHES, history)
+    assert best(history) < 0.02
+    assert {o.params["kernel"] for o in history} == {"linear", "rbf"}
+
+
+def test_it_finds_a_corner():
+    space = Space(({f"x{i}": uniform(0, 1) for i in range(4)},))
+    history = play(space, lambda c: sum(c.values()), 20)
+    assert best(history) < 0.05
+
+
+def test_it_ignores_dead_dimensions():
+    ours = regret_of(GP(), WIDE, lambda c: (c["x3"] - 0.3) ** 2 + (c["x7"] - 0.8) ** 2, 60, 0.0)
+    assert ours < 0.005
+
+
+def test_it_leaves_a_failing_region():
+    history = play(PLANE, lambda c: None if c["x"] > 2 else branin(c), 40, seed=2)
+    assert_valid(PLANE, history)
+    failures = [not o.scores for o in history[20:]]
+    assert sum(failures) <= 6
+    assert best(history) < 0.5
+
+
+def test_it_finds_the_minimum_under_noise():
+    def noisy(config):
+        wave = math.sin(1e6 * config["x"]) + math.sin(2e6 * config["y"])
+        return branin(config) + 3 * wave
+
+    history = play(PLANE, noisy, 50, seed=3)
+    late = np.median([branin(o.params) for o in history[35:]])
+    assert late < 5
+
+
+ODD = {
+    "constant": lambda _: 1.0,
+    "all failed": lambda _: None,
+    "first only": lambda c: 1.0 if c == FIRST[0] else None,
+    "two values": lambda c: float(hash(str(c)) % 2),
+    "huge outliers": lambda c: 1e30 if len(str(c)) % 3 == 0 else len(str(c)) * 0.1,
+    "infinite spread": lambda c: 1.7e308 if len(str(c)) % 2 else -1.7e308,
+    "tiny": lambda c: 1e-300 * len(str(c)),
+    "replicates": lambda c: (float(len(str(c))), len(str(c)) + 1.0, len(str(c)) - 0.5),
+    "offset": lambda c: 1e15 + len(str(c)),
+}
+FIRST = [None]
+
+
+@pytest.mark.parametrize(
+    "space",
+    [MIXED, PLANE, TINY, BRANCHES, TYPED, WIDE, ONE_VALUE],
+    ids=["mixed", "plane", "tiny", "branches", "typed", "wide", "one-value"],
+)
+@pytest.mark.parametrize("score", list(ODD.values()), ids=list(ODD))
+def test_odd_scores_still_give_valid_proposals(space, score):
+    FIRST[0] = GP().suggest(space, seed=0, index=0, history=())
+    history = play(space, score, 16)
+    assert_valid(space, history)
+    assert len(history) == min(16, space.size or 16)
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+@pytest.mark.parametrize("space", [TINY, TYPED])
+def test_a_small_space_is_used_up(space, workers):
+    history = play(space, lambda c: float(len(str(c))), space.size + 5, workers=workers)
+    assert len(history) == space.size
+    assert {space.key(o.params) for o in history} == {space.key(c) for c in space.grid()}
+
+
+def test_a_space_of_one_configuration():
+    space = Space(({"only": choice(["x"])},))
+    assert GP().suggest(space, seed=0, index=0, history=()) == {"only": "x"}
+    assert GP().suggest(space, seed=0, index=1, history=play(space, lambda _: 1.0, 1)) is None
+
+
+def test_duplicates_in_the_history_are_no_problem():
+    config = {"x": 1.0, "y": 2.0}
+    history = [Observation(i, config, State.COMPLETE, (float(i % 3),)) for i in range(30)]
+    history.append(Observation(30, {"x": 1.0, "y": 2.0 + 1e-14}, State.COMPLETE, (7.0,)))
+    assert PLANE.contains(GP().suggest(PLANE, seed=0, index=31, history=history))
+
+
+def test_configurations_of_another_space_are_ignored():
+    foreign = [Observation(i, {"z": i}, State.COMPLETE, (float(i),)) for i in range(20)]
+    own = play(PLANE, branin, 12)
+    mixed = [pair for both in zip(own, foreign, strict=False) for pair in both]
+    assert GP().suggest(PLANE, seed=0, index=12, history=mixed) == GP().suggest(
+        PLANE, seed=0, index=12, history=own
+    )
+
+
+@pytest.mark.parametrize("state", [s for s in State if s is not State.COMPLETE])
+def test_every_state_is_understood(state):
+    history = play(MIXED, network, 12)
+    odd = GP().suggest(MIXED, seed=0, index=12, history=history)
+    history.append(Observation(12, odd, state))
+    assert MIXED.contains(GP().suggest(MIXED, seed=0, index=13, history=history))
+
+
+def test_pending_configurations_are_not_proposed_again():
+    finished = play(PLANE, branin, 12)
+    running = []
+    for index in range(12, 20):
+        config = GP().suggest(PLANE, seed=0, index=index, history=[*finished, *running])
+        running.append(Observation(index, config, State.RUNNING))
+    points = np.array([[o.params["x"] / 15, o.params["y"] / 15] for o in running])
+    gaps = np.linalg.norm(points[:, None] - points[None], axis=2)[np.triu_indices(8, 1)]
+    assert gaps.min() > 1e-6
+
+
+def test_nothing_finished_but_many_pending():
+    history = play(MIXED, network, 40, workers=50)
+    assert_valid(MIXED, history)
+    assert len(history) == 40
+
+
+def test_the_first_configurations_meet_every_option_and_range():
+    size = design_size(MIXED)
+    rows = [GP().suggest(MIXED, seed=5, index=i, history=()) for i in range(size)]
+    counts = Counter(row["act"] for row in rows)
+    assert max(counts.values()) - min(counts.values()) <= 1
+    parts = {int(row["momentum"] * size) for row in rows}
+    assert len(parts) == size
+
+
+def test_the_first_configurations_depend_on_seed_and_index_only():
+    history = play(MIXED, network, 3)
+    assert GP().suggest(MIXED, seed=5, index=4, history=history) == GP().suggest(
+        MIXED, seed=5, index=4, history=()
+    )
+    assert GP().suggest(MIXED, seed=5, index=4, history=()) != GP().suggest(
+        MIXED, seed=6, index=4, history=()
+    )
+
+
+@pytest.mark.parametrize("space", [PLANE, MIXED, BRANCHES], ids=["plane", "mixed", "branches"])
+def test_a_cold_cache_changes_nothing(space):
+    def score(config):
+        return sum(len(str(v)) ** 1.5 for v in config.values())
+
+    history = play(space, score, 40)
+    for index in (9, 17, 39):
+        memory_of.cache_clear()
+        encoding_of.cache_clear()
+        cold = GP().suggest(space, seed=0, index=index, history=history[:index])
+        assert cold == history[index].params
+
+
+def test_a_cold_process_changes_nothing():
+    code = (
+        "from test_samplers_gp import *;"
+        "h = play(PLANE, branin, 20);"
+        "memory_of.cache_clear();"
+        "print(GP().suggest(PLANE, seed=0, index=20, history=h))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", f"import sys; sys.path.insert(0, 'tests'); {code}"],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    history = play(PLANE, branin, 20)
+    assert done.stdout.strip() == str(GP().suggest(PLANE, seed=0, index=20, history=history))
+
+
+def test_a_changed_past_is_noticed():
+    history = play(PLANE, branin, 20)
+    GP().suggest(PLANE, seed=0, index=20, history=history)
+    changed = [
+        Observation(o.index, o.params, o.state, (o.scores[0] * 3 + o.params["x"],)) for o in history
+    ]
+    warm = GP().suggest(PLANE, seed=0, index=20, history=changed)
+    memory_of.cache_clear()
+    assert GP().suggest(PLANE, seed=0, index=20, history=changed) == warm
+
+
+def test_scores_are_compared_by_order_not_size():
+    history = play(PLANE, branin, 15)
+    scaled = [
+        Observation(o.index, o.params, o.state, (o.scores[0] * 1024.0 - 512.0,)) for o in history
+    ]
+    ours = GP().suggest(PLANE, seed=0, index=15, history=history)
+    theirs = GP().suggest(PLANE, seed=0, index=15, history=scaled)
+    assert ours["x"] == pytest.approx(theirs["x"], abs=0.05)
+
+
+def toy_data(rng, n=14):
+    space = Space(({"x": uniform(0, 1), "n": randint(1, 5), "c": choice(["a", "b", "c"])},))
+    encoding = encoding_of(space)
+    rows = encoding.branches[0].rows(rng.random((n, 3)))
+    scores = np.sin(5 * rows[:, 0]) + rows[:, 1] + (rows[:, 2] == 1) + rng.exponential(size=n)
+    counts = rng.integers(1, 4, n).astype(float)
+    data = Data(rows, scores, counts, rng.random(n) < 0.9, within=2.0, freedom=5)
+    return encoding, data
+
+
+def test_gradient_of_the_fit():
+    rng = np.random.default_rng(0)
+    encoding, data = toy_data(rng)
+    objective = Objective.of(data, encoding.categorical)
+    start = default_theta(encoding.features)
+    for _ in range(5):
+        theta = start + 0.3 * rng.standard_normal(len(start))
+        numeric = scipy.optimize.approx_fprime(theta, lambda t: objective(t)[0], 1e-6)
+        assert objective(theta)[1] == pytest.approx(numeric, rel=1e-3, abs=1e-3)
+
+
+def test_gradient_of_the_acquisition():
+    rng = np.random.default_rng(1)
+    encoding, data = toy_data(rng)
+    hyper = fit(data, encoding.categorical)
+    factor = factor_of(hyper, expansion_of(encoding), data.rows, data.counts)
+    acquisition = LogEI(posterior_of(factor, rng.standard_normal(14)), -1.0)
+    row = encoding.branches[0].rows(rng.random((1, 3)))
+
+    def value(x):
+        moved = row.copy()
+        moved[0, 0] = x[0]
+        return acquisition.value(moved)[0]
+
+    numeric = scipy.optimize.approx_fprime(row[0, :1], value, 1e-7)
+    assert acquisition.slopes(row)[1][0, 0] == pytest.approx(numeric[0], rel=1e-3)
+
+
+def test_rows_appended_equal_a_fresh_factor():
+    rng = np.random.default_rng(2)
+    encoding, data = toy_data(rng)
+    hyper = Hyper(np.array([4.0, 2.0, 1.0]), 1.3, 1e-2, 1.0)
+    expansion = expansion_of(encoding)
+    whole = factor_of(hyper, expansion, data.rows, data.counts)
+    grown = factor_of(hyper, expansion, data.rows[:10], data.counts[:10])
+    for row, count in zip(data.rows[10:], data.counts[10:], strict=True):
+        grown = grown.appended(row, count)
+    assert grown.inverse == pytest.approx(whole.inverse, abs=1e-8)
+
+
+def test_log_improvement_is_exact_far_out():
+    z = np.array([-1e6, -50.0, -5.0, -1.0, 0.0, 2.0])
+    density = scipy.stats.norm.pdf(z[2:])
+    exact = np.log(density + z[2:] * scipy.stats.norm.cdf(z[2:]))
+    value, lower, higher = log_improvement(z)
+    assert value[2:] == pytest.approx(exact)
+    assert np.isfinite(value).all()
+    assert (np.diff(value) > 0).all()
+    slope = (log_improvement(z + 1e-6)[0] - log_improvement(z - 1e-6)[0]) / 2e-6
+    assert lower[1:] == pytest.approx(slope[1:], rel=1e-3)
+    assert (higher > 0).all()
+
+
+def test_the_warp_is_yeo_and_johnsons():
+    t = np.linspace(-3, 5, 20)
+    for exponent in (-0.5, 0.0, 0.7, 1.0, 2.0):
+        assert warp(t, exponent) == pytest.approx(scipy.stats.yeojohnson(t, exponent))
+    assert warp(t, 1.0) == pytest.approx(t)
+
+
+def test_scales_survive_anything():
+    assert scale_of(np.array([3.0, 3.0])) is None
+    assert scale_of(np.array([1.0, 1.0, 1.0, 5.0])).spread == 4.0
+    cut = scale_of(np.array([1.0, 2.0, 3.0, 4.0, 1e30])).apply(np.array([1.0, 1e30]))
+    assert cut.tolist() == [-2.0, 5.0]
+
+
+def test_lengths_tell_what_matters():
+    rng = np.random.default_rng(3)
+    rows = rng.random((30, 3))
+    scores = np.sin(6 * rows[:, 1])
+    data = Data(rows, scores, np.ones(30), np.ones(30, dtype=bool))
+    inverse = fit(data, np.zeros(3, dtype=bool)).inverse
+    assert inverse[1] > 10 * max(inverse[0], inverse[2])
+
+
+def test_refits_are_rarer_with_more_results():
+    points = sorted({refit_point(n) for n in range(1, 1001)})
+    assert points[:15] == list(range(1, 16))
+    assert 40 < len(points) < 80
+    assert all(refit_point(n) <= n < 1.15 * refit_point(n) + 1 for n in range(1, 1001))
+
+
+def test_importing_the_package_imports_no_numpy():
+    code = (
+        "import sys; import pytest_hypersearch.samplers.gp as gp; gp.GP();"
+        "assert not {'numpy', 'scipy', 'pytest'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_suggesting_does_not_import_scipy_stats():
+    code = (
+        "import sys; from pytest_hypersearch.samplers.gp import GP;"
+        "from pytest_hypersearch.space import *;"
+        "GP().suggest(Space(({'x': uniform(0, 1)},)), seed=0, index=0, history=());"
+        "assert 'scipy.stats' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
