@@ -49,6 +49,7 @@ MAX_LINE = 256 * 1024
 
 _BATCH = 4096
 _COPY_BYTES = 1 << 20
+_TRIES = 100
 _SAFE = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 Record: TypeAlias = "dict[str, Any]"
@@ -223,10 +224,7 @@ class Journal:
         self._size = size
 
     def _open(self) -> None:
-        if self._locate is not None:
-            self.path = self._locate()
-        make_dirs(self.path.parent)
-        fd = _open_regular(str(self.path), os.O_RDWR | os.O_APPEND | os.O_CREAT)
+        fd = self._make()
         try:
             self._refuse_newer(fd)
         except BaseException:
@@ -235,6 +233,20 @@ class Journal:
         found = os.fstat(fd)
         self._fd, self._name = fd, str(self.path)
         self._inode = (found.st_dev, found.st_ino)
+
+    def _make(self) -> int:
+        """Open or create the file, however often its directory is deleted just then."""
+        tries = _TRIES
+        while True:
+            try:
+                if self._locate is not None:
+                    self.path = self._locate()
+                make_dirs(self.path.parent)
+                return _open_regular(str(self.path), os.O_RDWR | os.O_APPEND | os.O_CREAT)
+            except (FileNotFoundError, FileExistsError, NotADirectoryError):
+                tries -= 1
+                if not tries:
+                    raise
 
     def _refuse_newer(self, fd: int) -> None:
         with os.fdopen(fd, "rb", _COPY_BYTES, closefd=False) as file:

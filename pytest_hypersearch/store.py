@@ -60,7 +60,11 @@ class Store:
         Raises:
             StoreError: The directory cannot be written, or does not support locks.
         """
-        return Run(*_claim(self.study_dir(nodeid)))
+        study = self.study_dir(nodeid)
+        try:
+            return Run(*_claim(study))
+        except OSError as error:
+            raise StoreError(f"cannot make a run in {study}: {error.strerror or error}") from error
 
     def newest_run(self, nodeid: str) -> Run | None:
         """Return the last run of a study that has a journal, not yet owned, or None."""
@@ -123,8 +127,10 @@ class Run:
             RunInUse: Another live session owns it.
             StoreError: The directory cannot be locked.
         """
-        if self._lease is None:
-            self._lease = _lock(self.path)
+        try:
+            self._lease = self._lease or _lock(self.path)
+        except OSError as error:
+            raise StoreError(f"cannot lock {self.path}: {error.strerror or error}") from error
 
     def read(self) -> JournalContents:
         """Read the journal.
@@ -157,8 +163,9 @@ class Run:
         if self._lease is None:
             self.acquire()
         elif not self._lease.holds(self.path):
-            self._release()
+            lost = self._lease
             self.path, self._lease = _reclaim(self.path)
+            lost.lock.release()
         return self.path
 
     def _release(self) -> None:
@@ -175,15 +182,11 @@ class _Lease:
     inode: tuple[int, int]
 
     def holds(self, run: Path) -> bool:
-        return _inode(run / _LOCK) == self.inode
-
-
-def _inode(path: Path) -> tuple[int, int] | None:
-    try:
-        found = path.lstat()
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    return found.st_dev, found.st_ino
+        try:
+            found = (run / _LOCK).lstat()
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        return (found.st_dev, found.st_ino) == self.inode
 
 
 def _refuse_link(path: Path) -> None:
@@ -194,22 +197,20 @@ def _refuse_link(path: Path) -> None:
 def _lock(run: Path) -> _Lease:
     from filelock import FileLock, Timeout
 
-    _refuse_link(run.parent)
-    _refuse_link(run)
+    for path in (run.parent, run):
+        _refuse_link(path)
     lock = FileLock(
         run / _LOCK, mode=0o600, thread_local=False, blocking=False, fallback_to_soft=False
     )
     try:
         lock.acquire()
-        inode = _inode(run / _LOCK)
+        found = (run / _LOCK).lstat()
     except Timeout:
         raise RunInUse(f"{run} is in use by another pytest session") from None
-    except OSError as error:
-        raise StoreError(f"cannot lock {run}: {error.strerror or error}") from error
-    if inode is None:
+    except OSError:
         lock.release()
-        raise RunInUse(f"{run} is being removed by another pytest session")
-    return _Lease(lock, inode)
+        raise
+    return _Lease(lock, (found.st_dev, found.st_ino))
 
 
 def _claim(study: Path) -> tuple[Path, _Lease]:
@@ -220,24 +221,15 @@ def _claim(study: Path) -> tuple[Path, _Lease]:
     while True:
         path = study / f"{number:04d}"
         with contextlib.suppress(FileExistsError, RunInUse):
-            return path, _make_run(path)
+            make_dirs(study)
+            path.mkdir(mode=0o700)
+            return path, _lock(path)
         number += 1
-
-
-def _make_run(path: Path) -> _Lease:
-    try:
-        make_dirs(path.parent)
-        path.mkdir(mode=0o700)
-    except FileExistsError:
-        raise
-    except OSError as error:
-        raise StoreError(f"cannot make {path}: {error.strerror or error}") from error
-    return _lock(path)
 
 
 def _reclaim(run: Path) -> tuple[Path, _Lease]:
     """Make and lock a deleted run anew, under another number if its place is taken."""
-    if _inode(run / _LOCK) is None:
+    if not (run / _LOCK).exists():
         with contextlib.suppress(RunInUse):
             make_dirs(run)
             return run, _lock(run)

@@ -315,7 +315,7 @@ def test_a_link_in_the_place_of_the_lock_is_refused(store, tmp_path):
 
 def test_a_root_that_cannot_be_made_is_reported_at_once(tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(StoreError, match=r"^cannot make .*/0001: Not a directory$"):
+    with pytest.raises(StoreError, match=r"^cannot make a run in .*: Not a directory$"):
         Store(tmp_path / "file" / "hypersearch").new_run(NODEID)
 
 
@@ -360,7 +360,7 @@ def test_an_unwritable_root_is_reported_at_once_and_can_be_read(read_only):
         [sys.executable, "-c", code, store.root], capture_output=True, text=True, check=True
     )
     new, old, records = answer.stdout.splitlines()
-    assert new == f"cannot make {store.study_dir('t.py::new')}/0001: Permission denied"
+    assert new == f"cannot make a run in {store.study_dir('t.py::new')}: Permission denied"
     assert old == f"cannot lock {newest}: Permission denied"
     assert records == "1"
     assert runs(store) == ["0001", "0002"]
