@@ -1,12 +1,31 @@
-"""The results of a study, as the summary and later readers see them."""
+"""The results of a study, as the summary and later readers see them, and what follows from them.
+
+Scores are compared per configuration: the mean over its complete replicates. Configurations whose
+planned replicates are all complete rank first; those with fewer rank behind them, however good
+they look, since a lucky seed would win otherwise. A configuration without any complete trial has
+no rank.
+"""
 
 from __future__ import annotations
 
+import json
+import math
+import re
+from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from statistics import median
+from typing import TYPE_CHECKING, Any, Literal
+
+from pytest_hypersearch.moments import mean, std, t_quantile
+from pytest_hypersearch.trial import State, TrialRecord
 
 if TYPE_CHECKING:
-    from pytest_hypersearch.trial import TrialRecord
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from pytest_hypersearch.trial import Config, Raw
+
+FAILURES = (State.FAILED, State.INVALID, State.CRASHED, State.TIMED_OUT)
+_RANDOM_NUMBERS = re.compile(r"0x[0-9a-fA-F]+|[-+]?\d*\.\d+(e[-+]?\d+)?|\d+e[-+]?\d+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +42,8 @@ class SweepInfo:
         planned: Trials in this run's plan.
         group_by: Parameters by which the summary groups.
         varied: Parameters with more than one possible value, in the order of the space.
+        shape: Numbers of values of a grid's parameters, one tuple per grid; empty otherwise.
+        elapsed: Wall time in seconds from its first trial's start to its last one's end.
     """
 
     name: str
@@ -34,6 +55,18 @@ class SweepInfo:
     planned: int
     group_by: tuple[str, ...]
     varied: tuple[str, ...]
+    shape: tuple[tuple[int, ...], ...] = ()
+    elapsed: float = 0.0
+
+    def to_json(self) -> dict[str, Any]:
+        """The fields as JSON values."""
+        return {name: getattr(self, name) for name in self.__slots__}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> SweepInfo:
+        """The inverse of `to_json`."""
+        tuples = {name: tuple(data[name]) for name in ("group_by", "varied")}
+        return cls(**{**data, **tuples, "shape": tuple(map(tuple, data["shape"]))})
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,3 +86,262 @@ class StudyResults:
     trials: tuple[TrialRecord, ...]
     notes: tuple[str, ...] = ()
     run: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """The fields as JSON values."""
+        return {
+            "nodeid": self.nodeid,
+            "sweeps": [sweep.to_json() for sweep in self.sweeps],
+            "trials": [trial.to_json() for trial in self.trials],
+            "notes": list(self.notes),
+            "run": self.run,
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> StudyResults:
+        """The inverse of `to_json`."""
+        return cls(
+            nodeid=data["nodeid"],
+            sweeps=tuple(map(SweepInfo.from_json, data["sweeps"])),
+            trials=tuple(map(TrialRecord.from_json, data["trials"])),
+            notes=tuple(data["notes"]),
+            run=data["run"],
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Ranked:
+    """A configuration that has a score.
+
+    Attributes:
+        sweep: The sweep it belongs to.
+        trials: Its complete trials, in the order of replicate; at least one.
+    """
+
+    sweep: SweepInfo
+    trials: tuple[TrialRecord, ...]
+
+    @property
+    def number(self) -> int:
+        """Index of the configuration within its sweep."""
+        return self.trials[0].number
+
+    @property
+    def params(self) -> Config:
+        """The configuration."""
+        return self.trials[0].params
+
+    @property
+    def scores(self) -> tuple[float, ...]:
+        """Scores of its complete replicates."""
+        return scores_of(self.trials)
+
+    @property
+    def full(self) -> bool:
+        """Whether all planned replicates are complete."""
+        return len(self.trials) >= self.sweep.replicates
+
+    @property
+    def mean(self) -> float:
+        """Mean score over its complete replicates."""
+        return mean(self.scores)
+
+    @property
+    def std(self) -> float | None:
+        """Sample standard deviation over its complete replicates; None for a single one."""
+        return std(self.scores)
+
+    @property
+    def top(self) -> TrialRecord:
+        """Its trial with the best score."""
+        return min(self.trials, key=lambda trial: signed(self.sweep, trial.score or 0.0))
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """The trials that share the values of some parameters.
+
+    Attributes:
+        key: The shared values, in the order of the parameters asked for.
+        trials: Its complete trials.
+        best: Its best configuration, None without a complete trial.
+        configurations: How many of its configurations have a score.
+    """
+
+    key: tuple[Raw, ...]
+    trials: tuple[TrialRecord, ...]
+    best: Ranked | None
+    configurations: int
+
+    @property
+    def n(self) -> int:
+        """Number of complete trials."""
+        return len(self.trials)
+
+    @property
+    def mean(self) -> float | None:
+        """Mean of all scores, None without one."""
+        return mean(scores_of(self.trials)) if self.trials else None
+
+    @property
+    def std(self) -> float | None:
+        """Sample standard deviation of all scores, None for fewer than two."""
+        return std(scores_of(self.trials))
+
+    @property
+    def median(self) -> float | None:
+        """Median of all scores, None without one."""
+        return median(scores_of(self.trials)) if self.trials else None
+
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """95% confidence interval of the mean (Student's t), None for fewer than two scores."""
+        centre, spread = self.mean, self.std
+        if centre is None or spread is None:
+            return None
+        half = t_quantile(self.n - 1) * spread / math.sqrt(self.n)
+        return centre - half, centre + half
+
+    @property
+    def duration(self) -> float | None:
+        """Mean time of a complete trial in seconds, None without one."""
+        return mean([trial.duration for trial in self.trials]) if self.trials else None
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Trials that ended alike.
+
+    Attributes:
+        state: How they ended.
+        reason: Why the first of them did.
+        count: How many they are.
+    """
+
+    state: State
+    reason: str
+    count: int
+
+
+def signed(sweep: SweepInfo, score: float) -> float:
+    """Turns a score of a sweep so that lower is better."""
+    return score if sweep.mode == "min" else -score
+
+
+def scores_of(trials: Iterable[TrialRecord]) -> tuple[float, ...]:
+    """Returns the scores of those trials that are complete."""
+    return tuple(
+        trial.score for trial in trials if trial.state is State.COMPLETE and trial.score is not None
+    )
+
+
+def objectives(sweeps: Iterable[SweepInfo]) -> list[tuple[SweepInfo, ...]]:
+    """Puts those sweeps together whose scores can be compared: same metric, same mode."""
+    found: dict[tuple[str, str], list[SweepInfo]] = {}
+    for sweep in sweeps:
+        found.setdefault((sweep.metric, sweep.mode), []).append(sweep)
+    return [tuple(alike) for alike in found.values()]
+
+
+def rank(trials: Iterable[TrialRecord], sweeps: Sequence[SweepInfo]) -> list[Ranked]:
+    """Ranks configurations, best first, by the rule at the top of this module.
+
+    Args:
+        trials: Trials of one study; those of other sweeps are passed over.
+        sweeps: Sweeps of one objective.
+
+    Returns:
+        Every configuration with a complete trial; equal ones in the order of sweep and number.
+    """
+    infos = {sweep.name: sweep for sweep in sweeps}
+    found: dict[tuple[str, int], list[TrialRecord]] = {}
+    for trial in trials:
+        if trial.sweep in infos and trial.state is State.COMPLETE and trial.score is not None:
+            found.setdefault((trial.sweep, trial.number), []).append(trial)
+    place = {name: index for index, name in enumerate(infos)}
+    ordered = sorted(found.items(), key=lambda item: (place[item[0][0]], item[0][1]))
+    ranked = [Ranked(infos[name], tuple(alike)) for (name, _), alike in ordered]
+    return sorted(ranked, key=rank_key)
+
+
+def rank_key(ranked: Ranked) -> tuple[bool, float]:
+    """Returns what configurations of one objective are sorted by, lower is better."""
+    return not ranked.full, signed(ranked.sweep, ranked.mean)
+
+
+def best(results: StudyResults, *names: str) -> Ranked | None:
+    """Finds the best configuration of a study.
+
+    Args:
+        results: The study.
+        names: Sweeps to look at; all that share the first sweep's metric and mode if none is given.
+
+    Returns:
+        None if no trial is complete.
+    """
+    chosen = [sweep for sweep in results.sweeps if not names or sweep.name in names]
+    ranked = rank(results.trials, objectives(chosen)[0]) if chosen else []
+    return ranked[0] if ranked else None
+
+
+def group(
+    trials: Iterable[TrialRecord], sweeps: Sequence[SweepInfo], parameters: Sequence[str]
+) -> list[Group]:
+    """Groups trials by the values of parameters.
+
+    Args:
+        trials: Trials of one study; those of other sweeps or without the parameters are left out.
+        sweeps: Sweeps of one objective.
+        parameters: Names of the parameters; no name makes one group of all.
+
+    Returns:
+        The groups in the order of their best configurations; those without a score at the end.
+    """
+    names = {sweep.name for sweep in sweeps}
+    found: dict[str, list[TrialRecord]] = {}
+    for trial in trials:
+        if trial.sweep in names and all(name in trial.params for name in parameters):
+            # JSON text tells 1, 1.0, True and "1" apart
+            key = json.dumps([trial.params[name] for name in parameters])
+            found.setdefault(key, []).append(trial)
+    groups = [_group(json.loads(key), alike, sweeps) for key, alike in found.items()]
+    return sorted(groups, key=lambda one: rank_key(one.best) if one.best else (True, math.inf))
+
+
+def _group(key: list[Raw], trials: Sequence[TrialRecord], sweeps: Sequence[SweepInfo]) -> Group:
+    ranked = rank(trials, sweeps)
+    complete = tuple(trial for trial in trials if scores_of([trial]))
+    return Group(tuple(key), complete, ranked[0] if ranked else None, len(ranked))
+
+
+def count(trials: Iterable[TrialRecord], planned: int) -> dict[State, int]:
+    """Counts trials by state.
+
+    Args:
+        trials: The trials known.
+        planned: Trials in the plan; what is missing counts as not run.
+
+    Returns:
+        Every state that occurs, in the order in which `State` lists them.
+    """
+    found = Counter(trial.state for trial in trials)
+    found[State.NOT_RUN] += max(0, planned - found.total())
+    return {state: found[state] for state in State if found[state]}
+
+
+def failures(trials: Iterable[TrialRecord]) -> list[Failure]:
+    """Counts failures by kind: state and reason.
+
+    Reasons that differ only in measured numbers (decimals, addresses) are one kind, named by its
+    first.
+
+    Returns:
+        The kinds in the order of `FAILURES`, the most frequent first.
+    """
+    found: dict[tuple[State, str], list[str]] = {}
+    for trial in trials:
+        if trial.state in FAILURES:
+            kind = _RANDOM_NUMBERS.sub("#", trial.reason)
+            found.setdefault((trial.state, kind), []).append(trial.reason)
+    kinds = [Failure(state, reasons[0], len(reasons)) for (state, _), reasons in found.items()]
+    return sorted(kinds, key=lambda kind: (FAILURES.index(kind.state), -kind.count))
