@@ -1,0 +1,210 @@
+"""Live progress: what stands in one line while trials run, and when it is worth a line of a log.
+
+Nothing here reads a clock or writes: times come in as arguments, text goes out.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from pytest_hypersearch.comparisons import split
+from pytest_hypersearch.display import Look, clean, columns, cut, show_duration
+from pytest_hypersearch.moments import mean
+from pytest_hypersearch.results import objectives, signed
+from pytest_hypersearch.trial import State
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from pytest_hypersearch.results import SweepInfo
+    from pytest_hypersearch.trial import TrialRecord
+
+MILESTONE_SHARE = 0.1
+MILESTONE_SECONDS = 30.0
+_CELLS = 10
+_MINUTE = 60.0
+_HOUR = 3600.0
+_NAMED = (
+    State.PRUNED,
+    State.FAILED,
+    State.INVALID,
+    State.CRASHED,
+    State.TIMED_OUT,
+    State.NOT_RUN,
+)
+
+
+class BestSoFar:
+    """The best configuration while trials come in, by the rule of `results.rank`.
+
+    Args:
+        sweeps: Sweeps of one study; those that do not share the first one's metric and mode are
+            passed over.
+    """
+
+    def __init__(self, sweeps: Sequence[SweepInfo]) -> None:
+        self._sweeps = {sweep.name: sweep for sweep in objectives(sweeps)[0]} if sweeps else {}
+        self._places = {name: place for place, name in enumerate(self._sweeps)}
+        self._scores: dict[tuple[str, int], dict[int, float]] = {}
+        self._leader: tuple[str, int] | None = None
+
+    @property
+    def score(self) -> float | None:
+        """Mean score of the best configuration's complete replicates, None before the first."""
+        return None if self._leader is None else mean([*self._scores[self._leader].values()])
+
+    @property
+    def number(self) -> int | None:
+        """Index of the best configuration within its sweep."""
+        return None if self._leader is None else self._leader[1]
+
+    def add(self, record: TrialRecord) -> bool:
+        """Takes a trial that ended; returns whether its configuration leads now."""
+        if record.sweep not in self._sweeps or record.score is None:
+            return False
+        if record.state is not State.COMPLETE:
+            return False
+        key = record.sweep, record.number
+        before = None if self._leader is None else self._order(self._leader)
+        self._scores.setdefault(key, {})[record.replicate] = record.score
+        if before is None or self._order(key) < before:
+            self._leader = key
+        elif key == self._leader and self._order(key) > before:
+            self._leader = min(self._scores, key=self._order)
+        return key == self._leader
+
+    def _order(self, key: tuple[str, int]) -> tuple[bool, float, int, int]:
+        name, number = key
+        sweep, scores = self._sweeps[name], [*self._scores[key].values()]
+        full = len(scores) >= sweep.replicates
+        return not full, signed(sweep, mean(scores)), self._places[name], number
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a study is.
+
+    Attributes:
+        name: What to call it: `short_name` of its node id.
+        planned: Trials in the plan.
+        counts: Trials that ended, by state.
+        cached: How many of them were replayed from the store.
+        best: Best score so far, None before the first.
+        number: The best configuration's number.
+    """
+
+    name: str
+    planned: int
+    counts: Mapping[State, int] = field(default_factory=dict)
+    cached: int = 0
+    best: float | None = None
+    number: int | None = None
+
+    @property
+    def done(self) -> int:
+        """Trials that ended."""
+        return sum(self.counts.values())
+
+
+def short_name(nodeid: str) -> str:
+    """Returns a node id without file and class: ``test_cnn[cifar]``."""
+    test, arguments = split(nodeid)
+    return test.rpartition("::")[2] + arguments
+
+
+def advance(progress: Progress, record: TrialRecord, best: BestSoFar) -> Progress:
+    """Counts a trial that ended.
+
+    Args:
+        progress: How far the study was.
+        record: The trial.
+        best: The study's best, which has taken the trial already.
+    """
+    return replace(
+        progress,
+        counts={**progress.counts, record.state: progress.counts.get(record.state, 0) + 1},
+        cached=progress.cached + record.cached,
+        best=best.score,
+        number=best.number,
+    )
+
+
+def bar(progress: Progress, *, elapsed: float, width: int, ascii_only: bool = False) -> str:
+    """Writes the live line.
+
+    ``[######----] test_cnn 58/100 best 0.9531 (#52) 16 pruned 3 failed 1.9/s eta 22s``
+
+    Args:
+        progress: How far the study is.
+        elapsed: Seconds since its first trial started in this session.
+        width: Columns of the terminal; the line leaves the last one free, or it would wrap. What
+            does not fit goes in this order: rate, counts, bar, time left, best.
+        ascii_only: Whether the terminal cannot encode anything beyond ASCII.
+    """
+    filled = round(_CELLS * progress.done / max(progress.planned, 1))
+    if progress.done < progress.planned:
+        filled = min(filled, _CELLS - 1)
+    drawn = f"[{'#' * filled:-<{_CELLS}}]"
+    return _line(progress, drawn, elapsed, Look(width - 1, 0, ascii_only))
+
+
+def milestone(progress: Progress, *, elapsed: float, width: int, ascii_only: bool = False) -> str:
+    """Writes the line of a log that has no live line; arguments as for `bar`."""
+    return _line(progress, "", elapsed, Look(width - 1, 0, ascii_only))
+
+
+def milestone_due(
+    last: tuple[int, float], done: int, planned: int, now: float
+) -> tuple[int, float] | None:
+    """Decides whether to write a milestone: after 10% of the trials and 30 seconds.
+
+    Args:
+        last: Trials done and time at the last milestone, or at the start.
+        done: Trials done now.
+        planned: Trials in the plan; at its end the summary follows and none is due.
+        now: The time in seconds, on any clock.
+
+    Returns:
+        The new ``last`` if a milestone is due, else None.
+    """
+    far = done - last[0] >= MILESTONE_SHARE * planned and now - last[1] >= MILESTONE_SECONDS
+    return (done, now) if far and done < planned else None
+
+
+def _line(progress: Progress, drawn: str, elapsed: float, look: Look) -> str:
+    fresh = progress.done - progress.cached
+    rate = fresh / elapsed if fresh and elapsed > 0 else 0.0
+    left = progress.planned - progress.done
+    counts = " ".join(f"{progress.counts[s]} {s}" for s in _NAMED if progress.counts.get(s))
+    best = "" if progress.best is None else f"best {progress.best:.4g} (#{progress.number})"
+    parts = {
+        "bar": drawn,
+        "name": clean(progress.name, look),
+        "done": f"{progress.done}/{progress.planned}",
+        "best": best,
+        "counts": counts,
+        "rate": _rate(rate) if rate else "",
+        "eta": f"eta {_time_left(left / rate)}" if rate and left > 0 else "",
+    }
+    for dispensable in ("rate", "counts", "bar", "eta", "best"):
+        if columns(_joined(parts)) <= look.width:
+            break
+        parts[dispensable] = ""
+    return cut(_joined(parts), look.width, look)
+
+
+def _joined(parts: Mapping[str, str]) -> str:
+    return " ".join(part for part in parts.values() if part)
+
+
+def _rate(per_second: float) -> str:
+    if per_second >= 1:
+        return f"{per_second:.1f}/s"
+    if per_second * _MINUTE >= 1:
+        return f"{per_second * _MINUTE:.1f}/min"
+    return f"{per_second * _HOUR:.1f}/h"
+
+
+def _time_left(seconds: float) -> str:
+    return f"{seconds:.0f}s" if seconds < _MINUTE - 0.5 else show_duration(seconds)
