@@ -5,11 +5,14 @@ from __future__ import annotations
 import inspect
 import json
 from bisect import bisect_right
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
 from math import isfinite
 from typing import TYPE_CHECKING, Any, Final
+
+from pytest_hypersearch.given import number_of, shown
 
 if TYPE_CHECKING:
     from pytest_hypersearch.trial import Raw
@@ -28,11 +31,13 @@ class Choice:
         labels: The options as JSON scalars, no two alike in value and type.
         objects: What the test gets, in the order of the labels.
         weights: Probability of each option, None if all are equally likely.
+        problem: What is wrong with the options or weights as given, empty if nothing is.
     """
 
     labels: tuple[Raw, ...]
     objects: tuple[object, ...]
     weights: tuple[float, ...] | None = None
+    problem: str = ""
     _positions: dict[str, int] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -46,6 +51,15 @@ class Choice:
 
     def __hash__(self) -> int:
         return hash((*self._positions, self.weights))
+
+    def check(self) -> None:
+        """Refuse options or weights that make no choice.
+
+        Raises:
+            ValueError: They are of the wrong kind, too few, or not distinct.
+        """
+        if self.problem:
+            raise ValueError(self.problem)
 
     @property
     def size(self) -> int:
@@ -104,7 +118,7 @@ class Choice:
                 return raw
         name = _stable_name(scalar)
         if not self.contains(name) or (name is None and scalar is not None):
-            raise ValueError(f"{value!r} is not in {self}")
+            raise ValueError(f"{shown(value)} is not in {self}")
         return self.labels[self.position(name)]
 
     def decode(self, raw: Raw) -> object:
@@ -142,7 +156,7 @@ class Choice:
         return cls(tuple(labels), objects, shares)
 
     def __str__(self) -> str:
-        return f"choice({list(self.labels)!r})"
+        return f"choice({shown(list(self.labels))})"
 
 
 def choice(
@@ -156,21 +170,13 @@ def choice(
             their qualified name, lists and dicts of plain values by their JSON text, other objects
             by their repr if it is the same in every process.
         weights: Relative probability of each option, above 0; equal if not given.
-
-    Raises:
-        TypeError: The options are no sequence or mapping, or have no stable label.
-        ValueError: There are no options, two have the same label, or the weights don't fit.
     """
-    labels, objects = _labelled(options)
-    if not labels:
-        raise ValueError(f"choice({options!r}): at least one option is needed")
-    seen: set[str] = set()
-    for raw in labels:
-        text = label_text(raw)
-        if text in seen:
-            raise ValueError(f"choice({options!r}): the option {raw!r} is given twice")
-        seen.add(text)
-    return Choice(labels, objects, _shares(options, weights, len(labels)))
+    try:
+        labels, objects = _labelled(options)
+        return Choice(labels, objects, _shares(weights, len(labels)))
+    except ValueError as error:
+        suffix = "" if weights is None else f", weights={shown(weights)}"
+        return Choice((), (), problem=f"choice({shown(options)}{suffix}): {error}")
 
 
 def is_options(value: object) -> bool:
@@ -184,26 +190,38 @@ def label_text(raw: Raw) -> str:
 
 
 def _labelled(options: object) -> tuple[tuple[Raw, ...], tuple[object, ...]]:
-    if isinstance(options, Mapping):
-        for key in options:
-            if type(key) not in _SCALARS:
-                raise TypeError(f"choice({options!r}): the label {key!r} is no plain value")
-        return tuple(options), tuple(_scalar(value) for value in options.values())
+    """Return the labels and objects of the options.
+
+    Raises:
+        ValueError: They are no options, or some have no label of their own.
+    """
     if not is_options(options):
-        raise TypeError(
-            f"choice({options!r}): options must be a list, tuple, range, one-dimensional array or "
-            "a mapping of labels to objects"
+        raise ValueError(
+            "expected a list, tuple, range, one-dimensional array or mapping of labels to objects"
         )
     values: Any = options.tolist() if hasattr(options, "tolist") else options
-    objects = tuple(_scalar(value) for value in values)
-    return tuple(_label(value) for value in objects), objects
+    objects = tuple(map(_scalar, values.values() if isinstance(values, Mapping) else values))
+    labels = tuple(map(_key, values) if isinstance(values, Mapping) else map(_label, objects))
+    if not labels:
+        raise ValueError("expected at least one option")
+    counts = Counter(map(label_text, labels))
+    for raw in labels:
+        if counts[label_text(raw)] > 1:
+            raise ValueError(f"expected each option once; {shown(raw)} is given twice")
+    return labels, objects
+
+
+def _key(label: object) -> Raw:
+    if not _is_scalar(label):
+        raise ValueError(f"expected strings or numbers as labels, not {shown(label)}")
+    return label  # type: ignore[return-value]
 
 
 def _label(value: object) -> Raw:
     name = _stable_name(value)
     if name is None and value is not None:
-        raise TypeError(
-            f"choice: the option {value!r} has no name that is the same in every process; "
+        raise ValueError(
+            f"expected options with a name that is the same in every process, not {shown(value)}; "
             "give it a label: choice({'label': value})"
         )
     return name
@@ -221,7 +239,10 @@ def _stable_name(value: object) -> Raw:
             return json.dumps(value, separators=(",", ":"), allow_nan=False)
         except (TypeError, ValueError):
             pass
-    text = repr(value)
+    try:
+        text = repr(value)
+    except Exception:  # noqa: BLE001  a user's class may do anything
+        return None
     return None if " at 0x" in text else text
 
 
@@ -237,19 +258,17 @@ def _scalar(value: object) -> object:
     return value
 
 
-def _shares(
-    options: object, weights: Sequence[float] | None, size: int
-) -> tuple[float, ...] | None:
+def _shares(weights: object, size: int) -> tuple[float, ...] | None:
+    """Return the probabilities that weights stand for.
+
+    Raises:
+        ValueError: They are not one positive number for each option.
+    """
     if weights is None:
         return None
-    values = [float(weight) for weight in weights]
-    if len(values) != size:
-        raise ValueError(
-            f"choice({options!r}, weights={weights!r}): {size} weights are needed, one per option"
-        )
+    given: Any = weights if is_options(weights) and not isinstance(weights, Mapping) else ()
+    values = [number_of(weight) or 0.0 for weight in given]
     total = sum(values)
-    if not all(weight > 0 for weight in values) or total == float("inf"):
-        raise ValueError(
-            f"choice({options!r}, weights={weights!r}): weights must be finite and above 0"
-        )
+    if len(values) != size or min(values) <= 0 or not isfinite(total):
+        raise ValueError(f"expected {size} finite weights above 0, one for each option")
     return tuple(weight / total for weight in values)

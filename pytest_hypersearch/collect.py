@@ -47,12 +47,8 @@ class Overrides:
 
 def sweeps_of(metafunc: pytest.Metafunc, overrides: Overrides) -> list[Sweep]:
     """The validated sweeps of a test, in reading order of its marks."""
-    sweeps: list[Sweep] = []
-    for mark in reversed(list(metafunc.definition.iter_markers("sweep"))):
-        try:
-            sweeps.append(from_mark(mark.args, _overridden(mark.kwargs, overrides)))
-        except SweepError as error:
-            _refuse(metafunc, str(error))
+    marks = reversed(list(metafunc.definition.iter_markers("sweep")))
+    sweeps = [_sweep_of(metafunc, mark, overrides) for mark in marks]
     names = [sweep.name for sweep in sweeps]
     for name in names:
         if names.count(name) > 1:
@@ -64,6 +60,13 @@ def sweeps_of(metafunc: pytest.Metafunc, overrides: Overrides) -> list[Sweep]:
         if not (folder / file).is_file():
             _refuse(metafunc, f"sweep(depends_on={file!r}): no such file; expected one in {folder}")
     return sweeps
+
+
+def _sweep_of(metafunc: pytest.Metafunc, mark: pytest.Mark, overrides: Overrides) -> Sweep:
+    try:
+        return from_mark(mark.args, _overridden(mark.kwargs, overrides))
+    except SweepError as error:
+        _refuse(metafunc, str(error))
 
 
 def _overridden(given: Mapping[str, object], overrides: Overrides) -> dict[str, object]:
@@ -80,10 +83,11 @@ def parametrize_trials(metafunc: pytest.Metafunc, sweeps: Sequence[Sweep]) -> No
     argnames = _argnames(metafunc, sweeps)
     grids = [sweep.name for sweep in sweeps if sweep.strategy == "grid"]
     params = []
+    mark = pytest.mark.sweep_trial
     for sweep in sweeps:
         plain = grids == ["grid"]
         for slot, values in _slots(metafunc, sweep, argnames, prefixed=not plain):
-            params.append(pytest.param(*values, id=slot.id, marks=pytest.mark.sweep_trial(slot)))
+            params.append(pytest.param(*values, id=slot.id, marks=mark.with_args(slot)))
     _parametrize(metafunc, sweeps, argnames, params)
 
 
@@ -159,8 +163,8 @@ def sampler_of(metafunc: pytest.Metafunc, sweep: Sweep) -> Sampler:
     if sampler is None:
         _refuse(
             metafunc,
-            f"sweep(strategy={sweep.strategy!r}): no such sampler; "
-            "expected grid, random, bayes or one that a plugin offers",
+            f"sweep(strategy={sweep.strategy!r}): expected grid, random, bayes or a strategy that "
+            "a plugin offers",
         )
     return sampler
 
@@ -220,5 +224,7 @@ def _slug(value: Raw, *, exact: bool = False) -> str:
     return re.sub(r"[^\w.+-]+", "_", text, flags=re.ASCII).strip("_") or "empty"
 
 
-def _refuse(metafunc: pytest.Metafunc, message: str) -> NoReturn:
-    pytest.fail(f"{metafunc.definition.nodeid}: {message}", pytrace=False)
+def _refuse(metafunc: pytest.Metafunc, problem: str) -> NoReturn:
+    message = f"{metafunc.definition.nodeid}: {problem}"
+    # Without a cause, or pytest would show one error as two.
+    raise pytest.fail.Exception(message, pytrace=False) from None

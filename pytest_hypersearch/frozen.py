@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from pytest_hypersearch.given import number_of, shown
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -28,6 +30,15 @@ class Scipy:
     name: str
     args: tuple[int | float, ...] = ()
     kwds: tuple[tuple[str, int | float], ...] = ()
+
+    def check(self) -> None:
+        """Refuse arguments that make no distribution.
+
+        Raises:
+            ValueError: It has no median.
+        """
+        if math.isnan(_frozen(self).ppf(0.5)):
+            raise ValueError(f"{self}: expected arguments that make a distribution")
 
     @property
     def size(self) -> int | None:
@@ -79,13 +90,13 @@ class Scipy:
         Raises:
             ValueError: The value is no number of the support.
         """
-        number: Any = getattr(value, "item", lambda: value)()
-        if not isinstance(number, bool) and isinstance(number, (int, float)):
+        number = number_of(value)
+        if number is not None:
             whole = _is_discrete(self) and number == int(number)
             raw: Raw = int(number) if whole else float(number)
             if self.contains(raw):
                 return raw
-        raise ValueError(f"{value!r} is not in {self}")
+        raise ValueError(f"{shown(value)} is not in {self}")
 
     def decode(self, raw: Raw) -> object:
         """Return what the test gets: the value itself."""
@@ -119,23 +130,23 @@ def from_frozen(value: Any) -> Scipy:  # noqa: ANN401 - scipy's frozen types are
     """Return the parameter behind a frozen scipy.stats distribution.
 
     Raises:
-        TypeError: The distribution is a user's own, or one of its arguments is no number.
+        ValueError: The distribution is a user's own, or one of its arguments is no number.
     """
     import scipy.stats
 
     name = str(value.dist.name)
     if not hasattr(scipy.stats, name):
-        raise TypeError(f"{name!r} is no distribution of scipy.stats; use choice(...) instead")
+        raise ValueError(f"{name}(...): expected a distribution of scipy.stats, or choice(...)")
     args = tuple(_argument(name, entry) for entry in value.args)
     kwds = tuple((str(key), _argument(name, entry)) for key, entry in value.kwds.items())
     return Scipy(name, args, kwds)
 
 
 def _argument(name: str, value: Any) -> int | float:  # noqa: ANN401 - any user's value
-    number = getattr(value, "item", lambda: value)()
-    if isinstance(number, bool) or not isinstance(number, (int, float)):
-        raise TypeError(f"scipy.stats.{name}: the argument {value!r} is no number")
-    return number
+    number = value.item() if getattr(value, "ndim", None) == 0 else value
+    if isinstance(number, (int, float)) and not isinstance(number, bool):
+        return number
+    raise ValueError(f"scipy.stats.{name}({shown(value)}): expected numbers as arguments")
 
 
 @lru_cache(maxsize=256)

@@ -7,11 +7,20 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pytest_hypersearch import steps
+from pytest_hypersearch.bounds import (
+    check_finite,
+    check_positive,
+    check_range,
+    check_step,
+    check_whole,
+)
+from pytest_hypersearch.given import number_of, shown, shown_number
 
 if TYPE_CHECKING:
     from pytest_hypersearch.trial import Raw
 
 _TAIL = 1e-12  # the unit interval's ends have no finite quantile
+_REACH = 8  # standard deviations, a little beyond the quantiles of _TAIL
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +38,17 @@ class Real:
     high: float
     step: float | None = None
     log: bool = False
+
+    def check(self) -> None:
+        """Refuse arguments that make no range.
+
+        Raises:
+            ValueError: A bound or the step is no finite number, low is above high (or not above 0
+                on a logarithmic scale), or the step is not above 0.
+        """
+        check_finite(self, low=self.low, high=self.high)
+        check_range(self, self.low, self.high, above=0 if self.log else None)
+        check_step(self, self.step, self.high - self.low)
 
     @property
     def size(self) -> int | None:
@@ -90,11 +110,11 @@ class Real:
             ValueError: The value is no number of this range.
         """
         number = number_of(value)
-        if number is not None and self.step is not None:
+        if number is not None and self.step is not None and self.low <= number <= self.high:
             near = self.at(self.position(float(number)))
             number = near if abs(near - number) <= 1e-9 * self.step else number
         if number is None or not self.contains(float(number)):
-            raise ValueError(f"{value!r} is not in {self}")
+            raise ValueError(f"{shown(value)} is not in {self}")
         return float(number)
 
     def decode(self, raw: Raw) -> object:
@@ -107,7 +127,7 @@ class Real:
         return {"kind": kind, "low": self.low, "high": self.high, "step": self.step}
 
     def __str__(self) -> str:
-        return written_call("loguniform" if self.log else "uniform", self.low, self.high, self.step)
+        return _written("loguniform" if self.log else "uniform", self.low, self.high, self.step)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +145,17 @@ class Integer:
     high: int
     step: int = 1
     log: bool = False
+
+    def check(self) -> None:
+        """Refuse arguments that make no range.
+
+        Raises:
+            ValueError: A bound or the step is no whole number, low is above high (or below 1 on a
+                logarithmic scale), or the step is not above 0.
+        """
+        check_whole(self, low=self.low, high=self.high, step=self.step)
+        check_range(self, self.low, self.high, above=0 if self.log else None)
+        check_positive(self, step=self.step)
 
     @property
     def size(self) -> int:
@@ -170,7 +201,7 @@ class Integer:
         """
         number = number_of(value)
         if number is None or number != int(number) or not self.contains(int(number)):
-            raise ValueError(f"{value!r} is not in {self}")
+            raise ValueError(f"{shown(value)} is not in {self}")
         return int(number)
 
     def decode(self, raw: Raw) -> object:
@@ -184,7 +215,7 @@ class Integer:
 
     def __str__(self) -> str:
         step = self.step if self.step != 1 else None
-        return written_call("lograndint" if self.log else "randint", self.low, self.high, step)
+        return _written("lograndint" if self.log else "randint", self.low, self.high, step)
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,6 +231,18 @@ class Normal:
     mean: float
     std: float
     step: float | None = None
+
+    def check(self) -> None:
+        """Refuse arguments that make no distribution.
+
+        Raises:
+            ValueError: An argument is no finite number, or std or the step is not above 0.
+        """
+        check_finite(self, mean=self.mean, std=self.std)
+        check_positive(self, std=self.std)
+        reach = abs(self.mean) + _REACH * self.std
+        check_finite(self, **{"mean and std": reach})
+        check_step(self, self.step, reach)
 
     @property
     def size(self) -> None:
@@ -233,7 +276,8 @@ class Normal:
         if type(raw) is not float or not math.isfinite(raw):
             return False
         return self.step is None or (
-            round(round(raw / self.step) * self.step, steps.decimals(0.0, self.step)) == raw
+            math.isfinite(raw / self.step)
+            and round(round(raw / self.step) * self.step, steps.decimals(0.0, self.step)) == raw
         )
 
     def encode(self, value: object) -> float:
@@ -244,7 +288,7 @@ class Normal:
         """
         number = number_of(value)
         if number is None or not self.contains(float(number)):
-            raise ValueError(f"{value!r} is not in {self}")
+            raise ValueError(f"{shown(value)} is not in {self}")
         return float(number)
 
     def decode(self, raw: Raw) -> object:
@@ -256,18 +300,8 @@ class Normal:
         return {"kind": "normal", "mean": self.mean, "std": self.std, "step": self.step}
 
     def __str__(self) -> str:
-        step = "" if self.step is None else f", step={self.step!r}"
-        return f"normal(mean={self.mean!r}, std={self.std!r}{step})"
-
-
-def number_of(value: object) -> int | float | None:
-    """Return the Python number behind a (numpy) number, None for anything else."""
-    item = getattr(value, "item", None)
-    if item is not None and getattr(value, "ndim", None) == 0:
-        value = item()
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        return None
-    return value if math.isfinite(value) else None
+        step = "" if self.step is None else f", step={shown_number(self.step)}"
+        return f"normal(mean={shown_number(self.mean)}, std={shown_number(self.std)}{step})"
 
 
 def _real(raw: Raw) -> float:
@@ -276,7 +310,7 @@ def _real(raw: Raw) -> float:
     raise TypeError(f"{raw!r} is no number")
 
 
-def written_call(name: str, low: object, high: object, step: object) -> str:
-    """Return a distribution as its user wrote it, for messages."""
-    suffix = "" if step is None else f", step={step!r}"
-    return f"{name}(low={low!r}, high={high!r}{suffix})"
+def _written(name: str, low: object, high: object, step: object) -> str:
+    """Return a range as its user wrote it, for messages."""
+    suffix = "" if step is None else f", step={shown_number(step)}"
+    return f"{name}(low={shown_number(low)}, high={shown_number(high)}{suffix})"

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from pytest_hypersearch.given import shown
 from pytest_hypersearch.trial import State
 
 
@@ -61,7 +62,7 @@ def number(value: object) -> float:
         or not (hasattr(value, "__float__") or hasattr(value, "__index__"))
         or getattr(value, "ndim", 0) != 0
     ):
-        raise TypeError(f"{_short(value)} ({type(value).__name__}), which is not a number")
+        raise TypeError(f"{shown(value)} ({type(value).__name__}), which is not a number")
     return float(value)  # type: ignore[arg-type]
 
 
@@ -74,7 +75,7 @@ def metrics_of(value: object, metric: str) -> dict[str, float]:
     if not isinstance(value, Mapping):
         return {metric: number(value)}
     if not all(isinstance(name, str) for name in value):
-        raise TypeError(f"{_short(value)}, with names that are not strings")
+        raise TypeError(f"{shown(value)}, with names that are not strings")
     return {name: _named(name, each) for name, each in value.items()}
 
 
@@ -99,8 +100,3 @@ def _missing(returned: object, metrics: Mapping[str, float], metric: str) -> str
         return f"the test returned None and reported nothing; expected it to return {metric!r}"
     given = "returned" if returned is not None else "reported"
     return f"the test {given} {', '.join(metrics)}; expected {metric!r} among them"
-
-
-def _short(value: object) -> str:
-    text = " ".join(repr(value).split())
-    return text if len(text) <= 60 else f"{text[:57]}..."  # noqa: PLR2004

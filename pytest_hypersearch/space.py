@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from pytest_hypersearch.choices import Choice, choice, is_options
 from pytest_hypersearch.distributions import lograndint, loguniform, normal, randint, uniform
 from pytest_hypersearch.frozen import Scipy, from_frozen, is_frozen
+from pytest_hypersearch.given import shown
 from pytest_hypersearch.numeric import Integer, Normal, Real
 
 if TYPE_CHECKING:
@@ -50,8 +51,7 @@ def as_distribution(value: object) -> Distribution:
         value: A distribution, options as `choice` takes them, or a frozen scipy.stats distribution.
 
     Raises:
-        TypeError: It is none of these.
-        ValueError: The options are empty or not distinct.
+        ValueError: It is none of these.
     """
     if isinstance(value, (Real, Integer, Normal, Choice, Scipy)):
         return value
@@ -59,7 +59,7 @@ def as_distribution(value: object) -> Distribution:
         return choice(value)  # type: ignore[arg-type]
     if is_frozen(value):
         return from_frozen(value)
-    raise TypeError(f"{value!r} is neither a list of values nor a distribution")
+    raise ValueError(f"{shown(value)}: expected a list of values or a distribution")
 
 
 def distribution_from_json(record: Mapping[str, Any]) -> Distribution:
@@ -100,6 +100,10 @@ class Space:
 
     Attributes:
         branches: Distributions by parameter name; branches may have different parameters.
+
+    Raises:
+        ValueError: There is no branch, or the arguments of a distribution make none; the message
+            names the parameter.
     """
 
     branches: tuple[Branch, ...]
@@ -107,7 +111,12 @@ class Space:
 
     def __post_init__(self) -> None:
         if not self.branches:
-            raise ValueError("a search space needs at least one branch")
+            raise ValueError("expected at least one branch")
+        for name, entry in (pair for branch in self.branches for pair in branch.items()):
+            try:
+                entry.check()
+            except ValueError as error:
+                raise ValueError(f"{name}: {error}") from None
         object.__setattr__(self, "_text", json.dumps(self.to_json()))
 
     def __eq__(self, other: object) -> bool:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
 
+from pytest_hypersearch.given import shown
 from pytest_hypersearch.space import Scipy, Space, as_distribution
 
 if TYPE_CHECKING:
@@ -168,7 +169,7 @@ def from_mark(args: Sequence[object], kwargs: Mapping[str, Any]) -> Sweep:
     """
     if args:
         raise SweepError(
-            f"sweep({_show(args[0])}, ...): expected keyword arguments only, such as grid={{...}}"
+            f"sweep({shown(args[0])}, ...): expected keyword arguments only, such as grid={{...}}"
         )
     for name in kwargs:
         if name not in _ARGUMENTS:
@@ -223,19 +224,23 @@ def _space(argument: str, value: object, strategy: str) -> Space:
     branches = [value] if isinstance(value, Mapping) else value
     if not isinstance(branches, (list, tuple)) or not branches:
         raise _wrong(argument, value, "expected a dict of parameters, or a non-empty list of dicts")
-    parsed = tuple(_branch(argument, branch, strategy) for branch in branches)
     try:
-        space = Space(parsed)
-    except (TypeError, ValueError) as error:
+        space = Space(tuple(_branch(argument, branch) for branch in branches))
+    except SweepError:
+        raise
+    except ValueError as error:
         raise SweepError(f"sweep({argument}=...): {error}") from None
+    for name, entry in (pair for branch in space.branches for pair in branch.items()):
+        if problem := _unsuited(entry, strategy):
+            raise SweepError(f"sweep({argument}=...): {name}: {entry}: {problem}")
     return space
 
 
-def _branch(argument: str, branch: object, strategy: str) -> dict[str, Distribution]:
+def _branch(argument: str, branch: object) -> dict[str, Distribution]:
     if not isinstance(branch, Mapping) or not branch:
         raise _wrong(argument, branch, "expected a non-empty dict of parameter name to values")
     return {
-        _parameter(argument, name): _distribution(argument, name, values, strategy)
+        _parameter(argument, name): _distribution(argument, name, values)
         for name, values in branch.items()
     }
 
@@ -248,21 +253,20 @@ def _parameter(argument: str, name: object) -> str:
     return name
 
 
-def _distribution(argument: str, name: str, values: object, strategy: str) -> Distribution:
+def _distribution(argument: str, name: str, values: object) -> Distribution:
     try:
-        distribution = as_distribution(values)
-    except (TypeError, ValueError) as error:
+        return as_distribution(values)
+    except ValueError as error:
         raise SweepError(f"sweep({argument}=...): {name}: {error}") from None
-    where = f"{argument}[{name!r}]"
-    if strategy == "grid" and distribution.size is None:
-        raise _wrong(where, values, "a grid takes a list of values for each parameter")
-    if strategy == "bayes" and isinstance(distribution, Scipy):
-        raise _wrong(
-            where,
-            values,
-            "scipy distributions go with random=; use uniform, loguniform, normal, ...",
-        )
-    return distribution
+
+
+def _unsuited(entry: Distribution, strategy: str) -> str:
+    """What a strategy misses in a distribution, empty if nothing."""
+    if strategy == "grid" and entry.size is None:
+        return "expected a list of values, or a distribution with a step, in a grid"
+    if strategy == "bayes" and isinstance(entry, Scipy):
+        return "expected uniform, loguniform, normal, ... with bayes=; scipy's go with random="
+    return ""
 
 
 def _n_trials(given: Mapping[str, Any], strategy: str, space: Space) -> int:
@@ -403,10 +407,5 @@ def _one_of(given: Mapping[str, Any], argument: str, options: tuple[str, ...], d
     return value
 
 
-def _show(value: object) -> str:
-    text = " ".join(repr(value).split())
-    return text if len(text) <= 60 else f"{text[:57]}..."  # noqa: PLR2004
-
-
 def _wrong(argument: str, value: object, expected: str) -> SweepError:
-    return SweepError(f"sweep({argument}={_show(value)}): {expected}")
+    return SweepError(f"sweep({argument}={shown(value)}): {expected}")

@@ -1,0 +1,37 @@
+"""What a user gave: shown in messages on one line, and read as a number."""
+
+from __future__ import annotations
+
+import math
+from typing import Final
+
+_COLUMNS: Final = 60
+
+
+def shown(value: object) -> str:
+    """Return a value as it is written in a message: its repr on one line, cut when it is long."""
+    try:
+        text = " ".join(repr(value).split())
+    except Exception:  # noqa: BLE001  a user's class may do anything
+        text = f"<{type(value).__name__}>"
+    return text if len(text) <= _COLUMNS else f"{text[: _COLUMNS - 3]}..."
+
+
+def shown_number(value: object) -> str:
+    """Return a number as a user writes it, 1 rather than 1.0; anything else as `shown`."""
+    if isinstance(value, float) and value.is_integer() and abs(value) < 1e16:  # noqa: PLR2004
+        return str(int(value))
+    return shown(value)
+
+
+def number_of(value: object) -> int | float | None:
+    """Return the Python number behind a (numpy) number, None for anything else."""
+    item = getattr(value, "item", None)
+    if item is not None and getattr(value, "ndim", None) == 0:
+        value = item()
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return None
+    try:
+        return value if math.isfinite(value) else None
+    except OverflowError:
+        return None
