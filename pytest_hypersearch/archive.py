@@ -28,11 +28,13 @@ class Policy:
 
     Attributes:
         resume: Whether to continue the newest run of each study.
+        replay: Whether finished trials of that run are replayed instead of run again.
         keep_stale: Whether to replay trials that ran other code.
         keep_runs: How many runs of a study are kept.
     """
 
     resume: bool
+    replay: bool
     keep_stale: bool
     keep_runs: int
 
@@ -91,6 +93,8 @@ class Archive:
                 keep_stale=self._policy.keep_stale,
                 damaged=contents.damaged,
             )
+        if not self._policy.replay:
+            stored.ends, stored.stale = {}, 0
         head = [session] if run else [header, session]
         return RunLog(lambda: self._new_run(nodeid), run, head, stored)
 
@@ -191,7 +195,7 @@ class RunLog:
 
     def artifacts(self, key: Key) -> str:
         """The trial's own directory."""
-        return str(self._owned().artifacts(*key))
+        return f"{self._owned().path}/artifacts/{key.sweep}-{key.number}-r{key.replicate}"
 
     def close(self) -> None:
         """Flush, and let go of the run."""

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import warnings
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from pytest_hypersearch.archive import Archive, Policy
 from pytest_hypersearch.journal import StoreError
+from pytest_hypersearch.live import Follower, follow
 from pytest_hypersearch.owner import Owner
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from pytest_hypersearch.study import Study
-    from pytest_hypersearch.trial import TrialRecord
+TITLE = "hypersearch"
 
 
 class Controller:
@@ -27,15 +27,17 @@ class Controller:
 
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
+        self._follower = Follower()
         policy = Policy(
-            resume=config.option.sweep_resume,
+            resume=config.option.sweep_resume or config.option.sweep_rerun,
+            replay=not config.option.sweep_rerun,
             keep_stale=config.option.sweep_stale == "keep",
             keep_runs=_keep_runs(config),
         )
         self.owner = Owner(
             lambda strategy: config.hook.pytest_hypersearch_sampler(strategy=strategy),
             Archive(self._store_root, policy, _warn),
-            self._ended,
+            self._follower.ended,
         )
 
     def _store_root(self) -> Path:
@@ -45,8 +47,10 @@ class Controller:
         path: Path = cache.mkdir("hypersearch")
         return path
 
-    def _ended(self, study: Study, record: TrialRecord) -> None:
-        """A trial ended."""
+    def pytest_sessionstart(self) -> None:
+        """Follow the sweeps on the terminal, which is there by now."""
+        terminal = self._config.pluginmanager.getplugin("terminalreporter")
+        follow(self._config, self._follower, ascii_only=_ascii_only(terminal))
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self) -> None:
@@ -55,6 +59,37 @@ class Controller:
             self.owner.close()
         except StoreError as error:
             _warn(str(error))
+
+    def pytest_terminal_summary(self, terminalreporter: Any) -> None:  # noqa: ANN401  pytest's terminal reporter
+        """Show what the sweeps found."""
+        studies, verbosity = self.owner.results(), self._config.get_verbosity()
+        if not studies or verbosity < -1:
+            return
+        from pytest_hypersearch.summary import section
+
+        terminalreporter.section(TITLE)
+        for line in section(
+            studies,
+            width=terminalreporter._tw.fullwidth,  # noqa: SLF001  no public way to the width
+            verbosity=verbosity,
+            ascii_only=_ascii_only(terminalreporter),
+            interrupted=self.owner.unfinished,
+        ):
+            for text, markup in line:
+                terminalreporter.write(text, **markup)
+            terminalreporter.line("")
+        if self.owner.broken:
+            terminalreporter.line(f"stopped: {self.owner.broken}", red=True)
+
+
+def _ascii_only(terminal: Any) -> bool:  # noqa: ANN401  pytest's terminal reporter
+    """Whether the terminal's encoding is too small for the signs that the summary would use."""
+    encoding = getattr(terminal._tw._file, "encoding", None) if terminal else None  # noqa: SLF001  no public way to the file
+    try:
+        "±…".encode(encoding or "ascii")
+    except (LookupError, UnicodeEncodeError):
+        return True
+    return False
 
 
 def _warn(line: str) -> None:

@@ -73,6 +73,12 @@ class Owner:
         with self._lock:
             return [message["slot"] for _, message, _ in self._waiting]
 
+    @property
+    def unfinished(self) -> bool:
+        """Whether a trial of the plan has not ended."""
+        with self._lock:
+            return not all(study.done for study in self.studies.values())
+
     def handle(self, worker: str, message: Message, answer: Answer) -> None:
         """Take a message of a runner; the answer may be given later, by another thread."""
         with self._lock:

@@ -42,7 +42,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--sweep-resume",
         action="store_true",
         help="continue the newest run of each study: finished trials are replayed from the store, "
-        "failed and missing ones run",
+        "failed and missing ones run; implies --sweep",
+    )
+    group.addoption(
+        "--sweep-rerun",
+        action="store_true",
+        help="continue the newest run of each study, but run the selected trials again even if "
+        "they are finished, each with the configuration that it had; implies --sweep",
     )
     group.addoption(
         "--sweep-stale",
@@ -116,18 +122,21 @@ def pytest_configure(config: pytest.Config) -> None:
         from pytest_hypersearch.session import start_smoke
 
         config.stash[_runner] = start_smoke(config)
-    elif config.option.sweep_resume:
-        raise pytest.UsageError("--sweep-resume: expected --sweep beside it")
 
 
 def sweep_mode(config: pytest.Config) -> str:
     """What to do with swept tests: run, smoke or skip."""
     option: str | None = config.option.sweep
+    continues = config.option.sweep_resume or config.option.sweep_rerun
+    if option is None and continues:
+        return "run"
     mode: str = option if option is not None else config.getini("sweep_default")
     if mode not in MODES:
         where = "--sweep" if option is not None else "sweep_default"
         hint = "; use --sweep as the last option or write --sweep=run" if option else ""
         raise pytest.UsageError(f"{where}={mode}: expected run, smoke or skip{hint}")
+    if continues and mode != "run":
+        raise pytest.UsageError(f"{where}={mode}: expected run beside --sweep-resume")
     return mode
 
 

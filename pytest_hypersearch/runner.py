@@ -42,6 +42,7 @@ class Active:
     reply: Message | None = None
     returned: object = None
     subtest_failed: bool = False
+    told: bool = False
     record: TrialRecord | None = None
     best: bool = False
 
@@ -54,6 +55,7 @@ class Runner:
         self.plan = Plan({})
         self.active: Active | None = None
         self._rootpath = config.rootpath
+        self._verbosity = config.get_verbosity()
         self._running = ""
 
     @property
@@ -231,7 +233,9 @@ class Runner:
                 "outcome": outcome,
             }
         )
-        active.record = self._record(active, state, score=score, reason=reason)
+        active.told = True
+        if self._verbosity > 0 or state is not State.COMPLETE:
+            active.record = self._record(active, state, score=score, reason=reason)
         if "stop" in answer:
             active.item.session.shouldstop = answer["stop"]
             pytest.fail(answer["stop"], pytrace=False)
@@ -264,7 +268,7 @@ class Runner:
             self._setup_raised(item, call.excinfo.value)
         active = self.active
         if active and active.item is item and active.record and call.when != "teardown":
-            attach(report, active.record, best=active.best, verbosity=item.config.get_verbosity())
+            attach(report, active.record, best=active.best, verbosity=self._verbosity)
         return report
 
     def _setup_raised(self, item: pytest.Item, error: BaseException) -> None:
@@ -284,10 +288,10 @@ class Runner:
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """See failed subtests: pytest reports them in mid-test, and the test itself passes."""
         active = self.active
-        if active is not None and report.nodeid == active.item.nodeid:
-            running = active.record is None and active.trial is not None
-            if report.failed and report.when == "call" and running:
-                active.subtest_failed = True
+        if active is None or active.told or report.nodeid != active.item.nodeid:
+            return
+        if report.failed and report.when == "call":
+            active.subtest_failed = True
 
 
 def describe(error: BaseException) -> str:

@@ -37,7 +37,7 @@ def attach(report: pytest.TestReport, record: TrialRecord, *, best: bool, verbos
     if verbosity > 0:
         from pytest_hypersearch.summary import word as text
 
-        word = f"{word} {text(record, best=best)}".strip()
+        word = f"{word} {text(record, best)}".strip()
     elif category == "passed":
         return
     dress(report, category, letter, word, colour)
