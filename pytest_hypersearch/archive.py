@@ -56,7 +56,7 @@ class Archive:
         self._warn = warn
         self._store: Store | None = None
         self._session = uuid4().hex[:16]
-        self._fingerprints = Fingerprints()
+        self._fingerprints: Fingerprints | None = None
 
     def open(self, nodeid: str, plan: Mapping[str, Any]) -> RunLog:
         """The log of a study: what an earlier session left in it, and where this one writes.
@@ -68,7 +68,7 @@ class Archive:
         Raises:
             StoreError: The run to continue belongs to a live session, or cannot be read.
         """
-        code = self._fingerprints.of(plan)
+        code = self._fingerprint(plan)
         header = {
             "k": "run",
             "format": FORMAT,
@@ -97,6 +97,16 @@ class Archive:
             stored.ends, stored.stale = {}, 0
         head = [session] if run else [header, session]
         return RunLog(lambda: self._new_run(nodeid), run, head, stored)
+
+    def _fingerprint(self, plan: Mapping[str, Any]) -> dict[str, str]:
+        if self._fingerprints is None:
+            self._fingerprints = Fingerprints([Path(root) for root in plan["roots"]])
+        return self._fingerprints.of(
+            Path(plan["file"]),
+            plan["function"],
+            [Path(file) for file in plan["others"]],
+            [Path(file) for file in plan["depends_on"]],
+        )
 
     def _newest(self, nodeid: str) -> tuple[Run | None, JournalContents | None]:
         if not self._policy.resume:

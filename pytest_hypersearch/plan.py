@@ -57,9 +57,14 @@ class Plan:
         return {
             "op": "plan",
             "digest": self.digest,
-            "roots": import_roots(self._rootpath),
             "studies": [self._study(nodeid) for nodeid in self.studies],
         }
+
+    @cached_property
+    def _roots(self) -> list[str]:
+        """Where the project's own modules are imported from."""
+        inside = [path for path in map(Path, sys.path) if path.is_relative_to(self._rootpath)]
+        return [str(path) for path in dict.fromkeys([self._rootpath, *inside])]
 
     def _study(self, nodeid: str) -> Message:
         trials = self.studies[nodeid]
@@ -73,8 +78,11 @@ class Plan:
                 (item.nodeid, places[slot.sweep.name], slot.number, slot.replicate)
                 for item, slot in trials
             ],
+            "roots": self._roots,
             "file": str(item.path),
-            "function": item.function.__qualname__,
+            "function": f"{item.cls.__qualname__}.{item.originalname}"
+            if item.cls
+            else item.originalname,
             "others": self._fixture_files(item),
             "depends_on": [
                 str(item.path.parent / file) for sweep in sweeps for file in sweep.depends_on
@@ -91,12 +99,6 @@ class Plan:
                 if file.is_relative_to(self._rootpath) and file != item.path:
                     found.add(str(file))
         return sorted(found)
-
-
-def import_roots(rootpath: Path) -> list[str]:
-    """Where the project's own modules are imported from."""
-    roots = [rootpath, *(path for path in map(Path, sys.path) if path.is_relative_to(rootpath))]
-    return [str(path) for path in dict.fromkeys(roots)]
 
 
 def swept(items: Iterable[pytest.Item]) -> Iterator[tuple[int, pytest.Function, Slot]]:
