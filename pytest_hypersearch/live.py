@@ -21,6 +21,7 @@ from pytest_hypersearch.progress import (
 
 if TYPE_CHECKING:
     from collections.abc import Generator
+    from pathlib import Path
 
     from pytest_hypersearch.study import Study
     from pytest_hypersearch.trial import TrialRecord
@@ -91,20 +92,28 @@ class LiveLine:
         return category, "" if letter and is_trial(report) else letter, word
 
     @pytest.hookimpl(tryfirst=True)
-    def pytest_runtest_logstart(self) -> None:
-        """Make room for what pytest writes."""
-        self._erase()
+    def pytest_runtest_logstart(self, nodeid: str) -> None:
+        """Make room for what pytest writes when a file begins."""
+        if self._shown and self._file(nodeid) != self._terminal.currentfspath:
+            self._erase()
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_logreport(
         self, report: pytest.TestReport
     ) -> Generator[None, object, object]:
-        """Draw the line anew, at most some times a second."""
-        self._erase()
+        """Draw the line anew, at most some times a second; make room for other tests' letters."""
+        if not is_trial(report):
+            self._erase()
         result = yield
-        if is_trial(report) or self._shown:
+        if is_trial(report):
             self._draw(report.nodeid)
         return result
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_logfinish(self) -> None:
+        """Make room for the last line's percentage."""
+        if getattr(self._terminal, "_is_last_item", True):
+            self._erase()
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self) -> None:
@@ -115,6 +124,7 @@ class LiveLine:
         if self._shown:
             self._write(ERASE)
             self._shown = False
+            self._drawn = 0.0
 
     def _draw(self, nodeid: str) -> None:
         now, followed = monotonic(), self._follower.latest
@@ -126,16 +136,19 @@ class LiveLine:
             if writer.width_of_current_line:
                 writer.line()
         # pytest writes the file's name when it changes; beside this line it would for each item.
-        self._terminal.currentfspath = self._terminal.config.rootpath / nodeid.partition("::")[0]
-        self._write(
-            bar(
-                followed.progress,
-                elapsed=now - followed.started,
-                width=writer.fullwidth,
-                ascii_only=self._ascii_only,
-            )
+        self._terminal.currentfspath = self._file(nodeid)
+        text = bar(
+            followed.progress,
+            elapsed=now - followed.started,
+            width=writer.fullwidth,
+            ascii_only=self._ascii_only,
         )
+        self._write(ERASE + text)
         self._drawn, self._shown = now, True
+
+    def _file(self, nodeid: str) -> Path:
+        path: Path = self._terminal.config.rootpath / nodeid.partition("::")[0]
+        return path
 
     def _write(self, text: str) -> None:
         """Past the terminal writer, which would count the columns."""
