@@ -162,15 +162,18 @@ class Scale:
 
     def value(self, number: float | None) -> str:
         """Writes a score or mean; ``-`` if there is none."""
-        if number is None:
-            return "-"
-        return f"{number:.3e}" if self.decimals is None else f"{number:z.{self.decimals}f}"
+        return self._text(number, 3)
 
     def spread(self, number: float | None) -> str:
         """Writes a standard deviation; ``-`` if there is none."""
+        return self._text(number, 1)
+
+    def _text(self, number: float | None, scientific: int) -> str:
         if number is None:
             return "-"
-        return f"{number:.1e}" if self.decimals is None else f"{number:.{self.decimals}f}"
+        if self.decimals is None:
+            return f"{number:.{scientific}e}" if number else "0"
+        return f"{number:z.{self.decimals}f}"
 
 
 def scale_of(values: Sequence[float], spreads: Sequence[float | None] = ()) -> Scale:
@@ -192,7 +195,8 @@ def scale_of(values: Sequence[float], spreads: Sequence[float | None] = ()) -> S
     seen = [s for v, s in zip(values, spreads, strict=False) if s and s > _NOISE * abs(v)]
     room = _FIXED_DIGITS - max(1, math.floor(math.log10(high)) + 1)
     needed = _decimals(min(seen) if seen else low, 2)
-    if not 1e-3 <= high < 1e6 or needed > min(room, _MOST_DECIMALS):  # noqa: PLR2004 - hard to read
+    readable = 1e-3 <= max(high, *seen, 0) < 1e6  # noqa: PLR2004 - in fixed notation
+    if not readable or needed > min(room, _MOST_DECIMALS):
         return Scale(None)
     if seen:
         return Scale(needed)

@@ -20,7 +20,8 @@ Line: TypeAlias = "tuple[Segment, ...]"
 
 BLANK: Line = ()
 _GAP = 2
-_NARROWEST = 16
+_NARROW = 16
+_NARROWEST = 6
 
 
 def line(text: str, **markup: bool) -> Line:
@@ -120,7 +121,7 @@ def _fit(table: list[Column], look: Look) -> list[Column]:
     for index, column in reversed(list(enumerate(table))):
         excess = _excess([other.width for other in table], look)
         if column.shrinks and excess > 0:
-            table[index] = _shrink(column, max(column.width - excess, _least(column)), look)
+            table[index] = _shrink(column, max(column.width - excess, _NARROWEST), look)
     return table
 
 
@@ -129,7 +130,7 @@ def _excess(widths: Sequence[int], look: Look) -> int:
 
 
 def _least(column: Column) -> int:
-    return min(column.width, _NARROWEST) if column.shrinks else column.width
+    return min(column.width, _NARROW) if column.shrinks else column.width
 
 
 def _shrink(column: Column, width: int, look: Look) -> Column:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 MILESTONE_SHARE = 0.1
 MILESTONE_SECONDS = 30.0
 _CELLS = 10
+_NAME_COLUMNS = 16
 _MINUTE = 60.0
 _HOUR = 3600.0
 _NAMED = (
@@ -180,7 +181,7 @@ def _line(progress: Progress, drawn: str, elapsed: float, look: Look) -> str:
     best = "" if progress.best is None else f"best {progress.best:.4g} (#{progress.number})"
     parts = {
         "bar": drawn,
-        "name": clean(progress.name, look),
+        "name": cut(clean(progress.name, look), max(_NAME_COLUMNS, look.width // 3), look),
         "done": f"{progress.done}/{progress.planned}",
         "best": best,
         "counts": counts,

@@ -120,8 +120,9 @@ def top_table(ranked: Sequence[Ranked], look: Look) -> list[Line]:
 def trial_table(trials: Sequence[TrialRecord], look: Look) -> list[Line]:
     """Lists trials: configuration and replicate, state, score, time, parameters, reason."""
     scale = scale_of([trial.score for trial in trials if trial.score is not None])
+    sweeps = tuple(clean(trial.sweep, look) for trial in trials)
     table = [
-        Column("sweep", tuple(clean(trial.sweep, look) for trial in trials), right=False),
+        Column("sweep", sweeps, right=False, shrinks=True),
         Column("#", tuple(str(trial.number) for trial in trials)),
         Column("r", tuple(str(trial.replicate) for trial in trials)),
         Column("state", tuple(_state(trial) for trial in trials), right=False),

@@ -232,7 +232,7 @@ def _failure_lines(studies: Iterable[StudyResults], look: Look) -> list[Line]:
         elif texts:
             shown = [f"{cut(text, _REASON_COLUMNS, look)} ({n})" for text, n in texts[:_KINDS]]
             if len(texts) > _KINDS:
-                shown.append(f"{len(texts) - _KINDS} more kinds with -v")
+                shown.append(f"and {len(texts) - _KINDS} more kinds with -v")
             words = [f"{text}," for text in shown[:-1]] + shown[-1:]
             found += flow([(f"{state}:", {"red": True}), *((one, {}) for one in words)], look)
     return found
@@ -243,7 +243,7 @@ def _rerun_lines(first: Ranked, look: Look) -> list[Line]:
     if clean(nodeid, look) != nodeid:
         return []  # what can be printed would be another test's name
     quoted = shlex.quote(nodeid) if _UNQUOTABLE.search(nodeid) else f'"{nodeid}"'
-    return [line(f"  rerun: pytest {quoted} --sweep")]
+    return [line(f"  rerun: pytest {quoted} --sweep-rerun")]
 
 
 def _sentence(label: str, text: str, look: Look, *, indent: int = 2, **markup: bool) -> list[Line]:
