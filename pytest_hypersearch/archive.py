@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import platform
 import tempfile
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from pytest_hypersearch.fingerprint import Fingerprints
-from pytest_hypersearch.journal import FORMAT, StoreError
-from pytest_hypersearch.store import Run, Store
+from pytest_hypersearch.journal import FORMAT, MAX_LINE, StoreError
+from pytest_hypersearch.retention import Best
+from pytest_hypersearch.store import ARTIFACTS, Run, Store, artifact_name
 from pytest_hypersearch.stored import Stored, gather
+
+MOST_OPEN = 50
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -57,13 +62,14 @@ class Archive:
         self._store: Store | None = None
         self._session = uuid4().hex[:16]
         self._fingerprints: Fingerprints | None = None
+        self._open: dict[RunLog, None] = {}
 
     def open(self, nodeid: str, plan: Mapping[str, Any]) -> RunLog:
         """The log of a study: what an earlier session left in it, and where this one writes.
 
         Args:
             nodeid: The study.
-            plan: The study's part of a runner's plan.
+            plan: The study's part of a runner's plan, with the plan's ``roots``.
 
         Raises:
             StoreError: The run to continue belongs to a live session, or cannot be read.
@@ -74,7 +80,7 @@ class Archive:
             "format": FORMAT,
             "nodeid": nodeid,
             "created": _now(),
-            "sweeps": plan["sweeps"],
+            "sweeps": _fitting(plan["sweeps"]),
         }
         session = {
             "k": "session",
@@ -82,21 +88,39 @@ class Archive:
             "started": _now(),
             "python": platform.python_version(),
             "fingerprint": code,
-            "sweeps": plan["sweeps"],
+            "sweeps": header["sweeps"],
         }
         run, contents = self._newest(nodeid)
-        stored = Stored()
-        if contents is not None:
-            stored = gather(
-                contents.records,
-                code=code,
-                keep_stale=self._policy.keep_stale,
-                damaged=contents.damaged,
-            )
+        head = [session] if run else [header, session]
+        sweep = plan["sweeps"][0]
+        make = partial(self._new_run, nodeid, sweep["metric"], sweep["mode"], sweep["replicates"])
+        log = RunLog(make, run, head, self._stored(contents, code), self._use)
+        log.missing = self._policy.resume and run is None
+        if run:
+            self._use(log)
+        return log
+
+    def _stored(self, contents: JournalContents | None, code: Mapping[str, str]) -> Stored:
+        if contents is None:
+            return Stored()
+        stored = gather(
+            contents.records,
+            code=code,
+            keep_stale=self._policy.keep_stale,
+            damaged=contents.damaged,
+        )
         if not self._policy.replay:
             stored.ends, stored.stale = {}, 0
-        head = [session] if run else [header, session]
-        return RunLog(lambda: self._new_run(nodeid), run, head, stored)
+        return stored
+
+    def _use(self, log: RunLog) -> None:
+        """Keep the runs used last open: they come back if deleted. A process has few files."""
+        self._open.pop(log, None)
+        self._open[log] = None
+        if len(self._open) > MOST_OPEN:
+            oldest = next(iter(self._open))
+            del self._open[oldest]
+            oldest.close()
 
     def _fingerprint(self, plan: Mapping[str, Any]) -> dict[str, str]:
         if self._fingerprints is None:
@@ -115,9 +139,13 @@ class Archive:
         if run is None:
             return None, None
         run.acquire()
-        return run, run.read()
+        try:
+            return run, run.read()
+        except StoreError:
+            run.close()
+            raise
 
-    def _new_run(self, nodeid: str) -> Run:
+    def _new_run(self, nodeid: str, metric: str, mode: str, replicates: int) -> Run:
         store = self._open_store()
         try:
             run = store.new_run(nodeid)
@@ -126,7 +154,9 @@ class Archive:
                 raise
             store = self._fall_back(str(error))
             run = store.new_run(nodeid)
-        store.prune(nodeid, self._policy.keep_runs)
+        keep = self._policy.keep_runs
+        best = Best(metric, mode, replicates)
+        store.prune(nodeid, keep, spare=best.kept_of(store.runs(nodeid), keep))
         return run
 
     def _open_store(self) -> Store:
@@ -135,7 +165,7 @@ class Archive:
                 self._store = Store(self._root())
             except OSError as error:
                 if self._policy.resume:
-                    raise StoreError(f"--sweep-resume: no runs to continue: {error}") from None
+                    raise StoreError(f"there are no runs to continue: {error}") from None
                 self._store = self._fall_back(str(error))
         return self._store
 
@@ -152,6 +182,14 @@ class RunLog:
 
     Attributes:
         stored: What earlier sessions of the run left.
+        missing: Whether a run was to be continued, and there was none.
+
+    Args:
+        make: Makes a run.
+        run: The run to be continued.
+        head: Comes before the first record.
+        stored: What earlier sessions of the run left.
+        use: Told of each use of the run.
     """
 
     def __init__(
@@ -160,9 +198,12 @@ class RunLog:
         run: Run | None,
         head: list[Record],
         stored: Stored,
+        use: Callable[[RunLog], None],
     ) -> None:
         self.stored = stored
+        self.missing = False
         self._make = make
+        self._use = use
         self._run = run
         self._head = head
 
@@ -175,6 +216,8 @@ class RunLog:
     def notes(self) -> list[str]:
         """What a reader must be told of the stored records."""
         notes = []
+        if self.missing:
+            notes.append("there was no run to continue: a new one was started")
         if self.stored.stale:
             files = ", ".join(self.stored.changed)
             notes.append(f"{_count(self.stored.stale, 'stored trial')} stale: {files} changed")
@@ -205,7 +248,7 @@ class RunLog:
 
     def artifacts(self, key: Key) -> str:
         """The trial's own directory."""
-        return f"{self._owned().path}/artifacts/{key.sweep}-{key.number}-r{key.replicate}"
+        return f"{self._owned().path}/{ARTIFACTS}/{artifact_name(*key)}"
 
     def close(self) -> None:
         """Flush, and let go of the run."""
@@ -215,7 +258,15 @@ class RunLog:
     def _owned(self) -> Run:
         if self._run is None:
             self._run = self._make()
+        self._use(self)
         return self._run
+
+
+def _fitting(sweeps: list[Any]) -> list[Any]:
+    """The sweeps as the journal keeps them: without spaces too large for a line of it."""
+    if len(json.dumps(sweeps)) < MAX_LINE // 2:
+        return sweeps
+    return [{name: sweep[name] for name in sweep if name != "space"} for sweep in sweeps]
 
 
 def _now() -> str:

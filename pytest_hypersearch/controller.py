@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,7 +15,7 @@ from pytest_hypersearch.live import Follower, follow
 from pytest_hypersearch.owner import Owner
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from pytest_hypersearch.results import StudyResults
 
 TITLE = "hypersearch"
 
@@ -27,6 +29,7 @@ class Controller:
 
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
+        self._warnings: list[str] = []
         self._follower = Follower()
         policy = Policy(
             resume=config.option.sweep_resume or config.option.sweep_rerun,
@@ -36,7 +39,7 @@ class Controller:
         )
         self.owner = Owner(
             lambda strategy: config.hook.pytest_hypersearch_sampler(strategy=strategy),
-            Archive(self._store_root, policy, _warn),
+            Archive(self._store_root, policy, self._warnings.append),
             self._follower.ended,
         )
 
@@ -54,15 +57,18 @@ class Controller:
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self) -> None:
-        """Close the runs, after the workers are gone."""
+        """Close the runs, after the workers are gone; warn now that no other thread does."""
         try:
             self.owner.close()
         except StoreError as error:
-            _warn(str(error))
+            self._warnings.append(str(error))
+        for line in self._warnings:
+            _warn(self._config, line)
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:  # noqa: ANN401  pytest's terminal reporter
         """Show what the sweeps found."""
-        studies, verbosity = self.owner.results(), self._config.get_verbosity()
+        verbosity = self._config.get_verbosity()
+        studies = [self._shown(results) for results in self.owner.results()]
         if not studies or verbosity < -1:
             return
         from pytest_hypersearch.summary import section
@@ -81,6 +87,13 @@ class Controller:
         if self.owner.broken:
             terminalreporter.line(f"stopped: {self.owner.broken}", red=True)
 
+    def _shown(self, results: StudyResults) -> StudyResults:
+        """The results with their directory as the user would write it."""
+        here, run = self._config.invocation_params.dir, Path(results.run)
+        if not results.run or not run.is_relative_to(here):
+            return results
+        return replace(results, run=str(run.relative_to(here)))
+
 
 def _ascii_only(terminal: Any) -> bool:  # noqa: ANN401  pytest's terminal reporter
     """Whether the terminal's encoding is too small for the signs that the summary would use."""
@@ -92,8 +105,14 @@ def _ascii_only(terminal: Any) -> bool:  # noqa: ANN401  pytest's terminal repor
     return False
 
 
-def _warn(line: str) -> None:
-    warnings.warn(pytest.PytestWarning(line), stacklevel=1)
+def _warn(config: pytest.Config, line: str) -> None:
+    """Let pytest's summary show a warning, which makes no error of it: the session is over."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        warnings.warn(pytest.PytestWarning(line), stacklevel=1)
+    config.hook.pytest_warning_recorded.call_historic(
+        kwargs={"warning_message": caught[0], "nodeid": "", "when": "config", "location": None}
+    )
 
 
 def _keep_runs(config: pytest.Config) -> int:

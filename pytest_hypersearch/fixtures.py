@@ -196,6 +196,8 @@ class Sweeps:
                 f"sweeps: {test!r} names none or several of the studies; "
                 f"expected one of {', '.join(found) or 'none: no sweep was collected'}"
             )
+        if "error" in answer:
+            raise RuntimeError(answer["error"])
         results = StudyResults.from_json(answer["results"])
         ranked = best(results)
         suggestions = tuple(Suggestion(**each) for each in answer["suggestions"])

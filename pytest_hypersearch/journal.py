@@ -11,8 +11,8 @@ run        ``format`` (int), ``nodeid``, ``sweeps`` (list: name, strategy, space
            seed, ...), ``created`` (ISO time, for people): once, as the first record
 session    ``id``, ``started`` (ISO time), ``python``, ``fingerprint`` (path -> digest): at the
            start of a run and at each resume; what follows belongs to this session
-suggest    ``sweep``, ``number``, ``params``, ``seen`` (finished configurations that the sampler
-           knew): a sampler proposed a configuration
+suggest    ``sweep``, ``seed``, ``number``, ``params``, ``seen`` (finished configurations that the
+           sampler knew): a sampler proposed a configuration
 start      ``sweep``, ``number``, ``replicate``, ``attempt`` (from 1), ``seed``, ``params``,
            ``worker``: a trial was handed to a runner
 end        ``sweep``, ``number``, ``replicate``, ``attempt``, ``state``, ``score`` (if it has one),

@@ -16,18 +16,20 @@ skip    ``slot``, ``reason``                        ``{}``
 view    ``slot``, ``study``, ``wait``               ``{"results", "suggestions"}``
 ======  ==========================================  ================================================
 
+Any reply may be ``{"error": text}`` instead: something failed that concerns this message alone.
 A reply may come later than the next message of another runner: a trial whose configuration depends
 on results waits until they are in.
 """
 
 from __future__ import annotations
 
+import traceback
 from dataclasses import asdict, replace
 from threading import RLock
 from typing import TYPE_CHECKING, Any
 
 from pytest_hypersearch.journal import StoreError
-from pytest_hypersearch.study import Key, NotYetError, Study, storable
+from pytest_hypersearch.study import Key, NotYetError, Study, empty_outcome, storable
 from pytest_hypersearch.sweep import Sweep
 
 if TYPE_CHECKING:
@@ -95,18 +97,35 @@ class Owner:
     def crash(self, nodeid: str, worker: str) -> bool:
         """Take note that a runner died over an item; return whether the item is due again."""
         with self._lock:
-            if nodeid not in self._slots:
-                return False
-            study, key = self._slots[nodeid]
-            try:
-                again = study.crash(key, worker)
-            except StoreError as error:
-                self.broken = self.broken or str(error)
-                return False
-            if not again and (record := study.records.get(key)):
-                self._listener(study, record)
+            # Its runner waits no more; an answer would start an attempt that nobody works on.
+            self._waiting = [waiting for waiting in self._waiting if waiting[0] != worker]
+            again = nodeid in self._slots and self._crash(nodeid, worker)
             self._serve_waiting()
             return again
+
+    def _crash(self, nodeid: str, worker: str) -> bool:
+        study, key = self._slots[nodeid]
+        if key in study.records:
+            return False
+        try:
+            again = study.crash(key, worker)
+        except StoreError as error:
+            self.broken = self.broken or str(error)
+            return False
+        if not again:
+            self._listener(study, study.records[key])
+        return again
+
+    def lost(self) -> dict[str, list[str]]:
+        """The items whose trials have not ended, by study."""
+        with self._lock:
+            return {
+                study.nodeid: [
+                    slot for slot, key in study.slots.items() if key not in study.records
+                ]
+                for study in self.studies.values()
+                if not study.done
+            }
 
     def results(self) -> list[StudyResults]:
         """The results of all studies, in the order of collection."""
@@ -130,6 +149,15 @@ class Owner:
         except StoreError as error:
             self.broken = str(error)
             answer({"stop": self.broken})
+        except Exception as error:  # noqa: BLE001  a sampler may fail: the runner waits all the same
+            answer({"error": self._fault(message, error)})
+
+    def _fault(self, message: Message, error: Exception) -> str:
+        """What to say of an error; a trial that cannot be handed out has ended."""
+        if message["op"] == "ask":
+            study, key = self._slots[message["slot"]]
+            self._listener(study, study.skip(key, f"{type(error).__name__}: {error}"))
+        return "".join(traceback.format_exception(error))
 
     def _serve_waiting(self) -> None:
         while self._waiting:
@@ -172,11 +200,12 @@ class Owner:
 
     def _on_ask(self, worker: str, message: Message, *, force: bool) -> Message:
         study, key = self._slots[message["slot"]]
+        ended = key in study.records
         reply = study.ask(key, worker, force=force)
         if reply["do"] == "run":
             reply["path"] = self._logs[study.nodeid].artifacts(key)
-        else:
-            self._ended(study, study.records[key])
+        elif not ended:
+            self._listener(study, study.records[key])
         return reply
 
     def _on_report(self, _worker: str, message: Message, *, force: bool) -> Message:  # noqa: ARG002
@@ -185,22 +214,38 @@ class Owner:
             [step, {name: storable(value) for name, value in metrics.items()}]
             for step, metrics in message["points"]
         ]
-        self._logs[study.nodeid].write_curve(
-            {"k": "step", **key._asdict(), "attempt": message["attempt"], "points": points}
-        )
+        head = {"k": "step", **key._asdict(), "attempt": message["attempt"]}
+        self._write_curve(study, head, points)
         return {}
+
+    def _write_curve(self, study: Study, head: Message, points: list[Any]) -> None:
+        """Write points in as many records as it takes."""
+        try:
+            self._logs[study.nodeid].write_curve({**head, "points": points})
+        except ValueError:
+            if len(points) == 1:
+                raise
+            middle = len(points) // 2
+            self._write_curve(study, head, points[:middle])
+            self._write_curve(study, head, points[middle:])
 
     def _on_tell(self, _worker: str, message: Message, *, force: bool) -> Message:  # noqa: ARG002
         study, key = self._slots[message["slot"]]
-        record = study.tell(key, message["attempt"], message["outcome"])
+        reply: Message = {}
+        try:
+            record = study.tell(key, message["attempt"], message["outcome"])
+        except ValueError as error:
+            reply["error"] = f"the trial's metrics and logged values make {error}"
+            outcome = empty_outcome(message["outcome"], reply["error"])
+            record = study.tell(key, message["attempt"], outcome)
         if record is None:
             return {"best": False}
-        self._ended(study, record)
-        return {"best": study.is_best(record)}
+        self._listener(study, record)
+        return {**reply, "best": study.is_best(record)}
 
     def _on_skip(self, _worker: str, message: Message, *, force: bool) -> Message:  # noqa: ARG002
         study, key = self._slots[message["slot"]]
-        self._ended(study, study.skip(key, message["reason"]))
+        self._listener(study, study.skip(key, message["reason"]))
         return {}
 
     def _on_view(self, _worker: str, message: Message, *, force: bool) -> Message:
@@ -221,11 +266,6 @@ class Owner:
         return exact or [
             study for study in self.studies.values() if name in _short_names(study.nodeid)
         ]
-
-    def _ended(self, study: Study, record: TrialRecord) -> None:
-        self._listener(study, record)
-        if study.done:
-            self._logs[study.nodeid].close()
 
     def _results(self, study: Study) -> StudyResults:
         log = self._logs[study.nodeid]

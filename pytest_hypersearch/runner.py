@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
 from dataclasses import dataclass
@@ -75,11 +76,11 @@ class Runner:
         self.plan = Plan.of(session.items, self._rootpath)
         if not self.plan.studies:
             return
-        if self.link.call({"op": "hello", "digest": self.plan.digest})["known"]:
+        if self.link.call({"op": "hello", "digest": self.plan.digest}).get("known"):
             return
         answer = self.link.call(self.plan.message())
-        if "stop" in answer:
-            self._refused(session, answer["stop"])
+        if answer:
+            self._refused(session, answer.get("stop") or answer["error"])
 
     def _refused(self, session: pytest.Session, reason: str) -> None:
         if not hasattr(session.config, "workerinput"):
@@ -105,6 +106,8 @@ class Runner:
         if "stop" in reply:
             item.session.shouldstop = reply["stop"]
             self._not_run(active, reply["stop"])
+        elif "error" in reply:
+            pytest.fail(reply["error"], pytrace=False)
         elif reply["do"] == "skip":
             self._not_run(active, reply["reason"])
         elif reply["do"] == "replay":
@@ -153,7 +156,7 @@ class Runner:
         start = perf_counter()
         try:
             result = yield
-        except (KeyboardInterrupt, SystemExit, pytest.exit.Exception):
+        except (KeyboardInterrupt, pytest.exit.Exception):
             active.trial.flush()
             raise
         except BaseException as error:
@@ -239,6 +242,8 @@ class Runner:
         if "stop" in answer:
             active.item.session.shouldstop = answer["stop"]
             pytest.fail(answer["stop"], pytrace=False)
+        if "error" in answer:
+            pytest.fail(answer["error"], pytrace=False)
         active.best = answer["best"]
 
     def _record(
@@ -273,7 +278,7 @@ class Runner:
 
     def _setup_raised(self, item: pytest.Item, error: BaseException) -> None:
         """A fixture failed or skipped, or a mark kept the item from asking for its trial."""
-        if isinstance(error, (KeyboardInterrupt, SystemExit, pytest.exit.Exception)):
+        if isinstance(error, (KeyboardInterrupt, pytest.exit.Exception)):
             return
         skipped = isinstance(error, pytest.skip.Exception)
         reason = f"skipped: {error}" if skipped else f"in setup: {describe(error)}"
@@ -283,7 +288,8 @@ class Runner:
                 self.link.call({"op": "skip", "slot": item.nodeid, "reason": reason})
         elif active.trial is not None:
             state = State.NOT_RUN if skipped else State.FAILED
-            self._tell(active, state, 0.0, reason=reason, failed=not skipped)
+            with contextlib.suppress(pytest.fail.Exception):
+                self._tell(active, state, 0.0, reason=reason, failed=not skipped)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """See failed subtests: pytest reports them in mid-test, and the test itself passes."""

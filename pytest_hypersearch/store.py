@@ -12,6 +12,7 @@ import os
 import re
 import shutil
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from pytest_hypersearch.journal import (
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from filelock import BaseFileLock
+
+ARTIFACTS = "artifacts"
 
 _JOURNAL = "journal.jsonl"
 _CURVES = "curves.jsonl"
@@ -66,14 +69,17 @@ class Store:
         except OSError as error:
             raise StoreError(f"cannot make a run in {study}: {error.strerror or error}") from error
 
+    def runs(self, nodeid: str) -> list[Run]:
+        """Return the runs of a study that have a journal, oldest first, not yet owned."""
+        paths = _runs(self.study_dir(nodeid))
+        return [Run(path) for path in paths if (path / _JOURNAL).is_file()]
+
     def newest_run(self, nodeid: str) -> Run | None:
         """Return the last run of a study that has a journal, not yet owned, or None."""
-        for path in reversed(_runs(self.study_dir(nodeid))):
-            if (path / _JOURNAL).is_file():
-                return Run(path)
-        return None
+        runs = self.runs(nodeid)
+        return runs[-1] if runs else None
 
-    def prune(self, nodeid: str, keep: int, *, keep_artifacts: Collection[Path] = ()) -> None:
+    def prune(self, nodeid: str, keep: int, *, spare: Collection[Path] = ()) -> None:
         """Remove old runs of a study, as far as that is possible.
 
         Runs that a live session owns stay; what cannot be removed stays without an error.
@@ -81,10 +87,9 @@ class Store:
         Args:
             nodeid: The study.
             keep: How many of the newest runs stay; at least one does.
-            keep_artifacts: Artifact directories (see :meth:`Run.artifacts`) that stay, whatever
-                run they belong to: those of the best trial.
+            spare: Files and directories that stay, whatever run they belong to.
         """
-        kept = [path.absolute() for path in keep_artifacts if path.exists()]
+        kept = [path.absolute() for path in spare if path.exists()]
         for path in _runs(self.study_dir(nodeid))[: -max(keep, 1)]:
             with contextlib.suppress(StoreError, OSError):
                 _discard(path, kept)
@@ -115,10 +120,7 @@ class Run:
 
     def artifacts(self, sweep: str, number: int, replicate: int) -> Path:
         """Return a trial's artifact directory, which whoever needs it makes."""
-        name = _slug(sweep)
-        if name != sweep:
-            name = f"{name}-{_digest(sweep)}"
-        return self.path / "artifacts" / f"{name}-{number}-r{replicate}"
+        return self.path / ARTIFACTS / artifact_name(sweep, number, replicate)
 
     def acquire(self) -> None:
         """Own the run; without effect if it is owned already.
@@ -172,6 +174,11 @@ class Run:
         if self._lease is not None:
             self._lease.lock.release()
             self._lease = None
+
+
+def artifact_name(sweep: str, number: int, replicate: int) -> str:
+    """Return the name of a trial's directory among the artifacts of its run."""
+    return f"{_file_name(sweep)}-{number}-r{replicate}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,6 +281,12 @@ def _remove(path: Path, kept: Collection[Path]) -> None:
 def _digest(text: str) -> str:
     """Return 16 hex digits."""
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
+
+
+@lru_cache
+def _file_name(sweep: str) -> str:
+    name = _slug(sweep)
+    return name if name == sweep else f"{name}-{_digest(sweep)}"
 
 
 def _slug(text: str) -> str:

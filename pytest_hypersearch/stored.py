@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pytest_hypersearch.fingerprint import changed
 from pytest_hypersearch.space import config_key
@@ -27,14 +27,17 @@ class Stored:
 
     Attributes:
         ends: The last end of each trial that counts, by identity.
-        suggestions: What the sampler of a sweep proposed, by sweep and number.
+        suggestions: What the sampler of a sweep proposed and from how many results, by the sweep's
+            name and seed and the configuration's number.
+        attempts: How often each trial was started, by sweep, number and replicate.
         stale: How many finished trials ran other code.
         changed: The files that differ between their code and today's.
         damaged: Lines that could not be read.
     """
 
     ends: dict[Identity, Record] = field(default_factory=dict)
-    suggestions: dict[tuple[str, int], Config] = field(default_factory=dict)
+    suggestions: dict[tuple[str, int, int], tuple[Config, int]] = field(default_factory=dict)
+    attempts: dict[tuple[str, int, int], int] = field(default_factory=dict)
     stale: int = 0
     changed: tuple[str, ...] = ()
     damaged: int = 0
@@ -46,48 +49,75 @@ def identity(sweep: str, params: Config, replicate: int, seed: int) -> Identity:
 
 
 def gather(
-    records: Iterable[Record], *, code: Mapping[str, str], keep_stale: bool, damaged: int = 0
+    records: Iterable[Record],
+    *,
+    code: Mapping[str, str],
+    keep_stale: bool,
+    damaged: int = 0,
 ) -> Stored:
     """Read a run's records; a later end of a trial replaces an earlier one.
 
     Args:
-        records: The journal's records in order.
+        records: The journal's records in order; those of unknown kinds are passed over.
         code: Today's fingerprint, by file.
         keep_stale: Whether trials of other code count all the same.
-        damaged: Lines that could not be read, to be passed on.
+        damaged: Lines that could not be read; records that make no sense are added to them.
     """
-    stored = Stored(damaged=damaged)
-    stale: dict[Identity, Mapping[str, str]] = {}
-    session: Mapping[str, str] = {}
-    started: dict[tuple[Any, ...], Record] = {}
+    reading = _Reading(code, keep_stale, Stored(damaged=damaged))
     for record in records:
+        try:
+            reading.take(record)
+        except (KeyError, TypeError, ValueError):
+            reading.stored.damaged += 1
+    return reading.result()
+
+
+class _Reading:
+    """What was read of a run so far."""
+
+    def __init__(self, code: Mapping[str, str], keep_stale: bool, stored: Stored) -> None:
+        self.stored = stored
+        self._code = dict(code)
+        self._keep_stale = keep_stale
+        self._session: Mapping[str, str] = {}
+        self._counts = keep_stale
+        self._started: dict[tuple[str, int, int, int], Record] = {}
+        self._stale: dict[Identity, Mapping[str, str]] = {}
+
+    def take(self, record: Record) -> None:
         match record["k"]:
             case "session":
-                session = record["fingerprint"]
+                self._session = dict(record["fingerprint"])
+                self._counts = self._keep_stale or self._session == self._code
+                self._started.clear()
             case "suggest":
-                stored.suggestions[record["sweep"], record["number"]] = record["params"]
+                which = record["sweep"], record["seed"], record["number"]
+                self.stored.suggestions[which] = dict(record["params"]), record["seen"]
             case "start":
-                started[_place(record)] = record
-            case "end" if start := started.get(_place(record)):
+                self._started[_place(record)] = record
+                self.stored.attempts[_place(record)[:3]] = int(record["attempt"])
+            case "end" if start := self._started.get(_place(record)):
                 who = identity(record["sweep"], start["params"], record["replicate"], start["seed"])
-                stale.pop(who, None)
-                stored.ends.pop(who, None)
-                if record["state"] not in FINISHED or record.get("failed"):
-                    continue
-                if keep_stale or session == code:
-                    stored.ends[who] = record
-                else:
-                    stale[who] = session
-    stored.stale = len(stale)
-    stored.changed = tuple(
-        dict.fromkeys(
-            name
-            for old in {id(old): old for old in stale.values()}.values()
-            for name in changed(dict(old), dict(code))
-        )
-    )
-    return stored
+                self._end(who, record)
+
+    def _end(self, who: Identity, record: Record) -> None:
+        self._stale.pop(who, None)
+        self.stored.ends.pop(who, None)
+        if record["state"] not in FINISHED or record.get("failed"):
+            return
+        metrics = {name: float(value) for name, value in record["metrics"].items()}
+        if self._counts:
+            self.stored.ends[who] = {**record, "metrics": metrics}
+        else:
+            self._stale[who] = self._session
+
+    def result(self) -> Stored:
+        sessions = {id(session): session for session in self._stale.values()}
+        files = (changed(dict(old), self._code) for old in sessions.values())
+        self.stored.stale = len(self._stale)
+        self.stored.changed = tuple(dict.fromkeys(name for names in files for name in names))
+        return self.stored
 
 
-def _place(record: Record) -> tuple[Any, ...]:
+def _place(record: Record) -> tuple[str, int, int, int]:
     return record["sweep"], record["number"], record["replicate"], record["attempt"]

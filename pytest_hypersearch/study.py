@@ -9,11 +9,13 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from dataclasses import dataclass
 from hashlib import blake2b
+from math import isfinite
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pytest_hypersearch.results import StudyResults, SweepInfo
 from pytest_hypersearch.samplers import Observation
 from pytest_hypersearch.samplers.table import Table
+from pytest_hypersearch.score import judge
 from pytest_hypersearch.stored import identity
 from pytest_hypersearch.trial import State, TrialRecord
 
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
     from pytest_hypersearch.samplers import Sampler
     from pytest_hypersearch.stored import Stored
     from pytest_hypersearch.sweep import Sweep
-    from pytest_hypersearch.trial import Config
+    from pytest_hypersearch.trial import Config, Raw
 
 
 class Key(NamedTuple):
@@ -100,7 +102,8 @@ class Study:
         self._write = write
         self._stored = stored
         self._nodeids = {key: nodeid for nodeid, key in self.slots.items()}
-        self._attempts: Counter[Key] = Counter()
+        self._attempts = Counter({Key(*place): n for place, n in stored.attempts.items()})
+        self._begun: set[Key] = set()
         self._crashes: Counter[Key] = Counter()
         self._configs: dict[str, dict[int, Config | None]] = defaultdict(dict)
         self._seen: dict[tuple[str, int], int] = {}
@@ -142,7 +145,11 @@ class Study:
             return {"do": "skip", "reason": reason}
         sweep = self.sweeps[key.sweep]
         seed = trial_seed(sweep.seed, key.replicate)
-        if not self._attempts[key] and (record := self._replay(key, params, seed)):
+        if (
+            self._stored.ends
+            and key not in self._begun
+            and (record := self._replay(key, params, seed))
+        ):
             self._finish(key, record)
             return {"do": "replay", "record": record.to_json()}
         if self._crashes[key] > sweep.retries:
@@ -260,6 +267,9 @@ class Study:
 
     def _missing(self, key: Key) -> TrialRecord:
         started = self.running.get(key)
+        if self._crashes[key] and not started:
+            reason = "its process died, and it was not tried again"
+            return self._record(key, self._known(key), State.CRASHED, reason=reason)
         if started is None:
             return self._record(key, self._known(key), State.NOT_RUN, reason="not started")
         return self._record(
@@ -289,23 +299,28 @@ class Study:
         )
 
     def _replay(self, key: Key, params: Config, seed: int) -> TrialRecord | None:
+        """The stored trial, its score looked up anew: another of its metrics may count now."""
         end = self._stored.ends.get(identity(key.sweep, params, key.replicate, seed))
         if end is None:
             return None
         state, metrics = State(end["state"]), end["metrics"]
-        score = metrics.get(self.sweeps[key.sweep].metric)
-        if state is State.COMPLETE and score is None:
-            return None
+        metric = self.sweeps[key.sweep].metric
+        score, reason = metrics.get(metric), end.get("reason", "")
+        if state is not State.PRUNED:
+            if score is None:
+                return None
+            verdict = judge(None, metrics, metric)
+            state, score, reason = verdict.state, verdict.score, verdict.reason
         return self._record(
             key,
             params,
             state,
-            score=None if score is None else float(score),
-            metrics={name: float(value) for name, value in metrics.items()},
+            score=score,
+            metrics=metrics,
             seed=seed,
             attempt=end["attempt"],
             duration=end["duration"],
-            reason=end.get("reason", ""),
+            reason=reason,
             cached=True,
             logged=end.get("logged", {}),
         )
@@ -325,6 +340,7 @@ class Study:
             }
         )
         self._attempts[key] = attempt
+        self._begun.add(key)
         self.running[key] = Started(params, seed, attempt, worker)
         return {"do": "run", "params": params, "seed": seed, "attempt": attempt}
 
@@ -369,10 +385,10 @@ class Study:
     def _propose(self, sweep: Sweep, number: int, *, force: bool) -> Config | None:
         if number < len(sweep.points):
             return dict(sweep.points[number])
-        stored = self._stored.suggestions.get((sweep.name, number))
-        if stored is not None and sweep.space.contains(stored):
-            self._seen[sweep.name, number] = 0
-            return stored
+        stored = self._stored.suggestions.get((sweep.name, sweep.seed, number))
+        if stored is not None and sweep.space.contains(stored[0]):
+            self._seen[sweep.name, number] = stored[1]
+            return stored[0]
         history = self._history(sweep, number, force=force)
         config = self._samplers[sweep.name].suggest(
             sweep.space, seed=sweep.seed, index=number, history=history
@@ -383,6 +399,7 @@ class Study:
                 {
                     "k": "suggest",
                     "sweep": sweep.name,
+                    "seed": sweep.seed,
                     "number": number,
                     "params": config,
                     "seen": seen,
@@ -445,11 +462,24 @@ def trial_seed(seed: int, replicate: int) -> int:
 
 def stored_outcome(outcome: Mapping[str, Any]) -> Record:
     """An outcome as the journal keeps it: without what is empty, not a number as text."""
-    kept = {name: value for name, value in outcome.items() if value not in (None, "", {}, False)}
-    metrics = {name: storable(value) for name, value in outcome["metrics"].items()}
-    return {**kept, "metrics": metrics, "duration": round(outcome["duration"], 6)}
+    kept = {
+        name: value
+        for name, value in outcome.items()
+        if value is not None and value is not False and value not in ("", {})
+    }
+    for name in {"metrics", "logged"} & kept.keys():
+        kept[name] = {key: storable(value) for key, value in kept[name].items()}
+    if "score" in kept:
+        kept["score"] = storable(kept["score"])
+    return {"metrics": {}, **kept, "duration": round(outcome["duration"], 6)}
 
 
-def storable(value: float) -> float | str:
+def empty_outcome(outcome: Mapping[str, Any], reason: str) -> dict[str, Any]:
+    """What is left of an outcome that cannot be kept: that its trial failed, and why."""
+    nothing: dict[str, Any] = {"score": None, "metrics": {}, "logged": {}}
+    return {**outcome, **nothing, "state": State.FAILED, "reason": reason, "failed": True}
+
+
+def storable(value: Raw) -> Raw:
     """JSON has no word for NaN and infinity; ``float`` reads these words."""
-    return value if abs(value) <= 1.7976931348623157e308 else str(value)  # noqa: PLR2004
+    return str(value) if isinstance(value, float) and not isfinite(value) else value

@@ -14,6 +14,8 @@ import pytest
 from pytest_hypersearch.words import dress
 
 if TYPE_CHECKING:
+    from collections.abc import Generator, Sequence
+
     from pytest_hypersearch.owner import Message, Owner
 
 CHANNEL = "hypersearch_channel"
@@ -27,6 +29,7 @@ THREAD_VARIABLES = (
 )
 POLL_SECONDS = 0.5
 QUIET_POLLS = 4
+MOST_NAMED = 10
 
 
 def distributes(config: pytest.Config) -> bool:
@@ -49,7 +52,7 @@ class Distribution:
         if config.option.maxschedchunk is None:
             config.option.maxschedchunk = 1
         self._owner = owner
-        self._threads = max(1, (os.cpu_count() or 1) // len(config.option.tx))
+        self._threads = max(1, _cores() // len(config.option.tx))
         self._starting: set[str] = set()
         self._running: set[str] = set()
         self._over = Event()
@@ -102,6 +105,15 @@ class Distribution:
         with contextlib.suppress(NotImplementedError):
             sched.mark_test_pending(crashitem)
 
+    @pytest.hookimpl(wrapper=True, trylast=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> Generator[None, object, object]:
+        """Fail for trials that no worker is left to run; pytest would pass over them."""
+        result = yield
+        for study, items in self._owner.lost().items():
+            session.testscollected += 1
+            session.config.hook.pytest_runtest_logreport(report=_lost(study, items))
+        return result
+
     def pytest_runtest_logstart(self, nodeid: str) -> None:
         """Some worker is busy."""
         self._running.add(nodeid)
@@ -136,8 +148,10 @@ class WorkerThreads:
     def __init__(self, config: pytest.Config) -> None:
         self._threads: int = config.workerinput[THREADS]  # type: ignore[attr-defined]
         self._chosen = any(variable in os.environ for variable in THREAD_VARIABLES)
-        for variable in THREAD_VARIABLES:
-            os.environ.setdefault(variable, str(self._threads))
+        # All of these libraries go by OpenMP's variable unless their own is set.
+        if "OMP_NUM_THREADS" not in os.environ:
+            for variable in THREAD_VARIABLES:
+                os.environ.setdefault(variable, str(self._threads))
 
     def pytest_collection_finish(self) -> None:
         """Libraries that were loaded before the variables were set are limited as well."""
@@ -145,6 +159,28 @@ class WorkerThreads:
             from threadpoolctl import threadpool_limits
 
             threadpool_limits(limits=self._threads)
+
+
+def _cores() -> int:
+    """The cores that this process may use, which in a container are not all there are."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _lost(study: str, items: Sequence[str]) -> pytest.TestReport:
+    shown = "\n".join(f"  {item}" for item in items[:MOST_NAMED])
+    more = f"\n  and {len(items) - MOST_NAMED} more" if len(items) > MOST_NAMED else ""
+    count = "1 trial was" if len(items) == 1 else f"{len(items)} trials were"
+    return pytest.TestReport(
+        nodeid=study,
+        location=(study.partition("::")[0], None, study.partition("::")[2]),
+        keywords={},
+        outcome="failed",
+        longrepr=f"{count} lost: no worker is left to run them. "
+        f"Run them with --sweep-resume:\n{shown}{more}",
+        when="call",
+    )
 
 
 def channel(config: pytest.Config) -> Any:  # noqa: ANN401  execnet's channel

@@ -247,7 +247,7 @@ def test_pruning_keeps_the_best_trials_artifacts(store):
     best = old.artifacts("grid", 1, 0)
     missing = store.study_dir(NODEID) / "0002" / "artifacts" / "grid-0-r0"
     for _ in range(2):
-        store.prune(NODEID, 1, keep_artifacts={best, missing})
+        store.prune(NODEID, 1, spare={best, missing})
         assert runs(store) == ["0001", "0003"]
         left = sorted(str(path.relative_to(old.path)) for path in old.path.rglob("*"))
         assert left == ["artifacts", "artifacts/grid-1-r0", "artifacts/grid-1-r0/model.bin"]
@@ -267,8 +267,8 @@ def test_links_are_removed_and_never_followed(store, tmp_path):
     finished(store, 3)
     finished(store, 4)
     best = old.artifacts("grid", 0, 0)
-    store.prune(NODEID, 1, keep_artifacts={best, old.artifacts("../artifacts", 0, 0)})
-    store.prune(NODEID, 1, keep_artifacts={old.path / "artifacts" / "file"})
+    store.prune(NODEID, 1, spare={best, old.artifacts("../artifacts", 0, 0)})
+    store.prune(NODEID, 1, spare={old.path / "artifacts" / "file"})
     assert (precious / "artifacts" / "file").exists()
     assert runs(store) == ["0002", "0004"]
 
@@ -278,7 +278,7 @@ def test_kept_artifacts_behind_a_link_do_not_keep_the_link(store, tmp_path):
     old = finished(store, 1)
     (old.path / "artifacts").symlink_to(tmp_path / "precious")
     finished(store, 2)
-    store.prune(NODEID, 1, keep_artifacts={old.artifacts("grid", 0, 0)})
+    store.prune(NODEID, 1, spare={old.artifacts("grid", 0, 0)})
     assert (tmp_path / "precious" / "grid-0-r0").exists()
     assert list(old.path.iterdir()) == []
 
