@@ -72,6 +72,10 @@ class Trial:
         self._next_step: float = 0
         self._flushed = monotonic()
 
+    def __repr__(self) -> str:
+        params = ", ".join(f"{name}={value!r}" for name, value in self.params.items())
+        return f"<Trial {self.number} replicate {self.replicate}: {params}>"
+
     @cached_property
     def config(self) -> dict[str, Any]:
         """The sweep's ``base`` patched by the parameters; this trial's own copy."""

@@ -1,0 +1,195 @@
+"""What a sweep shows on terminals and in logs, in real runs."""
+
+import os
+import pty
+import re
+import sys
+
+import pytest
+
+NO_ASYNCIO = ("-p", "no:asyncio")
+SWEPT = """
+import pytest
+
+def test_before():
+    pass
+
+@pytest.mark.sweep(
+    grid={"lr": [0.1, 0.2, 0.3], "act": ["relu", "tanh"]}, metric="loss", group_by="act"
+)
+def test_net(lr, act, trial):
+    if lr == 0.3 and act == "tanh":
+        raise ValueError("exploded")
+    return lr + (act == "tanh")
+
+def test_after():
+    pass
+"""
+
+
+@pytest.fixture
+def run(pytester):
+    pytester.makepyfile(test_net=SWEPT)
+
+    def run(*arguments):
+        return pytester.runpytest("--sweep", "--tb=no", *NO_ASYNCIO, *arguments)
+
+    return run
+
+
+def test_summary_names_the_best_and_how_to_run_it_again(run):
+    result = run()
+    result.stdout.re_match_lines(
+        [
+            r"=+ hypersearch =+",
+            r"test_net\.py::test_net$",
+            r"  grid +5 complete, 1 failed of 6",
+            r".*loss by act .*",
+            r"  best loss 0\.1\d* .*: lr=0\.1 act=relu",
+            r"  failed: ValueError: exploded \(1\)",
+            r'  rerun: pytest "test_net\.py::test_net\[lr:0\.1-act:relu\]" --sweep-rerun',
+        ]
+    )
+
+
+def test_rerun_line_runs_the_best_again(run, pytester):
+    line = next(line for line in run().outlines if line.strip().startswith("rerun:"))
+    nodeid = re.search(r'"(.*)"', line)[1]
+    result = pytester.runpytest(*NO_ASYNCIO, nodeid, "--sweep-rerun", "-v")
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines(["*test_net?lr:0.1-act:relu? PASSED 0.1 best (lr=0.1 act=relu)*"])
+
+
+def test_quiet_shows_one_line_for_each_sweep(run):
+    lines = run("-q").outlines
+    start = next(place for place, line in enumerate(lines) if "hypersearch" in line)
+    assert "test_net" in lines[start + 1]
+    assert "best loss 0.1" in lines[start + 1]
+    assert "rerun" not in "\n".join(lines)
+
+
+def test_very_quiet_shows_nothing(run):
+    result = run("-qq")
+    assert "hypersearch" not in result.stdout.str()
+    assert "best loss" not in result.stdout.str()
+
+
+def test_verbose_shows_parameters_and_score_of_each_trial(run):
+    result = run("-v")
+    result.stdout.fnmatch_lines(
+        [
+            "*test_net?lr:0.1-act:relu? PASSED 0.1 best (lr=0.1 act=relu)*",
+            "*test_net?lr:0.1-act:tanh? PASSED 1.1 (lr=0.1 act=tanh)*",
+        ]
+    )
+
+
+def test_workers_show_the_same(run):
+    result = run("-v", "-n2")
+    result.stdout.fnmatch_lines(["*PASSED 1.1 *(lr=0.1 act=tanh) *test_net?lr:0.1-act:tanh?*"])
+    result.stdout.fnmatch_lines(["*rerun: pytest *lr:0.1-act:relu*--sweep-rerun"])
+
+
+def test_unit_tests_beside_a_sweep_need_no_section(pytester):
+    pytester.makepyfile("def test_one(): pass")
+    assert "hypersearch" not in "\n".join(pytester.runpytest("--sweep", *NO_ASYNCIO).outlines[5:])
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "utf-8"])
+def test_only_what_the_terminal_can_show_is_written(pytester, monkeypatch, encoding):
+    pytester.makepyfile(
+        """
+        import pytest
+        @pytest.mark.sweep(grid={"x": [1, 2], "name": ["größe", "b"]}, replicates=2)
+        def test_it(x, name, trial):
+            return x + trial.replicate
+        """
+    )
+    monkeypatch.setenv("PYTHONIOENCODING", encoding)
+    result = pytester.runpytest_subprocess("--sweep", *NO_ASYNCIO)
+    text = result.stdout.str()
+    assert result.ret == 0
+    assert ("+/-" in text) == (encoding == "ascii")
+    assert ("±" in text) == (encoding == "utf-8")
+
+
+def test_an_interrupted_run_says_how_to_go_on(pytester):
+    pytester.makepyfile(
+        """
+        import pytest
+        @pytest.mark.sweep(grid={"x": range(6)})
+        def test_it(x):
+            if x == 3:
+                raise KeyboardInterrupt
+            return x
+        """
+    )
+    result = pytester.runpytest_subprocess("--sweep", *NO_ASYNCIO)
+    assert result.ret == pytest.ExitCode.INTERRUPTED
+    result.stdout.fnmatch_lines(["interrupted at 3/6: continue with pytest --sweep --sweep-resume"])
+
+
+def in_a_terminal(command, columns=80):
+    """The bytes that a command writes to a terminal."""
+    child, terminal = pty.fork()
+    if child == 0:
+        os.environ.update(TERM="xterm", COLUMNS=str(columns))
+        for name in ("CI", "BUILD_NUMBER"):
+            os.environ.pop(name, None)
+        os.execv(command[0], command)  # noqa: S606  a terminal's child
+    written = b""
+    while True:
+        try:
+            some = os.read(terminal, 65536)
+        except OSError:
+            break
+        if not some:
+            break
+        written += some
+    os.waitpid(child, 0)
+    os.close(terminal)
+    return written.decode()
+
+
+SLOW = SWEPT.replace("    if lr ==", "    import time; time.sleep(0.15)\n    if lr ==")
+
+
+@pytest.mark.parametrize("workers", [(), ("-n2",)], ids=["plain", "workers"])
+def test_a_terminal_follows_the_sweep_in_one_line(pytester, workers):
+    pytester.makepyfile(test_net=SLOW)
+    command = [sys.executable, "-m", "pytest", "--sweep", "--tb=no", *NO_ASYNCIO, *workers]
+    written = in_a_terminal(command)
+    lines = re.findall(r"\r\x1b\[K(\[#*-*\] [^\r\n]*)", written)
+    assert len(lines) >= 2
+    assert all(len(line) < 80 for line in lines)
+    assert re.match(r"\[#+-*\] test_net \d/6 best 0\.1 \(#0\)", lines[1])
+    # What comes after the last of them begins in an emptied line.
+    rest = written.rpartition(lines[-1])[2]
+    assert rest.startswith("\r\x1b[K")
+    assert "\x1b[31m" in written or "failed" in rest
+
+
+def test_logs_get_milestones_instead(pytester):
+    pytester.makepyfile(test_net=SWEPT)
+    pytester.makeconftest(
+        "import pytest_hypersearch.progress\npytest_hypersearch.progress.MILESTONE_SECONDS = 0.0\n"
+    )
+    result = pytester.runpytest_subprocess("--sweep", "--tb=no", *NO_ASYNCIO)
+    text = result.stdout.str()
+    assert "\r" not in text
+    result.stdout.re_match_lines([r"test_net 3/6 best 0\.1 \(#0\).*"])
+
+
+def test_control_characters_of_users_are_shown_not_obeyed(pytester):
+    pytester.makepyfile(
+        r"""
+        import pytest
+        @pytest.mark.sweep(grid={"x": ["\x1b[31mred", "::error::boo\nnext"]})
+        def test_it(x):
+            return len(x)
+        """
+    )
+    result = pytester.runpytest("--sweep", "-vv", *NO_ASYNCIO, "--color=no")
+    text = result.stdout.str()
+    assert "\x1b[31mred" not in text
+    assert not any(line.lstrip().startswith("::error") for line in result.outlines)
