@@ -118,7 +118,7 @@ class Choice:
                 return raw
         name = _stable_name(scalar)
         if not self.contains(name) or (name is None and scalar is not None):
-            raise ValueError(f"{shown(value)} is not in {self}")
+            raise ValueError(f"{shown(value)}: expected a value of {self}")
         return self.labels[self.position(name)]
 
     def decode(self, raw: Raw) -> object:

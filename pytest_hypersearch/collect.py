@@ -10,7 +10,7 @@ import inspect
 import re
 from collections import Counter
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 
@@ -58,7 +58,7 @@ def sweeps_of(metafunc: pytest.Metafunc, overrides: Overrides) -> list[Sweep]:
     folder = metafunc.definition.path.parent
     for file in (file for sweep in sweeps for file in sweep.depends_on):
         if not (folder / file).is_file():
-            _refuse(metafunc, f"sweep(depends_on={file!r}): no such file; expected one in {folder}")
+            _refuse(metafunc, f"sweep(depends_on={file!r}): expected a file in {folder}")
     return sweeps
 
 
@@ -69,10 +69,12 @@ def _sweep_of(metafunc: pytest.Metafunc, mark: pytest.Mark, overrides: Overrides
         _refuse(metafunc, str(error))
 
 
-def _overridden(given: Mapping[str, object], overrides: Overrides) -> dict[str, object]:
+def _overridden(given: Mapping[str, Any], overrides: Overrides) -> dict[str, object]:
     changes: dict[str, object] = {}
     if overrides.n_trials is not None and "grid" not in given:
         changes["n_trials"] = overrides.n_trials
+        if isinstance(given.get("points"), (list, tuple)):
+            changes["points"] = given["points"][: overrides.n_trials]
     if overrides.seed is not None:
         changes["seed"] = overrides.seed
     return {**given, **changes}

@@ -96,7 +96,7 @@ class Scipy:
             raw: Raw = int(number) if whole else float(number)
             if self.contains(raw):
                 return raw
-        raise ValueError(f"{shown(value)} is not in {self}")
+        raise ValueError(f"{shown(value)}: expected a value of {self}")
 
     def decode(self, raw: Raw) -> object:
         """Return what the test gets: the value itself."""

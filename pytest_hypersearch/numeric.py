@@ -114,7 +114,7 @@ class Real:
             near = self.at(self.position(float(number)))
             number = near if abs(near - number) <= 1e-9 * self.step else number
         if number is None or not self.contains(float(number)):
-            raise ValueError(f"{shown(value)} is not in {self}")
+            raise ValueError(f"{shown(value)}: expected a value of {self}")
         return float(number)
 
     def decode(self, raw: Raw) -> object:
@@ -201,7 +201,7 @@ class Integer:
         """
         number = number_of(value)
         if number is None or number != int(number) or not self.contains(int(number)):
-            raise ValueError(f"{shown(value)} is not in {self}")
+            raise ValueError(f"{shown(value)}: expected a value of {self}")
         return int(number)
 
     def decode(self, raw: Raw) -> object:
@@ -288,7 +288,7 @@ class Normal:
         """
         number = number_of(value)
         if number is None or not self.contains(float(number)):
-            raise ValueError(f"{shown(value)} is not in {self}")
+            raise ValueError(f"{shown(value)}: expected a value of {self}")
         return float(number)
 
     def decode(self, raw: Raw) -> object:

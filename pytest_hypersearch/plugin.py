@@ -131,12 +131,13 @@ def sweep_mode(config: pytest.Config) -> str:
     if option is None and continues:
         return "run"
     mode: str = option if option is not None else config.getini("sweep_default")
+    where = "--sweep" if option is not None else "sweep_default"
     if mode not in MODES:
-        where = "--sweep" if option is not None else "sweep_default"
-        hint = "; use --sweep as the last option or write --sweep=run" if option else ""
+        hint = "" if option is None else "; use --sweep as the last option or write --sweep=run"
         raise pytest.UsageError(f"{where}={mode}: expected run, smoke or skip{hint}")
     if continues and mode != "run":
-        raise pytest.UsageError(f"{where}={mode}: expected run beside --sweep-resume")
+        beside = "--sweep-resume" if config.option.sweep_resume else "--sweep-rerun"
+        raise pytest.UsageError(f"{where}={mode}: expected run beside {beside}")
     return mode
 
 

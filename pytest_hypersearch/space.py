@@ -209,7 +209,7 @@ class Space:
             if problem is None:
                 return config
             first = first or problem
-        suffix = f" (nor in {len(self.branches) - 1} other branches)" if self.branches[1:] else ""
+        suffix = "; no other branch fits either" if self.branches[1:] else ""
         raise ValueError(f"{first}{suffix}")
 
     def to_json(self) -> list[dict[str, object]]:
@@ -306,11 +306,11 @@ def _encode(branch: Branch, given: Mapping[str, object]) -> tuple[str | None, Co
     """Return what is wrong with a user's configuration, and the configuration if nothing is."""
     for name in given:
         if name not in branch:
-            return f"{name}: no such parameter; the space has {', '.join(branch)}", {}
+            return f"{name}: no such parameter; expected {', '.join(branch)}", {}
     config: Config = {}
     for name, entry in branch.items():
         if name not in given:
-            return f"{name}: a value is missing", {}
+            return f"{name}: expected a value", {}
         try:
             config[name] = entry.encode(given[name])
         except ValueError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
@@ -182,7 +183,7 @@ def from_mark(args: Sequence[object], kwargs: Mapping[str, Any]) -> Sweep:
     strategy, argument = _strategy(given)
     space = _space(argument, given[argument], strategy)
     return Sweep(
-        name=_name(given.get("name", strategy.replace(":", "-"))),
+        name=_name("name", given.get("name", strategy.replace(":", "-"))),
         strategy=strategy,
         space=space,
         n_trials=_n_trials(given, strategy, space),
@@ -213,11 +214,12 @@ def _strategy(given: Mapping[str, Any]) -> tuple[str, str]:
         )
     if named[0] != "strategy":
         if "space" in given:
-            raise _wrong("space", given["space"], f"{named[0]}= already holds the search space")
+            raise _wrong("space", given["space"], f"expected it in {named[0]}=")
         return named[0], named[0]
     if "space" not in given:
         raise _wrong("strategy", given["strategy"], "expected space={...} beside it")
-    return _text(given, "strategy", ""), "space"
+    strategy = _text(given, "strategy", "")
+    return _name("strategy", strategy, also=":"), "space"
 
 
 def _space(argument: str, value: object, strategy: str) -> Space:
@@ -239,6 +241,10 @@ def _space(argument: str, value: object, strategy: str) -> Space:
 def _branch(argument: str, branch: object) -> dict[str, Distribution]:
     if not isinstance(branch, Mapping) or not branch:
         raise _wrong(argument, branch, "expected a non-empty dict of parameter name to values")
+    for name in branch:
+        for outer in branch:
+            if f"{name}".startswith(f"{outer}."):
+                raise _wrong(argument, name, f"expected another name: {outer!r} is a parameter")
     return {
         _parameter(argument, name): _distribution(argument, name, values)
         for name, values in branch.items()
@@ -249,7 +255,7 @@ def _parameter(argument: str, name: object) -> str:
     if not isinstance(name, str) or not all(part.isidentifier() for part in name.split(".")):
         raise _wrong(argument, name, "expected parameter names that are (dotted) identifiers")
     if name in RESERVED:
-        raise _wrong(argument, name, f"{name!r} is a fixture; expected another parameter name")
+        raise _wrong(argument, name, "expected another name: this is a fixture")
     return name
 
 
@@ -274,7 +280,7 @@ def _n_trials(given: Mapping[str, Any], strategy: str, space: Space) -> int:
     if strategy == "grid":
         if "n_trials" in given:
             raise _wrong(
-                "n_trials", given["n_trials"], "a grid tries every combination; leave it out"
+                "n_trials", given["n_trials"], "expected none: a grid tries every combination"
             )
         wanted = size or 0
     else:
@@ -303,10 +309,10 @@ def _points(given: Mapping[str, Any], space: Space) -> tuple[Config, ...]:
         try:
             config = space.validate_config(point)
         except (TypeError, ValueError) as error:
-            raise SweepError(f"sweep(points=...): points[{number}]: {error}") from None
+            raise _wrong(f"points[{number}]", point, str(error)) from None
         if space.key(config) in configs:
             raise _wrong(
-                f"points[{number}]", point, "it is there already; expected each point once"
+                f"points[{number}]", point, "expected each point once; it is there already"
             )
         configs[space.key(config)] = config
     n_trials = given.get("n_trials")
@@ -322,7 +328,7 @@ def _parallel(given: Mapping[str, Any], strategy: str) -> int | None:
         return None
     if strategy in {"grid", "random"}:
         raise _wrong(
-            "parallel", given["parallel"], f"{strategy} is reproducible anyway; leave it out"
+            "parallel", given["parallel"], f"expected none: {strategy} is reproducible without"
         )
     return _integer(given, "parallel", 1, least=1)
 
@@ -346,7 +352,7 @@ def _base(value: object, space: Space) -> Mapping[str, Any] | None:
             level = level.get(parent) if isinstance(level, Mapping) else None
         if parents and not (isinstance(level, Mapping) and leaf in level):
             raise _wrong(
-                "base", value, f"it has no {name!r}; expected every dotted parameter in it"
+                "base", value, f"expected every dotted parameter in it; it has no {name!r}"
             )
     return value
 
@@ -354,7 +360,7 @@ def _base(value: object, space: Space) -> Mapping[str, Any] | None:
 def _known(given: Mapping[str, Any], argument: str, space: Space) -> tuple[str, ...]:
     value = given.get(argument, ())
     names = (value,) if isinstance(value, str) else value
-    if not isinstance(names, (list, tuple)) or not set(names) <= set(space.names):
+    if not isinstance(names, (list, tuple)) or any(name not in space.names for name in names):
         raise _wrong(argument, value, f"expected names among {', '.join(space.names)}")
     return tuple(names)
 
@@ -376,13 +382,10 @@ def _files(value: object) -> tuple[str, ...]:
     return tuple(str(fspath(file)) for file in files)
 
 
-def _name(value: object) -> str:
-    if not isinstance(value, str) or not value.replace("-", "_").replace(".", "_").isidentifier():
-        raise _wrong(
-            "name", value, "expected letters, digits, '-', '_' and '.', not beginning with a digit"
-        )
-    if not value.isascii():
-        raise _wrong("name", value, "expected ASCII letters")
+def _name(argument: str, value: object, *, also: str = "") -> str:
+    pattern = rf"[A-Za-z_][\w.\-{also}]*"
+    if not isinstance(value, str) or not re.fullmatch(pattern, value, re.ASCII):
+        raise _wrong(argument, value, "expected ASCII letters, digits, '-', '_' and '.'")
     return value
 
 
@@ -403,7 +406,7 @@ def _integer(given: Mapping[str, Any], argument: str, default: int, *, least: in
 def _one_of(given: Mapping[str, Any], argument: str, options: tuple[str, ...], default: str) -> Any:  # noqa: ANN401  one of several Literal types
     value = given.get(argument, default)
     if not isinstance(value, str) or value not in options:
-        raise _wrong(argument, value, f"expected {', '.join(map(repr, options))}")
+        raise _wrong(argument, value, f"expected one of {', '.join(map(repr, options))}")
     return value
 
 

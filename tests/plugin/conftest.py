@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+import scipy.stats  # noqa: F401  kept from here on: nested runs forget what they import
 
 
 @pytest.fixture
@@ -16,3 +17,13 @@ def journals(pytester):
         return [record for record in records if kind in {None, record["k"]}]
 
     return read
+
+
+@pytest.fixture
+def run(pytester):
+    """Runs pytest in this process on what the test wrote."""
+
+    def run_pytest(*args):
+        return pytester.runpytest("-p", "no:asyncio", *args)
+
+    return run_pytest

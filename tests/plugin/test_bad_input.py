@@ -1,0 +1,395 @@
+"""Wrong marks and options: each gets one line with the test, the argument, given and expected."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from textwrap import dedent
+
+import pytest
+
+STRATEGIES = (
+    "expected exactly one of grid={...}, random={...}, bayes={...} "
+    "or strategy='...' with space={...}"
+)
+ARGUMENTS = (
+    "base, bayes, depends_on, grid, group_by, indirect, metric, mode, n_trials, name, parallel, "
+    "points, raises, random, replicates, retries, scope, seed, space, strategy"
+)
+NAMED = "expected ASCII letters, digits, '-', '_' and '.'"
+MODES = "expected run, smoke or skip; use --sweep as the last option or write --sweep=run"
+NUMBER = "argument --sweep-{}: '{}': expected an integer of at least {}"
+UNWANTED = r"pytest_hypersearch[/\\]|INTERNALERROR|Traceback|During handling"
+HEAD = """
+import math
+import numpy as np
+import pytest
+import scipy.stats
+from pytest_hypersearch import choice, lograndint, loguniform, normal, randint, uniform
+
+class Mine(scipy.stats.rv_continuous):
+    pass
+"""
+
+
+@dataclass(frozen=True)
+class Row:
+    source: str
+    line: str
+    head: str = ""
+    args: tuple[str, ...] = ()
+    ini: str = ""
+
+
+def mark(arguments, line):
+    source = f"@pytest.mark.sweep({arguments})\ndef test_bad(lr): ..."
+    return module(source, line, "test_bad.py::test_bad: ")
+
+
+def module(source, line, head="", args=()):
+    return Row(HEAD + dedent(source), line, head, args)
+
+
+def option(args, line, ini=""):
+    head = "pytest.main(): error: " if line.startswith("argument") else "ERROR: "
+    return Row("def test_good(): ...", line, head, tuple(args.split()), ini)
+
+
+A = "random={'lr': uniform(0, 1)}, n_trials=3"
+ROWS = [
+    mark("", f"sweep: given no strategy; {STRATEGIES}"),
+    mark(
+        "grid={'lr': [1]}, random={'lr': [1]}, n_trials=1",
+        f"sweep: given grid=... and random=...; {STRATEGIES}",
+    ),
+    mark(
+        "{'lr': [1]}",
+        "sweep({'lr': [1]}, ...): expected keyword arguments only, such as grid={...}",
+    ),
+    mark(f"{A}, metrc='a'", "sweep(metrc='a'): no such argument; did you mean metric?"),
+    mark(f"{A}, xyzzy=1", f"sweep(xyzzy=1): no such argument; expected {ARGUMENTS}"),
+    mark("grid=5", "sweep(grid=5): expected a dict of parameters, or a non-empty list of dicts"),
+    mark("grid=[]", "sweep(grid=[]): expected a dict of parameters, or a non-empty list of dicts"),
+    mark("grid={}", "sweep(grid={}): expected a non-empty dict of parameter name to values"),
+    mark(
+        "grid=[{'lr': [1]}, 3]",
+        "sweep(grid=3): expected a non-empty dict of parameter name to values",
+    ),
+    mark("grid={1: [1]}", "sweep(grid=1): expected parameter names that are (dotted) identifiers"),
+    mark(
+        "grid={'learning rate': [1]}",
+        "sweep(grid='learning rate'): expected parameter names that are (dotted) identifiers",
+    ),
+    mark(
+        "grid={'trial': [1]}",
+        "sweep(grid='trial'): expected another name: this is a fixture",
+    ),
+    mark(
+        "grid={'lr': [1], 'lr.decay': [2]}",
+        "sweep(grid='lr.decay'): expected another name: 'lr' is a parameter",
+    ),
+    mark(
+        "grid={'lr': 0.1}",
+        "sweep(grid=...): lr: 0.1: expected a list of values or a distribution",
+    ),
+    mark(
+        "grid={'lr': 'adam'}",
+        "sweep(grid=...): lr: 'adam': expected a list of values or a distribution",
+    ),
+    mark(
+        "grid={'lr': {1}}",
+        "sweep(grid=...): lr: {1}: expected a list of values or a distribution",
+    ),
+    mark(
+        "grid={'lr': np.zeros((2, 2))}",
+        "sweep(grid=...): lr: array([[0., 0.], [0., 0.]]): "
+        "expected a list of values or a distribution",
+    ),
+    mark("grid={'lr': []}", "sweep(grid=...): lr: choice([]): expected at least one option"),
+    mark(
+        "grid={'lr': [1, 2, 1]}",
+        "sweep(grid=...): lr: choice([1, 2, 1]): expected each option once; 1 is given twice",
+    ),
+    mark(
+        "grid={'lr': uniform(0, 1)}",
+        "sweep(grid=...): lr: uniform(low=0, high=1): "
+        "expected a list of values, or a distribution with a step, in a grid",
+    ),
+    mark(
+        "grid={'lr': [1]}, n_trials=1",
+        "sweep(n_trials=1): expected none: a grid tries every combination",
+    ),
+    mark(
+        "grid={f'p{i}': range(100) for i in range(9)}",
+        "sweep(grid=...): 1,000,000,000,000,000,000 trials; expected at most 1,000,000",
+    ),
+    mark(
+        "random={'lr': uniform(0, 1)}",
+        "sweep(random=...): expected n_trials=, the configurations to try",
+    ),
+    mark(
+        "random={'lr': uniform(0, 1)}, n_trials=0",
+        "sweep(n_trials=0): expected an integer of at least 1",
+    ),
+    mark(
+        "random={'lr': uniform(0, 1)}, n_trials=2.5",
+        "sweep(n_trials=2.5): expected an integer of at least 1",
+    ),
+    mark(
+        "random={'lr': uniform(0, 1)}, n_trials='3'",
+        "sweep(n_trials='3'): expected an integer of at least 1",
+    ),
+    mark(
+        "random={'lr': uniform(0, 1)}, n_trials=True",
+        "sweep(n_trials=True): expected an integer of at least 1",
+    ),
+    mark(
+        "random={'lr': uniform(1, 0)}, n_trials=3",
+        "sweep(random=...): lr: uniform(low=1, high=0): expected low <= high",
+    ),
+    mark(
+        "random={'lr': uniform('a', 1)}, n_trials=3",
+        "sweep(random=...): lr: uniform(low='a', high=1): expected a finite number as low",
+    ),
+    mark(
+        "random={'lr': uniform(0, math.nan)}, n_trials=3",
+        "sweep(random=...): lr: uniform(low=0, high=nan): expected a finite number as high",
+    ),
+    mark(
+        "random={'lr': uniform(0, 1, step=0)}, n_trials=3",
+        "sweep(random=...): lr: uniform(low=0, high=1, step=0): expected step > 0",
+    ),
+    mark(
+        "bayes={'lr': loguniform(0, 1)}, n_trials=3",
+        "sweep(bayes=...): lr: loguniform(low=0, high=1): "
+        "expected low > 0, for a logarithmic scale",
+    ),
+    mark(
+        "bayes={'lr': randint(1.5, 3)}, n_trials=3",
+        "sweep(bayes=...): lr: randint(low=1.5, high=3): expected a whole number as low",
+    ),
+    mark(
+        "bayes={'lr': lograndint(-1, 3)}, n_trials=3",
+        "sweep(bayes=...): lr: lograndint(low=-1, high=3): "
+        "expected low > 0, for a logarithmic scale",
+    ),
+    mark(
+        "random={'lr': normal(0, -1)}, n_trials=3",
+        "sweep(random=...): lr: normal(mean=0, std=-1): expected std > 0",
+    ),
+    mark(
+        "random={'lr': choice([])}, n_trials=3",
+        "sweep(random=...): lr: choice([]): expected at least one option",
+    ),
+    mark(
+        "random={'lr': choice('abc')}, n_trials=3",
+        "sweep(random=...): lr: choice('abc'): expected a list, tuple, range, one-dimensional "
+        "array or mapping of labels to objects",
+    ),
+    mark(
+        "random={'lr': choice([1, 2], weights=[1, -1])}, n_trials=3",
+        "sweep(random=...): lr: choice([1, 2], weights=[1, -1]): "
+        "expected 2 finite weights above 0, one for each option",
+    ),
+    mark(
+        "random={'lr': choice([1, 2], weights=[1])}, n_trials=3",
+        "sweep(random=...): lr: choice([1, 2], weights=[1]): "
+        "expected 2 finite weights above 0, one for each option",
+    ),
+    mark(
+        "bayes={'lr': scipy.stats.norm(0, 1)}, n_trials=3",
+        "sweep(bayes=...): lr: scipy.stats.norm(0, 1): "
+        "expected uniform, loguniform, normal, ... with bayes=; scipy's go with random=",
+    ),
+    mark(
+        "random={'lr': scipy.stats.norm(0, -1)}, n_trials=3",
+        "sweep(random=...): lr: scipy.stats.norm(0, -1): "
+        "expected arguments that make a distribution",
+    ),
+    mark(
+        "random={'lr': Mine(name='mine')()}, n_trials=3",
+        "sweep(random=...): lr: mine(...): expected a distribution of scipy.stats, or choice(...)",
+    ),
+    mark(f"{A}, mode='minimise'", "sweep(mode='minimise'): expected one of 'min', 'max'"),
+    mark(f"{A}, metric=''", "sweep(metric=''): expected a non-empty string"),
+    mark(f"{A}, metric=3", "sweep(metric=3): expected a non-empty string"),
+    mark(f"{A}, seed=-1", "sweep(seed=-1): expected an integer of at least 0"),
+    mark(f"{A}, seed='x'", "sweep(seed='x'): expected an integer of at least 0"),
+    mark(f"{A}, replicates=0", "sweep(replicates=0): expected an integer of at least 1"),
+    mark(f"{A}, retries=-1", "sweep(retries=-1): expected an integer of at least 0"),
+    mark(
+        f"{A}, points={{'lr': 1}}",
+        "sweep(points={'lr': 1}): expected a list of dicts, each a complete configuration",
+    ),
+    mark(
+        f"{A}, points=[1]",
+        "sweep(points[0]=1): expected a dict, a complete configuration",
+    ),
+    mark(f"{A}, points=[{{}}]", "sweep(points[0]={}): lr: expected a value"),
+    mark(
+        f"{A}, points=[{{'lr': 2}}]",
+        "sweep(points[0]={'lr': 2}): lr: 2: expected a value of uniform(low=0, high=1)",
+    ),
+    mark(
+        f"{A}, points=[{{'lr': 1, 'momentum': 1}}]",
+        "sweep(points[0]={'lr': 1, 'momentum': 1}): momentum: no such parameter; expected lr",
+    ),
+    mark(
+        f"{A}, points=[{{'lr': 1}}, {{'lr': 1.0}}]",
+        "sweep(points[1]={'lr': 1.0}): expected each point once; it is there already",
+    ),
+    mark(
+        "random={'lr': uniform(0, 1)}, n_trials=1, points=[{'lr': 1}, {'lr': 0}]",
+        "sweep(points=[{'lr': 1}, {'lr': 0}]): 2 points; expected at most n_trials=1",
+    ),
+    mark(f"{A}, group_by='depth'", "sweep(group_by='depth'): expected names among lr"),
+    mark(f"{A}, group_by=[[]]", "sweep(group_by=[[]]): expected names among lr"),
+    mark(f"{A}, indirect=['depth']", "sweep(indirect=['depth']): expected names among lr"),
+    mark(f"{A}, parallel=2", "sweep(parallel=2): expected none: random is reproducible without"),
+    mark(
+        "bayes={'lr': uniform(0, 1)}, n_trials=3, parallel=0",
+        "sweep(parallel=0): expected an integer of at least 1",
+    ),
+    mark(
+        f"{A}, raises='ValueError'",
+        "sweep(raises='ValueError'): expected an exception class or a tuple of them",
+    ),
+    mark(
+        f"{A}, raises=(KeyboardInterrupt,)",
+        "sweep(raises=(<class 'KeyboardInterrupt'>,)): "
+        "expected an exception class or a tuple of them",
+    ),
+    mark(f"{A}, base=3", "sweep(base=3): expected a (nested) dict"),
+    mark(
+        "grid={'opt.lr': [1]}, base={'opt': {}}",
+        "sweep(base={'opt': {}}): expected every dotted parameter in it; it has no 'opt.lr'",
+    ),
+    mark(
+        f"{A}, scope='funktion'",
+        "sweep(scope='funktion'): "
+        "expected one of 'session', 'package', 'module', 'class', 'function'",
+    ),
+    mark(f"{A}, depends_on=3", "sweep(depends_on=3): expected a path or a list of paths"),
+    mark(f"{A}, depends_on='no.csv'", "sweep(depends_on='no.csv'): expected a file in {folder}"),
+    mark(f"{A}, name=''", f"sweep(name=''): {NAMED}"),
+    mark(f"{A}, name='1st'", f"sweep(name='1st'): {NAMED}"),
+    mark(f"{A}, name='é'", f"sweep(name='é'): {NAMED}"),
+    mark("strategy='mine', n_trials=1", "sweep(strategy='mine'): expected space={...} beside it"),
+    mark(f"{A}, space={{'lr': [1]}}", "sweep(space={'lr': [1]}): expected it in random="),
+    mark(
+        "strategy=5, space={'lr': [1]}, n_trials=1",
+        "sweep(strategy=5): expected a non-empty string",
+    ),
+    module(
+        """
+        @pytest.mark.sweep(strategy="mine", space={"lr": [1]}, n_trials=1)
+        def test_bad(lr): ...
+        """,
+        "test_bad.py::test_bad: sweep(strategy='mine'): "
+        "expected grid, random, bayes or a strategy that a plugin offers",
+        args=("--sweep",),
+    ),
+    mark(
+        "grid={'depth': [1]}",
+        "sweep(grid=...): the test has no argument 'depth'; expected it among the arguments of "
+        "the test or its fixtures, or read from trial.params",
+    ),
+    mark("strategy='my own', space={'lr': [1]}, n_trials=1", f"sweep(strategy='my own'): {NAMED}"),
+    module(
+        """
+        @pytest.mark.sweep
+        def test_bad(lr): ...
+        """,
+        f"test_bad.py::test_bad: sweep: given no strategy; {STRATEGIES}",
+    ),
+    module(
+        """
+        @pytest.mark.sweep(grid={"lr": [1]})
+        @pytest.mark.sweep(grid={"lr": [2]})
+        def test_bad(lr): ...
+        """,
+        "test_bad.py::test_bad: two sweeps are called 'grid'; expected a name= of its own for each",
+    ),
+    module(
+        """
+        @pytest.mark.sweep(grid={"lr": [1]})
+        @pytest.mark.sweep(random={"depth": [2]}, n_trials=1)
+        def test_bad(lr): ...
+        """,
+        "test_bad.py::test_bad: sweeps 'grid' and 'random' have different parameters "
+        "(lr and depth); expected the same in all sweeps of a test",
+    ),
+    module(
+        """
+        @pytest.mark.sweep(grid={"lr": [1]})
+        @pytest.mark.sweep(random={"lr": [2]}, n_trials=1, scope="module")
+        def test_bad(lr): ...
+        """,
+        "test_bad.py::test_bad: sweeps 'grid' and 'random' differ in scope= or indirect=; "
+        "expected the same in all sweeps of a test",
+    ),
+    module(
+        """
+        class TestModel:
+            @pytest.mark.sweep(grid={"lr": []})
+            def test_bad(self, lr): ...
+        """,
+        "test_bad.py::TestModel::test_bad: sweep(grid=...): lr: choice([]): "
+        "expected at least one option",
+    ),
+    module(
+        """
+        @pytest.mark.parametrize("lr", [1, 2])
+        @pytest.mark.sweep(grid={"lr": [1]})
+        def test_bad(lr): ...
+        """,
+        "test_bad.py::test_bad: duplicate parametrization of 'lr'",
+    ),
+    option(
+        "--sweep=bogus",
+        f"--sweep=bogus: {MODES}",
+    ),
+    option(
+        "--sweep=",
+        f"--sweep=: {MODES}",
+    ),
+    option("--sweep --sweep-trials=0", NUMBER.format("trials", "0", 1)),
+    option("--sweep --sweep-trials=some", NUMBER.format("trials", "some", 1)),
+    option("--sweep --sweep-seed=x", NUMBER.format("seed", "x", 0)),
+    option("--sweep --sweep-seed=-1", NUMBER.format("seed", "-1", 0)),
+    option(
+        "--sweep --sweep-stale=maybe",
+        "argument --sweep-stale: invalid choice: 'maybe' (choose from 'rerun', 'keep')",
+    ),
+    option("--sweep=smoke --sweep-resume", "--sweep=smoke: expected run beside --sweep-resume"),
+    option("--sweep=skip --sweep-rerun", "--sweep=skip: expected run beside --sweep-rerun"),
+    option(
+        "--sweep -n1 --dist=each",
+        "--dist=each: runs every trial on every worker; "
+        "expected load, worksteal, loadscope, loadfile or loadgroup beside --sweep",
+    ),
+    option("", "sweep_default=maybe: expected run, smoke or skip", ini="sweep_default = maybe"),
+    option(
+        "--sweep",
+        "sweep_keep_runs=few: expected an integer of at least 1",
+        ini="sweep_keep_runs = few",
+    ),
+    option(
+        "--sweep",
+        "sweep_keep_runs=0: expected an integer of at least 1",
+        ini="sweep_keep_runs = 0",
+    ),
+]
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.line[:50])
+def test_one_line_names_test_argument_given_and_expected(pytester, run, row):
+    pytester.makepyfile(test_bad=row.source)
+    if row.ini:
+        pytester.makeini(f"[pytest]\n{row.ini}")
+    expected = row.line.replace("{folder}", str(pytester.path))
+    result = run(*row.args)
+    lines = [*result.outlines, *result.errlines]
+    assert result.ret in {pytest.ExitCode.INTERRUPTED, pytest.ExitCode.USAGE_ERROR}
+    assert [line for line in lines if expected in line] == [row.head + expected]
+    assert not [line for line in lines if re.search(UNWANTED, line)]
