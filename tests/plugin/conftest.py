@@ -1,10 +1,18 @@
 """What the tests of the plugin share: sweeps that were run, and the records that they left."""
 
+import importlib
 import json
+import pkgutil
 from pathlib import Path
 
 import pytest
-import scipy.stats  # noqa: F401  kept from here on: nested runs forget what they import
+import scipy.stats  # noqa: F401
+
+import pytest_hypersearch
+
+# A nested run forgets what it imports; what is there before it stays.
+for module in pkgutil.walk_packages(pytest_hypersearch.__path__, "pytest_hypersearch."):
+    importlib.import_module(module.name)
 
 
 @pytest.fixture
