@@ -15,8 +15,8 @@ from pytest_hypersearch.samplers.gp import GP
 from pytest_hypersearch.samplers.gp.acquisition import LogEI, log_improvement
 from pytest_hypersearch.samplers.gp.design import design_size
 from pytest_hypersearch.samplers.gp.encode import encoding_of
-from pytest_hypersearch.samplers.gp.fit import Data, Hyper, Objective, default_theta, fit
-from pytest_hypersearch.samplers.gp.kernel import expansion_of
+from pytest_hypersearch.samplers.gp.fit import Data, Objective, default_theta, fit
+from pytest_hypersearch.samplers.gp.kernel import Hyper, Kernel
 from pytest_hypersearch.samplers.gp.memory import memory_of, refit_point
 from pytest_hypersearch.samplers.gp.posterior import factor_of, posterior_of
 from pytest_hypersearch.samplers.gp.transform import scale_of, warp
@@ -338,7 +338,7 @@ def test_gradient_of_the_acquisition():
     rng = np.random.default_rng(1)
     encoding, data = toy_data(rng)
     hyper = fit(data, encoding.categorical)
-    factor = factor_of(hyper, expansion_of(encoding), data.rows, data.counts)
+    factor = factor_of(Kernel(hyper, encoding.categorical), data.rows, data.counts)
     acquisition = LogEI(posterior_of(factor, rng.standard_normal(14)), -1.0)
     row = encoding.branches[0].rows(rng.random((1, 3)))
 
@@ -354,10 +354,10 @@ def test_gradient_of_the_acquisition():
 def test_rows_appended_equal_a_fresh_factor():
     rng = np.random.default_rng(2)
     encoding, data = toy_data(rng)
-    hyper = Hyper(np.array([4.0, 2.0, 1.0]), 1.3, 1e-2, 1.0)
-    expansion = expansion_of(encoding)
-    whole = factor_of(hyper, expansion, data.rows, data.counts)
-    grown = factor_of(hyper, expansion, data.rows[:10], data.counts[:10])
+    hyper = Hyper(np.array([4.0, 2.0, 1.0]), 1.3, 0.6, 1e-2, 1.0)
+    kernel = Kernel(hyper, encoding.categorical)
+    whole = factor_of(kernel, data.rows, data.counts)
+    grown = factor_of(kernel, data.rows[:10], data.counts[:10])
     for row, count in zip(data.rows[10:], data.counts[10:], strict=True):
         grown = grown.appended(row, count)
     assert grown.inverse == pytest.approx(whole.inverse, abs=1e-8)

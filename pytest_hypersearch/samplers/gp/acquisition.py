@@ -54,14 +54,12 @@ class LogEI:
 
     def value(self, rows: Array) -> Array:
         """Return the acquisition (m,) at rows (m, D)."""
-        mean, deviation = self.posterior.predict(self.posterior.factor.scaled(rows))
+        mean, deviation = self.posterior.predict(rows)
         return log_improvement((self.best - mean) / deviation)[0] + np.log(deviation)
 
     def slopes(self, rows: Array) -> tuple[Array, Array]:
-        """Return the acquisition (m,) and its gradient (m, P) by the expanded rows."""
-        factor = self.posterior.factor
-        found = self.posterior.predict_slopes(factor.scaled(rows))
-        mean, deviation, mean_slope, deviation_slope = found
+        """Return the acquisition (m,) and its gradient (m, D)."""
+        mean, deviation, mean_slope, deviation_slope = self.posterior.predict_slopes(rows)
         value, lower, higher = log_improvement((self.best - mean) / deviation)
         slope = higher[:, None] * deviation_slope - lower[:, None] * mean_slope
-        return value + np.log(deviation), slope / deviation[:, None] * factor.weights
+        return value + np.log(deviation), slope / deviation[:, None]

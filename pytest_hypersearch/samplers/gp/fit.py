@@ -1,7 +1,9 @@
 """Hyperparameters by the maximum of their posterior, with analytic gradients.
 
-Notation: theta = (log q (D,), log s, log v, exponent): inverse squared length scales, signal and
-noise variance of the standardised warped scores z (n,), and the warp's exponent.
+Notation: theta (D + 4,) = log q (D,), log s, log a, log v, exponent: inverse squared length
+scales; variances of joint effects, of single parameters' effects and of the noise in the
+standardised warped scores z (n,); exponent of the warp. Pairs p run over the n (n - 1) / 2 pairs of
+results.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ import numpy as np
 from scipy.linalg.lapack import dpotrf, dpotri, dpotrs
 from scipy.optimize import minimize
 
-from pytest_hypersearch.samplers.gp.kernel import matern, squared_differences
+from pytest_hypersearch.samplers.gp.kernel import Hyper, distances, matern
 from pytest_hypersearch.samplers.gp.transform import warp, warp_slope
 
 if TYPE_CHECKING:
@@ -22,11 +24,15 @@ if TYPE_CHECKING:
     from pytest_hypersearch.samplers.gp.encode import Array
 
 NOISE_FLOOR: Final = 1e-6
-_LENGTH: Final = 0.5
-_LENGTH_SIGMA: Final = 1.0
+_LENGTH: Final = 0.5  # median of the prior on length scales, up to 8 features
+_LENGTH_SIGMA: Final = 1.0  # of its logarithm
 _EXPONENT_SIGMA: Final = 0.7
-_TINY: Final = 1e-4
+_ADDITIVE_POWER: Final = 0.5
+_NOISE_RATE: Final = 20.0
+_NOISE_POWER: Final = 0.1
 _FLAT: Final = 1e-12
+_SMALL: Final = 1e-4
+_ITERATIONS: Final = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,36 +56,19 @@ class Data:
     freedom: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Hyper:
-    """Fitted hyperparameters.
-
-    Attributes:
-        inverse: Inverse squared length scales (D,).
-        signal: Signal variance.
-        noise: Noise variance of a single score.
-        exponent: The warp's exponent, 1 for none.
-    """
-
-    inverse: Array
-    signal: float
-    noise: float
-    exponent: float
+def standardised(data: Data, exponent: float) -> tuple[Array, float]:
+    """Return the warped scores z (n,), and the deviation that standardised them."""
+    warped = warp(data.scores, exponent)
+    deviation = float(warped.std())
+    if not deviation > _FLAT:
+        deviation = 1.0
+    return (warped - warped.mean()) / deviation, deviation
 
 
 def default_theta(features: int) -> Array:
     """Return theta where the search for the best begins."""
     length = _LENGTH * max(1.0, features / 8) ** 0.5
-    return np.array([*[-2.0 * np.log(length)] * features, 0.0, np.log(1e-3), 1.0])
-
-
-def standardised(data: Data, exponent: float) -> tuple[Array, float, float]:
-    """Return the warped scores z (n,) with the mean and deviation that standardised them."""
-    warped = warp(data.scores, exponent)
-    mean, deviation = float(warped.mean()), float(warped.std())
-    if not deviation > _FLAT:
-        deviation = 1.0
-    return (warped - mean) / deviation, mean, deviation
+    return np.array([*[-2.0 * np.log(length)] * features, 0.0, np.log(0.5), np.log(1e-3), 1.0])
 
 
 def fit(data: Data, categorical: NDArray[np.bool_]) -> Hyper:
@@ -87,89 +76,107 @@ def fit(data: Data, categorical: NDArray[np.bool_]) -> Hyper:
     features = len(categorical)
     objective = Objective.of(data, categorical)
     start = default_theta(features)
-    bounds = [*[(-7.0, 9.0)] * features, (-5.0, 5.0), (np.log(NOISE_FLOOR), 1.0), (-1.0, 3.0)]
+    bounds = [(-7.0, 9.0)] * features
+    bounds += [(-9.0, 5.0), (-9.0, 5.0), (np.log(NOISE_FLOOR), 1.0), (-1.0, 3.0)]
+    options = {"maxiter": _ITERATIONS}
     found = minimize(
-        objective, start, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": 40}
+        objective.__call__, start, jac=True, method="L-BFGS-B", bounds=bounds, options=options
     )
     theta = found.x if np.isfinite(found.fun) else start
-    signal, noise = np.exp(theta[features : features + 2]).tolist()
-    return Hyper(np.exp(theta[:features]), signal, noise, float(theta[-1]))
+    signal, additive, noise = np.exp(theta[features : features + 3]).tolist()
+    return Hyper(np.exp(theta[:features]), signal, additive, noise, float(theta[-1]))
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Objective:
     """Negative logarithm of the posterior density of theta, and its gradient.
 
     Attributes:
         data: What is fitted.
-        gaps: Squared differences of its rows by feature (D, n * n).
-        features: D.
+        gaps: Distances by feature and pair (D, p).
+        pairs: Where the pairs are in the covariance matrix, as a flat index (p,).
     """
 
     data: Data
     gaps: Array
-    features: int
+    pairs: NDArray[np.intp]
 
     @classmethod
     def of(cls, data: Data, categorical: NDArray[np.bool_]) -> Objective:
         """Return the objective of a fit."""
-        return cls(data, squared_differences(data.rows, categorical), len(categorical))
+        n = len(data.rows)
+        first, second = np.triu_indices(n, 1)
+        return cls(data, distances(data.rows, categorical), first * n + second)
 
     def __call__(self, theta: Array) -> tuple[float, Array]:
-        """Return value and gradient (D + 3,) at theta (D + 3,)."""
-        d, n = self.features, len(self.data.scores)
-        signal, noise, exponent = np.exp(theta[d]), np.exp(theta[d + 1]), theta[d + 2]
-        r2 = (np.exp(theta[:d]) @ self.gaps).reshape(n, n)
-        correlation, slope = matern(r2)
+        """Return value and gradient (D + 4,) at theta (D + 4,)."""
+        d = len(self.gaps)
+        signal, additive, noise = np.exp(theta[d : d + 3])
+        squares = np.sqrt(5.0 * np.exp(theta[:d]))[:, None] * self.gaps
+        parts, part_slopes = matern(squares)
+        squares *= squares
+        joint, slope = matern(np.sqrt(squares.sum(axis=0)))
+        alone = parts.sum(axis=0) / d
         diagonal = noise / self.data.counts + NOISE_FLOOR
-        covariance = signal * correlation
-        covariance.flat[:: n + 1] += diagonal
-        lower, failed = dpotrf(covariance.T, lower=1, overwrite_a=1)
+        lower, failed = self._cholesky(
+            signal * joint + additive * alone, signal + additive + diagonal
+        )
         if failed:
             return 1e10, np.zeros_like(theta)
-        z, slope_z, jacobian, slope_jacobian = self._warped(exponent)
+        z, slope_z, jacobian, slope_jacobian = self._warped(theta[d + 3])
         alpha, _ = dpotrs(lower, z, lower=1)
         value = 0.5 * float(z @ alpha) + float(np.log(np.diagonal(lower)).sum()) - jacobian
         inverse, _ = dpotri(lower, lower=1, overwrite_c=1)
         spread = np.diagonal(inverse) - alpha * alpha
-        weight = 2.0 * inverse.T
-        weight -= alpha[:, None] * alpha
-        weight *= slope
+        # the lower triangle in Fortran's order is the upper one in C's, where the pairs are
+        weight = inverse.T.ravel()[self.pairs] - np.outer(alpha, alpha).ravel()[self.pairs]
+        trace = 0.5 * float(spread.sum())
         gradient = np.empty_like(theta)
-        gradient[:d] = 0.5 * signal * np.exp(theta[:d]) * (self.gaps @ weight.ravel())
-        gradient[d] = 0.5 * (n - float(z @ alpha) - float(spread @ diagonal))
-        gradient[d + 1] = 0.5 * noise * float((spread / self.data.counts).sum())
-        gradient[d + 2] = float(alpha @ slope_z) - slope_jacobian
+        part_slopes *= squares
+        gradient[:d] = part_slopes @ weight * (additive / d)
+        gradient[:d] += squares @ (weight * slope) * signal
+        gradient[d] = signal * (float(weight @ joint) + trace)
+        gradient[d + 1] = additive * (float(weight @ alone) + trace)
+        gradient[d + 2] = 0.5 * noise * float((spread / self.data.counts).sum())
+        gradient[d + 3] = float(alpha @ slope_z) - slope_jacobian
         return self._with_priors(theta, value, gradient)
+
+    def _cholesky(self, pairs: Array, diagonal: Array) -> tuple[Array, int]:
+        """Return the lower Cholesky factor (n, n) and whether there is none."""
+        n = len(diagonal)
+        covariance = np.zeros((n, n))
+        covariance.ravel()[self.pairs] = pairs
+        covariance.flat[:: n + 1] = diagonal
+        lower, failed = dpotrf(covariance.T, lower=1, overwrite_a=1)
+        return lower, failed
 
     def _warped(self, exponent: float) -> tuple[Array, Array, float, float]:
         """Return z, its derivative by the exponent, the log Jacobian and its derivative."""
+        judged = self.data.scores[self.data.judged]
         parts = []
-        for e in (exponent, exponent - _TINY, exponent + _TINY):
-            z, _, deviation = standardised(self.data, e)
-            count = int(self.data.judged.sum())
-            scores = self.data.scores[self.data.judged]
-            parts.append((z, warp_slope(scores, e) - count * np.log(deviation)))
+        for e in (exponent, exponent - _SMALL, exponent + _SMALL):
+            z, deviation = standardised(self.data, e)
+            parts.append((z, warp_slope(judged, e) - len(judged) * float(np.log(deviation))))
         (z, jacobian), (below, jacobian_below), (above, jacobian_above) = parts
-        width = 2 * _TINY
+        width = 2.0 * _SMALL
         return z, (above - below) / width, jacobian, (jacobian_above - jacobian_below) / width
 
     def _with_priors(self, theta: Array, value: float, gradient: Array) -> tuple[float, Array]:
         """Add the priors' terms, and what replicates tell of the noise."""
-        d = self.features
-        centre = default_theta(d)
-        precision = np.full(d + 3, 1.0 / (2.0 * _LENGTH_SIGMA) ** 2)
-        precision[d:] = 0.0
-        precision[d + 2] = 1.0 / _EXPONENT_SIGMA**2
-        away = theta - centre
+        d = len(self.gaps)
+        away = theta - default_theta(d)
+        precision = np.zeros(d + 4)
+        precision[:d] = 1.0 / (2.0 * _LENGTH_SIGMA) ** 2
+        precision[d + 3] = 1.0 / _EXPONENT_SIGMA**2
+        rates = np.array([1.0, 1.0, _NOISE_RATE])
+        powers = np.array([1.0, _ADDITIVE_POWER, _NOISE_POWER])
+        variances = np.exp(theta[d : d + 3])
         value += 0.5 * float(precision @ (away * away))
+        value += float(rates @ variances - powers @ theta[d : d + 3])
         gradient += precision * away
-        signal, noise = np.exp(theta[d]), np.exp(theta[d + 1])
-        value += signal - theta[d] + 20.0 * noise - 0.1 * theta[d + 1]
-        gradient[d] += signal - 1.0
-        gradient[d + 1] += 20.0 * noise - 0.1
+        gradient[d : d + 3] += rates * variances - powers
         if self.data.freedom:
-            within = self.data.within / max(float(self.data.scores.var()), _FLAT)
-            value += 0.5 * (self.data.freedom * theta[d + 1] + within / noise)
-            gradient[d + 1] += 0.5 * (self.data.freedom - within / noise)
+            within = self.data.within / max(float(self.data.scores.var()), _FLAT) / variances[2]
+            value += 0.5 * (self.data.freedom * theta[d + 2] + within)
+            gradient[d + 2] += 0.5 * (self.data.freedom - within)
         return value, gradient

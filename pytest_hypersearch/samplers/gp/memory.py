@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from pytest_hypersearch.samplers.gp.encode import Array, Encoding, encoding_of
-from pytest_hypersearch.samplers.gp.fit import Data, Hyper, fit
-from pytest_hypersearch.samplers.gp.kernel import Expansion, expansion_of
+from pytest_hypersearch.samplers.gp.fit import Data, fit
+from pytest_hypersearch.samplers.gp.kernel import Hyper, Kernel
 from pytest_hypersearch.samplers.gp.posterior import Factor, factor_of
 from pytest_hypersearch.samplers.gp.transform import scale_of
 from pytest_hypersearch.trial import State
@@ -50,7 +50,6 @@ class Memory:
 
     space: Space
     encoding: Encoding
-    expansion: Expansion
     results: list[Result] = field(default_factory=list)
     hypers: dict[int, Hyper] = field(default_factory=dict)
     factor: Factor | None = None
@@ -90,9 +89,10 @@ class Memory:
         if self.factor is None or self.fitted != start:
             rows = np.array([result.row for result in self.results[:start]])
             counts = np.array([score_count(result) for result in self.results[:start]])
-            self.factor, self.fitted = factor_of(hyper, self.expansion, rows, counts), start
-        while self.factor is not None and len(self.factor.points) < count:
-            result = self.results[len(self.factor.points)]
+            kernel = Kernel(hyper, self.encoding.categorical)
+            self.factor, self.fitted = factor_of(kernel, rows, counts), start
+        while self.factor is not None and len(self.factor.rows) < count:
+            result = self.results[len(self.factor.rows)]
             self.factor = self.factor.appended(result.row, score_count(result))
         return None if self.factor is None else (self.factor, hyper)
 
@@ -100,8 +100,7 @@ class Memory:
 @lru_cache(maxsize=16)
 def memory_of(space: Space) -> Memory:
     """Return the memory of a space."""
-    encoding = encoding_of(space)
-    return Memory(space, encoding, expansion_of(encoding))
+    return Memory(space, encoding_of(space))
 
 
 def refit_point(count: int) -> int:

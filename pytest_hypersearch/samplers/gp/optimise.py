@@ -97,14 +97,12 @@ def _refine(branch: Branch, acquisition: LogEI, starts: Array) -> Array:
 def _climb(acquisition: LogEI, domains: list[Domain], rows: Array) -> Array:
     """Return rows (k, D) at local maxima in the continuous parameters, all climbed at once."""
     features = [domain.feature for domain in domains]
-    expansion = acquisition.posterior.factor.expansion
-    columns = np.searchsorted(expansion.owner, features)
     moved = rows.copy()
 
     def objective(x: Array) -> tuple[float, Array]:
         moved[:, features] = x.reshape(len(rows), -1)
         value, slope = acquisition.slopes(moved)
-        return -float(value.sum()), -slope[:, columns].ravel()
+        return -float(value.sum()), -slope[:, features].ravel()
 
     bounds = [(domain.low, domain.high) for domain in domains] * len(rows)
     found = minimize(

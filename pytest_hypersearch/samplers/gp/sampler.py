@@ -84,8 +84,8 @@ def _far(
         drawn.append((int(number), row))
     if not known:
         return drawn
-    points = memory.expansion(np.array([row for _, row in drawn]))
-    gaps = np.abs(points[:, None, :] - memory.expansion(np.array(known))[None, :, :])
+    gaps = np.array([row for _, row in drawn])[:, None, :] - np.array(known)[None, :, :]
+    gaps[..., memory.encoding.categorical] = gaps[..., memory.encoding.categorical] != 0
     order = np.argsort(-(gaps**2).sum(axis=2).min(axis=1), kind="stable")
     return [drawn[i] for i in order]
 
@@ -99,12 +99,12 @@ def _modelled(
     if model is None or data is None:
         return []
     factor, hyper = model
-    z, _, _ = standardised(data, hyper.exponent)
+    z, _ = standardised(data, hyper.exponent)
     posterior = posterior_of(factor, z)
-    expected = posterior.mean(factor.points)
+    expected = posterior.mean(factor.rows)
     expected[~data.judged] = np.inf
     for row in _rows(memory, pending):
-        believed = posterior.mean(factor.scaled(row[None, :]))
+        believed = posterior.mean(row[None, :])
         factor, z = factor.appended(row, 1.0), np.concatenate([z, believed])
     acquisition = LogEI(posterior_of(factor, z), float(expected.min()))
     if memory.space.size is not None and memory.space.size <= _EXHAUSTIVE:
