@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeAlias
 
-from pytest_hypersearch.display import columns, cut, pad
+from pytest_hypersearch.display import columns, cut
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -92,19 +92,19 @@ def render(table: Sequence[Column], look: Look, *, indent: int = 0) -> list[str]
     Returns:
         Heading, rule and rows, without spaces at the end.
     """
+    from tabulate import tabulate
+
     shown = _fit(list(table), replace(look, width=look.width - indent))
+    # The heading goes in as rows: as a heading, tabulate would widen its columns.
     texts = [(one.header, "-" * one.width, *one.cells) for one in shown]
-    rows = zip(
-        *(_aligned(cells, one) for cells, one in zip(texts, shown, strict=True)), strict=True
+    drawn = tabulate(
+        zip(*texts, strict=True),
+        tablefmt="plain",
+        disable_numparse=True,
+        preserve_whitespace=True,
+        colalign=["right" if one.right else "left" for one in shown],
     )
-    return [(" " * indent + (" " * _GAP).join(row)).rstrip() for row in rows]
-
-
-def _aligned(cells: Iterable[str], column: Column) -> list[str]:
-    width = column.width
-    if column.right:
-        return [" " * (width - columns(cell)) + cell for cell in cells]
-    return [pad(cell, width) for cell in cells]
+    return [(" " * indent + row).rstrip() for row in drawn.split("\n")]
 
 
 def fits(table: Sequence[Column], look: Look, *, indent: int = 0) -> bool:

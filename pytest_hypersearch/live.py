@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_hypersearch.progress import (
-    BestSoFar,
     Progress,
     advance,
     bar,
@@ -36,13 +35,11 @@ class Followed:
 
     Attributes:
         progress: How far it is.
-        best: Its best configuration so far.
         started: When its first trial ended or was handed out, on the monotonic clock.
         told: Trials done and time at its last milestone.
     """
 
     progress: Progress
-    best: BestSoFar
     started: float
     told: tuple[int, float]
 
@@ -59,14 +56,9 @@ class Follower:
         followed = self._studies.get(study.nodeid)
         if followed is None:
             now = monotonic() - record.duration
-            followed = self._studies[study.nodeid] = Followed(
-                Progress(short_name(study.nodeid), len(study.slots)),
-                BestSoFar(study.results().sweeps),
-                now,
-                (0, now),
-            )
-        followed.best.add(record)
-        followed.progress = advance(followed.progress, record, followed.best)
+            progress = Progress(short_name(study.nodeid), len(study.slots))
+            followed = self._studies[study.nodeid] = Followed(progress, now, (0, now))
+        followed.progress = advance(followed.progress, record, study.best)
         self.latest = followed
 
 

@@ -10,14 +10,12 @@ from typing import TYPE_CHECKING
 
 from pytest_hypersearch.comparisons import split
 from pytest_hypersearch.display import Look, clean, columns, cut, show_duration
-from pytest_hypersearch.moments import mean
-from pytest_hypersearch.results import objectives, signed
 from pytest_hypersearch.trial import State
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
-    from pytest_hypersearch.results import SweepInfo
+    from pytest_hypersearch.results import BestSoFar
     from pytest_hypersearch.trial import TrialRecord
 
 MILESTONE_SHARE = 0.1
@@ -34,52 +32,6 @@ _NAMED = (
     State.TIMED_OUT,
     State.NOT_RUN,
 )
-
-
-class BestSoFar:
-    """The best configuration while trials come in, by the rule of `results.rank`.
-
-    Args:
-        sweeps: Sweeps of one study; those that do not share the first one's metric and mode are
-            passed over.
-    """
-
-    def __init__(self, sweeps: Sequence[SweepInfo]) -> None:
-        self._sweeps = {sweep.name: sweep for sweep in objectives(sweeps)[0]} if sweeps else {}
-        self._places = {name: place for place, name in enumerate(self._sweeps)}
-        self._scores: dict[tuple[str, int], dict[int, float]] = {}
-        self._leader: tuple[str, int] | None = None
-
-    @property
-    def score(self) -> float | None:
-        """Mean score of the best configuration's complete replicates, None before the first."""
-        return None if self._leader is None else mean([*self._scores[self._leader].values()])
-
-    @property
-    def number(self) -> int | None:
-        """Index of the best configuration within its sweep."""
-        return None if self._leader is None else self._leader[1]
-
-    def add(self, record: TrialRecord) -> bool:
-        """Takes a trial that ended; returns whether its configuration leads now."""
-        if record.sweep not in self._sweeps or record.score is None:
-            return False
-        if record.state is not State.COMPLETE:
-            return False
-        key = record.sweep, record.number
-        before = None if self._leader is None else self._order(self._leader)
-        self._scores.setdefault(key, {})[record.replicate] = record.score
-        if before is None or self._order(key) < before:
-            self._leader = key
-        elif key == self._leader and self._order(key) > before:
-            self._leader = min(self._scores, key=self._order)
-        return key == self._leader
-
-    def _order(self, key: tuple[str, int]) -> tuple[bool, float, int, int]:
-        name, number = key
-        sweep, scores = self._sweeps[name], [*self._scores[key].values()]
-        full = len(scores) >= sweep.replicates
-        return not full, signed(sweep, mean(scores)), self._places[name], number
 
 
 @dataclass(frozen=True, slots=True)

@@ -345,3 +345,54 @@ def failures(trials: Iterable[TrialRecord]) -> list[Failure]:
             found.setdefault((trial.state, kind), []).append(trial.reason)
     kinds = [Failure(state, reasons[0], len(reasons)) for (state, _), reasons in found.items()]
     return sorted(kinds, key=lambda kind: (FAILURES.index(kind.state), -kind.count))
+
+
+class BestSoFar:
+    """The best configuration while trials come in, by the rule of `rank`.
+
+    Args:
+        sweeps: Sweeps of one study; those that do not share the first one's metric and mode are
+            passed over.
+    """
+
+    def __init__(self, sweeps: Sequence[SweepInfo]) -> None:
+        self._sweeps = {sweep.name: sweep for sweep in objectives(sweeps)[0]} if sweeps else {}
+        self._places = {name: place for place, name in enumerate(self._sweeps)}
+        self._scores: dict[tuple[str, int], dict[int, float]] = {}
+        self._leader: tuple[str, int] | None = None
+
+    @property
+    def leader(self) -> tuple[str, int] | None:
+        """Sweep and number of the best configuration, None before the first complete trial."""
+        return self._leader
+
+    @property
+    def score(self) -> float | None:
+        """Mean score of the best configuration's complete replicates, None before the first."""
+        return None if self._leader is None else mean([*self._scores[self._leader].values()])
+
+    @property
+    def number(self) -> int | None:
+        """Index of the best configuration within its sweep."""
+        return None if self._leader is None else self._leader[1]
+
+    def add(self, record: TrialRecord) -> bool:
+        """Takes a trial that ended; returns whether its configuration leads now."""
+        if record.sweep not in self._sweeps or record.score is None:
+            return False
+        if record.state is not State.COMPLETE:
+            return False
+        key = record.sweep, record.number
+        before = None if self._leader is None else self._order(self._leader)
+        self._scores.setdefault(key, {})[record.replicate] = record.score
+        if before is None or self._order(key) < before:
+            self._leader = key
+        elif key == self._leader and self._order(key) > before:
+            self._leader = min(self._scores, key=self._order)
+        return key == self._leader
+
+    def _order(self, key: tuple[str, int]) -> tuple[bool, float, int, int]:
+        name, number = key
+        sweep, scores = self._sweeps[name], [*self._scores[key].values()]
+        full = len(scores) >= sweep.replicates
+        return not full, signed(sweep, mean(scores)), self._places[name], number

@@ -10,9 +10,10 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass
 from hashlib import blake2b
 from math import isfinite
+from time import monotonic
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pytest_hypersearch.results import StudyResults, SweepInfo
+from pytest_hypersearch.results import BestSoFar, StudyResults, SweepInfo
 from pytest_hypersearch.samplers import Observation
 from pytest_hypersearch.samplers.table import Table
 from pytest_hypersearch.score import judge
@@ -109,7 +110,7 @@ class Study:
         self._seen: dict[tuple[str, int], int] = {}
         self._due: dict[str, dict[int, int]] = defaultdict(dict)
         self._settled: dict[str, list[int]] = defaultdict(list)
-        self._best: dict[str, float] = {}
+        self._spans: dict[str, tuple[float, float]] = {}
         for key in sorted(self.slots.values()):
             self._due[key.sweep][key.number] = self._due[key.sweep].get(key.number, 0) + 1
         self._tables = {
@@ -117,6 +118,7 @@ class Study:
             for name, sweep in self.sweeps.items()
             if not samplers[name].adaptive
         }
+        self.best = BestSoFar([self._info(sweep) for sweep in self.sweeps.values()])
 
     @property
     def done(self) -> bool:
@@ -224,8 +226,8 @@ class Study:
         return False
 
     def is_best(self, record: TrialRecord) -> bool:
-        """Whether no complete trial of the sweep has a better score."""
-        return record.score is not None and self._best.get(record.sweep) == record.score
+        """Whether the trial's configuration leads the study now."""
+        return self.best.leader == (record.sweep, record.number)
 
     def suggestions(self) -> list[Suggestion]:
         """What the samplers proposed from results so far."""
@@ -249,6 +251,7 @@ class Study:
         return sorted(self._nodeids, key=lambda key: (places[key.sweep], key[1:]))
 
     def _info(self, sweep: Sweep) -> SweepInfo:
+        first, last = self._spans.get(sweep.name, (0.0, 0.0))
         return SweepInfo(
             name=sweep.name,
             strategy=sweep.strategy,
@@ -263,6 +266,8 @@ class Study:
                 for name in sweep.space.names
                 if any(name not in b or b[name].size != 1 for b in sweep.space.branches)
             ),
+            shape=_shape(sweep),
+            elapsed=last - first,
         )
 
     def _missing(self, key: Key) -> TrialRecord:
@@ -340,6 +345,7 @@ class Study:
             }
         )
         self._attempts[key] = attempt
+        self._spans.setdefault(key.sweep, (monotonic(), monotonic()))
         self._begun.add(key)
         self.running[key] = Started(params, seed, attempt, worker)
         return {"do": "run", "params": params, "seed": seed, "attempt": attempt}
@@ -352,9 +358,9 @@ class Study:
                 del left[key.number]
                 self._settled[key.sweep].append(key.number)
         self.records[key] = record
-        if record.state is State.COMPLETE and record.score is not None:
-            better = min if self.sweeps[key.sweep].mode == "min" else max
-            self._best[key.sweep] = better(self._best.get(key.sweep, record.score), record.score)
+        self.best.add(record)
+        first, _ = self._spans.get(key.sweep, (monotonic(), 0.0))
+        self._spans[key.sweep] = first, monotonic()
 
     def _unfinish(self, key: Key) -> None:
         """A trial that had ended runs again (a plugin that retries failures asked for it)."""
@@ -448,6 +454,13 @@ class Study:
         worst = records[-1].state if records else State.NOT_RUN
         config = self._configs[sweep.name][number] or {}
         return Observation(number, config, State.COMPLETE if scores else worst, scores)
+
+
+def _shape(sweep: Sweep) -> tuple[tuple[int, ...], ...]:
+    """Numbers of values of a grid's parameters."""
+    if sweep.strategy != "grid":
+        return ()
+    return tuple(tuple(d.size or 0 for d in branch.values()) for branch in sweep.space.branches)
 
 
 def trial_seed(seed: int, replicate: int) -> int:

@@ -6,7 +6,6 @@ from example_studies import cnn_random, record, sweep_info
 
 from pytest_hypersearch.display import columns
 from pytest_hypersearch.progress import (
-    BestSoFar,
     Progress,
     advance,
     bar,
@@ -14,7 +13,7 @@ from pytest_hypersearch.progress import (
     milestone_due,
     short_name,
 )
-from pytest_hypersearch.results import rank
+from pytest_hypersearch.results import BestSoFar, rank
 from pytest_hypersearch.trial import State
 
 COUNTS = {State.COMPLETE: 39, State.FAILED: 3, State.PRUNED: 16}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, slots=True)
 class Grid:
     """Walks through the grid of a finite space, the rightmost parameter changing fastest."""
+
+    adaptive: ClassVar[bool] = False
 
     def suggest(
         self,

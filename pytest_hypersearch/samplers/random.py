@@ -7,7 +7,7 @@ from functools import lru_cache
 from hashlib import blake2b
 from itertools import chain, count, islice
 from math import isqrt
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, ClassVar, Final
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -23,6 +23,8 @@ _ROUNDS: Final = 6
 @dataclass(frozen=True, slots=True)
 class Random:
     """Draws configurations independently; in a finite space none is drawn twice."""
+
+    adaptive: ClassVar[bool] = False
 
     def suggest(
         self,
