@@ -7,9 +7,9 @@ import pytest
 
 from pytest_hypersearch import loguniform, uniform
 
-STEPS = 100
+STEPS = 30
 GRID = {"lr": [0.001, 0.01, 0.1], "momentum": [0.0, 0.5, 0.9]}
-SPACE = {"lr": loguniform(1e-3, 0.15), "momentum": uniform(0.0, 0.99)}
+SPACE = {"lr": loguniform(1e-3, 0.1), "momentum": uniform(0.0, 0.99)}
 
 
 def booth(x, y):

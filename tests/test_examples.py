@@ -1,0 +1,81 @@
+"""The examples and the README, run as their readers would run them."""
+
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+QUIET = ("-p", "no:asyncio", "-p", "no:randomly")
+
+
+def summary_of(lines):
+    """The sweeps' section without times, which differ from run to run."""
+    start = next(place for place, line in enumerate(lines) if "= hypersearch =" in line)
+    return [
+        re.sub(r"\s+[\d.]+s$", "", line) for line in lines[start:] if not line.startswith("====")
+    ]
+
+
+def blocks(language):
+    return re.findall(rf"```{language}\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+
+
+def test_examples_find_good_configurations(pytester, monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    shutil.copytree(ROOT / "examples", pytester.path / "examples")
+    result = pytester.runpytest_subprocess("--sweep", "-n2", *QUIET, "examples")
+    result.assert_outcomes(passed=27 + 81 + 81 + 1 + 12 + 12 + 1)
+    result.stdout.re_match_lines(
+        [
+            r"examples/test_booth\.py::test_booth",
+            r"  grid 3x3 x 3 replicates +27 complete of 27 .*",
+            r"  random .* 81 complete of 81 .*",
+            r"  bayes .* 81 complete of 81 .*",
+            r"  final_value by sweep .*",
+            r"  best final_value .*",
+            r"examples/test_digits\.py::test_digits",
+            r"  best accuracy 0\.9\d+ .*",
+        ]
+    )
+
+
+def test_examples_are_skipped_without_the_option(pytester):
+    shutil.copytree(ROOT / "examples", pytester.path / "examples")
+    result = pytester.runpytest_subprocess(*QUIET, "examples")
+    result.assert_outcomes(skipped=3 + 1 + 2 + 1)
+
+
+def test_readme_shows_what_its_first_test_prints(pytester):
+    pytester.makepyfile(test_booth=blocks("python")[0])
+    result = pytester.runpytest_subprocess("--sweep", "-n4", *QUIET)
+    result.assert_outcomes(passed=75)
+    shown = summary_of(blocks("console")[0].splitlines())
+    assert summary_of(result.outlines) == shown
+
+
+def test_readme_sampler_works(pytester):
+    conftest, test = blocks("python")[2:4]
+    pytester.makeconftest(conftest)
+    pytester.makepyfile("import pytest\nfrom pytest_hypersearch import uniform\n" + test)
+    result = pytester.runpytest("--sweep", "-v", *QUIET)
+    result.assert_outcomes(passed=4)
+    result.stdout.fnmatch_lines(["*corners-003? PASSED 2 *(a=1.0 b=1.0)*"])
+
+
+@pytest.mark.parametrize("name", ["test_training", "test_what_came_out"])
+def test_readme_training_works(pytester, name):
+    pytester.makepyfile(
+        "import pytest\n"
+        "class Model:\n"
+        "    size = 3\n"
+        "    def __init__(self, lr): self.lr = lr\n"
+        "    def train(self, seed): return self.lr + seed % 7\n"
+        "    def save(self, path): path.write_text('x')\n"
+        "    def accuracy(self): return 1 - self.lr\n"
+        "    def is_good(self): return self.lr == 0.01\n" + blocks("python")[1]
+    )
+    result = pytester.runpytest("--sweep", *QUIET, "-v")
+    result.assert_outcomes(passed=11)
+    result.stdout.fnmatch_lines([f"*::{name}*PASSED*"])
