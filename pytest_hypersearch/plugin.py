@@ -160,16 +160,17 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         collect.parametrize_skipped(metafunc, sweeps)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+# Not at collection: there, a warning that is turned into an error ends the session.
+def pytest_runtest_setup(item: pytest.Item) -> None:
     """Warn of marks that have no effect: pytest parametrizes no methods of TestCase classes."""
-    for item in items:
-        if not hasattr(item, "callspec") and item.get_closest_marker("sweep") is not None:
-            item.warn(
-                pytest.PytestCollectionWarning(
-                    f"{item.nodeid}: the sweep mark has no effect here; expected a test function "
-                    "or a method of a plain class, which pytest can parametrize"
-                )
+    __tracebackhide__ = True
+    if not hasattr(item, "callspec") and item.get_closest_marker("sweep") is not None:
+        item.warn(
+            pytest.PytestCollectionWarning(
+                f"{item.nodeid}: the sweep mark has no effect here; expected a test function or a "
+                "method of a plain class, which pytest can parametrize"
             )
+        )
 
 
 def pytest_report_teststatus(

@@ -4,6 +4,7 @@ import importlib
 import json
 import pkgutil
 from pathlib import Path
+from textwrap import dedent
 
 import pytest
 import scipy.stats  # noqa: F401
@@ -28,6 +29,17 @@ def journals(pytester):
 
 
 @pytest.fixture
+def module(pytester):
+    """Writes the module test_it.py, with pytest and our public names imported."""
+
+    def write(source):
+        imports = "import pytest\nfrom pytest_hypersearch import *\n"
+        pytester.makepyfile(test_it=imports + dedent(source))
+
+    return write
+
+
+@pytest.fixture
 def run(pytester):
     """Runs pytest in this process on what the test wrote."""
 
@@ -35,3 +47,39 @@ def run(pytester):
         return pytester.runpytest("-p", "no:asyncio", *args)
 
     return run_pytest
+
+
+@pytest.fixture
+def collected(run):
+    """Collects what the test wrote: the ids of the items, without the file."""
+
+    def collect(*args):
+        result = run("--collect-only", "-q", "--sweep", *args)
+        assert result.ret == 0
+        return [line.partition("::")[2] for line in result.outlines if "::" in line]
+
+    return collect
+
+
+@pytest.fixture
+def noted(pytester):
+    """Gives the inner tests a fixture ``note(*values)`` and reads what they noted."""
+    pytester.makeconftest(
+        """
+        import json, pytest
+
+        @pytest.fixture(scope="session")
+        def note():
+            def write(*values):
+                with open("noted.jsonl", "a") as file:
+                    file.write(json.dumps(values, default=repr) + "\\n")
+            return write
+        """
+    )
+
+    def read():
+        file = pytester.path / "noted.jsonl"
+        lines = file.read_text().splitlines() if file.exists() else []
+        return [json.loads(line) for line in lines]
+
+    return read
