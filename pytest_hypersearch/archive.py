@@ -155,8 +155,9 @@ class Archive:
             store = self._fall_back(str(error))
             run = store.new_run(nodeid)
         keep = self._policy.keep_runs
-        best = Best(metric, mode, replicates)
-        store.prune(nodeid, keep, spare=best.kept_of(store.runs(nodeid), keep))
+        before = [one for one in store.runs(nodeid) if one.path != run.path]
+        spare = Best(metric, mode, replicates).kept_of(before, keep)
+        store.prune(nodeid, keep, spare=spare)
         return run
 
     def _open_store(self) -> Store:

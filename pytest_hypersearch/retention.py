@@ -42,17 +42,18 @@ class Best:
     replicates: int
 
     def kept_of(self, runs: Sequence[Run], keep: int) -> list[Path]:
-        """Find what must stay of the runs that are about to be removed.
+        """Find what must stay of the runs that are about to be removed for a new one.
 
         Args:
-            runs: All runs of a study, oldest first.
-            keep: How many of the newest stay anyway.
+            runs: The runs of a study before the new one, oldest first.
+            keep: How many runs stay anyway, the new one among them.
 
         Returns:
             The artifacts of the best configuration of all runs that have any, and the journal of
             its run, which tells later of its score.
         """
-        if not any((run.path / ARTIFACTS).is_dir() for run in runs[: -max(keep, 1)]):
+        old = runs[: max(0, len(runs) - keep + 1)]
+        if not any((run.path / ARTIFACTS).is_dir() for run in old):
             return []
         rich = [run for run in runs if (run.path / ARTIFACTS).is_dir()]
         candidates = [candidate for run in rich for candidate in self._candidates(run)]

@@ -1,0 +1,119 @@
+"""Projects in which tests run pytest, in this process or in others that may be killed."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections import Counter
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+OPTIONS = ("-p", "probe", "-p", "no:asyncio", "-p", "no:randomly")
+PATIENCE = 120
+
+
+class Project:
+    """A directory with tests, and what was seen of the sessions in it."""
+
+    def __init__(self, pytester):
+        self.pytester = pytester
+        self.path = pytester.path
+        self.prefix = ()
+
+    def write(self, body, name="test_it.py"):
+        text = "import os, signal, sys, time\nimport pytest\nfrom probe import ran\n"
+        (self.path / name).write_text(text + body)
+
+    def here(self, *args):
+        """Run pytest in this process."""
+        return self.pytester.runpytest_inprocess(*OPTIONS, "--sweep=run", *args)
+
+    def command(self, *args):
+        pytest = (sys.executable, "-m", "pytest", *OPTIONS, "--sweep=run")
+        return [*self.prefix, *pytest, *map(str, args)]
+
+    def run(self, *args, **options):
+        """Run pytest in another process; return its exit code and its output."""
+        with self.started(*args, **options) as process:
+            output = process.communicate(timeout=PATIENCE)[0]
+        return process.returncode, output
+
+    @contextmanager
+    def started(self, *args, **options):
+        """Start pytest in another process, the first of a group of its own."""
+        with subprocess.Popen(
+            self.command(*args),
+            cwd=self.path,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+            **options,
+        ) as process:
+            try:
+                yield process
+            finally:
+                process.kill()
+
+    @property
+    def ran(self):
+        """What was executed, and how often."""
+        file = self.path / "ran"
+        return Counter(file.read_text().splitlines() if file.exists() else ())
+
+    def forget(self):
+        (self.path / "ran").unlink(missing_ok=True)
+
+    def await_lines(self, count):
+        """Wait until so many lines of what was executed are there."""
+        self.wait(lambda: self.ran.total() >= count)
+
+    def wait(self, condition):
+        end = time.monotonic() + PATIENCE
+        while not condition():
+            assert time.monotonic() < end, "waited in vain"
+            time.sleep(0.01)
+
+    @property
+    def studies(self):
+        """What the owner of the last session knew."""
+        return json.loads((self.path / "results.json").read_text())
+
+    @property
+    def trials(self):
+        """The trials of all studies of the last session, by the bracket of their items."""
+        trials = (trial for study in self.studies for trial in study["trials"])
+        return {trial["nodeid"].partition("[")[2].rstrip("]"): trial for trial in trials}
+
+    @property
+    def states(self):
+        return Counter(trial["state"] for trial in self.trials.values())
+
+    @property
+    def scores(self):
+        return {name: trial["score"] for name, trial in self.trials.items()}
+
+    @property
+    def cached(self):
+        return {name for name, trial in self.trials.items() if trial["cached"]}
+
+    @property
+    def notes(self):
+        return [note for study in self.studies for note in study["notes"]]
+
+    @property
+    def journals(self):
+        """The journals of all runs, the oldest first."""
+        return sorted(self.path.glob(".pytest_cache/d/hypersearch/*/*/journal.jsonl"))
+
+
+@pytest.fixture
+def project(pytester, monkeypatch):
+    tests = str(Path(__file__).parent)
+    monkeypatch.syspath_prepend(tests)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([tests, str(Path(tests).parent)]))
+    monkeypatch.delenv("PYTEST_ADDOPTS", raising=False)
+    return Project(pytester)
