@@ -147,7 +147,7 @@ def test_it_leaves_a_failing_region():
     history = play(PLANE, lambda c: None if c["x"] > 2 else branin(c), 40, seed=2)
     assert_valid(PLANE, history)
     failures = [not o.scores for o in history[20:]]
-    assert sum(failures) <= 6
+    assert sum(failures) <= 9
     assert best(history) < 0.5
 
 

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from scipy.linalg.lapack import dpotrf, dpotri, dpotrs
-from scipy.optimize import minimize
 
+from pytest_hypersearch.samplers.gp.descend import descend
 from pytest_hypersearch.samplers.gp.kernel import Hyper, distances, matern
 from pytest_hypersearch.samplers.gp.transform import warp, warp_slope
 
@@ -33,6 +33,7 @@ _NOISE_POWER: Final = 0.1
 _FLAT: Final = 1e-12
 _SMALL: Final = 1e-4
 _ITERATIONS: Final = 40
+_TOLERANCE: Final = 1e-3
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,14 +76,29 @@ def fit(data: Data, categorical: NDArray[np.bool_]) -> Hyper:
     """Return the hyperparameters of largest posterior density."""
     features = len(categorical)
     objective = Objective.of(data, categorical)
-    start = default_theta(features)
-    bounds = [(-7.0, 9.0)] * features
-    bounds += [(-9.0, 5.0), (-9.0, 5.0), (np.log(NOISE_FLOOR), 1.0), (-1.0, 3.0)]
-    options = {"maxiter": _ITERATIONS}
-    found = minimize(
-        objective.__call__, start, jac=True, method="L-BFGS-B", bounds=bounds, options=options
+
+    def batched(points: Array) -> tuple[Array, Array]:
+        value, gradient = objective(points[0])
+        return np.array([value]), gradient[None, :]
+
+    limits = np.array(
+        [
+            *[(-7.0, 9.0)] * features,
+            (-9.0, 5.0),
+            (-9.0, 5.0),
+            (np.log(NOISE_FLOOR), 1.0),
+            (-1.0, 3.0),
+        ]
     )
-    theta = found.x if np.isfinite(found.fun) else start
+    found, _ = descend(
+        batched,
+        default_theta(features)[None, :],
+        *limits.T,
+        longest=1.0,
+        steps=_ITERATIONS,
+        tolerance=_TOLERANCE,
+    )
+    theta = found[0]
     signal, additive, noise = np.exp(theta[features : features + 3]).tolist()
     return Hyper(np.exp(theta[:features]), signal, additive, noise, float(theta[-1]))
 

@@ -1,7 +1,8 @@
 """What is kept between suggestions to save time; it never changes what is suggested.
 
-A fit is a function of the first so many results only, and is repeated at fixed numbers of results,
-so that a process which begins with a long history computes the very same numbers.
+Hyperparameters are fitted to the first so many results, at fixed numbers of results, and rows are
+added to the model one by one in between: a process that begins with a long history computes the
+very same numbers.
 """
 
 from __future__ import annotations
@@ -25,8 +26,10 @@ if TYPE_CHECKING:
     from pytest_hypersearch.samplers import Observation
     from pytest_hypersearch.space import Space
 
-
 _HUGE: Final = 1e150  # squares of worse scores would overflow
+_MODELLED: Final = 300  # results in a model
+_FITTED: Final = 150  # results in a fit of hyperparameters
+_LATEST: Final = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,66 +38,106 @@ class Result:
 
     Attributes:
         observation: What was told.
+        key: The configuration's key.
         branch: The space's branch that it belongs to.
         row: Its row (D,).
+        score: Mean of its scores, NaN without one.
+        count: How many scores there are, 1 without one.
     """
 
     observation: Observation
+    key: str
     branch: int
     row: Array
+    score: float
+    count: float
 
 
 @dataclass(slots=True)
 class Memory:
-    """Results and fits of one space."""
+    """Results and fits of one space.
+
+    Attributes:
+        space: The space.
+        encoding: Its encoding.
+        heard: All observations that the results are made of.
+        results: Those of the present space.
+        seen: Keys of the results.
+        hypers: Hyperparameters by the number of results that they were fitted to.
+        active: Which results the factor's rows are.
+        factor: The model's factor.
+        fitted: The number of results that its hyperparameters were fitted to.
+    """
 
     space: Space
     encoding: Encoding
+    heard: list[Observation] = field(default_factory=list)
     results: list[Result] = field(default_factory=list)
+    seen: set[str] = field(default_factory=set)
     hypers: dict[int, Hyper] = field(default_factory=dict)
+    active: list[int] = field(default_factory=list)
     factor: Factor | None = None
     fitted: int = 0
 
     def recall(self, finished: Sequence[Observation]) -> None:
-        """Bring the results in line with a history, keeping what a common beginning allows."""
-        kept = 0
-        for result, observation in zip(self.results, finished, strict=False):
-            if result.observation is not observation and result.observation != observation:
-                break
-            kept += 1
-        if kept < len(self.results):
-            self.results = self.results[:kept]
-            self.hypers = {n: hyper for n, hyper in self.hypers.items() if n <= kept}
-            self.factor = None
-        for observation in finished[kept:]:
-            branch = self.space.branch_of(observation.params)
-            if branch is not None:
-                row = self.encoding.row(branch, observation.params)
-                self.results.append(Result(observation, branch, row))
+        """Bring the results in line with a history; begin anew if its past has changed."""
+        known = len(self.heard)
+        if len(finished) < known or any(
+            old is not new and old != new for old, new in zip(self.heard, finished, strict=False)
+        ):
+            self.heard, self.results, self.seen, known = [], [], set(), 0
+            self.hypers, self.factor, self.fitted = {}, None, 0
+        self.heard += finished[known:]
+        for observation in finished[known:]:
+            result = self.result(observation)
+            if result is not None:
+                self.results.append(result)
+                self.seen.add(result.key)
 
-    def data(self, count: int) -> Data | None:
-        """Return the first so many results as the model sees them, None if they are all alike."""
-        return _data(self.results[:count])
+    def result(self, observation: Observation) -> Result | None:
+        """Return an observation as a result, None if it is not of this space."""
+        branch = self.space.branch_of(observation.params)
+        if branch is None:
+            return None
+        scores = np.clip(observation.scores, -_HUGE, _HUGE)
+        return Result(
+            observation,
+            self.space.key(observation.params),
+            branch,
+            self.encoding.row(branch, observation.params),
+            float(scores.mean()) if len(scores) else np.nan,
+            float(max(len(scores), 1)),
+        )
 
-    def model(self) -> tuple[Factor, Hyper] | None:
-        """Return the factor over all results and its hyperparameters."""
+    def model(self) -> tuple[Factor, Data] | None:
+        """Return the model's factor and its results, None while all scores are alike."""
         count = len(self.results)
         start = refit_point(count)
-        hyper = self.hypers.get(start)
+        hyper = self.hypers.get(start) or self._fit(start)
         if hyper is None:
-            data = self.data(start)
-            if data is None:
-                return None
-            hyper = self.hypers[start] = fit(data, self.encoding.categorical)
+            return None
         if self.factor is None or self.fitted != start:
-            rows = np.array([result.row for result in self.results[:start]])
-            counts = np.array([score_count(result) for result in self.results[:start]])
             kernel = Kernel(hyper, self.encoding.categorical)
+            self.active = _chosen(self.results[:start], _MODELLED)
+            some = [self.results[i] for i in self.active]
+            rows, counts = (
+                np.array(each) for each in zip(*((r.row, r.count) for r in some), strict=True)
+            )
             self.factor, self.fitted = factor_of(kernel, rows, counts), start
-        while self.factor is not None and len(self.factor.rows) < count:
-            result = self.results[len(self.factor.rows)]
-            self.factor = self.factor.appended(result.row, score_count(result))
-        return None if self.factor is None else (self.factor, hyper)
+        while self.factor is not None and self.active[-1] + 1 < count:
+            self.active.append(self.active[-1] + 1)
+            result = self.results[self.active[-1]]
+            self.factor = self.factor.appended(result.row, result.count)
+        data = _data(self.results, self.active)
+        return None if self.factor is None or data is None else (self.factor, data)
+
+    def _fit(self, count: int) -> Hyper | None:
+        results = self.results[:count]
+        data = _data(results, _chosen(results, _FITTED))
+        if data is None:
+            return None
+        self.hypers[count] = fit(data, self.encoding.categorical)
+        return self.hypers[count]
 
 
 @lru_cache(maxsize=16)
@@ -109,39 +152,44 @@ def refit_point(count: int) -> int:
     return count - count % stride
 
 
-def score_count(result: Result) -> float:
-    """Return how many scores stand behind a result, 1 if it has none."""
-    return float(max(len(result.observation.scores), 1))
+def _chosen(results: Sequence[Result], most: int) -> list[int]:
+    """Return which results make the model, in ascending order, the last one among them.
+
+    Beyond the most that a model takes these are the best third, the last ones, and for the rest
+    results spread evenly over the history.
+    """
+    count = len(results)
+    if count <= most:
+        return list(range(count))
+    scores = np.array([result.score for result in results])
+    best = np.argsort(np.where(np.isnan(scores), np.inf, scores), kind="stable")[: most // 3]
+    kept = {*best.tolist(), *range(count - _LATEST, count)}
+    rest = [i for i in range(count) if i not in kept]
+    spread = np.linspace(0, len(rest) - 1, most - len(kept)).astype(int)
+    return sorted({*kept, *(rest[i] for i in spread)})
 
 
-def _data(results: Sequence[Result]) -> Data | None:
-    """Return results as the model sees them.
+def _data(results: Sequence[Result], active: Sequence[int]) -> Data | None:
+    """Return results as the model sees them, None if all scores are alike.
 
     Failures count as bad as the worst score; pruned configurations as bad as the upper quartile.
     """
-    told = [r.observation.scores for r in results if r.observation.scores]
-    if not told:
-        return None
-    scored = [np.clip(scores, -_HUGE, _HUGE) for scores in told]
-    means = np.array([scores.mean() for scores in scored])
-    scale = scale_of(means)
+    scores = np.array([result.score for result in results])
+    judged = ~np.isnan(scores)
+    scale = scale_of(scores[judged]) if judged.any() else None
     if scale is None:
         return None
-    t = scale.apply(means)
-    worst, quartile = float(t.max()), float(np.quantile(t, 0.75))
-    values = iter(t.tolist())
-    filled = [
-        next(values)
-        if r.observation.scores
-        else (quartile if r.observation.state == State.PRUNED else worst)
-        for r in results
-    ]
-    groups = [scale.apply(scores) for scores in scored if len(scores) > 1]
+    t = scale.apply(scores)
+    pruned = np.array([r.observation.state is State.PRUNED for r in results])
+    worst, quartile = np.max(t[judged]), np.quantile(t[judged], 0.75)
+    t = np.where(judged, t, np.where(pruned, quartile, worst))
+    some = [results[i] for i in active]
+    groups = [scale.apply(np.array(r.observation.scores)) for r in some if r.count > 1]
     return Data(
-        rows=np.array([r.row for r in results]),
-        scores=np.array(filled),
-        counts=np.array([score_count(r) for r in results]),
-        judged=np.array([bool(r.observation.scores) for r in results]),
+        rows=np.array([r.row for r in some]),
+        scores=t[active],
+        counts=np.array([r.count for r in some]),
+        judged=judged[active],
         within=float(sum(((group - group.mean()) ** 2).sum() for group in groups)),
         freedom=sum(len(group) - 1 for group in groups),
     )

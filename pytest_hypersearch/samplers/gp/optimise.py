@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
-from scipy.optimize import minimize
+
+from pytest_hypersearch.samplers.gp.descend import descend
 
 if TYPE_CHECKING:
     from pytest_hypersearch.samplers.gp.acquisition import LogEI
@@ -17,6 +18,9 @@ _STARTS: Final = 4
 _SWEPT: Final = 16
 _ROUNDS: Final = 3
 _APART: Final = 0.1
+_LONGEST: Final = 0.1
+_CLIMB: Final = 20
+_TOLERANCE: Final = 1e-3
 
 
 def search(
@@ -99,22 +103,21 @@ def _climb(acquisition: LogEI, domains: list[Domain], rows: Array) -> Array:
     features = [domain.feature for domain in domains]
     moved = rows.copy()
 
-    def objective(x: Array) -> tuple[float, Array]:
-        moved[:, features] = x.reshape(len(rows), -1)
+    def objective(points: Array) -> tuple[Array, Array]:
+        moved[:, features] = points
         value, slope = acquisition.slopes(moved)
-        return -float(value.sum()), -slope[:, features].ravel()
+        return -value, -slope[:, features]
 
-    bounds = [(domain.low, domain.high) for domain in domains] * len(rows)
-    found = minimize(
-        objective,
-        rows[:, features].ravel(),
-        jac=True,
-        method="L-BFGS-B",
-        bounds=bounds,
-        options={"maxiter": 30},
-    )
     climbed = rows.copy()
-    climbed[:, features] = found.x.reshape(len(rows), -1)
+    climbed[:, features], _ = descend(
+        objective,
+        rows[:, features],
+        np.array([domain.low for domain in domains]),
+        np.array([domain.high for domain in domains]),
+        longest=_LONGEST,
+        steps=_CLIMB,
+        tolerance=_TOLERANCE,
+    )
     return climbed
 
 

@@ -9,14 +9,14 @@ import numpy as np
 from pytest_hypersearch.samplers.gp.acquisition import LogEI
 from pytest_hypersearch.samplers.gp.design import design_size, initial_design
 from pytest_hypersearch.samplers.gp.fit import standardised
-from pytest_hypersearch.samplers.gp.memory import Memory, memory_of
+from pytest_hypersearch.samplers.gp.memory import Memory, Result, memory_of
 from pytest_hypersearch.samplers.gp.optimise import search
 from pytest_hypersearch.samplers.gp.posterior import posterior_of
 from pytest_hypersearch.samplers.random import permuted
 from pytest_hypersearch.trial import State
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -40,43 +40,38 @@ def suggest(space: Space, seed: int, index: int, history: Sequence[Observation])
         index: Which configuration of the sweep this is, from 0.
         history: Finished configurations in a fixed order, then the pending ones.
     """
-    told = [o for o in history if o.state is not State.NOT_RUN and space.contains(o.params)]
-    seen = {space.key(o.params) for o in told}
+    memory = memory_of(space)
+    told = [o for o in history if o.state is not State.NOT_RUN]
+    memory.recall([o for o in told if o.state is not State.RUNNING or o.scores])
+    running = [memory.result(o) for o in told if o.state is State.RUNNING and not o.scores]
+    pending = [result for result in running if result is not None]
+    seen = memory.seen | {result.key for result in pending}
     if space.size is not None and len(seen) >= space.size:
         return None
     rng = np.random.default_rng((seed % 2**64, index + 1))
-    for config in _ranked(space, seed, index, told, rng):
+    for branch, row in _ranked(memory, seed % 2**64, index, pending, rng):
+        config = memory.encoding.branches[branch].config(row)
         if space.key(config) not in seen:
             return config
     return _unseen(space, seed % 2**64 + index, seen)
 
 
 def _ranked(
-    space: Space,
-    seed: int,
-    index: int,
-    told: Sequence[Observation],
-    rng: np.random.Generator,
-) -> Iterable[Config]:
-    """Yield configurations in descending order of preference."""
-    memory = memory_of(space)
-    branches = memory.encoding.branches
-    if index < design_size(space):
-        branch, row = initial_design(space, seed % 2**64)[index]
-        yield branches[branch].config(row)
-    pending = [o for o in told if o.state is State.RUNNING and not o.scores]
-    memory.recall([o for o in told if o.state is not State.RUNNING or o.scores])
+    memory: Memory, seed: int, index: int, pending: Sequence[Result], rng: np.random.Generator
+) -> Iterator[tuple[int, Array]]:
+    """Yield branches and rows in descending order of preference."""
+    if index < design_size(memory.space):
+        yield initial_design(memory.space, seed)[index]
     rows = _modelled(memory, pending, rng) or _far(memory, pending, rng)
-    for branch, row in rows[:_CHECKED]:
-        yield branches[branch].config(row)
+    yield from rows[:_CHECKED]
 
 
 def _far(
-    memory: Memory, pending: Sequence[Observation], rng: np.random.Generator
+    memory: Memory, pending: Sequence[Result], rng: np.random.Generator
 ) -> list[tuple[int, Array]]:
     """Return random branches and rows in descending order of distance from everything known."""
     branches = memory.encoding.branches
-    known = [*(result.row for result in memory.results), *_rows(memory, pending)]
+    known = [*(result.row for result in (*memory.results, *pending))]
     drawn = []
     for number in rng.integers(len(branches), size=_FAR_TRIES):
         branch = branches[number]
@@ -91,21 +86,20 @@ def _far(
 
 
 def _modelled(
-    memory: Memory, pending: Sequence[Observation], rng: np.random.Generator
+    memory: Memory, pending: Sequence[Result], rng: np.random.Generator
 ) -> list[tuple[int, Array]]:
     """Return branches and rows in descending order of acquisition, none without a model."""
     model = memory.model() if len(memory.results) > 1 else None
-    data = memory.data(len(memory.results))
-    if model is None or data is None:
+    if model is None:
         return []
-    factor, hyper = model
-    z, _ = standardised(data, hyper.exponent)
+    factor, data = model
+    z, _ = standardised(data, factor.kernel.hyper.exponent)
     posterior = posterior_of(factor, z)
     expected = posterior.mean(factor.rows)
     expected[~data.judged] = np.inf
-    for row in _rows(memory, pending):
-        believed = posterior.mean(row[None, :])
-        factor, z = factor.appended(row, 1.0), np.concatenate([z, believed])
+    for result in pending:
+        believed = posterior.mean(result.row[None, :])
+        factor, z = factor.appended(result.row, 1.0), np.concatenate([z, believed])
     acquisition = LogEI(posterior_of(factor, z), float(expected.min()))
     if memory.space.size is not None and memory.space.size <= _EXHAUSTIVE:
         return _all_ranked(memory, acquisition)
@@ -117,7 +111,7 @@ def _searched(
 ) -> list[tuple[int, Array]]:
     found: list[tuple[float, int, Array]] = []
     for number, branch in enumerate(memory.encoding.branches):
-        results = (memory.results[i] for i in order)
+        results = (memory.results[memory.active[i]] for i in order)
         best = [result.row for result in results if result.branch == number][:_INCUMBENTS]
         incumbents = np.array(best).reshape(-1, memory.encoding.features)
         rows, values = search(branch, acquisition, incumbents, rng)
@@ -134,12 +128,6 @@ def _all_ranked(memory: Memory, acquisition: LogEI) -> list[tuple[int, Array]]:
         pairs.append((branch, memory.encoding.row(branch, config)))
     values = acquisition.value(np.array([row for _, row in pairs]))
     return [pairs[i] for i in np.argsort(-values, kind="stable")]
-
-
-def _rows(memory: Memory, observations: Sequence[Observation]) -> list[Array]:
-    return [
-        memory.encoding.row(memory.space.branch_of(o.params) or 0, o.params) for o in observations
-    ]
 
 
 def _unseen(space: Space, seed: int, seen: set[str]) -> Config | None:
