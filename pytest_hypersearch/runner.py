@@ -116,6 +116,7 @@ class Runner:
             item.runtest = functools.partial(_replay, active.record)  # type: ignore[method-assign]
         else:
             active.trial = self._trial(active, reply)
+            _fill_in(item, active.trial)
 
     def _not_run(self, active: Active, reason: str) -> None:
         active.record = self._record(active, State.NOT_RUN, reason=reason)
@@ -312,6 +313,16 @@ def describe(error: BaseException) -> str:
 def is_timeout(error: BaseException) -> bool:
     """Whether pytest-timeout ended the test."""
     return isinstance(error, pytest.fail.Exception) and "pytest-timeout" in str(error)
+
+
+def _fill_in(item: pytest.Function, trial: Trial) -> None:
+    """Put the trial's values where other plugins look for an item's parameters."""
+    # Semi-private in pytest; fixtures get their values by pytest_fixture_setup if this fails.
+    with contextlib.suppress(AttributeError, TypeError):
+        params = item.callspec.params
+        params.update(
+            {name: trial.params.get(name) for name in params if type(params[name]) is Slot}
+        )
 
 
 def _restore(item: pytest.Function) -> None:
