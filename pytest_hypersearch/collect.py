@@ -217,7 +217,11 @@ def _grid_ids(configs: Sequence[Config]) -> list[str]:
         for config in configs
     ]
     repeated = {text for text, count in Counter(ids).items() if count > 1}
-    return [f"{text}-{number:03d}" if text in repeated else text for number, text in enumerate(ids)]
+    numbered = [f"{text}-{number:03d}" for number, text in enumerate(ids)]
+    some = [
+        longer if text in repeated else text for text, longer in zip(ids, numbered, strict=True)
+    ]
+    return some if len(set(some)) == len(some) else numbered
 
 
 def _slug(value: Raw, *, exact: bool = False) -> str:

@@ -646,3 +646,11 @@ def test_equal_texts_of_different_floats_are_spelled_out(module, collected):
         def test_f(lr): ...
     """)
     assert bodies(collected()) == ["lr:0.3", "lr:0.30000000000000004", "lr:0.5"]
+
+
+def test_a_value_that_looks_like_a_number_for_repeated_ids_makes_none_equal(module, collected):
+    module("""
+        @pytest.mark.sweep(grid={"v": ["a", "a ", "a-000"]})
+        def test_f(v): ...
+    """)
+    assert bodies(collected()) == ["v:a-000", "v:a-001", "v:a-000-002"]
