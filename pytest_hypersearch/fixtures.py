@@ -33,8 +33,8 @@ class Pruned(pytest.skip.Exception):  # type: ignore[name-defined, misc]
     """Ends a trial that is not worth going on with."""
 
 
-# pytest shows the reason of a skip with the module of its class; this one is no user's module.
-Pruned.__module__ = "builtins"
+# pytest shows the name of a skip's class before the reason, except that of its own.
+Pruned.__module__, Pruned.__qualname__ = "builtins", "Skipped"
 
 
 class Trial:
@@ -180,7 +180,6 @@ class Sweeps:
     ) -> None:
         self._link = link
         self._space = space
-        self._item = item
 
     def study(self, test: str, *, wait: bool = True) -> StudyView:
         """A test's study.
@@ -192,7 +191,8 @@ class Sweeps:
         Raises:
             LookupError: There is no such study in this session, or several.
         """
-        message = {"op": "view", "slot": self._item(), "study": test, "wait": wait}
+        running = os.environ.get("PYTEST_CURRENT_TEST", "").rpartition(" ")[0]
+        message = {"op": "view", "slot": running, "study": test, "wait": wait}
         answer = self._link.call(message)
         if "found" in answer:
             found = answer["found"]

@@ -28,9 +28,12 @@ if TYPE_CHECKING:
 class Ended(pytest.skip.Exception):  # type: ignore[name-defined, misc]
     """Ends an item whose trial is neither good nor the test's failure."""
 
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason, _use_item_location=True)
 
-# pytest shows the reason of a skip with the module of its class; this one is no user's module.
-Ended.__module__ = "builtins"
+
+# pytest shows the name of a skip's class before the reason, except that of its own.
+Ended.__module__, Ended.__qualname__ = "builtins", "Skipped"
 
 
 @dataclass(slots=True)
@@ -57,12 +60,11 @@ class Runner:
         self.active: Active | None = None
         self._rootpath = config.rootpath
         self._verbosity = config.get_verbosity()
-        self._running = ""
 
     @property
     def sweeps(self) -> Sweeps:
         """What the fixture of this name gives."""
-        return Sweeps(self.link, self.plan.space, lambda: self._running)
+        return Sweeps(self.link, self.plan.space)
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
@@ -86,10 +88,6 @@ class Runner:
         if not hasattr(session.config, "workerinput"):
             raise pytest.UsageError(reason)
         session.shouldstop = reason
-
-    def pytest_runtest_logstart(self, nodeid: str) -> None:
-        """Remember what runs, for the owner to know who waits."""
-        self._running = nodeid
 
     # Not tryfirst: a skip mark is evaluated before, and then no trial is asked for; pytest's own
     # setup, in which fixtures start, comes after this.
@@ -270,6 +268,7 @@ class Runner:
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
         """Tell of trials that ended before their test was called; dress the report."""
         report = yield
+        self._note_subtest(item, report)
         if call.when == "setup" and call.excinfo is not None:
             self._setup_raised(item, call.excinfo.value)
         active = self.active
@@ -292,13 +291,11 @@ class Runner:
             with contextlib.suppress(pytest.fail.Exception):
                 self._tell(active, state, 0.0, reason=reason, failed=not skipped)
 
-    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+    def _note_subtest(self, item: pytest.Item, report: pytest.TestReport) -> None:
         """See failed subtests: pytest reports them in mid-test, and the test itself passes."""
         active = self.active
-        if active is None or active.told or report.nodeid != active.item.nodeid:
-            return
-        if report.failed and report.when == "call":
-            active.subtest_failed = True
+        if active and active.item is item and not active.told and active.trial is not None:
+            active.subtest_failed |= report.when == "call" and report.failed
 
 
 def describe(error: BaseException) -> str:
@@ -337,7 +334,7 @@ def _no_setup() -> None:
 
 def _replay(record: TrialRecord) -> None:
     if record.state is State.PRUNED:
-        raise Pruned(record.reason)
+        raise Pruned(record.reason, _use_item_location=True)
     if record.state is not State.COMPLETE:
         raise Ended(record.reason)
 

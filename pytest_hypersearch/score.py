@@ -62,8 +62,17 @@ def number(value: object) -> float:
         or not (hasattr(value, "__float__") or hasattr(value, "__index__"))
         or getattr(value, "ndim", 0) != 0
     ):
-        raise TypeError(f"{shown(value)} ({type(value).__name__}), which is not a number")
-    return float(value)  # type: ignore[arg-type]
+        raise _no_number(value)
+    try:
+        return float(value)  # type: ignore[arg-type]
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf  # type: ignore[operator]
+    except Exception:  # noqa: BLE001  a user's class may do anything
+        raise _no_number(value) from None
+
+
+def _no_number(value: object) -> TypeError:
+    return TypeError(f"{shown(value)} ({type(value).__name__}), which is not a number")
 
 
 def metrics_of(value: object, metric: str) -> dict[str, float]:
@@ -96,7 +105,8 @@ def _returned(value: object, metric: str) -> dict[str, float]:
 
 
 def _missing(returned: object, metrics: Mapping[str, float], metric: str) -> str:
-    if not metrics:
+    if returned is None and not metrics:
         return f"the test returned None and reported nothing; expected it to return {metric!r}"
     given = "returned" if returned is not None else "reported"
-    return f"the test {given} {', '.join(metrics)}; expected {metric!r} among them"
+    names = ", ".join(metrics) or "no metrics"
+    return f"the test {given} {names}; expected {metric!r} among them"
