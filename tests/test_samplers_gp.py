@@ -339,7 +339,7 @@ def test_gradient_of_the_acquisition():
     encoding, data = toy_data(rng)
     hyper = fit(data, encoding.categorical)
     factor = factor_of(Kernel(hyper, encoding.categorical), data.rows, data.counts)
-    acquisition = LogEI(posterior_of(factor, rng.standard_normal(14)), -1.0)
+    acquisition = LogEI(posterior_of(factor, rng.standard_normal((14, 2))), -1.0)
     row = encoding.branches[0].rows(rng.random((1, 3)))
 
     def value(x):

@@ -1,6 +1,7 @@
 """The logarithm of expected improvement, which neither underflows nor goes flat.
 
-Ament et al., Unexpected improvements to expected improvement (NeurIPS 2023).
+Ament et al., Unexpected improvements to expected improvement (NeurIPS 2023). Once trials have
+failed it is weighted by the probability of a score (Gelbart, Snoek & Adams, UAI 2014).
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
-from scipy.special import erfcx, ndtr
+from scipy.special import erfcx, log_ndtr, ndtr
 
 if TYPE_CHECKING:
     from pytest_hypersearch.samplers.gp.encode import Array
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 _LOG_ROOT_TWO_PI: Final = 0.5 * np.log(2.0 * np.pi)
 _FAR: Final = -1e4  # where 1 - |z| * Mills' ratio has lost its digits
+_DOUBT: Final = 0.05  # how sharply failures are told from scores
 
 
 def log_improvement(z: Array) -> tuple[Array, Array, Array]:
@@ -42,10 +44,11 @@ def log_improvement(z: Array) -> tuple[Array, Array, Array]:
 
 @dataclass(frozen=True, slots=True)
 class LogEI:
-    """Log expected improvement over the best.
+    """Log of expected improvement over the best, times the probability that there is a score.
 
     Attributes:
-        posterior: The model.
+        posterior: The model of the standardised score and, if there were failures, of a second
+            target that is 1 where there is a score and -1 where there is none.
         best: The standardised score to improve upon.
     """
 
@@ -54,12 +57,29 @@ class LogEI:
 
     def value(self, rows: Array) -> Array:
         """Return the acquisition (m,) at rows (m, D)."""
-        mean, deviation = self.posterior.predict(rows)
-        return log_improvement((self.best - mean) / deviation)[0] + np.log(deviation)
+        means, deviation = self.posterior.predict(rows)
+        value = log_improvement((self.best - means[:, 0]) / deviation)[0] + np.log(deviation)
+        for mean in means.T[1:]:
+            value += log_ndtr(mean / self._width(deviation))
+        return value
 
     def slopes(self, rows: Array) -> tuple[Array, Array]:
         """Return the acquisition (m,) and its gradient (m, D)."""
-        mean, deviation, mean_slope, deviation_slope = self.posterior.predict_slopes(rows)
-        value, lower, higher = log_improvement((self.best - mean) / deviation)
-        slope = higher[:, None] * deviation_slope - lower[:, None] * mean_slope
-        return value + np.log(deviation), slope / deviation[:, None]
+        means, deviation, mean_slopes, deviation_slope = self.posterior.predict_slopes(rows)
+        value, lower, higher = log_improvement((self.best - means[:, 0]) / deviation)
+        slope = higher[:, None] * deviation_slope - lower[:, None] * mean_slopes[0]
+        value, slope = value + np.log(deviation), slope / deviation[:, None]
+        for mean, mean_slope in zip(means.T[1:], mean_slopes[1:], strict=True):
+            width = self._width(deviation)
+            ratio = mean / width
+            chance = log_ndtr(ratio)
+            weight = np.exp(-0.5 * ratio * ratio - _LOG_ROOT_TWO_PI - chance) / width
+            widening = ratio * deviation / (width * self.posterior.factor.kernel.variance)
+            value += chance
+            slope += weight[:, None] * (mean_slope - widening[:, None] * deviation_slope)
+        return value, slope
+
+    def _width(self, deviation: Array) -> Array:
+        """Return how unsure (m,) the second target is, the prior's deviation being 1."""
+        width: Array = np.sqrt(deviation**2 / self.posterior.factor.kernel.variance + _DOUBT)
+        return width

@@ -44,7 +44,7 @@ class Data:
         rows: The configurations (n, D).
         scores: Means (n,) of their scores in spreads from the centre, cut.
         counts: How many scores each mean is of (n,).
-        judged: Which of them (n,) decide the warp: failures, whose scores are made up, don't.
+        judged: Which of them (n,) decide the warp: pruned ones, whose scores are made up, don't.
         within: Sum of squares of single scores around their configuration's mean.
         freedom: Its degrees of freedom.
     """

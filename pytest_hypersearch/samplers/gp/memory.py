@@ -23,6 +23,8 @@ from pytest_hypersearch.trial import State
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from numpy.typing import NDArray
+
     from pytest_hypersearch.samplers import Observation
     from pytest_hypersearch.space import Space
 
@@ -43,6 +45,7 @@ class Result:
         row: Its row (D,).
         score: Mean of its scores, NaN without one.
         count: How many scores there are, 1 without one.
+        failed: Whether it ended without a score; what was pruned did not fail.
     """
 
     observation: Observation
@@ -51,6 +54,7 @@ class Result:
     row: Array
     score: float
     count: float
+    failed: bool
 
 
 @dataclass(slots=True)
@@ -107,10 +111,14 @@ class Memory:
             self.encoding.row(branch, observation.params),
             float(scores.mean()) if len(scores) else np.nan,
             float(max(len(scores), 1)),
+            not len(scores) and observation.state is not State.PRUNED,
         )
 
-    def model(self) -> tuple[Factor, Data] | None:
-        """Return the model's factor and its results, None while all scores are alike."""
+    def model(self) -> tuple[Factor, Data, NDArray[np.bool_]] | None:
+        """Return the model's factor, the scores of its rows, and which rows (n,) failed.
+
+        There is none while all scores are alike.
+        """
         count = len(self.results)
         start = refit_point(count)
         hyper = self.hypers.get(start) or self._fit(start)
@@ -129,7 +137,8 @@ class Memory:
             result = self.results[self.active[-1]]
             self.factor = self.factor.appended(result.row, result.count)
         data = _data(self.results, self.active)
-        return None if self.factor is None or data is None else (self.factor, data)
+        failed = np.array([self.results[i].failed for i in self.active])
+        return None if self.factor is None or data is None else (self.factor, data, failed)
 
     def _fit(self, count: int) -> Hyper | None:
         results = self.results[:count]
@@ -170,9 +179,9 @@ def _chosen(results: Sequence[Result], most: int) -> list[int]:
 
 
 def _data(results: Sequence[Result], active: Sequence[int]) -> Data | None:
-    """Return results as the model sees them, None if all scores are alike.
+    """Return what did not fail as the model sees it, None if all scores are alike.
 
-    Failures count as bad as the worst score; pruned configurations as bad as the upper quartile.
+    Pruned configurations count as bad as the upper quartile of scores.
     """
     scores = np.array([result.score for result in results])
     judged = ~np.isnan(scores)
@@ -180,9 +189,8 @@ def _data(results: Sequence[Result], active: Sequence[int]) -> Data | None:
     if scale is None:
         return None
     t = scale.apply(scores)
-    pruned = np.array([r.observation.state is State.PRUNED for r in results])
-    worst, quartile = np.max(t[judged]), np.quantile(t[judged], 0.75)
-    t = np.where(judged, t, np.where(pruned, quartile, worst))
+    t = np.where(judged, t, np.quantile(t[judged], 0.75))
+    active = [i for i in active if not results[i].failed]
     some = [results[i] for i in active]
     groups = [scale.apply(np.array(r.observation.scores)) for r in some if r.count > 1]
     return Data(

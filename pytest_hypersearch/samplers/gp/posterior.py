@@ -60,34 +60,37 @@ def factor_of(kernel: Kernel, rows: Array, counts: Array) -> Factor | None:
 
 @dataclass(frozen=True, slots=True)
 class Posterior:
-    """A factor together with the training points' standardised scores.
+    """A factor together with what is known of the training points.
+
+    Several targets share the factor: the score, and whether there is one.
 
     Attributes:
         factor: The factor.
-        alpha: Covariance's inverse times scores (n,).
+        alpha: Covariance's inverse times targets (n, t).
     """
 
     factor: Factor
     alpha: Array
 
     def mean(self, rows: Array) -> Array:
-        """Return the expected standardised scores (m,) of rows (m, D)."""
+        """Return the expected targets (m, t) of rows (m, D)."""
         return self.factor.kernel.covariance(rows, self.factor.rows) @ self.alpha
 
     def predict(self, rows: Array) -> tuple[Array, Array]:
-        """Return mean and standard deviation (m,) of the noiseless score at rows (m, D)."""
+        """Return means (m, t) and standard deviation (m,) of noiseless targets at rows (m, D)."""
         covariance = self.factor.kernel.covariance(rows, self.factor.rows)
         projected = covariance @ self.factor.inverse.T
         return covariance @ self.alpha, self._deviation(projected)
 
     def predict_slopes(self, rows: Array) -> tuple[Array, Array, Array, Array]:
-        """Return mean and deviation (m,) with their gradients (m, D) by the rows (m, D)."""
+        """Return means (m, t), deviation (m,) and their gradients (t, m, D) and (m, D)."""
         covariance, slopes = self.factor.kernel.slopes(rows, self.factor.rows)
         projected = covariance @ self.factor.inverse.T
         deviation = self._deviation(projected)
         back = projected @ self.factor.inverse
         deviation_slope = np.einsum("dij,ij->id", slopes, back) / -deviation[:, None]
-        return covariance @ self.alpha, deviation, (slopes @ self.alpha).T, deviation_slope
+        mean_slope = (slopes @ self.alpha).transpose(2, 1, 0)
+        return covariance @ self.alpha, deviation, mean_slope, deviation_slope
 
     def _deviation(self, projected: Array) -> Array:
         explained = np.einsum("ij,ij->i", projected, projected)
@@ -95,6 +98,6 @@ class Posterior:
         return np.sqrt(variance)
 
 
-def posterior_of(factor: Factor, z: Array) -> Posterior:
-    """Return the posterior given standardised scores z (n,)."""
-    return Posterior(factor, (factor.inverse @ z) @ factor.inverse)
+def posterior_of(factor: Factor, targets: Array) -> Posterior:
+    """Return the posterior given the training points' targets (n, t)."""
+    return Posterior(factor, factor.inverse.T @ (factor.inverse @ targets))

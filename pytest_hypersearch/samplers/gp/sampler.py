@@ -8,10 +8,10 @@ import numpy as np
 
 from pytest_hypersearch.samplers.gp.acquisition import LogEI
 from pytest_hypersearch.samplers.gp.design import design_size, initial_design
-from pytest_hypersearch.samplers.gp.fit import standardised
+from pytest_hypersearch.samplers.gp.fit import Data, standardised
 from pytest_hypersearch.samplers.gp.memory import Memory, Result, memory_of
 from pytest_hypersearch.samplers.gp.optimise import search
-from pytest_hypersearch.samplers.gp.posterior import posterior_of
+from pytest_hypersearch.samplers.gp.posterior import Factor, factor_of, posterior_of
 from pytest_hypersearch.samplers.random import permuted
 from pytest_hypersearch.trial import State
 
@@ -92,18 +92,34 @@ def _modelled(
     model = memory.model() if len(memory.results) > 1 else None
     if model is None:
         return []
-    factor, data = model
-    z, _ = standardised(data, factor.kernel.hyper.exponent)
-    posterior = posterior_of(factor, z)
-    expected = posterior.mean(factor.rows)
-    expected[~data.judged] = np.inf
+    factor, data, failed = model
+    targets = _targets(factor, data, failed)
+    posterior = posterior_of(factor, targets)
+    expected = posterior.mean(factor.rows)[:, 0]
+    expected[failed] = np.inf
     for result in pending:
         believed = posterior.mean(result.row[None, :])
-        factor, z = factor.appended(result.row, 1.0), np.concatenate([z, believed])
-    acquisition = LogEI(posterior_of(factor, z), float(expected.min()))
+        factor, targets = factor.appended(result.row, 1.0), np.vstack([targets, believed])
+    acquisition = LogEI(posterior_of(factor, targets), float(expected.min()))
     if memory.space.size is not None and memory.space.size <= _EXHAUSTIVE:
         return _all_ranked(memory, acquisition)
     return _searched(memory, acquisition, np.argsort(expected, kind="stable"), rng)
+
+
+def _targets(factor: Factor, data: Data, failed: NDArray[np.bool_]) -> Array:
+    """Return the standardised scores and, if something failed, whether there is one (n, 1 or 2).
+
+    A failure is believed to have had the score that the others let expect.
+    """
+    z, _ = standardised(data, factor.kernel.hyper.exponent)
+    if not failed.any():
+        return z[:, None]
+    scores = np.full(len(failed), z.max())
+    scores[~failed] = z
+    others = factor_of(factor.kernel, factor.rows[~failed], data.counts)
+    if others is not None:
+        scores[failed] = posterior_of(others, z[:, None]).mean(factor.rows[failed])[:, 0]
+    return np.column_stack([scores, np.where(failed, -1.0, 1.0)])
 
 
 def _searched(
