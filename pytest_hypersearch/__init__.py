@@ -9,19 +9,20 @@ Example:
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from pytest_hypersearch.space import (
-    choice,
-    lograndint,
-    loguniform,
-    normal,
-    randint,
-    uniform,
-)
 from pytest_hypersearch.sweep import sweep
 
 if TYPE_CHECKING:
+    from pytest_hypersearch.choices import choice
+    from pytest_hypersearch.distributions import (
+        lograndint,
+        loguniform,
+        normal,
+        randint,
+        uniform,
+    )
     from pytest_hypersearch.fixtures import Sweeps, Trial
 
 __version__ = "0.1.0"
@@ -38,11 +39,26 @@ __all__ = [
     "uniform",
 ]
 
+_HOMES = {
+    "Sweeps": "fixtures",
+    "Trial": "fixtures",
+    "choice": "choices",
+    "lograndint": "distributions",
+    "loguniform": "distributions",
+    "normal": "distributions",
+    "randint": "distributions",
+    "uniform": "distributions",
+}
 
-def __getattr__(name: str) -> Any:  # noqa: ANN401  one of the classes below
-    # The types of the fixtures are wanted by annotations, and bring half of the package along.
-    if name in {"Sweeps", "Trial"}:
-        from pytest_hypersearch import fixtures
 
-        return getattr(fixtures, name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+def __getattr__(name: str) -> Any:  # noqa: ANN401  any of the names above
+    # Every pytest session imports this package; the names are for those who sweep.
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

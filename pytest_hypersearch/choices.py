@@ -12,7 +12,7 @@ from itertools import accumulate
 from math import isfinite
 from typing import TYPE_CHECKING, Any, Final
 
-from pytest_hypersearch.given import number_of, shown
+from pytest_hypersearch.given import number_of, scalar_of, shown
 
 if TYPE_CHECKING:
     from pytest_hypersearch.trial import Raw
@@ -112,7 +112,7 @@ class Choice:
         Raises:
             ValueError: The value is no option.
         """
-        scalar = _scalar(value)
+        scalar = scalar_of(value)
         for raw, option in zip(self.labels, self.objects, strict=True):
             if option is value or option is scalar:
                 return raw
@@ -200,7 +200,7 @@ def _labelled(options: object) -> tuple[tuple[Raw, ...], tuple[object, ...]]:
             "expected a list, tuple, range, one-dimensional array or mapping of labels to objects"
         )
     values: Any = options.tolist() if hasattr(options, "tolist") else options
-    objects = tuple(map(_scalar, values.values() if isinstance(values, Mapping) else values))
+    objects = tuple(map(scalar_of, values.values() if isinstance(values, Mapping) else values))
     labels = tuple(map(_key, values) if isinstance(values, Mapping) else map(_label, objects))
     if not labels:
         raise ValueError("expected at least one option")
@@ -248,14 +248,6 @@ def _stable_name(value: object) -> Raw:
 
 def _is_scalar(value: object) -> bool:
     return type(value) in _SCALARS and not (isinstance(value, float) and not isfinite(value))
-
-
-def _scalar(value: object) -> object:
-    """Return the Python scalar behind a numpy scalar, anything else as it is."""
-    item = getattr(value, "item", None)
-    if item is not None and getattr(value, "ndim", None) == 0:
-        return item()
-    return value
 
 
 def _shares(weights: object, size: int) -> tuple[float, ...] | None:

@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 
+from pytest_hypersearch.marks import SweepError, from_mark
 from pytest_hypersearch.samplers.table import Table
-from pytest_hypersearch.sweep import SweepError, from_mark
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from pytest_hypersearch.marks import Sweep
     from pytest_hypersearch.samplers import Sampler
-    from pytest_hypersearch.sweep import Sweep
     from pytest_hypersearch.trial import Config, Raw
 
 MARK = "sweep_trial"

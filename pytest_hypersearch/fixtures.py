@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import os
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,9 +13,10 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 
+from pytest_hypersearch.given import number_of, scalar_of, shown
 from pytest_hypersearch.results import StudyResults, best
-from pytest_hypersearch.score import metrics_of, number
-from pytest_hypersearch.study import Suggestion
+from pytest_hypersearch.score import metrics_of
+from pytest_hypersearch.study import Suggestion, storable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -22,11 +24,12 @@ if TYPE_CHECKING:
     import numpy as np
 
     from pytest_hypersearch.link import Link
+    from pytest_hypersearch.marks import Sweep
     from pytest_hypersearch.space import Space
-    from pytest_hypersearch.sweep import Sweep
     from pytest_hypersearch.trial import Config, Raw, TrialRecord
 
 FLUSH_SECONDS = 0.2
+PLAIN = (int, float, str)
 
 
 class Pruned(pytest.skip.Exception):  # type: ignore[name-defined, misc]
@@ -71,6 +74,7 @@ class Trial:
         self._points: list[tuple[float, dict[str, float]]] = []
         self._next_step: float = 0
         self._flushed = monotonic()
+        self._ended = False
 
     def __repr__(self) -> str:
         params = ", ".join(f"{name}={value!r}" for name, value in self.params.items())
@@ -115,10 +119,18 @@ class Trial:
             step: Where in the trial this is, such as the epoch; one after the last by default.
 
         Raises:
-            TypeError: A value is no number.
+            TypeError: A value is no number, or the step is no finite one.
+            RuntimeError: The trial has ended: this is a fixture's teardown.
         """
-        metrics = metrics_of(value, self._sweep.metric)
-        at = self._next_step if step is None else number(step)
+        __tracebackhide__ = True
+        self._refuse_if_ended("report")
+        try:
+            metrics = metrics_of(value, self._sweep.metric)
+        except TypeError as error:
+            raise TypeError(f"trial.report: {error}") from None
+        at = self._next_step if step is None else number_of(step)
+        if at is None:
+            raise TypeError(f"trial.report(step={shown(step)}): expected a finite number")
         self._next_step = at + 1
         self._points.append((at, metrics))
         self.last.update(metrics)
@@ -130,10 +142,17 @@ class Trial:
 
         Raises:
             TypeError: A value is neither a number nor a text, a bool or None.
+            RuntimeError: The trial has ended: this is a fixture's teardown.
         """
+        __tracebackhide__ = True
+        self._refuse_if_ended("log")
         for name, value in {**(values or {}), **named}.items():
-            plain = value if value is None or isinstance(value, (str, bool, int)) else number(value)
-            self.logged[name] = plain
+            plain = scalar_of(value)
+            if not isinstance(name, str) or not (plain is None or isinstance(plain, PLAIN)):
+                raise TypeError(
+                    f"trial.log({name}={shown(value)}): expected a number, a text, a bool or None"
+                )
+            self.logged[name] = storable(plain) if isinstance(plain, float) else plain
 
     def prune(self, reason: str = "") -> NoReturn:
         """End this trial here: it is not worth going on with. Its test is no failure."""
@@ -146,6 +165,16 @@ class Trial:
             points, self._points = self._points, []
             self._send(points)
         self._flushed = monotonic()
+
+    def end(self) -> None:
+        """Send the rest; nothing is taken any more."""
+        self.flush()
+        self._ended = True
+
+    def _refuse_if_ended(self, method: str) -> None:
+        __tracebackhide__ = True
+        if self._ended:
+            raise RuntimeError(f"trial.{method}: the trial has ended; expected it before its end")
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,9 +204,7 @@ class StudyView:
 class Sweeps:
     """The studies of this session."""
 
-    def __init__(
-        self, link: Link, space: Callable[[str, str], Space], item: Callable[[], str]
-    ) -> None:
+    def __init__(self, link: Link, space: Callable[[str, str], Space]) -> None:
         self._link = link
         self._space = space
 
@@ -195,13 +222,10 @@ class Sweeps:
         message = {"op": "view", "slot": running, "study": test, "wait": wait}
         answer = self._link.call(message)
         if "found" in answer:
-            found = answer["found"]
-            raise LookupError(
-                f"sweeps: {test!r} names none or several of the studies; "
-                f"expected one of {', '.join(found) or 'none: no sweep was collected'}"
-            )
-        if "error" in answer:
-            raise RuntimeError(answer["error"])
+            what = f"{answer['count']} studies" if answer["count"] else "no such study"
+            known = ", ".join(answer["found"])
+            hint = f"expected one of {known}" if known else "no sweep was collected"
+            raise LookupError(f"sweeps: {test!r}: {what}; {hint}")
         results = StudyResults.from_json(answer["results"])
         ranked = best(results)
         suggestions = tuple(Suggestion(**each) for each in answer["suggestions"])
@@ -219,7 +243,7 @@ class Sweeps:
         """
         view = self.study(test, wait=wait)
         if view.best_params is None:
-            raise LookupError(f"sweeps: {test!r} has no complete trial")
+            raise LookupError(f"sweeps: {test!r}: expected a complete trial; it has none")
         return dict(view.best_params)
 
     def best_score(self, test: str, *, wait: bool = True) -> float:
@@ -230,5 +254,5 @@ class Sweeps:
         """
         view = self.study(test, wait=wait)
         if view.best_score is None:
-            raise LookupError(f"sweeps: {test!r} has no complete trial")
+            raise LookupError(f"sweeps: {test!r}: expected a complete trial; it has none")
         return view.best_score

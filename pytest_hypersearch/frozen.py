@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from pytest_hypersearch.given import number_of, shown
+from pytest_hypersearch.given import number_of, scalar_of, shown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -143,7 +143,7 @@ def from_frozen(value: Any) -> Scipy:  # noqa: ANN401 - scipy's frozen types are
 
 
 def _argument(name: str, value: Any) -> int | float:  # noqa: ANN401 - any user's value
-    number = value.item() if getattr(value, "ndim", None) == 0 else value
+    number = scalar_of(value)
     if isinstance(number, (int, float)) and not isinstance(number, bool):
         return number
     raise ValueError(f"scipy.stats.{name}({shown(value)}): expected numbers as arguments")

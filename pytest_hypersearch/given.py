@@ -24,11 +24,15 @@ def shown_number(value: object) -> str:
     return shown(value)
 
 
-def number_of(value: object) -> int | float | None:
-    """Return the Python number behind a (numpy) number, None for anything else."""
+def scalar_of(value: object) -> object:
+    """Return the Python scalar behind a numpy scalar, anything else as it is."""
     item = getattr(value, "item", None)
-    if item is not None and getattr(value, "ndim", None) == 0:
-        value = item()
+    return item() if item is not None and getattr(value, "ndim", None) == 0 else value
+
+
+def number_of(value: object) -> int | float | None:
+    """Return the finite Python number behind a (numpy) number, None for anything else."""
+    value = scalar_of(value)
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return None
     try:

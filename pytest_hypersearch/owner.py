@@ -29,8 +29,8 @@ from threading import RLock
 from typing import TYPE_CHECKING, Any
 
 from pytest_hypersearch.journal import StoreError
+from pytest_hypersearch.marks import Sweep
 from pytest_hypersearch.study import Key, NotYetError, Study, empty_outcome, storable
-from pytest_hypersearch.sweep import Sweep
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -251,7 +251,8 @@ class Owner:
     def _on_view(self, _worker: str, message: Message, *, force: bool) -> Message:
         found = self._find(message["study"])
         if len(found) != 1:
-            return {"found": [study.nodeid for study in found or self.studies.values()]}
+            known = [study.nodeid for study in found or self.studies.values()]
+            return {"count": len(found), "found": known}
         study = found[0]
         if message["wait"] and not force and not study.done:
             raise NotYetError

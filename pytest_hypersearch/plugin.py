@@ -205,6 +205,6 @@ def trial(request: pytest.FixtureRequest) -> Trial:
 def sweeps(request: pytest.FixtureRequest) -> Sweeps:
     """This session's studies: their trials, suggestions and best configurations so far."""
     runner = request.config.stash.get(_runner, None)
-    if runner is None:
+    if runner is None or sweep_mode(request.config) != "run":
         pytest.skip("needs --sweep")
     return runner.sweeps

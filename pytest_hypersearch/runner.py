@@ -217,7 +217,7 @@ class Runner:
     ) -> None:
         assert active.trial is not None  # noqa: S101
         assert active.reply is not None  # noqa: S101
-        active.trial.flush()
+        active.trial.end()
         outcome = {
             "state": state,
             "score": score,

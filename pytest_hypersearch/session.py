@@ -40,6 +40,8 @@ def start_smoke(config: pytest.Config) -> Runner | None:
     """Register a runner whose trials are at the centre of their spaces and are not kept."""
     from pytest_hypersearch.smoke import SmokeLink
 
-    runner = Runner(config, SmokeLink())
+    link = SmokeLink()
+    config.add_cleanup(link.close)
+    runner = Runner(config, link)
     config.pluginmanager.register(runner, "hypersearch_runner")
     return runner

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pytest_hypersearch.marks import Sweep
 from pytest_hypersearch.study import trial_seed
-from pytest_hypersearch.sweep import Sweep
 
 if TYPE_CHECKING:
     from pytest_hypersearch.owner import Message
@@ -18,6 +19,7 @@ class SmokeLink:
 
     def __init__(self) -> None:
         self._sweeps: dict[str, Sweep] = {}
+        self._root: Path | None = None
 
     def call(self, message: Message) -> Message:
         """Answer from the plan; outcomes are left to pytest's own report."""
@@ -32,18 +34,22 @@ class SmokeLink:
                 return self._centre(self._sweeps[message["slot"]])
             case "tell":
                 return {"best": False}
-            case "view":
-                return {"found": []}
         return {}
 
     def send(self, message: Message) -> None:
         """Reports are not kept."""
 
+    def close(self) -> None:
+        """Remove what the trials wrote."""
+        if self._root is not None:
+            shutil.rmtree(self._root, ignore_errors=True)
+
     def _centre(self, sweep: Sweep) -> Message:
+        self._root = self._root or Path(tempfile.mkdtemp(prefix="pytest-hypersearch-"))
         return {
             "do": "run",
             "params": sweep.space.centre(),
             "seed": trial_seed(sweep.seed, 0),
             "attempt": 1,
-            "path": str(Path(tempfile.gettempdir()) / "pytest-hypersearch-smoke"),
+            "path": tempfile.mkdtemp(dir=self._root),
         }

@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from pytest_hypersearch.journal import Record
+    from pytest_hypersearch.marks import Sweep
     from pytest_hypersearch.samplers import Sampler
     from pytest_hypersearch.stored import Stored
-    from pytest_hypersearch.sweep import Sweep
     from pytest_hypersearch.trial import Config, Raw
 
 

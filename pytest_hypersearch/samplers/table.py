@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from pytest_hypersearch.marks import Sweep
     from pytest_hypersearch.samplers import Sampler
-    from pytest_hypersearch.sweep import Sweep
     from pytest_hypersearch.trial import Config
 
 

@@ -1,0 +1,151 @@
+"""The ``sweeps`` fixture: what later tests learn of the session's studies."""
+
+from __future__ import annotations
+
+import pytest
+
+A, B, G = "test_it.py::test_f[a]", "test_it.py::test_f[b]", "test_it.py::test_g"
+BOOTH = """
+@pytest.mark.sweep({}={{"x": uniform(-10, 10), "f": [abs]}}, n_trials=6, replicates=2)
+def test_f(x, f, trial):
+    trial.report(50, step=0)
+    return f(x) + trial.replicate
+"""
+
+
+@pytest.mark.parametrize("workers", [[], ["-n2"]])
+def test_a_later_test_takes_the_best_of_an_earlier_one(module, run, workers):
+    module(
+        BOOTH.format("random")
+        + """
+def test_best(sweeps):
+    params, score = sweeps.best_params("test_f"), sweeps.best_score("test_f")
+    assert params["f"] is abs
+    assert score == pytest.approx(abs(params["x"]) + 0.5)
+    study = sweeps.study("test_f")
+    assert len(study.trials) == 12
+    assert all(trial.state == "complete" for trial in study.trials)
+    means = {trial.number: abs(trial.params["x"]) + 0.5 for trial in study.trials}
+    assert score == pytest.approx(min(means.values()))
+    assert study.best.number == min(means, key=means.get)
+    assert study.best_params == params
+    assert study.best_score == score
+    params["x"] = 0
+    assert sweeps.best_params("test_f") != params
+"""
+    )
+    run("--sweep", *workers).assert_outcomes(passed=13)
+
+
+def test_mode_max_is_respected(module, run):
+    module("""
+        @pytest.mark.sweep(grid={"x": [1, 3, 2]}, mode="max")
+        def test_f(x):
+            return x
+
+        def test_best(sweeps):
+            assert sweeps.best_params("test_f") == {"x": 3}
+            assert sweeps.best_score("test_f") == 3
+    """)
+    run("--sweep").assert_outcomes(passed=4)
+
+
+def test_suggestions_tell_what_was_proposed_from_how_many_results(module, run):
+    module(
+        BOOTH.format("bayes")
+        + """
+def test_suggestions(sweeps):
+    suggestions = sweeps.study("test_f").suggestions
+    assert [each.number for each in suggestions] == list(range(6))
+    assert [each.seen for each in suggestions] == list(range(6))
+    assert not any(each.pending for each in suggestions)
+    assert all(set(each.params) == {"x", "f"} for each in suggestions)
+
+@pytest.mark.sweep(grid={"x": [1]})
+def test_g(x):
+    return x
+
+def test_no_suggestions(sweeps):
+    assert sweeps.study("test_g").suggestions == ()
+"""
+    )
+    run("--sweep").assert_outcomes(passed=15)
+
+
+def test_an_earlier_test_sees_what_is_pending(module, run):
+    module("""
+        def test_early(sweeps):
+            study = sweeps.study("test_f", wait=False)
+            assert study.best is study.best_params is study.best_score is None
+            assert [trial.state for trial in study.trials] == ["not run"] * 2
+
+        @pytest.mark.sweep(grid={"x": [1, 2]})
+        def test_f(x):
+            return x
+    """)
+    run("--sweep").assert_outcomes(passed=3)
+
+
+@pytest.mark.parametrize(
+    "name", ["test_f[a]", "TestIt::test_f[a]", "test_it.py::TestIt::test_f[a]"]
+)
+def test_studies_go_by_any_end_of_their_node_id(module, run, name):
+    module(f"""
+        class TestIt:
+            @pytest.mark.parametrize("data", ["a", "b"])
+            @pytest.mark.sweep(grid={{"x": [1, 2]}})
+            def test_f(self, x, data):
+                return x if data == "a" else -x
+
+        def test_best(sweeps):
+            assert sweeps.best_params({name!r}) == {{"x": 1}}
+    """)
+    run("--sweep").assert_outcomes(passed=5)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        ("study('test_x')", f"sweeps: 'test_x': no such study; expected one of {A}, {B}, {G}"),
+        ("best_params('test_f')", f"sweeps: 'test_f': 2 studies; expected one of {A}, {B}"),
+        ("best_params('test_g')", "sweeps: 'test_g': expected a complete trial; it has none"),
+        ("best_score('test_g')", "sweeps: 'test_g': expected a complete trial; it has none"),
+    ],
+)
+def test_what_is_not_there_is_a_lookup_error(module, run, call, message):
+    module(f"""
+        @pytest.mark.parametrize("data", ["a", "b"])
+        @pytest.mark.sweep(grid={{"x": [1]}})
+        def test_f(x, data):
+            return x
+
+        @pytest.mark.sweep(grid={{"x": [1]}})
+        def test_g(x, trial):
+            trial.prune()
+
+        def test_lookup(sweeps):
+            with pytest.raises(LookupError) as caught:
+                sweeps.{call}
+            assert str(caught.value) == {message!r}
+    """)
+    assert run("--sweep").parseoutcomes() == {"passed": 3, "pruned": 1}
+
+
+def test_a_session_without_studies_says_so(module, run):
+    module("""
+        def test_lookup(sweeps):
+            with pytest.raises(LookupError, match="no such study; no sweep was collected"):
+                sweeps.study("test_f")
+    """)
+    run("--sweep").assert_outcomes(passed=1)
+
+
+@pytest.mark.parametrize("args", [[], ["--sweep=smoke"], ["--sweep=skip"]])
+def test_without_a_sweep_those_who_want_its_results_are_skipped(module, run, args):
+    module("""
+        def test_best(sweeps):
+            assert sweeps.best_params("test_f")
+    """)
+    result = run("-rs", *args)
+    result.assert_outcomes(skipped=1)
+    result.stdout.fnmatch_lines(["SKIPPED*needs --sweep"])
