@@ -30,6 +30,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_hypersearch.journal import StoreError
 from pytest_hypersearch.marks import Sweep
+from pytest_hypersearch.samplers.proposal import SamplerError
 from pytest_hypersearch.study import Key, NotYetError, Study, empty_outcome, storable
 
 if TYPE_CHECKING:
@@ -154,10 +155,12 @@ class Owner:
 
     def _fault(self, message: Message, error: Exception) -> str:
         """What to say of an error; a trial that cannot be handed out has ended."""
+        known = isinstance(error, SamplerError)
         if message["op"] == "ask":
             study, key = self._slots[message["slot"]]
-            self._listener(study, study.skip(key, f"{type(error).__name__}: {error}"))
-        return "".join(traceback.format_exception(error))
+            reason = str(error) if known else f"{type(error).__name__}: {error}"
+            self._listener(study, study.skip(key, reason))
+        return str(error) if known else "".join(traceback.format_exception(error))
 
     def _serve_waiting(self) -> None:
         while self._waiting:

@@ -7,6 +7,7 @@ each step down before it is acknowledged. It knows neither pytest nor where the 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import blake2b
 from math import isfinite
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pytest_hypersearch.results import BestSoFar, StudyResults, SweepInfo
 from pytest_hypersearch.samplers import Observation
+from pytest_hypersearch.samplers.proposal import SamplerError, propose
 from pytest_hypersearch.samplers.table import Table
 from pytest_hypersearch.score import judge
 from pytest_hypersearch.stored import identity
@@ -289,7 +291,8 @@ class Study:
 
     def _known(self, key: Key) -> Config:
         if key.sweep in self._tables:
-            return self._tables[key.sweep][key.number] or {}
+            with suppress(SamplerError):
+                return self._tables[key.sweep][key.number] or {}
         return self._configs[key.sweep].get(key.number) or {}
 
     def _record(self, key: Key, params: Config, state: State, **values: Any) -> TrialRecord:  # noqa: ANN401  the record's own fields
@@ -396,9 +399,7 @@ class Study:
             self._seen[sweep.name, number] = stored[1]
             return stored[0]
         history = self._history(sweep, number, force=force)
-        config = self._samplers[sweep.name].suggest(
-            sweep.space, seed=sweep.seed, index=number, history=history
-        )
+        config = propose(self._samplers[sweep.name], sweep, index=number, history=history)
         seen = sum(observation.state is not State.RUNNING for observation in history)
         if config is not None:
             self._write(

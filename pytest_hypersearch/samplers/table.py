@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pytest_hypersearch.samplers.proposal import propose
+
 if TYPE_CHECKING:
     from pytest_hypersearch.marks import Sweep
     from pytest_hypersearch.samplers import Sampler
@@ -31,9 +33,9 @@ class Table:
         return [config for number in range(count) if (config := self[number]) is not None]
 
     def _draw(self) -> Config | None:
-        space, seed = self._sweep.space, self._sweep.seed
+        space = self._sweep.space
         while True:
-            config = self._sampler.suggest(space, seed=seed, index=self._asked, history=())
+            config = propose(self._sampler, self._sweep, index=self._asked)
             self._asked += 1
             if config is None or not self._points or space.key(config) not in self._points:
                 return config
