@@ -63,6 +63,7 @@ class Archive:
         self._session = uuid4().hex[:16]
         self._fingerprints: Fingerprints | None = None
         self._open: dict[RunLog, None] = {}
+        self._latest: RunLog | None = None
 
     def open(self, nodeid: str, plan: Mapping[str, Any]) -> RunLog:
         """The log of a study: what an earlier session left in it, and where this one writes.
@@ -115,6 +116,9 @@ class Archive:
 
     def _use(self, log: RunLog) -> None:
         """Keep the runs used last open: they come back if deleted. A process has few files."""
+        if log is self._latest:
+            return
+        self._latest = log
         self._open.pop(log, None)
         self._open[log] = None
         if len(self._open) > MOST_OPEN:

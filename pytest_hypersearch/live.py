@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, field
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,6 @@ import pytest
 
 from pytest_hypersearch.progress import (
     Progress,
-    advance,
     bar,
     milestone,
     milestone_due,
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pytest_hypersearch.study import Study
-    from pytest_hypersearch.trial import TrialRecord
+    from pytest_hypersearch.trial import State, TrialRecord
 
 DRAW_SECONDS = 0.1
 ERASE = "\r\x1b[K"
@@ -31,17 +31,31 @@ ERASE = "\r\x1b[K"
 
 @dataclass(slots=True)
 class Followed:
-    """A study's progress.
+    """A study that is under way.
 
     Attributes:
-        progress: How far it is.
+        study: The study.
         started: When its first trial ended or was handed out, on the monotonic clock.
         told: Trials done and time at its last milestone.
     """
 
-    progress: Progress
+    study: Study
     started: float
     told: tuple[int, float]
+    counts: Counter[State] = field(default_factory=Counter)
+    cached: int = 0
+
+    @property
+    def progress(self) -> Progress:
+        """How far it is."""
+        return Progress(
+            short_name(self.study.nodeid),
+            len(self.study.slots),
+            dict(self.counts),
+            self.cached,
+            self.study.best.score,
+            self.study.best.number,
+        )
 
 
 class Follower:
@@ -56,9 +70,9 @@ class Follower:
         followed = self._studies.get(study.nodeid)
         if followed is None:
             now = monotonic() - record.duration
-            progress = Progress(short_name(study.nodeid), len(study.slots))
-            followed = self._studies[study.nodeid] = Followed(progress, now, (0, now))
-        followed.progress = advance(followed.progress, record, study.best)
+            followed = self._studies[study.nodeid] = Followed(study, now, (0, now))
+        followed.counts[record.state] += 1
+        followed.cached += record.cached
         self.latest = followed
 
 
@@ -158,13 +172,13 @@ class Milestones:
         self._ascii_only = ascii_only
 
     @pytest.hookimpl(trylast=True)
-    def pytest_runtest_logreport(self) -> None:
+    def pytest_runtest_logfinish(self) -> None:
         """Tell how far the latest study is, after pytest has written its letter."""
         followed = self._follower.latest
         if followed is None:
             return
-        now, progress = monotonic(), followed.progress
-        told = milestone_due(followed.told, progress.done, progress.planned, now)
+        now, done = monotonic(), followed.counts.total()
+        told = milestone_due(followed.told, done, len(followed.study.slots), now)
         if told is None:
             return
         followed.told = told
@@ -173,7 +187,7 @@ class Milestones:
         if writer.width_of_current_line:
             writer.line()
         text = milestone(
-            progress,
+            followed.progress,
             elapsed=now - followed.started,
             width=writer.fullwidth,
             ascii_only=self._ascii_only,

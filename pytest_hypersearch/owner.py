@@ -66,6 +66,7 @@ class Owner:
         self._listener = listener
         self._logs: dict[str, RunLog] = {}
         self._slots: dict[str, tuple[Study, Key]] = {}
+        self._verdicts: dict[tuple[str, str], bool] = {}
         self._digest = ""
         self._waiting: list[tuple[str, Message, Answer]] = []
         self._lock = RLock()
@@ -95,11 +96,22 @@ class Owner:
                 self._waiting.sort(key=lambda waiting: self._order(waiting[1]))
                 self._dispatch(*self._waiting.pop(0), force=True)
 
-    def crash(self, nodeid: str, worker: str) -> bool:
-        """Take note that a runner died over an item; return whether the item is due again."""
+    def died(self, worker: str) -> None:
+        """Take note that a runner died, over whatever it was running."""
         with self._lock:
-            # Its runner waits no more; an answer would start an attempt that nobody works on.
+            # It waits no more; an answer would start an attempt that nobody works on.
             self._waiting = [waiting for waiting in self._waiting if waiting[0] != worker]
+            for nodeid, (study, key) in self._slots.items():
+                started = study.running.get(key)
+                if started is not None and started.worker == worker:
+                    self._verdicts[nodeid, worker] = self._crash(nodeid, worker)
+            self._serve_waiting()
+
+    def crash(self, nodeid: str, worker: str) -> bool:
+        """Take note over which item a runner died; return whether the item is due again."""
+        with self._lock:
+            if (nodeid, worker) in self._verdicts:
+                return self._verdicts[nodeid, worker]
             again = nodeid in self._slots and self._crash(nodeid, worker)
             self._serve_waiting()
             return again
@@ -108,6 +120,9 @@ class Owner:
         study, key = self._slots[nodeid]
         if key in study.records:
             return False
+        started = study.running.get(key)
+        if started is not None and started.worker != worker:
+            return True
         try:
             again = study.crash(key, worker)
         except StoreError as error:

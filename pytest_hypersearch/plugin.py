@@ -173,17 +173,6 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         )
 
 
-def pytest_report_teststatus(
-    report: pytest.CollectReport | pytest.TestReport,
-) -> tuple[str, str, tuple[str, dict[str, bool]]] | None:
-    """Show trials by how they ended."""
-    if not hasattr(report, "hypersearch"):
-        return None
-    from pytest_hypersearch.words import status
-
-    return status(report)
-
-
 @pytest.hookimpl(trylast=True)
 def pytest_hypersearch_sampler(strategy: str) -> Sampler | None:
     """The built-in strategies."""

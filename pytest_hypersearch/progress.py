@@ -5,7 +5,7 @@ Nothing here reads a clock or writes: times come in as arguments, text goes out.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from pytest_hypersearch.comparisons import split
@@ -15,8 +15,6 @@ from pytest_hypersearch.trial import State
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from pytest_hypersearch.results import BestSoFar
-    from pytest_hypersearch.trial import TrialRecord
 
 MILESTONE_SHARE = 0.1
 MILESTONE_SECONDS = 30.0
@@ -64,23 +62,6 @@ def short_name(nodeid: str) -> str:
     """Returns a node id without file and class: ``test_cnn[cifar]``."""
     test, arguments = split(nodeid)
     return test.rpartition("::")[2] + arguments
-
-
-def advance(progress: Progress, record: TrialRecord, best: BestSoFar) -> Progress:
-    """Counts a trial that ended.
-
-    Args:
-        progress: How far the study was.
-        record: The trial.
-        best: The study's best, which has taken the trial already.
-    """
-    return replace(
-        progress,
-        counts={**progress.counts, record.state: progress.counts.get(record.state, 0) + 1},
-        cached=progress.cached + record.cached,
-        best=best.score,
-        number=best.number,
-    )
 
 
 def bar(progress: Progress, *, elapsed: float, width: int, ascii_only: bool = False) -> str:

@@ -360,6 +360,7 @@ class BestSoFar:
         self._places = {name: place for place, name in enumerate(self._sweeps)}
         self._scores: dict[tuple[str, int], dict[int, float]] = {}
         self._leader: tuple[str, int] | None = None
+        self._lead: tuple[bool, float, int, int] | None = None
 
     @property
     def leader(self) -> tuple[str, int] | None:
@@ -383,12 +384,13 @@ class BestSoFar:
         if record.state is not State.COMPLETE:
             return False
         key = record.sweep, record.number
-        before = None if self._leader is None else self._order(self._leader)
         self._scores.setdefault(key, {})[record.replicate] = record.score
-        if before is None or self._order(key) < before:
-            self._leader = key
-        elif key == self._leader and self._order(key) > before:
+        order = self._order(key)
+        if self._lead is None or order < self._lead:
+            self._leader, self._lead = key, order
+        elif key == self._leader and order > self._lead:
             self._leader = min(self._scores, key=self._order)
+            self._lead = self._order(self._leader)
         return key == self._leader
 
     def _order(self, key: tuple[str, int]) -> tuple[bool, float, int, int]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from pytest_hypersearch import xdist
 from pytest_hypersearch.link import ChannelLink, DirectLink
 from pytest_hypersearch.runner import Runner
+from pytest_hypersearch.words import Words
 
 if TYPE_CHECKING:
     import pytest
@@ -28,6 +29,7 @@ def start(config: pytest.Config) -> Runner | None:
 
     controller = Controller(config)
     manager.register(controller, "hypersearch_controller")
+    manager.register(Words(), "hypersearch_words")
     if xdist.distributes(config):
         manager.register(xdist.Distribution(config, controller.owner), "hypersearch_xdist")
         return None
@@ -44,4 +46,5 @@ def start_smoke(config: pytest.Config) -> Runner | None:
     config.add_cleanup(link.close)
     runner = Runner(config, link)
     config.pluginmanager.register(runner, "hypersearch_runner")
+    config.pluginmanager.register(Words(), "hypersearch_words")
     return runner

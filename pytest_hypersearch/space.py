@@ -152,14 +152,27 @@ class Space:
         """Return what the test gets: the objects that the values of a configuration stand for.
 
         Raises:
-            ValueError: The configuration is not of this space.
+            ValueError: The configuration is not of this space, and some of its values stand for
+                others.
             LookupError: The space was read from JSON and an option is no plain value.
         """
+        if self._is_plain:
+            return dict(config)
         index = self.branch_of(config)
         if index is None:
             raise ValueError(f"{dict(config)!r} is not in the search space")
         branch = self.branches[index]
         return {name: branch[name].decode(raw) for name, raw in config.items()}
+
+    @cached_property
+    def _is_plain(self) -> bool:
+        """Whether every value stands for itself."""
+        choices = (d for b in self.branches for d in b.values() if isinstance(d, Choice))
+        return all(
+            option is label
+            for choice in choices
+            for label, option in zip(choice.labels, choice.objects, strict=True)
+        )
 
     def centre(self) -> Config:
         """Return the middle of the first branch: the configuration of a smoke test."""

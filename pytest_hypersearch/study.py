@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import blake2b
 from math import isfinite
 from time import monotonic
@@ -464,6 +465,7 @@ def _shape(sweep: Sweep) -> tuple[tuple[int, ...], ...]:
     return tuple(tuple(d.size or 0 for d in branch.values()) for branch in sweep.space.branches)
 
 
+@lru_cache
 def trial_seed(seed: int, replicate: int) -> int:
     """The seed of a trial: 32 bits that depend on the sweep's seed and the replicate alone.
 

@@ -48,15 +48,20 @@ def dress(report: pytest.TestReport, category: str, letter: str, word: str, colo
     setattr(report, ATTRIBUTE, json.dumps([report.outcome, category, letter, word, colour]))
 
 
-def status(report: object) -> tuple[str, str, tuple[str, dict[str, bool]]] | None:
-    """What ``pytest_report_teststatus`` says of a report that `attach` has dressed."""
-    text = getattr(report, ATTRIBUTE, None)
-    if text is None:
-        return None
-    outcome, category, letter, word, colour = json.loads(text)
-    if outcome != getattr(report, "outcome", None):
-        return None  # another plugin thought better of it, such as rerunfailures
-    return category, letter, (word, {colour: True})
+class Words:
+    """Shows reports as they are dressed."""
+
+    def pytest_report_teststatus(
+        self, report: pytest.CollectReport | pytest.TestReport
+    ) -> tuple[str, str, tuple[str, dict[str, bool]]] | None:
+        """Take category, letter and word from the report."""
+        text = getattr(report, ATTRIBUTE, None)
+        if text is None:
+            return None
+        outcome, category, letter, word, colour = json.loads(text)
+        if outcome != report.outcome:
+            return None  # another plugin thought better of it, such as rerunfailures
+        return category, letter, (word, {colour: True})
 
 
 def _look(report: pytest.TestReport, record: TrialRecord) -> tuple[str, str, str, str] | None:
