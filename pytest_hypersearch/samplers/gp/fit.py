@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 NOISE_FLOOR: Final = 1e-6
 _LENGTH: Final = 0.5  # median of the prior on length scales, up to 8 features
 _LENGTH_SIGMA: Final = 1.0  # of its logarithm
-_EXPONENT_SIGMA: Final = 0.7
+_EXPONENT_SIGMA: Final = 0.4
 _ADDITIVE_POWER: Final = 0.5
 _NOISE_RATE: Final = 20.0
 _NOISE_POWER: Final = 0.1

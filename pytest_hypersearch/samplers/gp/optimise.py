@@ -12,9 +12,9 @@ if TYPE_CHECKING:
     from pytest_hypersearch.samplers.gp.acquisition import LogEI
     from pytest_hypersearch.samplers.gp.encode import Array, Branch, Domain
 
-_SPREAD: Final = 192
-_NEAR: Final = 192
-_STARTS: Final = 4
+_SPREAD: Final = 128
+_NEAR: Final = 96
+_STARTS: Final = 3
 _SWEPT: Final = 16
 _ROUNDS: Final = 3
 _APART: Final = 0.1
