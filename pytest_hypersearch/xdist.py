@@ -55,6 +55,7 @@ class Distribution:
         self._threads = max(1, _cores() // len(config.option.tx))
         self._starting: set[str] = set()
         self._running: set[str] = set()
+        self._stopped: set[str] = set()
         self._over = Event()
         self._watch = Thread(target=self._release_stalled, daemon=True)
 
@@ -83,9 +84,23 @@ class Distribution:
             self._watch.start()
 
     @pytest.hookimpl(optionalhook=True)
-    def pytest_testnodedown(self, node: Any) -> None:  # noqa: ANN401  xdist's controller of a worker
-        """A worker that never spoke is not awaited any more."""
-        self._starting.discard(node.gateway.id)
+    def pytest_xdist_make_scheduler(self, config: pytest.Config, log: Any) -> Any:  # noqa: ANN401  xdist has no types
+        """Let a worker's death not hang the session."""
+        from pytest_hypersearch.schedulers import mended
+
+        return mended(config, log)
+
+    # Before the scheduler hands the item of the dead worker to another one, which may ask for its
+    # trial at once.
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any, error: object) -> None:  # noqa: ANN401  xdist's controller of a worker
+        """A worker is gone, dead unless it has finished or was stopped."""
+        worker = node.gateway.id
+        self._starting.discard(worker)
+        if error == "keyboard-interrupt":
+            self._stopped.add(worker)
+        elif error is not None:
+            self._owner.died(worker)
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_handlecrashitem(
@@ -97,7 +112,7 @@ class Distribution:
         """Run the trial of a dead worker again, as often as its sweep allows."""
         self._running.discard(crashitem)
         worker = report.node.gateway.id
-        if not self._owner.crash(crashitem, worker):
+        if worker in self._stopped or not self._owner.crash(crashitem, worker):
             return
         report.outcome = "rerun"  # type: ignore[assignment]
         dress(report, "retried", "R", "RETRIED", "yellow")

@@ -9,7 +9,14 @@ from collections import Counter
 from contextlib import contextmanager
 from pathlib import Path
 
+import filelock  # noqa: F401  kept from here on: nested runs forget what they import
 import pytest
+import scipy.stats  # noqa: F401  likewise
+
+import pytest_hypersearch.controller
+import pytest_hypersearch.runner
+import pytest_hypersearch.samplers.gp
+import pytest_hypersearch.summary  # noqa: F401  likewise
 
 OPTIONS = ("-p", "probe", "-p", "no:asyncio", "-p", "no:randomly")
 PATIENCE = 120

@@ -1,0 +1,403 @@
+"""Trials on xdist's workers: each once, whatever the scheduler, whoever dies."""
+
+import os
+import signal
+from collections import Counter
+
+import pytest
+
+DIST = ("load", "worksteal", "loadscope", "loadfile", "loadgroup")
+
+GRID = """
+@pytest.mark.sweep(grid={"x": [1, 2, 3, 4, 5, 6]}, replicates=2)
+def test_f(x, trial):
+    ran(x, trial.replicate)
+    return x + trial.rng.random()
+
+class TestIt:
+    @pytest.mark.xdist_group("own")
+    @pytest.mark.sweep(random={"y": range(100)}, n_trials=4)
+    def test_g(self, y):
+        ran("y", y)
+        return y
+"""
+
+
+@pytest.mark.parametrize("dist", DIST)
+def test_each_trial_runs_once_with_the_result_that_it_has_without_workers(project, dist):
+    project.write(GRID)
+    project.here()
+    expected = project.ran
+    scores = project.scores
+    project.forget()
+    code, output = project.run("-n2", "--dist", dist)
+    assert code == 0
+    assert "16 passed" in output
+    assert project.ran == expected
+    assert expected.total() == len(expected) == 16
+    assert {name.partition("]")[0]: score for name, score in project.scores.items()} == scores
+    if dist != "loadfile":
+        assert len({trial["worker"] for trial in project.trials.values()}) == 2
+
+
+def test_each_is_refused(project):
+    project.write(GRID)
+    code, output = project.run("-n2", "--dist=each")
+    assert code == pytest.ExitCode.USAGE_ERROR
+    assert "ERROR: --dist=each: " in output
+    assert not project.ran
+
+
+@pytest.mark.parametrize(("option", "chunk"), [((), 1), (("--maxschedchunk=3",), 3)])
+def test_tests_are_handed_out_one_by_one_unless_the_user_says_otherwise(project, option, chunk):
+    project.write(GRID)
+    (project.path / "conftest.py").write_text("""
+import pytest
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session):
+    if not hasattr(session.config, "workerinput"):
+        open("chunk", "w").write(str(session.config.option.maxschedchunk))
+""")
+    project.run("-n1", *option)
+    assert (project.path / "chunk").read_text() == str(chunk)
+
+
+DEATHS = {
+    "exit": "os._exit(3)",
+    "segfault": "__import__('ctypes').string_at(0)",
+    "kill": "os.kill(os.getpid(), signal.SIGKILL)",
+}
+DEADLY = """
+@pytest.mark.sweep(grid={{"x": [1, 2, 3, 4, 5]}}, retries={retries})
+def test_f(x):
+    ran(x)
+    if x == {deadly}:
+        {death}
+    return x
+"""
+
+
+@pytest.mark.parametrize("dist", DIST)
+def test_a_trial_that_kills_its_worker_is_retried_and_then_crashed(project, dist):
+    death = DEATHS["segfault" if dist == "load" else "kill"]
+    project.write(DEADLY.format(retries=1, deadly=3, death=death))
+    code, output = project.run("-n2", "--dist", dist)
+    assert code == 1
+    assert "1 failed" in output
+    assert "1 retried" in output
+    assert project.ran == {"1": 1, "2": 1, "3": 2, "4": 1, "5": 1}
+    assert project.states == {"complete": 4, "crashed": 1}
+    crashed = project.trials["x:3"]
+    assert (crashed["attempt"], crashed["params"], crashed["score"]) == (2, {"x": 3}, None)
+    assert crashed["reason"].endswith(" died")
+
+
+@pytest.mark.parametrize("dist", ["loadscope", "loadgroup", "worksteal"])
+@pytest.mark.parametrize("deadly", [1, 5])
+def test_a_crash_at_either_end_hangs_nothing(project, dist, deadly):
+    project.write(DEADLY.format(retries=1, deadly=deadly, death=DEATHS["exit"]))
+    code, _ = project.run("-n2", "--dist", dist)
+    assert code == 1
+    assert project.ran == {str(x): 1 + (x == deadly) for x in (1, 2, 3, 4, 5)}
+    assert project.states == {"complete": 4, "crashed": 1}
+
+
+@pytest.mark.parametrize(("retries", "times"), [(0, 1), (2, 3)])
+def test_retries_are_counted_from_the_mark(project, retries, times):
+    project.write(DEADLY.format(retries=retries, deadly=5, death=DEATHS["exit"]))
+    code, _ = project.run("-n2")
+    assert code == 1
+    assert project.ran == {"1": 1, "2": 1, "3": 1, "4": 1, "5": times}
+    assert project.states == {"complete": 4, "crashed": 1}
+
+
+def test_a_retried_trial_that_survives_counts_once(project):
+    project.write(
+        DEADLY.format(retries=1, deadly=2, death="os.path.exists('once') or die()")
+        + f"""
+def die():
+    os.mkdir("once")
+    {DEATHS["exit"]}
+"""
+    )
+    code, output = project.run("-n2")
+    assert code == 0
+    assert "5 passed, 1 retried" in output
+    assert project.ran == {"1": 1, "2": 2, "3": 1, "4": 1, "5": 1}
+    assert project.states == {"complete": 5}
+    assert [study["sweeps"][0]["planned"] for study in project.studies] == [5]
+    assert project.trials["x:2"]["attempt"] == 2
+
+
+def test_a_fixture_that_kills_its_worker_crashes_the_trial(project):
+    project.write("""
+@pytest.fixture
+def model(x):
+    ran(x)
+    if x == 2:
+        os._exit(1)
+    return x
+
+@pytest.mark.sweep(grid={"x": [1, 2, 3]})
+def test_f(model):
+    return model
+""")
+    code, _ = project.run("-n2")
+    assert code == 1
+    assert project.ran == {"1": 1, "2": 2, "3": 1}
+    assert project.states == {"complete": 2, "crashed": 1}
+
+
+def test_a_worker_that_dies_after_its_trial_ended_does_not_undo_it(project):
+    project.write("""
+@pytest.fixture
+def deadly(x):
+    yield
+    if x == 2:
+        os._exit(1)
+
+@pytest.mark.sweep(grid={"x": [1, 2, 3]})
+def test_f(x, deadly):
+    ran(x)
+    return x
+""")
+    code, output = project.run("-n2")
+    assert code == 1
+    assert "1 failed" in output
+    assert project.ran == {"1": 1, "2": 1, "3": 1}
+    assert project.states == {"complete": 3}
+
+
+@pytest.mark.parametrize("dist", ["load", "loadscope"])
+def test_trials_that_no_worker_is_left_to_run_are_named(project, dist):
+    project.write(DEADLY.format(retries=5, deadly=2, death=DEATHS["exit"]))
+    code, output = project.run("-n1", "--dist", dist, "--max-worker-restart=1")
+    assert code == 1
+    assert "4 trials were lost: no worker is left to run them" in output
+    for name in ("x:2", "x:3", "x:4", "x:5"):
+        assert f"  test_it.py::test_f[{name}]\n" in output
+    assert project.states == {"complete": 1, "crashed": 1, "not run": 3}
+    assert project.trials["x:2"]["state"] == "crashed"
+    project.write(DEADLY.format(retries=5, deadly=7, death=DEATHS["exit"]))
+    assert project.run("--sweep-resume", "--sweep-stale=keep", "-n1")[0] == 0
+    assert project.states == {"complete": 5}
+
+
+THREADS = """
+import numpy
+from threadpoolctl import threadpool_info
+
+@pytest.mark.sweep(grid={"x": [1]})
+def test_f(x):
+    pools = [pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"]
+    ran(os.environ.get("OMP_NUM_THREADS"), os.environ.get("OPENBLAS_NUM_THREADS"), *set(pools))
+    return x
+"""
+
+
+def cores():
+    return len(os.sched_getaffinity(0))
+
+
+@pytest.mark.parametrize("preloaded", [False, True])
+def test_workers_share_the_cores(project, monkeypatch, preloaded):
+    for name in ("OMP", "OPENBLAS", "MKL", "BLIS", "VECLIB"):
+        monkeypatch.delenv(f"{name}_NUM_THREADS", raising=False)
+    project.write(THREADS)
+    if preloaded:
+        (project.path / "conftest.py").write_text("import numpy\n")
+    project.run("-n2")
+    each = max(1, cores() // 2)
+    assert project.ran == {f"{each} {each} {each}": 1}
+
+
+def test_the_users_number_of_threads_is_respected(project, monkeypatch):
+    monkeypatch.delenv("OPENBLAS_NUM_THREADS", raising=False)
+    monkeypatch.setenv("OMP_NUM_THREADS", str(cores() + 1))
+    project.write(THREADS)
+    project.run("-n2")
+    (line,) = project.ran
+    assert line.startswith(f"{cores() + 1} None ")
+
+
+CHASE = """
+from hashlib import blake2b
+
+class Chase:
+    adaptive = True
+
+    def suggest(self, space, *, seed, index, history):
+        known = [(seen.index, str(seen.params), str(seen.state), seen.scores) for seen in history]
+        digest = blake2b(repr((index, known)).encode(), digest_size=4).digest()
+        return {"x": int.from_bytes(digest, "big") / 2**32}
+
+def pytest_hypersearch_sampler(strategy):
+    return Chase() if strategy == "chase" else None
+"""
+"""A sampler whose every proposal depends on all that it is told, and on its order."""
+
+ADAPTIVE = """
+from pytest_hypersearch import uniform
+
+@pytest.mark.sweep(
+    strategy="chase",
+    space={{"x": uniform(0, 1)}},
+    n_trials={n},
+    parallel={parallel},
+    replicates=2,
+)
+def test_f(x, trial):
+    ran(trial.number, trial.replicate)
+    {body}
+    time.sleep(0.01 * (trial.number * 7 % 3))
+    return x + trial.replicate
+"""
+
+
+def table(project):
+    return {name: trial["params"] for name, trial in project.trials.items()}
+
+
+@pytest.fixture
+def chase(project):
+    (project.path / "conftest.py").write_text(CHASE)
+    return project
+
+
+def test_a_sampler_in_parallel_gives_one_table_for_any_number_of_workers(chase):
+    chase.write(ADAPTIVE.format(n=12, parallel=3, body="pass"))
+    chase.here()
+    expected, scores = table(chase), chase.scores
+    assert len({params["x"] for params in expected.values()}) == 12
+    for options in (("-n2",), ("-n4",), ("-n3", "--dist=worksteal")):
+        code, _ = chase.run(*options)
+        assert code == 0
+        assert table(chase) == expected
+        assert chase.scores == scores
+
+
+def test_a_sampler_in_parallel_gives_the_same_table_after_an_interruption(chase):
+    body = "if trial.number == 5 and not os.path.exists('go'): ran('wait'); time.sleep(60)"
+    chase.write(ADAPTIVE.format(n=12, parallel=2, body="pass"))
+    chase.here()
+    expected, scores = table(chase), chase.scores
+    chase.write(ADAPTIVE.format(n=12, parallel=2, body=body))
+    chase.forget()
+    with chase.started("-n2") as process:
+        chase.wait(lambda: chase.ran["wait"])
+        os.killpg(process.pid, signal.SIGINT)
+        assert process.wait(60) == pytest.ExitCode.INTERRUPTED
+    finished = chase.states["complete"]
+    assert 6 <= finished < 24
+    (chase.path / "go").touch()
+    code, _ = chase.run("--sweep-resume", "-n4")
+    assert code == 0
+    assert len(chase.cached) == finished
+    assert table(chase) == expected
+    assert chase.scores == scores
+
+
+def test_bayes_in_parallel_is_the_same_with_and_without_workers(project):
+    project.write("""
+from pytest_hypersearch import uniform
+
+@pytest.mark.sweep(bayes={"x": uniform(-4.0, 4.0)}, n_trials=6, parallel=2)
+def test_f(x):
+    return (x - 1) ** 2
+""")
+    project.here()
+    expected = table(project)
+    assert project.run("-n2")[0] == 0
+    assert table(project) == expected
+    assert len({params["x"] for params in expected.values()}) == 6
+
+
+def test_without_parallel_whatever_is_there_is_used(chase):
+    chase.write(ADAPTIVE.format(n=6, parallel=None, body="pass"))
+    code, _ = chase.run("-n2")
+    assert code == 0
+    assert chase.states == {"complete": 12}
+
+
+CRASH = "if trial.number == 2 and trial.replicate == 1: os._exit(1)"
+REVERSED = "def pytest_collection_modifyitems(items):\n    items.reverse()\n"
+REVERSED_LAST = f"import pytest\n@pytest.hookimpl(trylast=True)\n{REVERSED}"
+
+
+@pytest.mark.parametrize(
+    ("parallel", "body", "options", "conftest"),
+    [
+        pytest.param(1, "pass", (), "", id="one at a time"),
+        pytest.param(2, CRASH, (), "", id="a crash"),
+        pytest.param(1, CRASH, ("--dist=worksteal",), "", id="a crash and stealing"),
+        pytest.param(2, "pass", ("--dist=worksteal",), "", id="stealing"),
+        pytest.param(1, "pass", ("-k", "002 or 004 or 005"), "", id="selected"),
+        pytest.param(1, "pass", (), REVERSED, id="reversed"),
+        pytest.param(2, "pass", (), REVERSED_LAST, id="reversed last"),
+        pytest.param(1, CRASH, ("--dist=loadgroup",), REVERSED, id="a crash and groups"),
+    ],
+)
+def test_waiting_for_results_comes_to_an_end(chase, parallel, body, options, conftest):
+    chase.write(ADAPTIVE.format(n=6, parallel=parallel, body=body))
+    (chase.path / "conftest.py").write_text(CHASE + conftest)
+    code, _ = chase.run("-n4", *options)
+    crash = body == CRASH
+    assert code == int(crash)
+    assert chase.states == +Counter(complete=len(chase.trials) - crash, crashed=int(crash))
+    assert max(chase.ran.values()) == 1 + crash
+    assert len(chase.ran) == len(chase.trials)
+
+
+def test_reversed_items_give_the_same_table(chase):
+    chase.write(ADAPTIVE.format(n=5, parallel=1, body="pass"))
+    chase.here()
+    expected = table(chase)
+    for reverse in (REVERSED, REVERSED_LAST):
+        (chase.path / "conftest.py").write_text(CHASE + reverse)
+        chase.here()
+        assert table(chase) == expected
+
+
+def test_a_test_that_looks_at_all_results_waits_for_them(project):
+    project.write("""
+@pytest.mark.sweep(grid={"x": [3, 1, 2]})
+def test_f(x):
+    time.sleep(0.1)
+    return x
+
+def test_best(sweeps):
+    ran(sweeps.best_params("test_f")["x"], len(sweeps.study("test_f").trials))
+""")
+    code, _ = project.run("-n2")
+    assert code == 0
+    assert project.ran == {"1 3": 1}
+
+
+def test_a_sampler_that_fails_fails_its_trials_and_nothing_hangs(project):
+    (project.path / "conftest.py").write_text("""
+class Broken:
+    adaptive = True
+
+    def suggest(self, space, *, seed, index, history):
+        if index == 1:
+            raise ArithmeticError("no idea")
+        return {"x": index}
+
+def pytest_hypersearch_sampler(strategy):
+    return Broken() if strategy == "broken" else None
+""")
+    project.write("""
+@pytest.mark.sweep(strategy="broken", space={"x": range(9)}, n_trials=3)
+def test_f(x):
+    ran(x)
+    return x
+""")
+    for workers in ((), ("-n2",)):
+        project.forget()
+        code, output = project.run(*workers)
+        assert code == 1
+        assert "ArithmeticError: no idea" in output
+        assert project.ran == {"0": 1, "2": 1}
+        assert project.states == {"complete": 2, "not run": 1}
+        assert "ArithmeticError: no idea" in project.trials["broken-001"]["reason"]
