@@ -422,3 +422,35 @@ def test_suggesting_does_not_import_scipy_stats():
         "assert 'scipy.stats' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_expectations_at_training_points_come_free():
+    rng = np.random.default_rng(4)
+    encoding, data = toy_data(rng)
+    kernel = Kernel(fit(data, encoding.categorical), encoding.categorical)
+    targets = rng.standard_normal((14, 2))
+    posterior = posterior_of(factor_of(kernel, data.rows, data.counts), targets)
+    assert posterior.smoothed(targets) == pytest.approx(posterior.mean(data.rows), abs=1e-6)
+
+
+def test_a_thousand_results_are_modelled_by_a_few_hundred():
+    space = Space(({f"x{i}": uniform(0, 1) for i in range(4)},))
+    rng = np.random.default_rng(5)
+    history = []
+    for index in range(1000):
+        config = {f"x{i}": float(u) for i, u in enumerate(rng.random(4))}
+        score = sum((u - 0.3) ** 2 for u in config.values())
+        history.append(Observation(index, config, State.COMPLETE, (score,)))
+    memory = memory_of(space)
+    for index in range(1000, 1008):
+        config = GP().suggest(space, seed=0, index=index, history=history)
+        history.append(
+            Observation(
+                index, config, State.COMPLETE, (sum((u - 0.3) ** 2 for u in config.values()),)
+            )
+        )
+        assert len(memory.factor.rows) < 400
+    assert best(history) < 1e-3 < best(history[:1000])
+    memory_of.cache_clear()
+    again = GP().suggest(space, seed=0, index=1007, history=history[:1007])
+    assert again == history[1007].params

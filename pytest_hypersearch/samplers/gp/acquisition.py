@@ -10,13 +10,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
-from scipy.special import erfcx, log_ndtr, ndtr
+from scipy.special import erfcx, log_ndtr
 
 if TYPE_CHECKING:
     from pytest_hypersearch.samplers.gp.encode import Array
     from pytest_hypersearch.samplers.gp.posterior import Posterior
 
 _LOG_ROOT_TWO_PI: Final = 0.5 * np.log(2.0 * np.pi)
+_ROOT_HALF_PI: Final = np.sqrt(np.pi / 2.0)
+_SURE: Final = 20.0
 _FAR: Final = -1e4  # where 1 - |z| * Mills' ratio has lost its digits
 _DOUBT: Final = 0.05  # how sharply failures are told from scores
 
@@ -27,19 +29,14 @@ def log_improvement(z: Array) -> tuple[Array, Array, Array]:
     Args:
         z: (best - mean) / deviation.
     """
-    low = np.minimum(z, -1.0)
-    mills = np.sqrt(np.pi / 2.0) * erfcx(-low / np.sqrt(2.0))  # Phi / phi
-    tail = np.where(low < _FAR, 1.0 / (low * low), 1.0 + low * mills)  # h / phi
-    high = np.maximum(z, -1.0)
-    density = np.exp(-0.5 * high * high - _LOG_ROOT_TWO_PI)
-    total = density + high * ndtr(high)
-    near = z > -1.0
-    value = np.where(near, np.log(total), np.log(tail) - 0.5 * low * low - _LOG_ROOT_TWO_PI)
-    return (
-        value,
-        np.where(near, ndtr(high) / total, mills / tail),
-        np.where(near, density / total, 1.0 / tail),
-    )
+    low = np.minimum(z, _SURE)
+    mills = _ROOT_HALF_PI * erfcx(low * -np.sqrt(0.5))  # Phi / phi
+    tail = 1.0 + low * mills  # h / phi
+    if low.min(initial=0.0) < _FAR:
+        tail = np.where(low < _FAR, np.minimum(low, _FAR) ** -2.0, tail)
+    excess = np.maximum(z, _SURE) / _SURE  # beyond it h(z) is z
+    value = np.log(tail * excess) - 0.5 * low * low - _LOG_ROOT_TWO_PI
+    return value, mills / (tail * excess), 1.0 / tail
 
 
 @dataclass(frozen=True, slots=True)

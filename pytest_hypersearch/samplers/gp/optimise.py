@@ -18,6 +18,7 @@ _STARTS: Final = 3
 _SWEPT: Final = 16
 _ROUNDS: Final = 3
 _APART: Final = 0.1
+_LOOKED_AT: Final = 60
 _LONGEST: Final = 0.1
 _CLIMB: Final = 20
 _TOLERANCE: Final = 1e-3
@@ -42,8 +43,7 @@ def search(
     values = acquisition.value(cloud)
     order = np.argsort(-values, kind="stable")
     cloud, values = cloud[order], values[order]
-    climbed = _refine(branch, acquisition, _starts(cloud, incumbents))
-    refined = acquisition.value(climbed)
+    climbed, refined = _refine(branch, acquisition, _starts(cloud, incumbents))
     cloud, values = np.vstack([climbed, cloud]), np.concatenate([refined, values])
     order = np.argsort(-values, kind="stable")
     return cloud[order], values[order]
@@ -72,7 +72,7 @@ def _neighbours(branch: Branch, incumbents: Array, rng: np.random.Generator) -> 
 def _starts(cloud: Array, incumbents: Array) -> Array:
     """Return the best of the cloud, some apart from it, and the best incumbent."""
     picked = [0]
-    for i in range(1, len(cloud)):
+    for i in range(1, min(len(cloud), _LOOKED_AT)):
         if len(picked) == _STARTS:
             break
         gaps = np.abs(cloud[picked] - cloud[i]).max(axis=1)
@@ -81,25 +81,28 @@ def _starts(cloud: Array, incumbents: Array) -> Array:
     return np.vstack([cloud[picked], incumbents[:1]])
 
 
-def _refine(branch: Branch, acquisition: LogEI, starts: Array) -> Array:
-    """Return starts (k, D) after climbs in their continuous parameters and sweeps over others."""
-    rows = starts
+def _refine(branch: Branch, acquisition: LogEI, starts: Array) -> tuple[Array, Array]:
+    """Return starts (k, D) after climbs and sweeps, with their acquisition (k,).
+
+    Continuous parameters climb by the gradient; the others move one at a time, while that helps.
+    """
+    rows, values = starts, np.full(len(starts), -np.inf)
     continuous = [domain for domain in branch.domains if domain.lattice is None]
     discrete = [domain for domain in branch.domains if domain.lattice is not None]
     for _ in range(_ROUNDS):
         if continuous:
-            rows = _climb(acquisition, continuous, rows)
+            rows, values = _climb(acquisition, continuous, rows)
         if not discrete:
             break
-        swept = _sweep(acquisition, discrete, rows)
-        if np.array_equal(swept, rows):
+        before = rows
+        rows, values = _sweep(acquisition, discrete, rows)
+        if np.array_equal(before, rows):
             break
-        rows = swept
-    return rows
+    return rows, values
 
 
-def _climb(acquisition: LogEI, domains: list[Domain], rows: Array) -> Array:
-    """Return rows (k, D) at local maxima in the continuous parameters, all climbed at once."""
+def _climb(acquisition: LogEI, domains: list[Domain], rows: Array) -> tuple[Array, Array]:
+    """Return rows (k, D) at local maxima in the continuous parameters, and the maxima (k,)."""
     features = [domain.feature for domain in domains]
     moved = rows.copy()
 
@@ -109,7 +112,7 @@ def _climb(acquisition: LogEI, domains: list[Domain], rows: Array) -> Array:
         return -value, -slope[:, features]
 
     climbed = rows.copy()
-    climbed[:, features], _ = descend(
+    climbed[:, features], values = descend(
         objective,
         rows[:, features],
         np.array([domain.low for domain in domains]),
@@ -118,19 +121,19 @@ def _climb(acquisition: LogEI, domains: list[Domain], rows: Array) -> Array:
         steps=_CLIMB,
         tolerance=_TOLERANCE,
     )
-    return climbed
+    return climbed, -values
 
 
-def _sweep(acquisition: LogEI, domains: list[Domain], rows: Array) -> Array:
-    """Return rows (k, D) each with the single change of a discrete parameter that gains most."""
+def _sweep(acquisition: LogEI, domains: list[Domain], rows: Array) -> tuple[Array, Array]:
+    """Return rows (k, D) each with the single change that gains most, and what they reach (k,)."""
     options = [[row, *_changes(row, domains)] for row in rows]
     values = np.split(
         acquisition.value(np.array([row for group in options for row in group])),
         np.cumsum([len(group) for group in options])[:-1],
     )
-    return np.array(
-        [group[int(np.argmax(value))] for group, value in zip(options, values, strict=True)]
-    )
+    best = [int(np.argmax(value)) for value in values]
+    swept = np.array([group[i] for group, i in zip(options, best, strict=True)])
+    return swept, np.array([value[i] for value, i in zip(values, best, strict=True)])
 
 
 def _changes(row: Array, domains: list[Domain]) -> list[Array]:

@@ -25,11 +25,13 @@ class Factor:
     Attributes:
         kernel: The covariance function.
         rows: Training points (n, D).
+        noise: Their noise variances (n,).
         inverse: Inverse of the lower Cholesky factor (n, n).
     """
 
     kernel: Kernel
     rows: Array
+    noise: Array
     inverse: Array
 
     def appended(self, row: Array, count: float) -> Factor:
@@ -42,19 +44,20 @@ class Factor:
         inverse[:n, :n] = self.inverse
         inverse[n, :n] = (cross @ self.inverse) / -pivot
         inverse[n, n] = 1.0 / pivot
-        return Factor(self.kernel, np.vstack([self.rows, row]), inverse)
+        rows, noises = np.vstack([self.rows, row]), np.append(self.noise, noise)
+        return Factor(self.kernel, rows, noises, inverse)
 
 
 def factor_of(kernel: Kernel, rows: Array, counts: Array) -> Factor | None:
     """Return the factor for training rows (n, D), None if their covariance cannot be inverted."""
     covariance = kernel.covariance(rows, rows)
-    diagonal = kernel.variance + kernel.hyper.noise / counts + NOISE_FLOOR
     for jitter in _JITTERS:
-        covariance.flat[:: len(rows) + 1] = diagonal + jitter
+        noise = kernel.hyper.noise / counts + (NOISE_FLOOR + jitter)
+        covariance.flat[:: len(rows) + 1] = kernel.variance + noise
         lower, failed = dpotrf(covariance, lower=1)
         if not failed:
             inverse, _ = dtrtri(lower, lower=1, overwrite_c=1)
-            return Factor(kernel, rows, np.ascontiguousarray(inverse))
+            return Factor(kernel, rows, noise, np.ascontiguousarray(inverse))
     return None
 
 
@@ -71,6 +74,10 @@ class Posterior:
 
     factor: Factor
     alpha: Array
+
+    def smoothed(self, targets: Array) -> Array:
+        """Return the expected noiseless targets (n, t) at the training points themselves."""
+        return targets - self.factor.noise[:, None] * self.alpha
 
     def mean(self, rows: Array) -> Array:
         """Return the expected targets (m, t) of rows (m, D)."""

@@ -95,7 +95,7 @@ def _modelled(
     factor, data, failed = model
     targets = _targets(factor, data, failed)
     posterior = posterior_of(factor, targets)
-    expected = posterior.mean(factor.rows)[:, 0]
+    expected = posterior.smoothed(targets)[:, 0]
     expected[failed] = np.inf
     for result in pending:
         believed = posterior.mean(result.row[None, :])
