@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 from pathlib import Path
 
 HERE = Path.cwd()
@@ -17,5 +18,7 @@ def ran(*words):
 def pytest_sessionfinish(session):
     controller = session.config.pluginmanager.get_plugin("hypersearch_controller")
     if controller is not None:
+        hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
+        resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
         studies = [study.to_json() for study in controller.owner.results()]
         (HERE / "results.json").write_text(json.dumps(studies))
