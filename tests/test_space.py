@@ -405,9 +405,12 @@ def test_wrong_points_name_the_parameter(point, message):
         Space(({"lr": uniform(0, 1), "n": randint(1, 9)},)).validate_config(point)
 
 
-def test_decoding_a_foreign_configuration_fails():
-    with pytest.raises(ValueError, match="not in the search space"):
-        GRID.decode({"a": "z", "b": 0})
+def test_decoding_a_foreign_configuration_fails_where_values_stand_for_objects():
+    space = Space(({"f": choice([math.sin]), "b": randint(0, 2)},))
+    assert space.decode({"f": "math.sin", "b": 0}) == {"f": math.sin, "b": 0}
+    for foreign in ({"f": "math.cos", "b": 0}, {"f": "math.sin", "b": 3}, {"f": "math.sin"}):
+        with pytest.raises(ValueError, match="not in the search space"):
+            space.decode(foreign)
 
 
 def test_spaces_survive_json():
