@@ -105,7 +105,7 @@ class _Reading:
         self.stored.ends.pop(who, None)
         if record["state"] not in FINISHED or record.get("failed"):
             return
-        metrics = {name: float(value) for name, value in record["metrics"].items()}
+        metrics = {name: float(value) for name, value in dict(record["metrics"]).items()}
         if self._counts:
             self.stored.ends[who] = {**record, "metrics": metrics}
         else:

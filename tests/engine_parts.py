@@ -1,0 +1,29 @@
+"""Studies without pytest: a sampler that notes what it is told, and outcomes of trials."""
+
+from pytest_hypersearch.marks import from_mark
+from pytest_hypersearch.trial import State
+
+
+class Noting:
+    """Proposes its number, as many as there are; remembers the histories."""
+
+    def __init__(self, *, adaptive=True, limit=99):
+        self.adaptive = adaptive
+        self.limit = limit
+        self.histories = {}
+
+    def suggest(self, space, *, seed, index, history):
+        assert index not in self.histories or not self.adaptive
+        self.histories[index] = [(seen.index, str(seen.state), seen.scores) for seen in history]
+        return {"x": index + 100 * seed} if index < self.limit else None
+
+
+def sweep(**options):
+    given = {"n_trials": 6, "name": "s", "retries": 1, **options}
+    return from_mark((), {"strategy": "noting", "space": {"x": range(999)}, **given})
+
+
+def outcome(score=1.0, state=State.COMPLETE, **options):
+    metrics = {} if score is None else {"score": score}
+    plain = {"duration": 0.5, "reason": "", "logged": {}, "failed": False}
+    return {"state": str(state), "score": score, "metrics": metrics, **plain, **options}

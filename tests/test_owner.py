@@ -1,0 +1,260 @@
+from pathlib import Path
+
+import pytest
+from engine_parts import Noting, outcome, sweep
+
+from pytest_hypersearch.archive import Archive, Policy
+from pytest_hypersearch.link import DirectLink
+from pytest_hypersearch.owner import Owner
+
+STUDY = "test_it.py::test_f"
+FRESH = Policy(resume=False, replay=True, keep_stale=False, keep_runs=3)
+
+
+class Desk:
+    """An owner and its answers, by worker."""
+
+    def __init__(self, root, policy=FRESH, sampler=None, studies=(STUDY,), **options):
+        self.sampler = sampler or Noting()
+        self.heard = []
+        self.answers = []
+        self.warnings = []
+        self.sweep = sweep(**options)
+        self.owner = Owner(
+            lambda _strategy: self.sampler,
+            Archive(lambda: root, policy, self.warnings.append),
+            lambda _study, record: self.heard.append((record.number, str(record.state))),
+        )
+        (root / "test_it.py").write_text("def test_f(x): pass\n")
+        self.plan = {
+            "op": "plan",
+            "digest": "d",
+            "studies": [self._study(root, nodeid) for nodeid in studies],
+        }
+
+    def _study(self, root, nodeid):
+        slots = [(f"{nodeid}[{number}]", 0, number, 0) for number in range(self.sweep.n_trials)]
+        return {
+            "nodeid": nodeid,
+            "sweeps": [self.sweep.to_json()],
+            "slots": slots,
+            "file": str(root / "test_it.py"),
+            "function": nodeid.partition("::")[2],
+            "others": [],
+            "depends_on": [],
+            "roots": [str(root)],
+        }
+
+    def send(self, worker, message):
+        self.owner.handle(worker, message, lambda reply: self.answers.append((worker, reply)))
+        return self.answers[-1][1] if self.answers else None
+
+    def ask(self, number, worker="gw0", study=STUDY):
+        return self.send(worker, {"op": "ask", "slot": f"{study}[{number}]"})
+
+    def tell(self, number, attempt=1, worker="gw0", study=STUDY, **options):
+        message = {"op": "tell", "slot": f"{study}[{number}]", "attempt": attempt}
+        return self.send(worker, {**message, "outcome": outcome(float(number), **options)})
+
+    def workers(self):
+        """Who was answered since the last look."""
+        answered = [worker for worker, _ in self.answers]
+        self.answers.clear()
+        return answered
+
+
+@pytest.fixture
+def desk(tmp_path):
+    def make(**options):
+        desk = Desk(tmp_path, **options)
+        desk.send("gw0", desk.plan)
+        desk.answers.clear()
+        made.append(desk)
+        return desk
+
+    made = []
+    yield make
+    for one in made:
+        one.owner.close()
+
+
+def test_a_plan_is_taken_once(desk):
+    one = desk()
+    assert one.send("gw0", {"op": "hello", "digest": "d"}) == {"known": True}
+    assert one.send("gw0", {"op": "hello", "digest": "e"}) == {"known": False}
+    study = one.owner.studies[STUDY]
+    assert one.send("gw1", one.plan) == {}
+    assert one.owner.studies[STUDY] is study
+
+
+def test_who_waits_is_answered_when_the_results_are_in(desk):
+    one = desk(parallel=1)
+    one.ask(0, "gw0")
+    one.ask(2, "gw2")
+    one.ask(1, "gw1")
+    assert one.workers() == ["gw0"]
+    assert sorted(one.owner.waiting) == [f"{STUDY}[1]", f"{STUDY}[2]"]
+    one.tell(0, worker="gw0")
+    assert one.workers() == ["gw0", "gw1"]
+    one.tell(1, worker="gw1")
+    assert one.workers() == ["gw1", "gw2"]
+    assert one.owner.waiting == []
+
+
+def test_a_trial_that_ends_without_having_run_is_a_result_too(desk):
+    one = desk(parallel=1)
+    one.ask(1, "gw1")
+    one.send("gw0", {"op": "skip", "slot": f"{STUDY}[0]", "reason": "skipped"})
+    assert sorted(one.workers()) == ["gw0", "gw1"]
+
+
+def test_release_answers_the_first_of_those_who_wait(desk):
+    one = desk(parallel=1)
+    one.ask(3, "gw3")
+    one.ask(2, "gw2")
+    one.owner.release()
+    assert one.workers() == ["gw2"]
+    one.owner.release()
+    assert one.workers() == ["gw3"]
+    one.owner.release()
+    assert one.workers() == []
+
+
+def test_a_direct_link_never_waits(desk):
+    one = desk(parallel=1)
+    link = DirectLink(one.owner)
+    assert link.call({"op": "ask", "slot": f"{STUDY}[4]"})["do"] == "run"
+    assert one.owner.waiting == []
+
+
+def test_a_dead_worker_waits_no_more(desk):
+    one = desk(parallel=1)
+    one.ask(0, "gw0")
+    one.ask(1, "gw1")
+    one.owner.died("gw1")
+    assert one.owner.crash(f"{STUDY}[1]", "gw1")
+    assert one.owner.waiting == []
+    one.workers()
+    one.tell(0, worker="gw0")
+    assert one.workers() == ["gw0"]
+    assert one.ask(1, "gw2")["attempt"] == 1
+
+
+def test_a_death_counts_once_however_it_is_told(desk):
+    one = desk(retries=1)
+    one.ask(0, "gw0")
+    one.owner.died("gw0")
+    assert one.owner.crash(f"{STUDY}[0]", "gw0")
+    one.ask(0, "gw1")
+    assert one.owner.crash(f"{STUDY}[0]", "gw1") is False
+    assert one.heard == [(0, "crashed")]
+
+
+def test_a_retry_that_began_before_the_death_was_told_is_left_alone(desk):
+    one = desk(retries=1)
+    one.ask(0, "gw0")
+    one.owner.died("gw0")
+    assert one.ask(0, "gw1")["attempt"] == 2
+    assert one.owner.crash(f"{STUDY}[0]", "gw0")
+    assert one.tell(0, attempt=2, worker="gw1") == {"best": True}
+    assert one.heard == [(0, "complete")]
+
+
+def test_late_messages_of_a_dead_attempt_are_dropped(desk):
+    one = desk(retries=1)
+    one.ask(0, "gw0")
+    one.owner.died("gw0")
+    one.ask(0, "gw1")
+    assert one.tell(0, attempt=1, worker="gw0") == {"best": False}
+    assert one.heard == []
+    one.tell(0, attempt=2, worker="gw1")
+    one.tell(0, attempt=2, worker="gw1")
+    assert one.heard == [(0, "complete")]
+
+
+def test_a_worker_that_dies_after_its_trial_ended_undoes_nothing(desk):
+    one = desk()
+    one.ask(0)
+    one.tell(0)
+    one.owner.died("gw0")
+    assert not one.owner.crash(f"{STUDY}[0]", "gw0")
+    assert one.heard == [(0, "complete")]
+
+
+def test_the_death_over_an_item_of_others_concerns_nobody(desk):
+    assert not desk().owner.crash("test_it.py::test_plain", "gw0")
+
+
+def test_what_is_lost_is_named(desk):
+    one = desk(n_trials=3)
+    one.ask(1)
+    one.tell(1)
+    assert one.owner.lost() == {STUDY: [f"{STUDY}[0]", f"{STUDY}[2]"]}
+
+
+def test_a_looker_on_waits_for_the_study_or_sees_it_as_it_is(desk):
+    one = desk(n_trials=2)
+    view = {"op": "view", "slot": "test_it.py::test_look", "study": "test_f", "wait": True}
+    one.send("gw1", view)
+    assert one.workers() == []
+    now = one.send("gw2", {**view, "wait": False})
+    assert len(now["results"]["trials"]) == 2
+    for number in (0, 1):
+        one.ask(number)
+        one.tell(number)
+    assert one.answers[-1][0] == "gw1"
+    assert one.send("gw1", {**view, "study": "test_g"})["found"] == [STUDY]
+
+
+class Faulty(Noting):
+    def suggest(self, space, *, seed, index, history):
+        if index == 1:
+            raise ArithmeticError("no idea")
+        return super().suggest(space, seed=seed, index=index, history=history)
+
+
+def test_a_fault_is_an_answer_and_ends_that_trial_alone(desk):
+    one = desk(sampler=Faulty(), n_trials=3)
+    assert "no idea" in one.ask(1)["error"]
+    assert one.ask(2)["do"] == "run"
+    assert one.heard == [(1, "not run")]
+
+
+def test_a_store_that_fails_stops_all_who_ask(tmp_path, desk):
+    one = desk(parallel=1)
+    one.ask(0, "gw0")
+    one.ask(1, "gw1")
+    for journal in tmp_path.glob("*/*/journal.jsonl"):
+        journal.unlink()
+        journal.mkdir()
+    one.answers.clear()
+    reply = one.tell(0, worker="gw0")
+    assert one.owner.broken.startswith("cannot ")
+    assert reply == {"stop": one.owner.broken}
+    assert one.answers == [("gw0", reply), ("gw1", reply)]
+    assert one.ask(2) == {"stop": one.owner.broken}
+    for journal in tmp_path.glob("*/*/journal.jsonl"):
+        journal.rmdir()
+
+
+def test_an_outcome_too_large_for_the_journal_becomes_a_failure(desk):
+    one = desk()
+    one.ask(0)
+    reply = one.tell(0, logged={"text": "a" * 300_000})
+    assert "at most" in reply["error"]
+    assert one.heard == [(0, "failed")]
+
+
+def test_many_studies_keep_few_files_open(tmp_path, desk):
+    studies = [f"test_it.py::test_f[{number}]" for number in range(200)]
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    one = desk(studies=studies, n_trials=1, sampler=Noting(adaptive=False))
+    for study in studies:
+        assert one.ask(0, study=study)["do"] == "run"
+        one.tell(0, study=study)
+    assert len(list(Path("/proc/self/fd").iterdir())) - before < 160
+    one.owner.close()
+    resumed = Policy(resume=True, replay=True, keep_stale=False, keep_runs=3)
+    two = desk(policy=resumed, studies=studies, n_trials=1, sampler=Noting(adaptive=False))
+    assert len(list(Path("/proc/self/fd").iterdir())) - before < 160
+    assert {two.ask(0, study=study)["do"] for study in studies} == {"replay"}

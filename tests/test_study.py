@@ -1,0 +1,380 @@
+import pytest
+from engine_parts import Noting, outcome, sweep
+
+from pytest_hypersearch.journal import StoreError
+from pytest_hypersearch.stored import Stored, gather
+from pytest_hypersearch.study import Key, NotYetError, Study, trial_seed
+from pytest_hypersearch.trial import State
+
+
+class Bench:
+    """A study with what it wrote."""
+
+    def __init__(self, sampler=None, *, stored=None, numbers=None, **options):
+        self.sweep = sweep(**options)
+        self.sampler = sampler or Noting()
+        self.written = [{"k": "session", "fingerprint": {}}]
+        numbers = range(self.sweep.n_trials) if numbers is None else numbers
+        keys = [Key("s", n, r) for n in numbers for r in range(self.sweep.replicates)]
+        self.study = Study(
+            "test_it.py::test_f",
+            [self.sweep],
+            slots={f"test_it.py::test_f[{n}-r{r}]": Key(s, n, r) for s, n, r in keys},
+            samplers={"s": self.sampler},
+            write=self.written.append,
+            stored=stored or Stored(),
+        )
+
+    def ask(self, number, replicate=0, worker="gw0", **options):
+        return self.study.ask(Key("s", number, replicate), worker, **options)
+
+    def tell(self, number, score=1.0, replicate=0, attempt=1, **options):
+        told = outcome(score, **options)
+        return self.study.tell(Key("s", number, replicate), attempt, told)
+
+    def run(self, number, score=1.0, replicate=0, **options):
+        attempt = self.ask(number, replicate)["attempt"]
+        return self.tell(number, score, replicate, attempt, **options)
+
+    def kinds(self):
+        return [record["k"] for record in self.written[1:]]
+
+    def resumed(self, **options):
+        stored = gather(self.written, code={}, keep_stale=False)
+        return Bench(stored=stored, **options)
+
+    @property
+    def trials(self):
+        return self.study.results().trials
+
+
+def test_a_trial_is_written_down_before_it_runs_and_before_its_end_is_known():
+    bench = Bench()
+    reply = bench.ask(0)
+    assert reply == {"do": "run", "params": {"x": 0}, "seed": trial_seed(0, 0), "attempt": 1}
+    assert bench.kinds() == ["suggest", "start"]
+    record = bench.tell(0, 2.5)
+    assert bench.kinds() == ["suggest", "start", "end"]
+    assert (record.state, record.score, record.worker, record.attempt) == (
+        "complete",
+        2.5,
+        "gw0",
+        1,
+    )
+    assert bench.study.records == {Key("s", 0, 0): record}
+
+
+def test_what_could_not_be_written_has_not_happened():
+    bench = Bench()
+    bench.ask(0)
+
+    def full(_record):
+        raise StoreError("no space")
+
+    bench.study._write = full
+    with pytest.raises(StoreError):
+        bench.tell(0)
+    with pytest.raises(StoreError):
+        bench.ask(1)
+    assert not bench.study.records
+    assert list(bench.study.running) == [Key("s", 0, 0)]
+
+
+def test_seeds_depend_on_the_sweeps_seed_and_the_replicate_alone():
+    bench = Bench(replicates=2, seed=3)
+    seeds = [[bench.ask(n, r)["seed"] for r in range(2)] for n in range(3)]
+    assert seeds[0] == seeds[1] == seeds[2]
+    assert len({*seeds[0], trial_seed(4, 0)}) == 3
+
+
+def test_a_late_end_of_an_attempt_given_up_is_dropped():
+    bench = Bench()
+    bench.ask(0)
+    assert bench.study.crash(Key("s", 0, 0), "gw0")
+    assert bench.tell(0, attempt=1) is None
+    assert bench.ask(0, worker="gw1")["attempt"] == 2
+    assert bench.tell(0, 9.0, attempt=1) is None
+    assert bench.tell(0, 1.0, attempt=2).score == 1.0
+    assert bench.tell(0, 9.0, attempt=2) is None
+    assert bench.kinds() == ["suggest", "start", "crash", "start", "end"]
+    assert bench.trials[0].score == 1.0
+
+
+@pytest.mark.parametrize("retries", [0, 1, 3])
+def test_a_trial_crashes_for_good_after_its_retries(retries):
+    bench = Bench(retries=retries)
+    key = Key("s", 2, 0)
+    for turn in range(retries + 1):
+        assert bench.ask(2, worker=f"gw{turn}")["attempt"] == turn + 1
+        assert bench.study.crash(key, f"gw{turn}") == (turn < retries)
+    record = bench.study.records[key]
+    assert (record.state, record.attempt) == (State.CRASHED, retries + 1)
+    assert record.reason == f"gw{retries} died"
+    assert bench.ask(2)["do"] == "skip"
+    assert not bench.study.crash(key, "gw9")
+
+
+def test_a_crash_before_the_trial_was_asked_for_counts():
+    bench = Bench(retries=0)
+    assert not bench.study.crash(Key("s", 1, 0), "gw0")
+    assert bench.study.records[Key("s", 1, 0)].state is State.CRASHED
+
+
+def test_a_crash_that_nobody_retried_is_a_crash_in_the_results():
+    bench = Bench()
+    bench.ask(0)
+    bench.study.crash(Key("s", 0, 0), "gw0")
+    assert bench.trials[0].state is State.CRASHED
+    bench.ask(0)
+    assert bench.trials[0].state is State.NOT_RUN
+
+
+def test_results_name_every_trial_of_the_plan():
+    bench = Bench(n_trials=3, replicates=2)
+    bench.run(0, 5.0)
+    bench.ask(0, 1)
+    bench.study.skip(Key("s", 1, 0), "skipped: no GPU")
+    trials = bench.trials
+    assert [(trial.number, trial.replicate) for trial in trials] == [
+        (n, r) for n in range(3) for r in range(2)
+    ]
+    assert [trial.reason for trial in trials] == [
+        "",
+        "interrupted",
+        "skipped: no GPU",
+        *["not started"] * 3,
+    ]
+    assert not bench.study.done
+
+
+def test_a_study_is_done_when_all_has_ended_somehow():
+    bench = Bench(n_trials=3, retries=0)
+    bench.run(0)
+    bench.study.skip(Key("s", 1, 0), "skipped")
+    assert not bench.study.done
+    bench.study.crash(Key("s", 2, 0), "gw0")
+    assert bench.study.done
+
+
+def test_a_space_that_is_used_up_leaves_trials_unrun():
+    bench = Bench(Noting(limit=2), n_trials=4)
+    assert [bench.ask(n)["do"] for n in range(4)] == ["run", "run", "skip", "skip"]
+    assert bench.study.records[Key("s", 3, 0)].state is State.NOT_RUN
+
+
+def test_a_trial_that_runs_again_replaces_its_end():
+    bench = Bench(n_trials=1)
+    bench.run(0, None, state=State.FAILED)
+    assert bench.study.done
+    assert bench.ask(0)["attempt"] == 2
+    assert not bench.study.done
+    bench.tell(0, 4.0, attempt=2)
+    assert [trial.score for trial in bench.trials] == [4.0]
+
+
+def test_history_is_what_finished_in_that_order_then_what_is_pending():
+    bench = Bench()
+    for number in (0, 1, 2, 3):
+        bench.ask(number)
+    bench.tell(2, 0.2)
+    bench.tell(0, 0.0, state=State.FAILED)
+    bench.ask(4)
+    assert bench.sampler.histories[4] == [
+        (2, "complete", (0.2,)),
+        (0, "failed", ()),
+        (1, "running", ()),
+        (3, "running", ()),
+    ]
+
+
+def test_scores_are_turned_so_that_lower_is_better():
+    bench = Bench(mode="max")
+    bench.run(0, 3.0)
+    bench.ask(1)
+    assert bench.sampler.histories[1] == [(0, "complete", (-3.0,))]
+
+
+def test_replicates_are_one_configuration_whose_first_scores_count():
+    bench = Bench(replicates=2)
+    bench.run(0, 1.0, replicate=0)
+    bench.ask(1)
+    assert bench.sampler.histories == {0: [], 1: [(0, "complete", (1.0,))]}
+    bench.run(0, 2.0, replicate=1)
+    bench.ask(2)
+    assert bench.sampler.histories[2][0] == (0, "complete", (1.0, 2.0))
+
+
+def test_what_did_not_run_is_no_news_to_a_sampler():
+    bench = Bench()
+    bench.ask(0)
+    bench.tell(0, None, state=State.NOT_RUN)
+    bench.ask(1)
+    assert bench.sampler.histories[1] == []
+
+
+def test_points_come_first():
+    bench = Bench(points=[{"x": 55}, {"x": 66}], n_trials=3)
+    assert [bench.ask(n)["params"]["x"] for n in range(3)] == [55, 66, 2]
+    assert list(bench.sampler.histories) == [2]
+
+
+@pytest.mark.parametrize("parallel", [1, 2, 3])
+def test_in_parallel_a_proposal_waits_for_those_before_its_horizon(parallel):
+    bench = Bench(parallel=parallel, n_trials=5)
+    for number in range(parallel):
+        bench.ask(number)
+    with pytest.raises(NotYetError):
+        bench.ask(parallel)
+    bench.tell(0, 7.0)
+    bench.ask(parallel)
+    pending = [(n, "running", ()) for n in range(1, parallel)]
+    assert bench.sampler.histories[parallel] == [(0, "complete", (7.0,)), *pending]
+
+
+def test_in_parallel_history_is_in_the_order_of_numbers_up_to_the_horizon():
+    bench = Bench(parallel=3)
+    for number in (0, 1, 2):
+        bench.ask(number)
+    for number in (2, 1, 0):
+        bench.tell(number, float(number))
+    bench.ask(3)
+    assert bench.sampler.histories[3] == [
+        (0, "complete", (0.0,)),
+        (1, "running", ()),
+        (2, "running", ()),
+    ]
+    bench.ask(4)
+    assert bench.sampler.histories[4] == [
+        (0, "complete", (0.0,)),
+        (1, "complete", (1.0,)),
+        (2, "running", ()),
+        (3, "running", ()),
+    ]
+
+
+def test_in_parallel_replicates_are_waited_for():
+    bench = Bench(parallel=1, replicates=2)
+    bench.run(0, 1.0)
+    with pytest.raises(NotYetError):
+        bench.ask(1)
+    bench.run(0, 2.0, replicate=1)
+    assert bench.ask(1)["do"] == "run"
+
+
+def test_in_parallel_who_asks_first_makes_no_difference():
+    first, second = Bench(parallel=4), Bench(parallel=4)
+    for number in range(4):
+        first.ask(number)
+    for number in (3, 0, 2, 1):
+        second.ask(number)
+    assert first.sampler.histories == second.sampler.histories
+
+
+def test_a_forced_proposal_goes_by_what_is_there():
+    bench = Bench(parallel=1)
+    bench.ask(0)
+    assert bench.ask(1, force=True)["do"] == "run"
+    assert bench.sampler.histories[1] == [(0, "running", ())]
+
+
+def test_in_parallel_a_crash_that_is_retried_is_waited_for():
+    bench = Bench(parallel=1)
+    bench.ask(0)
+    bench.study.crash(Key("s", 0, 0), "gw0")
+    with pytest.raises(NotYetError):
+        bench.ask(1)
+    bench.ask(0)
+    bench.study.crash(Key("s", 0, 0), "gw1")
+    bench.ask(1)
+    assert bench.sampler.histories[1] == [(0, "crashed", ())]
+
+
+def test_trials_of_a_part_of_the_plan_wait_for_that_part():
+    bench = Bench(parallel=1, numbers=[2, 5])
+    with pytest.raises(NotYetError):
+        bench.ask(5)
+    bench.run(2)
+    assert bench.ask(5)["do"] == "run"
+
+
+def test_a_resumed_study_replays_what_finished_and_runs_the_rest():
+    bench = Bench(n_trials=4)
+    bench.run(0, 0.5, logged={"note": "hm"})
+    bench.run(1, None, state=State.FAILED)
+    bench.ask(2)
+    again = bench.resumed(n_trials=4)
+    reply = again.ask(0)
+    assert reply["do"] == "replay"
+    record = reply["record"]
+    assert (record["score"], record["cached"], record["logged"]) == (0.5, True, {"note": "hm"})
+    assert [again.ask(n)["do"] for n in (1, 2, 3)] == ["run"] * 3
+    assert again.written[1:][0]["attempt"] == 2
+    assert [r["attempt"] for r in again.written if r["k"] == "start"] == [2, 2, 1]
+    assert list(again.sampler.histories) == [3]
+    assert again.sampler.histories[3][0] == (0, "complete", (0.5,))
+
+
+def test_a_replayed_trial_that_is_asked_for_again_runs():
+    """A plugin that retries failures asks again for what it has seen to fail."""
+    bench = Bench(n_trials=1)
+    bench.run(0)
+    again = bench.resumed(n_trials=1)
+    assert again.ask(0)["do"] == "replay"
+    assert again.ask(0)["do"] == "replay"
+    fresh = bench.resumed(n_trials=2)
+    fresh.run(1, None, state=State.FAILED)
+    assert fresh.ask(1)["do"] == "run"
+
+
+def test_identity_is_configuration_replicate_and_seed():
+    bench = Bench(n_trials=2, replicates=2)
+    bench.run(0, replicate=1)
+    assert bench.resumed(n_trials=2, replicates=2).ask(0, 1)["do"] == "replay"
+    assert bench.resumed(n_trials=2, replicates=2).ask(0, 0)["do"] == "run"
+    assert bench.resumed(n_trials=2, replicates=2, seed=1).ask(0, 1)["do"] == "run"
+    assert bench.resumed(n_trials=2, replicates=2, points=[{"x": 1}]).ask(0, 1)["do"] == "run"
+    moved = bench.resumed(n_trials=2, replicates=2, points=[{"x": 7}, {"x": 0}])
+    assert moved.ask(1, 1)["do"] == "replay"
+
+
+def test_proposals_are_kept_with_what_they_were_made_from():
+    bench = Bench(n_trials=3)
+    bench.run(0)
+    bench.run(1)
+    before = bench.study.suggestions()
+    again = bench.resumed(n_trials=3)
+    again.ask(0)
+    again.ask(1)
+    assert again.study.suggestions() == before
+    assert [suggestion.seen for suggestion in before] == [0, 1]
+    assert not again.sampler.histories
+
+
+def test_a_proposal_outside_of_the_space_is_made_anew():
+    bench = Bench(n_trials=2)
+    bench.run(1)
+    again = bench.resumed(n_trials=2, space={"x": [0, 2, 3]})
+    assert again.ask(0)["do"] == "run"
+    assert list(again.sampler.histories) == [0]
+
+
+def test_scores_and_logs_that_json_cannot_say_are_stored():
+    bench = Bench(n_trials=1)
+    nan = float("nan")
+    bench.run(0, nan, state=State.PRUNED, logged={"rate": float("inf")})
+    end = bench.written[-1]
+    assert (end["score"], end["metrics"], end["logged"]) == (
+        "nan",
+        {"score": "nan"},
+        {"rate": "inf"},
+    )
+    record = bench.resumed(n_trials=1).ask(0)["record"]
+    assert record["state"] == "pruned"
+    assert record["score"] != record["score"]
+
+
+def test_a_score_of_zero_is_a_score():
+    bench = Bench(n_trials=1)
+    bench.run(0, 0.0)
+    assert bench.written[-1]["score"] == 0.0
+    assert bench.resumed(n_trials=1).ask(0)["record"]["score"] == 0.0
