@@ -189,7 +189,8 @@ def _data(results: Sequence[Result], active: Sequence[int]) -> Data | None:
     if scale is None:
         return None
     t = scale.apply(scores)
-    t = np.where(judged, t, np.quantile(t[judged], 0.75))
+    if not judged.all():
+        t = np.where(judged, t, np.quantile(t[judged], 0.75))
     active = [i for i in active if not results[i].failed]
     some = [results[i] for i in active]
     groups = [scale.apply(np.array(r.observation.scores)) for r in some if r.count > 1]

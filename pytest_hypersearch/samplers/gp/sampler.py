@@ -99,6 +99,7 @@ def _modelled(
     expected[failed] = np.inf
     for result in pending:
         believed = posterior.mean(result.row[None, :])
+        believed[0, 0] = max(believed[0, 0], expected.min())  # what runs is no reason to crowd
         factor, targets = factor.appended(result.row, 1.0), np.vstack([targets, believed])
     acquisition = LogEI(posterior_of(factor, targets), float(expected.min()))
     if memory.space.size is not None and memory.space.size <= _EXHAUSTIVE:
