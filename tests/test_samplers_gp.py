@@ -17,7 +17,7 @@ from pytest_hypersearch.samplers.gp.design import design_size
 from pytest_hypersearch.samplers.gp.encode import encoding_of
 from pytest_hypersearch.samplers.gp.fit import Data, Objective, default_theta, fit
 from pytest_hypersearch.samplers.gp.kernel import Hyper, Kernel
-from pytest_hypersearch.samplers.gp.memory import memory_of, refit_point
+from pytest_hypersearch.samplers.gp.memory import memories_of, refit_point
 from pytest_hypersearch.samplers.gp.posterior import factor_of, posterior_of
 from pytest_hypersearch.samplers.gp.transform import scale_of, warp
 from pytest_hypersearch.samplers.random import Random
@@ -269,7 +269,7 @@ def test_a_cold_cache_changes_nothing(space):
 
     history = play(space, score, 40)
     for index in (9, 17, 39):
-        memory_of.cache_clear()
+        memories_of.cache_clear()
         encoding_of.cache_clear()
         cold = GP().suggest(space, seed=0, index=index, history=history[:index])
         assert cold == history[index].params
@@ -279,7 +279,7 @@ def test_a_cold_process_changes_nothing():
     code = (
         "from test_samplers_gp import *;"
         "h = play(PLANE, branin, 20);"
-        "memory_of.cache_clear();"
+        "memories_of.cache_clear();"
         "print(GP().suggest(PLANE, seed=0, index=20, history=h))"
     )
     done = subprocess.run(
@@ -299,7 +299,7 @@ def test_a_changed_past_is_noticed():
         Observation(o.index, o.params, o.state, (o.scores[0] * 3 + o.params["x"],)) for o in history
     ]
     warm = GP().suggest(PLANE, seed=0, index=20, history=changed)
-    memory_of.cache_clear()
+    memories_of.cache_clear()
     assert GP().suggest(PLANE, seed=0, index=20, history=changed) == warm
 
 
@@ -441,7 +441,6 @@ def test_a_thousand_results_are_modelled_by_a_few_hundred():
         config = {f"x{i}": float(u) for i, u in enumerate(rng.random(4))}
         score = sum((u - 0.3) ** 2 for u in config.values())
         history.append(Observation(index, config, State.COMPLETE, (score,)))
-    memory = memory_of(space)
     for index in range(1000, 1008):
         config = GP().suggest(space, seed=0, index=index, history=history)
         history.append(
@@ -449,8 +448,18 @@ def test_a_thousand_results_are_modelled_by_a_few_hundred():
                 index, config, State.COMPLETE, (sum((u - 0.3) ** 2 for u in config.values()),)
             )
         )
-        assert len(memory.factor.rows) < 400
+        assert len(memories_of(space)[0].factor.rows) < 400
     assert best(history) < 1e-3 < best(history[:1000])
-    memory_of.cache_clear()
+    memories_of.cache_clear()
     again = GP().suggest(space, seed=0, index=1007, history=history[:1007])
     assert again == history[1007].params
+
+
+def test_studies_of_one_space_do_not_disturb_each_other():
+    first, second = play(PLANE, branin, 20), play(PLANE, lambda c: -branin(c), 20)
+    memories_of.cache_clear()
+    for index in range(14, 20):
+        for history in (first, second):
+            config = GP().suggest(PLANE, seed=0, index=index, history=history[:index])
+            assert config == history[index].params
+    assert len(memories_of(PLANE)) == 2

@@ -32,6 +32,7 @@ _HUGE: Final = 1e150  # squares of worse scores would overflow
 _MODELLED: Final = 300  # results in a model
 _FITTED: Final = 150  # results in a fit of hyperparameters
 _LATEST: Final = 50
+_HISTORIES: Final = 16  # studies of one space that run side by side
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +60,7 @@ class Result:
 
 @dataclass(slots=True)
 class Memory:
-    """Results and fits of one space.
+    """Results and fits of one history.
 
     Attributes:
         space: The space.
@@ -83,16 +84,16 @@ class Memory:
     factor: Factor | None = None
     fitted: int = 0
 
-    def recall(self, finished: Sequence[Observation]) -> None:
-        """Bring the results in line with a history; begin anew if its past has changed."""
-        known = len(self.heard)
-        if len(finished) < known or any(
-            old is not new and old != new for old, new in zip(self.heard, finished, strict=False)
-        ):
-            self.heard, self.results, self.seen, known = [], [], set(), 0
-            self.hypers, self.factor, self.fitted = {}, None, 0
-        self.heard += finished[known:]
-        for observation in finished[known:]:
+    def continues(self, finished: Sequence[Observation]) -> bool:
+        """Tell whether a history begins with all that was heard."""
+        return len(finished) >= len(self.heard) and all(
+            old is new or old == new for old, new in zip(self.heard, finished, strict=False)
+        )
+
+    def hear(self, finished: Sequence[Observation]) -> None:
+        """Take the rest of a history that continues what was heard."""
+        for observation in finished[len(self.heard) :]:
+            self.heard.append(observation)
             result = self.result(observation)
             if result is not None:
                 self.results.append(result)
@@ -150,9 +151,22 @@ class Memory:
 
 
 @lru_cache(maxsize=16)
-def memory_of(space: Space) -> Memory:
-    """Return the memory of a space."""
-    return Memory(space, encoding_of(space))
+def memories_of(space: Space) -> list[Memory]:  # noqa: ARG001 - the cache's key
+    """Return the memories of a space, one for each history that was met, the latest first."""
+    return []
+
+
+def recalled(space: Space, finished: Sequence[Observation]) -> Memory:
+    """Return the memory of a history."""
+    memories = memories_of(space)
+    fitting = [memory for memory in memories if memory.continues(finished)]
+    if fitting:
+        memory = max(fitting, key=lambda memory: len(memory.heard))
+    else:
+        memory = Memory(space, encoding_of(space))
+    memories[:] = [memory, *(m for m in memories if m is not memory)][:_HISTORIES]
+    memory.hear(finished)
+    return memory
 
 
 def refit_point(count: int) -> int:

@@ -8,8 +8,9 @@ import numpy as np
 
 from pytest_hypersearch.samplers.gp.acquisition import LogEI
 from pytest_hypersearch.samplers.gp.design import design_size, initial_design
+from pytest_hypersearch.samplers.gp.encode import encoding_of
 from pytest_hypersearch.samplers.gp.fit import Data, standardised
-from pytest_hypersearch.samplers.gp.memory import Memory, Result, memory_of
+from pytest_hypersearch.samplers.gp.memory import Memory, Result, recalled
 from pytest_hypersearch.samplers.gp.optimise import search
 from pytest_hypersearch.samplers.gp.posterior import Factor, factor_of, posterior_of
 from pytest_hypersearch.samplers.random import permuted
@@ -40,9 +41,8 @@ def suggest(space: Space, seed: int, index: int, history: Sequence[Observation])
         index: Which configuration of the sweep this is, from 0.
         history: Finished configurations in a fixed order, then the pending ones.
     """
-    memory = memory_of(space)
     told = [o for o in history if o.state is not State.NOT_RUN]
-    memory.recall([o for o in told if o.state is not State.RUNNING or o.scores])
+    memory = recalled(space, [o for o in told if o.state is not State.RUNNING or o.scores])
     running = [memory.result(o) for o in told if o.state is State.RUNNING and not o.scores]
     pending = [result for result in running if result is not None]
     seen = memory.seen | {result.key for result in pending}
@@ -150,7 +150,7 @@ def _all_ranked(memory: Memory, acquisition: LogEI) -> list[tuple[int, Array]]:
 def _unseen(space: Space, seed: int, seen: set[str]) -> Config | None:
     """Return a random configuration that is not among those seen."""
     if space.size is None:
-        branch = memory_of(space).encoding.branches[0]
+        branch = encoding_of(space).branches[0]
         rng = np.random.default_rng(seed)
         return branch.config(branch.rows(rng.random((1, len(branch.domains))))[0])
     walk = (space.grid_config(permuted(i, space.size, seed)) for i in range(space.size))
