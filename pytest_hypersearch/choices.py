@@ -8,6 +8,7 @@ from bisect import bisect_right
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from itertools import accumulate
 from math import isfinite
 from typing import TYPE_CHECKING, Any, Final
@@ -184,6 +185,7 @@ def is_options(value: object) -> bool:
     return isinstance(value, (list, tuple, range, Mapping)) or getattr(value, "ndim", None) == 1
 
 
+@lru_cache(maxsize=4096, typed=True)
 def label_text(raw: Raw) -> str:
     """Return a text that differs for values that differ in value or type, -0.0 counting as 0.0."""
     return json.dumps(raw + 0.0 if type(raw) is float else raw)

@@ -202,7 +202,8 @@ class Space:
             ValueError: A parameter is continuous.
             IndexError: The index is beyond the grid.
         """
-        self._require_finite()
+        if self.size is None:
+            self._require_finite()
         left = index
         for number, fresh in enumerate(self._fresh):
             if 0 <= left < fresh:
