@@ -20,8 +20,8 @@ _ROUNDS: Final = 3
 _APART: Final = 0.1
 _LOOKED_AT: Final = 60
 _LONGEST: Final = 0.1
-_CLIMB: Final = 15
-_TOLERANCE: Final = 3e-3
+_CLIMB: Final = 20
+_TOLERANCE: Final = 1e-3
 
 
 def search(
