@@ -107,7 +107,6 @@ class Study:
         self._stored = stored
         self._nodeids = {key: nodeid for nodeid, key in self.slots.items()}
         self._attempts = Counter({Key(*place): n for place, n in stored.attempts.items()})
-        self._begun: set[Key] = set()
         self._crashes: Counter[Key] = Counter()
         self._configs: dict[str, dict[int, Config | None]] = defaultdict(dict)
         self._seen: dict[tuple[str, int], int] = {}
@@ -150,11 +149,7 @@ class Study:
             return {"do": "skip", "reason": reason}
         sweep = self.sweeps[key.sweep]
         seed = trial_seed(sweep.seed, key.replicate)
-        if (
-            self._stored.ends
-            and key not in self._begun
-            and (record := self._replay(key, params, seed))
-        ):
+        if self._stored.ends and (record := self._replay(key, params, seed)):
             self._finish(key, record)
             return {"do": "replay", "record": record.to_json()}
         if self._crashes[key] > sweep.retries:
@@ -350,7 +345,6 @@ class Study:
         )
         self._attempts[key] = attempt
         self._spans.setdefault(key.sweep, (monotonic(), monotonic()))
-        self._begun.add(key)
         self.running[key] = Started(params, seed, attempt, worker)
         return {"do": "run", "params": params, "seed": seed, "attempt": attempt}
 

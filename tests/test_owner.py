@@ -160,6 +160,15 @@ def test_a_retry_that_began_before_the_death_was_told_is_left_alone(desk):
     assert one.heard == [(0, "complete")]
 
 
+def test_a_death_before_the_trial_was_asked_for_leaves_the_next_worker_alone(desk):
+    one = desk(retries=0)
+    one.owner.died("gw0")
+    one.ask(0, "gw1")
+    assert one.owner.crash(f"{STUDY}[0]", "gw0")
+    assert one.tell(0, worker="gw1") == {"best": True}
+    assert one.heard == [(0, "complete")]
+
+
 def test_late_messages_of_a_dead_attempt_are_dropped(desk):
     one = desk(retries=1)
     one.ask(0, "gw0")

@@ -314,16 +314,15 @@ def test_a_resumed_study_replays_what_finished_and_runs_the_rest():
     assert again.sampler.histories[3][0] == (0, "complete", (0.5,))
 
 
-def test_a_replayed_trial_that_is_asked_for_again_runs():
-    """A plugin that retries failures asks again for what it has seen to fail."""
-    bench = Bench(n_trials=1)
+def test_only_what_earlier_sessions_left_is_replayed():
+    """A plugin that retries failures asks again for what has just ended."""
+    bench = Bench(n_trials=2)
     bench.run(0)
-    again = bench.resumed(n_trials=1)
-    assert again.ask(0)["do"] == "replay"
-    assert again.ask(0)["do"] == "replay"
-    fresh = bench.resumed(n_trials=2)
-    fresh.run(1, None, state=State.FAILED)
-    assert fresh.ask(1)["do"] == "run"
+    assert bench.ask(0)["do"] == "run"
+    again = bench.resumed(n_trials=2)
+    assert [again.ask(0)["do"] for _ in range(2)] == ["replay"] * 2
+    again.run(1)
+    assert again.ask(1)["do"] == "run"
 
 
 def test_identity_is_configuration_replicate_and_seed():

@@ -283,8 +283,9 @@ def test_resuming_a_live_run_is_refused(project, workers):
 def test_a_cleared_cache_and_a_crash_lose_nothing(project):
     project.write("""
 @pytest.mark.sweep(grid={"x": list(range(8))})
-def test_f(x):
+def test_f(x, trial):
     ran(x)
+    (trial.path / "model").touch()
     if x == 4 and not os.path.exists("once"):
         os.mkdir("once")
         os._exit(1)
@@ -296,6 +297,7 @@ def test_f(x):
     assert code == 0
     assert not (project.path / ".pytest_cache/d/hypersearch/old").exists()
     assert sorted(ended(project)) == list(range(8))
+    assert len(list(project.journals[0].parent.glob("artifacts/*/model"))) == 8
     project.forget()
     project.run("--sweep-resume", "-n2")
     assert not project.ran

@@ -77,6 +77,21 @@ def test_f(x):
     assert project.trials["x:2"]["attempt"] == 2
 
 
+def test_a_tolerated_failure_runs_again(project):
+    project.write("""
+@pytest.mark.sweep(grid={"x": [1, 0]}, raises=ZeroDivisionError)
+def test_f(x):
+    ran(x)
+    return 1 / x if x or not os.path.exists("ok") else 5
+""")
+    assert project.here().ret == 0
+    assert project.states == {"complete": 1, "failed": 1}
+    (project.path / "ok").touch()
+    assert project.here("--sweep-resume").ret == 0
+    assert project.ran == {"1": 1, "0": 2}
+    assert project.states == {"complete": 2}
+
+
 def test_a_failed_fixture_makes_a_failed_trial_that_runs_again(project):
     project.write("""
 @pytest.fixture

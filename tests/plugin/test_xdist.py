@@ -93,8 +93,9 @@ def test_a_trial_that_kills_its_worker_is_retried_and_then_crashed(project, dist
     assert crashed["reason"].endswith(" died")
 
 
-@pytest.mark.parametrize("dist", ["loadscope", "loadgroup", "worksteal"])
-@pytest.mark.parametrize("deadly", [1, 5])
+@pytest.mark.parametrize(
+    ("dist", "deadly"), [("loadscope", 5), ("loadgroup", 1), ("loadgroup", 5), ("worksteal", 1)]
+)
 def test_a_crash_at_either_end_hangs_nothing(project, dist, deadly):
     project.write(DEADLY.format(retries=1, deadly=deadly, death=DEATHS["exit"]))
     code, _ = project.run("-n2", "--dist", dist)
@@ -128,6 +129,22 @@ def die():
     assert project.states == {"complete": 5}
     assert [study["sweeps"][0]["planned"] for study in project.studies] == [5]
     assert project.trials["x:2"]["attempt"] == 2
+
+
+def test_a_death_is_written_down_before_the_item_is_handed_on(project):
+    project.write(DEADLY.format(retries=1, deadly=2, death=DEATHS["exit"]))
+    (project.path / "conftest.py").write_text("""
+import pytest
+from pathlib import Path
+from probe import ran
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_handlecrashitem(crashitem):
+    (journal,) = Path.cwd().glob(".pytest_cache/d/hypersearch/*/*/journal.jsonl")
+    ran("crashes", journal.read_text().count('"k":"crash"'))
+""")
+    project.run("-n1", "--dist=loadscope")
+    assert project.ran["crashes 1"] == project.ran["crashes 2"] == 1
 
 
 def test_a_fixture_that_kills_its_worker_crashes_the_trial(project):
