@@ -9,7 +9,7 @@ from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from pytest_hypersearch.given import shown
-from pytest_hypersearch.space import Scipy, Space, as_distribution
+from pytest_hypersearch.space import Normal, Scipy, Space, as_distribution
 from pytest_hypersearch.sweep import sweep
 
 if TYPE_CHECKING:
@@ -205,6 +205,8 @@ def _unsuited(entry: Distribution, strategy: str) -> str:
         return "expected a list of values, or a distribution with a step, in a grid"
     if strategy == "bayes" and isinstance(entry, Scipy):
         return "expected uniform, loguniform, normal, ... with bayes=; scipy's go with random="
+    if strategy.startswith("optuna:") and isinstance(entry, (Normal, Scipy)):
+        return "Optuna has no such distribution; expected uniform, loguniform, randint, ..."
     return ""
 
 

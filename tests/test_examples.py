@@ -64,6 +64,13 @@ def test_readme_sampler_works(pytester):
     result.stdout.fnmatch_lines(["*corners-003? PASSED 2 *(a=1.0 b=1.0)*"])
 
 
+def test_readme_works_without_pytest(capsys):
+    example = next(block for block in blocks("python") if "Optimizer" in block)
+    exec(compile(example, "README.md", "exec"), {})  # noqa: S102
+    shown = capsys.readouterr().out
+    assert re.fullmatch(r"Best\(params={'lr': 0\.0\d+, 'layers': 1}, score=1\.0\d+\)\n", shown)
+
+
 @pytest.mark.parametrize("name", ["test_training", "test_what_came_out"])
 def test_readme_training_works(pytester, name):
     pytester.makepyfile(

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from pytest_hypersearch.samplers.asktell import Optimizer, SpaceExhaustedError
     from pytest_hypersearch.space import Space
     from pytest_hypersearch.trial import Config, State
+
+__all__ = ["Observation", "Optimizer", "Sampler", "SpaceExhaustedError", "builtin"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +55,14 @@ class Sampler(Protocol):
 
 
 def builtin(strategy: str) -> Sampler | None:
-    """Return the sampler of a strategy that comes with this package, None for other names."""
+    """Return the sampler of a strategy that comes with this package, None for other names.
+
+    Args:
+        strategy: ``grid``, ``random``, ``bayes``, or ``optuna:`` and the name of Optuna's sampler.
+
+    Raises:
+        ValueError: Optuna is not installed or has no such sampler.
+    """
     match strategy:
         case "grid":
             from pytest_hypersearch.samplers.grid import Grid
@@ -66,4 +76,22 @@ def builtin(strategy: str) -> Sampler | None:
             from pytest_hypersearch.samplers.gp import GP
 
             return GP()
+    if strategy.startswith("optuna:"):
+        return _of_optuna(strategy.removeprefix("optuna:"))
     return None
+
+
+def _of_optuna(name: str) -> Sampler:
+    try:
+        from pytest_hypersearch.samplers.optuna import sampler_called
+    except ModuleNotFoundError as error:
+        raise ValueError(f"{error}; expected pip install 'pytest-hypersearch[optuna]'") from None
+    return sampler_called(name)
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401  one of the two names below
+    if name not in {"Optimizer", "SpaceExhaustedError"}:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from pytest_hypersearch.samplers import asktell
+
+    return getattr(asktell, name)

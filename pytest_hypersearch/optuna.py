@@ -1,0 +1,209 @@
+"""The bayes sampler for studies of Optuna's: ``optuna.create_study(sampler=HypersearchSampler())``.
+
+It samples together the parameters that all complete trials had with the same distribution (the
+intersection search space); others, whose ranges change or which only some trials have, are drawn
+independently at random, as by Optuna's own samplers.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from math import isfinite
+from random import SystemRandom
+from threading import Lock
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
+from optuna.samplers import BaseSampler, RandomSampler
+from optuna.search_space import intersection_search_space
+from optuna.study import Study, StudyDirection
+from optuna.trial import FrozenTrial, TrialState
+
+from pytest_hypersearch.samplers import Observation
+from pytest_hypersearch.samplers.gp import GP
+from pytest_hypersearch.samplers.random import draw
+from pytest_hypersearch.space import Space
+from pytest_hypersearch.space.choices import choice
+from pytest_hypersearch.space.numeric import Integer, Real
+from pytest_hypersearch.trial import State
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from pytest_hypersearch.space import Distribution
+    from pytest_hypersearch.trial import Config
+
+__all__ = ["HypersearchSampler"]
+
+_PROPOSED: Final = "hypersearch:proposed"  # a running trial's parameters before it asks for them
+_turn: Final = Lock()  # threads of one study take turns, so that each sees what others were given
+_STATES: Final = {
+    TrialState.COMPLETE: State.COMPLETE,
+    TrialState.PRUNED: State.PRUNED,
+    TrialState.FAIL: State.FAILED,
+    TrialState.RUNNING: State.RUNNING,
+}
+
+
+class HypersearchSampler(BaseSampler):
+    """Samples where a Gaussian process expects the largest improvement.
+
+    Failed trials are learned as a region to avoid, pruned ones are taken as bad, and running ones
+    as if they would score what the model expects of them. Nothing is kept from trial to trial but
+    the seed: a sampler that is made anew goes on with a study as the old one would have.
+
+    Args:
+        seed: Decides all samples, with the trials before; drawn at random if not given.
+    """
+
+    def __init__(self, *, seed: int | None = None) -> None:
+        self._seed = _random_seed() if seed is None else seed
+        self._independent = RandomSampler(seed=seed)
+
+    def reseed_rng(self) -> None:
+        """Go on with another seed, drawn at random."""
+        self._seed = _random_seed()
+        self._independent.reseed_rng()
+
+    def infer_relative_search_space(
+        self,
+        study: Study,
+        trial: FrozenTrial,  # noqa: ARG002  part of the interface
+    ) -> dict[str, BaseDistribution]:
+        """Return the parameters that all complete trials had, without those of a single value."""
+        shared = intersection_search_space(study.get_trials(deepcopy=False))
+        return {name: entry for name, entry in shared.items() if not entry.single()}
+
+    def sample_relative(
+        self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        """Return the parameters of a trial; once all combinations were tried, they take turns.
+
+        Args:
+            study: With the trials so far.
+            trial: For which parameters are wanted.
+            search_space: Which parameters.
+
+        Raises:
+            ValueError: The study has several objectives.
+        """
+        self._raise_error_if_multi_objective(study)
+        if not search_space:
+            return {}
+        view = _View.of(search_space)
+        with _turn:
+            config = self._suggest(study, trial, view)
+            # Whoever samples before this trial asks for its values sees them here.
+            storage = study._storage  # noqa: SLF001  samplers have no other place for notes
+            storage.set_trial_system_attr(trial._trial_id, _PROPOSED, json.dumps(config))  # noqa: SLF001
+        return view.params(config)
+
+    def sample_independent(
+        self,
+        study: Study,
+        trial: FrozenTrial,
+        param_name: str,
+        param_distribution: BaseDistribution,
+    ) -> Any:  # noqa: ANN401  the interface's type
+        """Return a random value of a parameter that is not sampled together with others.
+
+        Raises:
+            ValueError: The study has several objectives.
+        """
+        self._raise_error_if_multi_objective(study)
+        return self._independent.sample_independent(study, trial, param_name, param_distribution)
+
+    def _suggest(self, study: Study, trial: FrozenTrial, view: _View) -> Config:
+        trials = [each for each in study.get_trials(deepcopy=False) if each.number != trial.number]
+        sign = 1.0 if study.direction == StudyDirection.MINIMIZE else -1.0
+        config = GP().suggest(
+            view.space, seed=self._seed, index=trial.number, history=view.history(trials, sign)
+        )
+        turn = trial.number % (view.space.size or 1)
+        return config or draw(view.space, self._seed, turn) or {}
+
+
+@dataclass(frozen=True, slots=True)
+class _View:
+    """Parameters of Optuna's as a space of ours, in which options go by their positions."""
+
+    space: Space
+    known: Mapping[str, BaseDistribution]
+
+    @classmethod
+    def of(cls, known: Mapping[str, BaseDistribution]) -> _View:
+        return cls(Space(({name: _distribution(entry) for name, entry in known.items()},)), known)
+
+    def history(self, trials: Iterable[FrozenTrial], sign: float) -> list[Observation]:
+        """Return trials as observations: finished ones by the time they ended, then running ones.
+
+        Args:
+            trials: All but the one that is sampled for.
+            sign: 1 to minimise, -1 to maximise.
+        """
+        finished = sorted((t for t in trials if t.state.is_finished()), key=_end)
+        running = (t for t in trials if t.state == TrialState.RUNNING)
+        found = (self._observation(trial, sign) for trial in (*finished, *running))
+        return [observation for observation in found if observation is not None]
+
+    def params(self, config: Config) -> dict[str, Any]:
+        """Return a configuration's values as Optuna's user gave them."""
+        return {
+            name: entry.choices[cast("int", config[name])]
+            if isinstance(entry, CategoricalDistribution)
+            else config[name]
+            for name, entry in self.known.items()
+        }
+
+    def _observation(self, trial: FrozenTrial, sign: float) -> Observation | None:
+        """Return a trial as an observation, None if it has other parameters or values."""
+        config = self._config(trial)
+        if config is None:
+            return None
+        state = _STATES[trial.state]
+        if state is not State.COMPLETE:
+            return Observation(trial.number, config, state)
+        if trial.value is None or not isfinite(trial.value):
+            return Observation(trial.number, config, State.INVALID)
+        return Observation(trial.number, config, state, (sign * trial.value,))
+
+    def _config(self, trial: FrozenTrial) -> Config | None:
+        try:
+            if self.known.keys() <= trial.params.keys():
+                given = {n: _position_or_value(e, trial.params[n]) for n, e in self.known.items()}
+            else:
+                given = json.loads(trial.system_attrs.get(_PROPOSED, "{}"))
+            return self.space.validate_config(given)
+        except ValueError:
+            return None
+
+
+def _end(trial: FrozenTrial) -> tuple[float, int]:
+    ended = trial.datetime_complete
+    return (ended.timestamp() if ended is not None else 0.0, trial.number)
+
+
+def _position_or_value(entry: BaseDistribution, value: object) -> object:
+    if isinstance(entry, CategoricalDistribution):
+        return int(entry.to_internal_repr(value))  # type: ignore[arg-type]
+    return value
+
+
+def _random_seed() -> int:
+    return SystemRandom().randrange(2**31)
+
+
+def _distribution(entry: BaseDistribution) -> Distribution:
+    if isinstance(entry, CategoricalDistribution):
+        return choice(range(len(entry.choices)))
+    if isinstance(entry, IntDistribution):
+        return Integer(entry.low, entry.high, entry.step, entry.log)
+    if isinstance(entry, FloatDistribution):
+        return Real(entry.low, entry.high, entry.step, entry.log)
+    raise TypeError(f"{entry}: expected a float, int or categorical distribution")

@@ -1,0 +1,124 @@
+"""Samplers without pytest."""
+
+from __future__ import annotations
+
+import math
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from pytest_hypersearch import choice, loguniform, randint, uniform
+from pytest_hypersearch.samplers import Optimizer, SpaceExhaustedError
+
+SPACE = {"x": uniform(-1, 1), "act": choice({"relu": max, "tanh": min}), "n": [1, 2, 4]}
+
+
+def cost(params):
+    return (params["x"] - 0.3) ** 2 + (params["act"] is max) + params["n"]
+
+
+@pytest.mark.parametrize(("mode", "sign"), [("min", 1), ("max", -1)])
+@pytest.mark.parametrize("strategy", ["bayes", "random", "optuna:TPESampler"])
+def test_the_best_improves_in_either_direction(strategy, mode, sign):
+    optimizer = Optimizer(SPACE, strategy, seed=3, mode=mode)
+    assert optimizer.best is None
+    first = optimizer.ask()
+    optimizer.tell(first, sign * cost(first))
+    assert optimizer.best == (first, sign * cost(first))
+    for _ in range(25):
+        params = optimizer.ask()
+        optimizer.tell(params, sign * cost(params))
+    assert optimizer.best.score == sign * cost(optimizer.best.params)
+    assert sign * optimizer.best.score < 1.2
+
+
+def test_the_same_seed_and_scores_give_the_same_proposals():
+    def proposals(seed):
+        optimizer = Optimizer(SPACE, seed=seed)
+        for _ in range(12):
+            params = optimizer.ask()
+            optimizer.tell(params, cost(params))
+            yield params
+
+    assert list(proposals(1)) == list(proposals(1)) != list(proposals(2))
+
+
+def test_several_may_be_pending_and_are_told_in_any_order():
+    optimizer = Optimizer(SPACE)
+    asked = [optimizer.ask() for _ in range(6)]
+    assert len({repr(params) for params in asked}) == 6
+    optimizer.tell(3, 7.0)
+    for params in (asked[5], asked[0], dict(reversed(asked[4].items()))):
+        optimizer.tell(params, cost(params))
+    assert optimizer.best.score == min(cost(asked[n]) for n in (0, 4, 5))
+    optimizer.tell(asked[1], np.float32(-5.0))
+    assert optimizer.best == (asked[1], -5.0)
+
+
+@pytest.mark.parametrize("score", [None, math.nan, math.inf, -math.inf])
+def test_failures_are_never_the_best(score):
+    optimizer = Optimizer(SPACE)
+    optimizer.tell(optimizer.ask(), score)
+    assert optimizer.best is None
+    optimizer.tell(optimizer.ask(), 1e300)
+    assert optimizer.best.score == 1e300
+
+
+def test_what_was_not_asked_for_is_refused():
+    optimizer = Optimizer(SPACE)
+    params = optimizer.ask()
+    optimizer.tell(params, 1.0)
+    for given in (params, 0, 1, -1):
+        with pytest.raises(ValueError, match="expected parameters asked for and not yet told"):
+            optimizer.tell(given, 1.0)
+    with pytest.raises(ValueError, match="x: 2: expected a value of uniform"):
+        optimizer.tell({**params, "x": 2}, 1.0)
+
+
+@pytest.mark.parametrize("strategy", ["bayes", "random", "grid", "optuna:TPESampler"])
+def test_an_exhausted_space_says_so(strategy):
+    optimizer = Optimizer([{"a": [1, 1.0, True]}, {"b": randint(1, 2)}], strategy)
+    asked = {repr(optimizer.ask()) for _ in range(5)}
+    assert len(asked) == 5
+    with pytest.raises(SpaceExhaustedError, match="all 5 configurations of the space"):
+        optimizer.ask()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        ({"space": {"x": 1}}, "expected a list of values or a distribution"),
+        ({"space": 1}, "space=1: "),
+        ({"space": []}, "expected at least one branch"),
+        ({"space": {"x": loguniform(0, 1)}}, "x: loguniform.low=0, high=1.: expected low > 0"),
+        ({"strategy": "bayse"}, "strategy='bayse': expected grid, random, bayes"),
+        ({"mode": "minimize"}, "mode='minimize': expected 'min' or 'max'"),
+    ],
+)
+def test_arguments_that_cannot_be_are_named(arguments, problem):
+    with pytest.raises(ValueError, match=problem):
+        Optimizer(**{"space": SPACE, **arguments})
+
+
+def test_nothing_heavy_is_imported_before_it_is_needed():
+    code = (
+        "import sys, pytest_hypersearch.samplers as samplers\n"
+        "heavy = {'numpy', 'scipy', 'pytest', 'optuna'}\n"
+        "assert not heavy & set(sys.modules)\n"
+        "optimizer = samplers.Optimizer({'x': [1, 2]}, 'random')\n"
+        "optimizer.tell(optimizer.ask(), 1.0)\n"
+        "assert not heavy & set(sys.modules)\n"
+        "optimizer = samplers.Optimizer({'x': [1, 2]})\n"
+        "optimizer.tell(optimizer.ask(), 1.0)\n"
+        "assert not {'pytest', 'optuna'} & set(sys.modules)\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_other_names_are_attribute_errors():
+    import pytest_hypersearch.samplers
+
+    with pytest.raises(AttributeError, match="has no attribute 'Optimiser'"):
+        pytest_hypersearch.samplers.Optimiser  # noqa: B018
