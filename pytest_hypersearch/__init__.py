@@ -15,15 +15,15 @@ from typing import TYPE_CHECKING, Any
 from pytest_hypersearch.sweep import sweep
 
 if TYPE_CHECKING:
-    from pytest_hypersearch.choices import choice
-    from pytest_hypersearch.distributions import (
+    from pytest_hypersearch.fixtures import Sweeps, Trial
+    from pytest_hypersearch.space.choices import choice
+    from pytest_hypersearch.space.distributions import (
         lograndint,
         loguniform,
         normal,
         randint,
         uniform,
     )
-    from pytest_hypersearch.fixtures import Sweeps, Trial
 
 __version__ = "0.1.0"
 
@@ -39,23 +39,14 @@ __all__ = [
     "uniform",
 ]
 
-_HOMES = {
-    "Sweeps": "fixtures",
-    "Trial": "fixtures",
-    "choice": "choices",
-    "lograndint": "distributions",
-    "loguniform": "distributions",
-    "normal": "distributions",
-    "randint": "distributions",
-    "uniform": "distributions",
-}
+_HOMES = {"Sweeps": "fixtures", "Trial": "fixtures"}
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401  any of the names above
     # Every pytest session imports this package; the names are for those who sweep.
-    if name not in _HOMES:
+    if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    value = getattr(import_module(f"{__name__}.{_HOMES.get(name, 'space')}"), name)
     globals()[name] = value
     return value
 

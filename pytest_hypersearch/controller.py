@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_hypersearch.archive import Archive, Policy
-from pytest_hypersearch.journal import StoreError
-from pytest_hypersearch.live import Follower, follow
 from pytest_hypersearch.owner import Owner
+from pytest_hypersearch.store.archive import Archive, Policy
+from pytest_hypersearch.store.journal import StoreError
+from pytest_hypersearch.terminal.live import Follower, follow
 
 if TYPE_CHECKING:
     from pytest_hypersearch.results import StudyResults
@@ -71,7 +71,7 @@ class Controller:
         studies = [self._shown(results) for results in self.owner.results()]
         if not studies or verbosity < -1:
             return
-        from pytest_hypersearch.summary import section
+        from pytest_hypersearch.terminal.summary import section
 
         terminalreporter.section(TITLE)
         for line in section(

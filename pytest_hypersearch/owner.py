@@ -28,18 +28,18 @@ from dataclasses import asdict, replace
 from threading import RLock
 from typing import TYPE_CHECKING, Any
 
-from pytest_hypersearch.journal import StoreError
 from pytest_hypersearch.marks import Sweep
 from pytest_hypersearch.samplers.proposal import SamplerError
+from pytest_hypersearch.store.journal import StoreError
 from pytest_hypersearch.study import Key, NotYetError, Study, empty_outcome, storable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from typing import TypeAlias
 
-    from pytest_hypersearch.archive import Archive, RunLog
     from pytest_hypersearch.results import StudyResults
     from pytest_hypersearch.samplers import Sampler
+    from pytest_hypersearch.store.archive import Archive, RunLog
     from pytest_hypersearch.trial import TrialRecord
 
     Message: TypeAlias = dict[str, Any]

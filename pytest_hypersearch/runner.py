@@ -15,8 +15,8 @@ from pytest_hypersearch.collect import MARK, Slot
 from pytest_hypersearch.fixtures import Pruned, Sweeps, Trial
 from pytest_hypersearch.plan import Plan, in_order
 from pytest_hypersearch.score import judge
+from pytest_hypersearch.terminal.words import attach
 from pytest_hypersearch.trial import State, TrialRecord
-from pytest_hypersearch.words import attach
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from pytest_hypersearch import xdist
 from pytest_hypersearch.link import ChannelLink, DirectLink
 from pytest_hypersearch.runner import Runner
-from pytest_hypersearch.words import Words
+from pytest_hypersearch.terminal.words import Words
 
 if TYPE_CHECKING:
     import pytest

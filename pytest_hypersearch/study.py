@@ -20,16 +20,16 @@ from pytest_hypersearch.samplers import Observation
 from pytest_hypersearch.samplers.proposal import SamplerError, propose
 from pytest_hypersearch.samplers.table import Table
 from pytest_hypersearch.score import judge
-from pytest_hypersearch.stored import identity
+from pytest_hypersearch.store.stored import identity
 from pytest_hypersearch.trial import State, TrialRecord
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from pytest_hypersearch.journal import Record
     from pytest_hypersearch.marks import Sweep
     from pytest_hypersearch.samplers import Sampler
-    from pytest_hypersearch.stored import Stored
+    from pytest_hypersearch.store.journal import Record
+    from pytest_hypersearch.store.stored import Stored
     from pytest_hypersearch.trial import Config, Raw
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_hypersearch.words import dress
+from pytest_hypersearch.terminal.words import dress
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence

@@ -16,7 +16,7 @@ import scipy.stats  # noqa: F401  likewise
 import pytest_hypersearch.controller
 import pytest_hypersearch.runner
 import pytest_hypersearch.samplers.gp
-import pytest_hypersearch.summary  # noqa: F401  likewise
+import pytest_hypersearch.terminal.summary  # noqa: F401  likewise
 
 OPTIONS = ("-p", "probe", "-p", "no:asyncio", "-p", "no:randomly")
 PATIENCE = 120

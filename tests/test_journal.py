@@ -7,7 +7,7 @@ import zlib
 
 import pytest
 
-from pytest_hypersearch.journal import MAX_LINE, Journal, StoreError, encode, read
+from pytest_hypersearch.store.journal import MAX_LINE, Journal, StoreError, encode, read
 
 END = {"k": "end", "sweep": "bayes", "number": 3, "state": "complete", "score": 0.1}
 
@@ -335,7 +335,7 @@ def test_unknown_kinds_and_fields_are_kept(path):
 
 def test_importing_the_journal_loads_nothing_heavy():
     code = """
-        import sys, pytest_hypersearch.journal
+        import sys, pytest_hypersearch.store.journal
         print({"pytest", "filelock", "numpy", "scipy", "pandas"} & set(sys.modules))
     """
     answer = subprocess.run(

@@ -2,15 +2,159 @@
 
 from __future__ import annotations
 
+import pickle
+
+import optuna
 import pytest
+from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.testing import pytest_samplers as suite
+from optuna.trial import TrialState, create_trial
 
+from pytest_hypersearch import choice, uniform
 from pytest_hypersearch.optuna import HypersearchSampler
+from pytest_hypersearch.samplers import Observation
+from pytest_hypersearch.samplers.gp import GP
+from pytest_hypersearch.space import Space
+from pytest_hypersearch.trial import State
+
+KNOWN = {"x": FloatDistribution(-1, 1), "c": CategoricalDistribution(["a", None, 2.5])}
 
 
-class TestOfOptuna(
+class TestSuiteOfOptuna(
     suite.BasicSamplerTestCase, suite.RelativeSamplerTestCase, suite.SingleOnlySamplerTestCase
 ):
     @pytest.fixture
     def sampler(self):
         return HypersearchSampler
+
+
+@pytest.fixture(autouse=True, scope="module")
+def quiet():
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    yield
+    optuna.logging.set_verbosity(optuna.logging.INFO)
+
+
+def objective(trial):
+    x = trial.suggest_float("x", -1, 1)
+    n = trial.suggest_int("n", 1, 100, log=True)
+    q = trial.suggest_float("q", 0, 1, step=0.1)
+    return (x - 0.3) ** 2 + abs(n - 7) / 10 + q + (trial.suggest_categorical("c", "ab") == "a")
+
+
+def study_of(states=(), direction="minimize", seed=0):
+    """A study of two parameters with one trial for each state, complete ones scoring x."""
+    study = optuna.create_study(sampler=HypersearchSampler(seed=seed), direction=direction)
+    for number, state in enumerate(states):
+        x = number / len(states)
+        value = x if state == TrialState.COMPLETE else None
+        params = {"x": x, "c": ["a", None, 2.5][number % 3]}
+        study.add_trial(create_trial(state=state, value=value, params=params, distributions=KNOWN))
+    return study
+
+
+@pytest.mark.parametrize(("direction", "sign"), [("minimize", 1), ("maximize", -1)])
+def test_the_optimum_is_found_in_either_direction(direction, sign):
+    study = optuna.create_study(sampler=HypersearchSampler(seed=1), direction=direction)
+    study.optimize(lambda trial: sign * objective(trial), n_trials=40)
+    assert sign * study.best_value < 0.15
+    assert study.best_params["c"] == "b"
+
+
+def test_samples_depend_on_the_seed_and_the_study_alone():
+    def params(seed, *, restarts):
+        study = optuna.create_study(sampler=HypersearchSampler(seed=seed))
+        study.optimize(objective, n_trials=1)
+        for number in range(12):
+            if restarts:
+                study.sampler = pickle.loads(pickle.dumps(HypersearchSampler(seed=seed)))  # noqa: S301
+            study.optimize(objective, n_trials=1)
+            assert study.trials[-1].number == number + 1
+        return [trial.params for trial in study.trials]
+
+    assert params(1, restarts=False) == params(1, restarts=True)
+    assert params(1, restarts=False) != params(2, restarts=False)
+
+
+def test_reseeding_changes_what_is_sampled():
+    study = study_of([TrialState.COMPLETE] * 4)
+    trial = study.trials[-1]
+    first = study.sampler.sample_relative(study, trial, KNOWN)
+    assert study.sampler.sample_relative(study, trial, KNOWN) == first
+    study.sampler.reseed_rng()
+    assert study.sampler.sample_relative(study, trial, KNOWN) != first
+
+
+@pytest.mark.parametrize("direction", ["minimize", "maximize"])
+def test_trials_of_all_states_reach_the_sampler_as_what_they_are(direction, monkeypatch):
+    histories = []
+
+    def suggest(self, space, *, seed, index, history):
+        histories.append(history)
+        assert space == Space(({"x": uniform(-1, 1), "c": choice(range(3))},))
+        assert (seed, index) == (9, 5)
+        return {"x": 0.5, "c": 1}
+
+    monkeypatch.setattr(GP, "suggest", suggest)
+    endings = (TrialState.COMPLETE, TrialState.FAIL, TrialState.RUNNING, TrialState.PRUNED)
+    study = study_of([*endings, TrialState.COMPLETE], direction, seed=9)
+    trial = study.ask()
+    assert trial.suggest_categorical("c", ["a", None, 2.5]) is None
+    assert trial.suggest_float("x", -1, 1) == 0.5
+    sign = 1 if direction == "minimize" else -1
+    assert histories == [
+        [
+            Observation(0, {"x": 0.0, "c": 0}, State.COMPLETE, (0.0,)),
+            Observation(1, {"x": 0.2, "c": 1}, State.FAILED),
+            Observation(3, {"x": 0.6, "c": 0}, State.PRUNED),
+            Observation(4, {"x": 0.8, "c": 1}, State.COMPLETE, (sign * 0.8,)),
+            Observation(2, {"x": 0.4, "c": 2}, State.RUNNING),
+        ]
+    ]
+
+
+def test_trials_that_have_not_asked_for_their_values_count_as_pending():
+    study = study_of([TrialState.COMPLETE] * 8)
+    asked = [study.ask() for _ in range(4)]
+    values = [trial.relative_params["x"] for trial in asked]
+    gaps = [abs(a - b) for place, a in enumerate(values) for b in values[:place]]
+    assert min(gaps) > 1e-3
+
+
+def test_infinite_values_and_foreign_parameters_do_no_harm():
+    study = study_of([TrialState.COMPLETE] * 6)
+    for value, params, known in (
+        (float("inf"), {"x": 0.1, "c": "a"}, KNOWN),
+        (1.0, {"x": 5.0, "c": "z"}, {"x": FloatDistribution(0, 9), "c": IntDistribution(0, 1)}),
+        (1.0, {"other": 5.0}, {"other": FloatDistribution(0, 9)}),
+    ):
+        if params.get("c") == "z":
+            params["c"] = 1
+        study.add_trial(create_trial(value=value, params=params, distributions=known))
+    params = study.sampler.sample_relative(study, study.trials[0], KNOWN)
+    assert all(KNOWN[name]._contains(KNOWN[name].to_internal_repr(params[name])) for name in KNOWN)
+
+
+def test_a_finite_space_is_tried_completely_and_then_again():
+    study = optuna.create_study(sampler=HypersearchSampler(seed=0))
+    known = {"a": IntDistribution(1, 3), "b": CategoricalDistribution([True, False])}
+    for _ in range(12):
+        study.tell(study.ask(known), 1.0)
+    seen = [tuple(trial.params.values()) for trial in study.trials]
+    assert len(set(seen[:6])) == 6
+    assert set(seen) == set(seen[:6])
+
+
+def test_choices_equal_in_value_stay_apart():
+    study = optuna.create_study(sampler=HypersearchSampler(seed=0))
+    for _ in range(8):
+        trial = study.ask()
+        option = trial.suggest_categorical("c", ["1", 1.5, None, 2])
+        study.tell(trial, {"1": 3.0, None: 1.0}.get(option, 2.0))
+    assert {repr(trial.params["c"]) for trial in study.trials} == {"'1'", "1.5", "None", "2"}
+
+
+def test_several_objectives_are_refused():
+    study = optuna.create_study(directions=["minimize"] * 2, sampler=HypersearchSampler())
+    with pytest.raises(ValueError, match="HypersearchSampler"):
+        study.ask(KNOWN)

@@ -3,9 +3,9 @@ from pathlib import Path
 import pytest
 from engine_parts import Noting, outcome, sweep
 
-from pytest_hypersearch.archive import Archive, Policy
 from pytest_hypersearch.link import DirectLink
 from pytest_hypersearch.owner import Owner
+from pytest_hypersearch.store.archive import Archive, Policy
 
 STUDY = "test_it.py::test_f"
 FRESH = Policy(resume=False, replay=True, keep_stale=False, keep_runs=3)

@@ -4,15 +4,15 @@ from dataclasses import replace
 import pytest
 from example_studies import cnn_random, record, sweep_info
 
-from pytest_hypersearch.display import columns
-from pytest_hypersearch.progress import (
+from pytest_hypersearch.results import BestSoFar, rank
+from pytest_hypersearch.terminal.display import columns
+from pytest_hypersearch.terminal.progress import (
     Progress,
     bar,
     milestone,
     milestone_due,
     short_name,
 )
-from pytest_hypersearch.results import BestSoFar, rank
 from pytest_hypersearch.trial import State
 
 COUNTS = {State.COMPLETE: 39, State.FAILED: 3, State.PRUNED: 16}

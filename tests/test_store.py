@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from pytest_hypersearch.journal import StoreError, encode, read
-from pytest_hypersearch.store import RunInUse, Store
+from pytest_hypersearch.store.journal import StoreError, encode, read
+from pytest_hypersearch.store.runs import RunInUse, Store
 
 NODEID = "tests/test_mlp.py::test_mlp[cifar]"
 
@@ -323,8 +323,8 @@ UNWRITABLE = """
 import os, sys
 import filelock
 from pathlib import Path
-from pytest_hypersearch.journal import StoreError
-from pytest_hypersearch.store import Store
+from pytest_hypersearch.store.journal import StoreError
+from pytest_hypersearch.store.runs import Store
 if os.getuid() == 0:
     os.setuid(65534)
 store = Store(Path(sys.argv[1]))
@@ -367,7 +367,10 @@ def test_an_unwritable_root_is_reported_at_once_and_can_be_read(read_only):
 
 
 def test_importing_the_store_loads_nothing_heavy():
-    code = "import sys, pytest_hypersearch.store; print({'pytest', 'filelock'} & set(sys.modules))"
+    code = (
+        "import sys, pytest_hypersearch.store.runs; "
+        "print({'pytest', 'filelock'} & set(sys.modules))"
+    )
     answer = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     )

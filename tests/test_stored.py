@@ -1,4 +1,4 @@
-from pytest_hypersearch.stored import Stored, gather, identity
+from pytest_hypersearch.store.stored import Stored, gather, identity
 
 CODE = {"test_it.py": "1", "python": "3.11"}
 

@@ -1,8 +1,8 @@
 import pytest
 from engine_parts import Noting, outcome, sweep
 
-from pytest_hypersearch.journal import StoreError
-from pytest_hypersearch.stored import Stored, gather
+from pytest_hypersearch.store.journal import StoreError
+from pytest_hypersearch.store.stored import Stored, gather
 from pytest_hypersearch.study import Key, NotYetError, Study, trial_seed
 from pytest_hypersearch.trial import State
 

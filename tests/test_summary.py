@@ -15,10 +15,10 @@ from example_studies import (
     sweep_info,
 )
 
-from pytest_hypersearch.display import columns
-from pytest_hypersearch.layout import plain
 from pytest_hypersearch.results import StudyResults
-from pytest_hypersearch.summary import lines, section, word
+from pytest_hypersearch.terminal.display import columns
+from pytest_hypersearch.terminal.layout import plain
+from pytest_hypersearch.terminal.summary import lines, section, word
 from pytest_hypersearch.trial import State
 
 HOSTILE = "::error file=x::boom\n\x1b[31mred\x1b[0m\r ##[group]x \u202eabc"
@@ -817,7 +817,7 @@ def test_the_word_beside_a_trial_is_short():
 
 def test_the_summary_imports_nothing_heavy():
     code = (
-        "import sys, pytest_hypersearch.summary, pytest_hypersearch.progress\n"
+        "import sys, pytest_hypersearch.terminal.summary, pytest_hypersearch.terminal.progress\n"
         "print({'numpy', 'scipy', 'pandas', 'pytest', 'wcwidth', 'tabulate'} & set(sys.modules))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -8,8 +8,8 @@ import sys
 import time
 from pathlib import Path
 
-from pytest_hypersearch.journal import Journal, StoreError, encode
-from pytest_hypersearch.store import RunInUse, Store
+from pytest_hypersearch.store.journal import Journal, StoreError, encode
+from pytest_hypersearch.store.runs import RunInUse, Store
 
 NODEID = "test_a.py::test_a"
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_hypersearch.journal import read
+from pytest_hypersearch.store.journal import read
 
 WORKERS = pytest.mark.parametrize("workers", [(), ("-n2",)], ids=["plain", "n2"])
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_hypersearch.journal import encode, read
+from pytest_hypersearch.store.journal import encode, read
 
 GRID = """
 @pytest.mark.sweep(grid={"x": [1, 2, 3, 4]})

@@ -172,7 +172,7 @@ def test_a_terminal_follows_the_sweep_in_one_line(pytester, workers):
 def test_logs_get_milestones_instead(pytester):
     pytester.makepyfile(test_net=SWEPT)
     pytester.makeconftest(
-        "import pytest_hypersearch.progress\npytest_hypersearch.progress.MILESTONE_SECONDS = 0.0\n"
+        "from pytest_hypersearch.terminal import progress\nprogress.MILESTONE_SECONDS = 0.0\n"
     )
     result = pytester.runpytest_subprocess("--sweep", "--tb=no", *NO_ASYNCIO)
     text = result.stdout.str()

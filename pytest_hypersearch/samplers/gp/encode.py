@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from pytest_hypersearch.choices import Choice, label_text
-from pytest_hypersearch.numeric import Integer, Real
+from pytest_hypersearch.space.choices import Choice, label_text
+from pytest_hypersearch.space.numeric import Integer, Real
 
 if TYPE_CHECKING:
     from pytest_hypersearch.space import Distribution, Space

@@ -35,7 +35,7 @@ def attach(report: pytest.TestReport, record: TrialRecord, *, best: bool, verbos
         return
     category, letter, word, colour = look
     if verbosity > 0:
-        from pytest_hypersearch.summary import word as text
+        from pytest_hypersearch.terminal.summary import word as text
 
         word = f"{word} {text(record, best)}".strip()
     elif category == "passed":

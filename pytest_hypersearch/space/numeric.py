@@ -6,15 +6,15 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pytest_hypersearch import steps
-from pytest_hypersearch.bounds import (
+from pytest_hypersearch.given import number_of, shown, shown_number
+from pytest_hypersearch.space import steps
+from pytest_hypersearch.space.bounds import (
     check_finite,
     check_positive,
     check_range,
     check_step,
     check_whole,
 )
-from pytest_hypersearch.given import number_of, shown, shown_number
 
 if TYPE_CHECKING:
     from pytest_hypersearch.trial import Raw

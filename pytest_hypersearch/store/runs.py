@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from pytest_hypersearch.journal import (
+from pytest_hypersearch.store.journal import (
     Journal,
     JournalContents,
     StoreError,
@@ -146,7 +146,7 @@ class Run:
         return contents
 
     def read_curves(self) -> JournalContents:
-        """Read the file of curves; errors as in :func:`pytest_hypersearch.journal.read`."""
+        """Read the file of curves; errors as in :func:`pytest_hypersearch.store.journal.read`."""
         return read(self.path / _CURVES)
 
     def close(self) -> None:

@@ -8,8 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from pytest_hypersearch.comparisons import split
-from pytest_hypersearch.display import Look, clean, columns, cut, show_duration
+from pytest_hypersearch.terminal.comparisons import split
+from pytest_hypersearch.terminal.display import Look, clean, columns, cut, show_duration
 from pytest_hypersearch.trial import State
 
 if TYPE_CHECKING:

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pytest_hypersearch.display import clean, scale_of, show_duration, show_params, show_value
-from pytest_hypersearch.layout import Column, fits, line, render
+from pytest_hypersearch.terminal.display import (
+    clean,
+    scale_of,
+    show_duration,
+    show_params,
+    show_value,
+)
+from pytest_hypersearch.terminal.layout import Column, fits, line, render
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
-    from pytest_hypersearch.display import Look
-    from pytest_hypersearch.layout import Line
     from pytest_hypersearch.results import Group, Ranked
+    from pytest_hypersearch.terminal.display import Look
+    from pytest_hypersearch.terminal.layout import Line
     from pytest_hypersearch.trial import Config, TrialRecord
 
 WIDE = 120

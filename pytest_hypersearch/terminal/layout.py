@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeAlias
 
-from pytest_hypersearch.display import columns, cut
+from pytest_hypersearch.terminal.display import columns, cut
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from pytest_hypersearch.display import Look
+    from pytest_hypersearch.terminal.display import Look
 
 Segment: TypeAlias = "tuple[str, dict[str, bool]]"
 """Text and how to mark it up: ``terminalreporter.write(text, **markup)``."""

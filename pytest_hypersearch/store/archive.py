@@ -13,17 +13,17 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from pytest_hypersearch.fingerprint import Fingerprints
-from pytest_hypersearch.journal import FORMAT, MAX_LINE, StoreError
-from pytest_hypersearch.retention import Best
-from pytest_hypersearch.store import ARTIFACTS, Run, Store, artifact_name
-from pytest_hypersearch.stored import Stored, gather
+from pytest_hypersearch.store.journal import FORMAT, MAX_LINE, StoreError
+from pytest_hypersearch.store.retention import Best
+from pytest_hypersearch.store.runs import ARTIFACTS, Run, Store, artifact_name
+from pytest_hypersearch.store.stored import Stored, gather
 
 MOST_OPEN = 50
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from pytest_hypersearch.journal import JournalContents, Record
+    from pytest_hypersearch.store.journal import JournalContents, Record
     from pytest_hypersearch.study import Key
 
 

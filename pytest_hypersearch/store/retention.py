@@ -7,16 +7,16 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import TYPE_CHECKING, NamedTuple
 
-from pytest_hypersearch.journal import StoreError
-from pytest_hypersearch.store import ARTIFACTS
+from pytest_hypersearch.store.journal import StoreError
+from pytest_hypersearch.store.runs import ARTIFACTS
 from pytest_hypersearch.trial import State
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
-    from pytest_hypersearch.journal import Record
-    from pytest_hypersearch.store import Run
+    from pytest_hypersearch.store.journal import Record
+    from pytest_hypersearch.store.runs import Run
 
 
 class _Candidate(NamedTuple):

@@ -12,7 +12,7 @@ from functools import cache
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from pytest_hypersearch.unmarked import (
+from pytest_hypersearch.fingerprint.unmarked import (
     DEFINITIONS,
     Definition,
     assigned,

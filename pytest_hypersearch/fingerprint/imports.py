@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
 
-    from pytest_hypersearch.source import Import
+    from pytest_hypersearch.fingerprint.source import Import
 
 
 class Finder:

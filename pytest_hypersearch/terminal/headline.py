@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pytest_hypersearch.display import clean, columns, cut, pad, show_duration, show_mean
-from pytest_hypersearch.layout import flow, line, plain
 from pytest_hypersearch.results import FAILURES, count, rank
+from pytest_hypersearch.terminal.display import clean, columns, cut, pad, show_duration, show_mean
+from pytest_hypersearch.terminal.layout import flow, line, plain
 from pytest_hypersearch.trial import State
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from pytest_hypersearch.display import Look
-    from pytest_hypersearch.layout import Line, Segment
     from pytest_hypersearch.results import StudyResults, SweepInfo
+    from pytest_hypersearch.terminal.display import Look
+    from pytest_hypersearch.terminal.layout import Line, Segment
     from pytest_hypersearch.trial import TrialRecord
 
 _NODEID_COLUMNS = 24

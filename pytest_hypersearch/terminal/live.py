@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_hypersearch.progress import (
+from pytest_hypersearch.terminal.progress import (
     Progress,
     bar,
     milestone,

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from pytest_hypersearch.given import number_of
-from pytest_hypersearch.numeric import Integer, Normal, Real
+from pytest_hypersearch.space.numeric import Integer, Normal, Real
 
 
 def uniform(low: float, high: float, *, step: float | None = None) -> Real:

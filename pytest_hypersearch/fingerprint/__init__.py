@@ -16,13 +16,13 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_hypersearch import source
-from pytest_hypersearch.imports import Finder
+from pytest_hypersearch.fingerprint import source
+from pytest_hypersearch.fingerprint.imports import Finder
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from pytest_hypersearch.source import Import, Piece, Source
+    from pytest_hypersearch.fingerprint.source import Import, Piece, Source
 
 _MOST_ENTRIES = 1000
 

@@ -5,16 +5,16 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from pytest_hypersearch.display import clean, cut, show_value
-from pytest_hypersearch.layout import flow, line
 from pytest_hypersearch.results import Group, StudyResults, SweepInfo, group, objectives, rank_key
-from pytest_hypersearch.score_tables import group_table
+from pytest_hypersearch.terminal.display import clean, cut, show_value
+from pytest_hypersearch.terminal.layout import flow, line
+from pytest_hypersearch.terminal.score_tables import group_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from pytest_hypersearch.display import Look
-    from pytest_hypersearch.layout import Line
+    from pytest_hypersearch.terminal.display import Look
+    from pytest_hypersearch.terminal.layout import Line
 
 _GROUP_ROWS = 8
 _GROUP_VALUES = 8

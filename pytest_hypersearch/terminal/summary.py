@@ -11,25 +11,25 @@ import re
 import shlex
 from typing import TYPE_CHECKING
 
-from pytest_hypersearch.comparisons import (
+from pytest_hypersearch.results import FAILURES, failures, objectives, rank, rank_key
+from pytest_hypersearch.terminal.comparisons import (
     families,
     groupings,
     other_parameters,
     split,
     strategies,
 )
-from pytest_hypersearch.display import Look, clean, cut, scale_of, show_mean, show_params
-from pytest_hypersearch.headline import count_words, headlines, sweep_lines
-from pytest_hypersearch.layout import BLANK, flow, line
-from pytest_hypersearch.results import FAILURES, failures, objectives, rank, rank_key
-from pytest_hypersearch.score_tables import name_of, top_table, trial_table
+from pytest_hypersearch.terminal.display import Look, clean, cut, scale_of, show_mean, show_params
+from pytest_hypersearch.terminal.headline import count_words, headlines, sweep_lines
+from pytest_hypersearch.terminal.layout import BLANK, flow, line
+from pytest_hypersearch.terminal.score_tables import name_of, top_table, trial_table
 from pytest_hypersearch.trial import State
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from pytest_hypersearch.layout import Line, Segment
     from pytest_hypersearch.results import Ranked, StudyResults, SweepInfo
+    from pytest_hypersearch.terminal.layout import Line, Segment
     from pytest_hypersearch.trial import TrialRecord
 
 _IN_FULL = 4

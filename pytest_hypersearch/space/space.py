@@ -10,33 +10,14 @@ from itertools import combinations
 from math import prod
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from pytest_hypersearch.choices import Choice, choice, is_options
-from pytest_hypersearch.distributions import lograndint, loguniform, normal, randint, uniform
-from pytest_hypersearch.frozen import Scipy, from_frozen, is_frozen
 from pytest_hypersearch.given import shown
-from pytest_hypersearch.numeric import Integer, Normal, Real
+from pytest_hypersearch.space.choices import Choice, choice, is_options
+from pytest_hypersearch.space.frozen import Scipy, from_frozen, is_frozen
+from pytest_hypersearch.space.numeric import Integer, Normal, Real
 
 if TYPE_CHECKING:
     from pytest_hypersearch.trial import Config, Raw
 
-__all__ = [
-    "Choice",
-    "Distribution",
-    "Integer",
-    "Normal",
-    "Real",
-    "Scipy",
-    "Space",
-    "as_distribution",
-    "choice",
-    "config_key",
-    "distribution_from_json",
-    "lograndint",
-    "loguniform",
-    "normal",
-    "randint",
-    "uniform",
-]
 
 Distribution: TypeAlias = Real | Integer | Normal | Choice | Scipy
 Branch: TypeAlias = Mapping[str, Distribution]

@@ -1,0 +1,38 @@
+"""The search space: distributions by parameter name, and the configurations that they make."""
+
+from pytest_hypersearch.space.choices import Choice, choice
+from pytest_hypersearch.space.distributions import (
+    lograndint,
+    loguniform,
+    normal,
+    randint,
+    uniform,
+)
+from pytest_hypersearch.space.frozen import Scipy
+from pytest_hypersearch.space.numeric import Integer, Normal, Real
+from pytest_hypersearch.space.space import (
+    Distribution,
+    Space,
+    as_distribution,
+    config_key,
+    distribution_from_json,
+)
+
+__all__ = [
+    "Choice",
+    "Distribution",
+    "Integer",
+    "Normal",
+    "Real",
+    "Scipy",
+    "Space",
+    "as_distribution",
+    "choice",
+    "config_key",
+    "distribution_from_json",
+    "lograndint",
+    "loguniform",
+    "normal",
+    "randint",
+    "uniform",
+]
