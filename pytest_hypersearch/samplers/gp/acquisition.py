@@ -62,19 +62,22 @@ class LogEI:
 
     def slopes(self, rows: Array) -> tuple[Array, Array]:
         """Return the acquisition (m,) and its gradient (m, D)."""
-        means, deviation, mean_slopes, deviation_slope = self.posterior.predict_slopes(rows)
+        means, deviation, slope = self.posterior.predict_slopes(rows)
         value, lower, higher = log_improvement((self.best - means[:, 0]) / deviation)
-        slope = higher[:, None] * deviation_slope - lower[:, None] * mean_slopes[0]
-        value, slope = value + np.log(deviation), slope / deviation[:, None]
-        for mean, mean_slope in zip(means.T[1:], mean_slopes[1:], strict=True):
+        value += np.log(deviation)
+        by_means = np.empty_like(means)
+        by_means[:, 0] = lower / -deviation
+        by_deviation = higher / deviation
+        for target in range(1, means.shape[1]):
             width = self._width(deviation)
-            ratio = mean / width
+            ratio = means[:, target] / width
             chance = log_ndtr(ratio)
             weight = np.exp(-0.5 * ratio * ratio - _LOG_ROOT_TWO_PI - chance) / width
-            widening = ratio * deviation / (width * self.posterior.factor.kernel.variance)
             value += chance
-            slope += weight[:, None] * (mean_slope - widening[:, None] * deviation_slope)
-        return value, slope
+            by_means[:, target] = weight
+            widening = ratio * deviation / (width * self.posterior.factor.kernel.variance)
+            by_deviation -= weight * widening
+        return value, slope(by_means, by_deviation)
 
     def _width(self, deviation: Array) -> Array:
         """Return how unsure (m,) the second target is, the prior's deviation being 1."""

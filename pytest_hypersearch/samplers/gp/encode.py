@@ -57,7 +57,7 @@ class Domain:
     def snap(self, x: Array) -> Array:
         """Return the nearest values of an ordered feature."""
         if self.lattice is None:
-            return np.clip(x, self.low, self.high)
+            return np.minimum(np.maximum(x, self.low), self.high)
         edges = (self.lattice[1:] + self.lattice[:-1]) / 2
         return self.lattice[np.searchsorted(edges, x)]
 

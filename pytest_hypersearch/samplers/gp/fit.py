@@ -94,6 +94,7 @@ def fit(data: Data, categorical: NDArray[np.bool_]) -> Hyper:
         batched,
         default_theta(features)[None, :],
         *limits.T,
+        scale=np.ones(features + 4),
         longest=1.0,
         steps=_ITERATIONS,
         tolerance=_TOLERANCE,

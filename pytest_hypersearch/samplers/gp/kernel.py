@@ -12,6 +12,7 @@ distance in each feature; options of a choice that differ are at distance 1 (Ham
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -21,9 +22,7 @@ if TYPE_CHECKING:
 
     from pytest_hypersearch.samplers.gp.encode import Array
 
-_BLOCK: Final = (
-    30_000  # numbers in a temporary array, such that a few stay in the processor's cache
-)
+_BLOCK: Final = 10_000  # numbers in a temporary array, so that a few stay in the cache
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +44,7 @@ class Hyper:
     exponent: float
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Kernel:
     """The covariance function for fixed hyperparameters.
 
@@ -64,52 +63,88 @@ class Kernel:
 
     def covariance(self, a: Array, b: Array) -> Array:
         """Return the covariance (m, n) of rows (m, D) and (n, D)."""
-        step = max(1, _BLOCK // max(1, b.size))
-        blocks = [self._block(a[i : i + step], b) for i in range(0, len(a), step)]
-        return blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
+        d, m, n = len(self._rates), len(a), len(b)
+        near, far = self._scaled(a), self._scaled(b)
+        step = min(m, max(1, _BLOCK // max(1, (d + 1) * n)))
+        radii, decay = np.empty((2, d + 1, step, n))
+        covariance = np.empty((m, n))
+        for i in range(0, m, step):
+            size = min(step, m - i)
+            block = radii[:, :size], decay[:, :size]
+            self._fill(near[:, i : i + size], far, *block, covariance[i : i + size])
+        return covariance
 
     def slopes(self, a: Array, b: Array) -> tuple[Array, Array]:
         """Return the covariance (m, n) and its derivatives (D, m, n) by the features of a.
 
         Derivatives by unordered features mean nothing.
         """
-        radii = self._radii(a, b)
-        total = np.sqrt(np.einsum("dij,dij->ij", radii, radii))
-        value, slope = matern(total)
-        parts, part_slopes = matern(radii)
-        share = self.hyper.additive / len(radii)
-        part_slopes *= share
-        part_slopes += self.hyper.signal * slope
-        part_slopes *= a.T[:, :, None] - b.T[:, None, :]
-        part_slopes *= (10.0 * self.hyper.inverse)[:, None, None]
-        return self.hyper.signal * value + share * parts.sum(axis=0), part_slopes
+        d, m, n = len(self._rates), len(a), len(b)
+        radii, decay = np.empty((2, d + 1, m, n))
+        away = self._measure(self._scaled(a), self._scaled(b), radii, decay)
+        decay *= self._weights
+        bend = radii * decay
+        radii *= bend
+        radii *= 1.0 / 3.0
+        bend += decay
+        radii += bend
+        slopes = bend[:-1] + bend[-1]
+        slopes *= away
+        slopes *= self._turns
+        return np.add.reduce(radii, axis=0), slopes
 
-    def _block(self, a: Array, b: Array) -> Array:
-        radii = self._radii(a, b)
-        total = np.sqrt(np.einsum("dij,dij->ij", radii, radii))
-        alone: Array = correlation(radii).sum(axis=0)
-        alone *= self.hyper.additive / len(radii)
-        alone += self.hyper.signal * correlation(total)
-        return alone
+    @cached_property
+    def _rates(self) -> Array:
+        """The rates c (D, 1)."""
+        return np.sqrt(5.0 * self.hyper.inverse)[:, None]
 
-    def _radii(self, a: Array, b: Array) -> Array:
-        rates = np.sqrt(5.0 * self.hyper.inverse)[:, None]
-        radii = (a.T * rates)[:, :, None] - (b.T * rates)[:, None, :]
-        np.abs(radii, out=radii)
-        for feature in np.flatnonzero(self.categorical):
-            radii[feature] = (radii[feature] > 0) * rates[feature]
-        return radii
+    @cached_property
+    def _turns(self) -> Array:
+        """What the rates contribute to derivatives (D, 1, 1)."""
+        return self._rates[:, :, None] / -3.0
 
+    @cached_property
+    def _weights(self) -> Array:
+        """Variance of each parameter alone, then of all jointly (D + 1, 1, 1)."""
+        share = self.hyper.additive / len(self._rates)
+        return np.array([*[share] * len(self._rates), self.hyper.signal])[:, None, None]
 
-def correlation(radii: Array) -> Array:
-    """Return the Matern-5/2 correlation (1 + R + R^2 / 3) exp(-R) at radii R."""
-    decay = np.exp(-radii)
-    value = radii * (1.0 / 3.0)
-    value += 1.0
-    value *= radii
-    value += 1.0
-    value *= decay
-    return value
+    @cached_property
+    def _unordered(self) -> NDArray[np.intp]:
+        return np.flatnonzero(self.categorical)
+
+    def _scaled(self, rows: Array) -> Array:
+        """Return rows (m, D) as multiples of length scales (D, m)."""
+        return rows.T * self._rates
+
+    def _fill(self, near: Array, far: Array, radii: Array, decay: Array, covariance: Array) -> None:
+        """Write the covariance (m, n) of scaled rows; radii and decay are scratch (D + 1, m, n)."""
+        self._measure(near, far, radii, decay)
+        decay *= self._weights
+        value = radii * (1.0 / 3.0)
+        value += 1.0
+        value *= radii
+        value += 1.0
+        value *= decay
+        np.add.reduce(value, axis=0, out=covariance)
+
+    def _measure(self, near: Array, far: Array, radii: Array, decay: Array) -> Array:
+        """Write radii R in each feature, then jointly, and exp(-R); return what the former are of.
+
+        Args:
+            near: Scaled rows (D, m).
+            far: Scaled rows (D, n).
+            radii: Where to write R (D + 1, m, n).
+            decay: Where to write exp(-R) (D + 1, m, n).
+        """
+        away = near[:, :, None] - far[:, None, :]
+        for feature in self._unordered:
+            away[feature] = (away[feature] != 0) * self._rates[feature]
+        np.abs(away, out=radii[:-1])
+        np.einsum("dij,dij->ij", away, away, out=radii[-1])
+        np.sqrt(radii[-1], out=radii[-1])
+        np.exp(np.negative(radii, out=decay), out=decay)
+        return away
 
 
 def matern(radii: Array) -> tuple[Array, Array]:

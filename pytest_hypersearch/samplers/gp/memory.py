@@ -58,6 +58,42 @@ class Result:
     failed: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Results in columns.
+
+    Attributes:
+        rows: The configurations (n, D).
+        scores: Means of their scores (n,), NaN without one.
+        counts: How many scores there are (n,), 1 without one.
+        failed: Which ended without a score (n,).
+    """
+
+    rows: Array
+    scores: Array
+    counts: Array
+    failed: NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, results: Sequence[Result], features: int) -> Table:
+        """Return the table of results."""
+        return cls(
+            np.array([result.row for result in results]).reshape(len(results), features),
+            np.array([result.score for result in results]),
+            np.array([result.count for result in results]),
+            np.array([result.failed for result in results], dtype=bool),
+        )
+
+    def followed_by(self, other: Table) -> Table:
+        """Return this table and then another."""
+        return Table(
+            np.concatenate([self.rows, other.rows]),
+            np.concatenate([self.scores, other.scores]),
+            np.concatenate([self.counts, other.counts]),
+            np.concatenate([self.failed, other.failed]),
+        )
+
+
 @dataclass(slots=True)
 class Memory:
     """Results and fits of one history.
@@ -67,6 +103,7 @@ class Memory:
         encoding: Its encoding.
         heard: All observations that the results are made of.
         results: Those of the present space.
+        table: What the model sees of them.
         seen: Keys of the results.
         hypers: Hyperparameters by the number of results that they were fitted to.
         active: Which results the factor's rows are.
@@ -78,11 +115,16 @@ class Memory:
     encoding: Encoding
     heard: list[Observation] = field(default_factory=list)
     results: list[Result] = field(default_factory=list)
+    table: Table = field(init=False)
     seen: set[str] = field(default_factory=set)
     hypers: dict[int, Hyper] = field(default_factory=dict)
-    active: list[int] = field(default_factory=list)
+    active: NDArray[np.intp] = field(default_factory=lambda: np.zeros(0, dtype=np.intp))
     factor: Factor | None = None
     fitted: int = 0
+
+    def __post_init__(self) -> None:
+        """Begin without results."""
+        self.table = Table.of([], self.encoding.features)
 
     def continues(self, finished: Sequence[Observation]) -> bool:
         """Tell whether a history begins with all that was heard."""
@@ -92,12 +134,13 @@ class Memory:
 
     def hear(self, finished: Sequence[Observation]) -> None:
         """Take the rest of a history that continues what was heard."""
-        for observation in finished[len(self.heard) :]:
-            self.heard.append(observation)
-            result = self.result(observation)
-            if result is not None:
-                self.results.append(result)
-                self.seen.add(result.key)
+        news = finished[len(self.heard) :]
+        results = [result for result in map(self.result, news) if result is not None]
+        self.heard.extend(news)
+        if results:
+            self.results.extend(results)
+            self.seen.update(result.key for result in results)
+            self.table = self.table.followed_by(Table.of(results, self.encoding.features))
 
     def result(self, observation: Observation) -> Result | None:
         """Return an observation as a result, None if it is not of this space."""
@@ -127,27 +170,49 @@ class Memory:
             return None
         if self.factor is None or self.fitted != start:
             kernel = Kernel(hyper, self.encoding.categorical)
-            self.active = _chosen(self.results[:start], _MODELLED)
-            some = [self.results[i] for i in self.active]
-            rows, counts = (
-                np.array(each) for each in zip(*((r.row, r.count) for r in some), strict=True)
-            )
+            self.active = _chosen(self.table.scores[:start], _MODELLED)
+            rows, counts = self.table.rows[self.active], self.table.counts[self.active]
             self.factor, self.fitted = factor_of(kernel, rows, counts), start
-        while self.factor is not None and self.active[-1] + 1 < count:
-            self.active.append(self.active[-1] + 1)
-            result = self.results[self.active[-1]]
-            self.factor = self.factor.appended(result.row, result.count)
-        data = _data(self.results, self.active)
-        failed = np.array([self.results[i].failed for i in self.active])
+        if self.factor is not None:
+            for result in self.results[self.active[-1] + 1 :]:
+                self.factor = self.factor.appended(result.row, result.count)
+            self.active = np.append(self.active, np.arange(self.active[-1] + 1, count))
+        data = self._data(count, self.active)
+        failed = self.table.failed[self.active]
         return None if self.factor is None or data is None else (self.factor, data, failed)
 
     def _fit(self, count: int) -> Hyper | None:
-        results = self.results[:count]
-        data = _data(results, _chosen(results, _FITTED))
+        data = self._data(count, _chosen(self.table.scores[:count], _FITTED))
         if data is None:
             return None
         self.hypers[count] = fit(data, self.encoding.categorical)
         return self.hypers[count]
+
+    def _data(self, count: int, active: NDArray[np.intp]) -> Data | None:
+        """Return what did not fail as the model sees it, None if all scores are alike.
+
+        Pruned configurations count as bad as the upper quartile of scores.
+        """
+        scores = self.table.scores[:count]
+        judged = ~np.isnan(scores)
+        scale = scale_of(scores[judged]) if judged.any() else None
+        if scale is None:
+            return None
+        t = scale.apply(scores)
+        if not judged.all():
+            t = np.where(judged, t, np.quantile(t[judged], 0.75))
+        active = active[~self.table.failed[active]]
+        counts = self.table.counts[active]
+        repeated = (self.results[i].observation.scores for i in active[counts > 1])
+        groups = [scale.apply(np.array(scores)) for scores in repeated]
+        return Data(
+            rows=self.table.rows[active],
+            scores=t[active],
+            counts=counts,
+            judged=judged[active],
+            within=float(sum(((group - group.mean()) ** 2).sum() for group in groups)),
+            freedom=sum(len(group) - 1 for group in groups),
+        )
 
 
 @lru_cache(maxsize=16)
@@ -175,44 +240,17 @@ def refit_point(count: int) -> int:
     return count - count % stride
 
 
-def _chosen(results: Sequence[Result], most: int) -> list[int]:
+def _chosen(scores: Array, most: int) -> NDArray[np.intp]:
     """Return which results make the model, in ascending order, the last one among them.
 
     Beyond the most that a model takes these are the best third, the last ones, and for the rest
     results spread evenly over the history.
     """
-    count = len(results)
+    count = len(scores)
     if count <= most:
-        return list(range(count))
-    scores = np.array([result.score for result in results])
+        return np.arange(count)
     best = np.argsort(np.where(np.isnan(scores), np.inf, scores), kind="stable")[: most // 3]
     kept = {*best.tolist(), *range(count - _LATEST, count)}
     rest = [i for i in range(count) if i not in kept]
     spread = np.linspace(0, len(rest) - 1, most - len(kept)).astype(int)
-    return sorted({*kept, *(rest[i] for i in spread)})
-
-
-def _data(results: Sequence[Result], active: Sequence[int]) -> Data | None:
-    """Return what did not fail as the model sees it, None if all scores are alike.
-
-    Pruned configurations count as bad as the upper quartile of scores.
-    """
-    scores = np.array([result.score for result in results])
-    judged = ~np.isnan(scores)
-    scale = scale_of(scores[judged]) if judged.any() else None
-    if scale is None:
-        return None
-    t = scale.apply(scores)
-    if not judged.all():
-        t = np.where(judged, t, np.quantile(t[judged], 0.75))
-    active = [i for i in active if not results[i].failed]
-    some = [results[i] for i in active]
-    groups = [scale.apply(np.array(r.observation.scores)) for r in some if r.count > 1]
-    return Data(
-        rows=np.array([r.row for r in some]),
-        scores=t[active],
-        counts=np.array([r.count for r in some]),
-        judged=judged[active],
-        within=float(sum(((group - group.mean()) ** 2).sum() for group in groups)),
-        freedom=sum(len(group) - 1 for group in groups),
-    )
+    return np.array(sorted({*kept, *(rest[i] for i in spread)}))

@@ -19,7 +19,9 @@ _SWEPT: Final = 16
 _ROUNDS: Final = 3
 _APART: Final = 0.1
 _LOOKED_AT: Final = 60
-_LONGEST: Final = 0.1
+_LONGEST: Final = 0.05
+_SHARPEST: Final = 1e3
+_FLATTEST: Final = 0.3
 _CLIMB: Final = 20
 _TOLERANCE: Final = 1e-3
 
@@ -71,13 +73,13 @@ def _neighbours(branch: Branch, incumbents: Array, rng: np.random.Generator) -> 
 
 def _starts(cloud: Array, incumbents: Array) -> Array:
     """Return the best of the cloud, some apart from it, and the best incumbent."""
-    picked = [0]
-    for i in range(1, min(len(cloud), _LOOKED_AT)):
-        if len(picked) == _STARTS:
+    looked_at = cloud[:_LOOKED_AT]
+    picked, apart = [0], np.ones(len(looked_at), dtype=bool)
+    while len(picked) < _STARTS:
+        apart &= np.abs(looked_at - cloud[picked[-1]]).max(axis=1) > _APART
+        if not apart.any():
             break
-        gaps = np.abs(cloud[picked] - cloud[i]).max(axis=1)
-        if gaps.min() > _APART:
-            picked.append(i)
+        picked.append(int(apart.argmax()))
     return np.vstack([cloud[picked], incumbents[:1]])
 
 
@@ -103,7 +105,8 @@ def _refine(branch: Branch, acquisition: LogEI, starts: Array) -> tuple[Array, A
 
 def _climb(acquisition: LogEI, domains: list[Domain], rows: Array) -> tuple[Array, Array]:
     """Return rows (k, D) at local maxima in the continuous parameters, and the maxima (k,)."""
-    features = [domain.feature for domain in domains]
+    features = np.array([domain.feature for domain in domains])
+    inverse = acquisition.posterior.factor.kernel.hyper.inverse[features]
     moved = rows.copy()
 
     def objective(points: Array) -> tuple[Array, Array]:
@@ -117,6 +120,7 @@ def _climb(acquisition: LogEI, domains: list[Domain], rows: Array) -> tuple[Arra
         rows[:, features],
         np.array([domain.low for domain in domains]),
         np.array([domain.high for domain in domains]),
+        scale=1.0 / np.minimum(np.maximum(inverse, _FLATTEST), _SHARPEST),
         longest=_LONGEST,
         steps=_CLIMB,
         tolerance=_TOLERANCE,

@@ -11,8 +11,13 @@ from scipy.linalg.lapack import dpotrf, dtrtri
 from pytest_hypersearch.samplers.gp.fit import NOISE_FLOOR
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import TypeAlias
+
     from pytest_hypersearch.samplers.gp.encode import Array
     from pytest_hypersearch.samplers.gp.kernel import Kernel
+
+    Slope: TypeAlias = Callable[[Array, Array], Array]
 
 _JITTERS: Final = (0.0, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1)
 _LEAST_VARIANCE: Final = 1e-12
@@ -89,15 +94,22 @@ class Posterior:
         projected = covariance @ self.factor.inverse.T
         return covariance @ self.alpha, self._deviation(projected)
 
-    def predict_slopes(self, rows: Array) -> tuple[Array, Array, Array, Array]:
-        """Return means (m, t), deviation (m,) and their gradients (t, m, D) and (m, D)."""
+    def predict_slopes(self, rows: Array) -> tuple[Array, Array, Slope]:
+        """Return means (m, t), deviation (m,) and the chain rule for what depends on them.
+
+        The latter turns derivatives by means (m, t) and deviation (m,) into one by rows (m, D).
+        """
         covariance, slopes = self.factor.kernel.slopes(rows, self.factor.rows)
         projected = covariance @ self.factor.inverse.T
         deviation = self._deviation(projected)
-        back = projected @ self.factor.inverse
-        deviation_slope = np.einsum("dij,ij->id", slopes, back) / -deviation[:, None]
-        mean_slope = (slopes @ self.alpha).transpose(2, 1, 0)
-        return covariance @ self.alpha, deviation, mean_slope, deviation_slope
+
+        def slope(by_means: Array, by_deviation: Array) -> Array:
+            by_covariance = by_means @ self.alpha.T
+            by_covariance -= (by_deviation / deviation)[:, None] * (projected @ self.factor.inverse)
+            by_rows: Array = np.einsum("dij,ij->id", slopes, by_covariance)
+            return by_rows
+
+        return covariance @ self.alpha, deviation, slope
 
     def _deviation(self, projected: Array) -> Array:
         explained = np.einsum("ij,ij->i", projected, projected)

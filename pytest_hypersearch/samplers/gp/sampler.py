@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from heapq import merge
+from itertools import islice, repeat
+from operator import itemgetter
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -17,7 +20,7 @@ from pytest_hypersearch.samplers.random import permuted
 from pytest_hypersearch.trial import State
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -45,7 +48,7 @@ def suggest(space: Space, seed: int, index: int, history: Sequence[Observation])
     memory = recalled(space, [o for o in told if o.state is not State.RUNNING or o.scores])
     running = [memory.result(o) for o in told if o.state is State.RUNNING and not o.scores]
     pending = [result for result in running if result is not None]
-    seen = memory.seen | {result.key for result in pending}
+    seen = memory.seen.union(result.key for result in pending) if pending else memory.seen
     if space.size is not None and len(seen) >= space.size:
         return None
     rng = np.random.default_rng((seed % 2**64, index + 1))
@@ -62,8 +65,8 @@ def _ranked(
     """Yield branches and rows in descending order of preference."""
     if index < design_size(memory.space):
         yield initial_design(memory.space, seed)[index]
-    rows = _modelled(memory, pending, rng) or _far(memory, pending, rng)
-    yield from rows[:_CHECKED]
+    rows = _modelled(memory, pending, rng)
+    yield from islice(_far(memory, pending, rng) if rows is None else rows, _CHECKED)
 
 
 def _far(
@@ -71,7 +74,7 @@ def _far(
 ) -> list[tuple[int, Array]]:
     """Return random branches and rows in descending order of distance from everything known."""
     branches = memory.encoding.branches
-    known = [*(result.row for result in (*memory.results, *pending))]
+    known = [result.row for result in (*memory.results, *pending)]
     drawn = []
     for number in rng.integers(len(branches), size=_FAR_TRIES):
         branch = branches[number]
@@ -87,11 +90,11 @@ def _far(
 
 def _modelled(
     memory: Memory, pending: Sequence[Result], rng: np.random.Generator
-) -> list[tuple[int, Array]]:
-    """Return branches and rows in descending order of acquisition, none without a model."""
+) -> Iterable[tuple[int, Array]] | None:
+    """Return branches and rows in descending order of acquisition, None without a model."""
     model = memory.model() if len(memory.results) > 1 else None
     if model is None:
-        return []
+        return None
     factor, data, failed = model
     targets = _targets(factor, data, failed)
     posterior = posterior_of(factor, targets)
@@ -125,16 +128,17 @@ def _targets(factor: Factor, data: Data, failed: NDArray[np.bool_]) -> Array:
 
 def _searched(
     memory: Memory, acquisition: LogEI, order: NDArray[np.intp], rng: np.random.Generator
-) -> list[tuple[int, Array]]:
-    found: list[tuple[float, int, Array]] = []
+) -> Iterator[tuple[int, Array]]:
+    """Yield rows of all branches in descending order of acquisition."""
+    found = []
     for number, branch in enumerate(memory.encoding.branches):
-        results = (memory.results[memory.active[i]] for i in order)
-        best = [result.row for result in results if result.branch == number][:_INCUMBENTS]
-        incumbents = np.array(best).reshape(-1, memory.encoding.features)
+        results = (memory.results[i] for i in memory.active[order])
+        best = islice((result.row for result in results if result.branch == number), _INCUMBENTS)
+        incumbents = np.array(list(best)).reshape(-1, memory.encoding.features)
         rows, values = search(branch, acquisition, incumbents, rng)
-        found += [(-value, number, row) for value, row in zip(values, rows, strict=True)]
-    found.sort(key=lambda entry: entry[0])
-    return [(number, row) for _, number, row in found]
+        found.append(zip(-values, repeat(number), rows, strict=False))
+    for _, number, row in merge(*found, key=itemgetter(0)):
+        yield number, row
 
 
 def _all_ranked(memory: Memory, acquisition: LogEI) -> list[tuple[int, Array]]:
