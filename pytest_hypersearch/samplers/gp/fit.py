@@ -15,7 +15,7 @@ import numpy as np
 from scipy.linalg.lapack import dpotrf, dpotri, dpotrs
 
 from pytest_hypersearch.samplers.gp.descend import descend
-from pytest_hypersearch.samplers.gp.kernel import Hyper, distances, matern
+from pytest_hypersearch.samplers.gp.kernel import Hyper, distances
 from pytest_hypersearch.samplers.gp.transform import warp, warp_slope
 
 if TYPE_CHECKING:
@@ -57,13 +57,13 @@ class Data:
     freedom: int = 0
 
 
-def standardised(data: Data, exponent: float) -> tuple[Array, float]:
-    """Return the warped scores z (n,), and the deviation that standardised them."""
-    warped = warp(data.scores, exponent)
-    deviation = float(warped.std())
-    if not deviation > _FLAT:
-        deviation = 1.0
-    return (warped - warped.mean()) / deviation, deviation
+def standardised(scores: Array, exponents: Array) -> tuple[Array, Array]:
+    """Return warped scores z (k, n) by exponent (k,), and the deviations (k,) of what they were."""
+    warped = warp(scores, exponents)
+    warped -= np.add.reduce(warped, axis=1, keepdims=True) / len(scores)
+    deviations = np.sqrt(np.add.reduce(warped * warped, axis=1) / len(scores))
+    deviations = np.where(deviations > _FLAT, deviations, 1.0)
+    return warped / deviations[:, None], deviations
 
 
 def default_theta(features: int) -> Array:
@@ -112,28 +112,28 @@ class Objective:
         data: What is fitted.
         gaps: Distances by feature and pair (D, p).
         pairs: Where the pairs are in the covariance matrix, as a flat index (p,).
+        scratch: Room for what is computed by feature, and jointly, and pair (3, D + 1, p).
     """
 
     data: Data
     gaps: Array
     pairs: NDArray[np.intp]
+    scratch: Array
 
     @classmethod
     def of(cls, data: Data, categorical: NDArray[np.bool_]) -> Objective:
         """Return the objective of a fit."""
         n = len(data.rows)
         first, second = np.triu_indices(n, 1)
-        return cls(data, distances(data.rows, categorical), first * n + second)
+        gaps = distances(data.rows, categorical)
+        return cls(data, gaps, first * n + second, np.empty((3, len(categorical) + 1, len(first))))
 
     def __call__(self, theta: Array) -> tuple[float, Array]:
         """Return value and gradient (D + 4,) at theta (D + 4,)."""
         d = len(self.gaps)
         signal, additive, noise = np.exp(theta[d : d + 3])
-        squares = np.sqrt(5.0 * np.exp(theta[:d]))[:, None] * self.gaps
-        parts, part_slopes = matern(squares)
-        squares *= squares
-        joint, slope = matern(np.sqrt(squares.sum(axis=0)))
-        alone = parts.sum(axis=0) / d
+        value_of, bend, squares = self._matern(np.sqrt(5.0 * np.exp(theta[:d])))
+        joint, alone = value_of[-1], np.add.reduce(value_of[:-1], axis=0) / d
         diagonal = noise / self.data.counts + NOISE_FLOOR
         lower, failed = self._cholesky(
             signal * joint + additive * alone, signal + additive + diagonal
@@ -149,14 +149,32 @@ class Objective:
         weight = inverse.T.ravel()[self.pairs] - np.outer(alpha, alpha).ravel()[self.pairs]
         trace = 0.5 * float(spread.sum())
         gradient = np.empty_like(theta)
-        part_slopes *= squares
-        gradient[:d] = part_slopes @ weight * (additive / d)
-        gradient[:d] += squares @ (weight * slope) * signal
+        jointly = squares[:-1] @ (weight * bend[-1])
+        bend *= squares
+        gradient[:d] = (signal * jointly + additive / d * (bend[:-1] @ weight)) / -6.0
         gradient[d] = signal * (float(weight @ joint) + trace)
         gradient[d + 1] = additive * (float(weight @ alone) + trace)
         gradient[d + 2] = 0.5 * noise * float((spread / self.data.counts).sum())
         gradient[d + 3] = float(alpha @ slope_z) - slope_jacobian
         return self._with_priors(theta, value, gradient)
+
+    def _matern(self, rates: Array) -> tuple[Array, Array, Array]:
+        """Return correlations, -6 times their derivatives by R^2, and R^2 (D + 1, p) of pairs.
+
+        These are by single features with rates (D,), and at last jointly.
+        """
+        value, bend, squares = self.scratch
+        np.multiply(self.gaps, rates[:, None], out=squares[:-1])
+        np.einsum("dp,dp->p", squares[:-1], squares[:-1], out=squares[-1])
+        np.sqrt(squares[-1], out=squares[-1])
+        np.exp(np.negative(squares, out=value), out=value)
+        np.multiply(squares, value, out=bend)
+        bend += value
+        squares *= squares
+        value *= squares
+        value *= 1.0 / 3.0
+        value += bend
+        return value, bend, squares
 
     def _cholesky(self, pairs: Array, diagonal: Array) -> tuple[Array, int]:
         """Return the lower Cholesky factor (n, n) and whether there is none."""
@@ -170,11 +188,10 @@ class Objective:
     def _warped(self, exponent: float) -> tuple[Array, Array, float, float]:
         """Return z, its derivative by the exponent, the log Jacobian and its derivative."""
         judged = self.data.scores[self.data.judged]
-        parts = []
-        for e in (exponent, exponent - _SMALL, exponent + _SMALL):
-            z, deviation = standardised(self.data, e)
-            parts.append((z, warp_slope(judged, e) - len(judged) * float(np.log(deviation))))
-        (z, jacobian), (below, jacobian_below), (above, jacobian_above) = parts
+        exponents = exponent + np.array([0.0, -_SMALL, _SMALL])
+        (z, below, above), deviations = standardised(self.data.scores, exponents)
+        jacobians = warp_slope(judged, exponents) - len(judged) * np.log(deviations)
+        jacobian, jacobian_below, jacobian_above = jacobians.tolist()
         width = 2.0 * _SMALL
         return z, (above - below) / width, jacobian, (jacobian_above - jacobian_below) / width
 

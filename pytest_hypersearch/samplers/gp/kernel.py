@@ -147,13 +147,6 @@ class Kernel:
         return away
 
 
-def matern(radii: Array) -> tuple[Array, Array]:
-    """Return the Matern-5/2 correlation at radii R, and its derivative by R^2."""
-    decay = np.exp(-radii)
-    slope = (1.0 + radii) * decay
-    return slope + radii * radii * decay / 3.0, slope * (-1.0 / 6.0)
-
-
 def distances(rows: Array, categorical: NDArray[np.bool_]) -> Array:
     """Return each feature's distance (D, n * (n - 1) / 2) between all pairs of rows (n, D)."""
     first, second = np.triu_indices(len(rows), 1)

@@ -115,7 +115,7 @@ def _targets(factor: Factor, data: Data, failed: NDArray[np.bool_]) -> Array:
 
     A failure is believed to have had the score that the others let expect.
     """
-    z, _ = standardised(data, factor.kernel.hyper.exponent)
+    z: Array = standardised(data.scores, np.array([factor.kernel.hyper.exponent]))[0][0]
     if not failed.any():
         return z[:, None]
     scores = np.full(len(failed), z.max())

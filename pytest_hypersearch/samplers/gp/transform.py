@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 _CUT: Final = 5.0
-_LOGARITHMIC: Final = 1e-8  # exponents below it are taken as 0
+_LOGARITHMIC: Final = 1e-8  # smaller exponents do not differ
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,19 +60,20 @@ def _median(numbers: Array) -> float:
     return float(0.5 * ordered[~middle] + 0.5 * ordered[middle])
 
 
-def warp(t: Array, exponent: float) -> Array:
-    """Return Yeo and Johnson's power transform of numbers of order one."""
-    magnitude = np.log1p(np.abs(t))
-    return np.where(t >= 0, _power(magnitude, exponent), -_power(magnitude, 2.0 - exponent))
+def warp(t: Array, exponents: Array) -> Array:
+    """Return Yeo and Johnson's power transform (k, n) of numbers (n,) of order one.
+
+    Args:
+        t: The numbers.
+        exponents: Exponents of the transform (k,).
+    """
+    # ((1 + t) ** exponent - 1) / exponent from log(1 + t), also for exponent 0
+    power = np.where(t >= 0, exponents[:, None], 2.0 - exponents[:, None])
+    power = np.where(np.abs(power) < _LOGARITHMIC, _LOGARITHMIC, power)
+    warped: Array = np.copysign(np.expm1(power * np.log1p(np.abs(t))) / power, t)
+    return warped
 
 
-def warp_slope(t: Array, exponent: float) -> float:
-    """Return the sum of the logarithms of the transform's derivatives at t."""
-    return (exponent - 1.0) * float(np.sign(t) @ np.log1p(np.abs(t)))
-
-
-def _power(logarithm: Array, exponent: float) -> Array:
-    """Return ((1 + t) ** exponent - 1) / exponent from log(1 + t), also for exponent 0."""
-    if abs(exponent) < _LOGARITHMIC:
-        return logarithm
-    return np.expm1(exponent * logarithm) / exponent
+def warp_slope(t: Array, exponents: Array) -> Array:
+    """Return the sums (k,) of the logarithms of the transform's derivatives at t (n,)."""
+    return (exponents - 1.0) * float(np.sign(t) @ np.log1p(np.abs(t)))
