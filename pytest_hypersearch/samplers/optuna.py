@@ -61,9 +61,7 @@ def sampler_called(name: str) -> OptunaSampler:
     """
     names = [each for each in optuna.samplers.__all__ if _takes_a_seed_only(each)]
     if name not in names:
-        raise ValueError(
-            f"expected a sampler of Optuna's as in optuna:{{{','.join(sorted(names))}}}"
-        )
+        raise ValueError(f"expected optuna: and one of {', '.join(sorted(names))}")
     companion = _COMPANIONS.get(name)
     if companion is not None and find_spec(companion) is None:
         raise ValueError(f"Optuna's {name} needs {companion}; expected pip install {companion}")
