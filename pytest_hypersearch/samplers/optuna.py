@@ -266,7 +266,9 @@ class _Study:
 
     def with_pending(self, pending: Sequence[Observation]) -> _Study:
         """Return a copy with pending trials added, for one suggestion."""
-        study, storage = deepcopy((self.study, self.storage))
+        shared = {id(trial): trial for trial in self.study.get_trials(deepcopy=False)}
+        # Finished trials never change again; copying them would take most of the time.
+        study, storage = deepcopy((self.study, self.storage), shared)
         copy = replace(self, study=study, storage=storage, heard=[])
         for observation in pending:
             copy.add(observation)
