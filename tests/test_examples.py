@@ -25,7 +25,7 @@ def test_examples_find_good_configurations(pytester, monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     shutil.copytree(ROOT / "examples", pytester.path / "examples")
     result = pytester.runpytest_subprocess("--sweep", "-n2", *QUIET, "examples")
-    result.assert_outcomes(passed=27 + 81 + 81 + 1 + 12 + 12 + 1)
+    result.assert_outcomes(passed=27 + 81 + 81 + 1 + 20 + 20 + 1)
     result.stdout.re_match_lines(
         [
             r"examples/test_booth\.py::test_booth",
