@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 _BOXES: Final = 256
 _FEWEST: Final = 6
-_MARGIN: Final = 0.1
+_MARGIN: Final = 0.5
 
 
 def purpose_of(memory: Memory, pending: Sequence[Result]) -> Purpose | None:
@@ -90,13 +90,19 @@ def _improvement(goal: Surrogate, values: Array, kept: NDArray[np.bool_]) -> Acq
 
 def _growth(goals: Sequence[Surrogate], values: Array, front: Array) -> Acquisition:
     """Return how much the volume below a reference point grows that the front (n, t) dominates."""
-    nadir = front.max(axis=0) if len(front) > 1 else values.max(axis=0)
-    reference = nadir + _MARGIN * np.ptp(values, axis=0)
+    reference = _reference(values, front)
     most = max(_FEWEST, round(_BOXES ** (1.0 / (values.shape[1] - 1))))
     if len(front) > most:
         ordered = front[np.argsort(front[:, 0], kind="stable")]
         front = ordered[np.linspace(0, len(front) - 1, most).round().astype(int)]
     return LogEHVI(tuple(goal.posterior for goal in goals), boxes_of(front, reference))
+
+
+def _reference(values: Array, front: Array) -> Array:
+    """Return the upper end (t,) of what counts: far enough for the front to grow at its ends."""
+    ends: Array = (front if len(front) else values).max(axis=0)
+    reference: Array = ends + _MARGIN * np.ptp(values, axis=0)
+    return reference
 
 
 def _keeps(observation: Observation) -> bool:
