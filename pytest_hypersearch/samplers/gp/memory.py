@@ -143,14 +143,15 @@ class Memory:
         failed = np.array([self.results[i].failed for i in self.active])
         return None if self.factor is None or data is None else (self.factor, data, failed)
 
-    def level(self, score: float, data: Data, exponent: float) -> float:
-        """Return a score as the model sees it that was made of data."""
+    def level(self, score: float, data: Data) -> float:
+        """Return a score as the present model sees it, which was made of data."""
         scale = _scale(self.results, self.ceiling)
-        if scale is None:
+        if scale is None or self.factor is None:
             return 0.0
-        warped = float(warp(scale.apply(np.array(score)), exponent))
-        centre = float(warp(data.scores, exponent).mean())
-        return (warped - centre) / standardised(data, exponent)[1]
+        exponent = self.factor.kernel.hyper.exponent
+        _, deviation = standardised(data, exponent)
+        warped = warp(np.append(data.scores, scale.apply(np.array(score))), exponent)
+        return float(warped[-1] - warped[:-1].mean()) / deviation
 
     def _fit(self, count: int) -> Hyper | None:
         results = self.results[:count]

@@ -63,11 +63,11 @@ def _several(
         for place in range(len(scored[0].observation.others))
     ]
     broken = [
-        surrogate_of(recalled(memory.space, _broken(memory.heard, place), np.inf), pending)
+        recalled(memory.space, _broken(memory.heard, place), np.inf)
         for place in range(len(scored[0].observation.excess))
     ]
     goals = [goal for goal in (score, *others) if goal is not None]
-    bounds = [Bound(each.posterior, each.zero) for each in broken if each is not None]
+    bounds = [bound for each in broken if (bound := _bound(each, pending)) is not None]
     if not goals:
         return (Product(bounds), scored) if bounds else None
     rows = np.array([result.row for result in scored])
@@ -80,6 +80,11 @@ def _several(
         gain = _growth(goals, values, values[best])
     order = np.lexsort((values[:, 0], ~kept, ~best))
     return Product([gain, *bounds]), [scored[i] for i in order]
+
+
+def _bound(memory: Memory, pending: Sequence[Result]) -> Bound | None:
+    model = surrogate_of(memory, pending)
+    return None if model is None else Bound(model.posterior, memory.level(0.0, model.data))
 
 
 def _improvement(goal: Surrogate, values: Array, kept: NDArray[np.bool_]) -> Acquisition:

@@ -29,13 +29,13 @@ class Surrogate:
             failures, is 1 where there is a score and -1 where there is none.
         posterior: The same, as if pending configurations had scored what is expected of them.
         expected: Expected scores (n,) of the model's results, infinite where they failed.
-        zero: A score of 0 as the model sees it.
+        data: What it was made of.
     """
 
     settled: Posterior
     posterior: Posterior
     expected: Array
-    zero: float
+    data: Data
 
 
 def surrogate_of(memory: Memory, pending: Sequence[Result]) -> Surrogate | None:
@@ -52,8 +52,7 @@ def surrogate_of(memory: Memory, pending: Sequence[Result]) -> Surrogate | None:
         believed = settled.mean(result.row[None, :])
         believed[0, 0] = max(believed[0, 0], expected.min())  # what runs is no reason to crowd
         factor, targets = factor.appended(result.row, 1.0), np.vstack([targets, believed])
-    zero = memory.level(0.0, data, factor.kernel.hyper.exponent)
-    return Surrogate(settled, posterior_of(factor, targets), expected, zero)
+    return Surrogate(settled, posterior_of(factor, targets), expected, data)
 
 
 def _targets(factor: Factor, data: Data, failed: NDArray[np.bool_]) -> Array:
