@@ -175,7 +175,7 @@ class Runner:
     def _returned(self, active: Active, duration: float) -> None:
         assert active.trial is not None  # noqa: S101
         sweep = active.slot.sweep
-        verdict = judge(active.returned, active.trial.last, sweep.metric)
+        verdict = judge(active.returned, active.trial.last, *sweep.metrics)
         if active.subtest_failed:
             self._tell(active, State.FAILED, duration, reason="a subtest failed", failed=True)
             return

@@ -70,6 +70,17 @@ def test_readme_works_without_pytest(capsys):
     assert re.fullmatch(r"Best\(params={'lr': 0\.0\d+, 'layers': 1}, score=1\.0\d+\)\n", shown)
 
 
+def test_readme_shows_the_front_that_it_finds(pytester):
+    example = next(block for block in blocks("python") if "test_tradeoff" in block)
+    shown = next(block for block in blocks("console") if "Pareto" in block)
+    pytester.makepyfile(
+        test_net="import pytest\nfrom pytest_hypersearch import randint, uniform\n" + example
+    )
+    result = pytester.runpytest_subprocess("--sweep", "-n4", *QUIET)
+    result.assert_outcomes(passed=31)
+    assert summary_of(result.outlines) == summary_of(shown.splitlines())
+
+
 @pytest.mark.parametrize("name", ["test_training", "test_what_came_out"])
 def test_readme_training_works(pytester, name):
     pytester.makepyfile(
