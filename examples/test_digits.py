@@ -29,8 +29,8 @@ def model(C, gamma, kernel, scaler):  # noqa: N803  the regularisation's usual n
     return make_pipeline(scaler(), SVC(C=C, gamma=gamma, kernel=kernel))
 
 
-@sweep(random=SPACE, n_trials=12, points=[DEFAULTS], metric="accuracy", mode="max")
-@sweep(bayes=SPACE, n_trials=12, points=[DEFAULTS], metric="accuracy", mode="max")
+@sweep(random=SPACE, n_trials=20, points=[DEFAULTS], metric="accuracy", mode="max")
+@sweep(bayes=SPACE, n_trials=20, points=[DEFAULTS], metric="accuracy", mode="max")
 def test_digits(model, digits):
     train_images, test_images, train_labels, test_labels = digits
     model.fit(train_images, train_labels)

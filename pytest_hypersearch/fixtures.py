@@ -17,6 +17,7 @@ from pytest_hypersearch.given import number_of, scalar_of, shown
 from pytest_hypersearch.results import StudyResults, best
 from pytest_hypersearch.score import metrics_of
 from pytest_hypersearch.study import Suggestion, storable
+from pytest_hypersearch.trial import State
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
     from pytest_hypersearch.link import Link
     from pytest_hypersearch.marks import Sweep
+    from pytest_hypersearch.results import Ranked
     from pytest_hypersearch.space import Space
     from pytest_hypersearch.trial import Config, Raw, TrialRecord
 
@@ -178,15 +180,32 @@ class Trial:
 
 
 @dataclass(frozen=True, slots=True)
+class ParetoPoint:
+    """A configuration on the Pareto front.
+
+    Attributes:
+        params: The configuration, as the tests get it.
+        metrics: Means over its complete replicates of the metrics that are optimised, by name.
+        trial: Its trial with the best score.
+    """
+
+    params: Mapping[str, Any]
+    metrics: Mapping[str, float]
+    trial: TrialRecord
+
+
+@dataclass(frozen=True, slots=True)
 class StudyView:
     """A study as it stands: what a test sees of it.
 
     Attributes:
         results: Its trials, with the parameters as JSON scalars.
         suggestions: What adaptive samplers proposed: when, from how many results, still pending?
-        best: A trial of the best configuration, None before any trial is complete.
+        best: A trial of the best configuration by the first metric, None before any is complete and
+            feasible.
         best_params: That configuration, as the tests get it.
         best_score: Its mean score over complete replicates.
+        pareto: The Pareto front, by the first metric; of a single metric it is the best.
     """
 
     results: StudyResults
@@ -194,6 +213,7 @@ class StudyView:
     best: TrialRecord | None
     best_params: Mapping[str, Any] | None
     best_score: float | None
+    pareto: tuple[ParetoPoint, ...] = ()
 
     @property
     def trials(self) -> tuple[TrialRecord, ...]:
@@ -231,28 +251,45 @@ class Sweeps:
         suggestions = tuple(Suggestion(**each) for each in answer["suggestions"])
         if ranked is None:
             return StudyView(results, suggestions, None, None, None)
-        space = self._space(results.nodeid, ranked.top.sweep)
-        params = MappingProxyType(space.decode(ranked.params))
-        return StudyView(results, suggestions, ranked.top, params, ranked.mean)
+        front = tuple(self._point(results, one) for one in results.pareto)
+        params = self._params(results, ranked)
+        return StudyView(results, suggestions, ranked.top, params, ranked.mean, front)
+
+    def _point(self, results: StudyResults, ranked: Ranked) -> ParetoPoint:
+        names = (goal.metric for goal in ranked.sweep.goals)
+        metrics = MappingProxyType(dict(zip(names, ranked.means, strict=True)))
+        return ParetoPoint(self._params(results, ranked), metrics, ranked.top)
+
+    def _params(self, results: StudyResults, ranked: Ranked) -> Mapping[str, Any]:
+        space = self._space(results.nodeid, ranked.sweep.name)
+        return MappingProxyType(space.decode(ranked.params))
 
     def best_params(self, test: str, *, wait: bool = True) -> dict[str, Any]:
         """The parameters of a test's best configuration.
 
         Raises:
-            LookupError: There is no such study, or it has no complete trial.
+            LookupError: There is no such study, or it has no complete trial, or none that keeps the
+                constraints.
         """
         view = self.study(test, wait=wait)
         if view.best_params is None:
-            raise LookupError(f"sweeps: {test!r}: expected a complete trial; it has none")
+            raise _no_best(test, view)
         return dict(view.best_params)
 
     def best_score(self, test: str, *, wait: bool = True) -> float:
         """The mean score of a test's best configuration.
 
         Raises:
-            LookupError: There is no such study, or it has no complete trial.
+            LookupError: There is no such study, or it has no complete trial, or none that keeps the
+                constraints.
         """
         view = self.study(test, wait=wait)
         if view.best_score is None:
-            raise LookupError(f"sweeps: {test!r}: expected a complete trial; it has none")
+            raise _no_best(test, view)
         return view.best_score
+
+
+def _no_best(test: str, view: StudyView) -> LookupError:
+    complete = any(trial.state is State.COMPLETE for trial in view.trials)
+    what = "feasible configuration" if complete else "complete trial"
+    return LookupError(f"sweeps: {test!r}: expected a {what}; it has none")

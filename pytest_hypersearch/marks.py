@@ -6,9 +6,10 @@ import difflib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from pytest_hypersearch.given import shown
+from pytest_hypersearch.goals import Constraint, Goal, constraint_of
 from pytest_hypersearch.space import Normal, Scipy, Space, as_distribution
 from pytest_hypersearch.sweep import sweep
 
@@ -16,10 +17,11 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pytest_hypersearch.space import Distribution
-    from pytest_hypersearch.sweep import ScopeName
+    from pytest_hypersearch.sweep import Mode, ScopeName
     from pytest_hypersearch.trial import Config
 
 SHORTHANDS = ("grid", "random", "bayes")
+MODES = ("min", "max")
 SCOPES = ("session", "package", "module", "class", "function")
 RESERVED = ("request", "sweeps", "trial")
 MOST_TRIALS = 1_000_000
@@ -40,6 +42,8 @@ class Sweep:
         n_trials: Configurations to try, points included.
         metric: Which of the test's metrics is the score.
         mode: Whether lower or higher scores are better.
+        others: Further metrics to optimise; with any, the sweep is after a Pareto front.
+        constraints: Bounds that a configuration's metrics must keep to be feasible.
         seed: Decides the sampler's choices and, with the replicate, every trial's seed.
         replicates: Trials per configuration, each under a seed of its own.
         points: Configurations tried before the sampler is asked.
@@ -58,7 +62,9 @@ class Sweep:
     space: Space
     n_trials: int
     metric: str = "score"
-    mode: Literal["min", "max"] = "min"
+    mode: Mode = "min"
+    others: tuple[Goal, ...] = ()
+    constraints: tuple[Constraint, ...] = ()
     seed: int = 0
     replicates: int = 1
     points: tuple[Config, ...] = ()
@@ -71,10 +77,22 @@ class Sweep:
     indirect: tuple[str, ...] = ()
     depends_on: tuple[str, ...] = ()
 
+    @property
+    def goals(self) -> tuple[Goal, ...]:
+        """All that it optimises, the score first."""
+        return Goal(self.metric, self.mode), *self.others
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """The metrics that every complete trial has, the score first."""
+        names = [*(goal.metric for goal in self.goals), *(each.metric for each in self.constraints)]
+        return tuple(dict.fromkeys(names))
+
     def to_json(self) -> dict[str, Any]:
         """The part that the owner of the study needs, as JSON values."""
         plain = {name: getattr(self, name) for name in _OWNED}
-        return plain | {"space": self.space.to_json()}
+        seldom = {name: value for name in _SELDOM if (value := getattr(self, name))}
+        return plain | seldom | {"space": self.space.to_json()}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Sweep:
@@ -82,13 +100,16 @@ class Sweep:
         known = {name: data[name] for name in _OWNED}
         known["points"] = tuple(known["points"])
         known["group_by"] = tuple(known["group_by"])
+        known["others"] = tuple(Goal(*each) for each in data.get("others", ()))
+        known["constraints"] = tuple(Constraint(*each) for each in data.get("constraints", ()))
         return cls(**known, space=Space.from_json(data["space"]))
 
 
+_SELDOM = ("others", "constraints")
 _OWNED = tuple(
     field.name
     for field in fields(Sweep)
-    if field.name not in {"space", "raises", "base", "scope", "indirect", "depends_on"}
+    if field.name not in {"space", "raises", "base", "scope", "indirect", "depends_on", *_SELDOM}
 )
 
 
@@ -115,13 +136,16 @@ def from_mark(args: Sequence[object], kwargs: Mapping[str, Any]) -> Sweep:
     given = {name: value for name, value in kwargs.items() if value is not None}
     strategy, argument = _strategy(given)
     space = _space(argument, given[argument], strategy)
+    (metric, mode), *others = _goals(given, strategy)
     return Sweep(
         name=_name("name", given.get("name", strategy.replace(":", "-"))),
         strategy=strategy,
         space=space,
         n_trials=_n_trials(given, strategy, space),
-        metric=_text(given, "metric", "score"),
-        mode=_one_of(given, "mode", ("min", "max"), "min"),
+        metric=metric,
+        mode=mode,
+        others=tuple(others),
+        constraints=_constraints(given, strategy),
         seed=_integer(given, "seed", 0, least=0),
         replicates=_integer(given, "replicates", 1, least=1),
         points=_points(given, space),
@@ -208,6 +232,49 @@ def _unsuited(entry: Distribution, strategy: str) -> str:
     if strategy.startswith("optuna:") and isinstance(entry, (Normal, Scipy)):
         return "Optuna has no such distribution; expected uniform, loguniform, randint, ..."
     return ""
+
+
+def _goals(given: Mapping[str, Any], strategy: str) -> list[Goal]:
+    metric, mode = given.get("metric", "score"), given.get("mode", "min")
+    if not isinstance(metric, (list, tuple)):
+        return [Goal(_text(given, "metric", "score"), _one_of(given, "mode", MODES, "min"))]
+    for each in metric:
+        if not isinstance(each, str) or not each.strip():
+            raise _wrong("metric", metric, "expected non-empty strings in the list")
+    if len(metric) < 2:  # noqa: PLR2004 - one metric is no list
+        raise _wrong("metric", metric, "expected a name, or a list of two or more names")
+    if len(set(metric)) < len(metric):
+        raise _wrong("metric", metric, "expected each name once")
+    modes = [mode] * len(metric) if "mode" not in given else mode
+    if not isinstance(modes, (list, tuple)) or len(modes) != len(metric):
+        raise _wrong("mode", mode, f"expected a list of {len(metric)}, one for each metric")
+    if any(each not in MODES for each in modes):
+        raise _wrong("mode", mode, f"expected only {' or '.join(map(repr, MODES))} in the list")
+    _refuse_optuna(given, "metric", strategy)
+    return [Goal(*pair) for pair in zip(metric, modes, strict=True)]
+
+
+def _constraints(given: Mapping[str, Any], strategy: str) -> tuple[Constraint, ...]:
+    value = given.get("constraints", {})
+    if not isinstance(value, Mapping):
+        raise _wrong("constraints", value, "expected a dict such as {'latency': '<= 50'}")
+    found = []
+    for metric, text in value.items():
+        if not isinstance(metric, str) or not metric.strip():
+            raise _wrong("constraints", metric, "expected names of metrics")
+        try:
+            found.append(constraint_of(metric, text))
+        except ValueError as error:
+            raise SweepError(f"sweep(constraints=...): {error}") from None
+    if found:
+        _refuse_optuna(given, "constraints", strategy)
+    return tuple(found)
+
+
+def _refuse_optuna(given: Mapping[str, Any], argument: str, strategy: str) -> None:
+    if strategy.startswith("optuna:"):
+        what = "Optuna's samplers are told one score; expected bayes, random or grid beside it"
+        raise _wrong(argument, given[argument], what)
 
 
 def _n_trials(given: Mapping[str, Any], strategy: str, space: Space) -> int:

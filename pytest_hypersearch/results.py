@@ -1,9 +1,11 @@
 """The results of a study, as the summary and later readers see them, and what follows from them.
 
 Scores are compared per configuration: the mean over its complete replicates. Configurations whose
-planned replicates are all complete rank first; those with fewer rank behind them, however good
-they look, since a lucky seed would win otherwise. A configuration without any complete trial has
-no rank.
+means keep all constraints are feasible and rank first; the others follow by how much they break
+them. Within both, configurations whose planned replicates are all complete rank first; those with
+fewer rank behind them, however good they look, since a lucky seed would win otherwise. A
+configuration without any complete trial has no rank. Of several metrics the first one ranks, the
+others where it is equal.
 """
 
 from __future__ import annotations
@@ -14,8 +16,9 @@ import re
 from collections import Counter
 from dataclasses import dataclass
 from statistics import median
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
+from pytest_hypersearch.goals import Constraint, Goal
 from pytest_hypersearch.moments import mean, std, t_quantile
 from pytest_hypersearch.trial import State, TrialRecord
 
@@ -23,6 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from pytest_hypersearch.trial import Config, Raw
+
+    _Order: TypeAlias = tuple[float, bool, tuple[float, ...], int, int]
 
 FAILURES = (State.FAILED, State.INVALID, State.CRASHED, State.TIMED_OUT)
 _RANDOM_NUMBERS = re.compile(r"0x[0-9a-fA-F]+|[-+]?\d*\.\d+(e[-+]?\d+)?|\d+e[-+]?\d+")
@@ -37,6 +42,8 @@ class SweepInfo:
         strategy: ``grid``, ``random``, ``bayes`` or a plugin's.
         metric: Name of the score among the metrics.
         mode: Whether lower (``min``) or higher (``max``) scores are better.
+        others: Further metrics that are optimised.
+        constraints: Bounds that make a configuration feasible.
         seed: The sweep's seed.
         replicates: Trials per configuration.
         planned: Trials in this run's plan.
@@ -57,6 +64,13 @@ class SweepInfo:
     varied: tuple[str, ...]
     shape: tuple[tuple[int, ...], ...] = ()
     elapsed: float = 0.0
+    others: tuple[Goal, ...] = ()
+    constraints: tuple[Constraint, ...] = ()
+
+    @property
+    def goals(self) -> tuple[Goal, ...]:
+        """All that it optimises, the score first."""
+        return Goal(self.metric, self.mode), *self.others
 
     def to_json(self) -> dict[str, Any]:
         """The fields as JSON values."""
@@ -65,8 +79,11 @@ class SweepInfo:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> SweepInfo:
         """The inverse of `to_json`."""
-        tuples = {name: tuple(data[name]) for name in ("group_by", "varied")}
-        return cls(**{**data, **tuples, "shape": tuple(map(tuple, data["shape"]))})
+        tuples: dict[str, Any] = {name: tuple(data[name]) for name in ("group_by", "varied")}
+        tuples["shape"] = tuple(map(tuple, data["shape"]))
+        tuples["others"] = tuple(Goal(*each) for each in data["others"])
+        tuples["constraints"] = tuple(Constraint(*each) for each in data["constraints"])
+        return cls(**{**data, **tuples})
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +103,11 @@ class StudyResults:
     trials: tuple[TrialRecord, ...]
     notes: tuple[str, ...] = ()
     run: str = ""
+
+    @property
+    def pareto(self) -> list[Ranked]:
+        """The Pareto front of the first sweep's metrics, by the first metric; see `front`."""
+        return front(self.trials, objectives(self.sweeps)[0]) if self.sweeps else []
 
     def to_json(self) -> dict[str, Any]:
         """The fields as JSON values."""
@@ -150,6 +172,27 @@ class Ranked:
     def std(self) -> float | None:
         """Sample standard deviation over its complete replicates; None for a single one."""
         return std(self.scores)
+
+    @property
+    def means(self) -> tuple[float, ...]:
+        """Means over its complete replicates of all metrics that are optimised."""
+        return self.mean, *(self.mean_of(goal.metric) for goal in self.sweep.others)
+
+    @property
+    def signed_means(self) -> tuple[float, ...]:
+        """The same so that lower is better."""
+        pairs = zip(self.sweep.goals, self.means, strict=True)
+        return tuple(goal.signed(value) for goal, value in pairs)
+
+    @property
+    def excess(self) -> float:
+        """By how much its means break the constraints, relative to the bounds; 0 if feasible."""
+        broken = (each.excess(self.mean_of(each.metric)) for each in self.sweep.constraints)
+        return math.fsum(max(0.0, one) for one in broken)
+
+    def mean_of(self, metric: str) -> float:
+        """Mean of a metric over its complete replicates."""
+        return mean([trial.metrics[metric] for trial in self.trials])
 
     @property
     def top(self) -> TrialRecord:
@@ -236,10 +279,10 @@ def scores_of(trials: Iterable[TrialRecord]) -> tuple[float, ...]:
 
 
 def objectives(sweeps: Iterable[SweepInfo]) -> list[tuple[SweepInfo, ...]]:
-    """Puts those sweeps together whose scores can be compared: same metric, same mode."""
-    found: dict[tuple[str, str], list[SweepInfo]] = {}
+    """Puts those sweeps together that can be compared: same metrics, modes and constraints."""
+    found: dict[tuple[object, ...], list[SweepInfo]] = {}
     for sweep in sweeps:
-        found.setdefault((sweep.metric, sweep.mode), []).append(sweep)
+        found.setdefault((sweep.goals, sweep.constraints), []).append(sweep)
     return [tuple(alike) for alike in found.values()]
 
 
@@ -264,9 +307,35 @@ def rank(trials: Iterable[TrialRecord], sweeps: Sequence[SweepInfo]) -> list[Ran
     return sorted(ranked, key=rank_key)
 
 
-def rank_key(ranked: Ranked) -> tuple[bool, float]:
-    """Returns what configurations of one objective are sorted by, lower is better."""
-    return not ranked.full, signed(ranked.sweep, ranked.mean)
+def rank_key(ranked: Ranked | None) -> tuple[float, bool, tuple[float, ...]]:
+    """Returns what configurations of one objective are sorted by, lower is better, None last."""
+    if ranked is None:
+        return math.inf, True, ()
+    return ranked.excess, not ranked.full, ranked.signed_means
+
+
+def front(trials: Iterable[TrialRecord], sweeps: Sequence[SweepInfo]) -> list[Ranked]:
+    """Finds the Pareto front: configurations whose means no other's surpass in all metrics.
+
+    Args:
+        trials: Trials of one study.
+        sweeps: Sweeps of one objective.
+
+    Returns:
+        The front in the order of the first metric, among feasible configurations with all their
+        replicates; those with fewer count while there are no others.
+    """
+    ranked = rank(trials, sweeps)
+    alike = [one for one in ranked if not one.excess and one.full == ranked[0].full]
+    found: list[Ranked] = []
+    for one in alike:  # whatever dominates it comes before it, and the first of those is found
+        if not any(_dominates(other.signed_means, one.signed_means) for other in found):
+            found.append(one)
+    return found
+
+
+def _dominates(one: Sequence[float], other: Sequence[float]) -> bool:
+    return one != other and all(a <= b for a, b in zip(one, other, strict=True))
 
 
 def best(results: StudyResults, *names: str) -> Ranked | None:
@@ -277,11 +346,11 @@ def best(results: StudyResults, *names: str) -> Ranked | None:
         names: Sweeps to look at; all that share the first sweep's metric and mode if none is given.
 
     Returns:
-        None if no trial is complete.
+        None if no configuration is complete and feasible.
     """
     chosen = [sweep for sweep in results.sweeps if not names or sweep.name in names]
     ranked = rank(results.trials, objectives(chosen)[0]) if chosen else []
-    return ranked[0] if ranked else None
+    return ranked[0] if ranked and not ranked[0].excess else None
 
 
 def group(
@@ -305,7 +374,7 @@ def group(
             key = json.dumps([trial.params[name] for name in parameters])
             found.setdefault(key, []).append(trial)
     groups = [_group(json.loads(key), alike, sweeps) for key, alike in found.items()]
-    return sorted(groups, key=lambda one: rank_key(one.best) if one.best else (True, math.inf))
+    return sorted(groups, key=lambda one: rank_key(one.best))
 
 
 def _group(key: list[Raw], trials: Sequence[TrialRecord], sweeps: Sequence[SweepInfo]) -> Group:
@@ -358,24 +427,24 @@ class BestSoFar:
     def __init__(self, sweeps: Sequence[SweepInfo]) -> None:
         self._sweeps = {sweep.name: sweep for sweep in objectives(sweeps)[0]} if sweeps else {}
         self._places = {name: place for place, name in enumerate(self._sweeps)}
-        self._scores: dict[tuple[str, int], dict[int, float]] = {}
+        self._trials: dict[tuple[str, int], dict[int, TrialRecord]] = {}
         self._leader: tuple[str, int] | None = None
-        self._lead: tuple[bool, float, int, int] | None = None
+        self._lead: _Order | None = None
 
     @property
     def leader(self) -> tuple[str, int] | None:
-        """Sweep and number of the best configuration, None before the first complete trial."""
-        return self._leader
+        """Sweep and number of the best configuration, None before the first feasible one."""
+        return None if self._lead is None or self._lead[0] else self._leader
 
     @property
     def score(self) -> float | None:
         """Mean score of the best configuration's complete replicates, None before the first."""
-        return None if self._leader is None else mean([*self._scores[self._leader].values()])
+        return None if self.leader is None else self._ranked(self.leader).mean
 
     @property
     def number(self) -> int | None:
         """Index of the best configuration within its sweep."""
-        return None if self._leader is None else self._leader[1]
+        return None if self.leader is None else self.leader[1]
 
     def add(self, record: TrialRecord) -> bool:
         """Takes a trial that ended; returns whether its configuration leads now."""
@@ -384,17 +453,18 @@ class BestSoFar:
         if record.state is not State.COMPLETE:
             return False
         key = record.sweep, record.number
-        self._scores.setdefault(key, {})[record.replicate] = record.score
+        self._trials.setdefault(key, {})[record.replicate] = record
         order = self._order(key)
         if self._lead is None or order < self._lead:
             self._leader, self._lead = key, order
         elif key == self._leader and order > self._lead:
-            self._leader = min(self._scores, key=self._order)
+            self._leader = min(self._trials, key=self._order)
             self._lead = self._order(self._leader)
-        return key == self._leader
+        return key == self.leader
 
-    def _order(self, key: tuple[str, int]) -> tuple[bool, float, int, int]:
+    def _ranked(self, key: tuple[str, int]) -> Ranked:
+        return Ranked(self._sweeps[key[0]], tuple(self._trials[key].values()))
+
+    def _order(self, key: tuple[str, int]) -> _Order:
         name, number = key
-        sweep, scores = self._sweeps[name], [*self._scores[key].values()]
-        full = len(scores) >= sweep.replicates
-        return not full, signed(sweep, mean(scores)), self._places[name], number
+        return *rank_key(self._ranked(key)), self._places[name], number

@@ -29,25 +29,28 @@ class Judgement:
     failed: bool = False
 
 
-def judge(returned: object, reported: Mapping[str, float], metric: str) -> Judgement:
+def judge(returned: object, reported: Mapping[str, float], metric: str, *others: str) -> Judgement:
     """Find the score among what a test returned and what it reported last.
 
     Args:
         returned: The test's return value: a number, a mapping of metrics, or None.
         reported: The last reported value of each metric.
         metric: The name of the score.
+        others: Further metrics without which a trial is not complete.
     """
     try:
         metrics = {**reported, **_returned(returned, metric)}
     except TypeError as error:
         return Judgement(State.INVALID, None, dict(reported), str(error), failed=True)
-    if metric not in metrics:
-        reason = f"no score: {_missing(returned, metrics, metric)}"
-        return Judgement(State.INVALID, None, metrics, reason, failed=True)
-    score = metrics[metric]
-    if not math.isfinite(score):
-        return Judgement(State.INVALID, None, metrics, f"{metric} is {score}")
-    return Judgement(State.COMPLETE, score, metrics)
+    wanted = (metric, *others)
+    for name in wanted:
+        if name not in metrics:
+            reason = f"no score: {_missing(returned, metrics, name)}"
+            return Judgement(State.INVALID, None, metrics, reason, failed=True)
+    for name in wanted:
+        if not math.isfinite(metrics[name]):
+            return Judgement(State.INVALID, None, metrics, f"{name} is {metrics[name]}")
+    return Judgement(State.COMPLETE, metrics[metric], metrics)
 
 
 def number(value: object) -> float:

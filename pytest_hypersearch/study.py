@@ -13,9 +13,10 @@ from functools import lru_cache
 from hashlib import blake2b
 from math import isfinite
 from time import monotonic
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
-from pytest_hypersearch.results import BestSoFar, StudyResults, SweepInfo
+from pytest_hypersearch.goals import Constraint, Goal
+from pytest_hypersearch.results import BestSoFar, StudyResults, SweepInfo, scores_of
 from pytest_hypersearch.samplers import Observation
 from pytest_hypersearch.samplers.proposal import SamplerError, propose
 from pytest_hypersearch.samplers.table import Table
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
     from pytest_hypersearch.store.journal import Record
     from pytest_hypersearch.store.stored import Stored
     from pytest_hypersearch.trial import Config, Raw
+
+_Wanted = TypeVar("_Wanted", Goal, Constraint)
 
 
 class Key(NamedTuple):
@@ -255,6 +258,8 @@ class Study:
             strategy=sweep.strategy,
             metric=sweep.metric,
             mode=sweep.mode,
+            others=sweep.others,
+            constraints=sweep.constraints,
             seed=sweep.seed,
             replicates=sweep.replicates,
             planned=sum(key.sweep == sweep.name for key in self._nodeids),
@@ -308,12 +313,12 @@ class Study:
         if end is None:
             return None
         state, metrics = State(end["state"]), end["metrics"]
-        metric = self.sweeps[key.sweep].metric
-        score, reason = metrics.get(metric), end.get("reason", "")
+        names = self.sweeps[key.sweep].metrics
+        score, reason = metrics.get(names[0]), end.get("reason", "")
         if state is not State.PRUNED:
-            if score is None:
+            verdict = judge(None, metrics, *names)
+            if verdict.failed:
                 return None
-            verdict = judge(None, metrics, metric)
             state, score, reason = verdict.state, verdict.score, verdict.reason
         return self._record(
             key,
@@ -441,15 +446,28 @@ class Study:
             for replicate in range(sweep.replicates)
             if (record := self.records.get(Key(sweep.name, number, replicate)))
         ]
+        complete = [record for record in records if scores_of([record])]
         sign = 1.0 if sweep.mode == "min" else -1.0
-        scores = tuple(
-            sign * record.score
-            for record in records
-            if record.state is State.COMPLETE and record.score is not None
+        state = records[-1].state if records else State.NOT_RUN
+        return Observation(
+            number,
+            self._configs[sweep.name][number] or {},
+            State.COMPLETE if complete else state,
+            tuple(sign * score for score in scores_of(complete)),
+            others=_by_metric(sweep.others, complete, Goal.signed),
+            excess=_by_metric(sweep.constraints, complete, Constraint.excess),
         )
-        worst = records[-1].state if records else State.NOT_RUN
-        config = self._configs[sweep.name][number] or {}
-        return Observation(number, config, State.COMPLETE if scores else worst, scores)
+
+
+def _by_metric(
+    wanted: Iterable[_Wanted],
+    records: Iterable[TrialRecord],
+    of: Callable[[_Wanted, float], float],
+) -> tuple[tuple[float, ...], ...]:
+    """What goals or constraints make of their metrics, a tuple of the records' values for each."""
+    return tuple(
+        tuple(of(each, record.metrics[each.metric]) for record in records) for each in wanted
+    )
 
 
 def _shape(sweep: Sweep) -> tuple[tuple[int, ...], ...]:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 Branch: TypeAlias = Mapping[str, Any]
 SpaceLike: TypeAlias = Branch | Sequence[Branch]
+Mode: TypeAlias = Literal["min", "max"]
 ScopeName: TypeAlias = Literal["session", "package", "module", "class", "function"]
 
 
@@ -23,8 +24,9 @@ def sweep(
     strategy: str | None = None,
     space: SpaceLike | None = None,
     n_trials: int | None = None,
-    metric: str | None = None,
-    mode: Literal["min", "max"] | None = None,
+    metric: str | Sequence[str] | None = None,
+    mode: Mode | Sequence[Mode] | None = None,
+    constraints: Mapping[str, str] | None = None,
     seed: int | None = None,
     replicates: int | None = None,
     points: Sequence[Branch] | None = None,
@@ -51,8 +53,12 @@ def sweep(
         space: The search space of ``strategy``.
         n_trials: Configurations to try in total; not for ``grid``, which tries all.
         metric: Name of the score; default ``"score"``. A bare number that the test returns is
-            recorded under this name.
-        mode: ``"min"`` (default) if lower scores are better, else ``"max"``.
+            recorded under this name. A list of names searches their Pareto front; the first one is
+            the score.
+        mode: ``"min"`` (default) if lower scores are better, else ``"max"``; one for each metric
+            of a list.
+        constraints: Bounds on metrics, such as ``{"latency": "<= 50"}``; configurations that keep
+            them all rank first.
         seed: Default 0. Decides the sampler's choices and the trials' seeds.
         replicates: Trials per configuration; default 1.
         points: Complete configurations that are tried first.

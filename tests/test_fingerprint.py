@@ -411,6 +411,12 @@ def test_the_packages_of_a_counted_file_count(project):
     )
 
 
+def test_fixtures_of_plugins_installed_within_the_project_do_not_matter(project):
+    plugins = [".venv/lib/site-packages/plugin.py", "env/lib/mine.py"]
+    project.write({"env/pyvenv.cfg": "", **dict.fromkeys(plugins, "import models\n")})
+    assert project.of("test_g", others=plugins) == project.of("test_g")
+
+
 def test_imports_in_functions_and_in_circles_are_followed(project):
     project.write({"models.py": "def build(x):\n    import layers\n"})
     project.write({"layers.py": "if 1:\n    from models import *\n    import tests.test_a\n"})

@@ -56,7 +56,8 @@ class Fingerprints:
             test_file: The test's module.
             function: The test's qualified name in it: ``test_f`` or ``TestA.test_f``, where
                 ``TestA`` is the class that runs it rather than one that it inherits it from.
-            others: Modules that define its fixtures, and conftests.
+            others: Modules that define its fixtures, and conftests; those of environments within
+                the project are passed over.
             depends_on: Files that it reads, whatever they hold.
 
         Returns:
@@ -67,7 +68,8 @@ class Fingerprints:
         path = _absolute(test_file)
         module = self._module(path)
         digest, imports, named = module.of(function)
-        start = {*map(_absolute, others), *self._finder.packages(path), *self._behind(path, named)}
+        start = {file for file in map(_absolute, others) if self._finder.holds(file.parent)}
+        start |= {*self._finder.packages(path), *self._behind(path, named)}
         start |= {file for one in imports for file in self._finder.files(path, one)}
         entries = {self._name(path): digest, **self._all_loaded(frozenset(start))}
         for file in map(_absolute, depends_on):

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from pytest_hypersearch.fingerprint.source import Import
 
@@ -19,12 +19,17 @@ class Finder:
 
     Args:
         roots: Directories from which the project's modules are imported, the project's own first.
+
+    Attributes:
+        holds: Tells whether a directory has the project's modules, not an environment's.
     """
 
     def __init__(self, roots: Sequence[Path]) -> None:
-        environments = {Path(sys.prefix), Path(sys.base_prefix)}
+        self._project = roots[0]
+        self._environments = {Path(sys.prefix), Path(sys.base_prefix)}
+        self.holds = cache(self._holds)
         places = dict.fromkeys([*roots, *(root / "src" for root in roots[:1])])
-        self._roots = [str(place) for place in places if _is_own(place, roots[0], environments)]
+        self._roots = [str(place) for place in places if self.holds(place)]
         self._is_file = cache(os.path.isfile)
 
     def files(self, importer: Path, statement: Import) -> Iterator[Path]:
@@ -64,10 +69,11 @@ class Finder:
                 yield Path(file)
                 return
 
-
-def _is_own(place: Path, project: Path, environments: Collection[Path]) -> bool:
-    """Tell whether a place holds a project's modules, not what an environment within it has."""
-    if not {"site-packages", "dist-packages"}.isdisjoint(place.parts):
-        return False
-    inner = [folder for folder in (place, *place.parents) if project in folder.parents]
-    return not any(folder in environments or (folder / "pyvenv.cfg").exists() for folder in inner)
+    def _holds(self, place: Path) -> bool:
+        """Tell whether a place has the project's modules, not those of an environment within it."""
+        if not {"site-packages", "dist-packages"}.isdisjoint(place.parts):
+            return False
+        inner = [folder for folder in (place, *place.parents) if self._project in folder.parents]
+        return not any(
+            folder in self._environments or (folder / "pyvenv.cfg").exists() for folder in inner
+        )

@@ -24,12 +24,17 @@ class Observation:
         params: The configuration.
         state: How its replicates ended as a whole; ``State.RUNNING`` while it is pending.
         scores: One score for each complete replicate. Lower is better, whatever the sweep's mode.
+        others: The same for each further metric of a sweep that has several.
+        excess: For each constraint, by how much each complete replicate broke it, relative to the
+            bound; negative or zero where it was kept.
     """
 
     index: int
     params: Config
     state: State
     scores: tuple[float, ...] = ()
+    others: tuple[tuple[float, ...], ...] = ()
+    excess: tuple[tuple[float, ...], ...] = ()
 
 
 class Sampler(Protocol):

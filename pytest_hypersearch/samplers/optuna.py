@@ -61,9 +61,7 @@ def sampler_called(name: str) -> OptunaSampler:
     """
     names = [each for each in optuna.samplers.__all__ if _takes_a_seed_only(each)]
     if name not in names:
-        raise ValueError(
-            f"expected a sampler of Optuna's as in optuna:{{{','.join(sorted(names))}}}"
-        )
+        raise ValueError(f"expected optuna: and one of {', '.join(sorted(names))}")
     companion = _COMPANIONS.get(name)
     if companion is not None and find_spec(companion) is None:
         raise ValueError(f"Optuna's {name} needs {companion}; expected pip install {companion}")
@@ -268,7 +266,9 @@ class _Study:
 
     def with_pending(self, pending: Sequence[Observation]) -> _Study:
         """Return a copy with pending trials added, for one suggestion."""
-        study, storage = deepcopy((self.study, self.storage))
+        shared = {id(trial): trial for trial in self.study.get_trials(deepcopy=False)}
+        # Finished trials never change again; copying them would take most of the time.
+        study, storage = deepcopy((self.study, self.storage), shared)
         copy = replace(self, study=study, storage=storage, heard=[])
         for observation in pending:
             copy.add(observation)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from pytest_hypersearch.fingerprint import Fingerprints
+from pytest_hypersearch.goals import Constraint
 from pytest_hypersearch.store.journal import FORMAT, MAX_LINE, StoreError
 from pytest_hypersearch.store.retention import Best
 from pytest_hypersearch.store.runs import ARTIFACTS, Run, Store, artifact_name
@@ -93,8 +94,7 @@ class Archive:
         }
         run, contents = self._newest(nodeid)
         head = [session] if run else [header, session]
-        sweep = plan["sweeps"][0]
-        make = partial(self._new_run, nodeid, sweep["metric"], sweep["mode"], sweep["replicates"])
+        make = partial(self._new_run, nodeid, _best_of(plan["sweeps"][0]))
         log = RunLog(make, run, head, self._stored(contents, code), self._use)
         log.missing = self._policy.resume and run is None
         if run:
@@ -149,7 +149,7 @@ class Archive:
             run.close()
             raise
 
-    def _new_run(self, nodeid: str, metric: str, mode: str, replicates: int) -> Run:
+    def _new_run(self, nodeid: str, best: Best) -> Run:
         store = self._open_store()
         try:
             run = store.new_run(nodeid)
@@ -160,7 +160,7 @@ class Archive:
             run = store.new_run(nodeid)
         keep = self._policy.keep_runs
         before = [one for one in store.runs(nodeid) if one.path != run.path]
-        spare = Best(metric, mode, replicates).kept_of(before, keep)
+        spare = best.kept_of(before, keep)
         store.prune(nodeid, keep, spare=spare)
         return run
 
@@ -272,6 +272,12 @@ def _fitting(sweeps: list[Any]) -> list[Any]:
     if len(json.dumps(sweeps)) < MAX_LINE // 2:
         return sweeps
     return [{name: sweep[name] for name in sweep if name != "space"} for sweep in sweeps]
+
+
+def _best_of(sweep: Mapping[str, Any]) -> Best:
+    """What makes a configuration of a sweep, as the plan has it, the best."""
+    constraints = tuple(Constraint(*each) for each in sweep.get("constraints", ()))
+    return Best(sweep["metric"], sweep["mode"], sweep["replicates"], constraints)
 
 
 def _now() -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING
 
 from pytest_hypersearch.results import Group, StudyResults, SweepInfo, group, objectives, rank_key
@@ -22,7 +21,9 @@ _GROUP_VALUES = 8
 
 def strategies(results: StudyResults, alike: Sequence[SweepInfo], look: Look) -> list[Line]:
     """Compares the sweeps of one objective."""
-    rows = sorted(((_overall(results, one), one) for one in alike), key=lambda row: _key(row[0]))
+    rows = sorted(
+        ((_overall(results, one), one) for one in alike), key=lambda row: rank_key(row[0].best)
+    )
     if len(rows) < 2 or not rows[0][0].n:  # noqa: PLR2004 - nothing to compare
         return []
     names = [clean(sweep.name, look) for _, sweep in rows]
@@ -33,10 +34,6 @@ def strategies(results: StudyResults, alike: Sequence[SweepInfo], look: Look) ->
 def _overall(results: StudyResults, sweep: SweepInfo) -> Group:
     found = group(results.trials, [sweep], ())
     return found[0] if found else Group((), (), None, 0)
-
-
-def _key(one: Group) -> tuple[bool, float]:
-    return rank_key(one.best) if one.best else (True, math.inf)
 
 
 def groupings(results: StudyResults, sweep: SweepInfo, look: Look) -> list[list[Line]]:
@@ -106,7 +103,7 @@ def other_parameters(studies: Sequence[StudyResults], look: Look) -> list[list[L
                 for sweep in results.sweeps
                 if sweep in alike
             ),
-            key=lambda row: _key(row[0]),
+            key=lambda row: rank_key(row[0].best),
         )
         if len(rows) < 2 or not rows[0][0].n:  # noqa: PLR2004 - nothing to compare
             continue

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pytest_hypersearch.results import FAILURES, count, rank
+from pytest_hypersearch.results import FAILURES, count, front, rank
 from pytest_hypersearch.terminal.display import clean, columns, cut, pad, show_duration, show_mean
+from pytest_hypersearch.terminal.fronts import front_words
 from pytest_hypersearch.terminal.layout import flow, line, plain
 from pytest_hypersearch.trial import State
 
@@ -140,6 +141,10 @@ def _best(trials: Sequence[TrialRecord], sweep: SweepInfo, look: Look, *, number
     if not ranked:
         return "no score"
     first = ranked[0]
+    if first.excess:
+        return "none feasible"
+    if sweep.others:
+        return front_words(front(trials, [sweep]))
     where = f" (#{first.number})" if number else ""
     return f"best {clean(sweep.metric, look)} {show_mean(first.mean, None, look)}{where}"
 

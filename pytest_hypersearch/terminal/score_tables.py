@@ -120,7 +120,7 @@ def top_table(ranked: Sequence[Ranked], look: Look) -> list[Line]:
         Column("#", tuple(name_of(one).removeprefix("#") for one in ranked)),
         _mean_column([(one.mean, one.std) for one in ranked], look),
     ]
-    return draw(_with_params(table, [one.params for one in ranked], look), look)
+    return draw(with_params(table, [one.params for one in ranked], look), look)
 
 
 def trial_table(trials: Sequence[TrialRecord], look: Look) -> list[Line]:
@@ -139,7 +139,7 @@ def trial_table(trials: Sequence[TrialRecord], look: Look) -> list[Line]:
         del table[2]
     if len({trial.sweep for trial in trials}) == 1:
         del table[0]
-    table = _with_params(table, [trial.params for trial in trials], look)
+    table = with_params(table, [trial.params for trial in trials], look)
     if any(trial.reason for trial in trials):
         reasons = tuple(clean(trial.reason, look) for trial in trials)
         table.append(Column("reason", reasons, right=False, drop=5, shrinks=True))
@@ -150,7 +150,7 @@ def _state(trial: TrialRecord) -> str:
     return f"{trial.state} (cache)" if trial.cached else str(trial.state)
 
 
-def _with_params(table: list[Column], configs: Sequence[Config], look: Look) -> list[Column]:
+def with_params(table: list[Column], configs: Sequence[Config], look: Look) -> list[Column]:
     """Adds a column for each parameter, or one for all where these don't fit."""
     names = dict.fromkeys(name for config in configs for name in config)
     each = [

@@ -20,6 +20,7 @@ from pytest_hypersearch.terminal.comparisons import (
     strategies,
 )
 from pytest_hypersearch.terminal.display import Look, clean, cut, scale_of, show_mean, show_params
+from pytest_hypersearch.terminal.fronts import feasible, fronts, infeasible_words
 from pytest_hypersearch.terminal.headline import count_words, headlines, sweep_lines
 from pytest_hypersearch.terminal.layout import BLANK, flow, line
 from pytest_hypersearch.terminal.score_tables import name_of, top_table, trial_table
@@ -114,6 +115,7 @@ def _study(results: StudyResults, look: Look) -> list[Line]:
         *(table for sweep in results.sweeps for table in groupings(results, sweep, look)),
         *(_top_table(results, sweep, look) for sweep in results.sweeps if look.verbosity > 0),
         trial_table(results.trials, look) if look.verbosity > 1 and results.trials else [],
+        *fronts(results, look),
         _findings([results], look),
     ]
     return _stack([head, *blocks])
@@ -145,7 +147,7 @@ def _name(text: str, look: Look) -> Line:
 
 
 def _top_table(results: StudyResults, sweep: SweepInfo, look: Look) -> list[Line]:
-    ranked = rank(results.trials, [sweep])[:_TOP_ROWS]
+    ranked = [] if sweep.others else feasible(results, sweep)[:_TOP_ROWS]
     if len(ranked) < 2:  # noqa: PLR2004 - the best is shown anyway
         return []
     label = f"top {len(ranked)}" + f" of {clean(sweep.name, look)}" * (len(results.sweeps) > 1)
@@ -157,13 +159,15 @@ def _findings(studies: Sequence[StudyResults], look: Look) -> list[Line]:
     found: list[Line] = []
     ranking = _ranking(studies)
     for first, results in ranking:
-        found += _best_lines(first, results, look, several=len(studies) > 1)
+        if len(studies) > 1 or not first.sweep.others:
+            found += _best_lines(first, results, look, several=len(studies) > 1)
     if look.verbosity < 1 and len(studies) == 1:
         for sweep in studies[0].sweeps:
             found += _top_lines(studies[0], sweep, look)
     trials = [trial for results in studies for trial in results.trials]
     if not ranking and any(trial.state is not State.NOT_RUN for trial in trials):
         found += _sentence("", "no trial is complete: there is no best", look)
+    found += _infeasible_lines(studies, look)
     found += _failure_lines(studies, look)
     for first, _ in ranking:
         found += _rerun_lines(first, look)
@@ -196,8 +200,9 @@ def _best_lines(first: Ranked, results: StudyResults, look: Look, *, several: bo
     text = " ".join(where)
     if sweep.replicates > 1:
         text += f", {'' if first.full else f'{len(first.trials)} of '}{sweep.replicates} replicates"
+    label = "nearest to feasible," if first.excess else "best"
     words: list[Segment] = [
-        (f"best {clean(sweep.metric, look)}", {}),
+        (f"{label} {clean(sweep.metric, look)}", {}),
         (show_mean(first.mean, first.std, look), {"green": True, "bold": True}),
         (f"({text}):", {}),
         *((word, {}) for word in show_params(first.params, look)),
@@ -206,7 +211,8 @@ def _best_lines(first: Ranked, results: StudyResults, look: Look, *, several: bo
 
 
 def _top_lines(results: StudyResults, sweep: SweepInfo, look: Look) -> list[Line]:
-    ranked = rank(results.trials, [sweep])[:_TOP_SHORT] if sweep.strategy != "grid" else []
+    told_otherwise = sweep.strategy == "grid" or sweep.others
+    ranked = [] if told_otherwise else feasible(results, sweep)[:_TOP_SHORT]
     if len(ranked) < 2:  # noqa: PLR2004 - the best is shown anyway
         return []
     scale = scale_of([one.mean for one in ranked])
@@ -214,6 +220,17 @@ def _top_lines(results: StudyResults, sweep: SweepInfo, look: Look) -> list[Line
     of = f" of {clean(sweep.name, look)}" if len(results.sweeps) > 1 else ""
     words = [f"top {len(ranked)}{of}:", *(f"{text}," for text in texts[:-1]), texts[-1]]
     return flow(((word, {}) for word in words), look)
+
+
+def _infeasible_lines(studies: Iterable[StudyResults], look: Look) -> list[Line]:
+    """Says of each sweep with constraints how many configurations break them."""
+    found: list[Line] = []
+    for results in studies:
+        for sweep in results.sweeps:
+            if text := infeasible_words(results, sweep, look):
+                of = f" of {clean(sweep.name, look)}" if len(results.sweeps) > 1 else ""
+                found += _sentence(f"infeasible{of}:", text, look, yellow=True)
+    return found
 
 
 def _failure_lines(studies: Iterable[StudyResults], look: Look) -> list[Line]:

@@ -13,8 +13,8 @@ STRATEGIES = (
     "or strategy='...' with space={...}"
 )
 ARGUMENTS = (
-    "base, bayes, depends_on, grid, group_by, indirect, metric, mode, n_trials, name, parallel, "
-    "points, raises, random, replicates, retries, scope, seed, space, strategy"
+    "base, bayes, constraints, depends_on, grid, group_by, indirect, metric, mode, n_trials, name, "
+    "parallel, points, raises, random, replicates, retries, scope, seed, space, strategy"
 )
 NAMED = "expected ASCII letters, digits, '-', '_' and '.'"
 MODES = "expected run, smoke or skip; use --sweep as the last option or write --sweep=run"
@@ -327,6 +327,51 @@ ROWS = [
         """,
         "test_bad.py::test_bad: sweeps 'grid' and 'random' differ in scope= or indirect=; "
         "expected the same in all sweeps of a test",
+    ),
+    mark(
+        f"{A}, metric=['a', '']", "sweep(metric=['a', '']): expected non-empty strings in the list"
+    ),
+    mark(f"{A}, metric=['a', 1]", "sweep(metric=['a', 1]): expected non-empty strings in the list"),
+    mark(
+        f"{A}, metric=['a']", "sweep(metric=['a']): expected a name, or a list of two or more names"
+    ),
+    mark(f"{A}, metric=[]", "sweep(metric=[]): expected a name, or a list of two or more names"),
+    mark(f"{A}, metric=['a', 'a']", "sweep(metric=['a', 'a']): expected each name once"),
+    mark(
+        f"{A}, metric=['a', 'b'], mode='min'",
+        "sweep(mode='min'): expected a list of 2, one for each metric",
+    ),
+    mark(
+        f"{A}, metric=['a', 'b'], mode=['min']",
+        "sweep(mode=['min']): expected a list of 2, one for each metric",
+    ),
+    mark(
+        f"{A}, metric=['a', 'b'], mode=['min', 'least']",
+        "sweep(mode=['min', 'least']): expected only 'min' or 'max' in the list",
+    ),
+    mark(f"{A}, mode=['min']", "sweep(mode=['min']): expected one of 'min', 'max'"),
+    mark(
+        "strategy='optuna:TPESampler', space={'lr': uniform(0, 1)}, n_trials=3, metric=['a', 'b']",
+        "sweep(metric=['a', 'b']): Optuna's samplers are told one score; "
+        "expected bayes, random or grid beside it",
+    ),
+    mark(
+        "strategy='optuna:TPESampler', space={'lr': uniform(0, 1)}, n_trials=3, "
+        "constraints={'a': '<= 1'}",
+        "sweep(constraints={'a': '<= 1'}): Optuna's samplers are told one score; "
+        "expected bayes, random or grid beside it",
+    ),
+    mark(
+        f"{A}, constraints='a <= 1'",
+        "sweep(constraints='a <= 1'): expected a dict such as {'latency': '<= 50'}",
+    ),
+    mark(f"{A}, constraints={{1: '<= 1'}}", "sweep(constraints=1): expected names of metrics"),
+    *(
+        mark(
+            f"{A}, constraints={{'a': {bound!r}}}",
+            f"sweep(constraints=...): a: {bound!r}: expected '<= number' or '>= number'",
+        )
+        for bound in ("< 1", "<= x", "<= nan", "<= inf", "== 1", "1", 1, None, "<= 1 ms")
     ),
     module(
         """

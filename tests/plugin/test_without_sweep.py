@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import gc
 import subprocess
 import sys
 
@@ -178,3 +179,19 @@ def test_the_ini_key_makes_sweeps_the_default_and_the_option_overrides_it(two, r
     two.makeini("[pytest]\nsweep_default = run")
     assert run("--sweep-trials=2", "-k", "test_g").parseoutcomes()["passed"] == 2
     assert run("--sweep=skip").parseoutcomes() == {"skipped": 6}
+
+
+def test_a_sweep_leaves_the_garbage_collector_as_it_was(pytester, run):
+    pytester.makepyfile(
+        """
+        import gc, pytest
+
+        @pytest.mark.sweep(grid={"x": [1, 2]})
+        def test_f(x):
+            assert gc.isenabled()
+            return gc.get_freeze_count()
+        """
+    )
+    result = run("--sweep", "-v")
+    result.assert_outcomes(passed=2)
+    assert gc.get_freeze_count() == 0

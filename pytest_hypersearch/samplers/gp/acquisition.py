@@ -7,7 +7,7 @@ failed it is weighted by the probability of a score (Gelbart, Snoek & Adams, UAI
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 import numpy as np
 from scipy.special import erfcx, log_ndtr
@@ -39,6 +39,23 @@ def log_improvement(z: Array) -> tuple[Array, Array, Array]:
     return value, mills / (tail * excess), 1.0 / tail
 
 
+class Acquisition(Protocol):
+    """How much a configuration promises."""
+
+    @property
+    def inverse(self) -> Array:
+        """Inverse squared lengths (D,) over which it bends."""
+        ...
+
+    def value(self, rows: Array) -> Array:
+        """Return the acquisition (m,) at rows (m, D)."""
+        ...
+
+    def slopes(self, rows: Array) -> tuple[Array, Array]:
+        """Return the acquisition (m,) and its gradient (m, D)."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class LogEI:
     """Log of expected improvement over the best, times the probability that there is a score.
@@ -52,12 +69,17 @@ class LogEI:
     posterior: Posterior
     best: float
 
+    @property
+    def inverse(self) -> Array:
+        """Inverse squared lengths (D,) over which it bends."""
+        return self.posterior.factor.kernel.hyper.inverse
+
     def value(self, rows: Array) -> Array:
         """Return the acquisition (m,) at rows (m, D)."""
         means, deviation = self.posterior.predict(rows)
         value = log_improvement((self.best - means[:, 0]) / deviation)[0] + np.log(deviation)
         for mean in means.T[1:]:
-            value += log_ndtr(mean / self._width(deviation))
+            value += log_ndtr(mean / width_of(self.posterior, deviation))
         return value
 
     def slopes(self, rows: Array) -> tuple[Array, Array]:
@@ -69,17 +91,32 @@ class LogEI:
         by_means[:, 0] = lower / -deviation
         by_deviation = higher / deviation
         for target in range(1, means.shape[1]):
-            width = self._width(deviation)
-            ratio = means[:, target] / width
-            chance = log_ndtr(ratio)
-            weight = np.exp(-0.5 * ratio * ratio - _LOG_ROOT_TWO_PI - chance) / width
+            chance, weight, widening = chance_slopes(self.posterior, means[:, target], deviation)
             value += chance
             by_means[:, target] = weight
-            widening = ratio * deviation / (width * self.posterior.factor.kernel.variance)
             by_deviation -= weight * widening
         return value, slope(by_means, by_deviation)
 
-    def _width(self, deviation: Array) -> Array:
-        """Return how unsure (m,) the second target is, the prior's deviation being 1."""
-        width: Array = np.sqrt(deviation**2 / self.posterior.factor.kernel.variance + _DOUBT)
-        return width
+
+def chance_slopes(
+    posterior: Posterior, mean: Array, deviation: Array
+) -> tuple[Array, Array, Array]:
+    """Return log chances of a score (m,) and what their slopes are made of.
+
+    Args:
+        posterior: The model of the score and of whether there is one.
+        mean: What it expects (m,) of the latter.
+        deviation: How unsure it is (m,).
+    """
+    width = width_of(posterior, deviation)
+    ratio = mean / width
+    chance = log_ndtr(ratio)
+    weight = np.exp(-0.5 * ratio * ratio - _LOG_ROOT_TWO_PI - chance) / width
+    widening = ratio * deviation / (width * posterior.factor.kernel.variance)
+    return chance, weight, widening
+
+
+def width_of(posterior: Posterior, deviation: Array) -> Array:
+    """Return how unsure (m,) the second target is, the prior's deviation being 1."""
+    width: Array = np.sqrt(deviation**2 / posterior.factor.kernel.variance + _DOUBT)
+    return width

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from pytest_hypersearch.samplers.gp.encode import Array, Encoding, encoding_of
-from pytest_hypersearch.samplers.gp.fit import Data, fit
+from pytest_hypersearch.samplers.gp.fit import Data, fit, standardised
 from pytest_hypersearch.samplers.gp.kernel import Hyper, Kernel
 from pytest_hypersearch.samplers.gp.posterior import Factor, factor_of
-from pytest_hypersearch.samplers.gp.transform import scale_of
+from pytest_hypersearch.samplers.gp.transform import CUT, Scale, scale_of, warp
 from pytest_hypersearch.trial import State
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ _HUGE: Final = 1e150  # squares of worse scores would overflow
 _MODELLED: Final = 300  # results in a model
 _FITTED: Final = 150  # results in a fit of hyperparameters
 _LATEST: Final = 50
-_HISTORIES: Final = 16  # studies of one space that run side by side
+_HISTORIES: Final = 16  # studies of one space that run side by side, times their metrics
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +101,7 @@ class Memory:
     Attributes:
         space: The space.
         encoding: Its encoding.
+        ceiling: What bad scores are cut to, in spreads from the centre.
         heard: All observations that the results are made of.
         results: Those of the present space.
         table: What the model sees of them.
@@ -113,6 +114,7 @@ class Memory:
 
     space: Space
     encoding: Encoding
+    ceiling: float = CUT
     heard: list[Observation] = field(default_factory=list)
     results: list[Result] = field(default_factory=list)
     table: Table = field(init=False)
@@ -181,12 +183,28 @@ class Memory:
         failed = self.table.failed[self.active]
         return None if self.factor is None or data is None else (self.factor, data, failed)
 
+    def level(self, score: float, data: Data) -> float:
+        """Return a score as the present model sees it, which was made of data."""
+        scale = self._scale(len(self.results))
+        if scale is None or self.factor is None:
+            return 0.0
+        exponents = np.array([self.factor.kernel.hyper.exponent])
+        _, (deviation,) = standardised(data.scores, exponents)
+        (warped,) = warp(np.append(data.scores, scale.apply(np.array(score))), exponents)
+        return float((warped[-1] - warped[:-1].mean()) / deviation)
+
     def _fit(self, count: int) -> Hyper | None:
         data = self._data(count, _chosen(self.table.scores[:count], _FITTED))
         if data is None:
             return None
         self.hypers[count] = fit(data, self.encoding.categorical)
         return self.hypers[count]
+
+    def _scale(self, count: int) -> Scale | None:
+        """Return the scale of so many results' scores, None if they are all alike."""
+        scores = self.table.scores[:count]
+        judged = ~np.isnan(scores)
+        return scale_of(scores[judged], self.ceiling) if judged.any() else None
 
     def _data(self, count: int, active: NDArray[np.intp]) -> Data | None:
         """Return what did not fail as the model sees it, None if all scores are alike.
@@ -195,7 +213,7 @@ class Memory:
         """
         scores = self.table.scores[:count]
         judged = ~np.isnan(scores)
-        scale = scale_of(scores[judged]) if judged.any() else None
+        scale = self._scale(count)
         if scale is None:
             return None
         t = scale.apply(scores)
@@ -221,14 +239,14 @@ def memories_of(space: Space) -> list[Memory]:  # noqa: ARG001 - the cache's key
     return []
 
 
-def recalled(space: Space, finished: Sequence[Observation]) -> Memory:
-    """Return the memory of a history."""
+def recalled(space: Space, finished: Sequence[Observation], ceiling: float = CUT) -> Memory:
+    """Return the memory of a history, whose bad scores are cut at a ceiling."""
     memories = memories_of(space)
-    fitting = [memory for memory in memories if memory.continues(finished)]
+    fitting = [m for m in memories if m.ceiling == ceiling and m.continues(finished)]
     if fitting:
         memory = max(fitting, key=lambda memory: len(memory.heard))
     else:
-        memory = Memory(space, encoding_of(space))
+        memory = Memory(space, encoding_of(space), ceiling)
     memories[:] = [memory, *(m for m in memories if m is not memory)][:_HISTORIES]
     memory.hear(finished)
     return memory

@@ -9,7 +9,7 @@ import numpy as np
 from pytest_hypersearch.samplers.gp.descend import descend
 
 if TYPE_CHECKING:
-    from pytest_hypersearch.samplers.gp.acquisition import LogEI
+    from pytest_hypersearch.samplers.gp.acquisition import Acquisition
     from pytest_hypersearch.samplers.gp.encode import Array, Branch, Domain
 
 _SPREAD: Final = 128
@@ -27,7 +27,7 @@ _TOLERANCE: Final = 1e-3
 
 
 def search(
-    branch: Branch, acquisition: LogEI, incumbents: Array, rng: np.random.Generator
+    branch: Branch, acquisition: Acquisition, incumbents: Array, rng: np.random.Generator
 ) -> tuple[Array, Array]:
     """Return rows (m, D) in descending order of their acquisition (m,).
 
@@ -83,7 +83,7 @@ def _starts(cloud: Array, incumbents: Array) -> Array:
     return np.vstack([cloud[picked], incumbents[:1]])
 
 
-def _refine(branch: Branch, acquisition: LogEI, starts: Array) -> tuple[Array, Array]:
+def _refine(branch: Branch, acquisition: Acquisition, starts: Array) -> tuple[Array, Array]:
     """Return starts (k, D) after climbs and sweeps, with their acquisition (k,).
 
     Continuous parameters climb by the gradient; the others move one at a time, while that helps.
@@ -103,10 +103,10 @@ def _refine(branch: Branch, acquisition: LogEI, starts: Array) -> tuple[Array, A
     return rows, values
 
 
-def _climb(acquisition: LogEI, domains: list[Domain], rows: Array) -> tuple[Array, Array]:
+def _climb(acquisition: Acquisition, domains: list[Domain], rows: Array) -> tuple[Array, Array]:
     """Return rows (k, D) at local maxima in the continuous parameters, and the maxima (k,)."""
     features = np.array([domain.feature for domain in domains])
-    inverse = acquisition.posterior.factor.kernel.hyper.inverse[features]
+    inverse = acquisition.inverse[features]
     moved = rows.copy()
 
     def objective(points: Array) -> tuple[Array, Array]:
@@ -128,7 +128,7 @@ def _climb(acquisition: LogEI, domains: list[Domain], rows: Array) -> tuple[Arra
     return climbed, -values
 
 
-def _sweep(acquisition: LogEI, domains: list[Domain], rows: Array) -> tuple[Array, Array]:
+def _sweep(acquisition: Acquisition, domains: list[Domain], rows: Array) -> tuple[Array, Array]:
     """Return rows (k, D) each with the single change that gains most, and what they reach (k,)."""
     options = [[row, *_changes(row, domains)] for row in rows]
     values = np.split(

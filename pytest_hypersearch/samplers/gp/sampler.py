@@ -9,22 +9,19 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from pytest_hypersearch.samplers.gp.acquisition import LogEI
 from pytest_hypersearch.samplers.gp.design import design_size, initial_design
 from pytest_hypersearch.samplers.gp.encode import encoding_of
-from pytest_hypersearch.samplers.gp.fit import Data, standardised
 from pytest_hypersearch.samplers.gp.memory import Memory, Result, recalled
 from pytest_hypersearch.samplers.gp.optimise import search
-from pytest_hypersearch.samplers.gp.posterior import Factor, factor_of, posterior_of
+from pytest_hypersearch.samplers.gp.purpose import purpose_of
 from pytest_hypersearch.samplers.random import permuted
 from pytest_hypersearch.trial import State
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from numpy.typing import NDArray
-
     from pytest_hypersearch.samplers import Observation
+    from pytest_hypersearch.samplers.gp.acquisition import Acquisition
     from pytest_hypersearch.samplers.gp.encode import Array
     from pytest_hypersearch.space import Space
     from pytest_hypersearch.trial import Config
@@ -92,48 +89,22 @@ def _modelled(
     memory: Memory, pending: Sequence[Result], rng: np.random.Generator
 ) -> Iterable[tuple[int, Array]] | None:
     """Return branches and rows in descending order of acquisition, None without a model."""
-    model = memory.model() if len(memory.results) > 1 else None
-    if model is None:
+    found = purpose_of(memory, pending)
+    if found is None:
         return None
-    factor, data, failed = model
-    targets = _targets(factor, data, failed)
-    posterior = posterior_of(factor, targets)
-    expected = posterior.smoothed(targets)[:, 0]
-    expected[failed] = np.inf
-    for result in pending:
-        believed = posterior.mean(result.row[None, :])
-        believed[0, 0] = max(believed[0, 0], expected.min())  # what runs is no reason to crowd
-        factor, targets = factor.appended(result.row, 1.0), np.vstack([targets, believed])
-    acquisition = LogEI(posterior_of(factor, targets), float(expected.min()))
+    acquisition, ranking = found
     if memory.space.size is not None and memory.space.size <= _EXHAUSTIVE:
         return _all_ranked(memory, acquisition)
-    return _searched(memory, acquisition, np.argsort(expected, kind="stable"), rng)
-
-
-def _targets(factor: Factor, data: Data, failed: NDArray[np.bool_]) -> Array:
-    """Return the standardised scores and, if something failed, whether there is one (n, 1 or 2).
-
-    A failure is believed to have had the score that the others let expect.
-    """
-    z: Array = standardised(data.scores, np.array([factor.kernel.hyper.exponent]))[0][0]
-    if not failed.any():
-        return z[:, None]
-    scores = np.full(len(failed), z.max())
-    scores[~failed] = z
-    others = factor_of(factor.kernel, factor.rows[~failed], data.counts)
-    if others is not None:
-        scores[failed] = posterior_of(others, z[:, None]).mean(factor.rows[failed])[:, 0]
-    return np.column_stack([scores, np.where(failed, -1.0, 1.0)])
+    return _searched(memory, acquisition, ranking, rng)
 
 
 def _searched(
-    memory: Memory, acquisition: LogEI, order: NDArray[np.intp], rng: np.random.Generator
+    memory: Memory, acquisition: Acquisition, ranking: Sequence[Result], rng: np.random.Generator
 ) -> Iterator[tuple[int, Array]]:
     """Yield rows of all branches in descending order of acquisition."""
     found = []
     for number, branch in enumerate(memory.encoding.branches):
-        results = (memory.results[i] for i in memory.active[order])
-        best = islice((result.row for result in results if result.branch == number), _INCUMBENTS)
+        best = islice((result.row for result in ranking if result.branch == number), _INCUMBENTS)
         incumbents = np.array(list(best)).reshape(-1, memory.encoding.features)
         rows, values = search(branch, acquisition, incumbents, rng)
         found.append(zip(-values, repeat(number), rows, strict=False))
@@ -141,7 +112,7 @@ def _searched(
         yield number, row
 
 
-def _all_ranked(memory: Memory, acquisition: LogEI) -> list[tuple[int, Array]]:
+def _all_ranked(memory: Memory, acquisition: Acquisition) -> list[tuple[int, Array]]:
     """Return all of a small space in descending order of acquisition."""
     pairs = []
     for config in memory.space.grid():

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pytest_hypersearch.samplers.gp.encode import Array
 
 
-_CUT: Final = 5.0
+CUT: Final = 5.0
 _LOGARITHMIC: Final = 1e-8  # smaller exponents do not differ
 
 
@@ -33,7 +33,7 @@ class Scale:
 
     centre: float
     spread: float
-    ceiling: float = _CUT
+    ceiling: float = CUT
 
     def apply(self, scores: Array) -> Array:
         """Return scores in spreads from the centre, cut at the ceiling."""
@@ -41,7 +41,7 @@ class Scale:
             return np.minimum((scores - self.centre) / self.spread, self.ceiling)
 
 
-def scale_of(scores: Array) -> Scale | None:
+def scale_of(scores: Array, ceiling: float = CUT) -> Scale | None:
     """Return the scale of finite scores, None if they are all alike."""
     centre = _median(scores)
     with np.errstate(over="ignore"):
@@ -51,7 +51,7 @@ def scale_of(scores: Array) -> Scale | None:
         if not spread > 0:
             positive = finite[finite > 0]
             spread = _median(positive) if len(positive) else 0.0
-    return Scale(centre, spread) if spread > 0 and np.isfinite(spread) else None
+    return Scale(centre, spread, ceiling) if spread > 0 and np.isfinite(spread) else None
 
 
 def _median(numbers: Array) -> float:
