@@ -22,6 +22,13 @@ OPTIONS = ("-p", "probe", "-p", "no:asyncio", "-p", "no:randomly")
 PATIENCE = 120
 
 
+@pytest.fixture(autouse=True)
+def _no_ci(monkeypatch):
+    """Nested runs print as for people, wherever the tests run."""
+    for name in ("CI", "BUILD_NUMBER"):
+        monkeypatch.delenv(name, raising=False)
+
+
 class Project:
     """A directory with tests, and what was seen of the sessions in it."""
 
