@@ -5,7 +5,7 @@ from textwrap import dedent
 
 import pytest
 
-from pytest_hypersearch.fingerprint import Fingerprints, changed, fingerprint
+from pytest_hypersearch.fingerprint import Fingerprints, changed
 
 TEST = """
     import pytest
@@ -62,12 +62,11 @@ def project(tmp_path):
                     path.write_text(dedent(text), "utf-8", "surrogatepass")
 
         def of(self, function="test_f", *, others=(), depends_on=(), roots=(".",)):
-            return fingerprint(
+            return Fingerprints([tmp_path / name for name in roots]).of(
                 tmp_path / "tests" / "test_a.py",
                 function,
                 [tmp_path / name for name in others],
                 [tmp_path / name for name in depends_on],
-                [tmp_path / name for name in roots],
             )
 
     project = Project()
@@ -108,9 +107,10 @@ def test_it_is_the_same_in_another_process_and_place(project, tmp_path):
     project.write({f"elsewhere/{name}": text for name, text in FILES.items()})
     code = f"""
         from pathlib import Path
-        from pytest_hypersearch.fingerprint import fingerprint
+        from pytest_hypersearch.fingerprint import Fingerprints
         root = Path({str(other)!r})
-        print(fingerprint(root / "tests/test_a.py", "test_f", [root / "conftest.py"], [], [root]))
+        files = [root / "conftest.py"]
+        print(Fingerprints([root]).of(root / "tests/test_a.py", "test_f", files))
     """
     answer = subprocess.run(
         [sys.executable, "-c", dedent(code)], capture_output=True, text=True, check=True

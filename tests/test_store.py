@@ -120,7 +120,7 @@ def test_curves_and_artifacts_are_made_when_they_are_needed(run):
     run.journal.append_many(numbered(1))
     assert names(run.path) == ["journal.jsonl", "run.lock"]
     run.curves.append({"k": "step", "step": 0})
-    assert run.read_curves().records == [{"k": "step", "step": 0}]
+    assert read(run.path / "curves.jsonl").records == [{"k": "step", "step": 0}]
     assert run.artifacts("bayes", 17, 2) == run.path / "artifacts" / "bayes-17-r2"
 
 
@@ -170,7 +170,7 @@ def test_a_deleted_directory_comes_back_with_its_records_and_lock(store, run, wh
     run.journal.append_many(numbered(2))
     assert run.path.name == "0001"
     assert run.read().records == numbered(1, 2)
-    assert run.read_curves().records == numbered(10, 11)
+    assert read(run.path / "curves.jsonl").records == numbered(10, 11)
     with pytest.raises(RunInUse):
         store.newest_run(NODEID).acquire()
 
@@ -196,7 +196,7 @@ def test_a_deleted_run_gives_way_to_another_session_in_its_place(store, run):
     assert (other.path.name, run.path.name) == ("0001", "0002")
     assert other.read().records == numbered(100)
     assert run.read().records == numbered(1, 2)
-    assert run.read_curves().records == numbered(10, 11)
+    assert read(run.path / "curves.jsonl").records == numbered(10, 11)
     assert run.artifacts("grid", 0, 0).is_relative_to(run.path)
 
 

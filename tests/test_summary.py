@@ -18,7 +18,7 @@ from example_studies import (
 from pytest_hypersearch.results import StudyResults
 from pytest_hypersearch.terminal.display import columns
 from pytest_hypersearch.terminal.layout import plain
-from pytest_hypersearch.terminal.summary import lines, section, word
+from pytest_hypersearch.terminal.summary import section, word
 from pytest_hypersearch.trial import State
 
 HOSTILE = "::error file=x::boom\n\x1b[31mred\x1b[0m\r ##[group]x \u202eabc"
@@ -756,7 +756,7 @@ def test_lines_are_harmless_and_keep_to_the_width(name, verbosity, ascii_only):
 def test_lines_are_segments_for_the_terminal():
     markup = [
         (text.strip(), look)
-        for line in lines(booth_stacked(), width=80, verbosity=0, ascii_only=False)
+        for line in section([booth_stacked()], width=80, verbosity=0, ascii_only=False)
         for text, look in line
         if look
     ]

@@ -242,17 +242,6 @@ def _imports(*pieces: Piece) -> frozenset[Import]:
     return frozenset().union(*(piece.imports for piece in pieces))
 
 
-def fingerprint(
-    test_file: Path,
-    function: str,
-    others: Sequence[Path],
-    depends_on: Sequence[Path],
-    roots: Sequence[Path],
-) -> dict[str, str]:
-    """Return the fingerprint of one test; see :class:`Fingerprints` for many."""
-    return Fingerprints(roots).of(test_file, function, others, depends_on)
-
-
 def changed(old: Mapping[str, str], new: Mapping[str, str]) -> list[str]:
     """Return the names that two fingerprints have not in common or not alike, sorted."""
     return [name for name in sorted({**old, **new}) if old.get(name) != new.get(name)]

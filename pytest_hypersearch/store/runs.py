@@ -145,10 +145,6 @@ class Run:
             raise newer_error(self.path / _JOURNAL)
         return contents
 
-    def read_curves(self) -> JournalContents:
-        """Read the file of curves; errors as in :func:`pytest_hypersearch.store.journal.read`."""
-        return read(self.path / _CURVES)
-
     def close(self) -> None:
         """Flush, and let go of the run.
 

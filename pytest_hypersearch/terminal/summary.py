@@ -77,11 +77,6 @@ def section(
     return _stack([*blocks, hint])
 
 
-def lines(results: StudyResults, *, width: int, verbosity: int, ascii_only: bool) -> list[Line]:
-    """Writes the section of a single study; see `section`."""
-    return section([results], width=width, verbosity=verbosity, ascii_only=ascii_only)
-
-
 def word(record: TrialRecord, best: bool, *, ascii_only: bool = False) -> str:
     """Writes what ``-v`` shows beside a trial's word: ``0.01231 best (lr=0.01 momentum=0.9)``.
 
