@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import pytest
 
 from pytest_hypersearch.given import number_of, scalar_of, shown
-from pytest_hypersearch.results import StudyResults, best
+from pytest_hypersearch.ranking import best, pareto
+from pytest_hypersearch.results import StudyResults
 from pytest_hypersearch.score import metrics_of
 from pytest_hypersearch.study import Suggestion, storable
 from pytest_hypersearch.trial import State
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
     from pytest_hypersearch.link import Link
     from pytest_hypersearch.marks import Sweep
-    from pytest_hypersearch.results import Ranked
+    from pytest_hypersearch.ranking import Ranked
     from pytest_hypersearch.space import Space
     from pytest_hypersearch.trial import Config, Raw, TrialRecord
 
@@ -251,7 +252,7 @@ class Sweeps:
         suggestions = tuple(Suggestion(**each) for each in answer["suggestions"])
         if ranked is None:
             return StudyView(results, suggestions, None, None, None)
-        front = tuple(self._point(results, one) for one in results.pareto)
+        front = tuple(self._point(results, one) for one in pareto(results))
         params = self._params(results, ranked)
         return StudyView(results, suggestions, ranked.top, params, ranked.mean, front)
 

@@ -16,7 +16,8 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from pytest_hypersearch.goals import Constraint, Goal
-from pytest_hypersearch.results import BestSoFar, StudyResults, SweepInfo, scores_of
+from pytest_hypersearch.ranking import BestSoFar
+from pytest_hypersearch.results import StudyResults, SweepInfo, scores_of
 from pytest_hypersearch.samplers import Observation
 from pytest_hypersearch.samplers.proposal import SamplerError, propose
 from pytest_hypersearch.samplers.table import Table

@@ -6,17 +6,10 @@ import pytest
 from example_studies import booth_grid, booth_stacked, cnn_random, record, sweep_info
 from scipy import stats
 
+from pytest_hypersearch.grouping import Failure, count, failures, group
 from pytest_hypersearch.moments import mean, std, t_quantile
-from pytest_hypersearch.results import (
-    Failure,
-    StudyResults,
-    best,
-    count,
-    failures,
-    group,
-    objectives,
-    rank,
-)
+from pytest_hypersearch.ranking import best, objectives, rank
+from pytest_hypersearch.results import StudyResults
 from pytest_hypersearch.trial import State
 
 

@@ -16,7 +16,8 @@ from pytest_hypersearch.terminal.layout import Column, fits, line, render
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
-    from pytest_hypersearch.results import Group, Ranked
+    from pytest_hypersearch.grouping import Group
+    from pytest_hypersearch.ranking import Ranked
     from pytest_hypersearch.terminal.display import Look
     from pytest_hypersearch.terminal.layout import Line
     from pytest_hypersearch.trial import Config, TrialRecord

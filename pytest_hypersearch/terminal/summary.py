@@ -11,7 +11,8 @@ import re
 import shlex
 from typing import TYPE_CHECKING
 
-from pytest_hypersearch.results import FAILURES, failures, objectives, rank, rank_key
+from pytest_hypersearch.grouping import FAILURES, failures
+from pytest_hypersearch.ranking import objectives, rank, rank_key
 from pytest_hypersearch.terminal.comparisons import (
     families,
     groupings,
@@ -29,7 +30,8 @@ from pytest_hypersearch.trial import State
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from pytest_hypersearch.results import Ranked, StudyResults, SweepInfo
+    from pytest_hypersearch.ranking import Ranked
+    from pytest_hypersearch.results import StudyResults, SweepInfo
     from pytest_hypersearch.terminal.layout import Line, Segment
     from pytest_hypersearch.trial import TrialRecord
 
