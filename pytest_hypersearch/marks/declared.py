@@ -1,0 +1,97 @@
+"""A sweep as its mark asks for it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any
+
+from pytest_hypersearch.goals import Constraint, Goal
+from pytest_hypersearch.space import Space
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pytest_hypersearch.sweep import Mode, ScopeName
+    from pytest_hypersearch.trial import Config
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sweep:
+    """One strategy over one search space, as a mark asks for it.
+
+    Attributes:
+        name: Unique among the marks of a test; the strategy's name unless given.
+        strategy: ``grid``, ``random``, ``bayes`` or a name that a plugin's sampler answers to.
+        space: What is searched.
+        n_trials: Configurations to try, points included.
+        metric: Which of the test's metrics is the score.
+        mode: Whether lower or higher scores are better.
+        others: Further metrics to optimise; with any, the sweep is after a Pareto front.
+        constraints: Bounds that a configuration's metrics must keep to be feasible.
+        seed: Decides the sampler's choices and, with the replicate, every trial's seed.
+        replicates: Trials per configuration, each under a seed of its own.
+        points: Configurations tried before the sampler is asked.
+        group_by: Parameters by which the summary groups.
+        retries: How often a trial is started again after its process died.
+        parallel: Configurations in flight at most, which makes an adaptive sampler reproducible.
+        raises: Exceptions that make a trial failed without failing the run.
+        base: Nested configuration that the parameters patch to make ``trial.config``.
+        scope: Scope of the parameters, as in ``parametrize``.
+        indirect: Parameters that go through fixtures of their names, as in ``parametrize``.
+        depends_on: Files whose change makes stored trials stale, relative to the test's file.
+    """
+
+    name: str
+    strategy: str
+    space: Space
+    n_trials: int
+    metric: str = "score"
+    mode: Mode = "min"
+    others: tuple[Goal, ...] = ()
+    constraints: tuple[Constraint, ...] = ()
+    seed: int = 0
+    replicates: int = 1
+    points: tuple[Config, ...] = ()
+    group_by: tuple[str, ...] = ()
+    retries: int = 1
+    parallel: int | None = None
+    raises: tuple[type[BaseException], ...] = ()
+    base: Mapping[str, Any] | None = None
+    scope: ScopeName = "function"
+    indirect: tuple[str, ...] = ()
+    depends_on: tuple[str, ...] = ()
+
+    @property
+    def goals(self) -> tuple[Goal, ...]:
+        """All that it optimises, the score first."""
+        return Goal(self.metric, self.mode), *self.others
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """The metrics that every complete trial has, the score first."""
+        names = [*(goal.metric for goal in self.goals), *(each.metric for each in self.constraints)]
+        return tuple(dict.fromkeys(names))
+
+    def to_json(self) -> dict[str, Any]:
+        """The part that the owner of the study needs, as JSON values."""
+        plain = {name: getattr(self, name) for name in _OWNED}
+        seldom = {name: value for name in _SELDOM if (value := getattr(self, name))}
+        return plain | seldom | {"space": self.space.to_json()}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Sweep:
+        """The inverse of `to_json`; what only the test's process uses is left at its default."""
+        known = {name: data[name] for name in _OWNED}
+        known["points"] = tuple(known["points"])
+        known["group_by"] = tuple(known["group_by"])
+        known["others"] = tuple(Goal(*each) for each in data.get("others", ()))
+        known["constraints"] = tuple(Constraint(*each) for each in data.get("constraints", ()))
+        return cls(**known, space=Space.from_json(data["space"]))
+
+
+_SELDOM = ("others", "constraints")
+_OWNED = tuple(
+    field.name
+    for field in fields(Sweep)
+    if field.name not in {"space", "raises", "base", "scope", "indirect", "depends_on", *_SELDOM}
+)
