@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import pytest
 
 from pytest_hypersearch.given import number_of, scalar_of, shown
+from pytest_hypersearch.proposals import Suggestion
 from pytest_hypersearch.ranking import best, pareto
 from pytest_hypersearch.results import StudyResults
 from pytest_hypersearch.score import metrics_of
-from pytest_hypersearch.study import Suggestion, storable
+from pytest_hypersearch.study import storable
 from pytest_hypersearch.trial import State
 
 if TYPE_CHECKING:

@@ -29,9 +29,11 @@ from threading import RLock
 from typing import TYPE_CHECKING, Any
 
 from pytest_hypersearch.marks import Sweep
+from pytest_hypersearch.proposals import NotYetError
 from pytest_hypersearch.samplers.proposal import SamplerError
 from pytest_hypersearch.store.journal import StoreError
-from pytest_hypersearch.study import Key, NotYetError, Study, empty_outcome, storable
+from pytest_hypersearch.study import Study, empty_outcome, storable
+from pytest_hypersearch.trial import Key
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -276,7 +278,7 @@ class Owner:
             raise NotYetError
         return {
             "results": self._results(study).to_json(),
-            "suggestions": [asdict(suggestion) for suggestion in study.suggestions()],
+            "suggestions": [asdict(suggestion) for suggestion in study.proposals.suggestions()],
         }
 
     def _find(self, name: str) -> list[Study]:

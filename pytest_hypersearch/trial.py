@@ -4,13 +4,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 Raw: TypeAlias = "int | float | str | bool | None"
 Config: TypeAlias = "dict[str, Raw]"
+
+
+class Key(NamedTuple):
+    """Which trial of a study."""
+
+    sweep: str
+    number: int
+    replicate: int
 
 
 class State(StrEnum):

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from pytest_hypersearch.store.journal import JournalContents, Record
-    from pytest_hypersearch.study import Key
+    from pytest_hypersearch.trial import Key
 
 
 @dataclass(frozen=True, slots=True)
