@@ -40,6 +40,11 @@ class Candidate(NamedTuple):
     simplicity: tuple[float, int] = (0.0, 0)
 
 
+def by_mean(pick: str) -> bool:
+    """Tells whether a rule compares means."""
+    return pick == "mean" or pick.startswith(ONE_SE)
+
+
 def value_of(pick: str, scores: Sequence[float]) -> float:
     """Computes what a rule compares: mean, median, largest or smallest score."""
     return STATISTICS.get(pick, mean)(scores)
