@@ -146,7 +146,7 @@ test_booth.py::test_booth
   0.5       9  0.93 ± 1.28  0.06520  #7 lr=0.1
 
   best loss 0.01230 ± 0.00062 (#5, 3 replicates): lr=0.01 momentum=0.9
-  ~best: 2 of 8 others cannot be told from #5 (paired t-test): #6, #7
+  ~best: none; #5 is better than 8 others (paired t-test)
   rerun: pytest "test_booth.py::test_booth[lr:0.01-momentum:0.9-r0]" --sweep-rerun"""
     )
 
@@ -173,7 +173,7 @@ test_booth.py::test_booth
   0.5       9  0.93 ± 1.28  [-0.06, 1.91]  0.0871  0.06520  #7 lr=0.1        0.50s
 
   best loss 0.01230 ± 0.00062 (#5, 3 replicates): lr=0.01 momentum=0.9
-  ~best: 2 of 8 others cannot be told from #5 (paired t-test): #6, #7
+  ~best: none; #5 is better than 8 others (paired t-test)
   rerun: pytest "test_booth.py::test_booth[lr:0.01-momentum:0.9-r0]" --sweep-rerun"""
     )
 
@@ -224,11 +224,11 @@ test_booth.py::test_booth
 
   best loss 0.001040 ± 0.000095 (bayes #13, 3 replicates): lr=0.007143
     momentum=0.4074
-  ~best of grid: 2 of 8 others cannot be told from #5 (paired t-test): #6, #7
+  ~best of grid: none; #5 is better than 8 others (paired t-test)
   ~best of random: 8 of 25 others cannot be told from #13 (paired t-test): #3,
     #26, #16, #6, #19, 3 more with -v
-  ~best of bayes: 7 of 26 others cannot be told from #13 (paired t-test): #3,
-    #26, #16, #6, #19, 2 more with -v
+  ~best of bayes: 8 of 26 others cannot be told from #13 (paired t-test): #3,
+    #26, #16, #6, #19, 3 more with -v
   top 5 of random: 0.001871 #13, 0.002045 #3, 0.002045 #26, 0.002245 #16,
     0.002475 #6
   top 5 of bayes: 0.001040 #13, 0.001136 #3, 0.001136 #26, 0.001247 #16,
@@ -283,20 +283,20 @@ test_booth.py::test_booth
   0.5       9  0.93 ± 1.28  [-0.06, 1.91]  0.06520  #7 lr=0.1
 
   top 9
-  #         mean ± std  vs best     lr  momentum
-  -  -----------------  -------  -----  --------
-  5  0.01230 ± 0.00062  best      0.01       0.9
-  6  0.04410 ± 0.00220  ~best      0.1       0.0
-  7  0.06520 ± 0.00326  ~best      0.1       0.5
-  4  0.08710 ± 0.00435            0.01       0.5
-  2  0.41200 ± 0.02060           0.001       0.9
-  3  0.52300 ± 0.02615            0.01       0.0
-  8  1.37000 ± 0.06850             0.1       0.9
-  1  2.63000 ± 0.13150           0.001       0.5
-  0  4.81000 ± 0.24050           0.001       0.0
+  #         mean ± std     lr  momentum
+  -  -----------------  -----  --------
+  5  0.01230 ± 0.00062   0.01       0.9
+  6  0.04410 ± 0.00220    0.1       0.0
+  7  0.06520 ± 0.00326    0.1       0.5
+  4  0.08710 ± 0.00435   0.01       0.5
+  2  0.41200 ± 0.02060  0.001       0.9
+  3  0.52300 ± 0.02615   0.01       0.0
+  8  1.37000 ± 0.06850    0.1       0.9
+  1  2.63000 ± 0.13150  0.001       0.5
+  0  4.81000 ± 0.24050  0.001       0.0
 
   best loss 0.01230 ± 0.00062 (#5, 3 replicates): lr=0.01 momentum=0.9
-  ~best: 2 of 8 others cannot be told from #5 (paired t-test): #6, #7
+  ~best: none; #5 is better than 8 others (paired t-test)
   rerun: pytest "test_booth.py::test_booth[lr:0.01-momentum:0.9-r0]" --sweep-rerun
   stored: /cache/run-001"""
     )
