@@ -696,6 +696,49 @@ test_booth.py::test_booth
     assert best in shown(replace(study, trials=partial))
 
 
+def test_doubts_need_two_complete_replicates_of_the_best():
+    study = booth_grid()
+    one_each = tuple(trial for trial in study.trials if trial.replicate == 0)
+    line = "  ~best: unknown, 2 complete replicates are needed and #5 has 1"
+    assert line in shown(replace(study, trials=one_each)).splitlines()
+
+
+def test_many_doubts_are_named_with_verbose():
+    trials = [
+        record(number, 1 + (number * 7 + replicate * 3) % 10, replicate=replicate)
+        for number in range(9)
+        for replicate in range(2)
+    ]
+    study = StudyResults("t.py::test_f", (sweep_info(planned=18, replicates=2),), tuple(trials))
+    start = "~best: 8 of 8 others cannot be told from #"
+    text = " ".join(shown(study).split())
+    assert start in text
+    assert re.search(r"(#\d, ){5}3 more with -v", text)
+    assert re.search(r"(#\d, ){7}#\d", " ".join(shown(study, verbosity=1).split()))
+
+
+@pytest.mark.parametrize(
+    ("pick", "expected"),
+    [
+        ("median", "best loss 1.000 (#0, median of 3 replicates):"),
+        ("max", "best loss 3.000 (#1, max of 3 replicates):"),
+        ("one-se", "best loss 3.000 ± 0.000 (#1, 3 replicates, one-se):"),
+    ],
+)
+def test_the_rule_is_named_with_the_best(pick, expected):
+    scores = [[1, 1, 9], [3, 3, 3], [4, 4, 4]]
+    trials = [
+        record(number, score, replicate=replicate, params={"x": number})
+        for number, row in enumerate(scores)
+        for replicate, score in enumerate(row)
+    ]
+    sweep = sweep_info(planned=9, replicates=3, pick=pick, varied=("x",))
+    text = shown(StudyResults("t.py::test_f", (sweep,), tuple(trials)), verbosity=1)
+    assert expected in text
+    assert "~best" not in text
+    assert (f" {pick} " in text.split("top 3")[1].split("\n")[1]) == (pick != "one-se")
+
+
 def test_sweeps_of_different_metrics_have_a_best_each():
     study = booth_stacked()
     others = (*study.sweeps[:2], replace(study.sweeps[2], metric="steps", mode="max", name="late"))
