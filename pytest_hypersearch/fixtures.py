@@ -193,11 +193,11 @@ class Sweeps:
             return StudyView(results, suggestions, None, None, None)
         front = tuple(self._point(results, one) for one in pareto(results))
         params = self._params(results, ranked)
-        return StudyView(results, suggestions, ranked.top, params, ranked.mean, front)
+        return StudyView(results, suggestions, ranked.top, params, ranked.value, front)
 
     def _point(self, results: StudyResults, ranked: Ranked) -> ParetoPoint:
         names = (goal.metric for goal in ranked.sweep.goals)
-        metrics = MappingProxyType(dict(zip(names, ranked.means, strict=True)))
+        metrics = MappingProxyType(dict(zip(names, ranked.values, strict=True)))
         return ParetoPoint(self._params(results, ranked), metrics, ranked.top)
 
     def _params(self, results: StudyResults, ranked: Ranked) -> Mapping[str, Any]:
@@ -217,7 +217,7 @@ class Sweeps:
         return dict(view.best_params)
 
     def best_score(self, test: str, *, wait: bool = True) -> float:
-        """The mean score of a test's best configuration.
+        """The score of a test's best configuration: the mean over replicates, or as ``pick`` says.
 
         Raises:
             LookupError: There is no such study, or it has no complete trial, or none that keeps the

@@ -252,6 +252,7 @@ class Study:
             mode=sweep.mode,
             others=sweep.others,
             constraints=sweep.constraints,
+            pick=sweep.pick,
             seed=sweep.seed,
             replicates=sweep.replicates,
             planned=sum(key.sweep == sweep.name for key in self._nodeids),

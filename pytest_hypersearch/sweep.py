@@ -43,6 +43,7 @@ def sweep(
     constraints: Mapping[str, str] | None = None,
     seed: int | None = None,
     replicates: int | None = None,
+    pick: str | None = None,
     points: Sequence[Branch] | None = None,
     base: Mapping[str, Any] | None = None,
     group_by: str | Sequence[str] | None = None,
@@ -79,6 +80,10 @@ def sweep(
             them all rank first.
         seed: Default 0. Decides the sampler's choices and the trials' seeds.
         replicates: Trials per configuration; default 1.
+        pick: How replicates decide which configuration is the best: by the ``"mean"`` (default),
+            ``"median"``, ``"max"`` or ``"min"`` of its scores; ``"one-se"`` takes, of those whose
+            mean is within one standard error of the best mean, the first of a grid, and
+            ``"one-se:NAME"`` the one with the lowest parameter or metric of that name.
         points: Complete configurations that are tried first.
         base: Nested configuration; ``trial.config`` is a copy patched by the parameters, whose
             names may be dotted (``"training.lr"``).

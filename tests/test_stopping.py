@@ -1,8 +1,8 @@
 """When a sweep has had enough."""
 
 import pytest
-
 from example_studies import record, sweep_info
+
 from pytest_hypersearch.stopping import Stopping, StopRule
 from pytest_hypersearch.trial import State
 

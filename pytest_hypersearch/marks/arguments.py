@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 from pytest_hypersearch.given import shown
 from pytest_hypersearch.marks.budget import prune_of, race_of, stop_of, timeout_of
 from pytest_hypersearch.marks.declared import Sweep
-from pytest_hypersearch.marks.goals import constraints_of, goals_of
+from pytest_hypersearch.marks.goals import constraints_of, goals_of, pick_of
 from pytest_hypersearch.marks.spaces import base_of, indirect_of, known_of, points_of, space_of
 from pytest_hypersearch.marks.values import (
     SweepError,
@@ -54,7 +54,6 @@ def from_mark(args: Sequence[object], kwargs: Mapping[str, Any]) -> Sweep:
     strategy, argument = _strategy(given)
     space = space_of(argument, given[argument], strategy)
     (metric, mode), *others = goals_of(given, strategy)
-    replicates = integer(given, "replicates", 1, least=1)
     return Sweep(
         name=identifier("name", given.get("name", strategy.replace(":", "-"))),
         strategy=strategy,
@@ -65,11 +64,12 @@ def from_mark(args: Sequence[object], kwargs: Mapping[str, Any]) -> Sweep:
         others=tuple(others),
         constraints=constraints_of(given, strategy),
         seed=integer(given, "seed", 0, least=0),
-        replicates=replicates,
+        replicates=integer(given, "replicates", 1, least=1),
+        pick=pick_of(given, strategy, space),
         points=points_of(given, space),
         group_by=known_of(given, "group_by", space),
         retries=integer(given, "retries", 1, least=0),
-        race=race_of(given, replicates),
+        race=race_of(given),
         prune=prune_of(given),
         stop=stop_of(given),
         timeout=timeout_of(given),

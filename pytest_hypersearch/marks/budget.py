@@ -43,13 +43,19 @@ def stop_of(given: Mapping[str, Any]) -> StopRule | None:
     return StopRule(**found)
 
 
-def race_of(given: Mapping[str, Any], replicates: int) -> bool:
-    """Whether replicates are raced."""
+def race_of(given: Mapping[str, Any]) -> bool:
+    """Whether replicates are raced, which goes by the mean of one metric."""
     race = given.get("race", False)
     if not isinstance(race, bool):
         raise wrong("race", race, "expected True or False")
-    if race and replicates < FEWEST_RACED:
+    if race and given.get("replicates", 1) < FEWEST_RACED:
         raise wrong("race", race, f"expected replicates= of at least {FEWEST_RACED} beside it")
+    if race and not isinstance(given.get("metric", ""), str):
+        raise wrong("race", race, "expected one metric beside it")
+    if race and given.get("constraints"):
+        raise wrong("race", race, "expected no constraints= beside it")
+    if race and given.get("pick") in {"median", "max", "min"}:
+        raise wrong("race", race, f"expected no pick={given['pick']!r} beside it")
     return race
 
 

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 from pytest_hypersearch.goals import Constraint, Goal
+from pytest_hypersearch.picking import simplest_of
 from pytest_hypersearch.space import Space
 from pytest_hypersearch.stopping import StopRule
 
@@ -32,6 +33,7 @@ class Sweep:
         constraints: Bounds that a configuration's metrics must keep to be feasible.
         seed: Decides the sampler's choices and, with the replicate, every trial's seed.
         replicates: Trials per configuration, each under a seed of its own.
+        pick: What makes a configuration the best, given its replicates' scores; see `picking`.
         points: Configurations tried before the sampler is asked.
         group_by: Parameters by which the summary groups.
         retries: How often a trial is started again after its process died.
@@ -57,6 +59,7 @@ class Sweep:
     constraints: tuple[Constraint, ...] = ()
     seed: int = 0
     replicates: int = 1
+    pick: str = "mean"
     points: tuple[Config, ...] = ()
     group_by: tuple[str, ...] = ()
     retries: int = 1
@@ -80,6 +83,9 @@ class Sweep:
     def metrics(self) -> tuple[str, ...]:
         """The metrics that every complete trial has, the score first."""
         names = [*(goal.metric for goal in self.goals), *(each.metric for each in self.constraints)]
+        simplest = simplest_of(self.pick)
+        if simplest and simplest not in self.space.names:
+            names.append(simplest)
         return tuple(dict.fromkeys(names))
 
     def to_json(self) -> dict[str, Any]:

@@ -283,7 +283,7 @@ def _fitting(sweeps: list[Any]) -> list[Any]:
 def _best_of(sweep: Mapping[str, Any]) -> Best:
     """What makes a configuration of a sweep, as the plan has it, the best."""
     constraints = tuple(Constraint(*each) for each in sweep.get("constraints", ()))
-    return Best(sweep["metric"], sweep["mode"], sweep["replicates"], constraints)
+    return Best(sweep["metric"], sweep["mode"], sweep["replicates"], sweep["pick"], constraints)
 
 
 def _now() -> str:

@@ -256,6 +256,18 @@ ROWS = [
         "sweep(race=True): expected replicates= of at least 3 beside it",
     ),
     mark(
+        f"{A}, race=True, replicates=3, metric=['a', 'b']",
+        "sweep(race=True): expected one metric beside it",
+    ),
+    mark(
+        f"{A}, race=True, replicates=3, constraints={{'a': '<= 1'}}",
+        "sweep(race=True): expected no constraints= beside it",
+    ),
+    mark(
+        f"{A}, race=True, replicates=3, pick='max'",
+        "sweep(race=True): expected no pick='max' beside it",
+    ),
+    mark(
         f"{A}, stop=0.5",
         "sweep(stop=0.5): expected a dict with some of score, patience, min_delta, time, trials",
     ),
@@ -407,6 +419,33 @@ ROWS = [
             f"sweep(constraints=...): a: {bound!r}: expected '<= number' or '>= number'",
         )
         for bound in ("< 1", "<= x", "<= nan", "<= inf", "== 1", "1", 1, None, "<= 1 ms")
+    ),
+    *(
+        mark(
+            f"{A}, replicates=3, pick={pick!r}",
+            f"sweep(pick={pick!r}): expected one of "
+            "'mean', 'median', 'max', 'min', 'one-se', 'one-se:NAME'",
+        )
+        for pick in ("best", "one-se:", "median:lr", "Mean")
+    ),
+    mark(f"{A}, pick=3", "sweep(pick=3): expected a non-empty string"),
+    mark(
+        f"{A}, pick='median'",
+        "sweep(pick='median'): expected replicates= of at least 2 beside it",
+    ),
+    mark(
+        f"{A}, replicates=3, pick='one-se'",
+        "sweep(pick='one-se'): expected 'one-se:NAME' with random: "
+        "NAME is a parameter or metric whose lowest value is the simplest",
+    ),
+    mark(
+        f"{A}, replicates=3, metric=['a', 'b'], pick='max'",
+        "sweep(pick='max'): expected 'mean', by which several metrics are compared",
+    ),
+    mark(
+        "grid={'act': ['relu', 'tanh']}, replicates=3, pick='one-se:act'",
+        "sweep(pick='one-se:act'): expected a parameter of numbers; "
+        "act is choice(['relu', 'tanh'])",
     ),
     module(
         """

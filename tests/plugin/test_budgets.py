@@ -51,7 +51,7 @@ def test_a_resumed_sweep_stops_where_it_stopped_and_keeps_what_is_stored(project
     project.here("--sweep-resume")
     assert not project.ran
     assert len(project.cached) == 4
-    project.write((FALLING % '{"trials": 2}'))
+    project.write(FALLING % '{"trials": 2}')
     project.here("--sweep-resume")
     assert not project.ran
     assert len(project.cached) == 4
