@@ -119,14 +119,14 @@ def test_shares_are_those_of_the_true_total_indices(name, count, tolerance):
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_an_optimisers_configurations_tell_what_matters(name):
     space, function, totals = FUNCTIONS[name]
-    configs = optimised(space, function, 45)
+    configs = optimised(space, function, 40)
     found = shares(space, configs, noisy(function, configs))
     assert found == pytest.approx(np.array(totals) / sum(totals), abs=0.25)
     dead = np.array(totals) == 0
     assert found[dead].sum() < 0.1
 
 
-@pytest.mark.parametrize("count", [30, 250])
+@pytest.mark.parametrize("count", [30, 130])
 def test_the_spread_tells_how_far_off_shares_are(count):
     errors, spreads = [], []
     for name, (space, function, totals) in FUNCTIONS.items():
