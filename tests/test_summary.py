@@ -42,7 +42,8 @@ def shown(*studies, width=80, verbosity=0, ascii_only=False, interrupted=False):
 
 def every_state():
     """A study in which trials ended in all ways, the first of them replayed."""
-    states = [state for state in State if state not in {State.RUNNING, State.COMPLETE}]
+    odd = {State.RUNNING, State.COMPLETE, State.RACED_OUT}
+    states = [state for state in State if state not in odd]
     trials = [
         replace(trial, cached=trial.number < 20)
         if trial.number % 3

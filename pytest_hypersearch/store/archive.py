@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
+from pytest_hypersearch.curves import read_curves
 from pytest_hypersearch.fingerprint import Fingerprints
 from pytest_hypersearch.goals import Constraint
-from pytest_hypersearch.store.journal import FORMAT, MAX_LINE, StoreError
+from pytest_hypersearch.store.journal import FORMAT, MAX_LINE, StoreError, read
 from pytest_hypersearch.store.retention import Best
 from pytest_hypersearch.store.runs import ARTIFACTS, Run, Store, artifact_name
 from pytest_hypersearch.store.stored import Stored, gather
@@ -24,6 +25,7 @@ MOST_OPEN = 50
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from pytest_hypersearch.curves import Series
     from pytest_hypersearch.store.journal import JournalContents, Record
     from pytest_hypersearch.trial import Key
 
@@ -250,6 +252,10 @@ class RunLog:
             StoreError: It cannot be written.
         """
         self._owned().curves.append(record)
+
+    def curves(self) -> dict[tuple[Key, int], dict[str, Series]]:
+        """The series of each metric that trials reported, by trial and attempt."""
+        return read_curves(read(self._run.curves.path).records) if self._run else {}
 
     def artifacts(self, key: Key) -> str:
         """The trial's own directory."""

@@ -25,6 +25,7 @@ _COLOURS = {
     State.FAILED: "red",
     State.INVALID: "red",
     State.PRUNED: "yellow",
+    State.RACED_OUT: "yellow",
     State.CRASHED: "red",
     State.TIMED_OUT: "red",
     State.NOT_RUN: "yellow",

@@ -11,7 +11,7 @@ import re
 import shlex
 from typing import TYPE_CHECKING
 
-from pytest_hypersearch.grouping import FAILURES, failures
+from pytest_hypersearch.grouping import FAILURES, failures, steps_saved
 from pytest_hypersearch.ranking import objectives, rank, rank_key
 from pytest_hypersearch.terminal.comparisons import (
     families,
@@ -168,6 +168,7 @@ def _findings(studies: Sequence[StudyResults], look: Look) -> list[Line]:
     trials = [trial for results in studies for trial in results.trials]
     if not ranking and any(trial.state is not State.NOT_RUN for trial in trials):
         found += _sentence("", "no trial is complete: there is no best", look)
+    found += _pruning_lines(studies, look)
     found += _infeasible_lines(studies, look)
     found += _failure_lines(studies, look)
     for first, _ in ranking:
@@ -221,6 +222,12 @@ def _top_lines(results: StudyResults, sweep: SweepInfo, look: Look) -> list[Line
     of = f" of {clean(sweep.name, look)}" if len(results.sweeps) > 1 else ""
     words = [f"top {len(ranked)}{of}:", *(f"{text}," for text in texts[:-1]), texts[-1]]
     return flow(((word, {}) for word in words), look)
+
+
+def _pruning_lines(studies: Iterable[StudyResults], look: Look) -> list[Line]:
+    """Says what share of the steps pruning saved, over all sweeps of the same objective."""
+    saved = steps_saved(trial for results in studies for trial in results.trials)
+    return [] if saved is None else _sentence("", f"pruning saved {saved:.0%} of steps", look)
 
 
 def _infeasible_lines(studies: Iterable[StudyResults], look: Look) -> list[Line]:
