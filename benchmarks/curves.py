@@ -16,10 +16,10 @@ import gzip
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +27,9 @@ from sklearn import datasets
 from sklearn.ensemble import GradientBoostingClassifier, GradientBoostingRegressor
 from sklearn.model_selection import train_test_split
 from sklearn.preprocessing import StandardScaler
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
 STORE = Path(__file__).with_name("curves.json.gz")
 CONFIGURATIONS = 200
@@ -39,16 +42,16 @@ class Data:
     """A data set, split and standardised.
 
     Attributes:
-        X: Training inputs (n, d).
+        x: Training inputs (n, d).
         y: Training targets: classes (n,) or one column of values, standardised.
-        X_valid: Validation inputs (m, d).
+        x_valid: Validation inputs (m, d).
         y_valid: Validation targets.
         classes: Number of classes, 0 for a regression.
     """
 
-    X: Array
+    x: Array
     y: Array
-    X_valid: Array
+    x_valid: Array
     y_valid: Array
     classes: int
 
@@ -89,22 +92,20 @@ class Curves:
     values: Array
 
 
-def split(
-    X: Array, y: Array, classes: int, *, noise: float = 0.0, valid: float = 0.4
-) -> Data:
+def split(x: Array, y: Array, classes: int, *, noise: float = 0.0, valid: float = 0.4) -> Data:
     """Standardise inputs and targets, spoil a share of the training labels, hold out the rest."""
-    X, X_valid, y, y_valid = train_test_split(
-        X, y, test_size=valid, random_state=1, stratify=y if classes else None
+    x, x_valid, y, y_valid = train_test_split(
+        x, y, test_size=valid, random_state=1, stratify=y if classes else None
     )
-    scaler = StandardScaler().fit(X)
-    X, X_valid = scaler.transform(X), scaler.transform(X_valid)
+    scaler = StandardScaler().fit(x)
+    x, x_valid = scaler.transform(x), scaler.transform(x_valid)
     if not classes:
         centre, spread = y.mean(), y.std()
-        return Data(X, (y - centre) / spread, X_valid, (y_valid - centre) / spread, 0)
+        return Data(x, (y - centre) / spread, x_valid, (y_valid - centre) / spread, 0)
     rng = np.random.default_rng(2)
     spoilt = rng.random(len(y)) < noise
     y = np.where(spoilt, rng.integers(0, classes, len(y)), y)
-    return Data(X, y, X_valid, y_valid, classes)
+    return Data(x, y, x_valid, y_valid, classes)
 
 
 def loguniform(rng: np.random.Generator, low: float, high: float) -> float:
@@ -157,43 +158,42 @@ def train_network(
     problem: Problem, config: dict[str, Any], data: Data, rng: np.random.Generator
 ) -> Iterator[float]:
     """Train a perceptron with momentum and yield the metric after each epoch."""
-    sizes = [data.X.shape[1], *config["layers"], data.classes or 1]
+    sizes = [data.x.shape[1], *config["layers"], data.classes or 1]
     weights = [
-        config["scale"] * rng.standard_normal((a, b)) / np.sqrt(a)
-        for a, b in zip(sizes, sizes[1:], strict=False)
+        config["scale"] * rng.standard_normal((a, b)) / np.sqrt(a) for a, b in pairwise(sizes)
     ]
     parameters = [*weights, *(np.zeros(b) for b in sizes[1:])]
     velocity = [np.zeros_like(each) for each in parameters]
     targets = np.eye(data.classes)[data.y.astype(int)] if data.classes else data.y[:, None]
     for epoch in range(problem.steps):
         rate = config["lr"] * pace(config["schedule"], epoch / problem.steps)
-        order = rng.permutation(len(data.X))
+        order = rng.permutation(len(data.x))
         for start in range(0, len(order), config["batch"]):
             batch = order[start : start + config["batch"]]
-            gradient = gradients(parameters, data.X[batch], targets[batch], data.classes)
+            gradient = gradients(parameters, data.x[batch], targets[batch], data.classes)
             for i, each in enumerate(parameters):
                 decay = config["l2"] * each if i < len(weights) else 0.0
                 velocity[i] = config["momentum"] * velocity[i] - rate * (gradient[i] + decay)
                 parameters[i] = each + velocity[i]
-        yield judged(forward(parameters, data.X_valid)[-1], data, problem.metric)
+        yield judged(forward(parameters, data.x_valid)[-1], data, problem.metric)
 
 
-def forward(parameters: list[Array], X: Array) -> list[Array]:
+def forward(parameters: list[Array], x: Array) -> list[Array]:
     """Activations of all layers, the inputs first and the raw outputs last."""
     depth = len(parameters) // 2
-    activations = [X]
+    activations = [x]
     for i in range(depth):
         raw = activations[-1] @ parameters[i] + parameters[depth + i]
         activations.append(raw if i == depth - 1 else np.maximum(raw, 0.0))
     return activations
 
 
-def gradients(parameters: list[Array], X: Array, targets: Array, classes: int) -> list[Array]:
+def gradients(parameters: list[Array], x: Array, targets: Array, classes: int) -> list[Array]:
     """Gradient of the mean loss in all parameters."""
     depth = len(parameters) // 2
-    activations = forward(parameters, X)
+    activations = forward(parameters, x)
     outputs = probabilities(activations[-1]) if classes else activations[-1]
-    delta = (outputs - targets) / len(X)
+    delta = (outputs - targets) / len(x)
     weights, biases = [], []
     for i in reversed(range(depth)):
         weights.append(activations[i].T @ delta)
@@ -228,12 +228,12 @@ def train_boosting(
     """Train gradient boosting and yield the metric after each stage."""
     kind = GradientBoostingClassifier if data.classes else GradientBoostingRegressor
     model = kind(**config, n_estimators=problem.steps, random_state=int(rng.integers(2**31)))
-    model.fit(data.X, data.y)
+    model.fit(data.x, data.y)
     if not data.classes:
-        for outputs in model.staged_predict(data.X_valid):
+        for outputs in model.staged_predict(data.x_valid):
             yield judged(outputs[:, None], data, problem.metric)
         return
-    for outputs in model.staged_decision_function(data.X_valid):
+    for outputs in model.staged_decision_function(data.x_valid):
         both = np.hstack([-outputs, outputs]) / 2 if outputs.shape[1] == 1 else outputs
         yield judged(both, data, problem.metric)
 
@@ -307,8 +307,7 @@ def load(path: Path = STORE) -> list[Curves]:
     """The stored curves of all problems."""
     stored = json.loads(gzip.decompress(path.read_bytes()))
     return [
-        Curves(each["name"], each["mode"], np.array(each["values"], dtype=float))
-        for each in stored
+        Curves(each["name"], each["mode"], np.array(each["values"], dtype=float)) for each in stored
     ]
 
 
