@@ -32,6 +32,7 @@ class Sweep:
         replicates: Trials per configuration, each under a seed of its own.
         points: Configurations tried before the sampler is asked.
         group_by: Parameters by which the summary groups.
+        keep: How many of the best configurations keep what their trials saved; None for all.
         retries: How often a trial is started again after its process died.
         parallel: Configurations in flight at most, which makes an adaptive sampler reproducible.
         raises: Exceptions that make a trial failed without failing the run.
@@ -53,6 +54,7 @@ class Sweep:
     replicates: int = 1
     points: tuple[Config, ...] = ()
     group_by: tuple[str, ...] = ()
+    keep: int | None = 1
     retries: int = 1
     parallel: int | None = None
     raises: tuple[type[BaseException], ...] = ()

@@ -19,6 +19,8 @@ end        ``sweep``, ``number``, ``replicate``, ``attempt``, ``state``, ``score
            ``metrics``, ``duration`` (seconds), ``reason`` (if not complete): a trial ended
 crash      ``sweep``, ``number``, ``replicate``, ``attempt``, ``worker``, ``reason``: the process
            that ran a trial is gone; a ``start`` with the next attempt may follow
+saved      ``sweep``, ``number``, ``replicate``, ``attempt``, ``directory`` (its name): what a trial
+           saved is whole
 step       ``sweep``, ``number``, ``replicate``, ``attempt``, ``step``, ``metrics``: values reported
            within a trial; these go to the file of curves
 =========  =========================================================================================

@@ -158,6 +158,9 @@ def _findings(studies: Sequence[StudyResults], look: Look) -> list[Line]:
     for first, results in ranking:
         if len(studies) > 1 or not first.sweep.others:
             found += _best_lines(first, results, look, several=len(studies) > 1)
+    for results in studies:
+        if results.saved and clean(results.saved, look) == results.saved:
+            found.append(line(f"  saved: {results.saved}"))
     if look.verbosity < 1 and len(studies) == 1:
         for sweep in studies[0].sweeps:
             found += _top_lines(studies[0], sweep, look)

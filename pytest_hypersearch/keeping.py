@@ -1,0 +1,265 @@
+"""Which trials' files of a study stay, and which configuration's are put under ``best``.
+
+A trial's files count once its item is torn down. A configuration is judged when all of its planned
+trials have ended and are torn down: those among the best of their sweep and on its Pareto front
+stay, the others can never come back and their files go, and the best one is published. Files of
+trials that failed, crashed or timed out stay for whoever looks for the reason.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pytest_hypersearch.ranking import front, objectives, rank
+from pytest_hypersearch.store.best import BEST, Edition, publish, remove, replicate_name, tidy
+from pytest_hypersearch.store.runs import artifact_name
+from pytest_hypersearch.store.stored import identity
+from pytest_hypersearch.trial import Key, State
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import TypeAlias
+
+    from pytest_hypersearch.background import Background
+    from pytest_hypersearch.ranking import Ranked
+    from pytest_hypersearch.results import SweepInfo
+    from pytest_hypersearch.store.archive import RunLog
+    from pytest_hypersearch.study import Study
+    from pytest_hypersearch.trial import TrialRecord
+
+    Configuration: TypeAlias = tuple[str, int]
+
+STAY = frozenset({State.FAILED, State.CRASHED, State.TIMED_OUT})
+
+
+class Keeper:
+    """Keeps the files of a study's best configurations.
+
+    As long as no trial saves anything, it knows which trials are on the way and does nothing.
+
+    Args:
+        study: The study.
+        log: Its run.
+        background: Does the work on files.
+    """
+
+    def __init__(self, study: Study, log: RunLog, background: Background) -> None:
+        self._study = study
+        self._log = log
+        self._background = background
+        self._busy: set[Key] = set()
+        self._doubtful: set[Key] = set()
+        self._directories: dict[Key, str] = {}
+        self._saved: dict[Configuration, dict[int, str]] = defaultdict(dict)
+        self._kept: dict[str, set[int]] = defaultdict(set)
+        self._ended: list[Configuration] = []
+        self._unreplayed = log.stored.saved.keys() & log.stored.ends.keys()
+        self._infos: dict[str, SweepInfo] = {}
+        self._wanted: Edition | None = None
+        self._published: Edition | None = None
+        # Those who run some trials of a run again do not judge the others.
+        self._watches = not (log.continued and _is_selection(study))
+        if log.stored.saved:
+            self._begin()
+
+    @property
+    def quiet(self) -> bool:
+        """Whether no trial is on the way or still to be torn down."""
+        return not self._busy
+
+    def start(self, key: Key, reply: dict[str, Any]) -> str:
+        """The directory of a trial that was handed out.
+
+        It is a new one, unless the process of the attempt before died: what that one saved is there
+        to go on from.
+        """
+        self._busy.add(key)
+        self._doubtful.discard(key)
+        name = self._directories.get(key) or self._unfinished(key, reply)
+        self._directories[key] = name = name or artifact_name(*key, reply["attempt"])
+        return self._log.artifacts(name)
+
+    def ended(self, record: TrialRecord) -> None:
+        """Take note of a trial's end; its item may still have to be torn down."""
+        if not self._infos:
+            return
+        key = Key(record.sweep, record.number, record.replicate)
+        if record.cached:
+            self._recall(key, record)
+        if record.number not in self._study.standing.due[record.sweep]:
+            self._ended.append((record.sweep, record.number))
+            self._judge()
+
+    def over(self, key: Key, *, saved: bool | None) -> None:
+        """Take note that a trial's item is torn down.
+
+        Args:
+            key: The trial.
+            saved: Whether it has files; None if that failed or its process died meanwhile.
+        """
+        self._busy.discard(key)
+        record = self._study.records.get(key)
+        if saved is None:
+            self._doubtful.add(key)
+        if record is None:
+            return
+        name = self._directories.pop(key)
+        if saved and record.state not in STAY:
+            attempt = {"attempt": record.attempt, "directory": name}
+            self._log.write({"k": "saved", **key._asdict(), **attempt})
+            self._saved[key.sweep, key.number][key.replicate] = name
+            if not self._infos:
+                self._begin()
+        if saved is not None and self._log.stored.saved and record.state is State.COMPLETE:
+            self._forget_earlier(key, record)
+        self._judge()
+
+    def close(self) -> None:
+        """Publish the best of what there is, however many replicates it has."""
+        if not self._infos:
+            return
+        due = self._study.standing.due
+        for name, number, _ in self._study.records:
+            if number in due[name] and self._torn_down((name, number)):
+                self._kept[name].add(number)
+        self._judge()
+        if self._wanted is not None:
+            self._background.submit(partial(tidy, self._wanted.run.parent))
+
+    def directory(self) -> str:
+        """The directory of what the best saved, empty if it saved nothing or is not published."""
+        self._background.wait()
+        done = self._published
+        if done is None or done != self._wanted or not done.directories:
+            return ""
+        there = done.facts["sweep"], done.facts["number"]
+        return str(done.run.parent / BEST) if there == self._study.best.leader else ""
+
+    def paths(self) -> list[tuple[str, int, int, str]]:
+        """The directories that are kept by sweep, number and replicate; the published ones last."""
+        best = self.directory()
+        found = [
+            (*configuration, replicate, self._log.artifacts(name))
+            for configuration, names in self._saved.items()
+            for replicate, name in names.items()
+            if configuration[1] in self._kept[configuration[0]]
+        ]
+        if best and self._published is not None:
+            where = self._published.facts["sweep"], self._published.facts["number"]
+            found += [
+                (*where, replicate, f"{best}/{replicate_name(replicate)}")
+                for replicate, _ in self._published.directories
+            ]
+        return found
+
+    def _unfinished(self, key: Key, reply: dict[str, Any]) -> str:
+        """The directory of an attempt whose process died in an earlier session."""
+        stored = self._log.stored.unfinished
+        if not stored:
+            return ""
+        return stored.pop(identity(key.sweep, reply["params"], key.replicate, reply["seed"]), "")
+
+    def _begin(self) -> None:
+        """From now on trials are judged, also those that ended before."""
+        if self._watches:
+            self._infos = {info.name: info for info in self._study.results().sweeps}
+            settled = self._study.standing.settled.items()
+            self._ended = [(name, number) for name, numbers in settled for number in numbers]
+
+    def _recall(self, key: Key, record: TrialRecord) -> None:
+        """What a replayed trial saved."""
+        who = identity(key.sweep, record.params, key.replicate, record.seed)
+        self._unreplayed.discard(who)
+        if names := self._log.stored.saved.get(who):
+            self._saved[key.sweep, key.number][key.replicate] = names[-1]
+
+    def _forget_earlier(self, key: Key, record: TrialRecord) -> None:
+        """Remove what the trial saved in earlier sessions, now that it has run again."""
+        who = identity(key.sweep, record.params, key.replicate, record.seed)
+        self._remove(key.sweep, self._log.stored.saved.pop(who, []))
+
+    def _torn_down(self, configuration: Configuration) -> bool:
+        keys = [Key(*configuration, replicate) for replicate in self._replicates(configuration[0])]
+        return self._busy.isdisjoint(keys) and self._doubtful.isdisjoint(keys)
+
+    def _replicates(self, sweep: str) -> range:
+        return range(self._study.sweeps[sweep].replicates)
+
+    def _judge(self) -> None:
+        """Find what stays and what is best, now that some trials have ended or are torn down."""
+        if not self._infos:
+            return
+        ended, self._ended = self._ended, []
+        for configuration in ended:
+            if self._torn_down(configuration):
+                self._place(*configuration)
+            else:
+                self._ended.append(configuration)
+        if not self._unreplayed or self._study.done:
+            self._publish()
+
+    def _place(self, name: str, number: int) -> None:
+        """Give a settled configuration its place among the best; one of them may lose it."""
+        candidates = self._kept[name] | {number}
+        trials = self._trials(name, candidates)
+        places = [self._infos[name]]
+        stay = rank(trials, places)[: self._study.sweeps[name].keep or 1]
+        if self._infos[name].others:
+            stay += front(trials, places)
+        self._kept[name] = {one.number for one in stay}
+        for loser in candidates - self._kept[name]:
+            self._remove(name, self._saved.pop((name, loser), {}).values())
+
+    def _remove(self, sweep: str, names: Iterable[str]) -> None:
+        if self._watches and self._study.sweeps[sweep].keep is not None:
+            for name in names:
+                self._background.submit(partial(remove, Path(self._log.artifacts(name))))
+
+    def _trials(self, name: str, numbers: Iterable[int]) -> list[TrialRecord]:
+        keys = (Key(name, number, r) for number in numbers for r in self._replicates(name))
+        return [self._study.records[key] for key in keys if key in self._study.records]
+
+    def _publish(self) -> None:
+        sweeps = objectives(self._infos.values())[0]
+        trials = [one for info in sweeps for one in self._trials(info.name, self._kept[info.name])]
+        ranked = rank(trials, sweeps)
+        if not ranked or ranked[0].excess:
+            return
+        edition = self._edition(ranked[0])
+        if edition != self._wanted:
+            self._wanted = edition
+            self._background.submit(self._publish_wanted)
+
+    def _publish_wanted(self) -> None:
+        wanted = self._wanted
+        if wanted is not None and wanted != self._published and publish(wanted):
+            self._published = wanted
+
+    def _edition(self, best: Ranked) -> Edition:
+        run = Path(self._log.path)
+        saved = self._saved.get((best.sweep.name, best.number), {})
+        facts = {
+            "params": best.params,
+            "score": best.mean,
+            "metric": best.sweep.metric,
+            "mode": best.sweep.mode,
+            "metrics": best.metrics,
+            "sweep": best.sweep.name,
+            "number": best.number,
+            "replicates": len(best.trials),
+            "study": self._study.nodeid,
+            "run": run.name,
+        }
+        directories = ((replicate, saved[replicate]) for replicate in sorted(saved))
+        return Edition(
+            run, facts, tuple((one, Path(self._log.artifacts(name))) for one, name in directories)
+        )
+
+
+def _is_selection(study: Study) -> bool:
+    """Whether the session's plan leaves out trials of its sweeps."""
+    planned = sum(sweep.n_trials * sweep.replicates for sweep in study.sweeps.values())
+    return len(study.slots) < planned
