@@ -115,8 +115,8 @@ class Trial:
 
     @property
     def saved(self) -> bool:
-        """Whether `path` was used."""
-        return "path" in self.__dict__
+        """Whether `path` was used and is there."""
+        return "path" in self.__dict__ and self.path.is_dir()
 
     @property
     def score(self) -> float | None:

@@ -1,15 +1,15 @@
 """Which trials' files of a study stay, and which configuration's are put under ``best``.
 
-A trial's files count once its item is torn down. A configuration is judged when all of its planned
-trials have ended and are torn down: those among the best of their sweep and on its Pareto front
-stay, the others can never come back and their files go, and the best one is published. Files of
-trials that failed, crashed or timed out stay for whoever looks for the reason.
+A trial's files count once its item is torn down. A configuration that saved anything is judged when
+all of its planned trials have ended and are torn down: the best of each sweep and those on its
+Pareto front stay, the others cannot come back and their files go, and the best one is published.
+Files of trials that failed, crashed or timed out stay for whoever looks for the reason.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,7 +38,7 @@ STAY = frozenset({State.FAILED, State.CRASHED, State.TIMED_OUT})
 class Keeper:
     """Keeps the files of a study's best configurations.
 
-    As long as no trial saves anything, it knows which trials are on the way and does nothing.
+    As long as no trial saves anything, it does no more than to know which ones are on the way.
 
     Args:
         study: The study.
@@ -54,16 +54,14 @@ class Keeper:
         self._doubtful: set[Key] = set()
         self._directories: dict[Key, str] = {}
         self._saved: dict[Configuration, dict[int, str]] = defaultdict(dict)
+        self._waiting: dict[Configuration, None] = {}
         self._kept: dict[str, set[int]] = defaultdict(set)
-        self._ended: list[Configuration] = []
+        self._news = False
         self._unreplayed = log.stored.saved.keys() & log.stored.ends.keys()
-        self._infos: dict[str, SweepInfo] = {}
         self._wanted: Edition | None = None
         self._published: Edition | None = None
         # Those who run some trials of a run again do not judge the others.
-        self._watches = not (log.continued and _is_selection(study))
-        if log.stored.saved:
-            self._begin()
+        self._judges = not (log.continued and _is_selection(study))
 
     @property
     def quiet(self) -> bool:
@@ -84,14 +82,9 @@ class Keeper:
 
     def ended(self, record: TrialRecord) -> None:
         """Take note of a trial's end; its item may still have to be torn down."""
-        if not self._infos:
-            return
-        key = Key(record.sweep, record.number, record.replicate)
-        if record.cached:
-            self._recall(key, record)
-        if record.number not in self._study.standing.due[record.sweep]:
-            self._ended.append((record.sweep, record.number))
-            self._judge()
+        if record.cached and self._log.stored.saved:
+            self._recall(record)
+        self._judge()
 
     def over(self, key: Key, *, saved: bool | None) -> None:
         """Take note that a trial's item is torn down.
@@ -101,39 +94,35 @@ class Keeper:
             saved: Whether it has files; None if that failed or its process died meanwhile.
         """
         self._busy.discard(key)
-        record = self._study.records.get(key)
         if saved is None:
             self._doubtful.add(key)
+        record = self._study.records.get(key)
         if record is None:
             return
         name = self._directories.pop(key)
         if saved and record.state not in STAY:
-            attempt = {"attempt": record.attempt, "directory": name}
-            self._log.write({"k": "saved", **key._asdict(), **attempt})
-            self._saved[key.sweep, key.number][key.replicate] = name
-            if not self._infos:
-                self._begin()
-        if saved is not None and self._log.stored.saved and record.state is State.COMPLETE:
+            about = {"attempt": record.attempt, "directory": name}
+            self._log.write({"k": "saved", **key._asdict(), **about})
+            self._take(key, name)
+        if self._log.stored.saved and saved is not None and record.state is State.COMPLETE:
             self._forget_earlier(key, record)
         self._judge()
 
     def close(self) -> None:
         """Publish the best of what there is, however many replicates it has."""
-        if not self._infos:
-            return
-        due = self._study.standing.due
-        for name, number, _ in self._study.records:
-            if number in due[name] and self._torn_down((name, number)):
+        for name, number in self._waiting:
+            if self._torn_down((name, number)):
                 self._kept[name].add(number)
-        self._judge()
+                self._news = True
+        self._publish()
         if self._wanted is not None:
             self._background.submit(partial(tidy, self._wanted.run.parent))
 
     def directory(self) -> str:
-        """The directory of what the best saved, empty if it saved nothing or is not published."""
+        """Where what the best saved is published, empty if it saved nothing."""
         self._background.wait()
         done = self._published
-        if done is None or done != self._wanted or not done.directories:
+        if done is None or done != self._wanted:
             return ""
         there = done.facts["sweep"], done.facts["number"]
         return str(done.run.parent / BEST) if there == self._study.best.leader else ""
@@ -162,19 +151,23 @@ class Keeper:
             return ""
         return stored.pop(identity(key.sweep, reply["params"], key.replicate, reply["seed"]), "")
 
-    def _begin(self) -> None:
-        """From now on trials are judged, also those that ended before."""
-        if self._watches:
-            self._infos = {info.name: info for info in self._study.results().sweeps}
-            settled = self._study.standing.settled.items()
-            self._ended = [(name, number) for name, numbers in settled for number in numbers]
+    @cached_property
+    def _infos(self) -> dict[str, SweepInfo]:
+        return {info.name: info for info in self._study.results().sweeps}
 
-    def _recall(self, key: Key, record: TrialRecord) -> None:
-        """What a replayed trial saved."""
-        who = identity(key.sweep, record.params, key.replicate, record.seed)
+    def _take(self, key: Key, name: str) -> None:
+        configuration = key.sweep, key.number
+        self._saved[configuration][key.replicate] = name
+        if self._judges:
+            self._waiting[configuration] = None
+
+    def _recall(self, record: TrialRecord) -> None:
+        """Take what a replayed trial saved, if it was kept."""
+        who = identity(record.sweep, record.params, record.replicate, record.seed)
         self._unreplayed.discard(who)
-        if names := self._log.stored.saved.get(who):
-            self._saved[key.sweep, key.number][key.replicate] = names[-1]
+        for name in self._log.stored.saved.get(who, [])[-1:]:
+            if Path(self._log.artifacts(name)).is_dir():
+                self._take(Key(record.sweep, record.number, record.replicate), name)
 
     def _forget_earlier(self, key: Key, record: TrialRecord) -> None:
         """Remove what the trial saved in earlier sessions, now that it has run again."""
@@ -189,17 +182,16 @@ class Keeper:
         return range(self._study.sweeps[sweep].replicates)
 
     def _judge(self) -> None:
-        """Find what stays and what is best, now that some trials have ended or are torn down."""
-        if not self._infos:
-            return
-        ended, self._ended = self._ended, []
-        for configuration in ended:
-            if self._torn_down(configuration):
-                self._place(*configuration)
-            else:
-                self._ended.append(configuration)
-        if not self._unreplayed or self._study.done:
-            self._publish()
+        """Find what stays and what is best, now that a trial has ended or is torn down."""
+        settled = [
+            (name, number)
+            for name, number in self._waiting
+            if number not in self._study.standing.due[name] and self._torn_down((name, number))
+        ]
+        for configuration in settled:
+            del self._waiting[configuration]
+            self._place(*configuration)
+        self._publish()
 
     def _place(self, name: str, number: int) -> None:
         """Give a settled configuration its place among the best; one of them may lose it."""
@@ -210,11 +202,12 @@ class Keeper:
         if self._infos[name].others:
             stay += front(trials, places)
         self._kept[name] = {one.number for one in stay}
+        self._news = True
         for loser in candidates - self._kept[name]:
             self._remove(name, self._saved.pop((name, loser), {}).values())
 
     def _remove(self, sweep: str, names: Iterable[str]) -> None:
-        if self._watches and self._study.sweeps[sweep].keep is not None:
+        if self._judges and self._study.sweeps[sweep].keep is not None:
             for name in names:
                 self._background.submit(partial(remove, Path(self._log.artifacts(name))))
 
@@ -223,6 +216,10 @@ class Keeper:
         return [self._study.records[key] for key in keys if key in self._study.records]
 
     def _publish(self) -> None:
+        """Put the best of what is kept under ``best``, unless a better one may be replayed yet."""
+        if not self._news or (self._unreplayed and not self._study.done):
+            return
+        self._news = False
         sweeps = objectives(self._infos.values())[0]
         trials = [one for info in sweeps for one in self._trials(info.name, self._kept[info.name])]
         ranked = rank(trials, sweeps)

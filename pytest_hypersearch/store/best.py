@@ -130,8 +130,7 @@ def _build(edition: Edition) -> Path:
     editions = edition.run.parent / _EDITIONS
     target = Path(tempfile.mkdtemp(prefix=f"{edition.run.name}-", dir=editions))
     for replicate, directory in edition.directories:
-        with suppress(FileNotFoundError):
-            _link_tree(directory, target / replicate_name(replicate))
+        _link_tree(directory, target / replicate_name(replicate))
     text = json.dumps(edition.facts, indent=2, allow_nan=False)
     (target / PARAMS).write_text(text + "\n")
     return target
@@ -145,8 +144,6 @@ def _swap(study: Path, built: Path) -> None:
 
 
 def _link_tree(source: Path, target: Path) -> None:
-    if not source.is_dir():
-        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(source))
     try:
         shutil.copytree(source, target, symlinks=True, copy_function=_link)
     except shutil.Error as error:

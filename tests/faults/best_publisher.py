@@ -16,4 +16,5 @@ for number in count():
         path.write_text(str(number))
     publish(Edition(run, {"number": number}, ((0, trial), (1, trial))))
     shutil.rmtree(trial)
-    print(number, flush=True)
+    sys.stdout.write(f"{number}\n")
+    sys.stdout.flush()

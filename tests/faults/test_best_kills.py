@@ -104,7 +104,7 @@ def test_a_session_killed_while_a_better_model_is_saved_keeps_the_one_before(pro
 
 
 def test_a_worker_that_dies_in_teardown_leaves_no_half_model_as_best(project):
-    project.write(MODELS.replace("ran(\"stuck\")", "os._exit(1)").replace("SLOW", "{1}"))
+    project.write(MODELS.replace('ran("stuck")', "os._exit(1)").replace("SLOW", "{1}"))
     project.run("-n2")
     assert best_of(project) == 2
     assert project.scores["x:1"] == 1
