@@ -183,6 +183,8 @@ class Keeper:
 
     def _judge(self) -> None:
         """Find what stays and what is best, now that a trial has ended or is torn down."""
+        if not self._waiting and not self._news:
+            return
         settled = [
             (name, number)
             for name, number in self._waiting
