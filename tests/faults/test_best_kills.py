@@ -143,3 +143,24 @@ def test_f(x, trial):
     assert project.scores == {"x:3": 3, "x:2": 2, "x:1": 1}
     assert output.count("the best trials' files are not up to date: ") == 1
     assert "Traceback" not in output
+
+
+@pytest.mark.parametrize("workers", [(), ("-n2",)], ids=["plain", "n2"])
+def test_an_interrupted_session_has_published_its_best(project, workers):
+    project.write("""
+@pytest.mark.sweep(grid={"x": [3, 2, 1]}, replicates=2)
+def test_f(x, trial):
+    for part in "abcd":
+        (trial.path / part).write_text(str(x) * 1000)
+    if (x, trial.replicate) == (1, 1):
+        ran("stuck")
+        time.sleep(60)
+    return x
+""")
+    with project.started(*workers) as process:
+        project.wait(lambda: project.ran["stuck"])
+        os.killpg(process.pid, signal.SIGINT)
+        output = process.communicate(timeout=60)[0]
+    assert best_of(project) == 2
+    assert kept_of(project) == ["1", "1", "2", "2"]  # the replicate that misses is still due
+    assert "  saved: " in output
