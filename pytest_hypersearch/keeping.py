@@ -57,6 +57,7 @@ class Keeper:
         self._waiting: dict[Configuration, None] = {}
         self._kept: dict[str, set[int]] = defaultdict(set)
         self._news = False
+        self._saved_before = bool(log.stored.saved or log.stored.superseded)
         self._unreplayed = log.stored.saved.keys() & log.stored.ends.keys()
         self._wanted: Edition | None = None
         self._published: Edition | None = None
@@ -82,7 +83,7 @@ class Keeper:
 
     def ended(self, record: TrialRecord) -> None:
         """Take note of a trial's end; its item may still have to be torn down."""
-        if record.cached and self._log.stored.saved:
+        if record.cached and self._saved_before:
             self._recall(record)
         self._judge()
 
@@ -104,7 +105,7 @@ class Keeper:
             about = {"attempt": record.attempt, "directory": name}
             self._log.write({"k": "saved", **key._asdict(), **about})
             self._take(key, name)
-        if self._log.stored.saved and saved is not None and record.state is State.COMPLETE:
+        if self._saved_before and saved is not None and record.state is State.COMPLETE:
             self._forget_earlier(key, record)
         self._judge()
 
@@ -165,14 +166,17 @@ class Keeper:
         """Take what a replayed trial saved, if it was kept."""
         who = identity(record.sweep, record.params, record.replicate, record.seed)
         self._unreplayed.discard(who)
-        for name in self._log.stored.saved.get(who, [])[-1:]:
-            if Path(self._log.artifacts(name)).is_dir():
-                self._take(Key(record.sweep, record.number, record.replicate), name)
+        self._remove(record.sweep, self._log.stored.superseded.pop(who, []))
+        name = self._log.stored.saved.get(who)
+        if name and Path(self._log.artifacts(name)).is_dir():
+            self._take(Key(record.sweep, record.number, record.replicate), name)
 
     def _forget_earlier(self, key: Key, record: TrialRecord) -> None:
         """Remove what the trial saved in earlier sessions, now that it has run again."""
         who = identity(key.sweep, record.params, key.replicate, record.seed)
-        self._remove(key.sweep, self._log.stored.saved.pop(who, []))
+        stored = self._log.stored
+        last = [stored.saved.pop(who)] if who in stored.saved else []
+        self._remove(key.sweep, stored.superseded.pop(who, []) + last)
 
     def _torn_down(self, configuration: Configuration) -> bool:
         keys = [Key(*configuration, replicate) for replicate in self._replicates(configuration[0])]

@@ -108,7 +108,8 @@ def _locked(study: Path) -> BaseFileLock:
 
     refuse_link(study / _EDITIONS)
     make_dirs(study / _EDITIONS)
-    return FileLock(study / _EDITIONS / _LOCK, mode=0o600, thread_local=False)
+    lock = study / _EDITIONS / _LOCK
+    return FileLock(lock, mode=0o600, thread_local=False, fallback_to_soft=False)
 
 
 def _present(study: Path) -> str:

@@ -32,7 +32,8 @@ class Stored:
         suggestions: What the sampler of a sweep proposed and from how many results, by the sweep's
             name and seed and the configuration's number.
         attempts: How often each trial was started, by sweep, number and replicate.
-        saved: The directories of what ended trials saved, whatever code they ran, by identity.
+        saved: The directory of what each trial saved, whatever code it ran, by identity.
+        superseded: Directories of what trials saved before they ran again, by identity.
         unfinished: The directories of trials whose process died before their end, by identity.
         stale: How many finished trials ran other code.
         changed: The files that differ between their code and today's.
@@ -42,7 +43,8 @@ class Stored:
     ends: dict[Identity, Record] = field(default_factory=dict)
     suggestions: dict[tuple[str, int, int], tuple[Config, int]] = field(default_factory=dict)
     attempts: dict[tuple[str, int, int], int] = field(default_factory=dict)
-    saved: dict[Identity, list[str]] = field(default_factory=dict)
+    saved: dict[Identity, str] = field(default_factory=dict)
+    superseded: dict[Identity, list[str]] = field(default_factory=dict)
     unfinished: dict[Identity, str] = field(default_factory=dict)
     stale: int = 0
     changed: tuple[str, ...] = ()
@@ -108,7 +110,7 @@ class _Reading:
             case "end" if start := self._started.get(_place(record)):
                 self._end(_who(start), record)
             case "saved" if start := self._started.get(_place(record)):
-                self.stored.saved.setdefault(_who(start), []).append(_name(record))
+                self.stored.saved[_who(start)] = _name(record)
 
     def _leave_open(self) -> None:
         """What a session left unfinished goes on where it was, unless the code has changed."""
@@ -119,6 +121,8 @@ class _Reading:
     def _end(self, who: Identity, record: Record) -> None:
         self._open.pop(_place(record)[:3], None)
         self.stored.unfinished.pop(who, None)
+        if who in self.stored.saved:
+            self.stored.superseded.setdefault(who, []).append(self.stored.saved.pop(who))
         self._stale.pop(who, None)
         self.stored.ends.pop(who, None)
         if record["state"] not in FINISHED or record.get("failed"):

@@ -300,9 +300,13 @@ def test_some_trials_of_a_run_again_leave_the_best_as_it_is(project, saves):
     saves('grid={"x": [3, 2, 1]}, replicates=2')
     project.here()
     before = facts_of(project)
-    assert project.here("--sweep-rerun", "-k", "x:3-r1").ret == 0
-    assert facts_of(project) == before
-    assert best_of(project) == ["1 0", "1 1"]
+    for some in ("x:3-r1", "x:1-r1"):
+        assert project.here("--sweep-rerun", "-k", some).ret == 0
+        assert facts_of(project) == before
+        assert best_of(project) == ["1 0", "1 1"]
+    assert kept_of(project) == ["1 0", "1 1", "1 1", "3 1"]
+    project.here("--sweep-resume")
+    assert kept_of(project) == best_of(project) == ["1 0", "1 1"]
 
 
 def test_a_study_in_which_nothing_is_saved_has_no_files_of_it(project):
