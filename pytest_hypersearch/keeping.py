@@ -51,7 +51,6 @@ class Keeper:
         self._log = log
         self._background = background
         self._busy: set[Key] = set()
-        self._doubtful: set[Key] = set()
         self._directories: dict[Key, str] = {}
         self._saved: dict[Configuration, dict[int, str]] = defaultdict(dict)
         self._waiting: dict[Configuration, None] = {}
@@ -76,7 +75,6 @@ class Keeper:
         to go on from.
         """
         self._busy.add(key)
-        self._doubtful.discard(key)
         name = self._directories.get(key) or self._unfinished(key, reply)
         self._directories[key] = name = name or artifact_name(*key, reply["attempt"])
         return self._log.artifacts(name)
@@ -87,16 +85,9 @@ class Keeper:
             self._recall(record)
         self._judge()
 
-    def over(self, key: Key, *, saved: bool | None) -> None:
-        """Take note that a trial's item is torn down.
-
-        Args:
-            key: The trial.
-            saved: Whether it has files; None if that failed or its process died meanwhile.
-        """
+    def over(self, key: Key, *, saved: bool) -> None:
+        """Take note that a trial's item is torn down, and whether it has saved whole files."""
         self._busy.discard(key)
-        if saved is None:
-            self._doubtful.add(key)
         record = self._study.records.get(key)
         if record is None:
             return
@@ -105,7 +96,7 @@ class Keeper:
             about = {"attempt": record.attempt, "directory": name}
             self._log.write({"k": "saved", **key._asdict(), **about})
             self._take(key, name)
-        if self._saved_before and saved is not None and record.state is State.COMPLETE:
+        if self._saved_before and record.state is State.COMPLETE:
             self._forget_earlier(key, record)
         self._judge()
 
@@ -180,7 +171,7 @@ class Keeper:
 
     def _torn_down(self, configuration: Configuration) -> bool:
         keys = [Key(*configuration, replicate) for replicate in self._replicates(configuration[0])]
-        return self._busy.isdisjoint(keys) and self._doubtful.isdisjoint(keys)
+        return self._busy.isdisjoint(keys)
 
     def _replicates(self, sweep: str) -> range:
         return range(self._study.sweeps[sweep].replicates)

@@ -12,8 +12,8 @@ ask     ``slot`` (an item's node id)                ``{"do": "run", "params", "s
                                                     ``{"do": "skip", "reason"}`` or ``{"stop"}``
 report  ``slot``, ``attempt``, ``points``           none
 tell    ``slot``, ``attempt``, ``outcome``          ``{"best": bool}`` or ``{"stop": reason}``
-over    ``saved``: whether there are files of the   ``{}``
-        worker's trial, None if they may be torn
+over    ``saved``: whether the worker's trial left  ``{}``
+        whole files
 skip    ``slot``, ``reason``                        ``{}``
 view    ``slot``, ``study``, ``wait``               ``{"results", "suggestions", "paths"}``
 ======  ==========================================  ================================================
@@ -114,7 +114,7 @@ class Owner:
                 started = study.running.get(key)
                 if started is not None and started.worker == worker:
                     self._verdicts[nodeid, worker] = self._crash(nodeid, worker)
-            self._torn_down(worker, saved=None)
+            self._torn_down(worker, saved=False)
             self._serve_waiting()
 
     def crash(self, nodeid: str, worker: str) -> bool:
@@ -284,7 +284,7 @@ class Owner:
         self._torn_down(worker, saved=message["saved"])
         return {}
 
-    def _torn_down(self, worker: str, *, saved: bool | None) -> None:
+    def _torn_down(self, worker: str, *, saved: bool) -> None:
         """The item that a worker was at is over, which its next message tells at the latest."""
         if worker in self._at_work:
             keeper, key = self._at_work.pop(worker)

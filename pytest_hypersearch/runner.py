@@ -275,7 +275,7 @@ class Runner:
         active = self.active
         if active is None or active.item is not item or not active.told or active.trial is None:
             return (yield)
-        whole = None
+        whole = False
         try:
             result = yield
             whole = active.trial.saved
