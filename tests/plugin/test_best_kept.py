@@ -122,7 +122,7 @@ def model(trial):
     (trial.path / "deep").mkdir()
     (trial.path / "deep" / "model").write_text(str(trial.params["x"]))
 
-@pytest.mark.sweep(grid={"x": [3, 2, 1]})
+@pytest.mark.sweep(grid={"x": [3, 1, 2]})
 def test_f(x, model):
     time.sleep(0.3 * (x == 1))
     return x
