@@ -7,17 +7,15 @@ import os
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from time import monotonic
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NoReturn
 
-import pytest
-
-from pytest_hypersearch.given import number_of, scalar_of, shown
+from pytest_hypersearch.given import scalar_of, shown
+from pytest_hypersearch.outcomes import Pruned
 from pytest_hypersearch.proposals import Suggestion
 from pytest_hypersearch.ranking import best, pareto
+from pytest_hypersearch.reports import Reports
 from pytest_hypersearch.results import StudyResults
-from pytest_hypersearch.score import metrics_of
 from pytest_hypersearch.study import storable
 from pytest_hypersearch.trial import Key, State
 
@@ -26,25 +24,17 @@ if TYPE_CHECKING:
 
     import numpy as np
 
+    from pytest_hypersearch.curves import Packed
     from pytest_hypersearch.link import Link
     from pytest_hypersearch.marks import Sweep
     from pytest_hypersearch.ranking import Ranked
     from pytest_hypersearch.space import Space
     from pytest_hypersearch.trial import Config, Raw, TrialRecord
 
-FLUSH_SECONDS = 0.2
 PLAIN = (int, float, str)
 
 
-class Pruned(pytest.skip.Exception):  # type: ignore[name-defined, misc]
-    """Ends a trial that is not worth going on with."""
-
-
-# pytest shows the name of a skip's class before the reason, except that of its own.
-Pruned.__module__, Pruned.__qualname__ = "builtins", "Skipped"
-
-
-class Trial:
+class Trial(Reports):
     """One execution of a test: one configuration, one replicate.
 
     Attributes:
@@ -64,21 +54,17 @@ class Trial:
         replicate: int,
         seed: int,
         path: str,
-        send: Callable[[list[Any]], None],
+        send: Callable[[dict[str, Packed]], None],
+        review: Callable[[dict[str, Packed]], str] | None,
     ) -> None:
+        super().__init__(sweep.metric, send=send, review=review)
         self.params: Mapping[str, Any] = MappingProxyType(sweep.space.decode(params))
         self.number = number
         self.replicate = replicate
         self.seed = seed
         self.logged: dict[str, Raw] = {}
-        self.last: dict[str, float] = {}
         self._sweep = sweep
         self._path = path
-        self._send = send
-        self._points: list[tuple[float, dict[str, float]]] = []
-        self._next_step: float = 0
-        self._flushed = monotonic()
-        self._ended = False
 
     def __repr__(self) -> str:
         params = ", ".join(f"{name}={value!r}" for name, value in self.params.items())
@@ -118,37 +104,6 @@ class Trial:
         """Whether `path` was used and is there."""
         return "path" in self.__dict__ and self.path.is_dir()
 
-    @property
-    def score(self) -> float | None:
-        """The last reported value of the sweep's metric, None before the first."""
-        return self.last.get(self._sweep.metric)
-
-    def report(self, value: float | Mapping[str, float], *, step: float | None = None) -> None:
-        """Record an intermediate value.
-
-        Args:
-            value: The metric, or a dict of metrics by name. NaN and infinity are recorded as such.
-            step: Where in the trial this is, such as the epoch; one after the last by default.
-
-        Raises:
-            TypeError: A value is no number, or the step is no finite one.
-            RuntimeError: The trial has ended: this is a fixture's teardown.
-        """
-        __tracebackhide__ = True
-        self._refuse_if_ended("report")
-        try:
-            metrics = metrics_of(value, self._sweep.metric)
-        except TypeError as error:
-            raise TypeError(f"trial.report: {error}") from None
-        at = self._next_step if step is None else number_of(step)
-        if at is None:
-            raise TypeError(f"trial.report(step={shown(step)}): expected a finite number")
-        self._next_step = at + 1
-        self._points.append((at, metrics))
-        self.last.update(metrics)
-        if monotonic() - self._flushed > FLUSH_SECONDS:
-            self.flush()
-
     def log(self, values: Mapping[str, Raw] | None = None, /, **named: Raw) -> None:
         """Keep values with the trial that are no metrics: texts, flags, counts.
 
@@ -171,23 +126,6 @@ class Trial:
         __tracebackhide__ = True
         raise Pruned(reason or "pruned by the test")
 
-    def flush(self) -> None:
-        """Send what was reported and not yet sent."""
-        if self._points:
-            points, self._points = self._points, []
-            self._send(points)
-        self._flushed = monotonic()
-
-    def end(self) -> None:
-        """Send the rest; nothing is taken any more."""
-        self.flush()
-        self._ended = True
-
-    def _refuse_if_ended(self, method: str) -> None:
-        __tracebackhide__ = True
-        if self._ended:
-            raise RuntimeError(f"trial.{method}: the trial has ended; expected it before its end")
-
 
 @dataclass(frozen=True, slots=True)
 class Best:
@@ -195,7 +133,7 @@ class Best:
 
     Attributes:
         params: The configuration, as the tests get it.
-        score: Its mean score over complete replicates.
+        score: Its mean score over complete replicates, or what ``pick`` says instead.
         metrics: Means over its complete replicates of all metrics that are finite, by name.
         trial: Its trial with the best score.
         path: The directory of what that trial saved, None if it saved nothing that is kept. Of the
@@ -288,7 +226,7 @@ class Sweeps:
         top, space = ranked.top, self._space(study, ranked.sweep.name)
         return Best(
             params=MappingProxyType(space.decode(ranked.params)),
-            score=ranked.mean,
+            score=ranked.value,
             metrics=MappingProxyType(ranked.metrics),
             trial=top,
             path=paths.get(Key(top.sweep, top.number, top.replicate)),

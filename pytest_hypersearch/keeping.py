@@ -13,6 +13,7 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pytest_hypersearch.picking import ONE_SE
 from pytest_hypersearch.ranking import front, objectives, rank
 from pytest_hypersearch.store.best import BEST, Edition, publish, remove, replicate_name, tidy
 from pytest_hypersearch.store.runs import artifact_name
@@ -106,6 +107,8 @@ class Keeper:
             if self._torn_down((name, number)):
                 self._kept[name].add(number)
                 self._news = True
+        for name in self._kept if self._study.done else ():
+            self._place(name)
         self._publish()
         if self._wanted is not None:
             self._background.submit(partial(tidy, self._wanted.run.parent))
@@ -190,16 +193,19 @@ class Keeper:
             self._place(*configuration)
         self._publish()
 
-    def _place(self, name: str, number: int) -> None:
-        """Give a settled configuration its place among the best; one of them may lose it."""
-        candidates = self._kept[name] | {number}
+    def _place(self, name: str, *numbers: int) -> None:
+        """Give settled configurations their places among the best; some may lose theirs."""
+        candidates = self._kept[name].union(numbers)
+        self._news = True
+        if self._study.sweeps[name].pick.startswith(ONE_SE) and not self._study.done:
+            self._kept[name] = candidates  # with a new best, any of them may come to be picked
+            return
         trials = self._trials(name, candidates)
         places = [self._infos[name]]
         stay = rank(trials, places)[: self._study.sweeps[name].keep or 1]
         if self._infos[name].others:
             stay += front(trials, places)
         self._kept[name] = {one.number for one in stay}
-        self._news = True
         for loser in candidates - self._kept[name]:
             self._remove(name, self._saved.pop((name, loser), {}).values())
 
@@ -237,7 +243,7 @@ class Keeper:
         saved = self._saved.get((best.sweep.name, best.number), {})
         facts = {
             "params": best.params,
-            "score": best.mean,
+            "score": best.value,
             "metric": best.sweep.metric,
             "mode": best.sweep.mode,
             "metrics": best.metrics,

@@ -23,6 +23,7 @@ class SweepInfo:
         mode: Whether lower (``min``) or higher (``max``) scores are better.
         others: Further metrics that are optimised.
         constraints: Bounds that make a configuration feasible.
+        pick: What makes one of several replicates' scores the best; see `picking`.
         seed: The sweep's seed.
         replicates: Trials per configuration.
         planned: Trials in this run's plan.
@@ -45,6 +46,7 @@ class SweepInfo:
     elapsed: float = 0.0
     others: tuple[Goal, ...] = ()
     constraints: tuple[Constraint, ...] = ()
+    pick: str = "mean"
 
     @property
     def goals(self) -> tuple[Goal, ...]:

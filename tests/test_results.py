@@ -6,7 +6,7 @@ import pytest
 from example_studies import booth_grid, booth_stacked, cnn_random, record, sweep_info
 from scipy import stats
 
-from pytest_hypersearch.grouping import Failure, count, failures, group
+from pytest_hypersearch.grouping import Failure, count, failures, group, steps_saved
 from pytest_hypersearch.moments import mean, std, t_quantile
 from pytest_hypersearch.ranking import best, objectives, rank
 from pytest_hypersearch.results import StudyResults
@@ -151,3 +151,13 @@ def test_moments_do_not_overflow():
     assert std([1e200, 3e200]) == pytest.approx(math.sqrt(2) * 1e200)
     assert std([1.0]) is None
     assert std([0.1] * 3) == pytest.approx(0, abs=1e-16)
+
+
+def test_steps_saved_by_pruning_are_counted_against_complete_trials():
+    whole = [record(number, 1.0, steps=20) for number in range(3)]
+    pruned = [record(3 + number, 1.0, state=State.PRUNED, steps=5) for number in range(2)]
+    longer = record(9, 1.0, state=State.PRUNED, steps=30)
+    assert steps_saved([*whole, *pruned]) == 30 / 100
+    assert steps_saved([*whole, longer]) == 0
+    assert steps_saved(whole) is None
+    assert steps_saved(pruned) is None

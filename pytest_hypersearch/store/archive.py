@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
+from pytest_hypersearch.curves import read_curves
 from pytest_hypersearch.fingerprint import Fingerprints
-from pytest_hypersearch.store.journal import FORMAT, MAX_LINE, StoreError
+from pytest_hypersearch.store.journal import FORMAT, MAX_LINE, StoreError, read
 from pytest_hypersearch.store.runs import ARTIFACTS, Run, Store
 from pytest_hypersearch.store.stored import Stored, gather
 
@@ -22,7 +23,9 @@ MOST_OPEN = 50
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from pytest_hypersearch.curves import Series
     from pytest_hypersearch.store.journal import JournalContents, Record
+    from pytest_hypersearch.trial import Key
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,6 +252,10 @@ class RunLog:
             StoreError: It cannot be written.
         """
         self._owned().curves.append(record)
+
+    def curves(self) -> dict[tuple[Key, int], dict[str, Series]]:
+        """The series of each metric that trials reported, by trial and attempt."""
+        return read_curves(read(self._run.curves.path).records) if self._run else {}
 
     def artifacts(self, name: str) -> str:
         """The path of a directory among the run's artifacts, which whoever needs it makes."""

@@ -333,3 +333,17 @@ def test_f(x, trial):
     result = project.here()
     assert best_of(project) == ["2"]
     result.stdout.no_fnmatch_line("*warning*")
+
+
+def test_what_the_rule_picks_in_the_end_is_kept(project):
+    project.write("""
+NOISE = {8: (0.1, -0.1), 5: (0.1, -0.1), 4: (5, -5)}
+
+@pytest.mark.sweep(grid={"x": [8, 5, 4]}, replicates=2, pick="one-se")
+def test_f(x, trial):
+    (trial.path / "deep").mkdir()
+    (trial.path / "deep" / "model").write_text(f"{x} {trial.replicate}")
+    return x + NOISE[x][trial.replicate]
+""")
+    project.here()
+    assert best_of(project) == kept_of(project) == ["8 0", "8 1"]
