@@ -264,6 +264,25 @@ class Runner:
         )
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_teardown(
+        self, item: pytest.Item, nextitem: pytest.Item | None
+    ) -> Generator[None, object, object]:
+        """Tell that what the trial saved is whole now."""
+        active = self.active
+        if active is None or active.item is not item or not active.told or active.trial is None:
+            return (yield)
+        whole = False
+        try:
+            result = yield
+            whole = active.trial.saved
+        finally:
+            # The owner learns of the others when this process asks for its next trial.
+            follows = nextitem is not None and nextitem.get_closest_marker(MARK) is not None
+            if active.trial.saved or not follows:
+                self.link.call({"op": "over", "saved": whole})
+        return result
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_makereport(
         self, item: pytest.Item, call: pytest.CallInfo[None]
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
