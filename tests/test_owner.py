@@ -37,6 +37,7 @@ class Desk:
         return {
             "nodeid": nodeid,
             "sweeps": [self.sweep.to_json()],
+            "pruners": {},
             "slots": slots,
             "file": str(root / "test_it.py"),
             "function": nodeid.partition("::")[2],
