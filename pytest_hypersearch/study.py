@@ -257,13 +257,10 @@ class Study:
             replicates=sweep.replicates,
             planned=sum(key.sweep == sweep.name for key in self._nodeids),
             group_by=sweep.group_by,
-            varied=tuple(
-                name
-                for name in sweep.space.names
-                if any(name not in b or b[name].size != 1 for b in sweep.space.branches)
-            ),
+            varied=sweep.space.varied,
             shape=_shape(sweep),
             elapsed=last - first,
+            space=sweep.space,
         )
 
     def _missing(self, key: Key) -> TrialRecord:

@@ -10,6 +10,7 @@ from pytest_hypersearch.grouping import Failure, count, failures, group, steps_s
 from pytest_hypersearch.moments import mean, std, t_quantile
 from pytest_hypersearch.ranking import best, objectives, rank
 from pytest_hypersearch.results import StudyResults
+from pytest_hypersearch.space import Space, choice, loguniform, randint
 from pytest_hypersearch.trial import State
 
 
@@ -139,6 +140,9 @@ def test_studies_survive_json():
     study = replace(booth_stacked(), notes=("12 trials are stale",))
     assert StudyResults.from_json(json.loads(json.dumps(study.to_json()))) == study
     assert StudyResults.from_json(cnn_random().to_json()) == cnn_random()
+    space = Space(({"lr": loguniform(1e-4, 1), "act": choice([math.sin])}, {"n": randint(1, 3)}))
+    known = replace(study, sweeps=(replace(study.sweeps[0], space=space),))
+    assert StudyResults.from_json(json.loads(json.dumps(known.to_json()))) == known
 
 
 @pytest.mark.parametrize("freedom", [1, 2, 3, 4, 5, 11, 30, 1000])

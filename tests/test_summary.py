@@ -1,3 +1,4 @@
+import math
 import re
 import shlex
 import subprocess
@@ -15,7 +16,10 @@ from example_studies import (
     sweep_info,
 )
 
+from pytest_hypersearch.goals import Goal
 from pytest_hypersearch.results import StudyResults
+from pytest_hypersearch.samplers.random import draw
+from pytest_hypersearch.space import Space, choice, loguniform, randint, uniform
 from pytest_hypersearch.terminal.display import columns
 from pytest_hypersearch.terminal.layout import plain
 from pytest_hypersearch.terminal.summary import section, word
@@ -877,3 +881,106 @@ def test_the_summary_imports_nothing_heavy():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
+
+
+LR_MATTERS = Space(
+    ({"lr": loguniform(1e-4, 1), "width": randint(1, 8), "act": choice(["relu", "tanh"])},)
+)
+
+
+def searched(*spaces, total=30, test="test_train.py::test_cnn", **changes):
+    """A study with a sweep over each space, in which lr matters, and act a little."""
+    sweeps, trials = [], []
+    for place, space in enumerate(spaces):
+        sweeps.append(sweep_info(f"s{place}", planned=total, space=space, **changes))
+        count = total if space.size is None else min(total, space.size)
+        for number in range(count):
+            params = draw(space, place, number)
+            score = abs(math.log10(params["lr"]) + 2) + 0.2 * (params.get("act") == "relu")
+            loss = record(number, score, sweep=f"s{place}", params=params, metrics={"size": 1.0})
+            trials.append(loss)
+    return StudyResults(test, tuple(sweeps), tuple(trials))
+
+
+def importances(*studies, **look):
+    """The lines that tell importances, each as a whole."""
+    lines = shown(*studies, width=300, **look).splitlines()
+    return [line.strip() for line in lines if line.startswith("  importance")]
+
+
+def test_importance_is_shown_largest_first():
+    (line,) = importances(searched(LR_MATTERS))
+    number = r"0\.\d\d ±0\.\d\d"
+    found = re.fullmatch(f"importance: lr {number}, act {number}, width {number}", line)
+    assert found
+    assert 0.9 < float(line.split()[2]) < 1.0
+    assert "±" not in importances(searched(LR_MATTERS), ascii_only=True)[0]
+
+
+def test_importance_is_the_same_whatever_is_better():
+    study = searched(LR_MATTERS)
+    trials = tuple(replace(trial, score=-trial.score) for trial in study.trials)
+    sweeps = (replace(study.sweeps[0], mode="max"),)
+    assert importances(replace(study, trials=trials, sweeps=sweeps)) == importances(study)
+
+
+def test_importance_needs_ten_configurations():
+    assert importances(searched(LR_MATTERS, total=10))
+    assert not importances(searched(LR_MATTERS, total=9))
+    failed = searched(LR_MATTERS, total=10)
+    first = replace(failed.trials[0], state=State.PRUNED)
+    assert not importances(replace(failed, trials=(first, *failed.trials[1:])))
+
+
+def test_importance_needs_two_parameters_and_scores_that_differ():
+    assert not importances(searched(Space(({"lr": loguniform(1e-4, 1)},))))
+    study = searched(LR_MATTERS)
+    trials = tuple(replace(trial, score=1.0) for trial in study.trials)
+    assert not importances(replace(study, trials=trials))
+
+
+def test_importance_takes_no_time_from_quiet_summaries_and_those_of_many_studies():
+    studies = [searched(LR_MATTERS, test=f"test_train.py::test_{n}") for n in range(3)]
+    assert len(importances(*studies[:2])) == 2
+    assert not importances(*studies)
+    assert not importances(studies[0], verbosity=-1)
+
+
+def test_importance_of_strategies_that_search_the_same_parameters_is_one():
+    grid = Space(
+        ({"lr": choice([0.001, 0.1, 1]), "width": choice([1, 4]), "act": choice(["relu", "tanh"])},)
+    )
+    alone = searched(LR_MATTERS, total=9)
+    assert not importances(alone)
+    (line,) = importances(searched(LR_MATTERS, grid, total=9))
+    assert line.startswith("importance: lr 0.")
+
+
+def test_importance_of_strategies_that_search_other_parameters_is_told_apart():
+    other = Space(({"lr": loguniform(1e-4, 1), "beta": uniform(0, 1)},))
+    first, second = importances(searched(LR_MATTERS, other))
+    assert first.startswith("importance in s0: lr 0.")
+    assert second.startswith("importance in s1: lr 0.")
+    assert "beta" in second
+
+
+def test_importance_of_several_metrics_is_for_the_first():
+    (line,) = importances(searched(LR_MATTERS, others=(Goal("size", "min"),)))
+    assert line.startswith("importance for loss: lr 0.")
+
+
+def test_importance_of_many_parameters_is_cut_unless_verbose():
+    rest = {f"x{n}": uniform(0, 1) for n in range(8)}
+    study = searched(Space(({"lr": loguniform(1e-4, 1), **rest},)))
+    (line,) = importances(study)
+    assert line.count(",") == 5
+    assert re.search(r", 4 more 0\.\d\d$", line)
+    assert importances(study, verbosity=1)[0].count(",") == 8
+
+
+def test_importance_prints_hostile_names_harmlessly():
+    names = {HOSTILE: uniform(0, 1), "lr": loguniform(1e-4, 1)}
+    text = shown(searched(Space((names,))))
+    assert "importance" in text
+    assert all(line.isprintable() for line in text.split("\n"))
+    assert not any(line.lstrip().startswith("::") for line in text.split("\n"))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 from pytest_hypersearch.given import shown_number
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from pytest_hypersearch.trial import State
 
@@ -29,7 +29,10 @@ class Curve:
             counts as worse than any number. To be read only.
     """
 
-    __slots__ = ("_sign", "_values", "bests", "ended", "mode", "number", "replicate", "steps")
+    __slots__ = (
+        *("_sign", "_total", "_values"),
+        *("bests", "ended", "mode", "number", "replicate", "steps"),
+    )
 
     def __init__(
         self,
@@ -47,6 +50,7 @@ class Curve:
         self.bests: list[float] = []
         self._sign = 1.0 if mode == "min" else -1.0
         self._values: dict[float, float] = {}
+        self._total = 0.0
 
     def add(self, step: float, value: float) -> None:
         """Take a value as the test reported it.
@@ -56,6 +60,7 @@ class Curve:
             value: What; NaN and infinities too.
         """
         value *= self._sign
+        self._total += value
         if not self.steps or step > self.steps[-1]:
             self.steps.append(step)
             self._values[step] = value
@@ -65,10 +70,19 @@ class Curve:
         if step not in self._values:
             self.steps.insert(place, step)
             self.bests.insert(place, math.inf)
+        else:
+            self._total = math.nan
         self._values[step] = value
         best = self.bests[place - 1] if place else math.inf
         for i in range(place, len(self.steps)):
             self.bests[i] = best = _lower(self._values[self.steps[i]], best)
+
+    @property
+    def mean(self) -> float:
+        """The mean of all values, lower being better; NaN if there is none or any is no number."""
+        if math.isnan(self._total) and not any(map(math.isnan, self._values.values())):
+            self._total = sum(self._values.values())  # a step came twice, or infinities cancel out
+        return self._total / len(self.steps) if self.steps else math.nan
 
     @property
     def last_step(self) -> float | None:
@@ -99,6 +113,11 @@ class Curve:
     def in_metric(self, value: float) -> float:
         """Return a value of this curve, lower being better, in the metric's own direction."""
         return self._sign * value
+
+
+def values_at(curves: Iterable[Curve], step: float) -> list[float]:
+    """Return the values at exactly this step of all curves that have one, lower being better."""
+    return [value for c in curves if (value := c._values.get(step)) is not None]  # noqa: SLF001  no call for each of hundreds
 
 
 def _lower(value: float, best: float) -> float:

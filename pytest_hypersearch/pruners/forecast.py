@@ -9,7 +9,14 @@ from statistics import median
 from typing import TYPE_CHECKING, Final
 
 from pytest_hypersearch.given import shown_number
-from pytest_hypersearch.pruners.review import Span, check_least, not_a_number, rivals, span_of
+from pytest_hypersearch.pruners.review import (
+    Span,
+    check_least,
+    is_milestone,
+    not_a_number,
+    rivals,
+    span_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -17,10 +24,9 @@ if TYPE_CHECKING:
     from pytest_hypersearch.pruners.curves import Curve
 
 WARMUP_SHARE: Final = 0.1
-LEAST_REPORTS: Final = 3  # two slopes
-REVIEWS_PER_DOUBLING: Final = 16
-OPTIMISM: Final = 1.5
+LEAST_REPORTS: Final = 3  # a gain in either half
 DEVIATIONS: Final = 2.0
+LARGEST_GROWTH: Final = 700.0  # of which the exponential is a float
 
 
 @dataclass(frozen=True)
@@ -28,19 +34,18 @@ class Forecast:
     """Prune a trial whose optimistic forecast ends behind the best completed trial.
 
     Ranking trials at early steps loses the late starters that a small learning rate or a schedule
-    makes best in the end. This rule asks of each trial alone whether it can still get there: its
-    best value so far is extended to the end of a full trial,
-
-    - while it gets better faster and faster, with its present acceleration;
-    - when it slows down, by 1.5 times what it gained over the last doubling of its steps, for each
-      doubling to come, but never below the straight line: a curve of diminishing returns stays
-      above that (the bound by which Mohr & van Rijn, Fast and Informative Model Selection Using
-      Learning Curve Cross-Validation, TPAMI 2023, discard models);
-    - and further by two standard errors of its slope, estimated from how much its values jump.
+    makes best in the end. This rule asks of each trial alone whether it can still get there. What
+    it has gained so far is taken to grow as a power of its steps, the power by which it grew when
+    they last doubled: below 1 for a curve that slows down, 1 for a straight line, above 1 for a
+    late starter that gets faster. From the forecast, two standard errors of the curve's slope are
+    taken off, estimated from how much its values jump, so that a noisy curve gets more time.
 
     To stop what will probably not beat the best is the idea of Domhan et al., Speeding Up Automatic
     Hyperparameter Optimization of Deep Neural Networks by Extrapolation of Learning Curves (IJCAI
-    2015). Reviews are at each report at first, later at each 16th of the reports so far.
+    2015); to extend a curve optimistically from its last doubling, that of Mohr & van Rijn, Fast
+    and Informative Model Selection Using Learning Curve Cross-Validation (TPAMI 2023).
+
+    Reviews are at each report at first, beyond 32 reports once in a 16th of them.
 
     Attributes:
         warmup_trials: Nothing is pruned before so many trials have been completed; at least one.
@@ -78,11 +83,9 @@ class Forecast:
 
 
 def _reviewed(trial: Curve, since: float) -> Iterator[int]:
-    """Yield the numbers of reports after which the trial is to be reviewed."""
+    """Return the numbers of reports after which the trial is to be reviewed."""
     first = max(bisect_right(trial.steps, since) + 1, LEAST_REPORTS)
-    for n in range(first, len(trial.steps) + 1):
-        if n % max(n // REVIEWS_PER_DOUBLING, 1) == 0:
-            yield n
+    return filter(is_milestone, range(first, len(trial.steps) + 1))
 
 
 def _end(curve: Curve) -> float:
@@ -111,34 +114,33 @@ def optimistic_end(trial: Curve, n: int, last: float) -> float:
         n: How many of its reports to look at, at least 3.
         last: The last step of a full trial.
     """
-    x, best = trial.steps, trial.bests
-    width = (n - 1) // 2
-    begin, middle, now = n - 1 - 2 * width, n - 1 - width, n - 1
-    if not math.isfinite(best[begin]):  # it has only just found a number, or none yet
-        return best[now] if math.isinf(best[now]) else -math.inf
-    rest, recent = last - x[now], x[now] - x[middle]
-    slope = (best[middle] - best[now]) / recent
-    earlier = (best[begin] - best[middle]) / (x[middle] - x[begin])
-    acceleration = (slope - earlier) / ((x[now] - x[begin]) / 2)
-    if acceleration > 0:
-        gain = (slope + acceleration * recent / 2) * rest + acceleration * rest**2 / 2
-    else:
-        done = (x[now] - x[0]) * n / (n - 1)  # the first report took a step too
-        doublings = math.log1p(rest / done) / -math.log1p(-recent / done)
-        gain = min(slope * rest, OPTIMISM * slope * recent * doublings)
-    spacing = recent / width
-    return best[now] - gain - DEVIATIONS * _slope_error(trial, begin, n, width) / spacing * rest
+    x, best, now = trial.steps, trial.bests, n - 1
+    if math.isinf(best[now]):
+        return math.inf
+    begin = next(i for i in range(n) if math.isfinite(best[i]))
+    middle = begin + (now - begin) // 2
+    early, gained = best[begin] - best[middle], best[begin] - best[now]
+    if middle == begin or early == 0 < gained:  # it has only just begun to get better
+        return -math.inf
+    low = best[now] - DEVIATIONS * _slope_error(trial, middle, n) * (last - x[now])
+    if gained == 0:
+        return low
+    power = math.log(gained / early) / math.log((x[now] - x[begin]) / (x[middle] - x[begin]))
+    growth = power * math.log((last - x[begin]) / (x[now] - x[begin]))
+    return low - gained * math.expm1(growth) if growth < LARGEST_GROWTH else -math.inf
 
 
-def _slope_error(trial: Curve, begin: int, n: int, width: int) -> float:
-    """Return the standard error of a line's slope through the last values, for each report.
+def _slope_error(trial: Curve, middle: int, n: int) -> float:
+    """Return the standard error of a line's slope through the latter half of the values.
 
     The noise is told from the curve's own shape by second differences, whose variance is six times
     that of independent noise.
     """
-    y = trial.values(begin, n)
+    half = n - 1 - middle
+    y = trial.values(max(middle - half, 0), n)
     bends = [(a - 2 * b + c) ** 2 for a, b, c in zip(y, y[1:], y[2:], strict=False)]
     known = [bend for bend in bends if math.isfinite(bend)]
     if not known:
         return 0.0
-    return math.sqrt(median(known) / 6 * 12 / (width * (width + 1) * (width + 2)))
+    spacing = (trial.steps[n - 1] - trial.steps[middle]) / half
+    return math.sqrt(median(known) / 6 * 12 / (half * (half + 1) * (half + 2))) / spacing

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pytest_hypersearch.given import shown_number
+from pytest_hypersearch.pruners.curves import values_at
 from pytest_hypersearch.pruners.review import check_least, not_a_number, rivals, span_of
 
 if TYPE_CHECKING:
@@ -60,7 +61,9 @@ class Halving:
         rungs = _rungs(self, completed, FIRST_RUNG["halving"])
         if rungs is None:
             return ""
-        return _climb(self, trial, rivals(trial, others, complete=False), rungs, since)
+        steps = list(rungs.reached(trial, since, self.factor))
+        peers = rivals(trial, others, complete=False) if steps else []
+        return _compare(self, trial, peers, steps)
 
 
 @dataclass(frozen=True)
@@ -106,12 +109,13 @@ class Hyperband:
             return ""
         brackets = rungs.until(span_of(completed).last, self.factor)
         mine = bracket_of(trial.number, brackets, self.factor)
+        steps = list(rungs.later(mine, self.factor).reached(trial, since, self.factor))
         peers = [
             c
-            for c in rivals(trial, others, complete=False)
+            for c in (rivals(trial, others, complete=False) if steps else [])
             if bracket_of(c.number, brackets, self.factor) == mine
         ]
-        return _climb(self, trial, peers, rungs.later(mine, self.factor), since)
+        return _compare(self, trial, peers, steps)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,8 +127,8 @@ class _Rungs:
 
     def reached(self, trial: Curve, since: float, factor: float) -> Iterator[float]:
         """Yield the steps after ``since`` at which the trial passed a rung."""
-        offset, last = self.first, trial.steps[-1]
-        while self.origin + offset <= last:
+        offset = self.first
+        while trial.steps and self.origin + offset <= trial.steps[-1]:
             step = trial.steps[bisect_left(trial.steps, self.origin + offset)]
             if step > since:
                 yield step
@@ -163,13 +167,11 @@ def _rungs(rule: Halving | Hyperband, completed: Sequence[Curve], share: float) 
     return _Rungs(span.first, share * (span.last - span.first))
 
 
-def _climb(
-    rule: Halving | Hyperband, trial: Curve, peers: Sequence[Curve], rungs: _Rungs, since: float
+def _compare(
+    rule: Halving | Hyperband, trial: Curve, peers: Sequence[Curve], steps: Sequence[float]
 ) -> str:
-    if not trial.steps:
-        return ""
-    for step in rungs.reached(trial, since, rule.factor):
-        values = [_number(value) for c in peers if (value := c.value_at(step)) is not None]
+    for step in steps:
+        values = [_number(value) for value in values_at(peers, step)]
         value = _number(trial.value_at(step))
         values.append(value)
         values.sort()

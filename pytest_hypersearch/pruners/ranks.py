@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from abc import abstractmethod
 from dataclasses import dataclass
+from math import isnan, nan
 from typing import TYPE_CHECKING
 
 from pytest_hypersearch.given import shown, shown_number
+from pytest_hypersearch.pruners.curves import values_at
 from pytest_hypersearch.pruners.review import check_least, due, not_a_number, rivals, span_of
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ class _Ranked:
         return ""
 
     def _behind(self, trial: Curve, completed: Sequence[Curve], step: float) -> str:
-        values = [value for c in completed if (value := c.value_at(step)) is not None]
+        values = values_at(completed, step)
         if len(values) < self.min_trials:
             return ""
         bound, best = percentile(values, self.share), trial.best_until(step)
@@ -147,9 +148,9 @@ def percentile(values: Sequence[float], percent: float) -> float:
     Returns:
         NaN if there is no number.
     """
-    ordered = sorted(value for value in values if not math.isnan(value))
+    ordered = sorted([value for value in values if not isnan(value)])
     if not ordered:
-        return math.nan
+        return nan
     place = (len(ordered) - 1) * percent / 100
     low = int(place)
     below, above = ordered[low], ordered[min(low + 1, len(ordered) - 1)]

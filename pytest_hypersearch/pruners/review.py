@@ -47,7 +47,7 @@ def rivals(trial: Curve, others: Sequence[Curve], *, complete: bool = True) -> l
 
 def span_of(curves: Sequence[Curve]) -> Span:
     """Return from where to where these curves reach, of which there is at least one."""
-    return Span(min(c.steps[0] for c in curves), max(c.steps[-1] for c in curves))
+    return Span(min([c.steps[0] for c in curves]), max([c.steps[-1] for c in curves]))
 
 
 def due(trial: Curve, since: float, start: float, interval: float) -> Iterator[float]:
@@ -65,6 +65,14 @@ def due(trial: Curve, since: float, start: float, interval: float) -> Iterator[f
         opening = start + (step - start) // interval * interval
         if trial.steps[bisect_left(trial.steps, opening)] == step:
             yield step
+
+
+def is_milestone(reports: int) -> bool:
+    """Tell whether a trial is to be reviewed after so many reports, by rules that take their time.
+
+    Each time at first, beyond 32 once in a 16th of the reports so far.
+    """
+    return reports % max(reports // 16, 1) == 0
 
 
 def not_a_number(trial: Curve, since: float) -> str:

@@ -7,7 +7,7 @@ from math import fsum, isfinite
 from typing import TYPE_CHECKING
 
 from pytest_hypersearch.given import shown
-from pytest_hypersearch.pruners.review import check_least, not_a_number, rivals
+from pytest_hypersearch.pruners.review import check_least, is_milestone, not_a_number, rivals
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,7 +25,8 @@ class Wilcoxon:
     A trial with a NaN or infinite value is not pruned, unless ``nan`` asks for it. As in Optuna's
     WilcoxonPruner, ties count half to either side (Pratt's zeros split), and the test is repeated
     at each report: the chance of pruning wrongly over a whole trial is higher than ``p``, and a
-    smaller ``p`` corrects for it (Pocock, Biometrika 1977).
+    smaller ``p`` corrects for it (Pocock, Biometrika 1977). Beyond 32 reports, the test is repeated
+    at each 16th of them only.
 
     Attributes:
         p: Below which p-value to prune, between 0 and 1.
@@ -50,7 +51,7 @@ class Wilcoxon:
         """Test the differences to the best trial at the steps that both have reported."""
         if self.nan and (reason := not_a_number(trial, since)):
             return reason
-        if not trial.since(since) or not all(map(isfinite, trial.values())):
+        if not (is_milestone(len(trial.steps)) and isfinite(trial.mean)):
             return ""
         if (best := _best(rivals(trial, others))) is None:
             return ""
@@ -73,5 +74,5 @@ class Wilcoxon:
 
 
 def _best(completed: Sequence[Curve]) -> Curve | None:
-    finite = [c for c in completed if all(map(isfinite, c.values()))]
-    return min(finite, key=lambda c: fsum(c.values()) / len(c.steps), default=None)
+    finite = [c for c in completed if isfinite(c.mean)]
+    return min(finite, key=lambda c: c.mean, default=None)

@@ -25,6 +25,7 @@ from pytest_hypersearch.terminal.display import Look, clean, cut, scale_of, show
 from pytest_hypersearch.terminal.doubts import comparable, doubt_lines, doubtful
 from pytest_hypersearch.terminal.fronts import feasible, fronts, infeasible_words
 from pytest_hypersearch.terminal.headline import count_words, headlines, sweep_lines
+from pytest_hypersearch.terminal.importances import importances
 from pytest_hypersearch.terminal.layout import BLANK, flow, line
 from pytest_hypersearch.terminal.score_tables import name_of, top_table, trial_table
 from pytest_hypersearch.trial import State
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from pytest_hypersearch.trial import TrialRecord
 
 _IN_FULL = 4
+_JUDGED = 2  # studies whose parameters are judged: it takes a tenth of a second each
 _KINDS = 3
 _TOP_SHORT = 5
 _TOP_ROWS = 10
@@ -72,7 +74,8 @@ def section(
         return headlines(studies, look) + hint
     tests = families(studies)
     if verbosity > 0 or len(studies) <= _IN_FULL:
-        blocks = [_study(results, look) for results in studies]
+        judged = len(studies) <= _JUDGED
+        blocks = [_study(results, look, judged=judged) for results in studies]
         blocks += [_family(test, alike, look) for test, alike in tests.items() if len(alike) > 1]
     else:
         blocks = _digest(tests, look)
@@ -107,7 +110,8 @@ def _stack(blocks: Iterable[list[Line]]) -> list[Line]:
     return found
 
 
-def _study(results: StudyResults, look: Look) -> list[Line]:
+def _study(results: StudyResults, look: Look, *, judged: bool) -> list[Line]:
+    """Shows a study; how much its parameters matter only if they are judged."""
     head = [_name(results.nodeid, look), *sweep_lines(results, look)]
     blocks = [
         *(strategies(results, alike, look) for alike in objectives(results.sweeps)),
@@ -115,7 +119,7 @@ def _study(results: StudyResults, look: Look) -> list[Line]:
         *(_top_table(results, sweep, look) for sweep in results.sweeps if look.verbosity > 0),
         trial_table(results.trials, look) if look.verbosity > 1 and results.trials else [],
         *fronts(results, look),
-        _findings([results], look),
+        [*(importances(results, look) if judged else []), *_findings([results], look)],
     ]
     return _stack([head, *blocks])
 
