@@ -6,42 +6,35 @@ each step down before it is acknowledged. It knows neither pytest nor where the 
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from contextlib import suppress
+from collections import Counter
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import blake2b
 from math import isfinite
 from time import monotonic
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any
 
-from pytest_hypersearch.goals import Constraint, Goal
-from pytest_hypersearch.results import BestSoFar, StudyResults, SweepInfo, scores_of
-from pytest_hypersearch.samplers import Observation
-from pytest_hypersearch.samplers.proposal import SamplerError, propose
-from pytest_hypersearch.samplers.table import Table
+from pytest_hypersearch.proposals import Proposals
+from pytest_hypersearch.pruning import Pruning
+from pytest_hypersearch.ranking import BestSoFar
+from pytest_hypersearch.results import StudyResults, SweepInfo
+from pytest_hypersearch.rounds import Rounds
 from pytest_hypersearch.score import judge
+from pytest_hypersearch.standing import Standing
+from pytest_hypersearch.stopping import Stopping, StopRule
 from pytest_hypersearch.store.stored import identity
-from pytest_hypersearch.trial import State, TrialRecord
+from pytest_hypersearch.trial import Key, State, TrialRecord
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
+    from pytest_hypersearch.curves import Packed
     from pytest_hypersearch.marks import Sweep
+    from pytest_hypersearch.pruning import StoredCurves
     from pytest_hypersearch.samplers import Sampler
     from pytest_hypersearch.store.journal import Record
     from pytest_hypersearch.store.stored import Stored
     from pytest_hypersearch.trial import Config, Raw
-
-_Wanted = TypeVar("_Wanted", Goal, Constraint)
-
-
-class Key(NamedTuple):
-    """Which trial of the study."""
-
-    sweep: str
-    number: int
-    replicate: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,29 +47,6 @@ class Started:
     worker: str
 
 
-@dataclass(frozen=True, slots=True)
-class Suggestion:
-    """A configuration that a sampler proposed from results.
-
-    Attributes:
-        sweep: Name of the sweep.
-        number: Index of the configuration.
-        params: What was proposed.
-        seen: Finished configurations that the sampler knew.
-        pending: Whether results of it are still to come.
-    """
-
-    sweep: str
-    number: int
-    params: Config
-    seen: int
-    pending: bool
-
-
-class NotYetError(Exception):
-    """The configuration depends on results that are still to come."""
-
-
 class Study:
     """The trials of one test's sweeps, for one combination of the test's other parameters.
 
@@ -87,6 +57,7 @@ class Study:
         samplers: The sampler of each sweep, by the sweep's name.
         write: Puts a record into the journal, or raises `StoreError`.
         stored: What earlier sessions of the run left.
+        curves: Reads the curves that they left, by trial and attempt.
     """
 
     def __init__(
@@ -98,45 +69,50 @@ class Study:
         samplers: Mapping[str, Sampler],
         write: Callable[[Record], None],
         stored: Stored,
+        curves: Callable[[], StoredCurves] = dict,
     ) -> None:
         self.nodeid = nodeid
         self.sweeps = {sweep.name: sweep for sweep in sweeps}
         self.slots = dict(slots)
-        self.records: dict[Key, TrialRecord] = {}
+        raced = {name for name, sweep in self.sweeps.items() if sweep.race}
+        self.standing = Standing(self.slots.values(), raced)
+        self.rounds = Rounds(self.sweeps, self.slots.values(), self.standing)
+        self.pruning = Pruning(self.sweeps, curves)
+        self.proposals = Proposals(self.sweeps, samplers, self.standing, stored=stored, write=write)
         self.running: dict[Key, Started] = {}
         self.notes: list[str] = []
-        self._samplers = samplers
         self._write = write
         self._stored = stored
         self._nodeids = {key: nodeid for nodeid, key in self.slots.items()}
         self._attempts = Counter({Key(*place): n for place, n in stored.attempts.items()})
         self._crashes: Counter[Key] = Counter()
-        self._configs: dict[str, dict[int, Config | None]] = defaultdict(dict)
-        self._seen: dict[tuple[str, int], int] = {}
-        self._due: dict[str, dict[int, int]] = defaultdict(dict)
-        self._settled: dict[str, list[int]] = defaultdict(list)
         self._spans: dict[str, tuple[float, float]] = {}
-        for key in sorted(self.slots.values()):
-            self._due[key.sweep][key.number] = self._due[key.sweep].get(key.number, 0) + 1
-        self._tables = {
-            name: Table(samplers[name], sweep)
-            for name, sweep in self.sweeps.items()
-            if not samplers[name].adaptive
+        infos = [self._info(sweep) for sweep in self.sweeps.values()]
+        self.best = BestSoFar(infos)
+        self._stopping = {
+            info.name: Stopping(self.sweeps[info.name].stop or StopRule(), info) for info in infos
         }
-        self.best = BestSoFar([self._info(sweep) for sweep in self.sweeps.values()])
+
+    @property
+    def records(self) -> Mapping[Key, TrialRecord]:
+        """The ended trials."""
+        return self.standing.records
 
     @property
     def done(self) -> bool:
         """Whether every trial of the plan has ended."""
-        return len(self.records) == len(self.slots)
+        return self.standing.done
 
-    def ask(self, key: Key, worker: str, *, force: bool = False) -> dict[str, Any]:
+    def ask(
+        self, key: Key, worker: str, *, force: bool = False, closed: str = ""
+    ) -> dict[str, Any]:
         """Hand out a trial.
 
         Args:
             key: Which one.
             worker: Who will run it.
-            force: Propose from what is known instead of raising `NotYetError`.
+            force: Decide from what is known instead of raising `NotYetError`.
+            closed: Why nothing is to start any more; what is stored is replayed all the same.
 
         Returns:
             ``{"do": "run", ...}``, ``{"do": "replay", ...}`` or ``{"do": "skip", "reason": ...}``.
@@ -145,18 +121,27 @@ class Study:
             NotYetError: Its configuration depends on trials that are still to end.
             StoreError: The journal cannot be written.
         """
-        params = self._configuration(key.sweep, key.number, force=force)
-        if params is None:
-            reason = "search space exhausted"
-            self._finish(key, self._record(key, {}, State.NOT_RUN, reason=reason))
-            return {"do": "skip", "reason": reason}
         sweep = self.sweeps[key.sweep]
+        over = closed or self._stopping[key.sweep].reason()
+        if over:
+            params: Config | None = self.proposals.known(key)
+        else:
+            params = self.proposals.configuration(key.sweep, key.number, force=force)
+        if params is None:
+            return self._leave_out(key, {}, State.NOT_RUN, "search space exhausted")
         seed = trial_seed(sweep.seed, key.replicate)
         if self._stored.ends and (record := self._replay(key, params, seed)):
             self._finish(key, record)
             return {"do": "replay", "record": record.to_json()}
+        if over:
+            more = "; --sweep-resume goes on from there" if closed else ""
+            self._note(f"{key.sweep} stopped before its end: {over}{more}")
+            return self._leave_out(key, params, State.NOT_RUN, f"budget used up: {over}")
         if self._crashes[key] > sweep.retries:
             return {"do": "skip", "reason": "its process died too often"}
+        if reason := self.rounds.out(key, force=force):
+            self._write({"k": "skip", **key._asdict(), "state": State.RACED_OUT, "reason": reason})
+            return self._leave_out(key, params, State.RACED_OUT, reason)
         return self._start(key, params, seed, worker)
 
     def tell(self, key: Key, attempt: int, outcome: Mapping[str, Any]) -> TrialRecord | None:
@@ -171,9 +156,9 @@ class Study:
         Raises:
             StoreError: The journal cannot be written.
         """
-        started = self.running.get(key)
-        if started is None or started.attempt != attempt:
+        if not self._runs(key, attempt):
             return None
+        started = self.running[key]
         self._write({"k": "end", **key._asdict(), "attempt": attempt, **stored_outcome(outcome)})
         del self.running[key]
         record = self._record(
@@ -183,6 +168,7 @@ class Study:
             score=outcome["score"],
             metrics=dict(outcome["metrics"]),
             seed=started.seed,
+            steps=outcome["steps"] or 0,
             attempt=attempt,
             duration=outcome["duration"],
             reason=outcome["reason"],
@@ -192,9 +178,20 @@ class Study:
         self._finish(key, record)
         return record
 
+    def report(self, key: Key, attempt: int, series: Mapping[str, Packed]) -> None:
+        """Take what a running trial reported; nothing if that attempt was given up before."""
+        if self._runs(key, attempt):
+            self.pruning.take(key, series)
+
+    def verdict(self, key: Key, attempt: int) -> str:
+        """Why a running trial should be pruned; empty if it should go on."""
+        if not self._runs(key, attempt):
+            return "this attempt was given up"
+        return self.pruning.verdict(key)
+
     def skip(self, key: Key, reason: str) -> TrialRecord:
         """Take note that a trial's item ended before the trial was asked for."""
-        record = self._record(key, self._known(key), State.NOT_RUN, reason=reason)
+        record = self._record(key, self.proposals.known(key), State.NOT_RUN, reason=reason)
         self._finish(key, record)
         return record
 
@@ -217,7 +214,7 @@ class Study:
             return True
         record = self._record(
             key,
-            started.params if started else self._known(key),
+            started.params if started else self.proposals.known(key),
             State.CRASHED,
             attempt=max(attempt, 1),
             reason=reason,
@@ -230,14 +227,6 @@ class Study:
         """Whether the trial's configuration leads the study now."""
         return self.best.leader == (record.sweep, record.number)
 
-    def suggestions(self) -> list[Suggestion]:
-        """What the samplers proposed from results so far."""
-        return [
-            Suggestion(name, number, config, self._seen[name, number], number in self._due[name])
-            for (name, number) in self._seen
-            if (config := self._configs[name][number]) is not None
-        ]
-
     def results(self) -> StudyResults:
         """Every trial of the plan, with those that did not end as not run."""
         return StudyResults(
@@ -246,6 +235,9 @@ class Study:
             trials=tuple(self.records.get(key) or self._missing(key) for key in self._in_order()),
             notes=tuple(self.notes),
         )
+
+    def _runs(self, key: Key, attempt: int) -> bool:
+        return key in self.running and self.running[key].attempt == attempt
 
     def _in_order(self) -> list[Key]:
         places = {name: place for place, name in enumerate(self.sweeps)}
@@ -260,26 +252,24 @@ class Study:
             mode=sweep.mode,
             others=sweep.others,
             constraints=sweep.constraints,
+            pick=sweep.pick,
             seed=sweep.seed,
             replicates=sweep.replicates,
             planned=sum(key.sweep == sweep.name for key in self._nodeids),
             group_by=sweep.group_by,
-            varied=tuple(
-                name
-                for name in sweep.space.names
-                if any(name not in b or b[name].size != 1 for b in sweep.space.branches)
-            ),
+            varied=sweep.space.varied,
             shape=_shape(sweep),
             elapsed=last - first,
+            space=sweep.space,
         )
 
     def _missing(self, key: Key) -> TrialRecord:
         started = self.running.get(key)
         if self._crashes[key] and not started:
             reason = "its process died, and it was not tried again"
-            return self._record(key, self._known(key), State.CRASHED, reason=reason)
+            return self._record(key, self.proposals.known(key), State.CRASHED, reason=reason)
         if started is None:
-            return self._record(key, self._known(key), State.NOT_RUN, reason="not started")
+            return self._record(key, self.proposals.known(key), State.NOT_RUN, reason="not started")
         return self._record(
             key,
             started.params,
@@ -289,12 +279,6 @@ class Study:
             attempt=started.attempt,
             worker=started.worker,
         )
-
-    def _known(self, key: Key) -> Config:
-        if key.sweep in self._tables:
-            with suppress(SamplerError):
-                return self._tables[key.sweep][key.number] or {}
-        return self._configs[key.sweep].get(key.number) or {}
 
     def _record(self, key: Key, params: Config, state: State, **values: Any) -> TrialRecord:  # noqa: ANN401  the record's own fields
         return TrialRecord(
@@ -320,6 +304,9 @@ class Study:
             if verdict.failed:
                 return None
             state, score, reason = verdict.state, verdict.score, verdict.reason
+        self.pruning.replay(
+            key, state, Key(end["sweep"], end["number"], end["replicate"]), end["attempt"]
+        )
         return self._record(
             key,
             params,
@@ -327,6 +314,7 @@ class Study:
             score=score,
             metrics=metrics,
             seed=seed,
+            steps=end.get("steps", 0),
             attempt=end["attempt"],
             duration=end["duration"],
             reason=reason,
@@ -334,9 +322,19 @@ class Study:
             logged=end.get("logged", {}),
         )
 
+    def _leave_out(self, key: Key, params: Config, state: State, reason: str) -> dict[str, Any]:
+        self._finish(key, self._record(key, params, state, reason=reason))
+        return {"do": "skip", "state": state, "reason": reason}
+
+    def _note(self, text: str) -> None:
+        """Tell the reader of the results, once."""
+        note = f"{self.nodeid.rpartition('::')[2]}: {text}"
+        if note not in self.notes:
+            self.notes.append(note)
+
     def _start(self, key: Key, params: Config, seed: int, worker: str) -> dict[str, Any]:
         if key in self.records:
-            self._unfinish(key)
+            self.standing.reopen(key)
         attempt = self._attempts[key] + 1
         self._write(
             {
@@ -350,124 +348,18 @@ class Study:
         )
         self._attempts[key] = attempt
         self._spans.setdefault(key.sweep, (monotonic(), monotonic()))
+        self._stopping[key.sweep].start()
+        self.pruning.start(key)
         self.running[key] = Started(params, seed, attempt, worker)
         return {"do": "run", "params": params, "seed": seed, "attempt": attempt}
 
     def _finish(self, key: Key, record: TrialRecord) -> None:
-        if key not in self.records:
-            left = self._due[key.sweep]
-            left[key.number] -= 1
-            if not left[key.number]:
-                del left[key.number]
-                self._settled[key.sweep].append(key.number)
-        self.records[key] = record
+        self.standing.end(key, record)
         self.best.add(record)
+        self.pruning.end(key, record.state)
+        self._stopping[key.sweep].take(record)
         first, _ = self._spans.get(key.sweep, (monotonic(), 0.0))
         self._spans[key.sweep] = first, monotonic()
-
-    def _unfinish(self, key: Key) -> None:
-        """A trial that had ended runs again (a plugin that retries failures asked for it)."""
-        del self.records[key]
-        left = self._due[key.sweep]
-        if key.number not in left:
-            self._settled[key.sweep].remove(key.number)
-        left[key.number] = left.get(key.number, 0) + 1
-
-    def _configuration(self, name: str, number: int, *, force: bool) -> Config | None:
-        if name in self._tables:
-            return self._tables[name][number]
-        known = self._configs[name]
-        if number not in known:
-            sweep = self.sweeps[name]
-            if sweep.parallel is not None:
-                self._propose_before(sweep, number, force=force)
-            known[number] = self._propose(sweep, number, force=force)
-        return known[number]
-
-    def _propose_before(self, sweep: Sweep, number: int, *, force: bool) -> None:
-        """Earlier configurations first, so that the table does not depend on who asks when."""
-        known = self._configs[sweep.name]
-        for earlier in sorted(set(self._due[sweep.name]) - set(known)):
-            if earlier < number:
-                known[earlier] = self._propose(sweep, earlier, force=force)
-
-    def _propose(self, sweep: Sweep, number: int, *, force: bool) -> Config | None:
-        if number < len(sweep.points):
-            return dict(sweep.points[number])
-        stored = self._stored.suggestions.get((sweep.name, sweep.seed, number))
-        if stored is not None and sweep.space.contains(stored[0]):
-            self._seen[sweep.name, number] = stored[1]
-            return stored[0]
-        history = self._history(sweep, number, force=force)
-        config = propose(self._samplers[sweep.name], sweep, index=number, history=history)
-        seen = sum(observation.state is not State.RUNNING for observation in history)
-        if config is not None:
-            self._write(
-                {
-                    "k": "suggest",
-                    "sweep": sweep.name,
-                    "seed": sweep.seed,
-                    "number": number,
-                    "params": config,
-                    "seen": seen,
-                }
-            )
-        self._seen[sweep.name, number] = seen
-        return config
-
-    def _history(self, sweep: Sweep, number: int, *, force: bool) -> list[Observation]:
-        """What the sampler may know: finished configurations, then pending ones."""
-        known, due = self._configs[sweep.name], self._due[sweep.name]
-        done = self._settled[sweep.name]
-        if sweep.parallel is not None:
-            horizon = number - sweep.parallel
-            if not force and any(earlier <= horizon for earlier in due):
-                raise NotYetError
-            done = sorted(earlier for earlier in done if earlier <= horizon)
-        observations = [self._observation(sweep, n) for n in done if known.get(n) is not None]
-        finished = set(done)
-        pending = [n for n in sorted(known) if n not in finished and known[n] is not None]
-        return [
-            *(o for o in observations if o.state is not State.NOT_RUN),
-            *(self._pending(sweep, n) for n in pending),
-        ]
-
-    def _pending(self, sweep: Sweep, number: int) -> Observation:
-        """A configuration that is not settled; without ``parallel`` its first scores count."""
-        if sweep.parallel is None:
-            observation = self._observation(sweep, number)
-            if observation.scores:
-                return observation
-        return Observation(number, self._configs[sweep.name][number] or {}, State.RUNNING)
-
-    def _observation(self, sweep: Sweep, number: int) -> Observation:
-        records = [
-            record
-            for replicate in range(sweep.replicates)
-            if (record := self.records.get(Key(sweep.name, number, replicate)))
-        ]
-        complete = [record for record in records if scores_of([record])]
-        sign = 1.0 if sweep.mode == "min" else -1.0
-        state = records[-1].state if records else State.NOT_RUN
-        return Observation(
-            number,
-            self._configs[sweep.name][number] or {},
-            State.COMPLETE if complete else state,
-            tuple(sign * score for score in scores_of(complete)),
-            others=_by_metric(sweep.others, complete, Goal.signed),
-            excess=_by_metric(sweep.constraints, complete, Constraint.excess),
-        )
-
-
-def _by_metric(
-    wanted: Iterable[_Wanted],
-    records: Iterable[TrialRecord],
-    of: Callable[[_Wanted, float], float],
-) -> tuple[tuple[float, ...], ...]:
-    """What goals or constraints make of their metrics, a tuple of the records' values for each."""
-    return tuple(
-        tuple(of(each, record.metrics[each.metric]) for record in records) for each in wanted
-    )
 
 
 def _shape(sweep: Sweep) -> tuple[tuple[int, ...], ...]:

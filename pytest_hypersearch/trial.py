@@ -4,13 +4,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 Raw: TypeAlias = "int | float | str | bool | None"
 Config: TypeAlias = "dict[str, Raw]"
+
+
+class Key(NamedTuple):
+    """Which trial of a study."""
+
+    sweep: str
+    number: int
+    replicate: int
 
 
 class State(StrEnum):
@@ -23,6 +31,7 @@ class State(StrEnum):
     PRUNED = "pruned"
     CRASHED = "crashed"
     TIMED_OUT = "timed out"
+    RACED_OUT = "raced out"
     NOT_RUN = "not run"
 
 
@@ -40,6 +49,7 @@ class TrialRecord:
         score: Value of the sweep's metric; None unless complete or pruned.
         metrics: Every number that the trial gave, by name.
         seed: Seed of ``trial.rng``; equal for all configurations of one replicate.
+        steps: How many values of the metric it reported on its way.
         attempt: 1 for the first execution in its run, 2 for the first retry, and so on.
         duration: Wall time of the test's call in seconds.
         reason: One line on why it is not complete, empty otherwise.
@@ -57,6 +67,7 @@ class TrialRecord:
     score: float | None = None
     metrics: dict[str, float] = field(default_factory=dict)
     seed: int = 0
+    steps: int = 0
     attempt: int = 1
     duration: float = 0.0
     reason: str = ""

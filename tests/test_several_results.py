@@ -7,7 +7,8 @@ import random
 import pytest
 
 from pytest_hypersearch.goals import Constraint, Goal, constraint_of
-from pytest_hypersearch.results import BestSoFar, StudyResults, SweepInfo, best, front, rank
+from pytest_hypersearch.ranking import BestSoFar, best, front, pareto, rank
+from pytest_hypersearch.results import StudyResults, SweepInfo
 from pytest_hypersearch.trial import State, TrialRecord
 
 ONE = SweepInfo("s", "random", "a", "min", 0, 2, 40, (), ("x",))
@@ -75,9 +76,9 @@ def test_the_front_is_of_full_feasible_configurations():
         trial(7, 0, 99, 0),
     ]
     results = StudyResults("t", (SEVERAL,), tuple(trials))
-    assert numbers(results.pareto) == [0, 6, 1, 4]
+    assert numbers(pareto(results)) == [0, 6, 1, 4]
     assert best(results).number == 0
-    assert results.pareto[2].means == (2, 5)
+    assert pareto(results)[2].values == (2, 5)
     assert StudyResults.from_json(results.to_json()) == results
 
 

@@ -1,10 +1,11 @@
 import pytest
 from engine_parts import Noting, outcome, sweep
 
+from pytest_hypersearch.proposals import NotYetError
 from pytest_hypersearch.store.journal import StoreError
 from pytest_hypersearch.store.stored import Stored, gather
-from pytest_hypersearch.study import Key, NotYetError, Study, trial_seed
-from pytest_hypersearch.trial import State
+from pytest_hypersearch.study import Study, trial_seed
+from pytest_hypersearch.trial import Key, State
 
 
 class Bench:
@@ -340,11 +341,11 @@ def test_proposals_are_kept_with_what_they_were_made_from():
     bench = Bench(n_trials=3)
     bench.run(0)
     bench.run(1)
-    before = bench.study.suggestions()
+    before = bench.study.proposals.suggestions()
     again = bench.resumed(n_trials=3)
     again.ask(0)
     again.ask(1)
-    assert again.study.suggestions() == before
+    assert again.study.proposals.suggestions() == before
     assert [suggestion.seen for suggestion in before] == [0, 1]
     assert not again.sampler.histories
 

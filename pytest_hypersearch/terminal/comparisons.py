@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pytest_hypersearch.results import Group, StudyResults, SweepInfo, group, objectives, rank_key
+from pytest_hypersearch.grouping import Group, group
+from pytest_hypersearch.ranking import objectives, rank_key
 from pytest_hypersearch.terminal.display import clean, cut, show_value
 from pytest_hypersearch.terminal.layout import flow, line
 from pytest_hypersearch.terminal.score_tables import group_table
@@ -12,6 +13,7 @@ from pytest_hypersearch.terminal.score_tables import group_table
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from pytest_hypersearch.results import StudyResults, SweepInfo
     from pytest_hypersearch.terminal.display import Look
     from pytest_hypersearch.terminal.layout import Line
 

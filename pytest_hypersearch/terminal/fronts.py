@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pytest_hypersearch.results import front, objectives, rank
+from pytest_hypersearch.ranking import front, objectives, rank
 from pytest_hypersearch.terminal.display import clean, cut, scale_of
 from pytest_hypersearch.terminal.layout import Column, flow, line
 from pytest_hypersearch.terminal.score_tables import draw, name_of, with_params
@@ -12,7 +12,8 @@ from pytest_hypersearch.terminal.score_tables import draw, name_of, with_params
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pytest_hypersearch.results import Ranked, StudyResults, SweepInfo
+    from pytest_hypersearch.ranking import Ranked
+    from pytest_hypersearch.results import StudyResults, SweepInfo
     from pytest_hypersearch.terminal.display import Look
     from pytest_hypersearch.terminal.layout import Line
 
@@ -36,7 +37,7 @@ def _front(found: Sequence[Ranked], alike: Sequence[SweepInfo], look: Look) -> l
     title = line(cut(f"  {front_words(found)} ({wanted})", look.width, look))
     shown = found if look.verbosity > 0 else _spread(found)
     table = [Column("#", tuple(name_of(one).removeprefix("#") for one in shown))]
-    for goal, values in zip(goals, zip(*(one.means for one in shown), strict=True), strict=True):
+    for goal, values in zip(goals, zip(*(one.values for one in shown), strict=True), strict=True):
         scale = scale_of(values)
         cells = tuple(scale.value(value) for value in values)
         table.append(Column(clean(goal.metric, look), cells))
