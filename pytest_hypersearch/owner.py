@@ -14,6 +14,7 @@ report  ``slot``, ``attempt``, ``points``           none
 tell    ``slot``, ``attempt``, ``outcome``          ``{"best": bool}`` or ``{"stop": reason}``
 skip    ``slot``, ``reason``                        ``{}``
 view    ``slot``, ``study``, ``wait``               ``{"results", "suggestions"}``
+saw     ``packages``: versions of what is imported  none
 ======  ==========================================  ================================================
 
 Any reply may be ``{"error": text}`` instead: something failed that concerns this message alone.
@@ -23,15 +24,18 @@ on results waits until they are in.
 
 from __future__ import annotations
 
+import contextlib
 import traceback
 from dataclasses import asdict, replace
 from threading import RLock
 from typing import TYPE_CHECKING, Any
 
+from pytest_hypersearch.events import Ended, Reported, Started, SweepRun
 from pytest_hypersearch.marks import Sweep
 from pytest_hypersearch.proposals import NotYetError
 from pytest_hypersearch.samplers.proposal import SamplerError
 from pytest_hypersearch.store.journal import StoreError
+from pytest_hypersearch.store.runs import digest
 from pytest_hypersearch.study import Study, empty_outcome, storable
 from pytest_hypersearch.trial import Key
 
@@ -39,14 +43,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from typing import TypeAlias
 
+    from pytest_hypersearch.events import Event, Listener, Series
     from pytest_hypersearch.results import StudyResults
     from pytest_hypersearch.samplers import Sampler
     from pytest_hypersearch.store.archive import Archive, RunLog
-    from pytest_hypersearch.trial import TrialRecord
 
     Message: TypeAlias = dict[str, Any]
     Answer: TypeAlias = Callable[[Message], None]
-    Listener: TypeAlias = Callable[[Study, TrialRecord], None]
 
 
 class Owner:
@@ -55,23 +58,24 @@ class Owner:
     Args:
         samplers: The sampler of a strategy.
         archive: Where runs are kept.
-        listener: Called with each trial that ends.
     """
 
-    def __init__(
-        self, samplers: Callable[[str], Sampler], archive: Archive, listener: Listener
-    ) -> None:
+    def __init__(self, samplers: Callable[[str], Sampler], archive: Archive) -> None:
         self.studies: dict[str, Study] = {}
         self.broken = ""
         self._samplers = samplers
         self._archive = archive
-        self._listener = listener
+        self._listeners: list[Listener] = []
         self._logs: dict[str, RunLog] = {}
         self._slots: dict[str, tuple[Study, Key]] = {}
         self._verdicts: dict[tuple[str, str], bool] = {}
         self._digest = ""
         self._waiting: list[tuple[str, Message, Answer]] = []
         self._lock = RLock()
+
+    def listen(self, listener: Listener) -> None:
+        """Tell a listener what happens from now on; it is called by any thread, one at a time."""
+        self._listeners.append(listener)
 
     @property
     def waiting(self) -> list[str]:
@@ -131,7 +135,7 @@ class Owner:
             self.broken = self.broken or str(error)
             return False
         if not again:
-            self._listener(study, study.records[key])
+            self._emit(Ended(study, study.records[key]))
         return again
 
     def lost(self) -> dict[str, list[str]]:
@@ -150,11 +154,31 @@ class Owner:
         with self._lock:
             return [self._results(study) for study in self.studies.values()]
 
+    def sweep_run(self, study: Study, name: str) -> SweepRun:
+        """A sweep of a study in this run, for trackers; the run exists."""
+        with self._lock:
+            log = self._logs[study.nodeid]
+            return SweepRun(
+                id=digest(f"{log.run_id}\n{name}"),
+                nodeid=study.nodeid,
+                info=study.info(study.sweeps[name]),
+                space=study.sweeps[name].space,
+                directory=log.path,
+                provenance=log.provenance(),
+            )
+
     def close(self) -> None:
         """Close all runs; what is recorded is on disk."""
         with self._lock:
             for log in self._logs.values():
+                with contextlib.suppress(StoreError):
+                    log.end()
                 log.close()
+            self._archive.observer.close()
+
+    def _emit(self, event: Event) -> None:
+        for listener in self._listeners:
+            listener(event)
 
     def _dispatch(self, worker: str, message: Message, answer: Answer, *, force: bool) -> None:
         try:
@@ -176,7 +200,7 @@ class Owner:
         if message["op"] == "ask":
             study, key = self._slots[message["slot"]]
             reason = str(error) if known else f"{type(error).__name__}: {error}"
-            self._listener(study, study.skip(key, reason))
+            self._emit(Ended(study, study.skip(key, reason)))
         return str(error) if known else "".join(traceback.format_exception(error))
 
     def _serve_waiting(self) -> None:
@@ -224,8 +248,10 @@ class Owner:
         reply = study.ask(key, worker, force=force)
         if reply["do"] == "run":
             reply["path"] = self._logs[study.nodeid].artifacts(key)
+            if trial := study.under_way(key, reply["attempt"]):
+                self._emit(Started(study, trial))
         elif not ended:
-            self._listener(study, study.records[key])
+            self._emit(Ended(study, study.records[key]))
         return reply
 
     def _on_report(self, _worker: str, message: Message, *, force: bool) -> Message:  # noqa: ARG002
@@ -236,6 +262,8 @@ class Owner:
         ]
         head = {"k": "step", **key._asdict(), "attempt": message["attempt"]}
         self._write_curve(study, head, points)
+        if trial := study.under_way(key, message["attempt"]):
+            self._emit(Reported(study, trial, _series(message["points"])))
         return {}
 
     def _write_curve(self, study: Study, head: Message, points: list[Any]) -> None:
@@ -260,12 +288,16 @@ class Owner:
             record = study.tell(key, message["attempt"], outcome)
         if record is None:
             return {"best": False}
-        self._listener(study, record)
+        self._emit(Ended(study, record))
         return {**reply, "best": study.is_best(record)}
 
     def _on_skip(self, _worker: str, message: Message, *, force: bool) -> Message:  # noqa: ARG002
         study, key = self._slots[message["slot"]]
-        self._listener(study, study.skip(key, message["reason"]))
+        self._emit(Ended(study, study.skip(key, message["reason"])))
+        return {}
+
+    def _on_saw(self, _worker: str, message: Message, *, force: bool) -> Message:  # noqa: ARG002
+        self._archive.observer.packages.update(message["packages"])
         return {}
 
     def _on_view(self, _worker: str, message: Message, *, force: bool) -> Message:
@@ -292,6 +324,17 @@ class Owner:
         log = self._logs[study.nodeid]
         results = study.results()
         return replace(results, notes=(*results.notes, *log.notes), run=log.path)
+
+
+def _series(points: list[Any]) -> dict[str, Series]:
+    """The points by metric."""
+    found: dict[str, tuple[list[float], list[float]]] = {}
+    for step, metrics in points:
+        for name, value in metrics.items():
+            steps, values = found.setdefault(name, ([], []))
+            steps.append(step)
+            values.append(value)
+    return dict(found)
 
 
 def _short_names(nodeid: str) -> Iterable[str]:

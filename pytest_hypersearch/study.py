@@ -77,7 +77,7 @@ class Study:
         self._attempts = Counter({Key(*place): n for place, n in stored.attempts.items()})
         self._crashes: Counter[Key] = Counter()
         self._spans: dict[str, tuple[float, float]] = {}
-        self.best = BestSoFar([self._info(sweep) for sweep in self.sweeps.values()])
+        self.best = BestSoFar([self.info(sweep) for sweep in self.sweeps.values()])
 
     @property
     def records(self) -> Mapping[Key, TrialRecord]:
@@ -185,6 +185,13 @@ class Study:
         self._finish(key, record)
         return False
 
+    def under_way(self, key: Key, attempt: int) -> TrialRecord | None:
+        """The trial as it runs; None if that attempt was given up before."""
+        started = self.running.get(key)
+        if started is None or started.attempt != attempt:
+            return None
+        return self._started_record(key, started, State.RUNNING)
+
     def is_best(self, record: TrialRecord) -> bool:
         """Whether the trial's configuration leads the study now."""
         return self.best.leader == (record.sweep, record.number)
@@ -193,7 +200,7 @@ class Study:
         """Every trial of the plan, with those that did not end as not run."""
         return StudyResults(
             nodeid=self.nodeid,
-            sweeps=tuple(self._info(sweep) for sweep in self.sweeps.values()),
+            sweeps=tuple(self.info(sweep) for sweep in self.sweeps.values()),
             trials=tuple(self.records.get(key) or self._missing(key) for key in self._in_order()),
             notes=tuple(self.notes),
         )
@@ -202,7 +209,8 @@ class Study:
         places = {name: place for place, name in enumerate(self.sweeps)}
         return sorted(self._nodeids, key=lambda key: (places[key.sweep], key[1:]))
 
-    def _info(self, sweep: Sweep) -> SweepInfo:
+    def info(self, sweep: Sweep) -> SweepInfo:
+        """What a reader must know of one of the sweeps, as it stands."""
         first, last = self._spans.get(sweep.name, (0.0, 0.0))
         return SweepInfo(
             name=sweep.name,
@@ -231,11 +239,16 @@ class Study:
             return self._record(key, self.proposals.known(key), State.CRASHED, reason=reason)
         if started is None:
             return self._record(key, self.proposals.known(key), State.NOT_RUN, reason="not started")
+        return self._started_record(key, started, State.NOT_RUN, reason="interrupted")
+
+    def _started_record(
+        self, key: Key, started: Started, state: State, *, reason: str = ""
+    ) -> TrialRecord:
         return self._record(
             key,
             started.params,
-            State.NOT_RUN,
-            reason="interrupted",
+            state,
+            reason=reason,
             seed=started.seed,
             attempt=started.attempt,
             worker=started.worker,
