@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass, replace
 from queue import SimpleQueue
-from threading import Thread
+from threading import Thread, current_thread
 from typing import TYPE_CHECKING, Any, Final
 
 from pytest_hypersearch.events import Reported, Started
@@ -141,6 +142,7 @@ class Calls:
         self._queue.put((name, arguments))
         if self._thread is None:
             self._thread = Thread(target=self._work, name="hypersearch-trackers", daemon=True)
+            _overlook_unraisable(self._thread)
             self._thread.start()
 
     def drain(self, tell: Callable[[str], None]) -> Iterator[str]:
@@ -175,14 +177,16 @@ class Calls:
 
     def _work(self) -> None:
         while (call := self._queue.get()) is not None:
-            name, arguments = call
-            for plugin, caller in self._implementations(name).items():
-                self._at = f"{plugin}'s {HOOK}{name}"
-                try:
-                    caller(**arguments)
-                except BaseException as error:  # noqa: BLE001  pytest's outcomes are no Exceptions
-                    self._note(plugin, f"{HOOK}{name}: {type(error).__name__}: {error}")
+            self._call(*call)
             self._made += 1
+
+    def _call(self, name: str, arguments: Mapping[str, Any]) -> None:
+        for plugin, caller in self._implementations(name).items():
+            self._at = f"{plugin}'s {HOOK}{name}"
+            try:
+                caller(**arguments)
+            except BaseException as error:  # noqa: BLE001  pytest's outcomes are no Exceptions
+                self._note(plugin, f"{HOOK}{name}: {type(error).__name__}: {error}")
 
     def _implementations(self, name: str) -> Mapping[str, Callable[..., object]]:
         """A caller for each plugin that has the hook: an error of one must not stop the others."""
@@ -201,6 +205,20 @@ class Calls:
     def _note(self, plugin: str, what: str) -> None:
         failures = self._failures.setdefault(plugin, Failures(" ".join(what.split())[:500]))
         failures.count += 1
+
+
+def _overlook_unraisable(thread: Thread) -> None:
+    """Keep what a tracker leaves open from failing the test that runs meanwhile, as pytest would.
+
+    pytest puts the hook back when the session ends.
+    """
+    others = sys.unraisablehook
+
+    def unraisable(what: sys.UnraisableHookArgs) -> None:
+        if current_thread() is not thread:
+            others(what)
+
+    sys.unraisablehook = unraisable
 
 
 def _name_of(manager: pytest.PytestPluginManager, plugin: object) -> str:
