@@ -209,6 +209,8 @@ class MLflow:
 
     def _log_points(self, run: str, points: Iterable[tuple[str, float, float]]) -> None:
 
+        from mlflow.entities import Metric
+
         now = _now()
         entries = [
             Metric(self._names.of(name), float(value), now, whole(step))

@@ -90,13 +90,6 @@ class WeightsAndBiases:
         run.finish(exit_code=int(trial.state not in {State.COMPLETE, State.PRUNED}))
         (kept / FINISHED).touch()
 
-    def pytest_unconfigure(self) -> None:
-        """End W&B's process."""
-        import sys
-
-        if "wandb" in sys.modules:
-            sys.modules["wandb"].teardown()
-
     @property
     def _directory(self) -> Path:
         return Path(os.environ.get("WANDB_DIR") or self._root)
@@ -109,9 +102,13 @@ class WeightsAndBiases:
 
         short = sweep.nodeid.rpartition("::")[2]
         started = ("nodeid", "number", "replicate", "seed", "attempt", "worker")
-        about = {name: facts(trial)[name] for name in started}
-        goals = {goal.metric: goal.mode for goal in sweep.info.goals}
-        about |= {"sweep": sweep.info.name, "study": sweep.nodeid, "goals": goals}
+        about = {
+            **{name: facts(trial)[name] for name in started},
+            "sweep": sweep.info.name,
+            "study": sweep.nodeid,
+            "goals": {goal.metric: goal.mode for goal in sweep.info.goals},
+            "provenance": sweep.provenance.to_json(),
+        }
         run = wandb.init(
             project=os.environ.get("WANDB_PROJECT") or self._root.name or None,
             group=f"{short[: LONGEST_NAME - 40]} {sweep.info.name[:20]} {sweep.id}",
@@ -119,10 +116,7 @@ class WeightsAndBiases:
             id=trial_key(sweep, trial),
             name=trial.nodeid.rpartition("::")[2][:LONGEST_NAME],
             # "trial" is a fixture, and so no parameter's name.
-            config={
-                **trial.params,
-                "trial": {**about, "provenance": sweep.provenance.to_json()},
-            },
+            config={**trial.params, "trial": about},
             dir=str(self._directory),
             reinit="create_new",
             settings=wandb.Settings(
