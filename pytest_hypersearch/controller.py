@@ -5,10 +5,12 @@ from __future__ import annotations
 import warnings
 from dataclasses import replace
 from pathlib import Path
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pytest_hypersearch.given import shown_number
 from pytest_hypersearch.owner import Owner
 from pytest_hypersearch.provenance import Observer
 from pytest_hypersearch.store.archive import Archive, Policy
@@ -31,6 +33,7 @@ class Controller:
 
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
+        self._started = monotonic()
         self._warnings: list[str] = []
         self._follower = Follower()
         policy = Policy(
@@ -42,10 +45,17 @@ class Controller:
         self.owner = Owner(
             lambda strategy: config.hook.pytest_hypersearch_sampler(strategy=strategy),
             Archive(self._store_root, policy, self._warnings.append, _observer(config)),
+            self._closed,
         )
         self.owner.listen(self._follower.take)
-        self._tracking = Tracking(config.pluginmanager, self.owner.sweep_run)
+        self._tracking = Tracking(config.pluginmanager, self.owner)
         self.owner.listen(self._tracking.take)
+
+    def _closed(self) -> str:
+        """Why no trial is to start any more, empty before the session's time is up."""
+        timeout: float | None = self._config.option.sweep_timeout
+        over = timeout is not None and monotonic() - self._started >= timeout
+        return f"--sweep-timeout={shown_number(timeout)}" if over else ""
 
     def _store_root(self) -> Path:
         cache = getattr(self._config, "cache", None)
@@ -99,11 +109,14 @@ class Controller:
             terminalreporter.line(f"stopped: {self.owner.broken}", red=True)
 
     def _shown(self, results: StudyResults) -> StudyResults:
-        """The results with their directory as the user would write it."""
-        here, run = self._config.invocation_params.dir, Path(results.run)
-        if not results.run or not run.is_relative_to(here):
-            return results
-        return replace(results, run=str(run.relative_to(here)))
+        """The results with their directories as the user would write them."""
+        run, saved = self._path(results.run), self._path(results.saved)
+        return replace(results, run=run, saved=saved)
+
+    def _path(self, text: str) -> str:
+        here = self._config.invocation_params.dir
+        inside = text and Path(text).is_relative_to(here)
+        return str(Path(text).relative_to(here)) if inside else text
 
 
 def _ascii_only(terminal: Any) -> bool:  # noqa: ANN401  pytest's terminal reporter

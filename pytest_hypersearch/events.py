@@ -6,15 +6,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping
 
+    from pytest_hypersearch.curves import Packed
     from pytest_hypersearch.provenance import Provenance
     from pytest_hypersearch.results import SweepInfo
-    from pytest_hypersearch.space import Space
     from pytest_hypersearch.study import Study
     from pytest_hypersearch.trial import TrialRecord
 
-    Series: TypeAlias = tuple[Sequence[float], Sequence[float]]
     Event: TypeAlias = "Started | Reported | Ended"
     Listener: TypeAlias = Callable[[Event], None]
 
@@ -39,12 +38,12 @@ class Reported:
     Attributes:
         study: As in `Started`.
         trial: The trial, which is running.
-        series: Steps and values of each metric since its last report, in the order of the reports.
+        series: The packed series of each metric since its last report.
     """
 
     study: Study
     trial: TrialRecord
-    series: Mapping[str, Series]
+    series: Mapping[str, Packed]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +66,8 @@ class SweepRun:
     Attributes:
         id: 16 hex digits: the same when the run is resumed, others in every other run.
         nodeid: The study: the test without the trial's part.
-        info: What is optimised, and how.
-        space: The search space. Options whose names stand for secrets are ``"secret-0"``, ...
+        info: What is searched and optimised, and how. In ``info.space``, options of parameters that
+            are named like secrets are ``"secret-0"`` and so on.
         directory: The run's directory.
         provenance: Commit, versions, command line and host of this session.
     """
@@ -76,6 +75,5 @@ class SweepRun:
     id: str
     nodeid: str
     info: SweepInfo
-    space: Space
     directory: str
     provenance: Provenance

@@ -7,45 +7,35 @@ import os
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from time import monotonic
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NoReturn
 
-import pytest
-
-from pytest_hypersearch.given import number_of, scalar_of, shown
+from pytest_hypersearch.given import scalar_of, shown
 from pytest_hypersearch.masking import MASK, is_secret
+from pytest_hypersearch.outcomes import Pruned
 from pytest_hypersearch.proposals import Suggestion
 from pytest_hypersearch.ranking import best, pareto
+from pytest_hypersearch.reports import Reports
 from pytest_hypersearch.results import StudyResults
-from pytest_hypersearch.score import metrics_of
 from pytest_hypersearch.study import storable
-from pytest_hypersearch.trial import State
+from pytest_hypersearch.trial import Key, State
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     import numpy as np
 
+    from pytest_hypersearch.curves import Packed
     from pytest_hypersearch.link import Link
     from pytest_hypersearch.marks import Sweep
     from pytest_hypersearch.ranking import Ranked
     from pytest_hypersearch.space import Space
     from pytest_hypersearch.trial import Config, Raw, TrialRecord
 
-FLUSH_SECONDS = 0.2
 PLAIN = (int, float, str)
 
 
-class Pruned(pytest.skip.Exception):  # type: ignore[name-defined, misc]
-    """Ends a trial that is not worth going on with."""
-
-
-# pytest shows the name of a skip's class before the reason, except that of its own.
-Pruned.__module__, Pruned.__qualname__ = "builtins", "Skipped"
-
-
-class Trial:
+class Trial(Reports):
     """One execution of a test: one configuration, one replicate.
 
     Attributes:
@@ -65,21 +55,17 @@ class Trial:
         replicate: int,
         seed: int,
         path: str,
-        send: Callable[[list[Any]], None],
+        send: Callable[[dict[str, Packed]], None],
+        review: Callable[[dict[str, Packed]], str] | None,
     ) -> None:
+        super().__init__(sweep.metric, send=send, review=review)
         self.params: Mapping[str, Any] = MappingProxyType(sweep.space.decode(params))
         self.number = number
         self.replicate = replicate
         self.seed = seed
         self.logged: dict[str, Raw] = {}
-        self.last: dict[str, float] = {}
         self._sweep = sweep
         self._path = path
-        self._send = send
-        self._points: list[tuple[float, dict[str, float]]] = []
-        self._next_step: float = 0
-        self._flushed = monotonic()
-        self._ended = False
 
     def __repr__(self) -> str:
         params = ", ".join(f"{name}={value!r}" for name, value in self.params.items())
@@ -106,41 +92,18 @@ class Trial:
 
     @cached_property
     def path(self) -> Path:
-        """The trial's own directory, kept with the run's results."""
+        """The trial's own directory; those of the best configurations are kept.
+
+        A trial that is started again after its process died finds there what it had saved.
+        """
         path = Path(self._path)
         path.mkdir(parents=True, exist_ok=True)
         return path
 
     @property
-    def score(self) -> float | None:
-        """The last reported value of the sweep's metric, None before the first."""
-        return self.last.get(self._sweep.metric)
-
-    def report(self, value: float | Mapping[str, float], *, step: float | None = None) -> None:
-        """Record an intermediate value.
-
-        Args:
-            value: The metric, or a dict of metrics by name. NaN and infinity are recorded as such.
-            step: Where in the trial this is, such as the epoch; one after the last by default.
-
-        Raises:
-            TypeError: A value is no number, or the step is no finite one.
-            RuntimeError: The trial has ended: this is a fixture's teardown.
-        """
-        __tracebackhide__ = True
-        self._refuse_if_ended("report")
-        try:
-            metrics = metrics_of(value, self._sweep.metric)
-        except TypeError as error:
-            raise TypeError(f"trial.report: {error}") from None
-        at = self._next_step if step is None else number_of(step)
-        if at is None:
-            raise TypeError(f"trial.report(step={shown(step)}): expected a finite number")
-        self._next_step = at + 1
-        self._points.append((at, metrics))
-        self.last.update(metrics)
-        if monotonic() - self._flushed > FLUSH_SECONDS:
-            self.flush()
+    def saved(self) -> bool:
+        """Whether `path` was used and is there."""
+        return "path" in self.__dict__ and self.path.is_dir()
 
     def log(self, values: Mapping[str, Raw] | None = None, /, **named: Raw) -> None:
         """Keep values with the trial that are no metrics: texts, flags, counts.
@@ -168,37 +131,26 @@ class Trial:
         __tracebackhide__ = True
         raise Pruned(reason or "pruned by the test")
 
-    def flush(self) -> None:
-        """Send what was reported and not yet sent."""
-        if self._points:
-            points, self._points = self._points, []
-            self._send(points)
-        self._flushed = monotonic()
-
-    def end(self) -> None:
-        """Send the rest; nothing is taken any more."""
-        self.flush()
-        self._ended = True
-
-    def _refuse_if_ended(self, method: str) -> None:
-        __tracebackhide__ = True
-        if self._ended:
-            raise RuntimeError(f"trial.{method}: the trial has ended; expected it before its end")
-
 
 @dataclass(frozen=True, slots=True)
-class ParetoPoint:
-    """A configuration on the Pareto front.
+class Best:
+    """A configuration that none surpasses: the best one, or one on the Pareto front.
 
     Attributes:
         params: The configuration, as the tests get it.
-        metrics: Means over its complete replicates of the metrics that are optimised, by name.
+        score: Its mean score over complete replicates, or what ``pick`` says instead.
+        metrics: Means over its complete replicates of all metrics that are finite, by name.
         trial: Its trial with the best score.
+        path: The directory of what that trial saved, None if it saved nothing that is kept. Of the
+            best configuration it is in the study's ``best`` directory, which stays the same from
+            run to run and has the parameters in ``params.json``.
     """
 
     params: Mapping[str, Any]
+    score: float
     metrics: Mapping[str, float]
     trial: TrialRecord
+    path: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,19 +160,14 @@ class StudyView:
     Attributes:
         results: Its trials, with the parameters as JSON scalars.
         suggestions: What adaptive samplers proposed: when, from how many results, still pending?
-        best: A trial of the best configuration by the first metric, None before any is complete and
-            feasible.
-        best_params: That configuration, as the tests get it.
-        best_score: Its mean score over complete replicates.
+        best: The best configuration by the first metric, None before any is complete and feasible.
         pareto: The Pareto front, by the first metric; of a single metric it is the best.
     """
 
     results: StudyResults
     suggestions: tuple[Suggestion, ...]
-    best: TrialRecord | None
-    best_params: Mapping[str, Any] | None
-    best_score: float | None
-    pareto: tuple[ParetoPoint, ...] = ()
+    best: Best | None = None
+    pareto: tuple[Best, ...] = ()
 
     @property
     def trials(self) -> tuple[TrialRecord, ...]:
@@ -234,6 +181,22 @@ class Sweeps:
     def __init__(self, link: Link, space: Callable[[str, str], Space]) -> None:
         self._link = link
         self._space = space
+
+    def best(self, test: str, *, wait: bool = True) -> Best:
+        """A test's best configuration.
+
+        Args:
+            test: The test's name, or as much of its node id as makes it unique.
+            wait: Wait for trials that other workers still run; without, take the best so far.
+
+        Raises:
+            LookupError: There is no such study in this session, or several, or it has no complete
+                trial, or none that keeps the constraints.
+        """
+        view = self.study(test, wait=wait)
+        if view.best is None:
+            raise _no_best(test, view)
+        return view.best
 
     def study(self, test: str, *, wait: bool = True) -> StudyView:
         """A test's study.
@@ -254,46 +217,25 @@ class Sweeps:
             hint = f"expected one of {known}" if known else "no sweep was collected"
             raise LookupError(f"sweeps: {test!r}: {what}; {hint}")
         results = StudyResults.from_json(answer["results"])
-        ranked = best(results)
         suggestions = tuple(Suggestion(**each) for each in answer["suggestions"])
+        ranked = best(results)
         if ranked is None:
-            return StudyView(results, suggestions, None, None, None)
-        front = tuple(self._point(results, one) for one in pareto(results))
-        params = self._params(results, ranked)
-        return StudyView(results, suggestions, ranked.top, params, ranked.mean, front)
+            return StudyView(results, suggestions)
+        paths = {Key(*place): Path(path) for *place, path in answer["paths"]}
+        first, *front = (
+            self._best(results.nodeid, one, paths) for one in [ranked, *pareto(results)]
+        )
+        return StudyView(results, suggestions, first, tuple(front))
 
-    def _point(self, results: StudyResults, ranked: Ranked) -> ParetoPoint:
-        names = (goal.metric for goal in ranked.sweep.goals)
-        metrics = MappingProxyType(dict(zip(names, ranked.means, strict=True)))
-        return ParetoPoint(self._params(results, ranked), metrics, ranked.top)
-
-    def _params(self, results: StudyResults, ranked: Ranked) -> Mapping[str, Any]:
-        space = self._space(results.nodeid, ranked.sweep.name)
-        return MappingProxyType(space.decode(ranked.params))
-
-    def best_params(self, test: str, *, wait: bool = True) -> dict[str, Any]:
-        """The parameters of a test's best configuration.
-
-        Raises:
-            LookupError: There is no such study, or it has no complete trial, or none that keeps the
-                constraints.
-        """
-        view = self.study(test, wait=wait)
-        if view.best_params is None:
-            raise _no_best(test, view)
-        return dict(view.best_params)
-
-    def best_score(self, test: str, *, wait: bool = True) -> float:
-        """The mean score of a test's best configuration.
-
-        Raises:
-            LookupError: There is no such study, or it has no complete trial, or none that keeps the
-                constraints.
-        """
-        view = self.study(test, wait=wait)
-        if view.best_score is None:
-            raise _no_best(test, view)
-        return view.best_score
+    def _best(self, study: str, ranked: Ranked, paths: Mapping[Key, Path]) -> Best:
+        top, space = ranked.top, self._space(study, ranked.sweep.name)
+        return Best(
+            params=MappingProxyType(space.decode(ranked.params)),
+            score=ranked.value,
+            metrics=MappingProxyType(ranked.metrics),
+            trial=top,
+            path=paths.get(Key(top.sweep, top.number, top.replicate)),
+        )
 
 
 def _no_best(test: str, view: StudyView) -> LookupError:

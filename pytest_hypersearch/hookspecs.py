@@ -16,7 +16,8 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from pytest_hypersearch.events import Series, SweepRun
+    from pytest_hypersearch.curves import Series
+    from pytest_hypersearch.events import SweepRun
     from pytest_hypersearch.results import StudyResults
     from pytest_hypersearch.samplers import Sampler
     from pytest_hypersearch.trial import TrialRecord
@@ -74,7 +75,9 @@ def pytest_hypersearch_trial_reported(
 
 
 @pytest.hookspec
-def pytest_hypersearch_trial_finished(sweep: SweepRun, trial: TrialRecord) -> None:
+def pytest_hypersearch_trial_finished(
+    sweep: SweepRun, trial: TrialRecord, series: Mapping[str, Series]
+) -> None:
     """Take note of the end of a trial that started, or of one that is replayed from the store.
 
     Every trial that started ends: if the session does first, as ``State.NOT_RUN`` with the reason
@@ -84,6 +87,8 @@ def pytest_hypersearch_trial_finished(sweep: SweepRun, trial: TrialRecord) -> No
         sweep: Its sweep.
         trial: The trial with its results. If ``trial.cached``, it was not told of before in this
             session, but may have been in an earlier one.
+        series: All that a replayed trial reported, as in `pytest_hypersearch_trial_reported`; empty
+            for other trials.
     """
 
 

@@ -10,10 +10,13 @@ plan    ``digest``, ``studies``                     ``{}`` or ``{"stop": reason}
 ask     ``slot`` (an item's node id)                ``{"do": "run", "params", "seed", "attempt",
                                                     "path"}``, ``{"do": "replay", "record"}``,
                                                     ``{"do": "skip", "reason"}`` or ``{"stop"}``
-report  ``slot``, ``attempt``, ``points``           none
+report  ``slot``, ``attempt``, ``series``           none
+review  ``slot``, ``attempt``, ``series``           ``{"prune": reason}``, empty to go on
 tell    ``slot``, ``attempt``, ``outcome``          ``{"best": bool}`` or ``{"stop": reason}``
+over    ``saved``: whether the worker's trial left  ``{}``
+        whole files
 skip    ``slot``, ``reason``                        ``{}``
-view    ``slot``, ``study``, ``wait``               ``{"results", "suggestions"}``
+view    ``slot``, ``study``, ``wait``               ``{"results", "suggestions", "paths"}``
 saw     ``packages``: versions of what is imported  none
 ======  ==========================================  ================================================
 
@@ -30,23 +33,28 @@ from dataclasses import asdict, replace
 from threading import RLock
 from typing import TYPE_CHECKING, Any
 
+from pytest_hypersearch.background import Background
 from pytest_hypersearch.events import Ended, Reported, Started, SweepRun
+from pytest_hypersearch.keeping import Keeper
 from pytest_hypersearch.marks import Sweep
 from pytest_hypersearch.proposals import NotYetError
+from pytest_hypersearch.pruners.travel import PrunerError, unpickled
 from pytest_hypersearch.samplers.proposal import SamplerError
 from pytest_hypersearch.store.journal import StoreError
 from pytest_hypersearch.store.runs import digest
-from pytest_hypersearch.study import Study, empty_outcome, storable
+from pytest_hypersearch.study import Study, empty_outcome
 from pytest_hypersearch.trial import Key
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
     from typing import TypeAlias
 
-    from pytest_hypersearch.events import Event, Listener, Series
+    from pytest_hypersearch.curves import Series
+    from pytest_hypersearch.events import Event, Listener
     from pytest_hypersearch.results import StudyResults
     from pytest_hypersearch.samplers import Sampler
     from pytest_hypersearch.store.archive import Archive, RunLog
+    from pytest_hypersearch.trial import TrialRecord
 
     Message: TypeAlias = dict[str, Any]
     Answer: TypeAlias = Callable[[Message], None]
@@ -58,15 +66,25 @@ class Owner:
     Args:
         samplers: The sampler of a strategy.
         archive: Where runs are kept.
+        closed: Tells why nothing is to start any more, empty while trials should.
     """
 
-    def __init__(self, samplers: Callable[[str], Sampler], archive: Archive) -> None:
+    def __init__(
+        self,
+        samplers: Callable[[str], Sampler],
+        archive: Archive,
+        closed: Callable[[], str] = str,
+    ) -> None:
         self.studies: dict[str, Study] = {}
         self.broken = ""
         self._samplers = samplers
         self._archive = archive
         self._listeners: list[Listener] = []
+        self._closed = closed
         self._logs: dict[str, RunLog] = {}
+        self._keepers: dict[str, Keeper] = {}
+        self._background = Background(archive.warn)
+        self._at_work: dict[str, tuple[Keeper, Key]] = {}
         self._slots: dict[str, tuple[Study, Key]] = {}
         self._verdicts: dict[tuple[str, str], bool] = {}
         self._digest = ""
@@ -111,6 +129,7 @@ class Owner:
                 started = study.running.get(key)
                 if started is not None and started.worker == worker:
                     self._verdicts[nodeid, worker] = self._crash(nodeid, worker)
+            self._torn_down(worker, saved=False)
             self._serve_waiting()
 
     def crash(self, nodeid: str, worker: str) -> bool:
@@ -135,7 +154,7 @@ class Owner:
             self.broken = self.broken or str(error)
             return False
         if not again:
-            self._emit(Ended(study, study.records[key]))
+            self._ended(study, study.records[key])
         return again
 
     def lost(self) -> dict[str, list[str]]:
@@ -162,14 +181,22 @@ class Owner:
                 id=digest(f"{log.run_id}\n{name}"),
                 nodeid=study.nodeid,
                 info=study.info(study.sweeps[name]),
-                space=study.sweeps[name].space,
                 directory=log.path,
                 provenance=log.provenance(),
             )
 
+    def stored_curves(self, study: str) -> Mapping[tuple[Key, int], Mapping[str, Series]]:
+        """What the run's trials reported, by trial and attempt."""
+        return self._logs[study].curves()
+
     def close(self) -> None:
         """Close all runs; what is recorded is on disk."""
         with self._lock:
+            for worker in list(self._at_work):
+                self._torn_down(worker, saved=False)
+            for keeper in self._keepers.values():
+                keeper.close()
+            self._background.close()
             for log in self._logs.values():
                 with contextlib.suppress(StoreError):
                     log.end()
@@ -188,7 +215,7 @@ class Owner:
                 answer(getattr(self, f"_on_{message['op']}")(worker, message, force=force))
         except NotYetError:
             self._waiting.append((worker, message, answer))
-        except StoreError as error:
+        except (StoreError, PrunerError) as error:
             self.broken = str(error)
             answer({"stop": self.broken})
         except Exception as error:  # noqa: BLE001  a sampler may fail: the runner waits all the same
@@ -200,7 +227,7 @@ class Owner:
         if message["op"] == "ask":
             study, key = self._slots[message["slot"]]
             reason = str(error) if known else f"{type(error).__name__}: {error}"
-            self._emit(Ended(study, study.skip(key, reason)))
+            self._ended(study, study.skip(key, reason))
         return str(error) if known else "".join(traceback.format_exception(error))
 
     def _serve_waiting(self) -> None:
@@ -229,7 +256,11 @@ class Owner:
 
     def _add(self, plan: Message) -> None:
         nodeid = plan["nodeid"]
-        sweeps = [Sweep.from_json(data) for data in plan["sweeps"]]
+        pruners = {name: unpickled(text) for name, text in plan["pruners"].items()}
+        sweeps = [
+            replace(Sweep.from_json(data), prune=pruners.get(data["name"]))
+            for data in plan["sweeps"]
+        ]
         log = self._archive.open(nodeid, plan)
         slots = {
             slot: Key(sweeps[place].name, number, replicate)
@@ -237,45 +268,51 @@ class Owner:
         }
         samplers = {sweep.name: self._samplers(sweep.strategy) for sweep in sweeps}
         study = Study(
-            nodeid, sweeps, slots=slots, samplers=samplers, write=log.write, stored=log.stored
+            nodeid,
+            sweeps,
+            slots=slots,
+            samplers=samplers,
+            write=log.write,
+            stored=log.stored,
+            curves=log.curves,
         )
         self.studies[nodeid], self._logs[nodeid] = study, log
+        self._keepers[nodeid] = Keeper(study, log, self._background)
         self._slots.update((slot, (study, key)) for slot, key in slots.items())
 
     def _on_ask(self, worker: str, message: Message, *, force: bool) -> Message:
+        self._torn_down(worker, saved=False)
         study, key = self._slots[message["slot"]]
         ended = key in study.records
-        reply = study.ask(key, worker, force=force)
+        reply = study.ask(key, worker, force=force, closed=self._closed())
         if reply["do"] == "run":
-            reply["path"] = self._logs[study.nodeid].artifacts(key)
+            keeper = self._keepers[study.nodeid]
+            self._at_work[worker] = keeper, key
+            reply["path"] = keeper.start(key, reply)
             if trial := study.under_way(key, reply["attempt"]):
                 self._emit(Started(study, trial))
         elif not ended:
-            self._emit(Ended(study, study.records[key]))
+            self._ended(study, study.records[key])
         return reply
 
     def _on_report(self, _worker: str, message: Message, *, force: bool) -> Message:  # noqa: ARG002
-        study, key = self._slots[message["slot"]]
-        points = [
-            [step, {name: storable(value) for name, value in metrics.items()}]
-            for step, metrics in message["points"]
-        ]
-        head = {"k": "step", **key._asdict(), "attempt": message["attempt"]}
-        self._write_curve(study, head, points)
-        if trial := study.under_way(key, message["attempt"]):
-            self._emit(Reported(study, trial, _series(message["points"])))
+        self._take_curve(message)
         return {}
 
-    def _write_curve(self, study: Study, head: Message, points: list[Any]) -> None:
-        """Write points in as many records as it takes."""
-        try:
-            self._logs[study.nodeid].write_curve({**head, "points": points})
-        except ValueError:
-            if len(points) == 1:
-                raise
-            middle = len(points) // 2
-            self._write_curve(study, head, points[:middle])
-            self._write_curve(study, head, points[middle:])
+    def _on_review(self, _worker: str, message: Message, *, force: bool) -> Message:  # noqa: ARG002
+        study, key = self._slots[message["slot"]]
+        self._take_curve(message)
+        return {"prune": study.verdict(key, message["attempt"])}
+
+    def _take_curve(self, message: Message) -> None:
+        study, key = self._slots[message["slot"]]
+        series, attempt = message["series"], message["attempt"]
+        if series:
+            head = {"k": "curve", **key._asdict(), "attempt": attempt}
+            self._logs[study.nodeid].write_curve({**head, "series": series})
+            study.report(key, attempt, series)
+            if trial := study.under_way(key, attempt):
+                self._emit(Reported(study, trial, series))
 
     def _on_tell(self, _worker: str, message: Message, *, force: bool) -> Message:  # noqa: ARG002
         study, key = self._slots[message["slot"]]
@@ -288,12 +325,27 @@ class Owner:
             record = study.tell(key, message["attempt"], outcome)
         if record is None:
             return {"best": False}
-        self._emit(Ended(study, record))
+        self._ended(study, record)
         return {**reply, "best": study.is_best(record)}
 
-    def _on_skip(self, _worker: str, message: Message, *, force: bool) -> Message:  # noqa: ARG002
+    def _on_over(self, worker: str, message: Message, *, force: bool) -> Message:  # noqa: ARG002
+        self._torn_down(worker, saved=message["saved"])
+        return {}
+
+    def _torn_down(self, worker: str, *, saved: bool) -> None:
+        """The item that a worker was at is over, which its next message tells at the latest."""
+        if worker in self._at_work:
+            keeper, key = self._at_work.pop(worker)
+            keeper.over(key, saved=saved)
+
+    def _ended(self, study: Study, record: TrialRecord) -> None:
+        self._keepers[study.nodeid].ended(record)
+        self._emit(Ended(study, record))
+
+    def _on_skip(self, worker: str, message: Message, *, force: bool) -> Message:  # noqa: ARG002
+        self._torn_down(worker, saved=False)
         study, key = self._slots[message["slot"]]
-        self._emit(Ended(study, study.skip(key, message["reason"])))
+        self._ended(study, study.skip(key, message["reason"]))
         return {}
 
     def _on_saw(self, _worker: str, message: Message, *, force: bool) -> Message:  # noqa: ARG002
@@ -306,11 +358,13 @@ class Owner:
             known = [study.nodeid for study in found or self.studies.values()]
             return {"count": len(found), "found": known}
         study = found[0]
-        if message["wait"] and not force and not study.done:
+        keeper = self._keepers[study.nodeid]
+        if message["wait"] and not force and not (study.done and keeper.quiet):
             raise NotYetError
         return {
             "results": self._results(study).to_json(),
             "suggestions": [asdict(suggestion) for suggestion in study.proposals.suggestions()],
+            "paths": keeper.paths(),
         }
 
     def _find(self, name: str) -> list[Study]:
@@ -321,20 +375,9 @@ class Owner:
         ]
 
     def _results(self, study: Study) -> StudyResults:
-        log = self._logs[study.nodeid]
+        log, saved = self._logs[study.nodeid], self._keepers[study.nodeid].directory()
         results = study.results()
-        return replace(results, notes=(*results.notes, *log.notes), run=log.path)
-
-
-def _series(points: list[Any]) -> dict[str, Series]:
-    """The points by metric."""
-    found: dict[str, tuple[list[float], list[float]]] = {}
-    for step, metrics in points:
-        for name, value in metrics.items():
-            steps, values = found.setdefault(name, ([], []))
-            steps.append(step)
-            values.append(value)
-    return dict(found)
+        return replace(results, notes=(*results.notes, *log.notes), run=log.path, saved=saved)
 
 
 def _short_names(nodeid: str) -> Iterable[str]:

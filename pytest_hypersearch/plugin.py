@@ -67,6 +67,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--sweep-seed", type=_natural, metavar="N", help="seed of all sweeps, instead of the marks'"
     )
     group.addoption(
+        "--sweep-timeout",
+        type=_duration,
+        metavar="DURATION",
+        help="start no more trials after this time, such as 90s or 1h30m",
+    )
+    group.addoption(
         "--sweep-track",
         action="append",
         metavar="NAMES",
@@ -96,6 +102,17 @@ def _natural(text: str) -> int:
 
 def _positive(text: str) -> int:
     return _integer(text, 1)
+
+
+def _duration(text: str) -> float:
+    from argparse import ArgumentTypeError
+
+    from pytest_hypersearch.durations import duration_of
+
+    try:
+        return duration_of(text)
+    except ValueError as error:
+        raise ArgumentTypeError(str(error)) from None
 
 
 def _integer(text: str, least: int) -> int:

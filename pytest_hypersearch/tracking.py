@@ -3,22 +3,32 @@
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from queue import SimpleQueue
 from threading import Thread, current_thread
 from typing import TYPE_CHECKING, Any, Final
 
+from pytest_hypersearch.curves import unpack
 from pytest_hypersearch.events import Reported, Started
+from pytest_hypersearch.ranking import best
+from pytest_hypersearch.store.journal import StoreError
 from pytest_hypersearch.trial import Key
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
+    from typing import TypeAlias
 
     import pytest
 
+    from pytest_hypersearch.curves import Packed, Series
     from pytest_hypersearch.events import Event, SweepRun
+    from pytest_hypersearch.owner import Owner
     from pytest_hypersearch.results import StudyResults
     from pytest_hypersearch.study import Study
+
+    Later: TypeAlias = Callable[[], Mapping[str, Series]]
 
 HOOK: Final = "pytest_hypersearch_"
 HOOKS: Final = (
@@ -37,14 +47,13 @@ class Tracking:
 
     Args:
         manager: Knows the plugins that follow sweeps.
-        sweep_run: Describes a sweep of a study.
+        owner: Knows the runs.
     """
 
-    def __init__(
-        self, manager: pytest.PytestPluginManager, sweep_run: Callable[[Study, str], SweepRun]
-    ) -> None:
+    def __init__(self, manager: pytest.PytestPluginManager, owner: Owner) -> None:
         self._calls = Calls(manager)
-        self._sweep_run = sweep_run
+        self._owner = owner
+        self._stored: dict[str, Mapping[tuple[Key, int], Mapping[str, Series]]] = {}
         self._sweeps: dict[tuple[str, str], SweepRun] = {}
         self._running: dict[tuple[str, Key], SweepRun] = {}
 
@@ -56,14 +65,25 @@ class Tracking:
         who = event.study.nodeid, Key(trial.sweep, trial.number, trial.replicate)
         if isinstance(event, Started):
             self._running[who] = self._sweep(event.study, trial.sweep)
-            self._calls.put("trial_started", sweep=self._running[who], trial=trial)
+            self._calls.put("trial_started", dict, sweep=self._running[who], trial=trial)
         elif isinstance(event, Reported):
             if sweep := self._running.get(who):
-                self._calls.put("trial_reported", sweep=sweep, trial=trial, series=event.series)
-        elif who in self._running or trial.cached:
-            self._running.pop(who, None)
+                series = partial(_unpacked, event.series)
+                self._calls.put("trial_reported", series, sweep=sweep, trial=trial)
+        elif sweep := self._running.pop(who, None):
+            self._calls.put("trial_finished", dict, sweep=sweep, trial=trial)
+        elif trial.cached:
             sweep = self._sweep(event.study, trial.sweep)
-            self._calls.put("trial_finished", sweep=sweep, trial=trial)
+            series = partial(self._replayed, event.study.nodeid, event.study.replayed[who[1]])
+            self._calls.put("trial_finished", series, sweep=sweep, trial=trial)
+
+    def _replayed(self, study: str, stored: tuple[Key, int]) -> Mapping[str, Series]:
+        """What a replayed trial reported, by the key and attempt under which it was stored."""
+        if study not in self._stored:
+            self._stored[study] = {}
+            with suppress(StoreError):
+                self._stored[study] = self._owner.stored_curves(study)
+        return self._stored[study].get(stored, {})
 
     def finish(self, studies: Iterable[StudyResults], tell: Callable[[str], None]) -> list[str]:
         """Tell of the end of all sweeps, and wait for the plugins.
@@ -79,7 +99,7 @@ class Tracking:
             for trial in results.trials:
                 who = results.nodeid, Key(trial.sweep, trial.number, trial.replicate)
                 if sweep := self._running.pop(who, None):
-                    self._calls.put("trial_finished", sweep=sweep, trial=trial)
+                    self._calls.put("trial_finished", dict, sweep=sweep, trial=trial)
             for info in results.sweeps:
                 if sweep := self._sweeps.get((results.nodeid, info.name)):
                     self._calls.put("sweep_finished", sweep=sweep, results=_part(results, sweep))
@@ -88,16 +108,22 @@ class Tracking:
     def _sweep(self, study: Study, name: str) -> SweepRun:
         who = study.nodeid, name
         if who not in self._sweeps:
-            self._sweeps[who] = sweep = self._sweep_run(study, name)
+            self._sweeps[who] = sweep = self._owner.sweep_run(study, name)
             self._calls.put("sweep_started", sweep=sweep)
         return self._sweeps[who]
+
+
+def _unpacked(series: Mapping[str, Packed]) -> Mapping[str, Series]:
+    return {name: unpack(packed) for name, packed in series.items()}
 
 
 def _part(results: StudyResults, sweep: SweepRun) -> StudyResults:
     """The results of one of a study's sweeps."""
     name = sweep.info.name
+    leader = best(results)
     return replace(
         results,
+        saved=results.saved if leader and leader.sweep.name == name else "",
         sweeps=tuple(info for info in results.sweeps if info.name == name),
         trials=tuple(trial for trial in results.trials if trial.sweep == name),
     )
@@ -125,7 +151,7 @@ class Calls:
 
     def __init__(self, manager: pytest.PytestPluginManager) -> None:
         self._manager = manager
-        self._queue: SimpleQueue[tuple[str, dict[str, Any]] | None] = SimpleQueue()
+        self._queue: SimpleQueue[tuple[str, Later | None, dict[str, Any]] | None] = SimpleQueue()
         self._thread: Thread | None = None
         self._callers: dict[str, dict[str, Callable[..., object]]] = {}
         self._failures: dict[str, Failures] = {}
@@ -137,9 +163,15 @@ class Calls:
         """Whether any plugin has any of the hooks."""
         return any(getattr(self._manager.hook, HOOK + name).get_hookimpls() for name in HOOKS)
 
-    def put(self, name: str, **arguments: object) -> None:
-        """Ask for a call of a hook."""
-        self._queue.put((name, arguments))
+    def put(self, name: str, series: Later | None = None, **arguments: object) -> None:
+        """Ask for a call of a hook.
+
+        Args:
+            name: The hook without what the names of all have in common.
+            series: Gives the argument of this name, which may take a while.
+            arguments: The others.
+        """
+        self._queue.put((name, series, arguments))
         if self._thread is None:
             self._thread = Thread(target=self._work, name="hypersearch-trackers", daemon=True)
             _overlook_unraisable(self._thread)
@@ -177,7 +209,10 @@ class Calls:
 
     def _work(self) -> None:
         while (call := self._queue.get()) is not None:
-            self._call(*call)
+            name, series, arguments = call
+            if series is not None:
+                arguments = {**arguments, "series": series()}
+            self._call(name, arguments)
             self._made += 1
 
     def _call(self, name: str, arguments: Mapping[str, Any]) -> None:

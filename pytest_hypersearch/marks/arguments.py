@@ -6,8 +6,9 @@ import difflib
 from typing import TYPE_CHECKING, Any, cast
 
 from pytest_hypersearch.given import shown
+from pytest_hypersearch.marks.budget import prune_of, race_of, stop_of, timeout_of
 from pytest_hypersearch.marks.declared import Sweep
-from pytest_hypersearch.marks.goals import constraints_of, goals_of
+from pytest_hypersearch.marks.goals import constraints_of, goals_of, pick_of
 from pytest_hypersearch.marks.spaces import base_of, indirect_of, known_of, points_of, space_of
 from pytest_hypersearch.marks.values import (
     SweepError,
@@ -64,9 +65,15 @@ def from_mark(args: Sequence[object], kwargs: Mapping[str, Any]) -> Sweep:
         constraints=constraints_of(given, strategy),
         seed=integer(given, "seed", 0, least=0),
         replicates=integer(given, "replicates", 1, least=1),
+        pick=pick_of(given, strategy, space),
         points=points_of(given, space),
         group_by=known_of(given, "group_by", space),
+        keep=_keep(given),
         retries=integer(given, "retries", 1, least=0),
+        race=race_of(given),
+        prune=prune_of(given),
+        stop=stop_of(given),
+        timeout=timeout_of(given),
         parallel=_parallel(given, strategy),
         raises=_raises(given.get("raises", ())),
         base=base_of(given.get("base"), space),
@@ -126,6 +133,16 @@ def _parallel(given: Mapping[str, Any], strategy: str) -> int | None:
             "parallel", given["parallel"], f"expected none: {strategy} is reproducible without"
         )
     return integer(given, "parallel", 1, least=1)
+
+
+def _keep(given: Mapping[str, Any]) -> int | None:
+    if isinstance(given.get("keep"), str) and given["keep"] == "all":
+        return None
+    try:
+        return integer(given, "keep", 1, least=1)
+    except SweepError:
+        expected = "expected an integer of at least 1 or 'all'"
+        raise wrong("keep", given["keep"], expected) from None
 
 
 def _raises(value: object) -> tuple[type[BaseException], ...]:

@@ -11,11 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
+from pytest_hypersearch.curves import read_curves
 from pytest_hypersearch.fingerprint import Fingerprints
-from pytest_hypersearch.goals import Constraint
-from pytest_hypersearch.store.journal import FORMAT, MAX_LINE, StoreError
-from pytest_hypersearch.store.retention import Best
-from pytest_hypersearch.store.runs import ARTIFACTS, Run, Store, artifact_name, digest
+from pytest_hypersearch.store.journal import FORMAT, MAX_LINE, StoreError, read
+from pytest_hypersearch.store.runs import ARTIFACTS, Run, Store, digest
 from pytest_hypersearch.store.stored import Stored, gather
 
 MOST_OPEN = 50
@@ -23,6 +22,7 @@ MOST_OPEN = 50
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from pytest_hypersearch.curves import Series
     from pytest_hypersearch.provenance import Observer, Provenance
     from pytest_hypersearch.store.journal import JournalContents, Record
     from pytest_hypersearch.trial import Key
@@ -48,6 +48,9 @@ class Policy:
 class Archive:
     """The runs of this session.
 
+    Attributes:
+        warn: Takes one line that the user must see.
+
     Args:
         root: Gives the directory of the store, or raises OSError if there can be none.
         policy: How runs are continued and kept.
@@ -65,7 +68,7 @@ class Archive:
         self.observer = observer
         self._root = root
         self._policy = policy
-        self._warn = warn
+        self.warn = warn
         self._store: Store | None = None
         self._session = uuid4().hex[:16]
         self._fingerprints: Fingerprints | None = None
@@ -101,7 +104,7 @@ class Archive:
         seeds = {sweep["name"]: sweep["seed"] for sweep in plan["sweeps"]}
         run, contents = self._newest(nodeid)
         head = [session] if run else [header, session]
-        make = partial(self._new_run, nodeid, _best_of(plan["sweeps"][0]))
+        make = partial(self._new_run, nodeid)
         log = RunLog(
             make,
             run,
@@ -164,7 +167,7 @@ class Archive:
             run.close()
             raise
 
-    def _new_run(self, nodeid: str, best: Best) -> Run:
+    def _new_run(self, nodeid: str) -> Run:
         store = self._open_store()
         try:
             run = store.new_run(nodeid)
@@ -173,10 +176,7 @@ class Archive:
                 raise
             store = self._fall_back(str(error))
             run = store.new_run(nodeid)
-        keep = self._policy.keep_runs
-        before = [one for one in store.runs(nodeid) if one.path != run.path]
-        spare = best.kept_of(before, keep)
-        store.prune(nodeid, keep, spare=spare)
+        store.prune(nodeid, self._policy.keep_runs)
         return run
 
     def _open_store(self) -> Store:
@@ -192,7 +192,7 @@ class Archive:
     def _fall_back(self, reason: str) -> Store:
         """Keep at least this session's results: in a temporary directory."""
         path = Path(tempfile.mkdtemp(prefix="pytest-hypersearch-"))
-        self._warn(f"sweeps are stored in {path} and cannot be resumed: {reason}")
+        self.warn(f"sweeps are stored in {path} and cannot be resumed: {reason}")
         self._store = Store(path)
         return self._store
 
@@ -204,6 +204,7 @@ class RunLog:
         run_id: 16 hex digits that no other run has.
         stored: What earlier sessions of the run left.
         missing: Whether a run was to be continued, and there was none.
+        continued: Whether the run is one of earlier sessions.
 
     Args:
         make: Makes a run.
@@ -229,6 +230,7 @@ class RunLog:
         self.run_id = run_id
         self.stored = stored
         self.missing = False
+        self.continued = run is not None
         self.provenance = provenance
         self._packages: dict[str, str] = {}
         self._make = make
@@ -278,9 +280,13 @@ class RunLog:
         """
         self._owned().curves.append(record)
 
-    def artifacts(self, key: Key) -> str:
-        """The trial's own directory."""
-        return f"{self._owned().path}/{ARTIFACTS}/{artifact_name(*key)}"
+    def curves(self) -> dict[tuple[Key, int], dict[str, Series]]:
+        """The series of each metric that trials reported, by trial and attempt."""
+        return read_curves(read(self._run.curves.path).records) if self._run else {}
+
+    def artifacts(self, name: str) -> str:
+        """The path of a directory among the run's artifacts, which whoever needs it makes."""
+        return f"{self._owned().path}/{ARTIFACTS}/{name}"
 
     def end(self) -> None:
         """Record what the session's tests imported since the session was recorded.
@@ -309,12 +315,6 @@ def _fitting(sweeps: list[Any]) -> list[Any]:
     if len(json.dumps(sweeps)) < MAX_LINE // 2:
         return sweeps
     return [{name: sweep[name] for name in sweep if name != "space"} for sweep in sweeps]
-
-
-def _best_of(sweep: Mapping[str, Any]) -> Best:
-    """What makes a configuration of a sweep, as the plan has it, the best."""
-    constraints = tuple(Constraint(*each) for each in sweep.get("constraints", ()))
-    return Best(sweep["metric"], sweep["mode"], sweep["replicates"], constraints)
 
 
 def _first_session(contents: JournalContents | None) -> str:

@@ -7,14 +7,12 @@ import logging
 import os
 import re
 from dataclasses import dataclass, field
-from pathlib import Path
 from time import time
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
 from pytest_hypersearch.ranking import best
-from pytest_hypersearch.store.runs import ARTIFACTS, artifact_name
 from pytest_hypersearch.trackers.trials import (
     Points,
     facts,
@@ -30,7 +28,8 @@ if TYPE_CHECKING:
 
     from mlflow import MlflowClient
 
-    from pytest_hypersearch.events import Series, SweepRun
+    from pytest_hypersearch.curves import Series
+    from pytest_hypersearch.events import SweepRun
     from pytest_hypersearch.results import StudyResults
     from pytest_hypersearch.trial import TrialRecord
 
@@ -126,13 +125,16 @@ class MLflow:
         )
         self._log_points(active.run, points)
 
-    def pytest_hypersearch_trial_finished(self, sweep: SweepRun, trial: TrialRecord) -> None:
+    def pytest_hypersearch_trial_finished(
+        self, sweep: SweepRun, trial: TrialRecord, series: Mapping[str, Series]
+    ) -> None:
         """Log what came out; of a replayed trial all there is, unless that was done before."""
         key = trial_key(sweep, trial)
         if trial.cached and self._written.get(key, ("", ""))[1] in {*ENDINGS.values(), "FAILED"}:
             return
         if place(sweep, trial) not in self._open:
             self.pytest_hypersearch_trial_started(sweep, trial)
+            self.pytest_hypersearch_trial_reported(sweep, trial, series)
         active = self._open.pop(place(sweep, trial))
         client = self._connected()
         self._log_points(active.run, active.points.missing(trial))
@@ -151,11 +153,8 @@ class MLflow:
             self._log_points(parent, [(sweep.info.metric, 0, ranked.mean)])
             tags = {"best": _bracket(top.nodeid), "best.params": json.dumps(ranked.params)}
             client.log_batch(parent, tags=self._tags(_tagged(tags)))
-            for trial in results.trials:
-                name = artifact_name(trial.sweep, trial.number, trial.replicate)
-                path = Path(results.run, ARTIFACTS, name)
-                if trial.number == top.number and path.is_dir():
-                    client.log_artifacts(parent, str(path), f"best/{name}")
+        if results.saved:
+            client.log_artifacts(parent, results.saved, "best")
         left = any(trial.state is State.NOT_RUN for trial in results.trials)
         client.set_terminated(parent, "KILLED" if left else "FINISHED")
 
@@ -265,9 +264,10 @@ def sweep_params(sweep: SweepRun) -> dict[str, object]:
     """How the sweep searches, and where."""
     info = sweep.info
     goals = ", ".join(f"{goal.mode} {goal.metric}" for goal in info.goals)
+    branches = info.space.branches if info.space else ()
     spaces = {
-        f"space{'.' + str(number) if len(sweep.space.branches) > 1 else ''}.{name}": entry
-        for number, branch in enumerate(sweep.space.branches)
+        f"space{'.' + str(number) if len(branches) > 1 else ''}.{name}": entry
+        for number, branch in enumerate(branches)
         for name, entry in branch.items()
     }
     plain = {name: getattr(info, name) for name in ("strategy", "seed", "replicates")}

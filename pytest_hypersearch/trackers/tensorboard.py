@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
 
-    from pytest_hypersearch.events import Series, SweepRun
+    from pytest_hypersearch.curves import Series
+    from pytest_hypersearch.events import SweepRun
     from pytest_hypersearch.trial import TrialRecord
 
 DIRECTORY: Final = "runs"
@@ -89,12 +90,15 @@ class TensorBoard:
                 _add_scalar(active.writer, name, step, value)
         active.writer.flush()
 
-    def pytest_hypersearch_trial_finished(self, sweep: SweepRun, trial: TrialRecord) -> None:
+    def pytest_hypersearch_trial_finished(
+        self, sweep: SweepRun, trial: TrialRecord, series: Mapping[str, Series]
+    ) -> None:
         """Write what came out; of a replayed trial all there is, unless that was done before."""
         if trial.cached and (self._trial_directory(sweep, trial) / FINISHED).exists():
             return
         if place(sweep, trial) not in self._open:
             self.pytest_hypersearch_trial_started(sweep, trial)
+            self.pytest_hypersearch_trial_reported(sweep, trial, series)
         active = self._open.pop(place(sweep, trial))
         for name, step, value in active.points.missing(trial):
             _add_scalar(active.writer, name, step, value)
@@ -157,7 +161,7 @@ def _experiment(sweep: SweepRun) -> Any:  # noqa: ANN401  a message of TensorBoa
         time_created_secs=time(),
         hparam_infos=[
             api_pb2.HParamInfo(name=name, description=_described(sweep, name))
-            for name in sweep.space.names
+            for name in (sweep.info.space.names if sweep.info.space else ())
         ],
         metric_infos=[
             api_pb2.MetricInfo(name=api_pb2.MetricName(tag=metric)) for metric in metrics
@@ -166,7 +170,8 @@ def _experiment(sweep: SweepRun) -> Any:  # noqa: ANN401  a message of TensorBoa
 
 
 def _described(sweep: SweepRun, name: str) -> str:
-    return " or ".join(str(branch[name]) for branch in sweep.space.branches if name in branch)
+    branches = sweep.info.space.branches if sweep.info.space else ()
+    return " or ".join(str(branch[name]) for branch in branches if name in branch)
 
 
 def _start(trial: TrialRecord) -> Any:  # noqa: ANN401  a message of TensorBoard's

@@ -14,7 +14,8 @@ from pytest_hypersearch.store.runs import digest
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from pytest_hypersearch.events import Series, SweepRun
+    from pytest_hypersearch.curves import Series
+    from pytest_hypersearch.events import SweepRun
     from pytest_hypersearch.trial import Raw, TrialRecord
 
 

@@ -16,7 +16,8 @@ from pytest_hypersearch.trial import State
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from pytest_hypersearch.events import Series, SweepRun
+    from pytest_hypersearch.curves import Series
+    from pytest_hypersearch.events import SweepRun
     from pytest_hypersearch.trial import TrialRecord
 
 STEP: Final = "step"
@@ -75,12 +76,15 @@ class WeightsAndBiases:
         for step, row in rows.items():
             active.run.log({STEP: step, **row})
 
-    def pytest_hypersearch_trial_finished(self, sweep: SweepRun, trial: TrialRecord) -> None:
+    def pytest_hypersearch_trial_finished(
+        self, sweep: SweepRun, trial: TrialRecord, series: Mapping[str, Series]
+    ) -> None:
         """Log what came out; of a replayed trial all there is, unless that was done before."""
         if trial.cached and self._finished(trial_key(sweep, trial)):
             return
         if place(sweep, trial) not in self._open:
             self.pytest_hypersearch_trial_started(sweep, trial)
+            self.pytest_hypersearch_trial_reported(sweep, trial, series)
         run = self._open.pop(place(sweep, trial)).run
         ends = ("state", "duration", "reason")
         run.summary.update(

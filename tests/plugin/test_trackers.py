@@ -93,8 +93,8 @@ def test_mlflow(mlflow, pytester, module, run):
     history = [(p.step, p.value) for p in client.get_metric_history(first[1].info.run_id, "loss")]
     assert history == [(0, 0.5), (10, 0.25), (10, 0.125)]
     assert str(first[1].data.metrics["accuracy"]) == "nan"
-    files = [file.path for file in client.list_artifacts(parent.info.run_id, "best/grid-0-r0")]
-    assert files == ["best/grid-0-r0/model"]
+    files = [file.path for file in client.list_artifacts(parent.info.run_id, "best")]
+    assert files == ["best/params.json", "best/r0"]
 
     result = run("--sweep-resume", "--sweep-track=mlflow", "-n2")
     assert result.parseoutcomes() == {"cached": 1, "pruned": 1, "failed": 1}

@@ -19,7 +19,7 @@ def note(hook, sweep, trial=None, **more):
         file.write(json.dumps(line) + "\\n")
 
 def pytest_hypersearch_sweep_started(sweep):
-    note("sweep_started", sweep, nodeid=sweep.nodeid, space=str(sweep.space.branches[0]["x"]),
+    note("sweep_started", sweep, nodeid=sweep.nodeid, space=str(sweep.info.space.branches[0]["x"]),
          python=sweep.provenance.python, directory=sweep.directory)
 
 def pytest_hypersearch_trial_started(sweep, trial):

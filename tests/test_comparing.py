@@ -1,0 +1,87 @@
+import numpy as np
+import pytest
+from scipy.stats import ttest_1samp
+
+from pytest_hypersearch.comparing import chances_of, indistinct
+
+
+def table(*means, replicates=5, spread=1.0, seed=0):
+    noise = np.random.default_rng(seed).normal(size=(len(means), replicates))
+    return (np.array(means)[:, None] + spread * noise).tolist()
+
+
+def by_replicate(rows):
+    return {name: dict(enumerate(row)) for name, row in enumerate(rows)}
+
+
+def test_two_configurations_are_compared_by_a_paired_t_test():
+    scores = table(0.0, 1.0)
+    differences = np.subtract(scores[1], scores[0])
+    expected = ttest_1samp(differences, 0, alternative="greater").pvalue
+    assert chances_of(scores, 0) == [1.0, pytest.approx(expected)]
+
+
+def test_planned_replicates_are_a_finite_sample():
+    scores = table(0.0, 1.0)
+    differences = np.subtract(scores[1], scores[0])
+    all_known = differences - differences.mean() * (1 - 1 / np.sqrt(1 - 5 / 8))
+    expected = ttest_1samp(all_known, 0, alternative="greater").pvalue
+    assert chances_of(scores, 0, planned=8)[1] == pytest.approx(expected)
+
+
+def test_others_tell_how_far_two_replicates_scatter():
+    pair = table(0.0, 4.0, replicates=2, seed=3)
+    crowd = table(*[0.0, 4.0, *[2.0] * 30], replicates=2, seed=3)
+    assert chances_of(pair, 0)[1] > 0.02
+    assert chances_of(crowd, 0)[1] < 0.005
+
+
+def test_one_that_scatters_more_than_others_is_not_taken_for_one_of_them():
+    rows = table(*[0.0, *[2.0] * 30], replicates=6)
+    rows[1] = [2.0 + 8 * (score - 2.0) for score in rows[1]]
+    chances = chances_of(rows, 0)
+    assert chances[1] > 10 * np.median(chances[2:])
+
+
+def test_scores_of_any_size_can_be_compared():
+    scores = np.array(table(0.0, 1.0, 9.0))
+    expected = pytest.approx(chances_of(scores.tolist(), 0))
+    assert chances_of((scores * 1e300).tolist(), 0) == expected
+    assert chances_of((scores * 1e-300).tolist(), 0) == expected
+
+
+def test_what_cannot_be_told_from_the_best():
+    scores = by_replicate(table(0.0, 0.3, 50.0, 60.0, 0.5))
+    assert indistinct(scores, 0) == [1, 4]
+
+
+def test_only_common_replicates_count():
+    scores = by_replicate(table(*[0.0] * 6, *[30.0] * 3))
+    scores[7] = {replicate: scores[7][replicate] for replicate in (1, 3)}
+    scores[8] = {0: 31.0}
+    assert indistinct(scores, 0) == [1, 2, 3, 4, 5]
+    scores[7] = {replicate: score - 30 for replicate, score in scores[7].items()}
+    assert indistinct(scores, 0) == [1, 2, 3, 4, 5, 7]
+
+
+def test_orders_of_magnitude_do_not_hide_what_is_near():
+    luck = np.exp(np.random.default_rng(4).normal(0, 0.05, size=3))
+    scores = by_replicate([[0.01 * 4.0**number * one for one in luck] for number in range(9)])
+    scores[9] = {0: 0.0101, 1: 0.0099, 2: 0.0102}
+    assert indistinct(scores, 0) == [9]
+
+
+def test_a_single_configuration_is_like_no_other():
+    assert indistinct({0: {0: 1.0, 1: 2.0}}, 0) == []
+
+
+@pytest.mark.parametrize("replicates", [2, 3, 5])
+def test_the_truly_best_is_rarely_told_apart(replicates):
+    rng = np.random.default_rng(10 + replicates)
+    missed = 0
+    for _ in range(300):
+        spread = np.exp(rng.normal(0, 0.3, size=(12, 1)))
+        rows = spread * rng.normal(size=(12, replicates)) + np.repeat([[0.0], [1.0]], 6, axis=0)
+        best = int(rows.mean(axis=1).argmin())
+        missed += best != 0 and 0 not in indistinct(by_replicate(rows.tolist()), best)
+    assert missed <= 15
