@@ -221,6 +221,7 @@ class Study:
             key,
             started.params if started else self.proposals.known(key),
             State.CRASHED,
+            seed=started.seed if started else 0,
             attempt=max(attempt, 1),
             reason=reason,
             worker=worker,
