@@ -12,9 +12,11 @@ import pytest
 
 from pytest_hypersearch.given import shown_number
 from pytest_hypersearch.owner import Owner
+from pytest_hypersearch.provenance import Observer
 from pytest_hypersearch.store.archive import Archive, Policy
 from pytest_hypersearch.store.journal import StoreError
 from pytest_hypersearch.terminal.live import Follower, follow
+from pytest_hypersearch.tracking import Tracking
 
 if TYPE_CHECKING:
     from pytest_hypersearch.results import StudyResults
@@ -42,10 +44,12 @@ class Controller:
         )
         self.owner = Owner(
             lambda strategy: config.hook.pytest_hypersearch_sampler(strategy=strategy),
-            Archive(self._store_root, policy, self._warnings.append),
-            self._follower.ended,
+            Archive(self._store_root, policy, self._warnings.append, _observer(config)),
             self._closed,
         )
+        self.owner.listen(self._follower.take)
+        self._tracking = Tracking(config.pluginmanager, self.owner)
+        self.owner.listen(self._tracking.take)
 
     def _closed(self) -> str:
         """Why no trial is to start any more, empty before the session's time is up."""
@@ -72,8 +76,15 @@ class Controller:
             self.owner.close()
         except StoreError as error:
             self._warnings.append(str(error))
+        self._warnings += self._tracking.finish(self.owner.results(), self._tell)
         for line in self._warnings:
             _warn(self._config, line)
+
+    def _tell(self, line: str) -> None:
+        terminal = self._config.pluginmanager.getplugin("terminalreporter")
+        if terminal is not None:
+            terminal.ensure_newline()
+            terminal.write_line(line)
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:  # noqa: ANN401  pytest's terminal reporter
         """Show what the sweeps found."""
@@ -126,6 +137,10 @@ def _warn(config: pytest.Config, line: str) -> None:
     config.hook.pytest_warning_recorded.call_historic(
         kwargs={"warning_message": caught[0], "nodeid": "", "when": "config", "location": None}
     )
+
+
+def _observer(config: pytest.Config) -> Observer:
+    return Observer(config.rootpath, ["pytest", *map(str, config.invocation_params.args)])
 
 
 def _keep_runs(config: pytest.Config) -> int:

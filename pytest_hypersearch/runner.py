@@ -16,6 +16,7 @@ from pytest_hypersearch.collect import MARK, Slot
 from pytest_hypersearch.fixtures import Sweeps, Trial
 from pytest_hypersearch.outcomes import Ended, Pruned
 from pytest_hypersearch.plan import Plan, in_order
+from pytest_hypersearch.provenance import imported_packages
 from pytest_hypersearch.score import judge
 from pytest_hypersearch.terminal.words import attach
 from pytest_hypersearch.trial import State, TrialRecord
@@ -75,9 +76,18 @@ class Runner:
         gc.freeze()
         if self.link.call({"op": "hello", "digest": self.plan.digest}).get("known"):
             return
+        self._tell_packages()
         answer = self.link.call(self.plan.message())
         if answer:
             self._refused(session, answer.get("stop") or answer["error"])
+
+    def pytest_sessionfinish(self) -> None:
+        """Tell the owner what was imported, within tests too."""
+        if self.plan.studies:
+            self._tell_packages()
+
+    def _tell_packages(self) -> None:
+        self.link.send({"op": "saw", "packages": imported_packages()})
 
     def _refused(self, session: pytest.Session, reason: str) -> None:
         if not hasattr(session.config, "workerinput"):

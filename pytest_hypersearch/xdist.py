@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 CHANNEL = "hypersearch_channel"
 THREADS = "hypersearch_threads"
+UNANSWERED = ("report", "saw")
 THREAD_VARIABLES = (
     "BLIS_NUM_THREADS",
     "MKL_NUM_THREADS",
@@ -75,7 +76,7 @@ class Distribution:
                 with contextlib.suppress(OSError):
                     channel.send(json.dumps(reply))
 
-            self._owner.handle(worker, message, _ignore if message["op"] == "report" else answer)
+            self._owner.handle(worker, message, _ignore if message["op"] in UNANSWERED else answer)
 
         channel.setcallback(receive)
         node.workerinput[CHANNEL] = channel
