@@ -10,11 +10,16 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_hypersearch.owner import Owner
+from pytest_hypersearch.resources.machine import this_machine
+from pytest_hypersearch.resources.shares import Shares
 from pytest_hypersearch.store.archive import Archive, Policy
 from pytest_hypersearch.store.journal import StoreError
 from pytest_hypersearch.terminal.live import Follower, follow
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pytest_hypersearch.resources.machine import Machine
     from pytest_hypersearch.results import StudyResults
 
 TITLE = "hypersearch"
@@ -41,6 +46,7 @@ class Controller:
             lambda strategy: config.hook.pytest_hypersearch_sampler(strategy=strategy),
             Archive(self._store_root, policy, self._warnings.append),
             self._follower.ended,
+            Shares(_machine(config)),
         )
 
     def _store_root(self) -> Path:
@@ -113,6 +119,18 @@ def _warn(config: pytest.Config, line: str) -> None:
     config.hook.pytest_warning_recorded.call_historic(
         kwargs={"warning_message": caught[0], "nodeid": "", "when": "config", "location": None}
     )
+
+
+def _machine(config: pytest.Config) -> Callable[[], Machine]:
+    """What tells of the machine; only what the user says of it is checked at once."""
+    named = config.option.sweep_gpus
+    if not named:
+        return this_machine
+    try:
+        machine = this_machine(named)
+    except ValueError as error:
+        raise pytest.UsageError(f"--sweep-gpus={','.join(named)}: {error}") from None
+    return lambda: machine
 
 
 def _keep_runs(config: pytest.Config) -> int:

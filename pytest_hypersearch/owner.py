@@ -8,17 +8,20 @@ op      fields                                      reply
 hello   ``digest`` of the runner's plan             ``{"known": bool}``: whether the plan is here
 plan    ``digest``, ``studies``                     ``{}`` or ``{"stop": reason}``
 ask     ``slot`` (an item's node id)                ``{"do": "run", "params", "seed", "attempt",
-                                                    "path"}``, ``{"do": "replay", "record"}``,
+                                                    "path"}`` and ``share`` of the resources,
+                                                    ``{"do": "replay", "record"}``,
                                                     ``{"do": "skip", "reason"}`` or ``{"stop"}``
 report  ``slot``, ``attempt``, ``points``           none
 tell    ``slot``, ``attempt``, ``outcome``          ``{"best": bool}`` or ``{"stop": reason}``
+crash   ``slot``, ``reason``                        ``{"again": bool}``: a trial's own process died
+done    ``slot``                                    none: its share is free
 skip    ``slot``, ``reason``                        ``{}``
 view    ``slot``, ``study``, ``wait``               ``{"results", "suggestions"}``
 ======  ==========================================  ================================================
 
 Any reply may be ``{"error": text}`` instead: something failed that concerns this message alone.
 A reply may come later than the next message of another runner: a trial whose configuration depends
-on results waits until they are in.
+on results waits until they are in, one that demands resources until they are free.
 """
 
 from __future__ import annotations
@@ -30,6 +33,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_hypersearch.marks import Sweep
 from pytest_hypersearch.proposals import NotYetError
+from pytest_hypersearch.resources.shares import Shares
 from pytest_hypersearch.samplers.proposal import SamplerError
 from pytest_hypersearch.store.journal import StoreError
 from pytest_hypersearch.study import Study, empty_outcome, storable
@@ -56,16 +60,22 @@ class Owner:
         samplers: The sampler of a strategy.
         archive: Where runs are kept.
         listener: Called with each trial that ends.
+        shares: Gives trials what they demand of the machine.
     """
 
     def __init__(
-        self, samplers: Callable[[str], Sampler], archive: Archive, listener: Listener
+        self,
+        samplers: Callable[[str], Sampler],
+        archive: Archive,
+        listener: Listener,
+        shares: Shares | None = None,
     ) -> None:
         self.studies: dict[str, Study] = {}
         self.broken = ""
         self._samplers = samplers
         self._archive = archive
         self._listener = listener
+        self._shares = shares or Shares()
         self._logs: dict[str, RunLog] = {}
         self._slots: dict[str, tuple[Study, Key]] = {}
         self._verdicts: dict[tuple[str, str], bool] = {}
@@ -77,7 +87,11 @@ class Owner:
     def waiting(self) -> list[str]:
         """The items that wait for results of others."""
         with self._lock:
-            return [message["slot"] for _, message, _ in self._waiting]
+            return [
+                message["slot"]
+                for worker, message, _ in self._waiting
+                if worker not in self._shares.waiting
+            ]
 
     @property
     def unfinished(self) -> bool:
@@ -91,6 +105,12 @@ class Owner:
             self._dispatch(worker, message, answer, force=False)
             self._serve_waiting()
 
+    def poll(self) -> None:
+        """Look whether other sessions on this machine have freed what a trial waits for."""
+        with self._lock:
+            if self._shares.waiting:
+                self._serve_waiting()
+
     def release(self) -> None:
         """Answer the first waiting message from what is known: nothing more is coming."""
         with self._lock:
@@ -103,6 +123,7 @@ class Owner:
         with self._lock:
             # It waits no more; an answer would start an attempt that nobody works on.
             self._waiting = [waiting for waiting in self._waiting if waiting[0] != worker]
+            self._free(worker)
             for nodeid, (study, key) in self._slots.items():
                 started = study.running.get(key)
                 if started is not None and started.worker == worker:
@@ -118,7 +139,13 @@ class Owner:
             self._serve_waiting()
             return again
 
-    def _crash(self, nodeid: str, worker: str) -> bool:
+    def _free(self, worker: str) -> None:
+        try:
+            self._shares.free(worker)
+        except StoreError as error:
+            self.broken = self.broken or str(error)
+
+    def _crash(self, nodeid: str, worker: str, reason: str = "") -> bool:
         study, key = self._slots[nodeid]
         if key in study.records:
             return False
@@ -126,7 +153,7 @@ class Owner:
         if started is not None and started.worker != worker:
             return True
         try:
-            again = study.crash(key, worker)
+            again = study.crash(key, worker, reason)
         except StoreError as error:
             self.broken = self.broken or str(error)
             return False
@@ -155,6 +182,7 @@ class Owner:
         with self._lock:
             for log in self._logs.values():
                 log.close()
+            self._shares.close()
 
     def _dispatch(self, worker: str, message: Message, answer: Answer, *, force: bool) -> None:
         try:
@@ -198,6 +226,8 @@ class Owner:
 
     def _on_plan(self, _worker: str, message: Message, *, force: bool) -> Message:  # noqa: ARG002
         if message["digest"] != self._digest:
+            if impossible := self._shares.refusal(message["studies"]):
+                return {"stop": impossible}
             for plan in message["studies"]:
                 self._add(plan)
             self._digest = message["digest"]
@@ -221,7 +251,10 @@ class Owner:
     def _on_ask(self, worker: str, message: Message, *, force: bool) -> Message:
         study, key = self._slots[message["slot"]]
         ended = key in study.records
-        reply = study.ask(key, worker, force=force)
+        with self._shares.offer(worker, study.sweeps[key.sweep]) as offer:
+            reply = study.ask(key, worker, force=force, take=offer.take)
+            if reply["do"] == "run":
+                reply |= offer.keep()
         if reply["do"] == "run":
             reply["path"] = self._logs[study.nodeid].artifacts(key)
         elif not ended:
@@ -262,6 +295,13 @@ class Owner:
             return {"best": False}
         self._listener(study, record)
         return {**reply, "best": study.is_best(record)}
+
+    def _on_crash(self, worker: str, message: Message, *, force: bool) -> Message:  # noqa: ARG002
+        return {"again": self._crash(message["slot"], worker, message["reason"])}
+
+    def _on_done(self, worker: str, _message: Message, *, force: bool) -> Message:  # noqa: ARG002
+        self._shares.free(worker)
+        return {}
 
     def _on_skip(self, _worker: str, message: Message, *, force: bool) -> Message:  # noqa: ARG002
         study, key = self._slots[message["slot"]]

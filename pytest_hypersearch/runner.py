@@ -6,7 +6,8 @@ import contextlib
 import functools
 import gc
 import inspect
-from dataclasses import dataclass
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, field
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, cast
 
@@ -14,7 +15,12 @@ import pytest
 
 from pytest_hypersearch.collect import MARK, Slot
 from pytest_hypersearch.fixtures import Pruned, Sweeps, Trial
+from pytest_hypersearch.isolation import apart
+from pytest_hypersearch.isolation.parent import Child, retried
 from pytest_hypersearch.plan import Plan, in_order
+from pytest_hypersearch.resources.demand import Share
+from pytest_hypersearch.resources.process import confined
+from pytest_hypersearch.resources.usage import Meter, Usage
 from pytest_hypersearch.score import judge
 from pytest_hypersearch.terminal.words import attach
 from pytest_hypersearch.trial import State, TrialRecord
@@ -50,6 +56,10 @@ class Active:
     told: bool = False
     record: TrialRecord | None = None
     best: bool = False
+    usage: Usage | None = None
+    child: Child | None = None
+    unlogged: list[pytest.TestReport] = field(default_factory=list)
+    confinement: ExitStack = field(default_factory=ExitStack)
 
 
 class Runner:
@@ -62,6 +72,9 @@ class Runner:
         self._rootpath = config.rootpath
         self._verbosity = config.get_verbosity()
         config.add_cleanup(gc.unfreeze)
+        self._alone = apart(config)
+        self._meter = Meter(alone=self._alone)
+        config.add_cleanup(self._meter.close)
 
     @property
     def sweeps(self) -> Sweeps:
@@ -105,6 +118,10 @@ class Runner:
         item = cast("pytest.Function", item)
         self.active = active = Active(item, mark.args[0])
         _restore(item)
+        self._begin(active)
+
+    def _begin(self, active: Active) -> None:
+        item = active.item
         reply = active.reply = self.link.call({"op": "ask", "slot": item.nodeid})
         if "stop" in reply:
             item.session.shouldstop = reply["stop"]
@@ -117,9 +134,48 @@ class Runner:
             active.record = TrialRecord.from_json(reply["record"])
             item.setup = _no_setup  # type: ignore[method-assign]
             item.runtest = functools.partial(_replay, active.record)  # type: ignore[method-assign]
+        elif active.slot.sweep.isolate and not self._alone:
+            self._run_apart(active, reply)
         else:
+            if "share" in reply:
+                active.confinement.enter_context(confined(Share.from_json(reply["share"])))
             active.trial = self._trial(active, reply)
             _fill_in(item, active.trial)
+
+    def _run_apart(self, active: Active, reply: Message) -> None:
+        """Run the trial in a process of its own; this item only shows what came of it."""
+        child = Child(active.item, self.link, reply)
+        child.run()
+        if child.trouble:
+            active.trial = self._trial(active, reply)
+            pytest.fail(child.trouble, pytrace=False)
+        if child.death and self._crashed(active, child.death):
+            active.unlogged.append(retried(active.item, child.death))
+            self._begin(active)
+            return
+        active.unlogged += child.others
+        active.child = child
+        active.item.setup = _no_setup  # type: ignore[method-assign]
+        active.item.runtest = child.show  # type: ignore[method-assign]
+
+    def _crashed(self, active: Active, death: str) -> bool:
+        """Tell that the trial's process died; whether it is due again."""
+        message = {"op": "crash", "slot": active.item.nodeid, "reason": death}
+        return bool(self.link.call(message).get("again"))
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_teardown(self, item: pytest.Item) -> Generator[None, object, object]:
+        """Give the trial's share back once its fixtures are gone."""
+        active = self.active if self.active and self.active.item is item else None
+        try:
+            result = yield
+            if active and active.child:
+                active.child.show_end()
+            return result
+        finally:
+            if active and active.reply and "share" in active.reply:
+                active.confinement.close()
+                self.link.send({"op": "done", "slot": item.nodeid})
 
     def _not_run(self, active: Active, reason: str) -> None:
         active.record = self._record(active, State.NOT_RUN, reason=reason)
@@ -157,6 +213,7 @@ class Runner:
             return (yield)
         function = item.obj
         item.obj = _recording(function, active)
+        self._meter.start()
         start = perf_counter()
         try:
             result = yield
@@ -164,9 +221,11 @@ class Runner:
             active.trial.flush()
             raise
         except BaseException as error:
+            active.usage = self._meter.stop()
             self._raised(active, error, perf_counter() - start)
             raise
         else:
+            active.usage = self._meter.stop()
             self._returned(active, perf_counter() - start)
         finally:
             item.obj = function
@@ -231,6 +290,7 @@ class Runner:
             "reason": reason,
             "logged": active.trial.logged,
             "failed": failed,
+            **(asdict(active.usage) if active.usage else {}),
         }
         answer = self.link.call(
             {
@@ -273,6 +333,8 @@ class Runner:
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
         """Tell of trials that ended before their test was called; dress the report."""
         report = yield
+        if self.active and self.active.child and self.active.item is item:
+            return self._report_of_child(self.active, call.when, report)
         self._note_subtest(item, report)
         if call.when == "setup" and call.excinfo is not None:
             self._setup_raised(item, call.excinfo.value)
@@ -280,6 +342,15 @@ class Runner:
         if active and active.item is item and active.record and call.when != "teardown":
             attach(report, active.record, best=active.best, verbosity=self._verbosity)
         return report
+
+    def _report_of_child(
+        self, active: Active, phase: str, report: pytest.TestReport
+    ) -> pytest.TestReport:
+        # Not while the trial ran: what the terminal writes then is captured as the item's output.
+        while active.unlogged:
+            active.item.ihook.pytest_runtest_logreport(report=active.unlogged.pop(0))
+        assert active.child is not None  # noqa: S101
+        return active.child.reports.get(phase, report)
 
     def _setup_raised(self, item: pytest.Item, error: BaseException) -> None:
         """A fixture failed or skipped, or a mark kept the item from asking for its trial."""

@@ -89,13 +89,22 @@ class Study:
         """Whether every trial of the plan has ended."""
         return self.standing.done
 
-    def ask(self, key: Key, worker: str, *, force: bool = False) -> dict[str, Any]:
+    def ask(
+        self,
+        key: Key,
+        worker: str,
+        *,
+        force: bool = False,
+        take: Callable[[], None] = lambda: None,
+    ) -> dict[str, Any]:
         """Hand out a trial.
 
         Args:
             key: Which one.
             worker: Who will run it.
             force: Propose from what is known instead of raising `NotYetError`.
+            take: Called before its configuration is proposed and again before it is started:
+                takes what the trial needs, or raises `NotYetError`.
 
         Returns:
             ``{"do": "run", ...}``, ``{"do": "replay", ...}`` or ``{"do": "skip", "reason": ...}``.
@@ -104,6 +113,9 @@ class Study:
             NotYetError: Its configuration depends on trials that are still to end.
             StoreError: The journal cannot be written.
         """
+        # A proposal made while the trial still waits would not know of results that come meanwhile.
+        if not self.proposals.is_decided(key.sweep, key.number):
+            take()
         params = self.proposals.configuration(key.sweep, key.number, force=force)
         if params is None:
             reason = "search space exhausted"
@@ -116,6 +128,7 @@ class Study:
             return {"do": "replay", "record": record.to_json()}
         if self._crashes[key] > sweep.retries:
             return {"do": "skip", "reason": "its process died too often"}
+        take()
         return self._start(key, params, seed, worker)
 
     def tell(self, key: Key, attempt: int, outcome: Mapping[str, Any]) -> TrialRecord | None:
@@ -147,6 +160,7 @@ class Study:
             reason=outcome["reason"],
             worker=started.worker,
             logged=dict(outcome["logged"]),
+            **_used(outcome),
         )
         self._finish(key, record)
         return record
@@ -157,8 +171,13 @@ class Study:
         self._finish(key, record)
         return record
 
-    def crash(self, key: Key, worker: str) -> bool:
+    def crash(self, key: Key, worker: str, reason: str = "") -> bool:
         """Take note that the process that ran a trial is gone.
+
+        Args:
+            key: Which trial.
+            worker: Who ran it.
+            reason: What is known of the death, if more than that the worker died.
 
         Returns:
             Whether the trial is due once more.
@@ -166,7 +185,7 @@ class Study:
         if key in self.records:
             return False
         self._crashes[key] += 1
-        reason = f"{worker} died"
+        reason = reason or f"{worker} died"
         started = self.running.pop(key, None)
         attempt = started.attempt if started else 0
         self._write(
@@ -277,6 +296,7 @@ class Study:
             reason=reason,
             cached=True,
             logged=end.get("logged", {}),
+            **_used(end),
         )
 
     def _start(self, key: Key, params: Config, seed: int, worker: str) -> dict[str, Any]:
@@ -341,6 +361,11 @@ def empty_outcome(outcome: Mapping[str, Any], reason: str) -> dict[str, Any]:
     """What is left of an outcome that cannot be kept: that its trial failed, and why."""
     nothing: dict[str, Any] = {"score": None, "metrics": {}, "logged": {}}
     return {**outcome, **nothing, "state": State.FAILED, "reason": reason, "failed": True}
+
+
+def _used(outcome: Mapping[str, Any]) -> dict[str, Any]:
+    """What is known of the resources that a trial used."""
+    return {name: outcome.get(name) for name in ("peak_memory", "cpu_time")}
 
 
 def storable(value: Raw) -> Raw:

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any, cast
 from pytest_hypersearch.given import shown
 from pytest_hypersearch.marks.declared import Sweep
 from pytest_hypersearch.marks.goals import constraints_of, goals_of
+from pytest_hypersearch.marks.resources import resources_of
 from pytest_hypersearch.marks.spaces import base_of, indirect_of, known_of, points_of, space_of
 from pytest_hypersearch.marks.values import (
     SweepError,
     files,
+    flag,
     identifier,
     integer,
     one_of,
@@ -73,6 +75,8 @@ def from_mark(args: Sequence[object], kwargs: Mapping[str, Any]) -> Sweep:
         scope=one_of(given, "scope", SCOPES, "function"),
         indirect=indirect_of(given, space),
         depends_on=files(given.get("depends_on", ())),
+        resources=resources_of(given),
+        isolate=flag(given, "isolate"),
     )
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 from pytest_hypersearch.goals import Constraint, Goal
+from pytest_hypersearch.resources.demand import Demand
 from pytest_hypersearch.space import Space
 
 if TYPE_CHECKING:
@@ -39,6 +40,8 @@ class Sweep:
         scope: Scope of the parameters, as in ``parametrize``.
         indirect: Parameters that go through fixtures of their names, as in ``parametrize``.
         depends_on: Files whose change makes stored trials stale, relative to the test's file.
+        resources: What each trial holds of its machine while it runs.
+        isolate: Whether each trial runs in a fresh process of its own.
     """
 
     name: str
@@ -60,6 +63,8 @@ class Sweep:
     scope: ScopeName = "function"
     indirect: tuple[str, ...] = ()
     depends_on: tuple[str, ...] = ()
+    resources: Demand | None = None
+    isolate: bool = False
 
     @property
     def goals(self) -> tuple[Goal, ...]:
@@ -76,6 +81,8 @@ class Sweep:
         """The part that the owner of the study needs, as JSON values."""
         plain = {name: getattr(self, name) for name in _OWNED}
         seldom = {name: value for name in _SELDOM if (value := getattr(self, name))}
+        if self.resources is not None:
+            seldom["resources"] = self.resources.to_json()
         return plain | seldom | {"space": self.space.to_json()}
 
     @classmethod
@@ -86,12 +93,16 @@ class Sweep:
         known["group_by"] = tuple(known["group_by"])
         known["others"] = tuple(Goal(*each) for each in data.get("others", ()))
         known["constraints"] = tuple(Constraint(*each) for each in data.get("constraints", ()))
+        known["isolate"] = data.get("isolate", False)
+        if "resources" in data:
+            known["resources"] = Demand.from_json(data["resources"])
         return cls(**known, space=Space.from_json(data["space"]))
 
 
-_SELDOM = ("others", "constraints")
+_SELDOM = ("others", "constraints", "isolate")
+_UNUSED = {"raises", "base", "scope", "indirect", "depends_on"}
 _OWNED = tuple(
     field.name
     for field in fields(Sweep)
-    if field.name not in {"space", "raises", "base", "scope", "indirect", "depends_on", *_SELDOM}
+    if field.name not in {"space", "resources", *_UNUSED, *_SELDOM}
 )

@@ -16,7 +16,8 @@ suggest    ``sweep``, ``seed``, ``number``, ``params``, ``seen`` (finished confi
 start      ``sweep``, ``number``, ``replicate``, ``attempt`` (from 1), ``seed``, ``params``,
            ``worker``: a trial was handed to a runner
 end        ``sweep``, ``number``, ``replicate``, ``attempt``, ``state``, ``score`` (if it has one),
-           ``metrics``, ``duration`` (seconds), ``reason`` (if not complete): a trial ended
+           ``metrics``, ``duration`` (seconds), ``reason`` (if not complete), ``peak_memory``
+           (bytes) and ``cpu_time`` (seconds), if they are known: a trial ended
 crash      ``sweep``, ``number``, ``replicate``, ``attempt``, ``worker``, ``reason``: the process
            that ran a trial is gone; a ``start`` with the next attempt may follow
 step       ``sweep``, ``number``, ``replicate``, ``attempt``, ``step``, ``metrics``: values reported

@@ -13,8 +13,9 @@ STRATEGIES = (
     "or strategy='...' with space={...}"
 )
 ARGUMENTS = (
-    "base, bayes, constraints, depends_on, grid, group_by, indirect, metric, mode, n_trials, name, "
-    "parallel, points, raises, random, replicates, retries, scope, seed, space, strategy"
+    "base, bayes, constraints, depends_on, grid, group_by, indirect, isolate, metric, mode, n_trials, "
+    "name, parallel, points, raises, random, replicates, resources, retries, scope, seed, space, "
+    "strategy"
 )
 NAMED = "expected ASCII letters, digits, '-', '_' and '.'"
 MODES = "expected run, smoke or skip; use --sweep as the last option or write --sweep=run"
