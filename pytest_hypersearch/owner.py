@@ -226,8 +226,9 @@ class Owner:
 
     def _on_plan(self, _worker: str, message: Message, *, force: bool) -> Message:  # noqa: ARG002
         if message["digest"] != self._digest:
-            if impossible := self._shares.refusal(message["studies"]):
-                return {"stop": impossible}
+            self.broken = self._shares.refusal(message["studies"])
+            if self.broken:
+                return {"stop": self.broken}
             for plan in message["studies"]:
                 self._add(plan)
             self._digest = message["digest"]

@@ -73,14 +73,21 @@ def devices_for(claim: Claim, others: Sequence[Claim], machine: Machine) -> tupl
     """
     # Sessions that are bound to other cores have another part of the machine: a job scheduler's.
     near = [other for other in others if not set(other.cores).isdisjoint(claim.cores)]
-    if claim.demand.cpus > len(machine.cores) - sum(other.demand.cpus for other in near):
+    cpus = sum(other.demand.cpus for other in near)
+    memory = sum(other.demand.memory for other in near)
+    if not _fits(claim.demand.cpus, cpus, len(machine.cores)):
         return None
-    if claim.demand.memory > machine.memory - sum(other.demand.memory for other in near):
+    if not _fits(claim.demand.memory, memory, machine.memory):
         return None
     used = _used(others)
     devices = _least_used(claim, used)
     free = all(used[device] + claim.demand.portion <= 1 + _ROUNDING for device in devices)
     return devices if free and len(devices) == claim.demand.devices else None
+
+
+def _fits(wanted: int, taken: int, total: int) -> bool:
+    """Whether a demand can be met; others that wait may want more than there is."""
+    return not wanted or wanted + taken <= total
 
 
 def _used(claims: Iterable[Claim]) -> Counter[str]:
