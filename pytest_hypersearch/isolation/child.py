@@ -63,6 +63,7 @@ class OneItem:
         self._spec = spec
         self._line = line
         self._config: pytest.Config
+        self._in_trouble = False
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_cmdline_main(self, config: pytest.Config) -> Generator[None, object, object]:
@@ -101,11 +102,11 @@ class OneItem:
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         """Say what keeps the test from being collected."""
         if report.failed:
-            self._line.send("trouble", f"in its own process: {report.longreprtext}")
+            self._tell_trouble(f"in its own process: {report.longreprtext}")
 
     def pytest_internalerror(self, excrepr: object) -> None:
         """Say what went wrong in pytest."""
-        self._line.send("trouble", f"in its own process: {excrepr}")
+        self._tell_trouble(f"in its own process: {excrepr}")
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
@@ -118,8 +119,13 @@ class OneItem:
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
         """An item that is not there leaves no report."""
         if not session.items:
-            text = f"in its own process it was not collected (exit status {int(exitstatus)})"
+            self._tell_trouble(f"not collected in its own process (exit code {int(exitstatus)})")
+
+    def _tell_trouble(self, text: str) -> None:
+        """The first trouble counts; others come of it."""
+        if not self._in_trouble:
             self._line.send("trouble", text)
+        self._in_trouble = True
 
     @pytest.hookimpl(trylast=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:

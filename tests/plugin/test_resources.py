@@ -204,8 +204,9 @@ def test_two_runs_at_once_share_the_machine(project, workers):
     assert len(intervals(project)) == 2
 
 
-@WORKERS
-@pytest.mark.parametrize("blow", [signal.SIGKILL, signal.SIGINT])
+@pytest.mark.parametrize(
+    ("workers", "blow"), [((), signal.SIGKILL), ((), signal.SIGINT), (("-n1",), signal.SIGKILL)]
+)
 def test_what_a_dead_run_held_is_free_and_who_waits_can_be_stopped(project, workers, blow):
     project.write(busy("first", {"gpus": 1}, 1, "True"), "test_first.py")
     project.write(busy("second", {"gpus": 1}, 1), "test_second.py")
