@@ -88,9 +88,24 @@ def parametrize_trials(metafunc: pytest.Metafunc, sweeps: Sequence[Sweep]) -> No
     mark = pytest.mark.sweep_trial
     for sweep in sweeps:
         plain = grids == ["grid"]
+        limit = _time_limit(metafunc, sweep)
         for slot, values in _slots(metafunc, sweep, argnames, prefixed=not plain):
-            params.append(pytest.param(*values, id=slot.id, marks=mark.with_args(slot)))
+            marks = [mark.with_args(slot), *limit]
+            params.append(pytest.param(*values, id=slot.id, marks=marks))
     _parametrize(metafunc, sweeps, argnames, params)
+
+
+def _time_limit(metafunc: pytest.Metafunc, sweep: Sweep) -> list[pytest.MarkDecorator]:
+    """The mark by which pytest-timeout ends a sweep's trials."""
+    if sweep.timeout is None:
+        return []
+    if not metafunc.config.pluginmanager.hasplugin("timeout"):
+        _refuse(
+            metafunc,
+            f"sweep(timeout={sweep.timeout:g}): expected the plugin pytest-timeout beside it; "
+            "install it by: pip install pytest-timeout",
+        )
+    return [pytest.mark.timeout(sweep.timeout)]
 
 
 def parametrize_skipped(metafunc: pytest.Metafunc, sweeps: Sequence[Sweep]) -> None:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import warnings
 from dataclasses import replace
 from pathlib import Path
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pytest_hypersearch.given import shown_number
 from pytest_hypersearch.owner import Owner
 from pytest_hypersearch.resources.machine import this_machine
 from pytest_hypersearch.resources.shares import Shares
@@ -34,6 +36,7 @@ class Controller:
 
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
+        self._started = monotonic()
         self._warnings: list[str] = []
         self._follower = Follower()
         policy = Policy(
@@ -46,8 +49,15 @@ class Controller:
             lambda strategy: config.hook.pytest_hypersearch_sampler(strategy=strategy),
             Archive(self._store_root, policy, self._warnings.append),
             self._follower.ended,
+            self._closed,
             Shares(_machine(config)),
         )
+
+    def _closed(self) -> str:
+        """Why no trial is to start any more, empty before the session's time is up."""
+        timeout: float | None = self._config.option.sweep_timeout
+        over = timeout is not None and monotonic() - self._started >= timeout
+        return f"--sweep-timeout={shown_number(timeout)}" if over else ""
 
     def _store_root(self) -> Path:
         cache = getattr(self._config, "cache", None)

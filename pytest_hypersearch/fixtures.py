@@ -7,17 +7,15 @@ import os
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from time import monotonic
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NoReturn
 
-import pytest
-
-from pytest_hypersearch.given import number_of, scalar_of, shown
+from pytest_hypersearch.given import scalar_of, shown
+from pytest_hypersearch.outcomes import Pruned
 from pytest_hypersearch.proposals import Suggestion
 from pytest_hypersearch.ranking import best, pareto
+from pytest_hypersearch.reports import Reports
 from pytest_hypersearch.results import StudyResults
-from pytest_hypersearch.score import metrics_of
 from pytest_hypersearch.study import storable
 from pytest_hypersearch.trial import State
 
@@ -26,25 +24,17 @@ if TYPE_CHECKING:
 
     import numpy as np
 
+    from pytest_hypersearch.curves import Packed
     from pytest_hypersearch.link import Link
     from pytest_hypersearch.marks import Sweep
     from pytest_hypersearch.ranking import Ranked
     from pytest_hypersearch.space import Space
     from pytest_hypersearch.trial import Config, Raw, TrialRecord
 
-FLUSH_SECONDS = 0.2
 PLAIN = (int, float, str)
 
 
-class Pruned(pytest.skip.Exception):  # type: ignore[name-defined, misc]
-    """Ends a trial that is not worth going on with."""
-
-
-# pytest shows the name of a skip's class before the reason, except that of its own.
-Pruned.__module__, Pruned.__qualname__ = "builtins", "Skipped"
-
-
-class Trial:
+class Trial(Reports):
     """One execution of a test: one configuration, one replicate.
 
     Attributes:
@@ -64,21 +54,17 @@ class Trial:
         replicate: int,
         seed: int,
         path: str,
-        send: Callable[[list[Any]], None],
+        send: Callable[[dict[str, Packed]], None],
+        review: Callable[[dict[str, Packed]], str] | None,
     ) -> None:
+        super().__init__(sweep.metric, send=send, review=review)
         self.params: Mapping[str, Any] = MappingProxyType(sweep.space.decode(params))
         self.number = number
         self.replicate = replicate
         self.seed = seed
         self.logged: dict[str, Raw] = {}
-        self.last: dict[str, float] = {}
         self._sweep = sweep
         self._path = path
-        self._send = send
-        self._points: list[tuple[float, dict[str, float]]] = []
-        self._next_step: float = 0
-        self._flushed = monotonic()
-        self._ended = False
 
     def __repr__(self) -> str:
         params = ", ".join(f"{name}={value!r}" for name, value in self.params.items())
@@ -110,37 +96,6 @@ class Trial:
         path.mkdir(parents=True, exist_ok=True)
         return path
 
-    @property
-    def score(self) -> float | None:
-        """The last reported value of the sweep's metric, None before the first."""
-        return self.last.get(self._sweep.metric)
-
-    def report(self, value: float | Mapping[str, float], *, step: float | None = None) -> None:
-        """Record an intermediate value.
-
-        Args:
-            value: The metric, or a dict of metrics by name. NaN and infinity are recorded as such.
-            step: Where in the trial this is, such as the epoch; one after the last by default.
-
-        Raises:
-            TypeError: A value is no number, or the step is no finite one.
-            RuntimeError: The trial has ended: this is a fixture's teardown.
-        """
-        __tracebackhide__ = True
-        self._refuse_if_ended("report")
-        try:
-            metrics = metrics_of(value, self._sweep.metric)
-        except TypeError as error:
-            raise TypeError(f"trial.report: {error}") from None
-        at = self._next_step if step is None else number_of(step)
-        if at is None:
-            raise TypeError(f"trial.report(step={shown(step)}): expected a finite number")
-        self._next_step = at + 1
-        self._points.append((at, metrics))
-        self.last.update(metrics)
-        if monotonic() - self._flushed > FLUSH_SECONDS:
-            self.flush()
-
     def log(self, values: Mapping[str, Raw] | None = None, /, **named: Raw) -> None:
         """Keep values with the trial that are no metrics: texts, flags, counts.
 
@@ -162,23 +117,6 @@ class Trial:
         """End this trial here: it is not worth going on with. Its test is no failure."""
         __tracebackhide__ = True
         raise Pruned(reason or "pruned by the test")
-
-    def flush(self) -> None:
-        """Send what was reported and not yet sent."""
-        if self._points:
-            points, self._points = self._points, []
-            self._send(points)
-        self._flushed = monotonic()
-
-    def end(self) -> None:
-        """Send the rest; nothing is taken any more."""
-        self.flush()
-        self._ended = True
-
-    def _refuse_if_ended(self, method: str) -> None:
-        __tracebackhide__ = True
-        if self._ended:
-            raise RuntimeError(f"trial.{method}: the trial has ended; expected it before its end")
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,11 +193,11 @@ class Sweeps:
             return StudyView(results, suggestions, None, None, None)
         front = tuple(self._point(results, one) for one in pareto(results))
         params = self._params(results, ranked)
-        return StudyView(results, suggestions, ranked.top, params, ranked.mean, front)
+        return StudyView(results, suggestions, ranked.top, params, ranked.value, front)
 
     def _point(self, results: StudyResults, ranked: Ranked) -> ParetoPoint:
         names = (goal.metric for goal in ranked.sweep.goals)
-        metrics = MappingProxyType(dict(zip(names, ranked.means, strict=True)))
+        metrics = MappingProxyType(dict(zip(names, ranked.values, strict=True)))
         return ParetoPoint(self._params(results, ranked), metrics, ranked.top)
 
     def _params(self, results: StudyResults, ranked: Ranked) -> Mapping[str, Any]:
@@ -279,7 +217,7 @@ class Sweeps:
         return dict(view.best_params)
 
     def best_score(self, test: str, *, wait: bool = True) -> float:
-        """The mean score of a test's best configuration.
+        """The score of a test's best configuration: the mean over replicates, or as ``pick`` says.
 
         Raises:
             LookupError: There is no such study, or it has no complete trial, or none that keeps the

@@ -153,3 +153,20 @@ def failures(trials: Iterable[TrialRecord]) -> list[Failure]:
             found.setdefault((trial.state, kind), []).append(trial.reason)
     kinds = [Failure(state, reasons[0], len(reasons)) for (state, _), reasons in found.items()]
     return sorted(kinds, key=lambda kind: (FAILURES.index(kind.state), -kind.count))
+
+
+def steps_saved(trials: Iterable[TrialRecord]) -> float | None:
+    """Estimates the share of steps that pruning saved.
+
+    Returns:
+        Between 0 and 1, taking a pruned trial for as long as the median complete one would have
+        been; None if no trial was pruned, or none is complete that reported.
+    """
+    known = list(trials)
+    pruned = [trial.steps for trial in known if trial.state is State.PRUNED]
+    whole = [t.steps for t in known if t.state is State.COMPLETE and t.steps]
+    if not pruned or not whole:
+        return None
+    length = median(whole)
+    saved = sum(max(0.0, length - steps) for steps in pruned)
+    return saved / (saved + sum(pruned) + sum(whole))

@@ -11,7 +11,8 @@ ask     ``slot`` (an item's node id)                ``{"do": "run", "params", "s
                                                     "path"}`` and ``share`` of the resources,
                                                     ``{"do": "replay", "record"}``,
                                                     ``{"do": "skip", "reason"}`` or ``{"stop"}``
-report  ``slot``, ``attempt``, ``points``           none
+report  ``slot``, ``attempt``, ``series``           none
+review  ``slot``, ``attempt``, ``series``           ``{"prune": reason}``, empty to go on
 tell    ``slot``, ``attempt``, ``outcome``          ``{"best": bool}`` or ``{"stop": reason}``
 crash   ``slot``, ``reason``                        ``{"again": bool}``: a trial's own process died
 done    ``slot``                                    none: its share is free
@@ -33,10 +34,11 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_hypersearch.marks import Sweep
 from pytest_hypersearch.proposals import NotYetError
+from pytest_hypersearch.pruners.travel import PrunerError, unpickled
 from pytest_hypersearch.resources.shares import Shares
 from pytest_hypersearch.samplers.proposal import SamplerError
 from pytest_hypersearch.store.journal import StoreError
-from pytest_hypersearch.study import Study, empty_outcome, storable
+from pytest_hypersearch.study import Study, empty_outcome
 from pytest_hypersearch.trial import Key
 
 if TYPE_CHECKING:
@@ -60,6 +62,7 @@ class Owner:
         samplers: The sampler of a strategy.
         archive: Where runs are kept.
         listener: Called with each trial that ends.
+        closed: Tells why nothing is to start any more, empty while trials should.
         shares: Gives trials what they demand of the machine.
     """
 
@@ -68,6 +71,7 @@ class Owner:
         samplers: Callable[[str], Sampler],
         archive: Archive,
         listener: Listener,
+        closed: Callable[[], str] = str,
         shares: Shares | None = None,
     ) -> None:
         self.studies: dict[str, Study] = {}
@@ -75,6 +79,7 @@ class Owner:
         self._samplers = samplers
         self._archive = archive
         self._listener = listener
+        self._closed = closed
         self._shares = shares or Shares()
         self._logs: dict[str, RunLog] = {}
         self._slots: dict[str, tuple[Study, Key]] = {}
@@ -192,7 +197,7 @@ class Owner:
                 answer(getattr(self, f"_on_{message['op']}")(worker, message, force=force))
         except NotYetError:
             self._waiting.append((worker, message, answer))
-        except StoreError as error:
+        except (StoreError, PrunerError) as error:
             self.broken = str(error)
             answer({"stop": self.broken})
         except Exception as error:  # noqa: BLE001  a sampler may fail: the runner waits all the same
@@ -236,7 +241,11 @@ class Owner:
 
     def _add(self, plan: Message) -> None:
         nodeid = plan["nodeid"]
-        sweeps = [Sweep.from_json(data) for data in plan["sweeps"]]
+        pruners = {name: unpickled(text) for name, text in plan["pruners"].items()}
+        sweeps = [
+            replace(Sweep.from_json(data), prune=pruners.get(data["name"]))
+            for data in plan["sweeps"]
+        ]
         log = self._archive.open(nodeid, plan)
         slots = {
             slot: Key(sweeps[place].name, number, replicate)
@@ -244,7 +253,13 @@ class Owner:
         }
         samplers = {sweep.name: self._samplers(sweep.strategy) for sweep in sweeps}
         study = Study(
-            nodeid, sweeps, slots=slots, samplers=samplers, write=log.write, stored=log.stored
+            nodeid,
+            sweeps,
+            slots=slots,
+            samplers=samplers,
+            write=log.write,
+            stored=log.stored,
+            curves=log.curves,
         )
         self.studies[nodeid], self._logs[nodeid] = study, log
         self._slots.update((slot, (study, key)) for slot, key in slots.items())
@@ -253,7 +268,7 @@ class Owner:
         study, key = self._slots[message["slot"]]
         ended = key in study.records
         with self._shares.offer(worker, study.sweeps[key.sweep]) as offer:
-            reply = study.ask(key, worker, force=force, take=offer.take)
+            reply = study.ask(key, worker, force=force, closed=self._closed(), take=offer.take)
             if reply["do"] == "run":
                 reply |= offer.keep()
         if reply["do"] == "run":
@@ -263,25 +278,21 @@ class Owner:
         return reply
 
     def _on_report(self, _worker: str, message: Message, *, force: bool) -> Message:  # noqa: ARG002
-        study, key = self._slots[message["slot"]]
-        points = [
-            [step, {name: storable(value) for name, value in metrics.items()}]
-            for step, metrics in message["points"]
-        ]
-        head = {"k": "step", **key._asdict(), "attempt": message["attempt"]}
-        self._write_curve(study, head, points)
+        self._take_curve(message)
         return {}
 
-    def _write_curve(self, study: Study, head: Message, points: list[Any]) -> None:
-        """Write points in as many records as it takes."""
-        try:
-            self._logs[study.nodeid].write_curve({**head, "points": points})
-        except ValueError:
-            if len(points) == 1:
-                raise
-            middle = len(points) // 2
-            self._write_curve(study, head, points[:middle])
-            self._write_curve(study, head, points[middle:])
+    def _on_review(self, _worker: str, message: Message, *, force: bool) -> Message:  # noqa: ARG002
+        study, key = self._slots[message["slot"]]
+        self._take_curve(message)
+        return {"prune": study.verdict(key, message["attempt"])}
+
+    def _take_curve(self, message: Message) -> None:
+        study, key = self._slots[message["slot"]]
+        series, attempt = message["series"], message["attempt"]
+        if series:
+            head = {"k": "curve", **key._asdict(), "attempt": attempt}
+            self._logs[study.nodeid].write_curve({**head, "series": series})
+            study.report(key, attempt, series)
 
     def _on_tell(self, _worker: str, message: Message, *, force: bool) -> Message:  # noqa: ARG002
         study, key = self._slots[message["slot"]]

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_hypersearch.collect import MARK, Slot
+from pytest_hypersearch.pruners.travel import pickled
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -76,6 +77,7 @@ class Plan:
         return {
             "nodeid": nodeid,
             "sweeps": [sweep.to_json() for sweep in sweeps],
+            "pruners": {sweep.name: pickled(sweep.prune) for sweep in sweeps if sweep.prune},
             "slots": [
                 (item.nodeid, places[slot.sweep.name], slot.number, slot.replicate)
                 for item, slot in trials
@@ -123,12 +125,19 @@ def study_of(item: pytest.Function, slot: Slot) -> str:
 
 
 def in_order(items: list[pytest.Item]) -> None:
-    """Let trials that depend on earlier ones run in their order, in the places that they have."""
+    """Let trials that depend on others run after them, in the places that they have."""
     groups: dict[tuple[str, str], list[tuple[int, pytest.Function, Slot]]] = defaultdict(list)
     for place, item, slot in swept(items):
-        if slot.sweep.parallel is not None:
+        if slot.sweep.parallel is not None or slot.sweep.race:
             groups[study_of(item, slot), slot.sweep.name].append((place, item, slot))
     for group in groups.values():
-        ordered = sorted(group, key=lambda trial: (trial[2].number, trial[2].replicate))
+        ordered = sorted(group, key=lambda trial: _turn(trial[2]))
         for (place, _, _), (_, item, _) in zip(group, ordered, strict=True):
             items[place] = item
+
+
+def _turn(slot: Slot) -> tuple[int, int]:
+    """When a trial comes: a race goes through all configurations once for each replicate."""
+    if slot.sweep.race:
+        return slot.replicate, slot.number
+    return slot.number, slot.replicate

@@ -73,6 +73,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="GPUs for trials that demand some, named as for CUDA_VISIBLE_DEVICES; by default "
         "those that it names or that nvidia-ml-py finds",
     )
+    group.addoption(
+        "--sweep-timeout",
+        type=_duration,
+        metavar="DURATION",
+        help="start no more trials after this time, such as 90s or 1h30m",
+    )
     parser.addini(
         "sweep_default",
         "what a pytest command without --sweep does with swept tests: run, smoke or skip",
@@ -101,6 +107,17 @@ def _devices(text: str) -> tuple[str, ...]:
     if len(names) != len(text.split(",")):
         raise ArgumentTypeError(f"{text!r}: expected numbers or UUIDs of GPUs, each once")
     return names
+
+
+def _duration(text: str) -> float:
+    from argparse import ArgumentTypeError
+
+    from pytest_hypersearch.durations import duration_of
+
+    try:
+        return duration_of(text)
+    except ValueError as error:
+        raise ArgumentTypeError(str(error)) from None
 
 
 def _integer(text: str, least: int) -> int:

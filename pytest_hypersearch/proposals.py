@@ -121,7 +121,8 @@ class Proposals:
         if key.sweep in self._tables:
             with suppress(SamplerError):
                 return self._tables[key.sweep][key.number] or {}
-        return self._configs[key.sweep].get(key.number) or {}
+        known = self._configs[key.sweep].get(key.number)
+        return known or self._recorded(self._sweeps[key.sweep], key.number) or {}
 
     def suggestions(self) -> list[Suggestion]:
         """What the samplers proposed from results so far."""
@@ -141,12 +142,13 @@ class Proposals:
                 known[earlier] = self._propose(sweep, earlier, force=force)
 
     def _propose(self, sweep: Sweep, number: int, *, force: bool) -> Config | None:
-        if number < len(sweep.points):
-            return dict(sweep.points[number])
-        stored = self._stored.suggestions.get((sweep.name, sweep.seed, number))
-        if stored is not None and sweep.space.contains(stored[0]):
-            self._seen[sweep.name, number] = stored[1]
-            return stored[0]
+        recorded = self._recorded(sweep, number)
+        if recorded is not None:
+            if number >= len(sweep.points):
+                self._seen[sweep.name, number] = self._stored.suggestions[
+                    sweep.name, sweep.seed, number
+                ][1]
+            return recorded
         history = self._history(sweep, number, force=force)
         config = propose(self._samplers[sweep.name], sweep, index=number, history=history)
         seen = sum(observation.state is not State.RUNNING for observation in history)
@@ -163,6 +165,13 @@ class Proposals:
             )
         self._seen[sweep.name, number] = seen
         return config
+
+    def _recorded(self, sweep: Sweep, number: int) -> Config | None:
+        """A configuration that nobody need propose: one of the points, or of an earlier session."""
+        if number < len(sweep.points):
+            return dict(sweep.points[number])
+        stored = self._stored.suggestions.get((sweep.name, sweep.seed, number))
+        return stored[0] if stored is not None and sweep.space.contains(stored[0]) else None
 
     def _history(self, sweep: Sweep, number: int, *, force: bool) -> list[Observation]:
         """What the sampler may know: finished configurations, then pending ones."""

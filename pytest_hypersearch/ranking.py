@@ -1,11 +1,11 @@
 """Which configurations are better than others.
 
-Scores are compared per configuration: the mean over its complete replicates. Configurations whose
-means keep all constraints are feasible and rank first; the others follow by how much they break
-them. Within both, configurations whose planned replicates are all complete rank first; those with
-fewer rank behind them, however good they look, since a lucky seed would win otherwise. A
-configuration without any complete trial has no rank. Of several metrics the first one ranks, the
-others where it is equal.
+Scores are compared per configuration: the mean over its complete replicates, or what the sweep's
+``pick`` says instead. Configurations whose means keep all constraints are feasible and rank first;
+the others follow by how much they break them. Within both, configurations whose planned replicates
+are all complete rank first; those with fewer rank behind them, however good they look, since a
+lucky seed would win otherwise. A configuration without any complete trial has no rank. Of several
+metrics the first one ranks, the others where it is equal.
 """
 
 from __future__ import annotations
@@ -15,6 +15,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
 from pytest_hypersearch.moments import mean, std
+from pytest_hypersearch.picking import (
+    ONE_SE,
+    Candidate,
+    error_of,
+    picked,
+    simplicity,
+    value_of,
+)
 from pytest_hypersearch.results import scores_of, signed
 from pytest_hypersearch.trial import State
 
@@ -65,19 +73,24 @@ class Ranked:
         return mean(self.scores)
 
     @property
+    def value(self) -> float:
+        """What is compared: the mean score, or what the sweep's ``pick`` says instead."""
+        return value_of(self.sweep.pick, self.scores)
+
+    @property
     def std(self) -> float | None:
         """Sample standard deviation over its complete replicates; None for a single one."""
         return std(self.scores)
 
     @property
-    def means(self) -> tuple[float, ...]:
-        """Means over its complete replicates of all metrics that are optimised."""
-        return self.mean, *(self.mean_of(goal.metric) for goal in self.sweep.others)
+    def values(self) -> tuple[float, ...]:
+        """What is compared of all metrics that are optimised; means of those after the score."""
+        return self.value, *(self.mean_of(goal.metric) for goal in self.sweep.others)
 
     @property
-    def signed_means(self) -> tuple[float, ...]:
+    def signed_values(self) -> tuple[float, ...]:
         """The same so that lower is better."""
-        pairs = zip(self.sweep.goals, self.means, strict=True)
+        pairs = zip(self.sweep.goals, self.values, strict=True)
         return tuple(goal.signed(value) for goal, value in pairs)
 
     @property
@@ -91,16 +104,23 @@ class Ranked:
         return mean([trial.metrics[metric] for trial in self.trials])
 
     @property
+    def candidate(self) -> Candidate:
+        """What decides between it and others."""
+        sweep, metrics = self.sweep, [trial.metrics for trial in self.trials]
+        simple = simplicity(sweep.pick, self.number, self.params, metrics)
+        return Candidate(*rank_key(self), error_of(self.scores), simple)
+
+    @property
     def top(self) -> TrialRecord:
         """Its trial with the best score."""
         return min(self.trials, key=lambda trial: signed(self.sweep, trial.score or 0.0))
 
 
 def objectives(sweeps: Iterable[SweepInfo]) -> list[tuple[SweepInfo, ...]]:
-    """Puts those sweeps together that can be compared: same metrics, modes and constraints."""
+    """Puts those sweeps together that can be compared: same metrics, modes, rule, constraints."""
     found: dict[tuple[object, ...], list[SweepInfo]] = {}
     for sweep in sweeps:
-        found.setdefault((sweep.goals, sweep.constraints), []).append(sweep)
+        found.setdefault((sweep.goals, sweep.pick, sweep.constraints), []).append(sweep)
     return [tuple(alike) for alike in found.values()]
 
 
@@ -122,14 +142,18 @@ def rank(trials: Iterable[TrialRecord], sweeps: Sequence[SweepInfo]) -> list[Ran
     place = {name: index for index, name in enumerate(infos)}
     ordered = sorted(found.items(), key=lambda item: (place[item[0][0]], item[0][1]))
     ranked = [Ranked(infos[name], tuple(alike)) for (name, _), alike in ordered]
-    return sorted(ranked, key=rank_key)
+    ranked.sort(key=rank_key)
+    if ranked and sweeps[0].pick.startswith(ONE_SE):
+        first = picked(sweeps[0].pick, [one.candidate for one in ranked])
+        ranked.insert(0, ranked.pop(first))
+    return ranked
 
 
 def rank_key(ranked: Ranked | None) -> tuple[float, bool, tuple[float, ...]]:
     """Returns what configurations of one objective are sorted by, lower is better, None last."""
     if ranked is None:
         return math.inf, True, ()
-    return ranked.excess, not ranked.full, ranked.signed_means
+    return ranked.excess, not ranked.full, ranked.signed_values
 
 
 def front(trials: Iterable[TrialRecord], sweeps: Sequence[SweepInfo]) -> list[Ranked]:
@@ -147,7 +171,7 @@ def front(trials: Iterable[TrialRecord], sweeps: Sequence[SweepInfo]) -> list[Ra
     alike = [one for one in ranked if not one.excess and one.full == ranked[0].full]
     found: list[Ranked] = []
     for one in alike:  # whatever dominates it comes before it, and the first of those is found
-        if not any(_dominates(other.signed_means, one.signed_means) for other in found):
+        if not any(_dominates(other.signed_values, one.signed_values) for other in found):
             found.append(one)
     return found
 
@@ -188,18 +212,19 @@ class BestSoFar:
         self._sweeps = {sweep.name: sweep for sweep in objectives(sweeps)[0]} if sweeps else {}
         self._places = {name: place for place, name in enumerate(self._sweeps)}
         self._trials: dict[tuple[str, int], dict[int, TrialRecord]] = {}
+        self._orders: dict[tuple[str, int], _Order] = {}
+        self._first: tuple[str, int] | None = None
         self._leader: tuple[str, int] | None = None
-        self._lead: _Order | None = None
 
     @property
     def leader(self) -> tuple[str, int] | None:
         """Sweep and number of the best configuration, None before the first feasible one."""
-        return None if self._lead is None or self._lead[0] else self._leader
+        return None if self._leader is None or self._orders[self._leader][0] else self._leader
 
     @property
     def score(self) -> float | None:
-        """Mean score of the best configuration's complete replicates, None before the first."""
-        return None if self.leader is None else self._ranked(self.leader).mean
+        """What is compared of the best configuration's scores, None before the first."""
+        return None if self.leader is None else self._ranked(self.leader).value
 
     @property
     def number(self) -> int | None:
@@ -214,13 +239,28 @@ class BestSoFar:
             return False
         key = record.sweep, record.number
         self._trials.setdefault(key, {})[record.replicate] = record
-        order = self._order(key)
-        if self._lead is None or order < self._lead:
-            self._leader, self._lead = key, order
-        elif key == self._leader and order > self._lead:
-            self._leader = min(self._trials, key=self._order)
-            self._lead = self._order(self._leader)
+        before, self._orders[key] = self._orders.get(key), self._order(key)
+        if self._first is None or self._orders[key] < self._orders[self._first]:
+            self._first = key
+        elif key == self._first and before is not None and self._orders[key] > before:
+            self._first = min(self._orders, key=self._orders.__getitem__)
+        self._leader = self._picked(self._first)
         return key == self.leader
+
+    def _picked(self, first: tuple[str, int]) -> tuple[str, int]:
+        """The best by the rule, given the one that ranks first."""
+        pick = self._sweeps[first[0]].pick
+        if not pick.startswith(ONE_SE):
+            return first
+        best = self._ranked(first).candidate
+        limit = best.values[0] + best.error
+        near = [
+            key
+            for key, order in self._orders.items()
+            if order[2][0] <= limit and order[:2] == best[:2]
+        ]
+        near.sort(key=self._orders.__getitem__)
+        return near[picked(pick, [self._ranked(key).candidate for key in near])]
 
     def _ranked(self, key: tuple[str, int]) -> Ranked:
         return Ranked(self._sweeps[key[0]], tuple(self._trials[key].values()))

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from pytest_hypersearch.goals import Constraint, Goal
+from pytest_hypersearch.space import Space
 from pytest_hypersearch.trial import State, TrialRecord
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ class SweepInfo:
         mode: Whether lower (``min``) or higher (``max``) scores are better.
         others: Further metrics that are optimised.
         constraints: Bounds that make a configuration feasible.
+        pick: What makes one of several replicates' scores the best; see `picking`.
         seed: The sweep's seed.
         replicates: Trials per configuration.
         planned: Trials in this run's plan.
@@ -30,6 +32,7 @@ class SweepInfo:
         varied: Parameters with more than one possible value, in the order of the space.
         shape: Numbers of values of a grid's parameters, one tuple per grid; empty otherwise.
         elapsed: Wall time in seconds from its first trial's start to its last one's end.
+        space: What it searches, None if that is not known.
     """
 
     name: str
@@ -45,6 +48,8 @@ class SweepInfo:
     elapsed: float = 0.0
     others: tuple[Goal, ...] = ()
     constraints: tuple[Constraint, ...] = ()
+    pick: str = "mean"
+    space: Space | None = None
 
     @property
     def goals(self) -> tuple[Goal, ...]:
@@ -53,7 +58,8 @@ class SweepInfo:
 
     def to_json(self) -> dict[str, Any]:
         """The fields as JSON values."""
-        return {name: getattr(self, name) for name in self.__slots__}
+        space = None if self.space is None else self.space.to_json()
+        return {**{name: getattr(self, name) for name in self.__slots__}, "space": space}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> SweepInfo:
@@ -62,7 +68,8 @@ class SweepInfo:
         tuples["shape"] = tuple(map(tuple, data["shape"]))
         tuples["others"] = tuple(Goal(*each) for each in data["others"])
         tuples["constraints"] = tuple(Constraint(*each) for each in data["constraints"])
-        return cls(**{**data, **tuples})
+        space = None if data["space"] is None else Space.from_json(data["space"])
+        return cls(**{**data, **tuples, "space": space})
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 
 from pytest_hypersearch.collect import MARK, Slot
-from pytest_hypersearch.fixtures import Pruned, Sweeps, Trial
+from pytest_hypersearch.fixtures import Sweeps, Trial
 from pytest_hypersearch.isolation import apart
 from pytest_hypersearch.isolation.parent import Child, retried
+from pytest_hypersearch.outcomes import Ended, Pruned
 from pytest_hypersearch.plan import Plan, in_order
 from pytest_hypersearch.resources.demand import Share
 from pytest_hypersearch.resources.process import confined
@@ -30,17 +31,6 @@ if TYPE_CHECKING:
 
     from pytest_hypersearch.link import Link
     from pytest_hypersearch.owner import Message
-
-
-class Ended(pytest.skip.Exception):  # type: ignore[name-defined, misc]
-    """Ends an item whose trial is neither good nor the test's failure."""
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason, _use_item_location=True)
-
-
-# pytest shows the name of a skip's class before the reason, except that of its own.
-Ended.__module__, Ended.__qualname__ = "builtins", "Skipped"
 
 
 @dataclass(slots=True)
@@ -129,7 +119,7 @@ class Runner:
         elif "error" in reply:
             pytest.fail(reply["error"], pytrace=False)
         elif reply["do"] == "skip":
-            self._not_run(active, reply["reason"])
+            self._not_run(active, reply["reason"], State(reply.get("state", State.NOT_RUN)))
         elif reply["do"] == "replay":
             active.record = TrialRecord.from_json(reply["record"])
             item.setup = _no_setup  # type: ignore[method-assign]
@@ -177,24 +167,33 @@ class Runner:
                 active.confinement.close()
                 self.link.send({"op": "done", "slot": item.nodeid})
 
-    def _not_run(self, active: Active, reason: str) -> None:
-        active.record = self._record(active, State.NOT_RUN, reason=reason)
+    def _not_run(self, active: Active, reason: str, state: State = State.NOT_RUN) -> None:
+        active.record = self._record(active, state, reason=reason)
         raise Ended(reason)
 
     def _trial(self, active: Active, reply: Message) -> Trial:
-        nodeid, attempt = active.item.nodeid, reply["attempt"]
+        head = {"slot": active.item.nodeid, "attempt": reply["attempt"]}
 
-        def send(points: list[Any]) -> None:
-            self.link.send({"op": "report", "slot": nodeid, "attempt": attempt, "points": points})
+        def send(series: Message) -> None:
+            self.link.send({"op": "report", **head, "series": series})
 
+        def review(series: Message) -> str:
+            __tracebackhide__ = True
+            answer = self.link.call({"op": "review", **head, "series": series})
+            _fail_if_refused(active, answer)
+            reason: str = answer["prune"]
+            return reason
+
+        sweep = active.slot.sweep
         return Trial(
-            active.slot.sweep,
+            sweep,
             reply["params"],
             number=active.slot.number,
             replicate=active.slot.replicate,
             seed=reply["seed"],
             path=reply["path"],
             send=send,
+            review=review if sweep.prune else None,
         )
 
     @pytest.hookimpl(tryfirst=True)
@@ -289,6 +288,7 @@ class Runner:
             "duration": duration,
             "reason": reason,
             "logged": active.trial.logged,
+            "steps": active.trial.steps or None,
             "failed": failed,
             **(asdict(active.usage) if active.usage else {}),
         }
@@ -303,11 +303,7 @@ class Runner:
         active.told = True
         if self._verbosity > 0 or state is not State.COMPLETE:
             active.record = self._record(active, state, score=score, reason=reason)
-        if "stop" in answer:
-            active.item.session.shouldstop = answer["stop"]
-            pytest.fail(answer["stop"], pytrace=False)
-        if "error" in answer:
-            pytest.fail(answer["error"], pytrace=False)
+        _fail_if_refused(active, answer)
         active.best = answer["best"]
 
     def _record(
@@ -363,7 +359,8 @@ class Runner:
             if item.get_closest_marker(MARK):
                 self.link.call({"op": "skip", "slot": item.nodeid, "reason": reason})
         elif active.trial is not None:
-            state = State.NOT_RUN if skipped else State.FAILED
+            timed_out = State.TIMED_OUT if is_timeout(error) else State.FAILED
+            state = State.NOT_RUN if skipped else timed_out
             with contextlib.suppress(pytest.fail.Exception):
                 self._tell(active, state, 0.0, reason=reason, failed=not skipped)
 
@@ -372,6 +369,16 @@ class Runner:
         active = self.active
         if active and active.item is item and not active.told and active.trial is not None:
             active.subtest_failed |= report.when == "call" and report.failed
+
+
+def _fail_if_refused(active: Active, answer: Message) -> None:
+    """Fail the test where the owner could not do what it was asked."""
+    __tracebackhide__ = True
+    if "stop" in answer:
+        active.item.session.shouldstop = answer["stop"]
+    problem = answer.get("stop") or answer.get("error")
+    if problem:
+        pytest.fail(problem, pytrace=False)
 
 
 def describe(error: BaseException) -> str:

@@ -32,6 +32,8 @@ class SmokeLink:
                     self._sweeps.update((slot, sweep) for slot, *_ in study["slots"])
             case "ask":
                 return self._centre(self._sweeps[message["slot"]])
+            case "review":
+                return {"prune": ""}
             case "tell":
                 return {"best": False}
         return {}

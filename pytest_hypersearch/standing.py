@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
     from pytest_hypersearch.trial import Key, TrialRecord
 
@@ -14,10 +14,12 @@ if TYPE_CHECKING:
 class Standing:
     """The ended trials of a plan, and what is due.
 
-    A configuration is settled when all of its planned trials have ended.
+    A configuration is settled when all of its planned trials have ended; that of a sweep whose
+    replicates are raced when its first replicates have.
 
     Args:
         plan: Every trial of the plan.
+        raced: The sweeps whose replicates are raced.
 
     Attributes:
         records: The ended trials, in the order in which they ended.
@@ -25,14 +27,16 @@ class Standing:
         settled: Settled configurations by sweep, in the order in which they were.
     """
 
-    def __init__(self, plan: Iterable[Key]) -> None:
+    def __init__(self, plan: Iterable[Key], raced: Collection[str] = ()) -> None:
         self.records: dict[Key, TrialRecord] = {}
         self.due: dict[str, dict[int, int]] = defaultdict(dict)
         self.settled: dict[str, list[int]] = defaultdict(list)
         self._planned = 0
+        self._raced = raced
+        self._rounds: Counter[tuple[str, int]] = Counter()
         for key in sorted(plan):
             self._planned += 1
-            self.due[key.sweep][key.number] = self.due[key.sweep].get(key.number, 0) + 1
+            self._open(key)
 
     @property
     def done(self) -> bool:
@@ -42,17 +46,35 @@ class Standing:
     def end(self, key: Key, record: TrialRecord) -> None:
         """Take note of a trial's end."""
         if key not in self.records:
-            left = self.due[key.sweep]
-            left[key.number] -= 1
-            if not left[key.number]:
-                del left[key.number]
-                self.settled[key.sweep].append(key.number)
+            self._rounds[key.sweep, key.replicate] -= 1
+            if self._settles(key):
+                self._settle(key)
         self.records[key] = record
 
     def reopen(self, key: Key) -> None:
         """Forget the end of a trial that runs again."""
         del self.records[key]
-        left = self.due[key.sweep]
-        if key.number not in left:
+        if self._settles(key) and key.number not in self.due[key.sweep]:
             self.settled[key.sweep].remove(key.number)
-        left[key.number] = left.get(key.number, 0) + 1
+        self._open(key)
+
+    def round_is_over(self, sweep: str, replicate: int) -> bool:
+        """Whether all trials of the sweep with a smaller replicate have ended."""
+        return not any(self._rounds[sweep, earlier] for earlier in range(replicate))
+
+    def _open(self, key: Key) -> None:
+        self._rounds[key.sweep, key.replicate] += 1
+        if self._settles(key):
+            left = self.due[key.sweep]
+            left[key.number] = left.get(key.number, 0) + 1
+
+    def _settle(self, key: Key) -> None:
+        left = self.due[key.sweep]
+        left[key.number] -= 1
+        if not left[key.number]:
+            del left[key.number]
+            self.settled[key.sweep].append(key.number)
+
+    def _settles(self, key: Key) -> bool:
+        """Whether the trial is one of those that settle its configuration."""
+        return key.sweep not in self._raced or key.replicate == 0

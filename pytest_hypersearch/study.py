@@ -15,17 +15,22 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from pytest_hypersearch.proposals import Proposals
+from pytest_hypersearch.pruning import Pruning
 from pytest_hypersearch.ranking import BestSoFar
 from pytest_hypersearch.results import StudyResults, SweepInfo
+from pytest_hypersearch.rounds import Rounds
 from pytest_hypersearch.score import judge
 from pytest_hypersearch.standing import Standing
+from pytest_hypersearch.stopping import Stopping, StopRule
 from pytest_hypersearch.store.stored import identity
 from pytest_hypersearch.trial import Key, State, TrialRecord
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
+    from pytest_hypersearch.curves import Packed
     from pytest_hypersearch.marks import Sweep
+    from pytest_hypersearch.pruning import StoredCurves
     from pytest_hypersearch.samplers import Sampler
     from pytest_hypersearch.store.journal import Record
     from pytest_hypersearch.store.stored import Stored
@@ -52,6 +57,7 @@ class Study:
         samplers: The sampler of each sweep, by the sweep's name.
         write: Puts a record into the journal, or raises `StoreError`.
         stored: What earlier sessions of the run left.
+        curves: Reads the curves that they left, by trial and attempt.
     """
 
     def __init__(
@@ -63,11 +69,15 @@ class Study:
         samplers: Mapping[str, Sampler],
         write: Callable[[Record], None],
         stored: Stored,
+        curves: Callable[[], StoredCurves] = dict,
     ) -> None:
         self.nodeid = nodeid
         self.sweeps = {sweep.name: sweep for sweep in sweeps}
         self.slots = dict(slots)
-        self.standing = Standing(self.slots.values())
+        raced = {name for name, sweep in self.sweeps.items() if sweep.race}
+        self.standing = Standing(self.slots.values(), raced)
+        self.rounds = Rounds(self.sweeps, self.slots.values(), self.standing)
+        self.pruning = Pruning(self.sweeps, curves)
         self.proposals = Proposals(self.sweeps, samplers, self.standing, stored=stored, write=write)
         self.running: dict[Key, Started] = {}
         self.notes: list[str] = []
@@ -77,7 +87,11 @@ class Study:
         self._attempts = Counter({Key(*place): n for place, n in stored.attempts.items()})
         self._crashes: Counter[Key] = Counter()
         self._spans: dict[str, tuple[float, float]] = {}
-        self.best = BestSoFar([self._info(sweep) for sweep in self.sweeps.values()])
+        infos = [self._info(sweep) for sweep in self.sweeps.values()]
+        self.best = BestSoFar(infos)
+        self._stopping = {
+            info.name: Stopping(self.sweeps[info.name].stop or StopRule(), info) for info in infos
+        }
 
     @property
     def records(self) -> Mapping[Key, TrialRecord]:
@@ -95,6 +109,7 @@ class Study:
         worker: str,
         *,
         force: bool = False,
+        closed: str = "",
         take: Callable[[], None] = lambda: None,
     ) -> dict[str, Any]:
         """Hand out a trial.
@@ -102,7 +117,8 @@ class Study:
         Args:
             key: Which one.
             worker: Who will run it.
-            force: Propose from what is known instead of raising `NotYetError`.
+            force: Decide from what is known instead of raising `NotYetError`.
+            closed: Why nothing is to start any more; what is stored is replayed all the same.
             take: Called before its configuration is proposed and again before it is started:
                 takes what the trial needs, or raises `NotYetError`.
 
@@ -113,21 +129,30 @@ class Study:
             NotYetError: Its configuration depends on trials that are still to end.
             StoreError: The journal cannot be written.
         """
-        # A proposal made while the trial still waits would not know of results that come meanwhile.
-        if not self.proposals.is_decided(key.sweep, key.number):
-            take()
-        params = self.proposals.configuration(key.sweep, key.number, force=force)
-        if params is None:
-            reason = "search space exhausted"
-            self._finish(key, self._record(key, {}, State.NOT_RUN, reason=reason))
-            return {"do": "skip", "reason": reason}
         sweep = self.sweeps[key.sweep]
+        over = closed or self._stopping[key.sweep].reason()
+        if over:
+            params: Config | None = self.proposals.known(key)
+        else:
+            # Proposed while the trial still waits, it would not know of results that come meanwhile.
+            if not self.proposals.is_decided(key.sweep, key.number):
+                take()
+            params = self.proposals.configuration(key.sweep, key.number, force=force)
+        if params is None:
+            return self._leave_out(key, {}, State.NOT_RUN, "search space exhausted")
         seed = trial_seed(sweep.seed, key.replicate)
         if self._stored.ends and (record := self._replay(key, params, seed)):
             self._finish(key, record)
             return {"do": "replay", "record": record.to_json()}
+        if over:
+            more = "; --sweep-resume goes on from there" if closed else ""
+            self._note(f"{key.sweep} stopped before its end: {over}{more}")
+            return self._leave_out(key, params, State.NOT_RUN, f"budget used up: {over}")
         if self._crashes[key] > sweep.retries:
             return {"do": "skip", "reason": "its process died too often"}
+        if reason := self.rounds.out(key, force=force):
+            self._write({"k": "skip", **key._asdict(), "state": State.RACED_OUT, "reason": reason})
+            return self._leave_out(key, params, State.RACED_OUT, reason)
         take()
         return self._start(key, params, seed, worker)
 
@@ -143,9 +168,9 @@ class Study:
         Raises:
             StoreError: The journal cannot be written.
         """
-        started = self.running.get(key)
-        if started is None or started.attempt != attempt:
+        if not self._runs(key, attempt):
             return None
+        started = self.running[key]
         self._write({"k": "end", **key._asdict(), "attempt": attempt, **stored_outcome(outcome)})
         del self.running[key]
         record = self._record(
@@ -155,6 +180,7 @@ class Study:
             score=outcome["score"],
             metrics=dict(outcome["metrics"]),
             seed=started.seed,
+            steps=outcome["steps"] or 0,
             attempt=attempt,
             duration=outcome["duration"],
             reason=outcome["reason"],
@@ -164,6 +190,17 @@ class Study:
         )
         self._finish(key, record)
         return record
+
+    def report(self, key: Key, attempt: int, series: Mapping[str, Packed]) -> None:
+        """Take what a running trial reported; nothing if that attempt was given up before."""
+        if self._runs(key, attempt):
+            self.pruning.take(key, series)
+
+    def verdict(self, key: Key, attempt: int) -> str:
+        """Why a running trial should be pruned; empty if it should go on."""
+        if not self._runs(key, attempt):
+            return "this attempt was given up"
+        return self.pruning.verdict(key)
 
     def skip(self, key: Key, reason: str) -> TrialRecord:
         """Take note that a trial's item ended before the trial was asked for."""
@@ -217,6 +254,9 @@ class Study:
             notes=tuple(self.notes),
         )
 
+    def _runs(self, key: Key, attempt: int) -> bool:
+        return key in self.running and self.running[key].attempt == attempt
+
     def _in_order(self) -> list[Key]:
         places = {name: place for place, name in enumerate(self.sweeps)}
         return sorted(self._nodeids, key=lambda key: (places[key.sweep], key[1:]))
@@ -230,17 +270,15 @@ class Study:
             mode=sweep.mode,
             others=sweep.others,
             constraints=sweep.constraints,
+            pick=sweep.pick,
             seed=sweep.seed,
             replicates=sweep.replicates,
             planned=sum(key.sweep == sweep.name for key in self._nodeids),
             group_by=sweep.group_by,
-            varied=tuple(
-                name
-                for name in sweep.space.names
-                if any(name not in b or b[name].size != 1 for b in sweep.space.branches)
-            ),
+            varied=sweep.space.varied,
             shape=_shape(sweep),
             elapsed=last - first,
+            space=sweep.space,
         )
 
     def _missing(self, key: Key) -> TrialRecord:
@@ -284,6 +322,9 @@ class Study:
             if verdict.failed:
                 return None
             state, score, reason = verdict.state, verdict.score, verdict.reason
+        self.pruning.replay(
+            key, state, Key(end["sweep"], end["number"], end["replicate"]), end["attempt"]
+        )
         return self._record(
             key,
             params,
@@ -291,6 +332,7 @@ class Study:
             score=score,
             metrics=metrics,
             seed=seed,
+            steps=end.get("steps", 0),
             attempt=end["attempt"],
             duration=end["duration"],
             reason=reason,
@@ -298,6 +340,16 @@ class Study:
             logged=end.get("logged", {}),
             **_used(end),
         )
+
+    def _leave_out(self, key: Key, params: Config, state: State, reason: str) -> dict[str, Any]:
+        self._finish(key, self._record(key, params, state, reason=reason))
+        return {"do": "skip", "state": state, "reason": reason}
+
+    def _note(self, text: str) -> None:
+        """Tell the reader of the results, once."""
+        note = f"{self.nodeid.rpartition('::')[2]}: {text}"
+        if note not in self.notes:
+            self.notes.append(note)
 
     def _start(self, key: Key, params: Config, seed: int, worker: str) -> dict[str, Any]:
         if key in self.records:
@@ -315,12 +367,16 @@ class Study:
         )
         self._attempts[key] = attempt
         self._spans.setdefault(key.sweep, (monotonic(), monotonic()))
+        self._stopping[key.sweep].start()
+        self.pruning.start(key)
         self.running[key] = Started(params, seed, attempt, worker)
         return {"do": "run", "params": params, "seed": seed, "attempt": attempt}
 
     def _finish(self, key: Key, record: TrialRecord) -> None:
         self.standing.end(key, record)
         self.best.add(record)
+        self.pruning.end(key, record.state)
+        self._stopping[key.sweep].take(record)
         first, _ = self._spans.get(key.sweep, (monotonic(), 0.0))
         self._spans[key.sweep] = first, monotonic()
 

@@ -3,16 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict
 
 if TYPE_CHECKING:
     from os import PathLike
 
     import pytest
 
+    from pytest_hypersearch.pruners import Pruner
+
 Branch: TypeAlias = Mapping[str, Any]
 SpaceLike: TypeAlias = Branch | Sequence[Branch]
 Mode: TypeAlias = Literal["min", "max"]
+
+
+class Stop(TypedDict, total=False):
+    """What ends a sweep before its plan: the argument ``stop``."""
+
+    score: float
+    patience: int
+    min_delta: float
+    time: float | str
+    trials: int
+
+
 ScopeName: TypeAlias = Literal["session", "package", "module", "class", "function"]
 
 
@@ -29,11 +43,16 @@ def sweep(
     constraints: Mapping[str, str] | None = None,
     seed: int | None = None,
     replicates: int | None = None,
+    pick: str | None = None,
     points: Sequence[Branch] | None = None,
     base: Mapping[str, Any] | None = None,
     group_by: str | Sequence[str] | None = None,
     name: str | None = None,
     retries: int | None = None,
+    race: bool | None = None,
+    prune: str | Pruner | None = None,
+    stop: Stop | None = None,
+    timeout: float | str | None = None,
     parallel: int | None = None,
     raises: type[BaseException] | tuple[type[BaseException], ...] | None = None,
     scope: ScopeName | None = None,
@@ -63,12 +82,24 @@ def sweep(
             them all rank first.
         seed: Default 0. Decides the sampler's choices and the trials' seeds.
         replicates: Trials per configuration; default 1.
+        pick: How replicates decide which configuration is the best: by the ``"mean"`` (default),
+            ``"median"``, ``"max"`` or ``"min"`` of its scores; ``"one-se"`` takes, of those whose
+            mean is within one standard error of the best mean, the first of a grid, and
+            ``"one-se:NAME"`` the one with the lowest parameter or metric of that name.
         points: Complete configurations that are tried first.
         base: Nested configuration; ``trial.config`` is a copy patched by the parameters, whose
             names may be dotted (``"training.lr"``).
         group_by: Parameter or parameters by which the summary groups.
         name: Name of the sweep; default is the strategy's. Needed if a test has two of a kind.
         retries: How often a trial is started again after its process died; default 1.
+        race: With three replicates or more: the further ones run only for configurations that
+            are not yet clearly worse than the best.
+        prune: What ends trials that do not promise enough by what they report: ``"median"``,
+            ``"percentile:25"``, ``"halving"``, ``"hyperband"``, ``"threshold:..."``,
+            ``"patience:..."``, ``"wilcoxon"`` or an object, see `pytest_hypersearch.pruners`.
+        stop: What ends the sweep before its plan, such as ``{"score": 0.01, "patience": 20,
+            "min_delta": 0.001, "time": "30m", "trials": 100}``; whatever comes first.
+        timeout: Seconds that a trial may take, or a text such as ``"10m"``; needs pytest-timeout.
         parallel: At most so many configurations are in flight, and each is proposed from results
             that do not depend on timing: the same table for any number of workers up to this.
         raises: Exceptions that make a trial failed without failing the run.

@@ -31,6 +31,7 @@ class State(StrEnum):
     PRUNED = "pruned"
     CRASHED = "crashed"
     TIMED_OUT = "timed out"
+    RACED_OUT = "raced out"
     NOT_RUN = "not run"
 
 
@@ -48,6 +49,7 @@ class TrialRecord:
         score: Value of the sweep's metric; None unless complete or pruned.
         metrics: Every number that the trial gave, by name.
         seed: Seed of ``trial.rng``; equal for all configurations of one replicate.
+        steps: How many values of the metric it reported on its way.
         attempt: 1 for the first execution in its run, 2 for the first retry, and so on.
         duration: Wall time of the test's call in seconds.
         reason: One line on why it is not complete, empty otherwise.
@@ -68,6 +70,7 @@ class TrialRecord:
     score: float | None = None
     metrics: dict[str, float] = field(default_factory=dict)
     seed: int = 0
+    steps: int = 0
     attempt: int = 1
     duration: float = 0.0
     reason: str = ""

@@ -25,5 +25,5 @@ def sweep(**options):
 
 def outcome(score=1.0, state=State.COMPLETE, **options):
     metrics = {} if score is None else {"score": score}
-    plain = {"duration": 0.5, "reason": "", "logged": {}, "failed": False}
+    plain = {"duration": 0.5, "reason": "", "logged": {}, "steps": None, "failed": False}
     return {"state": str(state), "score": score, "metrics": metrics, **plain, **options}

@@ -64,6 +64,13 @@ def test_only_common_replicates_count():
     assert indistinct(scores, 0) == [1, 2, 3, 4, 5, 7]
 
 
+def test_orders_of_magnitude_do_not_hide_what_is_near():
+    luck = np.exp(np.random.default_rng(4).normal(0, 0.05, size=3))
+    scores = by_replicate([[0.01 * 4.0**number * one for one in luck] for number in range(9)])
+    scores[9] = {0: 0.0101, 1: 0.0099, 2: 0.0102}
+    assert indistinct(scores, 0) == [9]
+
+
 def test_a_single_configuration_is_like_no_other():
     assert indistinct({0: {0: 1.0, 1: 2.0}}, 0) == []
 

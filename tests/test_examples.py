@@ -21,6 +21,11 @@ def blocks(language):
     return re.findall(rf"```{language}\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
 
 
+def block(language, text):
+    """The block of the README that has this text."""
+    return next(block for block in blocks(language) if text in block)
+
+
 def test_examples_find_good_configurations(pytester, monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     shutil.copytree(ROOT / "examples", pytester.path / "examples")
@@ -55,8 +60,8 @@ def test_readme_shows_what_its_first_test_prints(pytester):
 
 
 def test_readme_sampler_works(pytester):
-    conftest, test = blocks("python")[2:4]
-    pytester.makeconftest(conftest)
+    pytester.makeconftest(block("python", "class Corners"))
+    test = block("python", "def test_corners")
     pytester.makepyfile("import pytest\nfrom pytest_hypersearch import uniform\n" + test)
     result = pytester.runpytest("--sweep", "-v", *QUIET)
     result.assert_outcomes(passed=4)
@@ -64,15 +69,15 @@ def test_readme_sampler_works(pytester):
 
 
 def test_readme_works_without_pytest(capsys):
-    example = next(block for block in blocks("python") if "Optimizer" in block)
+    example = block("python", "Optimizer")
     exec(compile(example, "README.md", "exec"), {})  # noqa: S102
     shown = capsys.readouterr().out
     assert re.fullmatch(r"Best\(params={'lr': 0\.0\d+, 'layers': 1}, score=1\.0\d+\)\n", shown)
 
 
 def test_readme_shows_the_front_that_it_finds(pytester):
-    example = next(block for block in blocks("python") if "test_tradeoff" in block)
-    shown = next(block for block in blocks("console") if "Pareto" in block)
+    example = block("python", "test_tradeoff")
+    shown = block("console", "Pareto")
     pytester.makepyfile(
         test_net="import pytest\nfrom pytest_hypersearch import randint, uniform\n" + example
     )
@@ -91,8 +96,21 @@ def test_readme_training_works(pytester, name):
         "    def train(self, seed): return self.lr + seed % 7\n"
         "    def save(self, path): path.write_text('x')\n"
         "    def accuracy(self): return 1 - self.lr\n"
-        "    def is_good(self): return self.lr == 0.01\n" + blocks("python")[1]
+        "    def is_good(self): return self.lr == 0.01\n" + block("python", "test_training")
     )
     result = pytester.runpytest("--sweep", *QUIET, "-v")
     result.assert_outcomes(passed=11)
     result.stdout.fnmatch_lines([f"*::{name}*PASSED*"])
+
+
+def test_readme_spends_less(pytester):
+    pytester.makepyfile(
+        "import pytest\nfrom pytest_hypersearch import loguniform\n"
+        "@pytest.fixture\n"
+        "def dataset(): return 3\n"
+        "class Network:\n"
+        "    def __init__(self, lr, seed): self.loss = 0.1 + lr + seed % 7 / 1000\n"
+        "    def train(self, dataset): return self.loss\n" + block("python", "test_network")
+    )
+    result = pytester.runpytest("--sweep", *QUIET)
+    result.stdout.re_match_lines([r"=+ \d+ passed, \d+ pruned, \d+ raced out in .*"])

@@ -6,10 +6,11 @@ import pytest
 from example_studies import booth_grid, booth_stacked, cnn_random, record, sweep_info
 from scipy import stats
 
-from pytest_hypersearch.grouping import Failure, count, failures, group
+from pytest_hypersearch.grouping import Failure, count, failures, group, steps_saved
 from pytest_hypersearch.moments import mean, std, t_quantile
 from pytest_hypersearch.ranking import best, objectives, rank
 from pytest_hypersearch.results import StudyResults
+from pytest_hypersearch.space import Space, choice, loguniform, randint
 from pytest_hypersearch.trial import State
 
 
@@ -139,6 +140,9 @@ def test_studies_survive_json():
     study = replace(booth_stacked(), notes=("12 trials are stale",))
     assert StudyResults.from_json(json.loads(json.dumps(study.to_json()))) == study
     assert StudyResults.from_json(cnn_random().to_json()) == cnn_random()
+    space = Space(({"lr": loguniform(1e-4, 1), "act": choice([math.sin])}, {"n": randint(1, 3)}))
+    known = replace(study, sweeps=(replace(study.sweeps[0], space=space),))
+    assert StudyResults.from_json(json.loads(json.dumps(known.to_json()))) == known
 
 
 @pytest.mark.parametrize("freedom", [1, 2, 3, 4, 5, 11, 30, 1000])
@@ -151,3 +155,13 @@ def test_moments_do_not_overflow():
     assert std([1e200, 3e200]) == pytest.approx(math.sqrt(2) * 1e200)
     assert std([1.0]) is None
     assert std([0.1] * 3) == pytest.approx(0, abs=1e-16)
+
+
+def test_steps_saved_by_pruning_are_counted_against_complete_trials():
+    whole = [record(number, 1.0, steps=20) for number in range(3)]
+    pruned = [record(3 + number, 1.0, state=State.PRUNED, steps=5) for number in range(2)]
+    longer = record(9, 1.0, state=State.PRUNED, steps=30)
+    assert steps_saved([*whole, *pruned]) == 30 / 100
+    assert steps_saved([*whole, longer]) == 0
+    assert steps_saved(whole) is None
+    assert steps_saved(pruned) is None

@@ -78,7 +78,7 @@ def test_the_front_is_of_full_feasible_configurations():
     results = StudyResults("t", (SEVERAL,), tuple(trials))
     assert numbers(pareto(results)) == [0, 6, 1, 4]
     assert best(results).number == 0
-    assert pareto(results)[2].means == (2, 5)
+    assert pareto(results)[2].values == (2, 5)
     assert StudyResults.from_json(results.to_json()) == results
 
 

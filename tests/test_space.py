@@ -421,6 +421,13 @@ def test_spaces_survive_json():
     assert Space(({"n": randint(1, 4)},)) != Space(({"n": randint(1, 3)},))
 
 
+def test_varied_parameters_have_several_values_in_a_branch_or_between_branches():
+    same = {"fixed": choice([1]), "x": uniform(0, 1), "point": uniform(2, 2)}
+    assert Space((same,)).varied == ("x",)
+    svm = ({"kernel": choice(["linear"]), **same}, {"kernel": choice(["rbf"]), "only": choice([1])})
+    assert Space(svm).varied == ("kernel", "x")
+
+
 def test_a_space_has_a_branch():
     with pytest.raises(ValueError, match="at least one branch"):
         Space(())

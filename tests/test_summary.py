@@ -1,3 +1,4 @@
+import math
 import re
 import shlex
 import subprocess
@@ -15,7 +16,10 @@ from example_studies import (
     sweep_info,
 )
 
+from pytest_hypersearch.goals import Goal
 from pytest_hypersearch.results import StudyResults
+from pytest_hypersearch.samplers.random import draw
+from pytest_hypersearch.space import Space, choice, loguniform, randint, uniform
 from pytest_hypersearch.terminal.display import columns
 from pytest_hypersearch.terminal.layout import plain
 from pytest_hypersearch.terminal.summary import section, word
@@ -38,7 +42,8 @@ def shown(*studies, width=80, verbosity=0, ascii_only=False, interrupted=False):
 
 def every_state():
     """A study in which trials ended in all ways, the first of them replayed."""
-    states = [state for state in State if state not in {State.RUNNING, State.COMPLETE}]
+    odd = {State.RUNNING, State.COMPLETE, State.RACED_OUT}
+    states = [state for state in State if state not in odd]
     trials = [
         replace(trial, cached=trial.number < 20)
         if trial.number % 3
@@ -146,6 +151,7 @@ test_booth.py::test_booth
   0.5       9  0.93 ± 1.28  0.06520  #7 lr=0.1
 
   best loss 0.01230 ± 0.00062 (#5, 3 replicates): lr=0.01 momentum=0.9
+  ~best: none; #5 is better than 8 others (paired t-test)
   rerun: pytest "test_booth.py::test_booth[lr:0.01-momentum:0.9-r0]" --sweep-rerun"""
     )
 
@@ -172,6 +178,7 @@ test_booth.py::test_booth
   0.5       9  0.93 ± 1.28  [-0.06, 1.91]  0.0871  0.06520  #7 lr=0.1        0.50s
 
   best loss 0.01230 ± 0.00062 (#5, 3 replicates): lr=0.01 momentum=0.9
+  ~best: none; #5 is better than 8 others (paired t-test)
   rerun: pytest "test_booth.py::test_booth[lr:0.01-momentum:0.9-r0]" --sweep-rerun"""
     )
 
@@ -222,6 +229,11 @@ test_booth.py::test_booth
 
   best loss 0.001040 ± 0.000095 (bayes #13, 3 replicates): lr=0.007143
     momentum=0.4074
+  ~best of grid: none; #5 is better than 8 others (paired t-test)
+  ~best of random: 8 of 25 others cannot be told from #13 (paired t-test): #3,
+    #26, #16, #6, #19, 3 more with -v
+  ~best of bayes: 8 of 26 others cannot be told from #13 (paired t-test): #3,
+    #26, #16, #6, #19, 3 more with -v
   top 5 of random: 0.001871 #13, 0.002045 #3, 0.002045 #26, 0.002245 #16,
     0.002475 #6
   top 5 of bayes: 0.001040 #13, 0.001136 #3, 0.001136 #26, 0.001247 #16,
@@ -289,6 +301,7 @@ test_booth.py::test_booth
   0  4.81000 ± 0.24050  0.001       0.0
 
   best loss 0.01230 ± 0.00062 (#5, 3 replicates): lr=0.01 momentum=0.9
+  ~best: none; #5 is better than 8 others (paired t-test)
   rerun: pytest "test_booth.py::test_booth[lr:0.01-momentum:0.9-r0]" --sweep-rerun
   stored: /cache/run-001"""
     )
@@ -478,6 +491,7 @@ test_booth.py::test_booth
   0.0       6  2.67 +/- 2.35  0.5230  #3 lr=0.01
 
   best loss 0.0871 +/- 0.0044 (#4, 3 replicates): lr=0.01 momentum=0.5
+  ~best: 1 of 5 others cannot be told from #4 (paired t-test): #5
   rerun: pytest "test_booth.py::test_booth[lr:0.01-momentum:0.5-r0]" --sweep-rerun
 
 note: 12 trials are stale: models.py changed
@@ -664,25 +678,70 @@ test_booth.py::test_booth
   0.5       6  0.90 ± 1.29  [-0.45, 2.25]  0.06357  #7 (2/3) lr=0.1
 
   top 9
-        #         mean ± std     lr  momentum
-  -------  -----------------  -----  --------
-        0  4.81000 ± 0.24050  0.001       0.0
-  5 (2/3)  0.01199 ± 0.00043   0.01       0.9
-  6 (2/3)  0.04300 ± 0.00156    0.1       0.0
-  7 (2/3)  0.06357 ± 0.00231    0.1       0.5
-  4 (2/3)  0.08492 ± 0.00308   0.01       0.5
-  2 (2/3)  0.40170 ± 0.01457  0.001       0.9
-  3 (2/3)  0.50992 ± 0.01849   0.01       0.0
-  8 (2/3)  1.33575 ± 0.04844    0.1       0.9
-  1 (2/3)  2.56425 ± 0.09298  0.001       0.5
+        #         mean ± std  vs best     lr  momentum
+  -------  -----------------  -------  -----  --------
+        0  4.81000 ± 0.24050  best     0.001       0.0
+  5 (2/3)  0.01199 ± 0.00043  ~best     0.01       0.9
+  6 (2/3)  0.04300 ± 0.00156  ~best      0.1       0.0
+  7 (2/3)  0.06357 ± 0.00231  ~best      0.1       0.5
+  4 (2/3)  0.08492 ± 0.00308  ~best     0.01       0.5
+  2 (2/3)  0.40170 ± 0.01457  ~best    0.001       0.9
+  3 (2/3)  0.50992 ± 0.01849  ~best     0.01       0.0
+  8 (2/3)  1.33575 ± 0.04844  ~best      0.1       0.9
+  1 (2/3)  2.56425 ± 0.09298  ~best    0.001       0.5
 
   best loss 4.81 ± 0.24 (#0, 3 replicates): lr=0.001 momentum=0.0
+  ~best: 8 of 8 others cannot be told from #0 (paired t-test): #5, #6, #7, #4,
+    #2, #3, #8, #1
   rerun: pytest "test_booth.py::test_booth[lr:0.001-momentum:0.0-r0]" --sweep-rerun
   stored: /cache/run-001"""
     )
     partial = tuple(trial for trial in kept if trial.number > 0)
     best = "best loss 0.01199 ± 0.00043 (#5, 2 of 3 replicates): lr=0.01 momentum=0.9"
     assert best in shown(replace(study, trials=partial))
+
+
+def test_doubts_need_two_complete_replicates_of_the_best():
+    study = booth_grid()
+    one_each = tuple(trial for trial in study.trials if trial.replicate == 0)
+    line = "  ~best: unknown, 2 complete replicates are needed and #5 has 1"
+    assert line in shown(replace(study, trials=one_each)).splitlines()
+
+
+def test_many_doubts_are_named_with_verbose():
+    trials = [
+        record(number, 1 + (number * 7 + replicate * 3) % 10, replicate=replicate)
+        for number in range(9)
+        for replicate in range(2)
+    ]
+    study = StudyResults("t.py::test_f", (sweep_info(planned=18, replicates=2),), tuple(trials))
+    start = "~best: 8 of 8 others cannot be told from #"
+    text = " ".join(shown(study).split())
+    assert start in text
+    assert re.search(r"(#\d, ){5}3 more with -v", text)
+    assert re.search(r"(#\d, ){7}#\d", " ".join(shown(study, verbosity=1).split()))
+
+
+@pytest.mark.parametrize(
+    ("pick", "expected"),
+    [
+        ("median", "best loss 1.000 (#0, median of 3 replicates):"),
+        ("max", "best loss 3.000 (#1, max of 3 replicates):"),
+        ("one-se", "best loss 3.000 ± 0.000 (#1, 3 replicates, one-se):"),
+    ],
+)
+def test_the_rule_is_named_with_the_best(pick, expected):
+    scores = [[1, 1, 9], [3, 3, 3], [4, 4, 4]]
+    trials = [
+        record(number, score, replicate=replicate, params={"x": number})
+        for number, row in enumerate(scores)
+        for replicate, score in enumerate(row)
+    ]
+    sweep = sweep_info(planned=9, replicates=3, pick=pick, varied=("x",))
+    text = shown(StudyResults("t.py::test_f", (sweep,), tuple(trials)), verbosity=1)
+    assert expected in text
+    assert "~best" not in text
+    assert (f" {pick} " in text.split("top 3")[1].split("\n")[1]) == (pick != "one-se")
 
 
 def test_sweeps_of_different_metrics_have_a_best_each():
@@ -822,3 +881,106 @@ def test_the_summary_imports_nothing_heavy():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
+
+
+LR_MATTERS = Space(
+    ({"lr": loguniform(1e-4, 1), "width": randint(1, 8), "act": choice(["relu", "tanh"])},)
+)
+
+
+def searched(*spaces, total=30, test="test_train.py::test_cnn", **changes):
+    """A study with a sweep over each space, in which lr matters, and act a little."""
+    sweeps, trials = [], []
+    for place, space in enumerate(spaces):
+        sweeps.append(sweep_info(f"s{place}", planned=total, space=space, **changes))
+        count = total if space.size is None else min(total, space.size)
+        for number in range(count):
+            params = draw(space, place, number)
+            score = abs(math.log10(params["lr"]) + 2) + 0.2 * (params.get("act") == "relu")
+            loss = record(number, score, sweep=f"s{place}", params=params, metrics={"size": 1.0})
+            trials.append(loss)
+    return StudyResults(test, tuple(sweeps), tuple(trials))
+
+
+def importances(*studies, **look):
+    """The lines that tell importances, each as a whole."""
+    lines = shown(*studies, width=300, **look).splitlines()
+    return [line.strip() for line in lines if line.startswith("  importance")]
+
+
+def test_importance_is_shown_largest_first():
+    (line,) = importances(searched(LR_MATTERS))
+    number = r"0\.\d\d ±0\.\d\d"
+    found = re.fullmatch(f"importance: lr {number}, act {number}, width {number}", line)
+    assert found
+    assert 0.9 < float(line.split()[2]) < 1.0
+    assert "±" not in importances(searched(LR_MATTERS), ascii_only=True)[0]
+
+
+def test_importance_is_the_same_whatever_is_better():
+    study = searched(LR_MATTERS)
+    trials = tuple(replace(trial, score=-trial.score) for trial in study.trials)
+    sweeps = (replace(study.sweeps[0], mode="max"),)
+    assert importances(replace(study, trials=trials, sweeps=sweeps)) == importances(study)
+
+
+def test_importance_needs_ten_configurations():
+    assert importances(searched(LR_MATTERS, total=10))
+    assert not importances(searched(LR_MATTERS, total=9))
+    failed = searched(LR_MATTERS, total=10)
+    first = replace(failed.trials[0], state=State.PRUNED)
+    assert not importances(replace(failed, trials=(first, *failed.trials[1:])))
+
+
+def test_importance_needs_two_parameters_and_scores_that_differ():
+    assert not importances(searched(Space(({"lr": loguniform(1e-4, 1)},))))
+    study = searched(LR_MATTERS)
+    trials = tuple(replace(trial, score=1.0) for trial in study.trials)
+    assert not importances(replace(study, trials=trials))
+
+
+def test_importance_takes_no_time_from_quiet_summaries_and_those_of_many_studies():
+    studies = [searched(LR_MATTERS, test=f"test_train.py::test_{n}") for n in range(3)]
+    assert len(importances(*studies[:2])) == 2
+    assert not importances(*studies)
+    assert not importances(studies[0], verbosity=-1)
+
+
+def test_importance_of_strategies_that_search_the_same_parameters_is_one():
+    grid = Space(
+        ({"lr": choice([0.001, 0.1, 1]), "width": choice([1, 4]), "act": choice(["relu", "tanh"])},)
+    )
+    alone = searched(LR_MATTERS, total=9)
+    assert not importances(alone)
+    (line,) = importances(searched(LR_MATTERS, grid, total=9))
+    assert line.startswith("importance: lr 0.")
+
+
+def test_importance_of_strategies_that_search_other_parameters_is_told_apart():
+    other = Space(({"lr": loguniform(1e-4, 1), "beta": uniform(0, 1)},))
+    first, second = importances(searched(LR_MATTERS, other))
+    assert first.startswith("importance in s0: lr 0.")
+    assert second.startswith("importance in s1: lr 0.")
+    assert "beta" in second
+
+
+def test_importance_of_several_metrics_is_for_the_first():
+    (line,) = importances(searched(LR_MATTERS, others=(Goal("size", "min"),)))
+    assert line.startswith("importance for loss: lr 0.")
+
+
+def test_importance_of_many_parameters_is_cut_unless_verbose():
+    rest = {f"x{n}": uniform(0, 1) for n in range(8)}
+    study = searched(Space(({"lr": loguniform(1e-4, 1), **rest},)))
+    (line,) = importances(study)
+    assert line.count(",") == 5
+    assert re.search(r", 4 more 0\.\d\d$", line)
+    assert importances(study, verbosity=1)[0].count(",") == 8
+
+
+def test_importance_prints_hostile_names_harmlessly():
+    names = {HOSTILE: uniform(0, 1), "lr": loguniform(1e-4, 1)}
+    text = shown(searched(Space((names,))))
+    assert "importance" in text
+    assert all(line.isprintable() for line in text.split("\n"))
+    assert not any(line.lstrip().startswith("::") for line in text.split("\n"))

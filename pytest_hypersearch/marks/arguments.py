@@ -6,8 +6,9 @@ import difflib
 from typing import TYPE_CHECKING, Any, cast
 
 from pytest_hypersearch.given import shown
+from pytest_hypersearch.marks.budget import prune_of, race_of, stop_of, timeout_of
 from pytest_hypersearch.marks.declared import Sweep
-from pytest_hypersearch.marks.goals import constraints_of, goals_of
+from pytest_hypersearch.marks.goals import constraints_of, goals_of, pick_of
 from pytest_hypersearch.marks.resources import resources_of
 from pytest_hypersearch.marks.spaces import base_of, indirect_of, known_of, points_of, space_of
 from pytest_hypersearch.marks.values import (
@@ -66,9 +67,14 @@ def from_mark(args: Sequence[object], kwargs: Mapping[str, Any]) -> Sweep:
         constraints=constraints_of(given, strategy),
         seed=integer(given, "seed", 0, least=0),
         replicates=integer(given, "replicates", 1, least=1),
+        pick=pick_of(given, strategy, space),
         points=points_of(given, space),
         group_by=known_of(given, "group_by", space),
         retries=integer(given, "retries", 1, least=0),
+        race=race_of(given),
+        prune=prune_of(given),
+        stop=stop_of(given),
+        timeout=timeout_of(given),
         parallel=_parallel(given, strategy),
         raises=_raises(given.get("raises", ())),
         base=base_of(given.get("base"), space),

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 from pytest_hypersearch.goals import Constraint, Goal
+from pytest_hypersearch.picking import simplest_of
 from pytest_hypersearch.resources.demand import Demand
 from pytest_hypersearch.space import Space
+from pytest_hypersearch.stopping import StopRule
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from pytest_hypersearch.pruners import Pruner
     from pytest_hypersearch.sweep import Mode, ScopeName
     from pytest_hypersearch.trial import Config
 
@@ -31,9 +34,14 @@ class Sweep:
         constraints: Bounds that a configuration's metrics must keep to be feasible.
         seed: Decides the sampler's choices and, with the replicate, every trial's seed.
         replicates: Trials per configuration, each under a seed of its own.
+        pick: What makes a configuration the best, given its replicates' scores; see `picking`.
         points: Configurations tried before the sampler is asked.
         group_by: Parameters by which the summary groups.
         retries: How often a trial is started again after its process died.
+        race: Whether further replicates are left out for configurations that are clearly worse.
+        prune: What ends trials that do not promise enough.
+        stop: What ends the sweep before its plan.
+        timeout: Seconds that a trial may take; pytest-timeout sees to it.
         parallel: Configurations in flight at most, which makes an adaptive sampler reproducible.
         raises: Exceptions that make a trial failed without failing the run.
         base: Nested configuration that the parameters patch to make ``trial.config``.
@@ -54,9 +62,14 @@ class Sweep:
     constraints: tuple[Constraint, ...] = ()
     seed: int = 0
     replicates: int = 1
+    pick: str = "mean"
     points: tuple[Config, ...] = ()
     group_by: tuple[str, ...] = ()
     retries: int = 1
+    race: bool = False
+    prune: Pruner | None = None
+    stop: StopRule | None = None
+    timeout: float | None = None
     parallel: int | None = None
     raises: tuple[type[BaseException], ...] = ()
     base: Mapping[str, Any] | None = None
@@ -75,6 +88,9 @@ class Sweep:
     def metrics(self) -> tuple[str, ...]:
         """The metrics that every complete trial has, the score first."""
         names = [*(goal.metric for goal in self.goals), *(each.metric for each in self.constraints)]
+        simplest = simplest_of(self.pick)
+        if simplest and simplest not in self.space.names:
+            names.append(simplest)
         return tuple(dict.fromkeys(names))
 
     def to_json(self) -> dict[str, Any]:
@@ -83,26 +99,35 @@ class Sweep:
         seldom = {name: value for name in _SELDOM if (value := getattr(self, name))}
         if self.resources is not None:
             seldom["resources"] = self.resources.to_json()
+        if self.stop is not None:
+            rules = asdict(self.stop).items()
+            seldom["stop"] = {name: value for name, value in rules if value is not None}
+        if self.prune is not None:
+            seldom["prune"] = repr(self.prune)
         return plain | seldom | {"space": self.space.to_json()}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Sweep:
-        """The inverse of `to_json`; what only the test's process uses is left at its default."""
+        """The inverse of `to_json`; what only the test's process uses is left at its default.
+
+        So is the pruner, of which JSON has but a description.
+        """
         known = {name: data[name] for name in _OWNED}
         known["points"] = tuple(known["points"])
         known["group_by"] = tuple(known["group_by"])
         known["others"] = tuple(Goal(*each) for each in data.get("others", ()))
         known["constraints"] = tuple(Constraint(*each) for each in data.get("constraints", ()))
+        known["race"] = data.get("race", False)
+        known["stop"] = StopRule(**data["stop"]) if "stop" in data else None
         known["isolate"] = data.get("isolate", False)
         if "resources" in data:
             known["resources"] = Demand.from_json(data["resources"])
         return cls(**known, space=Space.from_json(data["space"]))
 
 
-_SELDOM = ("others", "constraints", "isolate")
-_UNUSED = {"raises", "base", "scope", "indirect", "depends_on"}
+_SELDOM = ("others", "constraints", "race", "isolate")
+_OWN = {"space", "prune", "stop", "resources"}
+_RUNNERS = {"raises", "base", "scope", "indirect", "depends_on", "timeout"}
 _OWNED = tuple(
-    field.name
-    for field in fields(Sweep)
-    if field.name not in {"space", "resources", *_UNUSED, *_SELDOM}
+    field.name for field in fields(Sweep) if field.name not in {*_SELDOM, *_OWN, *_RUNNERS}
 )

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from pytest_hypersearch.given import number_of
 from pytest_hypersearch.goals import Constraint, Goal, constraint_of
-from pytest_hypersearch.marks.values import SweepError, one_of, text, wrong
+from pytest_hypersearch.marks.values import SweepError, integer, one_of, text, wrong
+from pytest_hypersearch.picking import ONE_SE, STATISTICS
+from pytest_hypersearch.space import Choice
+
+if TYPE_CHECKING:
+    from pytest_hypersearch.space import Space
 
 MODES = ("min", "max")
 
@@ -48,6 +54,29 @@ def constraints_of(given: Mapping[str, Any], strategy: str) -> tuple[Constraint,
     if found:
         _refuse_optuna(given, "constraints", strategy)
     return tuple(found)
+
+
+def pick_of(given: Mapping[str, Any], strategy: str, space: Space) -> str:
+    """The rule by which the best configuration is picked."""
+    pick = text(given, "pick", "mean").strip()
+    rule, colon, simplest = pick.partition(":")
+    if rule not in {*STATISTICS, ONE_SE} or (colon and not (simplest and rule == ONE_SE)):
+        words = ", ".join(map(repr, (*STATISTICS, ONE_SE)))
+        raise wrong("pick", pick, f"expected one of {words}, 'one-se:NAME'")
+    if rule == "mean":
+        return pick
+    if isinstance(given.get("metric"), (list, tuple)):
+        raise wrong("pick", pick, "expected 'mean', by which several metrics are compared")
+    if integer(given, "replicates", 1, least=1) == 1:
+        raise wrong("pick", pick, "expected replicates= of at least 2 beside it")
+    if rule == ONE_SE and not simplest and strategy != "grid":
+        hint = "NAME is a parameter or metric whose lowest value is the simplest"
+        raise wrong("pick", pick, f"expected 'one-se:NAME' with {strategy}: {hint}")
+    for branch in space.branches:
+        entry = branch.get(simplest)
+        if isinstance(entry, Choice) and any(number_of(label) is None for label in entry.labels):
+            raise wrong("pick", pick, f"expected a parameter of numbers; {simplest} is {entry}")
+    return pick
 
 
 def _refuse_optuna(given: Mapping[str, Any], argument: str, strategy: str) -> None:

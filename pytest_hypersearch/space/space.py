@@ -112,6 +112,19 @@ class Space:
         return tuple(dict.fromkeys(name for branch in self.branches for name in branch))
 
     @cached_property
+    def varied(self) -> tuple[str, ...]:
+        """Parameters that have more than one value, within a branch or between branches."""
+        entries = {
+            name: [branch[name] for branch in self.branches if name in branch]
+            for name in self.names
+        }
+        return tuple(
+            name
+            for name, (first, *others) in entries.items()
+            if first.size != 1 or any(entry != first for entry in others)
+        )
+
+    @cached_property
     def size(self) -> int | None:
         """Number of distinct configurations, None if a branch has a continuous parameter."""
         if any(entry.size is None for branch in self.branches for entry in branch.values()):

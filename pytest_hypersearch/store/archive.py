@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
+from pytest_hypersearch.curves import read_curves
 from pytest_hypersearch.fingerprint import Fingerprints
 from pytest_hypersearch.goals import Constraint
-from pytest_hypersearch.store.journal import FORMAT, MAX_LINE, StoreError
+from pytest_hypersearch.store.journal import FORMAT, MAX_LINE, StoreError, read
 from pytest_hypersearch.store.retention import Best
 from pytest_hypersearch.store.runs import ARTIFACTS, Run, Store, artifact_name
 from pytest_hypersearch.store.stored import Stored, gather
@@ -24,6 +25,7 @@ MOST_OPEN = 50
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from pytest_hypersearch.curves import Series
     from pytest_hypersearch.store.journal import JournalContents, Record
     from pytest_hypersearch.trial import Key
 
@@ -251,6 +253,10 @@ class RunLog:
         """
         self._owned().curves.append(record)
 
+    def curves(self) -> dict[tuple[Key, int], dict[str, Series]]:
+        """The series of each metric that trials reported, by trial and attempt."""
+        return read_curves(read(self._run.curves.path).records) if self._run else {}
+
     def artifacts(self, key: Key) -> str:
         """The trial's own directory."""
         return f"{self._owned().path}/{ARTIFACTS}/{artifact_name(*key)}"
@@ -277,7 +283,7 @@ def _fitting(sweeps: list[Any]) -> list[Any]:
 def _best_of(sweep: Mapping[str, Any]) -> Best:
     """What makes a configuration of a sweep, as the plan has it, the best."""
     constraints = tuple(Constraint(*each) for each in sweep.get("constraints", ()))
-    return Best(sweep["metric"], sweep["mode"], sweep["replicates"], constraints)
+    return Best(sweep["metric"], sweep["mode"], sweep["replicates"], sweep["pick"], constraints)
 
 
 def _now() -> str:

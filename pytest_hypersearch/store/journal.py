@@ -16,12 +16,15 @@ suggest    ``sweep``, ``seed``, ``number``, ``params``, ``seen`` (finished confi
 start      ``sweep``, ``number``, ``replicate``, ``attempt`` (from 1), ``seed``, ``params``,
            ``worker``: a trial was handed to a runner
 end        ``sweep``, ``number``, ``replicate``, ``attempt``, ``state``, ``score`` (if it has one),
-           ``metrics``, ``duration`` (seconds), ``reason`` (if not complete), ``peak_memory``
-           (bytes) and ``cpu_time`` (seconds), if they are known: a trial ended
+           ``metrics``, ``duration`` (seconds), ``steps`` (values reported, if any), ``reason`` (if
+           not complete), ``peak_memory`` (bytes) and ``cpu_time`` (seconds), if they are known: a
+           trial ended
 crash      ``sweep``, ``number``, ``replicate``, ``attempt``, ``worker``, ``reason``: the process
            that ran a trial is gone; a ``start`` with the next attempt may follow
-step       ``sweep``, ``number``, ``replicate``, ``attempt``, ``step``, ``metrics``: values reported
-           within a trial; these go to the file of curves
+skip       ``sweep``, ``number``, ``replicate``, ``state``, ``reason``: a trial was left out
+curve      ``sweep``, ``number``, ``replicate``, ``attempt``, ``series`` (metric -> packed series,
+           see `pytest_hypersearch.curves`): values reported within a trial; these go to the file
+           of curves
 =========  =========================================================================================
 
 A run's record with a ``format`` above :data:`FORMAT` was written by a newer version: such a file is

@@ -37,7 +37,7 @@ def _front(found: Sequence[Ranked], alike: Sequence[SweepInfo], look: Look) -> l
     title = line(cut(f"  {front_words(found)} ({wanted})", look.width, look))
     shown = found if look.verbosity > 0 else _spread(found)
     table = [Column("#", tuple(name_of(one).removeprefix("#") for one in shown))]
-    for goal, values in zip(goals, zip(*(one.means for one in shown), strict=True), strict=True):
+    for goal, values in zip(goals, zip(*(one.values for one in shown), strict=True), strict=True):
         scale = scale_of(values)
         cells = tuple(scale.value(value) for value in values)
         table.append(Column(clean(goal.metric, look), cells))

@@ -25,6 +25,7 @@ _COLOURS = {
     State.FAILED: "red",
     State.INVALID: "red",
     State.PRUNED: "yellow",
+    State.RACED_OUT: "yellow",
     State.CRASHED: "red",
     State.TIMED_OUT: "red",
     State.NOT_RUN: "yellow",
@@ -147,7 +148,7 @@ def _best(trials: Sequence[TrialRecord], sweep: SweepInfo, look: Look, *, number
     if sweep.others:
         return front_words(front(trials, [sweep]))
     where = f" (#{first.number})" if number else ""
-    return f"best {clean(sweep.metric, look)} {show_mean(first.mean, None, look)}{where}"
+    return f"best {clean(sweep.metric, look)} {show_mean(first.value, None, look)}{where}"
 
 
 def _row(cells: Sequence[Segment], widths: Sequence[int], look: Look) -> Line:

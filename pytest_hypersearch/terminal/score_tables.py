@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pytest_hypersearch.picking import by_mean
 from pytest_hypersearch.terminal.display import (
     clean,
     scale_of,
@@ -91,8 +92,8 @@ def _median_column(medians: Sequence[float | None]) -> Column:
 
 def _best_column(bests: Sequence[Ranked | None]) -> Column:
     known = [one for one in bests if one is not None]
-    scale = scale_of([one.mean for one in known], [one.std for one in known])
-    return Column("best", tuple("-" if one is None else scale.value(one.mean) for one in bests))
+    scale = scale_of([one.value for one in known], [one.std for one in known])
+    return Column("best", tuple("-" if one is None else scale.value(one.value) for one in bests))
 
 
 def _time_column(durations: Sequence[float | None], header: str) -> Column:
@@ -115,12 +116,25 @@ def name_of(one: Ranked) -> str:
     )
 
 
-def top_table(ranked: Sequence[Ranked], look: Look) -> list[Line]:
-    """Lists configurations with their scores."""
+def top_table(ranked: Sequence[Ranked], look: Look, alike: Collection[int] = ()) -> list[Line]:
+    """Lists configurations with their scores, best first.
+
+    Args:
+        ranked: One a row.
+        look: Decides the width.
+        alike: Numbers of those to be marked as hardly worse than the best.
+    """
     table = [
         Column("#", tuple(name_of(one).removeprefix("#") for one in ranked)),
         _mean_column([(one.mean, one.std) for one in ranked], look),
     ]
+    if not by_mean(ranked[0].sweep.pick):
+        scale = scale_of([one.value for one in ranked])
+        values = tuple(scale.value(one.value) for one in ranked)
+        table.append(Column(ranked[0].sweep.pick, values))
+    if alike:
+        marks = ("~best" if one.number in alike else "" for one in ranked[1:])
+        table.append(Column("vs best", ("best", *marks), right=False))
     return draw(with_params(table, [one.params for one in ranked], look), look)
 
 

@@ -11,7 +11,8 @@ import re
 import shlex
 from typing import TYPE_CHECKING
 
-from pytest_hypersearch.grouping import FAILURES, failures
+from pytest_hypersearch.grouping import FAILURES, failures, steps_saved
+from pytest_hypersearch.picking import by_mean
 from pytest_hypersearch.ranking import objectives, rank, rank_key
 from pytest_hypersearch.terminal.comparisons import (
     families,
@@ -21,8 +22,10 @@ from pytest_hypersearch.terminal.comparisons import (
     strategies,
 )
 from pytest_hypersearch.terminal.display import Look, clean, cut, scale_of, show_mean, show_params
+from pytest_hypersearch.terminal.doubts import comparable, doubt_lines, doubtful
 from pytest_hypersearch.terminal.fronts import feasible, fronts, infeasible_words
 from pytest_hypersearch.terminal.headline import count_words, headlines, sweep_lines
+from pytest_hypersearch.terminal.importances import importances
 from pytest_hypersearch.terminal.layout import BLANK, flow, line
 from pytest_hypersearch.terminal.score_tables import name_of, top_table, trial_table
 from pytest_hypersearch.trial import State
@@ -36,6 +39,7 @@ if TYPE_CHECKING:
     from pytest_hypersearch.trial import TrialRecord
 
 _IN_FULL = 4
+_JUDGED = 2  # studies whose parameters are judged: it takes a tenth of a second each
 _KINDS = 3
 _TOP_SHORT = 5
 _TOP_ROWS = 10
@@ -70,7 +74,8 @@ def section(
         return headlines(studies, look) + hint
     tests = families(studies)
     if verbosity > 0 or len(studies) <= _IN_FULL:
-        blocks = [_study(results, look) for results in studies]
+        judged = len(studies) <= _JUDGED
+        blocks = [_study(results, look, judged=judged) for results in studies]
         blocks += [_family(test, alike, look) for test, alike in tests.items() if len(alike) > 1]
     else:
         blocks = _digest(tests, look)
@@ -105,7 +110,8 @@ def _stack(blocks: Iterable[list[Line]]) -> list[Line]:
     return found
 
 
-def _study(results: StudyResults, look: Look) -> list[Line]:
+def _study(results: StudyResults, look: Look, *, judged: bool) -> list[Line]:
+    """Shows a study; how much its parameters matter only if they are judged."""
     head = [_name(results.nodeid, look), *sweep_lines(results, look)]
     blocks = [
         *(strategies(results, alike, look) for alike in objectives(results.sweeps)),
@@ -113,7 +119,7 @@ def _study(results: StudyResults, look: Look) -> list[Line]:
         *(_top_table(results, sweep, look) for sweep in results.sweeps if look.verbosity > 0),
         trial_table(results.trials, look) if look.verbosity > 1 and results.trials else [],
         *fronts(results, look),
-        _findings([results], look),
+        [*(importances(results, look) if judged else []), *_findings([results], look)],
     ]
     return _stack([head, *blocks])
 
@@ -144,11 +150,13 @@ def _name(text: str, look: Look) -> Line:
 
 
 def _top_table(results: StudyResults, sweep: SweepInfo, look: Look) -> list[Line]:
-    ranked = [] if sweep.others else feasible(results, sweep)[:_TOP_ROWS]
+    every = [] if sweep.others else feasible(results, sweep)
+    ranked = every[:_TOP_ROWS]
     if len(ranked) < 2:  # noqa: PLR2004 - the best is shown anyway
         return []
     label = f"top {len(ranked)}" + f" of {clean(sweep.name, look)}" * (len(results.sweeps) > 1)
-    return [*_sentence("", label, look), *top_table(ranked, look)]
+    alike = doubtful(every) if comparable(every) else set()
+    return [*_sentence("", label, look), *top_table(ranked, look, alike)]
 
 
 def _findings(studies: Sequence[StudyResults], look: Look) -> list[Line]:
@@ -158,12 +166,17 @@ def _findings(studies: Sequence[StudyResults], look: Look) -> list[Line]:
     for first, results in ranking:
         if len(studies) > 1 or not first.sweep.others:
             found += _best_lines(first, results, look, several=len(studies) > 1)
+    if len(studies) == 1:
+        for sweep in studies[0].sweeps:
+            of = f" of {clean(sweep.name, look)}" if len(studies[0].sweeps) > 1 else ""
+            found += doubt_lines(feasible(studies[0], sweep), look, of)
     if look.verbosity < 1 and len(studies) == 1:
         for sweep in studies[0].sweeps:
             found += _top_lines(studies[0], sweep, look)
     trials = [trial for results in studies for trial in results.trials]
     if not ranking and any(trial.state is not State.NOT_RUN for trial in trials):
         found += _sentence("", "no trial is complete: there is no best", look)
+    found += _pruning_lines(studies, look)
     found += _infeasible_lines(studies, look)
     found += _failure_lines(studies, look)
     for first, _ in ranking:
@@ -196,15 +209,26 @@ def _best_lines(first: Ranked, results: StudyResults, look: Look, *, several: bo
         where.insert(0, clean(split(results.nodeid)[1], look))
     text = " ".join(where)
     if sweep.replicates > 1:
-        text += f", {'' if first.full else f'{len(first.trials)} of '}{sweep.replicates} replicates"
+        text += f", {_replicates(first)}"
     label = "nearest to feasible," if first.excess else "best"
+    spread = first.std if by_mean(sweep.pick) else None
     words: list[Segment] = [
         (f"{label} {clean(sweep.metric, look)}", {}),
-        (show_mean(first.mean, first.std, look), {"green": True, "bold": True}),
+        (show_mean(first.value, spread, look), {"green": True, "bold": True}),
         (f"({text}):", {}),
         *((word, {}) for word in show_params(first.params, look)),
     ]
     return flow(words, look)
+
+
+def _replicates(first: Ranked) -> str:
+    """Says of how many replicates the best score is made, and by which rule."""
+    pick = first.sweep.pick
+    of = "" if first.full else f"{len(first.trials)} of "
+    text = f"{of}{first.sweep.replicates} replicates"
+    if not by_mean(pick):
+        return f"{pick} of {text}"
+    return text if pick == "mean" else f"{text}, {pick}"
 
 
 def _top_lines(results: StudyResults, sweep: SweepInfo, look: Look) -> list[Line]:
@@ -212,11 +236,17 @@ def _top_lines(results: StudyResults, sweep: SweepInfo, look: Look) -> list[Line
     ranked = [] if told_otherwise else feasible(results, sweep)[:_TOP_SHORT]
     if len(ranked) < 2:  # noqa: PLR2004 - the best is shown anyway
         return []
-    scale = scale_of([one.mean for one in ranked])
-    texts = ", ".join(f"{scale.value(one.mean)} {name_of(one)}" for one in ranked).split(", ")
+    scale = scale_of([one.value for one in ranked])
+    texts = ", ".join(f"{scale.value(one.value)} {name_of(one)}" for one in ranked).split(", ")
     of = f" of {clean(sweep.name, look)}" if len(results.sweeps) > 1 else ""
     words = [f"top {len(ranked)}{of}:", *(f"{text}," for text in texts[:-1]), texts[-1]]
     return flow(((word, {}) for word in words), look)
+
+
+def _pruning_lines(studies: Iterable[StudyResults], look: Look) -> list[Line]:
+    """Says what share of the steps pruning saved, over all sweeps of the same objective."""
+    saved = steps_saved(trial for results in studies for trial in results.trials)
+    return [] if saved is None else _sentence("", f"pruning saved {saved:.0%} of steps", look)
 
 
 def _infeasible_lines(studies: Iterable[StudyResults], look: Look) -> list[Line]:

@@ -22,6 +22,7 @@ _SKIPPED = {
     State.PRUNED: ("pruned", "p", "PRUNED"),
     State.INVALID: ("invalid", "i", "INVALID"),
     State.FAILED: ("tolerated", "t", "TOLERATED"),
+    State.RACED_OUT: ("raced out", "o", "RACED OUT"),
     State.NOT_RUN: ("not run", "n", "NOT RUN"),
 }
 

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from dataclasses import dataclass
 from textwrap import dedent
 
 import pytest
 
+from pytest_hypersearch import sweep
+
 STRATEGIES = (
     "expected exactly one of grid={...}, random={...}, bayes={...} "
     "or strategy='...' with space={...}"
 )
-ARGUMENTS = (
-    "base, bayes, constraints, depends_on, grid, group_by, indirect, isolate, metric, mode, "
-    "n_trials, name, parallel, points, raises, random, replicates, resources, retries, scope, "
-    "seed, space, strategy"
-)
+ARGUMENTS = ", ".join(sorted(inspect.signature(sweep).parameters))
 RESOURCES = "expected a dict with some of 'cpus', 'gpus', 'memory'"
 NAMED = "expected ASCII letters, digits, '-', '_' and '.'"
 MODES = "expected run, smoke or skip; use --sweep as the last option or write --sweep=run"
@@ -252,6 +251,53 @@ ROWS = [
         "bayes={'lr': uniform(0, 1)}, n_trials=3, parallel=0",
         "sweep(parallel=0): expected an integer of at least 1",
     ),
+    mark(f"{A}, race=1", "sweep(race=1): expected True or False"),
+    mark(
+        f"{A}, race=True, replicates=2",
+        "sweep(race=True): expected replicates= of at least 3 beside it",
+    ),
+    mark(
+        f"{A}, race=True, replicates=3, metric=['a', 'b']",
+        "sweep(race=True): expected one metric beside it",
+    ),
+    mark(
+        f"{A}, race=True, replicates=3, constraints={{'a': '<= 1'}}",
+        "sweep(race=True): expected no constraints= beside it",
+    ),
+    mark(
+        f"{A}, race=True, replicates=3, pick='max'",
+        "sweep(race=True): expected no pick='max' beside it",
+    ),
+    mark(
+        f"{A}, stop=0.5",
+        "sweep(stop=0.5): expected a dict with some of score, patience, min_delta, time, trials",
+    ),
+    mark(
+        f"{A}, stop={{'loss': 1}}",
+        "sweep(stop={'loss': 1}): "
+        "expected a dict with some of score, patience, min_delta, time, trials",
+    ),
+    mark(
+        f"{A}, stop={{'min_delta': 1}}",
+        "sweep(stop={'min_delta': 1}): expected patience beside min_delta",
+    ),
+    mark(
+        f"{A}, stop={{'patience': 0}}",
+        "sweep(stop['patience']=0): expected an integer of at least 1",
+    ),
+    mark(f"{A}, stop={{'score': math.nan}}", "sweep(stop['score']=nan): expected a finite number"),
+    mark(
+        f"{A}, stop={{'patience': 2, 'min_delta': -1}}",
+        "sweep(stop['min_delta']=-1): expected a number of at least 0",
+    ),
+    mark(
+        f"{A}, stop={{'time': 'soon'}}",
+        "sweep(stop['time']='soon'): expected seconds, or a text such as '90s' or '1h30m'",
+    ),
+    mark(
+        f"{A}, timeout=0",
+        "sweep(timeout=0): expected seconds, or a text such as '90s' or '1h30m'",
+    ),
     mark(
         f"{A}, raises='ValueError'",
         "sweep(raises='ValueError'): expected an exception class or a tuple of them",
@@ -390,6 +436,33 @@ ROWS = [
             f"sweep(constraints=...): a: {bound!r}: expected '<= number' or '>= number'",
         )
         for bound in ("< 1", "<= x", "<= nan", "<= inf", "== 1", "1", 1, None, "<= 1 ms")
+    ),
+    *(
+        mark(
+            f"{A}, replicates=3, pick={pick!r}",
+            f"sweep(pick={pick!r}): expected one of "
+            "'mean', 'median', 'max', 'min', 'one-se', 'one-se:NAME'",
+        )
+        for pick in ("best", "one-se:", "median:lr", "Mean")
+    ),
+    mark(f"{A}, pick=3", "sweep(pick=3): expected a non-empty string"),
+    mark(
+        f"{A}, pick='median'",
+        "sweep(pick='median'): expected replicates= of at least 2 beside it",
+    ),
+    mark(
+        f"{A}, replicates=3, pick='one-se'",
+        "sweep(pick='one-se'): expected 'one-se:NAME' with random: "
+        "NAME is a parameter or metric whose lowest value is the simplest",
+    ),
+    mark(
+        f"{A}, replicates=3, metric=['a', 'b'], pick='max'",
+        "sweep(pick='max'): expected 'mean', by which several metrics are compared",
+    ),
+    mark(
+        "grid={'act': ['relu', 'tanh']}, replicates=3, pick='one-se:act'",
+        "sweep(pick='one-se:act'): expected a parameter of numbers; "
+        "act is choice(['relu', 'tanh'])",
     ),
     module(
         """

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from pytest_hypersearch.curves import read_curves
 from pytest_hypersearch.store.journal import encode, read
 
 GRID = """
@@ -725,4 +726,5 @@ def test_f(x, trial):
     assert "the trial's metrics and logged values make a record of" in output
     assert project.states == {"complete": 1, "failed": 1}
     curves = read(project.journals[0].with_name("curves.jsonl")).records
-    assert sum(len(record["points"]) for record in curves) == 40_000
+    counts = [len(series["score"][0]) for series in read_curves(curves).values()]
+    assert counts == [20_000, 20_000]

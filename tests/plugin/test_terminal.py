@@ -52,6 +52,25 @@ def test_summary_names_the_best_and_how_to_run_it_again(run):
     )
 
 
+@pytest.mark.parametrize("workers", [(), ("-n2",)])
+def test_summary_tells_what_matters(pytester, workers):
+    pytester.makepyfile(
+        """
+        import pytest
+        from pytest_hypersearch import choice, loguniform, uniform
+
+        @pytest.mark.sweep(
+            random={"lr": loguniform(1e-4, 1), "drop": uniform(0, 1), "act": choice([abs, max])},
+            n_trials=20,
+        )
+        def test_net(lr, drop, act):
+            return (lr - 0.5) ** 2 + 0.1 * (act is abs)
+        """
+    )
+    result = pytester.runpytest("--sweep", *NO_ASYNCIO, *workers)
+    result.stdout.re_match_lines([r"  importance: \S+ 0\.\d\d ±0\.\d\d, \S+ 0\..*, \S+ 0\..*$"])
+
+
 def test_rerun_line_runs_the_best_again(run, pytester):
     line = next(line for line in run().outlines if line.strip().startswith("rerun:"))
     nodeid = re.search(r'"(.*)"', line)[1]

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
+
+from pytest_hypersearch.curves import read_curves
+from pytest_hypersearch.store.journal import read
 
 
 def test_params_are_read_only(module, run):
@@ -82,22 +83,22 @@ def test_curves_are_stored(module, run, pytester, journals):
     """)
     run("--sweep").assert_outcomes(passed=1)
     (file,) = pytester.path.glob(".pytest_cache/d/hypersearch/*/*/curves.jsonl")
-    records = [json.loads(line) for line in file.read_text().splitlines()]
-    assert [point for record in records for point in record["points"]] == [
-        [0, {"loss": 3.0}],
-        [1, {"loss": 2.0, "acc": 0.5}],
-        [10, {"loss": 1.0}],
-        [11, {"loss": "nan"}],
-        [2.5, {"loss": 0.5}],
-    ]
+    ((_, series),) = read_curves(read(file).records).items()
+    steps, values = series["loss"]
+    assert steps == [0, 1, 10, 11, 2.5]
+    assert [str(value) for value in values] == ["3.0", "2.0", "1.0", "nan", "0.5"]
+    assert series["acc"] == ([1], [0.5])
     (end,) = journals("end")
     assert end["metrics"] == {"loss": 0.5, "acc": 0.5}
+    assert end["steps"] == 5
 
 
 def test_reports_of_a_long_trial_are_stored_while_it_runs(module, run):
     module("""
         import time
         from pathlib import Path
+        from pytest_hypersearch.curves import read_curves
+        from pytest_hypersearch.store.journal import read
 
         @pytest.mark.sweep(grid={"lr": [1]})
         def test_f(trial, lr):
@@ -105,7 +106,8 @@ def test_reports_of_a_long_trial_are_stored_while_it_runs(module, run):
             time.sleep(0.25)
             trial.report(2)
             (file,) = Path(".pytest_cache/d/hypersearch").glob("*/*/curves.jsonl")
-            assert '[[0,{"score":3.0}],[1,{"score":2.0}]]' in file.read_text().replace(" ", "")
+            (series,) = read_curves(read(file).records).values()
+            assert series == {"score": ([0, 1], [3.0, 2.0])}
     """)
     run("--sweep").assert_outcomes(passed=1)
 

@@ -1,0 +1,32 @@
+"""Pruners: which trials to stop early. Importing this package imports neither numpy nor scipy.
+
+A pruner is a pure function of the curves that trials have reported: no state, no random numbers,
+so that any process that knows the curves decides alike.
+"""
+
+from __future__ import annotations
+
+from pytest_hypersearch.pruners.bounds import Patience, Threshold
+from pytest_hypersearch.pruners.curves import Curve
+from pytest_hypersearch.pruners.forecast import Forecast
+from pytest_hypersearch.pruners.halving import Halving, Hyperband
+from pytest_hypersearch.pruners.protocol import Pruner
+from pytest_hypersearch.pruners.ranks import Median, Percentile
+from pytest_hypersearch.pruners.specs import pruner, pruner_from_json, to_json
+from pytest_hypersearch.pruners.wilcoxon import Wilcoxon
+
+__all__ = [
+    "Curve",
+    "Forecast",
+    "Halving",
+    "Hyperband",
+    "Median",
+    "Patience",
+    "Percentile",
+    "Pruner",
+    "Threshold",
+    "Wilcoxon",
+    "pruner",
+    "pruner_from_json",
+    "to_json",
+]

@@ -1,0 +1,124 @@
+"""Pruners from what a user writes, and to and from JSON."""
+
+from __future__ import annotations
+
+from dataclasses import MISSING, asdict, fields
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+from pytest_hypersearch.given import shown
+from pytest_hypersearch.pruners.bounds import Patience, Threshold
+from pytest_hypersearch.pruners.forecast import Forecast
+from pytest_hypersearch.pruners.halving import Halving, Hyperband
+from pytest_hypersearch.pruners.protocol import Pruner
+from pytest_hypersearch.pruners.ranks import Median, Percentile
+from pytest_hypersearch.pruners.wilcoxon import Wilcoxon
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+BuiltIn: TypeAlias = (
+    "Forecast | Halving | Hyperband | Median | Patience | Percentile | Threshold | Wilcoxon"
+)
+KINDS: Final[dict[str, type[BuiltIn]]] = {
+    "forecast": Forecast,
+    "median": Median,
+    "percentile": Percentile,
+    "halving": Halving,
+    "hyperband": Hyperband,
+    "threshold": Threshold,
+    "patience": Patience,
+    "wilcoxon": Wilcoxon,
+}
+_EXAMPLES: Final = (
+    "'forecast', 'median', 'percentile:25', 'halving', 'hyperband', 'threshold:>10', "
+    "'patience:20', 'wilcoxon'"
+)
+_TRUTHS: Final = {"true": True, "false": False}
+
+
+def pruner(spec: object) -> Pruner:
+    """Return the pruner that a user asked for.
+
+    A text is the name of a rule, with options after a colon, separated by commas:
+    ``"median:warmup_steps=10,nan"``, ``"percentile:25"``, ``"halving:min_step=5,factor=3"``,
+    ``"threshold:<0.1,>10"`` (values below 0.1 and above 10 prune, in the metric's own direction),
+    ``"patience:20,min_delta=0.01"``, ``"wilcoxon:p=0.05"``. An option without a value is true.
+
+    Args:
+        spec: Such a text, or an object with a method ``verdict``, which is returned as it is.
+
+    Raises:
+        ValueError: It is neither, or an option is unknown or out of its bounds.
+    """
+    if not isinstance(spec, str):
+        if isinstance(spec, Pruner) and not isinstance(spec, type):
+            return spec
+        raise ValueError(f"{shown(spec)}: expected {_EXAMPLES} or an object with verdict()")
+    name, _, options = spec.partition(":")
+    kind = KINDS.get(name.strip())
+    if kind is None:
+        raise ValueError(f"{shown(spec)}: expected {_EXAMPLES} or an object with verdict()")
+    try:
+        parts = [part.strip() for part in options.split(",") if part.strip()]
+        return _built(kind, dict(_option(kind, part) for part in parts))
+    except ValueError as error:
+        raise ValueError(f"{shown(spec)}: {error}") from None
+
+
+def to_json(given: Pruner) -> dict[str, Any]:
+    """Return a JSON object from which `pruner_from_json` restores a pruner of this package.
+
+    Raises:
+        ValueError: The pruner is none of this package's; only its own module can restore it.
+    """
+    for name, kind in KINDS.items():
+        if type(given) is kind:
+            return {"kind": name, **asdict(given)}
+    raise ValueError(f"{shown(given)}: not one of {', '.join(KINDS)}")
+
+
+def pruner_from_json(record: Mapping[str, Any]) -> Pruner:
+    """Return the inverse of `to_json`.
+
+    Raises:
+        ValueError: It describes no pruner of this package.
+    """
+    kind = KINDS.get(record.get("kind", ""))
+    if kind is None:
+        raise ValueError(f"{shown(record)} describes no pruner")
+    return _built(kind, {name: value for name, value in record.items() if name != "kind"})
+
+
+def _option(kind: type[BuiltIn], part: str) -> tuple[str, object]:
+    if kind is Threshold and part[0] in "<>":
+        return ("below" if part[0] == "<" else "above"), _value(part[1:])
+    key, equals, value = (piece.strip() for piece in part.partition("="))
+    if equals:
+        return key, _value(value)
+    if key[0] in "0123456789.+-":
+        return next(iter(_required(kind)), key), _value(key)
+    return key, True
+
+
+def _required(kind: type[BuiltIn]) -> list[str]:
+    return [field.name for field in fields(kind) if field.default is MISSING]
+
+
+def _value(text: str) -> object:
+    text = text.strip()
+    if text.lower() in _TRUTHS:
+        return _TRUTHS[text.lower()]
+    try:
+        number = float(text)
+    except ValueError:
+        raise ValueError(f"{shown(text)} is no number") from None
+    return int(number) if number.is_integer() else number
+
+
+def _built(kind: type[BuiltIn], given: Mapping[str, object]) -> BuiltIn:
+    known = [field.name for field in fields(kind)]
+    if unknown := [name for name in given if name not in known]:
+        raise ValueError(f"no option {shown(unknown[0])}; expected {', '.join(known)}")
+    if missing := [name for name in _required(kind) if name not in given]:
+        raise ValueError(f"expected a number for {missing[0]}")
+    return kind(**given)  # type: ignore[arg-type]

@@ -1,0 +1,127 @@
+"""Budgets: what ends a sweep, a session or a trial before its time."""
+
+from __future__ import annotations
+
+import pytest
+
+PLAIN_AND_WORKERS = pytest.mark.parametrize("workers", [(), ("-n1",)], ids=["plain", "workers"])
+
+FALLING = """
+@pytest.mark.sweep(grid={"x": [9, 8, 7, 6, 5, 4]}, stop=%s)
+def test_f(x):
+    ran(x)
+    return x
+"""
+
+
+@PLAIN_AND_WORKERS
+def test_what_is_left_over_is_not_run_and_no_failure(project, workers):
+    project.write(FALLING % '{"score": 7}')
+    code, output = project.run("-v", "-rs", *workers)
+    assert code == 0
+    assert project.ran == {"9": 1, "8": 1, "7": 1}
+    assert project.states == {"complete": 3, "not run": 3}
+    assert "3 passed, 3 not run" in output
+    assert "NOT RUN" in output
+    reason = project.trials["x:4"]["reason"]
+    assert reason == "budget used up: score 7 reached the target 7"
+    assert "note: test_f: grid stopped before its end: score 7 reached the target 7" in output
+
+
+@pytest.mark.parametrize(
+    ("rule", "count", "why"),
+    [
+        ('{"trials": 4}', 4, "4 trials"),
+        ('{"patience": 2, "min_delta": 5}', 3, "no better score for 2 trials"),
+        ('{"score": 0, "trials": 1}', 1, "1 trials"),
+        ('{"time": "1h"}', 6, None),
+    ],
+)
+def test_the_first_rule_that_holds_stops_the_sweep(project, rule, count, why):
+    project.write(FALLING % rule)
+    project.here()
+    assert project.states["complete"] == count
+    assert (project.notes[0].rpartition(": ")[2] if project.notes else None) == why
+
+
+def test_a_resumed_sweep_stops_where_it_stopped_and_keeps_what_is_stored(project):
+    project.write(FALLING % '{"trials": 4}')
+    project.here()
+    project.forget()
+    project.here("--sweep-resume")
+    assert not project.ran
+    assert len(project.cached) == 4
+    project.write(FALLING % '{"trials": 2}')
+    project.here("--sweep-resume")
+    assert not project.ran
+    assert len(project.cached) == 4
+
+
+def test_other_sweeps_of_the_test_go_on(project):
+    project.write("""
+@pytest.mark.sweep(grid={"x": [1, 2, 3]}, stop={"trials": 1})
+@pytest.mark.sweep(random={"x": [1, 2, 3]}, n_trials=3)
+def test_f(x):
+    return x
+""")
+    project.here()
+    assert project.states == {"complete": 4, "not run": 2}
+
+
+def test_an_adaptive_sweep_proposes_nothing_once_it_stopped(project):
+    project.write("""
+from pytest_hypersearch import uniform
+
+@pytest.mark.sweep(bayes={"x": uniform(0, 1)}, n_trials=8, stop={"trials": 3})
+def test_f(x):
+    return x
+
+def test_later(sweeps):
+    assert len(sweeps.study("test_f").suggestions) == 3
+""")
+    assert project.here().ret == 0
+
+
+@PLAIN_AND_WORKERS
+def test_no_trial_starts_after_the_session_s_time(project, workers):
+    project.write("""
+@pytest.mark.sweep(grid={"x": range(40)})
+def test_f(x):
+    time.sleep(0.1)
+    return x
+""")
+    code, output = project.run("--sweep-timeout=1.5s", *workers)
+    assert code == 0
+    assert 0 < project.states["complete"] < 30
+    assert "budget used up: --sweep-timeout=1.5" in project.trials["x:39"]["reason"]
+    assert "stopped before its end: --sweep-timeout=1.5; --sweep-resume" in output
+
+
+@PLAIN_AND_WORKERS
+def test_a_trial_that_takes_too_long_is_timed_out_and_the_sweep_goes_on(project, workers):
+    project.write("""
+@pytest.mark.sweep(grid={"x": [1, 2, 3]}, timeout=0.5)
+def test_f(x, trial):
+    trial.report(x)
+    if x == 2:
+        time.sleep(60)
+    return x
+""")
+    code, output = project.run(*workers)
+    assert code == 1
+    assert "1 failed, 2 passed" in output
+    assert project.states == {"complete": 2, "timed out": 1}
+    assert project.trials["x:2"]["metrics"] == {"score": 2.0}
+
+
+def test_a_time_limit_wants_the_plugin_that_keeps_it(project):
+    project.write("""
+@pytest.mark.sweep(grid={"x": [1]}, timeout="1m")
+def test_f(x):
+    return x
+""")
+    result = project.here("-p", "no:timeout")
+    assert result.ret == pytest.ExitCode.INTERRUPTED
+    result.stdout.fnmatch_lines(
+        ["*test_f: sweep(timeout=60): expected the plugin pytest-timeout beside it; *"]
+    )

@@ -1,0 +1,249 @@
+"""Pruning: trials that do not promise enough end by what they report."""
+
+from __future__ import annotations
+
+import pytest
+
+PLAIN_AND_WORKERS = pytest.mark.parametrize("workers", [(), ("-n2",)], ids=["plain", "workers"])
+
+LEVELS = """
+from pytest_hypersearch import pruners
+
+@pytest.mark.sweep(grid={"level": [1, 2, 3, 9]}, metric="loss", prune=%s)
+def test_f(level, trial):
+    for step in range(10):
+        ran(level)
+        trial.report(level - step / 100, step=step)
+    return level
+"""
+MEDIAN = "pruners.Median(warmup_trials=3)"
+
+
+def test_a_trial_ends_where_it_falls_behind(project):
+    project.write(LEVELS % MEDIAN)
+    result = project.here("-v")
+    assert result.ret == 0
+    assert project.states == {"complete": 3, "pruned": 1}
+    pruned = project.trials["level:9"]
+    assert project.ran["9"] == pruned["steps"] < 10
+    assert pruned["score"] == pruned["metrics"]["loss"] == 9 - (pruned["steps"] - 1) / 100
+    assert project.trials["level:1"]["steps"] == 10
+    assert "median" in pruned["reason"]
+    result.stdout.fnmatch_lines(["*level:9* PRUNED *", "*3 passed, 1 pruned*"])
+
+
+def test_the_summary_says_what_share_of_steps_was_saved(project):
+    project.write(LEVELS % MEDIAN)
+    result = project.here()
+    share = (10 - project.trials["level:9"]["steps"]) / 40
+    result.stdout.fnmatch_lines([f"  pruning saved {share:.0%} of steps"])
+
+
+def test_workers_decide_by_all_curves_of_the_study(project):
+    project.write("""
+from pytest_hypersearch import pruners
+
+@pytest.mark.sweep(random={"level": range(1, 9)}, n_trials=8, prune=pruners.Median(warmup_trials=3))
+def test_f(level, trial):
+    for step in range(10):
+        trial.report(level, step=step)
+    return level
+""")
+    assert project.run("-n2")[0] == 0
+    pruned = [one["params"]["level"] for one in project.trials.values() if one["state"] == "pruned"]
+    assert pruned
+    assert min(pruned) > 2
+
+
+def test_a_resumed_sweep_prunes_by_the_stored_curves(project):
+    project.write(LEVELS % MEDIAN)
+    project.here("-k", "not level:9")
+    project.forget()
+    project.here("--sweep-resume")
+    assert project.cached == {"level:1", "level:2", "level:3"}
+    assert project.trials["level:9"]["state"] == "pruned"
+    project.forget()
+    project.here("--sweep-resume")
+    assert not project.ran
+    assert project.trials["level:9"]["state"] == "pruned"
+
+
+def test_who_cleans_up_first_asks_and_prunes(project):
+    project.write("""
+@pytest.mark.sweep(grid={"x": [1, 9]}, prune="threshold:>5")
+def test_f(x, trial):
+    trial.report(x, step=0, prune=False)
+    if trial.should_prune():
+        ran("cleaned", x)
+        trial.prune("too high")
+    trial.report(x, step=1)
+    return x
+""")
+    project.here()
+    assert project.ran == {"cleaned 9": 1}
+    assert project.states == {"complete": 1, "pruned": 1}
+    assert project.trials["x:9"]["reason"] == "too high"
+
+
+def test_without_a_pruner_there_is_nothing_to_ask(project):
+    project.write("""
+@pytest.mark.sweep(grid={"x": [1]})
+def test_f(x, trial):
+    trial.report(x)
+    assert trial.should_prune() is False
+    return x
+""")
+    assert project.here().ret == 0
+
+
+def test_the_mode_turns_the_comparison(project):
+    project.write("""
+from pytest_hypersearch import pruners
+
+@pytest.mark.sweep(grid={"x": [7, 8, 9, 1]}, mode="max", prune=pruners.Median(warmup_trials=3))
+def test_f(x, trial):
+    for step in range(5):
+        trial.report(x, step=step)
+    return x
+""")
+    project.here()
+    assert project.trials["x:1"]["state"] == "pruned"
+    assert project.states == {"complete": 3, "pruned": 1}
+
+
+def test_other_replicates_of_a_configuration_are_no_rivals(project):
+    project.write("""
+from pytest_hypersearch import pruners
+
+@pytest.mark.sweep(grid={"x": [1]}, replicates=4, prune=pruners.Median(warmup_trials=1))
+def test_f(x, trial):
+    for step in range(5):
+        trial.report(trial.replicate, step=step)
+    return x
+""")
+    project.here()
+    assert project.states == {"complete": 4}
+
+
+def test_a_race_prunes_first_replicates_only(project):
+    project.write("""
+from pytest_hypersearch import pruners
+
+@pytest.mark.sweep(grid={"x": [1, 1.1, 1.2, 9]}, replicates=3, race=True,
+                   prune=pruners.Median(warmup_trials=2))
+def test_f(x, trial):
+    for step in range(5):
+        trial.report(x, step=step)
+    return x + trial.rng.normal(0, 0.5)
+""")
+    project.here()
+    pruned = {name for name, one in project.trials.items() if one["state"] == "pruned"}
+    assert "x:9-r0" in pruned
+    assert all(name.endswith("-r0") for name in pruned)
+
+
+def test_a_long_trial_is_reviewed_ever_more_rarely(project):
+    project.write("""
+@pytest.mark.sweep(grid={"x": [1]}, prune="threshold:>900")
+def test_f(x, trial):
+    for step in range(2000):
+        ran(step)
+        trial.report(step)
+    return x
+""")
+    project.here()
+    (trial,) = project.trials.values()
+    assert trial["state"] == "pruned"
+    assert 901 <= trial["steps"] - 1 <= 920
+    assert "step 901: 901" in trial["reason"]
+
+
+OWN = """
+class Impatient:
+    def verdict(self, trial, others, *, since):
+        return "enough" if trial.last_step >= 3 else ""
+"""
+USES_OWN = """
+@pytest.mark.sweep(grid={"x": [1, 2]}, prune=Impatient())
+def test_f(x, trial):
+    for step in range(10):
+        trial.report(x, step=step)
+    return x
+"""
+
+
+@PLAIN_AND_WORKERS
+def test_a_pruner_of_one_s_own_in_conftest(project, workers):
+    (project.path / "conftest.py").write_text(OWN)
+    project.write("from conftest import Impatient\n" + USES_OWN)
+    code, _ = project.run(*workers)
+    assert code == 0
+    assert project.states == {"pruned": 2}
+    assert {trial["reason"] for trial in project.trials.values()} == {"enough"}
+    assert {trial["steps"] for trial in project.trials.values()} == {4}
+
+
+def test_a_pruner_that_the_controlling_process_cannot_import_is_refused(project):
+    (project.path / "sub").mkdir()
+    project.write(OWN + USES_OWN, "sub/test_it.py")
+    assert project.run()[0] == 0
+    code, output = project.run("-n1")
+    assert code != 0
+    assert "expected a pruner that the controlling process can import" in output
+    assert "Traceback" not in output
+
+
+def test_a_pruner_that_fails_fails_the_trial_with_its_traceback(project):
+    project.write("""
+class Broken:
+    def verdict(self, trial, others, *, since):
+        return 1 / 0
+
+@pytest.mark.sweep(grid={"x": [1]}, prune=Broken())
+def test_f(x, trial):
+    trial.report(x)
+    return x
+""")
+    result = project.here()
+    assert result.ret == 1
+    assert project.states == {"failed": 1}
+    result.stdout.fnmatch_lines(["*ZeroDivisionError*"])
+
+
+def test_a_pruner_that_cannot_travel_is_refused_at_collection(project):
+    project.write("""
+def hidden():
+    class Local:
+        def verdict(self, trial, others, *, since):
+            return ""
+    return Local()
+
+@pytest.mark.sweep(grid={"x": [1]}, prune=hidden())
+def test_f(x): ...
+""")
+    result = project.here()
+    result.stdout.fnmatch_lines(["*test_f: sweep(prune=...): expected a pruner that can be*"])
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ("'mediam'", "sweep(prune=...): 'mediam': expected *'median'*"),
+        ("3", "sweep(prune=...): 3: expected *object with verdict()"),
+        ("'percentile'", "sweep(prune=...): 'percentile': expected a number*"),
+    ],
+)
+def test_what_is_no_pruner_is_refused_at_collection(project, given, said):
+    project.write(f"""
+@pytest.mark.sweep(grid={{"x": [1]}}, prune={given})
+def test_f(x): ...
+""")
+    result = project.here()
+    result.stdout.fnmatch_lines([f"*test_it.py::test_f: {said}*"])
+
+
+def test_a_smoke_test_is_never_pruned(project):
+    project.write(LEVELS % '"threshold:>0"')
+    result = project.here("--sweep=smoke")
+    assert result.ret == 0
+    assert project.ran.total() == 10

@@ -1,0 +1,61 @@
+"""Curves: series packed and unpacked, and read back from records."""
+
+import json
+import math
+
+import pytest
+
+from pytest_hypersearch.curves import pack, read_curves, unpack
+from pytest_hypersearch.trial import Key
+
+
+@pytest.mark.parametrize(
+    "steps", [[0], [0, 1, 2], [7, 8, 9], [0, 2, 4], [1, 0, 2], [0.5, 1.5, 2.5], [3, 3, 3]]
+)
+def test_a_series_comes_back_as_it_was(steps):
+    values = [0.1 * step - 1 / 3 for step in steps]
+    assert unpack(json.loads(json.dumps(pack(steps, values)))) == (steps, values)
+
+
+def test_values_that_json_has_no_word_for_come_back():
+    values = [math.inf, -math.inf, math.nan, -0.0, 5e-324]
+    _, found = unpack(json.loads(json.dumps(pack(range(5), values), allow_nan=False)))
+    assert [value.hex() for value in found] == [value.hex() for value in values]
+
+
+def test_consecutive_steps_take_no_room():
+    assert pack(range(10, 1010), [0.0] * 1000)["steps"] == [10, 1000]
+
+
+@pytest.mark.parametrize(
+    "packed",
+    [
+        {"steps": [0, 3], "values": pack([0], [1.0])["values"]},
+        {"steps": [0, 10**15], "values": pack([0], [1.0])["values"]},
+        {"steps": [0, 1], "values": "no base64!"},
+        {"steps": "AAAA", "values": pack([0], [1.0])["values"]},
+    ],
+)
+def test_a_damaged_series_is_refused(packed):
+    with pytest.raises(ValueError, match=r"."):
+        unpack(packed)
+
+
+def test_records_of_a_trial_are_put_together_by_attempt():
+    def record(attempt, steps, values, **key):
+        place = {"sweep": "s", "number": 0, "replicate": 0, **key}
+        return {"k": "curve", **place, "attempt": attempt, "series": {"loss": pack(steps, values)}}
+
+    records = [
+        record(1, [0], [9.0]),
+        record(2, [0, 1], [5.0, 4.0]),
+        {"k": "curve", "sweep": "s"},
+        {"k": "later", "what": "unknown"},
+        record(2, [2], [3.0]),
+        record(1, [0], [7.0], number=1),
+    ]
+    assert read_curves(records) == {
+        (Key("s", 0, 0), 1): {"loss": ([0], [9.0])},
+        (Key("s", 0, 0), 2): {"loss": ([0, 1, 2], [5.0, 4.0, 3.0])},
+        (Key("s", 1, 0), 1): {"loss": ([0], [7.0])},
+    }
