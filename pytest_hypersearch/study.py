@@ -134,7 +134,7 @@ class Study:
         if over:
             params: Config | None = self.proposals.known(key)
         else:
-            # Proposed while the trial still waits, it would not know of results that come meanwhile.
+            # Proposed while the trial waits, it would not know of results that come meanwhile.
             if not self.proposals.is_decided(key.sweep, key.number):
                 take()
             params = self.proposals.configuration(key.sweep, key.number, force=force)
