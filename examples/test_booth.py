@@ -36,4 +36,4 @@ def test_booth(lr, momentum, trial):
 
 
 def test_the_winner_is_worth_keeping(sweeps):
-    assert sweeps.best_score("test_booth") < 0.01
+    assert sweeps.best("test_booth").score < 0.01

@@ -41,4 +41,4 @@ def test_digits(model, digits):
 
 
 def test_the_best_reads_most_digits(sweeps):
-    assert sweeps.best_score("test_digits") > 0.9
+    assert sweeps.best("test_digits").score > 0.9

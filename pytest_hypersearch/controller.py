@@ -104,11 +104,14 @@ class Controller:
             terminalreporter.line(f"stopped: {self.owner.broken}", red=True)
 
     def _shown(self, results: StudyResults) -> StudyResults:
-        """The results with their directory as the user would write it."""
-        here, run = self._config.invocation_params.dir, Path(results.run)
-        if not results.run or not run.is_relative_to(here):
-            return results
-        return replace(results, run=str(run.relative_to(here)))
+        """The results with their directories as the user would write them."""
+        run, saved = self._path(results.run), self._path(results.saved)
+        return replace(results, run=run, saved=saved)
+
+    def _path(self, text: str) -> str:
+        here = self._config.invocation_params.dir
+        inside = text and Path(text).is_relative_to(here)
+        return str(Path(text).relative_to(here)) if inside else text
 
 
 def _ascii_only(terminal: Any) -> bool:  # noqa: ANN401  pytest's terminal reporter

@@ -17,7 +17,7 @@ from pytest_hypersearch.ranking import best, pareto
 from pytest_hypersearch.reports import Reports
 from pytest_hypersearch.results import StudyResults
 from pytest_hypersearch.study import storable
-from pytest_hypersearch.trial import State
+from pytest_hypersearch.trial import Key, State
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -91,10 +91,18 @@ class Trial(Reports):
 
     @cached_property
     def path(self) -> Path:
-        """The trial's own directory, kept with the run's results."""
+        """The trial's own directory; those of the best configurations are kept.
+
+        A trial that is started again after its process died finds there what it had saved.
+        """
         path = Path(self._path)
         path.mkdir(parents=True, exist_ok=True)
         return path
+
+    @property
+    def saved(self) -> bool:
+        """Whether `path` was used and is there."""
+        return "path" in self.__dict__ and self.path.is_dir()
 
     def log(self, values: Mapping[str, Raw] | None = None, /, **named: Raw) -> None:
         """Keep values with the trial that are no metrics: texts, flags, counts.
@@ -120,18 +128,24 @@ class Trial(Reports):
 
 
 @dataclass(frozen=True, slots=True)
-class ParetoPoint:
-    """A configuration on the Pareto front.
+class Best:
+    """A configuration that none surpasses: the best one, or one on the Pareto front.
 
     Attributes:
         params: The configuration, as the tests get it.
-        metrics: Means over its complete replicates of the metrics that are optimised, by name.
+        score: Its mean score over complete replicates, or what ``pick`` says instead.
+        metrics: Means over its complete replicates of all metrics that are finite, by name.
         trial: Its trial with the best score.
+        path: The directory of what that trial saved, None if it saved nothing that is kept. Of the
+            best configuration it is in the study's ``best`` directory, which stays the same from
+            run to run and has the parameters in ``params.json``.
     """
 
     params: Mapping[str, Any]
+    score: float
     metrics: Mapping[str, float]
     trial: TrialRecord
+    path: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,19 +155,14 @@ class StudyView:
     Attributes:
         results: Its trials, with the parameters as JSON scalars.
         suggestions: What adaptive samplers proposed: when, from how many results, still pending?
-        best: A trial of the best configuration by the first metric, None before any is complete and
-            feasible.
-        best_params: That configuration, as the tests get it.
-        best_score: Its mean score over complete replicates.
+        best: The best configuration by the first metric, None before any is complete and feasible.
         pareto: The Pareto front, by the first metric; of a single metric it is the best.
     """
 
     results: StudyResults
     suggestions: tuple[Suggestion, ...]
-    best: TrialRecord | None
-    best_params: Mapping[str, Any] | None
-    best_score: float | None
-    pareto: tuple[ParetoPoint, ...] = ()
+    best: Best | None = None
+    pareto: tuple[Best, ...] = ()
 
     @property
     def trials(self) -> tuple[TrialRecord, ...]:
@@ -167,6 +176,22 @@ class Sweeps:
     def __init__(self, link: Link, space: Callable[[str, str], Space]) -> None:
         self._link = link
         self._space = space
+
+    def best(self, test: str, *, wait: bool = True) -> Best:
+        """A test's best configuration.
+
+        Args:
+            test: The test's name, or as much of its node id as makes it unique.
+            wait: Wait for trials that other workers still run; without, take the best so far.
+
+        Raises:
+            LookupError: There is no such study in this session, or several, or it has no complete
+                trial, or none that keeps the constraints.
+        """
+        view = self.study(test, wait=wait)
+        if view.best is None:
+            raise _no_best(test, view)
+        return view.best
 
     def study(self, test: str, *, wait: bool = True) -> StudyView:
         """A test's study.
@@ -187,46 +212,25 @@ class Sweeps:
             hint = f"expected one of {known}" if known else "no sweep was collected"
             raise LookupError(f"sweeps: {test!r}: {what}; {hint}")
         results = StudyResults.from_json(answer["results"])
-        ranked = best(results)
         suggestions = tuple(Suggestion(**each) for each in answer["suggestions"])
+        ranked = best(results)
         if ranked is None:
-            return StudyView(results, suggestions, None, None, None)
-        front = tuple(self._point(results, one) for one in pareto(results))
-        params = self._params(results, ranked)
-        return StudyView(results, suggestions, ranked.top, params, ranked.value, front)
+            return StudyView(results, suggestions)
+        paths = {Key(*place): Path(path) for *place, path in answer["paths"]}
+        first, *front = (
+            self._best(results.nodeid, one, paths) for one in [ranked, *pareto(results)]
+        )
+        return StudyView(results, suggestions, first, tuple(front))
 
-    def _point(self, results: StudyResults, ranked: Ranked) -> ParetoPoint:
-        names = (goal.metric for goal in ranked.sweep.goals)
-        metrics = MappingProxyType(dict(zip(names, ranked.values, strict=True)))
-        return ParetoPoint(self._params(results, ranked), metrics, ranked.top)
-
-    def _params(self, results: StudyResults, ranked: Ranked) -> Mapping[str, Any]:
-        space = self._space(results.nodeid, ranked.sweep.name)
-        return MappingProxyType(space.decode(ranked.params))
-
-    def best_params(self, test: str, *, wait: bool = True) -> dict[str, Any]:
-        """The parameters of a test's best configuration.
-
-        Raises:
-            LookupError: There is no such study, or it has no complete trial, or none that keeps the
-                constraints.
-        """
-        view = self.study(test, wait=wait)
-        if view.best_params is None:
-            raise _no_best(test, view)
-        return dict(view.best_params)
-
-    def best_score(self, test: str, *, wait: bool = True) -> float:
-        """The score of a test's best configuration: the mean over replicates, or as ``pick`` says.
-
-        Raises:
-            LookupError: There is no such study, or it has no complete trial, or none that keeps the
-                constraints.
-        """
-        view = self.study(test, wait=wait)
-        if view.best_score is None:
-            raise _no_best(test, view)
-        return view.best_score
+    def _best(self, study: str, ranked: Ranked, paths: Mapping[Key, Path]) -> Best:
+        top, space = ranked.top, self._space(study, ranked.sweep.name)
+        return Best(
+            params=MappingProxyType(space.decode(ranked.params)),
+            score=ranked.value,
+            metrics=MappingProxyType(ranked.metrics),
+            trial=top,
+            path=paths.get(Key(top.sweep, top.number, top.replicate)),
+        )
 
 
 def _no_best(test: str, view: StudyView) -> LookupError:

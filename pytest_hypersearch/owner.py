@@ -15,9 +15,10 @@ report  ``slot``, ``attempt``, ``series``           none
 review  ``slot``, ``attempt``, ``series``           ``{"prune": reason}``, empty to go on
 tell    ``slot``, ``attempt``, ``outcome``          ``{"best": bool}`` or ``{"stop": reason}``
 crash   ``slot``, ``reason``                        ``{"again": bool}``: a trial's own process died
-done    ``slot``                                    none: its share is free
+over    ``saved``: whether the worker's trial left  ``{}``
+        whole files
 skip    ``slot``, ``reason``                        ``{}``
-view    ``slot``, ``study``, ``wait``               ``{"results", "suggestions"}``
+view    ``slot``, ``study``, ``wait``               ``{"results", "suggestions", "paths"}``
 ======  ==========================================  ================================================
 
 Any reply may be ``{"error": text}`` instead: something failed that concerns this message alone.
@@ -32,6 +33,8 @@ from dataclasses import asdict, replace
 from threading import RLock
 from typing import TYPE_CHECKING, Any
 
+from pytest_hypersearch.background import Background
+from pytest_hypersearch.keeping import Keeper
 from pytest_hypersearch.marks import Sweep
 from pytest_hypersearch.proposals import NotYetError
 from pytest_hypersearch.pruners.travel import PrunerError, unpickled
@@ -82,6 +85,9 @@ class Owner:
         self._closed = closed
         self._shares = shares or Shares()
         self._logs: dict[str, RunLog] = {}
+        self._keepers: dict[str, Keeper] = {}
+        self._background = Background(archive.warn)
+        self._at_work: dict[str, tuple[Keeper, Key]] = {}
         self._slots: dict[str, tuple[Study, Key]] = {}
         self._verdicts: dict[tuple[str, str], bool] = {}
         self._digest = ""
@@ -133,6 +139,7 @@ class Owner:
                 started = study.running.get(key)
                 if started is not None and started.worker == worker:
                     self._verdicts[nodeid, worker] = self._crash(nodeid, worker)
+            self._torn_down(worker, saved=False)
             self._serve_waiting()
 
     def crash(self, nodeid: str, worker: str) -> bool:
@@ -163,7 +170,7 @@ class Owner:
             self.broken = self.broken or str(error)
             return False
         if not again:
-            self._listener(study, study.records[key])
+            self._ended(study, study.records[key])
         return again
 
     def lost(self) -> dict[str, list[str]]:
@@ -185,6 +192,11 @@ class Owner:
     def close(self) -> None:
         """Close all runs; what is recorded is on disk."""
         with self._lock:
+            for worker in list(self._at_work):
+                self._torn_down(worker, saved=False)
+            for keeper in self._keepers.values():
+                keeper.close()
+            self._background.close()
             for log in self._logs.values():
                 log.close()
             self._shares.close()
@@ -209,7 +221,7 @@ class Owner:
         if message["op"] == "ask":
             study, key = self._slots[message["slot"]]
             reason = str(error) if known else f"{type(error).__name__}: {error}"
-            self._listener(study, study.skip(key, reason))
+            self._ended(study, study.skip(key, reason))
         return str(error) if known else "".join(traceback.format_exception(error))
 
     def _serve_waiting(self) -> None:
@@ -262,9 +274,11 @@ class Owner:
             curves=log.curves,
         )
         self.studies[nodeid], self._logs[nodeid] = study, log
+        self._keepers[nodeid] = Keeper(study, log, self._background)
         self._slots.update((slot, (study, key)) for slot, key in slots.items())
 
     def _on_ask(self, worker: str, message: Message, *, force: bool) -> Message:
+        self._torn_down(worker, saved=False)
         study, key = self._slots[message["slot"]]
         ended = key in study.records
         with self._shares.offer(worker, study.sweeps[key.sweep]) as offer:
@@ -272,9 +286,11 @@ class Owner:
             if reply["do"] == "run":
                 reply |= offer.keep()
         if reply["do"] == "run":
-            reply["path"] = self._logs[study.nodeid].artifacts(key)
+            keeper = self._keepers[study.nodeid]
+            self._at_work[worker] = keeper, key
+            reply["path"] = keeper.start(key, reply)
         elif not ended:
-            self._listener(study, study.records[key])
+            self._ended(study, study.records[key])
         return reply
 
     def _on_report(self, _worker: str, message: Message, *, force: bool) -> Message:  # noqa: ARG002
@@ -305,19 +321,33 @@ class Owner:
             record = study.tell(key, message["attempt"], outcome)
         if record is None:
             return {"best": False}
-        self._listener(study, record)
+        self._ended(study, record)
         return {**reply, "best": study.is_best(record)}
 
     def _on_crash(self, worker: str, message: Message, *, force: bool) -> Message:  # noqa: ARG002
-        return {"again": self._crash(message["slot"], worker, message["reason"])}
+        again = self._crash(message["slot"], worker, message["reason"])
+        self._torn_down(worker, saved=False)
+        return {"again": again}
 
-    def _on_done(self, worker: str, _message: Message, *, force: bool) -> Message:  # noqa: ARG002
-        self._shares.free(worker)
+    def _on_over(self, worker: str, message: Message, *, force: bool) -> Message:  # noqa: ARG002
+        self._torn_down(worker, saved=message["saved"])
         return {}
 
-    def _on_skip(self, _worker: str, message: Message, *, force: bool) -> Message:  # noqa: ARG002
+    def _torn_down(self, worker: str, *, saved: bool) -> None:
+        """The item that a worker was at is over, which its next message tells at the latest."""
+        if worker in self._at_work:
+            keeper, key = self._at_work.pop(worker)
+            keeper.over(key, saved=saved)
+            self._free(worker)
+
+    def _ended(self, study: Study, record: TrialRecord) -> None:
+        self._keepers[study.nodeid].ended(record)
+        self._listener(study, record)
+
+    def _on_skip(self, worker: str, message: Message, *, force: bool) -> Message:  # noqa: ARG002
+        self._torn_down(worker, saved=False)
         study, key = self._slots[message["slot"]]
-        self._listener(study, study.skip(key, message["reason"]))
+        self._ended(study, study.skip(key, message["reason"]))
         return {}
 
     def _on_view(self, _worker: str, message: Message, *, force: bool) -> Message:
@@ -326,11 +356,13 @@ class Owner:
             known = [study.nodeid for study in found or self.studies.values()]
             return {"count": len(found), "found": known}
         study = found[0]
-        if message["wait"] and not force and not study.done:
+        keeper = self._keepers[study.nodeid]
+        if message["wait"] and not force and not (study.done and keeper.quiet):
             raise NotYetError
         return {
             "results": self._results(study).to_json(),
             "suggestions": [asdict(suggestion) for suggestion in study.proposals.suggestions()],
+            "paths": keeper.paths(),
         }
 
     def _find(self, name: str) -> list[Study]:
@@ -341,9 +373,9 @@ class Owner:
         ]
 
     def _results(self, study: Study) -> StudyResults:
-        log = self._logs[study.nodeid]
+        log, saved = self._logs[study.nodeid], self._keepers[study.nodeid].directory()
         results = study.results()
-        return replace(results, notes=(*results.notes, *log.notes), run=log.path)
+        return replace(results, notes=(*results.notes, *log.notes), run=log.path, saved=saved)
 
 
 def _short_names(nodeid: str) -> Iterable[str]:

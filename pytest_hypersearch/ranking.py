@@ -99,6 +99,15 @@ class Ranked:
         broken = (each.excess(self.mean_of(each.metric)) for each in self.sweep.constraints)
         return math.fsum(max(0.0, one) for one in broken)
 
+    @property
+    def metrics(self) -> dict[str, float]:
+        """Means over its complete replicates of metrics that are finite in each of them."""
+        names = [name for name in self.trials[0].metrics if self._has(name)]
+        return {name: self.mean_of(name) for name in names}
+
+    def _has(self, metric: str) -> bool:
+        return all(math.isfinite(trial.metrics.get(metric, math.nan)) for trial in self.trials)
+
     def mean_of(self, metric: str) -> float:
         """Mean of a metric over its complete replicates."""
         return mean([trial.metrics[metric] for trial in self.trials])

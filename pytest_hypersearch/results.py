@@ -82,6 +82,7 @@ class StudyResults:
         trials: Every trial known, in the order of sweep, configuration and replicate.
         notes: One line each on what a reader must be told: stale or damaged records, lost trials.
         run: Directory of the run, empty if nothing is stored.
+        saved: Directory of what the best configuration saved, empty if no trial saved anything.
     """
 
     nodeid: str
@@ -89,6 +90,7 @@ class StudyResults:
     trials: tuple[TrialRecord, ...]
     notes: tuple[str, ...] = ()
     run: str = ""
+    saved: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """The fields as JSON values."""
@@ -98,6 +100,7 @@ class StudyResults:
             "trials": [trial.to_json() for trial in self.trials],
             "notes": list(self.notes),
             "run": self.run,
+            "saved": self.saved,
         }
 
     @classmethod
@@ -109,6 +112,7 @@ class StudyResults:
             trials=tuple(map(TrialRecord.from_json, data["trials"])),
             notes=tuple(data["notes"]),
             run=data["run"],
+            saved=data["saved"],
         )
 
 

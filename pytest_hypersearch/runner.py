@@ -153,20 +153,6 @@ class Runner:
         message = {"op": "crash", "slot": active.item.nodeid, "reason": death}
         return bool(self.link.call(message).get("again"))
 
-    @pytest.hookimpl(wrapper=True)
-    def pytest_runtest_teardown(self, item: pytest.Item) -> Generator[None, object, object]:
-        """Give the trial's share back once its fixtures are gone."""
-        active = self.active if self.active and self.active.item is item else None
-        try:
-            result = yield
-            if active and active.child:
-                active.child.show_end()
-            return result
-        finally:
-            if active and active.reply and "share" in active.reply:
-                active.confinement.close()
-                self.link.send({"op": "done", "slot": item.nodeid})
-
     def _not_run(self, active: Active, reason: str, state: State = State.NOT_RUN) -> None:
         active.record = self._record(active, state, reason=reason)
         raise Ended(reason)
@@ -322,6 +308,35 @@ class Runner:
             seed=reply.get("seed", 0),
             reason=reason,
         )
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_teardown(
+        self, item: pytest.Item, nextitem: pytest.Item | None
+    ) -> Generator[None, object, object]:
+        """Tell that what the trial saved is whole now, and its share free."""
+        active = self.active
+        if active is None or active.item is not item:
+            return (yield)
+        if active.child:
+            result = yield
+            active.child.show_end()
+            return result
+        whole = False
+        try:
+            with active.confinement:
+                result = yield
+            whole = active.trial is not None and active.trial.saved
+        finally:
+            self._tell_over(active, nextitem, saved=whole)
+        return result
+
+    def _tell_over(self, active: Active, nextitem: pytest.Item | None, *, saved: bool) -> None:
+        if active.trial is None or not active.told:
+            return
+        # The owner learns of the others when this process asks for its next trial.
+        follows = nextitem is not None and nextitem.get_closest_marker(MARK) is not None
+        if active.trial.saved or not follows:
+            self.link.call({"op": "over", "saved": saved})
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_makereport(

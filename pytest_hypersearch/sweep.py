@@ -48,6 +48,7 @@ def sweep(
     base: Mapping[str, Any] | None = None,
     group_by: str | Sequence[str] | None = None,
     name: str | None = None,
+    keep: int | Literal["all"] | None = None,
     retries: int | None = None,
     race: bool | None = None,
     prune: str | Pruner | None = None,
@@ -91,6 +92,8 @@ def sweep(
             names may be dotted (``"training.lr"``).
         group_by: Parameter or parameters by which the summary groups.
         name: Name of the sweep; default is the strategy's. Needed if a test has two of a kind.
+        keep: Of how many best configurations what their trials save in ``trial.path`` is kept,
+            ``"all"`` for all; default 1. Failed trials' files stay with the run.
         retries: How often a trial is started again after its process died; default 1.
         race: With three replicates or more: the further ones run only for configurations that
             are not yet clearly worse than the best.

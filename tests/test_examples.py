@@ -94,7 +94,9 @@ def test_readme_training_works(pytester, name):
         "    size = 3\n"
         "    def __init__(self, lr): self.lr = lr\n"
         "    def train(self, seed): return self.lr + seed % 7\n"
-        "    def save(self, path): path.write_text('x')\n"
+        "    def save(self, path): path.write_text(str(self.lr))\n"
+        "    @classmethod\n"
+        "    def load(cls, path): return cls(float(path.read_text()))\n"
         "    def accuracy(self): return 1 - self.lr\n"
         "    def is_good(self): return self.lr == 0.01\n" + block("python", "test_training")
     )

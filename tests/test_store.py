@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pytest_hypersearch.store.journal import StoreError, encode, read
-from pytest_hypersearch.store.runs import RunInUse, Store
+from pytest_hypersearch.store.runs import RunInUse, Store, artifact_name
 
 NODEID = "tests/test_mlp.py::test_mlp[cifar]"
 
@@ -116,20 +116,24 @@ def test_a_run_is_continued_where_it_ended(store):
     assert store.newest_run(NODEID).read().records == numbered(1, 2)
 
 
-def test_curves_and_artifacts_are_made_when_they_are_needed(run):
+def test_curves_are_made_when_they_are_needed(run):
     run.journal.append_many(numbered(1))
     assert names(run.path) == ["journal.jsonl", "run.lock"]
     run.curves.append({"k": "step", "step": 0})
     assert read(run.path / "curves.jsonl").records == [{"k": "step", "step": 0}]
-    assert run.artifacts("bayes", 17, 2) == run.path / "artifacts" / "bayes-17-r2"
+
+
+def test_each_attempt_has_a_directory_of_its_own_name():
+    assert artifact_name("bayes", 17, 2, 1) == "bayes-17-r2"
+    assert artifact_name("bayes", 17, 2, 3) == "bayes-17-r2-a3"
 
 
 @pytest.mark.parametrize("sweep", ["../../x", "", "a/b", "a b", "x" * 300, "é", "\ud800"])
-def test_no_sweeps_name_leaves_the_artifacts(run, sweep):
-    path = run.artifacts(sweep, 0, 0)
-    assert path.parent == run.path / "artifacts"
-    assert path != run.artifacts(sweep.replace("/", "-"), 0, 0) or "/" not in sweep
-    path.mkdir(parents=True)
+def test_no_sweeps_name_leaves_the_artifacts(tmp_path, sweep):
+    name = artifact_name(sweep, 0, 0, 1)
+    assert (tmp_path / name).parent == tmp_path
+    assert name != artifact_name(sweep.replace("/", "-"), 0, 0, 1) or "/" not in sweep
+    (tmp_path / name).mkdir()
 
 
 def test_a_live_run_is_refused_by_name(store, run):
@@ -197,7 +201,6 @@ def test_a_deleted_run_gives_way_to_another_session_in_its_place(store, run):
     assert other.read().records == numbered(100)
     assert run.read().records == numbered(1, 2)
     assert read(run.path / "curves.jsonl").records == numbered(10, 11)
-    assert run.artifacts("grid", 0, 0).is_relative_to(run.path)
 
 
 def test_a_deleted_run_keeps_off_a_finished_run_in_its_place(store, run):
@@ -236,26 +239,6 @@ def test_pruning_spares_a_live_run(store, run):
     assert runs(store) == ["0004"]
 
 
-def test_pruning_keeps_the_best_trials_artifacts(store):
-    old = finished(store, 1)
-    for number in range(3):
-        path = old.artifacts("grid", number, 0)
-        path.mkdir(parents=True)
-        (path / "model.bin").write_text(str(number))
-    finished(store, 2)
-    finished(store, 3)
-    best = old.artifacts("grid", 1, 0)
-    missing = store.study_dir(NODEID) / "0002" / "artifacts" / "grid-0-r0"
-    for _ in range(2):
-        store.prune(NODEID, 1, spare={best, missing})
-        assert runs(store) == ["0001", "0003"]
-        left = sorted(str(path.relative_to(old.path)) for path in old.path.rglob("*"))
-        assert left == ["artifacts", "artifacts/grid-1-r0", "artifacts/grid-1-r0/model.bin"]
-    assert store.newest_run(NODEID).path.name == "0003"
-    store.prune(NODEID, 1)
-    assert runs(store) == ["0003"]
-
-
 def test_links_are_removed_and_never_followed(store, tmp_path):
     precious = tmp_path / "precious"
     (precious / "artifacts").mkdir(parents=True)
@@ -266,21 +249,9 @@ def test_links_are_removed_and_never_followed(store, tmp_path):
     (store.study_dir(NODEID) / "0002").symlink_to(precious)
     finished(store, 3)
     finished(store, 4)
-    best = old.artifacts("grid", 0, 0)
-    store.prune(NODEID, 1, spare={best, old.artifacts("../artifacts", 0, 0)})
-    store.prune(NODEID, 1, spare={old.path / "artifacts" / "file"})
+    store.prune(NODEID, 1)
     assert (precious / "artifacts" / "file").exists()
     assert runs(store) == ["0002", "0004"]
-
-
-def test_kept_artifacts_behind_a_link_do_not_keep_the_link(store, tmp_path):
-    (tmp_path / "precious" / "grid-0-r0").mkdir(parents=True)
-    old = finished(store, 1)
-    (old.path / "artifacts").symlink_to(tmp_path / "precious")
-    finished(store, 2)
-    store.prune(NODEID, 1, spare={old.artifacts("grid", 0, 0)})
-    assert (tmp_path / "precious" / "grid-0-r0").exists()
-    assert list(old.path.iterdir()) == []
 
 
 def test_a_link_in_the_place_of_a_run_or_study_is_refused(store, tmp_path):

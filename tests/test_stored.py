@@ -119,3 +119,39 @@ def test_records_that_make_no_sense_are_counted_with_the_damage():
 
 def test_records_of_kinds_to_come_are_passed_over():
     assert read(session(), {"k": "weather", "rain": True}).damaged == 0
+
+
+def saved(number=0, attempt=1, directory=""):
+    place = {"sweep": "s", "number": number, "replicate": 0, "attempt": attempt}
+    return {"k": "saved", **place, "directory": directory or f"s-{number}-r0"}
+
+
+def test_what_a_trial_saved_belongs_to_its_last_end():
+    stored = read(session(), start(), end(), saved())
+    assert stored.saved == {who(0): "s-0-r0"}
+    again = [session(), start(attempt=2), end(attempt=2)]
+    stored = read(session(), start(), end(), saved(), *again)
+    assert stored.saved == {}
+    assert stored.superseded == {who(0): ["s-0-r0"]}
+    stored = read(session(), start(), end(), saved(), *again, saved(attempt=2, directory="new"))
+    assert stored.saved == {who(0): "new"}
+
+
+def test_a_trial_without_its_end_goes_on_in_its_first_directory():
+    stored = read(session(), start(), start(attempt=2), session(), start(attempt=3))
+    assert stored.unfinished == {who(0): "s-0-r0"}
+    assert not read(session(), start(), start(attempt=2), end(attempt=2)).unfinished
+    assert read(session(), start(), end(), start(attempt=2)).unfinished == {who(0): "s-0-r0-a2"}
+
+
+def test_a_trial_of_other_code_or_another_configuration_in_its_place_begins_anew():
+    assert not read(session({"test_it.py": "0"}), start(), session()).unfinished
+    stored = read(session(), start(params={"x": 5}), session(), start(attempt=2))
+    assert stored.unfinished == {who(5): "s-0-r0", who(0): "s-0-r0-a2"}
+
+
+def test_a_directory_elsewhere_is_damage():
+    for name in ("../../home", "/etc", "..", "a/b", ".best"):
+        stored = read(session(), start(), end(), saved(directory=name))
+        assert stored.saved == {}
+        assert stored.damaged == 1

@@ -64,6 +64,7 @@ class Child:
         self._share = Share.from_json(reply["share"]) if "share" in reply else Share()
         self.trouble = ""
         self._finished = False
+        self._over: Message | None = None
 
     def run(self) -> None:
         """Run the trial; whatever ends this ends the process as well."""
@@ -82,6 +83,8 @@ class Child:
             code = _end(process, patience)
         if not self._finished and not self.trouble:
             self.death = f"its process died: {_cause(code)}"
+        elif self._over is not None:
+            self._link.call(self._over)
 
     def show(self) -> None:
         """Stand in for the test: its reports are there, or how it died."""
@@ -143,6 +146,10 @@ class Child:
         if message["op"] == "ask" and self._reply is not None:
             reply, self._reply = self._reply, None
             return reply
+        if message["op"] == "over":
+            # Not before the process has ended, which may hold a share of a GPU until then.
+            self._over = message
+            return {}
         return self._link.call(message)
 
     def _on_report(self, _line: Line, data: dict[str, Any]) -> None:

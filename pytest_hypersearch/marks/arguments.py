@@ -70,6 +70,7 @@ def from_mark(args: Sequence[object], kwargs: Mapping[str, Any]) -> Sweep:
         pick=pick_of(given, strategy, space),
         points=points_of(given, space),
         group_by=known_of(given, "group_by", space),
+        keep=_keep(given),
         retries=integer(given, "retries", 1, least=0),
         race=race_of(given),
         prune=prune_of(given),
@@ -136,6 +137,16 @@ def _parallel(given: Mapping[str, Any], strategy: str) -> int | None:
             "parallel", given["parallel"], f"expected none: {strategy} is reproducible without"
         )
     return integer(given, "parallel", 1, least=1)
+
+
+def _keep(given: Mapping[str, Any]) -> int | None:
+    if isinstance(given.get("keep"), str) and given["keep"] == "all":
+        return None
+    try:
+        return integer(given, "keep", 1, least=1)
+    except SweepError:
+        expected = "expected an integer of at least 1 or 'all'"
+        raise wrong("keep", given["keep"], expected) from None
 
 
 def _raises(value: object) -> tuple[type[BaseException], ...]:

@@ -37,6 +37,7 @@ class Sweep:
         pick: What makes a configuration the best, given its replicates' scores; see `picking`.
         points: Configurations tried before the sampler is asked.
         group_by: Parameters by which the summary groups.
+        keep: How many of the best configurations keep what their trials saved; None for all.
         retries: How often a trial is started again after its process died.
         race: Whether further replicates are left out for configurations that are clearly worse.
         prune: What ends trials that do not promise enough.
@@ -65,6 +66,7 @@ class Sweep:
     pick: str = "mean"
     points: tuple[Config, ...] = ()
     group_by: tuple[str, ...] = ()
+    keep: int | None = 1
     retries: int = 1
     race: bool = False
     prune: Pruner | None = None

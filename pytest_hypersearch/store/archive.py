@@ -14,10 +14,8 @@ from uuid import uuid4
 
 from pytest_hypersearch.curves import read_curves
 from pytest_hypersearch.fingerprint import Fingerprints
-from pytest_hypersearch.goals import Constraint
 from pytest_hypersearch.store.journal import FORMAT, MAX_LINE, StoreError, read
-from pytest_hypersearch.store.retention import Best
-from pytest_hypersearch.store.runs import ARTIFACTS, Run, Store, artifact_name
+from pytest_hypersearch.store.runs import ARTIFACTS, Run, Store
 from pytest_hypersearch.store.stored import Stored, gather
 
 MOST_OPEN = 50
@@ -50,6 +48,9 @@ class Policy:
 class Archive:
     """The runs of this session.
 
+    Attributes:
+        warn: Takes one line that the user must see.
+
     Args:
         root: Gives the directory of the store, or raises OSError if there can be none.
         policy: How runs are continued and kept.
@@ -61,7 +62,7 @@ class Archive:
     ) -> None:
         self._root = root
         self._policy = policy
-        self._warn = warn
+        self.warn = warn
         self._store: Store | None = None
         self._session = uuid4().hex[:16]
         self._fingerprints: Fingerprints | None = None
@@ -96,7 +97,7 @@ class Archive:
         }
         run, contents = self._newest(nodeid)
         head = [session] if run else [header, session]
-        make = partial(self._new_run, nodeid, _best_of(plan["sweeps"][0]))
+        make = partial(self._new_run, nodeid)
         log = RunLog(make, run, head, self._stored(contents, code), self._use)
         log.missing = self._policy.resume and run is None
         if run:
@@ -151,7 +152,7 @@ class Archive:
             run.close()
             raise
 
-    def _new_run(self, nodeid: str, best: Best) -> Run:
+    def _new_run(self, nodeid: str) -> Run:
         store = self._open_store()
         try:
             run = store.new_run(nodeid)
@@ -160,10 +161,7 @@ class Archive:
                 raise
             store = self._fall_back(str(error))
             run = store.new_run(nodeid)
-        keep = self._policy.keep_runs
-        before = [one for one in store.runs(nodeid) if one.path != run.path]
-        spare = best.kept_of(before, keep)
-        store.prune(nodeid, keep, spare=spare)
+        store.prune(nodeid, self._policy.keep_runs)
         return run
 
     def _open_store(self) -> Store:
@@ -179,7 +177,7 @@ class Archive:
     def _fall_back(self, reason: str) -> Store:
         """Keep at least this session's results: in a temporary directory."""
         path = Path(tempfile.mkdtemp(prefix="pytest-hypersearch-"))
-        self._warn(f"sweeps are stored in {path} and cannot be resumed: {reason}")
+        self.warn(f"sweeps are stored in {path} and cannot be resumed: {reason}")
         self._store = Store(path)
         return self._store
 
@@ -190,6 +188,7 @@ class RunLog:
     Attributes:
         stored: What earlier sessions of the run left.
         missing: Whether a run was to be continued, and there was none.
+        continued: Whether the run is one of earlier sessions.
 
     Args:
         make: Makes a run.
@@ -209,6 +208,7 @@ class RunLog:
     ) -> None:
         self.stored = stored
         self.missing = False
+        self.continued = run is not None
         self._make = make
         self._use = use
         self._run = run
@@ -257,9 +257,9 @@ class RunLog:
         """The series of each metric that trials reported, by trial and attempt."""
         return read_curves(read(self._run.curves.path).records) if self._run else {}
 
-    def artifacts(self, key: Key) -> str:
-        """The trial's own directory."""
-        return f"{self._owned().path}/{ARTIFACTS}/{artifact_name(*key)}"
+    def artifacts(self, name: str) -> str:
+        """The path of a directory among the run's artifacts, which whoever needs it makes."""
+        return f"{self._owned().path}/{ARTIFACTS}/{name}"
 
     def close(self) -> None:
         """Flush, and let go of the run."""
@@ -278,12 +278,6 @@ def _fitting(sweeps: list[Any]) -> list[Any]:
     if len(json.dumps(sweeps)) < MAX_LINE // 2:
         return sweeps
     return [{name: sweep[name] for name in sweep if name != "space"} for sweep in sweeps]
-
-
-def _best_of(sweep: Mapping[str, Any]) -> Best:
-    """What makes a configuration of a sweep, as the plan has it, the best."""
-    constraints = tuple(Constraint(*each) for each in sweep.get("constraints", ()))
-    return Best(sweep["metric"], sweep["mode"], sweep["replicates"], sweep["pick"], constraints)
 
 
 def _now() -> str:

@@ -21,6 +21,8 @@ end        ``sweep``, ``number``, ``replicate``, ``attempt``, ``state``, ``score
            trial ended
 crash      ``sweep``, ``number``, ``replicate``, ``attempt``, ``worker``, ``reason``: the process
            that ran a trial is gone; a ``start`` with the next attempt may follow
+saved      ``sweep``, ``number``, ``replicate``, ``attempt``, ``directory`` (its name): what a trial
+           saved is whole
 skip       ``sweep``, ``number``, ``replicate``, ``state``, ``reason``: a trial was left out
 curve      ``sweep``, ``number``, ``replicate``, ``attempt``, ``series`` (metric -> packed series,
            see `pytest_hypersearch.curves`): values reported within a trial; these go to the file

@@ -2,6 +2,7 @@
 
 A study's directory is named by a hash and a readable part of its node id, a run's by its number
 within the study. A run holds ``journal.jsonl``, ``curves.jsonl``, ``artifacts/`` and ``run.lock``.
+Beside the runs, ``best`` leads to what the best configuration saved.
 """
 
 from __future__ import annotations
@@ -25,7 +26,6 @@ from pytest_hypersearch.store.journal import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
     from pathlib import Path
 
     from filelock import BaseFileLock
@@ -79,7 +79,7 @@ class Store:
         runs = self.runs(nodeid)
         return runs[-1] if runs else None
 
-    def prune(self, nodeid: str, keep: int, *, spare: Collection[Path] = ()) -> None:
+    def prune(self, nodeid: str, keep: int) -> None:
         """Remove old runs of a study, as far as that is possible.
 
         Runs that a live session owns stay; what cannot be removed stays without an error.
@@ -87,12 +87,10 @@ class Store:
         Args:
             nodeid: The study.
             keep: How many of the newest runs stay; at least one does.
-            spare: Files and directories that stay, whatever run they belong to.
         """
-        kept = [path.absolute() for path in spare if path.exists()]
         for path in _runs(self.study_dir(nodeid))[: -max(keep, 1)]:
             with contextlib.suppress(StoreError, OSError):
-                _discard(path, kept)
+                _discard(path)
 
 
 class Run:
@@ -117,10 +115,6 @@ class Run:
         self._lease = lease
         self.journal = Journal(path / _JOURNAL, lambda: self._owned() / _JOURNAL)
         self.curves = Journal(path / _CURVES, lambda: self._owned() / _CURVES)
-
-    def artifacts(self, sweep: str, number: int, replicate: int) -> Path:
-        """Return a trial's artifact directory, which whoever needs it makes."""
-        return self.path / ARTIFACTS / artifact_name(sweep, number, replicate)
 
     def acquire(self) -> None:
         """Own the run; without effect if it is owned already.
@@ -172,9 +166,10 @@ class Run:
             self._lease = None
 
 
-def artifact_name(sweep: str, number: int, replicate: int) -> str:
-    """Return the name of a trial's directory among the artifacts of its run."""
-    return f"{_file_name(sweep)}-{number}-r{replicate}"
+def artifact_name(sweep: str, number: int, replicate: int, attempt: int) -> str:
+    """Return the name of an attempt's directory among the artifacts of its run."""
+    again = f"-a{attempt}" if attempt > 1 else ""
+    return f"{_file_name(sweep)}-{number}-r{replicate}{again}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,7 +187,12 @@ class _Lease:
         return (found.st_dev, found.st_ino) == self.inode
 
 
-def _refuse_link(path: Path) -> None:
+def refuse_link(path: Path) -> None:
+    """Make sure that a directory of the store is no link to elsewhere.
+
+    Raises:
+        StoreError: It is one.
+    """
     if path.is_symlink():
         raise StoreError(f"{path} is a symbolic link: the store does not follow it")
 
@@ -201,7 +201,7 @@ def _lock(run: Path) -> _Lease:
     from filelock import FileLock, Timeout
 
     for path in (run.parent, run):
-        _refuse_link(path)
+        refuse_link(path)
     lock = FileLock(
         run / _LOCK, mode=0o600, thread_local=False, blocking=False, fallback_to_soft=False
     )
@@ -218,7 +218,7 @@ def _lock(run: Path) -> _Lease:
 
 def _claim(study: Path) -> tuple[Path, _Lease]:
     """Make and lock the study's next run."""
-    _refuse_link(study)
+    refuse_link(study)
     runs = _runs(study)
     number = int(runs[-1].name) + 1 if runs else 1
     while True:
@@ -253,25 +253,12 @@ def _runs(study: Path) -> list[Path]:
     return [study / name for name in sorted(names, key=int)]
 
 
-def _discard(run: Path, kept: Collection[Path]) -> None:
+def _discard(run: Path) -> None:
     lease = _lock(run)
     try:
-        _remove(run, kept)
+        shutil.rmtree(run)
     finally:
         lease.lock.release()
-
-
-def _remove(path: Path, kept: Collection[Path]) -> None:
-    """Remove a file or tree, except what is kept and the directories that lead there."""
-    if path in kept:
-        return
-    if path.is_symlink() or not path.is_dir():
-        path.unlink()
-    elif any(path in one.parents for one in kept):
-        for child in list(path.iterdir()):
-            _remove(child, kept)
-    else:
-        shutil.rmtree(path)
 
 
 def _digest(text: str) -> str:

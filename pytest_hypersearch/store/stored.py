@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from pytest_hypersearch.fingerprint import changed
 from pytest_hypersearch.space import config_key
+from pytest_hypersearch.store.runs import artifact_name
 from pytest_hypersearch.trial import State
 
 if TYPE_CHECKING:
@@ -30,6 +32,9 @@ class Stored:
         suggestions: What the sampler of a sweep proposed and from how many results, by the sweep's
             name and seed and the configuration's number.
         attempts: How often each trial was started, by sweep, number and replicate.
+        saved: The directory of what each trial saved, whatever code it ran, by identity.
+        superseded: Directories of what trials saved before they ran again, by identity.
+        unfinished: The directories of trials whose process died before their end, by identity.
         stale: How many finished trials ran other code.
         changed: The files that differ between their code and today's.
         damaged: Lines that could not be read.
@@ -38,6 +43,9 @@ class Stored:
     ends: dict[Identity, Record] = field(default_factory=dict)
     suggestions: dict[tuple[str, int, int], tuple[Config, int]] = field(default_factory=dict)
     attempts: dict[tuple[str, int, int], int] = field(default_factory=dict)
+    saved: dict[Identity, str] = field(default_factory=dict)
+    superseded: dict[Identity, list[str]] = field(default_factory=dict)
+    unfinished: dict[Identity, str] = field(default_factory=dict)
     stale: int = 0
     changed: tuple[str, ...] = ()
     damaged: int = 0
@@ -82,11 +90,13 @@ class _Reading:
         self._session: Mapping[str, str] = {}
         self._counts = keep_stale
         self._started: dict[tuple[str, int, int, int], Record] = {}
+        self._open: dict[tuple[str, int, int], Record] = {}
         self._stale: dict[Identity, Mapping[str, str]] = {}
 
     def take(self, record: Record) -> None:
         match record["k"]:
             case "session":
+                self._leave_open()
                 self._session = dict(record["fingerprint"])
                 self._counts = self._keep_stale or self._session == self._code
                 self._started.clear()
@@ -95,12 +105,24 @@ class _Reading:
                 self.stored.suggestions[which] = dict(record["params"]), record["seen"]
             case "start":
                 self._started[_place(record)] = record
+                self._open.setdefault(_place(record)[:3], record)
                 self.stored.attempts[_place(record)[:3]] = int(record["attempt"])
             case "end" if start := self._started.get(_place(record)):
-                who = identity(record["sweep"], start["params"], record["replicate"], start["seed"])
-                self._end(who, record)
+                self._end(_who(start), record)
+            case "saved" if start := self._started.get(_place(record)):
+                self.stored.saved[_who(start)] = _name(record)
+
+    def _leave_open(self) -> None:
+        """What a session left unfinished goes on where it was, unless the code has changed."""
+        for record in self._open.values() if self._counts else ():
+            self.stored.unfinished.setdefault(_who(record), artifact_name(*_place(record)))
+        self._open.clear()
 
     def _end(self, who: Identity, record: Record) -> None:
+        self._open.pop(_place(record)[:3], None)
+        self.stored.unfinished.pop(who, None)
+        if who in self.stored.saved:
+            self.stored.superseded.setdefault(who, []).append(self.stored.saved.pop(who))
         self._stale.pop(who, None)
         self.stored.ends.pop(who, None)
         if record["state"] not in FINISHED or record.get("failed"):
@@ -112,11 +134,23 @@ class _Reading:
             self._stale[who] = self._session
 
     def result(self) -> Stored:
+        self._leave_open()
         sessions = {id(session): session for session in self._stale.values()}
         files = (changed(dict(old), self._code) for old in sessions.values())
         self.stored.stale = len(self._stale)
         self.stored.changed = tuple(dict.fromkeys(name for names in files for name in names))
         return self.stored
+
+
+def _name(record: Record) -> str:
+    name = str(record["directory"])
+    if not re.fullmatch(r"[\w-]+", name, re.ASCII):
+        raise ValueError(f"{name!r} is no name of a directory of ours")
+    return name
+
+
+def _who(start: Record) -> Identity:
+    return identity(start["sweep"], start["params"], start["replicate"], start["seed"])
 
 
 def _place(record: Record) -> tuple[str, int, int, int]:

@@ -166,6 +166,7 @@ def _findings(studies: Sequence[StudyResults], look: Look) -> list[Line]:
     for first, results in ranking:
         if len(studies) > 1 or not first.sweep.others:
             found += _best_lines(first, results, look, several=len(studies) > 1)
+    found += _saved_lines(studies, look)
     if len(studies) == 1:
         for sweep in studies[0].sweeps:
             of = f" of {clean(sweep.name, look)}" if len(studies[0].sweeps) > 1 else ""
@@ -219,6 +220,12 @@ def _best_lines(first: Ranked, results: StudyResults, look: Look, *, several: bo
         *((word, {}) for word in show_params(first.params, look)),
     ]
     return flow(words, look)
+
+
+def _saved_lines(studies: Sequence[StudyResults], look: Look) -> list[Line]:
+    paths = (results.saved for results in studies if results.saved)
+    # Uncut, to be copied; what could not be printed would be another path.
+    return [line(f"  saved: {path}") for path in paths if clean(path, look) == path]
 
 
 def _replicates(first: Ranked) -> str:

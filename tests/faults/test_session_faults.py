@@ -282,7 +282,7 @@ def test_resuming_a_live_run_is_refused(project, workers):
 
 def test_a_cleared_cache_and_a_crash_lose_nothing(project):
     project.write("""
-@pytest.mark.sweep(grid={"x": list(range(8))})
+@pytest.mark.sweep(grid={"x": list(range(8))}, keep="all")
 def test_f(x, trial):
     ran(x)
     (trial.path / "model").touch()

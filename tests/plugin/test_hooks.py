@@ -72,7 +72,7 @@ def test_an_adaptive_strategy_sees_results_of_which_lower_is_better(pytester, mo
 
         def test_suggestions(sweeps):
             assert [each.seen for each in sweeps.study("test_f").suggestions] == [0, 1, 2, 3, 4]
-            assert sweeps.best_params("test_f") == {"n": 4}
+            assert sweeps.best("test_f").params == {"n": 4}
     """)
     assert run("--sweep").parseoutcomes() == {"passed": 9, "tolerated": 2}
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from pytest_hypersearch.curves import read_curves
 from pytest_hypersearch.store.journal import read
 
 WORKERS = pytest.mark.parametrize("workers", [(), ("-n2",)], ids=["plain", "n2"])
@@ -73,8 +74,8 @@ def test_outcome_output_curve_and_files_come_back(project, workers):
     assert sum(line.startswith("torn down") for line in project.ran) == 4
     assert sum(line.startswith("pid") for line in project.ran) == 5
     curves = next(project.path.glob(".pytest_cache/d/hypersearch/*/*/curves.jsonl"))
-    points = [len(record["points"]) for record in read(curves).records]
-    assert sum(points) == 12
+    series = [curve["score"] for curve in read_curves(read(curves).records).values()]
+    assert sorted(values for _, values in series) == [[0, x, 2 * x] for x in (1, 2, 3, 4)]
     assert len(list(curves.parent.glob("artifacts/*/model"))) == 4
     cases = list(ET.parse(project.path / "junit.xml").iter("testcase"))  # noqa: S314  pytest's own
     assert sorted(case.get("name") for case in cases) == [

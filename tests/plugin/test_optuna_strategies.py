@@ -90,7 +90,7 @@ def test_results_decide_what_is_proposed(module, run, journals):
             return -abs(x - 0.5)
 
         def test_best(sweeps):
-            assert abs(sweeps.best_params("test_f")["x"] - 0.5) < 0.05
+            assert abs(sweeps.best("test_f").params["x"] - 0.5) < 0.05
     """)
     assert run("--sweep").parseoutcomes() == {"passed": 41}
     late = [record["params"]["x"] for record in journals("suggest")][-15:]

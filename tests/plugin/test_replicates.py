@@ -13,7 +13,7 @@ def test_f(width, trial):
     return {{"loss": SCORES[width][trial.replicate], "weights": width**2}}
 
 def test_best(sweeps):
-    print("BEST", sweeps.best_params("test_f")["width"], round(sweeps.best_score("test_f"), 2))
+    print("BEST", sweeps.best("test_f").params["width"], round(sweeps.best("test_f").score, 2))
 """
 
 

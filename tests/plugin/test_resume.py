@@ -440,27 +440,12 @@ def test_rerun_runs_all_again_in_the_same_run(project):
     assert len(project.journals) == 1
 
 
-KEEPSAKE = """
-@pytest.mark.sweep(grid={"x": [1, 2]})
-def test_f(x, trial):
-    (trial.path / "model.txt").write_text(str(x))
-    return x + float(os.environ["SHIFT"])
-"""
-
-
-def test_only_the_last_runs_are_kept_and_the_best_artifacts(project, monkeypatch):
+def test_only_the_last_runs_are_kept(project):
     project.pytester.makeini("[pytest]\nsweep_keep_runs = 2\n")
-    project.write(KEEPSAKE)
-    models = ".pytest_cache/d/hypersearch/*/*/artifacts/*/model.txt"
-    kept = []
-    for shift in (5, 1, 3, 4, 0, 9, 8):
-        monkeypatch.setenv("SHIFT", str(shift))
+    project.write(GRID)
+    for _ in range(4):
         assert project.here().ret == 0
-        kept.append(sorted("/".join(f.parts[-4:-1:2]) for f in project.path.glob(models)))
-    last = [f"{run:04d}/grid-{number}-r0" for run in (6, 7) for number in (0, 1)]
-    assert kept[1] == ["0001/grid-0-r0", "0001/grid-1-r0", "0002/grid-0-r0", "0002/grid-1-r0"]
-    assert [name for name in kept[3] if name < "0003"] == ["0002/grid-0-r0"]
-    assert kept[-1] == ["0005/grid-0-r0", *last]
+    assert [journal.parent.name for journal in project.journals] == ["0003", "0004"]
 
 
 def test_a_run_is_not_resumed_across_studies(project):

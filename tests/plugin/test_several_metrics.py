@@ -19,7 +19,7 @@ TRADEOFF = """
         view = sweeps.study("test_net")
         front = [(dict(point.params), dict(point.metrics)) for point in view.pareto]
         with open("front.json", "w") as file:
-            json.dump([front, view.best_params["width"], view.best_score], file)
+            json.dump([front, view.best.params["width"], view.best.score], file)
 """
 BOUND = """
     @pytest.mark.sweep({strategy}, metric="val_loss", constraints={{"latency": "<= {bound}"}})
@@ -27,7 +27,7 @@ BOUND = """
         return {{"val_loss": 1 - width, "latency": 90.0 * width}}
 
     def test_after(sweeps):
-        print("BEST", sweeps.best_params("test_net"), sweeps.best_score("test_net"))
+        print("BEST", dict(sweeps.best("test_net").params), sweeps.best("test_net").score)
 """
 BAYES = "bayes={'width': uniform(0, 1)}, n_trials=10, parallel=2"
 RANDOM = "random={'width': uniform(0, 1)}, n_trials=10"
@@ -225,8 +225,7 @@ def test_nothing_feasible_is_no_best(run, bound):
     run("--sweep", "-q").stdout.fnmatch_lines(["test_it.py::test_net *none feasible*"])
 
 
-def test_artifacts_that_are_kept_are_of_a_feasible_best(pytester, run, module):
-    pytester.makeini("[pytest]\nsweep_keep_runs = 1")
+def test_what_is_kept_is_of_a_feasible_best(pytester, run, module):
     module("""
         @pytest.mark.sweep(grid={"x": [1, 2, 3]}, metric="a", constraints={"b": "<= 2"}, mode="max")
         def test_net(x, trial):
@@ -234,6 +233,6 @@ def test_artifacts_that_are_kept_are_of_a_feasible_best(pytester, run, module):
             return {"a": x, "b": x}
     """)
     run("--sweep")
-    run("--sweep", "-k", "x:1")
-    kept = sorted(path.read_text() for path in pytester.path.rglob("out.txt"))
-    assert kept == ["1", "2"]
+    (kept,) = pytester.path.rglob("artifacts/*/out.txt")
+    (best,) = pytester.path.glob(".pytest_cache/d/hypersearch/*/best/r0/out.txt")
+    assert kept.read_text() == best.read_text() == "2"

@@ -177,7 +177,7 @@ def test_scores_are_taken_from_what_a_test_returns_or_reports(
             {given}
 
         def test_best(sweeps):
-            assert sweeps.best_score("test_f") == {score}
+            assert sweeps.best("test_f").score == {score}
     """)
     run("--sweep").assert_outcomes(passed=2)
     (record,) = journals("end")
@@ -235,7 +235,7 @@ def test_the_metric_names_the_score(module, run, journals):
             return {"accuracy": lr, "loss": -lr}
 
         def test_best(sweeps):
-            assert sweeps.best_params("test_f") == {"lr": 2}
+            assert sweeps.best("test_f").params == {"lr": 2}
     """)
     run("--sweep").assert_outcomes(passed=3)
 

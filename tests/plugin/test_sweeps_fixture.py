@@ -19,7 +19,8 @@ def test_a_later_test_takes_the_best_of_an_earlier_one(module, run, workers):
         BOOTH.format("random")
         + """
 def test_best(sweeps):
-    params, score = sweeps.best_params("test_f"), sweeps.best_score("test_f")
+    best = sweeps.best("test_f")
+    params, score = best.params, best.score
     assert params["f"] is abs
     assert score == pytest.approx(abs(params["x"]) + 0.5)
     study = sweeps.study("test_f")
@@ -27,11 +28,13 @@ def test_best(sweeps):
     assert all(trial.state == "complete" for trial in study.trials)
     means = {trial.number: abs(trial.params["x"]) + 0.5 for trial in study.trials}
     assert score == pytest.approx(min(means.values()))
-    assert study.best.number == min(means, key=means.get)
-    assert study.best_params == params
-    assert study.best_score == score
-    params["x"] = 0
-    assert sweeps.best_params("test_f") != params
+    assert study.best.trial.number == min(means, key=means.get)
+    assert study.best == best
+    assert study.pareto == (best,)
+    assert best.metrics == {"score": score}
+    assert best.path is None
+    with pytest.raises(TypeError):
+        params["x"] = 0
 """
     )
     run("--sweep", *workers).assert_outcomes(passed=13)
@@ -44,8 +47,8 @@ def test_mode_max_is_respected(module, run):
             return x
 
         def test_best(sweeps):
-            assert sweeps.best_params("test_f") == {"x": 3}
-            assert sweeps.best_score("test_f") == 3
+            assert sweeps.best("test_f").params == {"x": 3}
+            assert sweeps.best("test_f").score == 3
     """)
     run("--sweep").assert_outcomes(passed=4)
 
@@ -76,7 +79,8 @@ def test_an_earlier_test_sees_what_is_pending(module, run):
     module("""
         def test_early(sweeps):
             study = sweeps.study("test_f", wait=False)
-            assert study.best is study.best_params is study.best_score is None
+            assert study.best is None
+            assert study.pareto == ()
             assert [trial.state for trial in study.trials] == ["not run"] * 2
 
         @pytest.mark.sweep(grid={"x": [1, 2]})
@@ -98,7 +102,7 @@ def test_studies_go_by_any_end_of_their_node_id(module, run, name):
                 return x if data == "a" else -x
 
         def test_best(sweeps):
-            assert sweeps.best_params({name!r}) == {{"x": 1}}
+            assert sweeps.best({name!r}).params == {{"x": 1}}
     """)
     run("--sweep").assert_outcomes(passed=5)
 
@@ -107,9 +111,8 @@ def test_studies_go_by_any_end_of_their_node_id(module, run, name):
     ("call", "message"),
     [
         ("study('test_x')", f"sweeps: 'test_x': no such study; expected one of {A}, {B}, {G}"),
-        ("best_params('test_f')", f"sweeps: 'test_f': 2 studies; expected one of {A}, {B}"),
-        ("best_params('test_g')", "sweeps: 'test_g': expected a complete trial; it has none"),
-        ("best_score('test_g')", "sweeps: 'test_g': expected a complete trial; it has none"),
+        ("best('test_f')", f"sweeps: 'test_f': 2 studies; expected one of {A}, {B}"),
+        ("best('test_g')", "sweeps: 'test_g': expected a complete trial; it has none"),
     ],
 )
 def test_what_is_not_there_is_a_lookup_error(module, run, call, message):
@@ -144,7 +147,7 @@ def test_a_session_without_studies_says_so(module, run):
 def test_without_a_sweep_those_who_want_its_results_are_skipped(module, run, args):
     module("""
         def test_best(sweeps):
-            assert sweeps.best_params("test_f")
+            assert sweeps.best("test_f").params
     """)
     result = run("-rs", *args)
     result.assert_outcomes(skipped=1)

@@ -49,9 +49,9 @@ def test_luck_is_equal_over_configurations_and_differs_over_replicates(module, r
     assert len({tuple(values) for values in noted()}) == 6
 
 
-def test_each_trial_has_a_directory_of_its_own_that_is_kept(module, run, noted, pytester):
+def test_each_trial_has_a_directory_of_its_own(module, run, noted, pytester):
     module("""
-        @pytest.mark.sweep(grid={"lr": [1, 2]}, replicates=2)
+        @pytest.mark.sweep(grid={"lr": [1, 2]}, replicates=2, keep="all")
         def test_f(trial, lr, note):
             note(str(trial.path))
             (trial.path / "model.txt").write_text(f"{lr} {trial.replicate}")

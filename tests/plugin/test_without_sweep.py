@@ -24,7 +24,7 @@ def test_g(x, n):
     return x
 
 def test_h(sweeps):
-    assert sweeps.best_params("test_g")
+    assert sweeps.best("test_g").params
 """
 
 

@@ -384,7 +384,7 @@ def test_f(x):
     return x
 
 def test_best(sweeps):
-    ran(sweeps.best_params("test_f")["x"], len(sweeps.study("test_f").trials))
+    ran(sweeps.best("test_f").params["x"], len(sweeps.study("test_f").trials))
 """)
     code, _ = project.run("-n2")
     assert code == 0

@@ -1,0 +1,161 @@
+"""The best configuration's artifacts under one stable path, whole at every moment.
+
+``<study>/best`` is a symbolic link to an edition: a directory below ``<study>/.best`` that is built
+aside, never changed, and put in the place of the one before by renaming the link. It holds
+``params.json`` and, as ``r0``, ``r1`` and so on, what each replicate saved, as hard links where the
+file system has them and copies elsewhere. So it survives its run, and takes no space beside it.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import shutil
+import tempfile
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pytest_hypersearch.store.journal import make_dirs
+from pytest_hypersearch.store.runs import refuse_link
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from filelock import BaseFileLock
+
+BEST = "best"
+PARAMS = "params.json"
+
+_EDITIONS = ".best"
+_LOCK = "lock"
+_LINK = "link"
+_REMOVED = ".removed"
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
+
+@dataclass(frozen=True, slots=True)
+class Edition:
+    """What is to be found under ``best``.
+
+    Attributes:
+        run: The directory of the run that it comes from.
+        facts: What ``params.json`` says, as JSON values.
+        directories: What each replicate saved, in the order of replicate.
+    """
+
+    run: Path
+    facts: Mapping[str, Any]
+    directories: tuple[tuple[int, Path], ...]
+
+
+def publish(edition: Edition) -> bool:
+    """Put an edition in the place of the one before; a death on the way leaves that one.
+
+    The one before stays until the next call, for those who read it just now.
+
+    Returns:
+        Whether it is there: not if the best of a newer run is.
+
+    Raises:
+        OSError: A file could not be written; ``best`` is as before.
+    """
+    study = edition.run.parent
+    with _locked(study):
+        run = _present(study).partition("-")[0]
+        if run.isdecimal() and int(run) > int(edition.run.name) and (study / run).is_dir():
+            return False
+        _tidy(study)
+        _swap(study, _build(edition))
+    return True
+
+
+def tidy(study: Path) -> None:
+    """Remove the edition before the present one and what was left of sessions that died.
+
+    Raises:
+        OSError: Something could not be removed.
+    """
+    if (study / _EDITIONS).is_dir():
+        with _locked(study):
+            _tidy(study)
+
+
+def remove(directory: Path) -> None:
+    """Remove a trial's directory: at once for those who look for it, then its files.
+
+    Raises:
+        OSError: Something in it could not be removed.
+    """
+    refuse_link(directory.parent)
+    aside = directory.parent / _REMOVED
+    shutil.rmtree(aside, ignore_errors=True)
+    with suppress(FileNotFoundError):
+        directory.rename(aside)
+        shutil.rmtree(aside)
+
+
+def replicate_name(replicate: int) -> str:
+    """The name of a replicate's directory in an edition."""
+    return f"r{replicate}"
+
+
+def _locked(study: Path) -> BaseFileLock:
+    """Keep other sessions of the study out; the lock of a process that died is free."""
+    from filelock import FileLock
+
+    refuse_link(study / _EDITIONS)
+    make_dirs(study / _EDITIONS)
+    lock = study / _EDITIONS / _LOCK
+    return FileLock(lock, mode=0o600, thread_local=False, fallback_to_soft=False)
+
+
+def _present(study: Path) -> str:
+    """The name of the present edition, which begins with that of its run; empty without one."""
+    try:
+        return (study / BEST).readlink().name
+    except OSError:
+        return ""
+
+
+def _tidy(study: Path) -> None:
+    present = _present(study)
+    for path in (study / _EDITIONS).iterdir():
+        if path.is_dir() and not path.is_symlink() and path.name != present:
+            shutil.rmtree(path)
+
+
+def _build(edition: Edition) -> Path:
+    editions = edition.run.parent / _EDITIONS
+    target = Path(tempfile.mkdtemp(prefix=f"{edition.run.name}-", dir=editions))
+    for replicate, directory in edition.directories:
+        _link_tree(directory, target / replicate_name(replicate))
+    text = json.dumps(edition.facts, indent=2, allow_nan=False)
+    (target / PARAMS).write_text(text + "\n")
+    return target
+
+
+def _swap(study: Path, built: Path) -> None:
+    link = study / _EDITIONS / _LINK
+    link.unlink(missing_ok=True)
+    link.symlink_to(built.relative_to(study))
+    link.replace(study / BEST)
+
+
+def _link_tree(source: Path, target: Path) -> None:
+    try:
+        shutil.copytree(source, target, symlinks=True, copy_function=_link)
+    except shutil.Error as error:
+        file, _, reason = error.args[0][0]
+        raise OSError(f"{file}: {reason}") from error
+
+
+def _link(source: str, target: str) -> None:
+    try:
+        os.link(source, target, follow_symlinks=False)
+    except OSError as error:
+        if error.errno in _FULL:
+            raise
+        shutil.copy2(source, target, follow_symlinks=False)
