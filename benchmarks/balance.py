@@ -2,12 +2,15 @@
 
     python benchmarks/balance.py [--trials 64] [--workers 8] [--seeds 5] [--scale 0.5]
 
-Each trial sleeps, so cores do not matter; lengths are lognormal (sigma 1), in random order, known
-to nobody. The ideal time is max(longest trial, sum of lengths / workers): no schedule is shorter.
-Measured are, by the clock in the trials themselves, the time from the first trial's start to the
-last one's end, which is what scheduling decides; and the whole command, with the start of pytest
-and its workers and their collection. Beside them is what a perfect queue would take: a worker that
-is free takes the next trial at no cost, the order being the same.
+Each trial sleeps, so cores do not matter; lengths are uniform from next to nothing to the longest,
+or lognormal (sigma 1), a few being many times as long as most; in random order, known to nobody.
+The ideal time is max(longest trial, sum of lengths / workers): no schedule is shorter. As ratios to
+it are shown:
+
+- queue: what a perfect queue takes, computed. A worker that is free takes the next trial at no
+  cost, which is about what one that knows no lengths can hope for.
+- trials: measured by the clock in the trials, from the first one's start to the last one's end.
+- command: the whole command, with the start of pytest and its workers and their collection.
 """
 
 from __future__ import annotations
@@ -40,10 +43,14 @@ def test_sleep(length):
 """
 
 
-def lengths(count: int, seed: int, scale: float) -> list[float]:
+def lengths(kind: str, count: int, seed: int, scale: float) -> list[float]:
     """Seconds that the trials sleep."""
     luck = random.Random(seed)
-    return [round(scale * luck.lognormvariate(0, 1), 4) for _ in range(count)]
+    draw = {
+        "uniform": lambda: luck.uniform(0.02, 2),
+        "lognormal": lambda: luck.lognormvariate(0, 1),
+    }
+    return [scale * draw[kind]() for _ in range(count)]
 
 
 def queued(times: list[float], workers: int) -> float:
@@ -70,6 +77,20 @@ def measure(times: list[float], workers: int) -> tuple[float, float]:
     return max(row[1] for row in rows) - min(row[0] for row in rows), whole
 
 
+def compare(kind: str, options: argparse.Namespace) -> None:
+    """Print a row for each seed."""
+    print(f"\n{kind:10}{'longest':>9}{'ideal s':>9}{'queue':>7}{'trials':>8}{'command':>9}")
+    for seed in range(options.seeds):
+        times = lengths(kind, options.trials, seed, options.scale)
+        ideal = max(*times, sum(times) / options.workers)
+        spent, whole = measure(times, options.workers)
+        best = queued(times, options.workers)
+        print(
+            f"{seed:10}{max(times):9.2f}{ideal:9.2f}"
+            f"{best / ideal:7.2f}{spent / ideal:8.2f}{whole / ideal:9.2f}"
+        )
+
+
 def main() -> None:
     """Measure and print everything."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
@@ -79,16 +100,8 @@ def main() -> None:
     parser.add_argument("--scale", type=float, default=0.5)
     options = parser.parse_args()
     print(f"Python {platform.python_version()}, {os.cpu_count()} cores, {platform.machine()}")
-    print(f"{'seed':>4}{'longest':>9}{'ideal s':>9}{'queue':>7}{'trials':>8}{'command':>9}")
-    for seed in range(options.seeds):
-        times = lengths(options.trials, seed, options.scale)
-        ideal = max(*times, sum(times) / options.workers)
-        spent, whole = measure(times, options.workers)
-        best = queued(times, options.workers)
-        print(
-            f"{seed:4}{max(times):9.2f}{ideal:9.2f}"
-            f"{best / ideal:7.2f}{spent / ideal:8.2f}{whole / ideal:9.2f}"
-        )
+    for kind in ("uniform", "lognormal"):
+        compare(kind, options)
 
 
 if __name__ == "__main__":
