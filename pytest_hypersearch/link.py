@@ -7,7 +7,7 @@ from time import sleep
 from typing import TYPE_CHECKING, Any, Protocol
 
 POLL_SECONDS = 0.2
-UNANSWERED = frozenset({"report"})
+UNANSWERED = frozenset({"report", "saw"})
 
 if TYPE_CHECKING:
     from pytest_hypersearch.owner import Message, Owner

@@ -19,6 +19,7 @@ over    ``saved``: whether the worker's trial left  ``{}``
         whole files
 skip    ``slot``, ``reason``                        ``{}``
 view    ``slot``, ``study``, ``wait``               ``{"results", "suggestions", "paths"}``
+saw     ``packages``: versions of what is imported  none
 ======  ==========================================  ================================================
 
 Any reply may be ``{"error": text}`` instead: something failed that concerns this message alone.
@@ -28,12 +29,14 @@ on results waits until they are in, one that demands resources until they are fr
 
 from __future__ import annotations
 
+import contextlib
 import traceback
 from dataclasses import asdict, replace
 from threading import RLock
 from typing import TYPE_CHECKING, Any
 
 from pytest_hypersearch.background import Background
+from pytest_hypersearch.events import Ended, Reported, Started, SweepRun
 from pytest_hypersearch.keeping import Keeper
 from pytest_hypersearch.marks import Sweep
 from pytest_hypersearch.proposals import NotYetError
@@ -41,13 +44,16 @@ from pytest_hypersearch.pruners.travel import PrunerError, unpickled
 from pytest_hypersearch.resources.shares import Shares
 from pytest_hypersearch.samplers.proposal import SamplerError
 from pytest_hypersearch.store.journal import StoreError
+from pytest_hypersearch.store.runs import digest
 from pytest_hypersearch.study import Study, empty_outcome
 from pytest_hypersearch.trial import Key
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
     from typing import TypeAlias
 
+    from pytest_hypersearch.curves import Series
+    from pytest_hypersearch.events import Event, Listener
     from pytest_hypersearch.results import StudyResults
     from pytest_hypersearch.samplers import Sampler
     from pytest_hypersearch.store.archive import Archive, RunLog
@@ -55,7 +61,6 @@ if TYPE_CHECKING:
 
     Message: TypeAlias = dict[str, Any]
     Answer: TypeAlias = Callable[[Message], None]
-    Listener: TypeAlias = Callable[[Study, TrialRecord], None]
 
 
 class Owner:
@@ -64,7 +69,6 @@ class Owner:
     Args:
         samplers: The sampler of a strategy.
         archive: Where runs are kept.
-        listener: Called with each trial that ends.
         closed: Tells why nothing is to start any more, empty while trials should.
         shares: Gives trials what they demand of the machine.
     """
@@ -73,7 +77,6 @@ class Owner:
         self,
         samplers: Callable[[str], Sampler],
         archive: Archive,
-        listener: Listener,
         closed: Callable[[], str] = str,
         shares: Shares | None = None,
     ) -> None:
@@ -81,7 +84,7 @@ class Owner:
         self.broken = ""
         self._samplers = samplers
         self._archive = archive
-        self._listener = listener
+        self._listeners: list[Listener] = []
         self._closed = closed
         self._shares = shares or Shares()
         self._logs: dict[str, RunLog] = {}
@@ -93,6 +96,10 @@ class Owner:
         self._digest = ""
         self._waiting: list[tuple[str, Message, Answer]] = []
         self._lock = RLock()
+
+    def listen(self, listener: Listener) -> None:
+        """Tell a listener what happens from now on; it is called by any thread, one at a time."""
+        self._listeners.append(listener)
 
     @property
     def waiting(self) -> list[str]:
@@ -189,6 +196,22 @@ class Owner:
         with self._lock:
             return [self._results(study) for study in self.studies.values()]
 
+    def sweep_run(self, study: Study, name: str) -> SweepRun:
+        """A sweep of a study in this run, for trackers; the run exists."""
+        with self._lock:
+            log = self._logs[study.nodeid]
+            return SweepRun(
+                id=digest(f"{log.run_id}\n{name}"),
+                nodeid=study.nodeid,
+                info=study.info(study.sweeps[name]),
+                directory=log.path,
+                provenance=log.provenance(),
+            )
+
+    def stored_curves(self, study: str) -> Mapping[tuple[Key, int], Mapping[str, Series]]:
+        """What the run's trials reported, by trial and attempt."""
+        return self._logs[study].curves()
+
     def close(self) -> None:
         """Close all runs; what is recorded is on disk."""
         with self._lock:
@@ -198,8 +221,15 @@ class Owner:
                 keeper.close()
             self._background.close()
             for log in self._logs.values():
+                with contextlib.suppress(StoreError):
+                    log.end()
                 log.close()
             self._shares.close()
+            self._archive.observer.close()
+
+    def _emit(self, event: Event) -> None:
+        for listener in self._listeners:
+            listener(event)
 
     def _dispatch(self, worker: str, message: Message, answer: Answer, *, force: bool) -> None:
         try:
@@ -289,6 +319,8 @@ class Owner:
             keeper = self._keepers[study.nodeid]
             self._at_work[worker] = keeper, key
             reply["path"] = keeper.start(key, reply)
+            if trial := study.under_way(key, reply["attempt"]):
+                self._emit(Started(study, trial))
         elif not ended:
             self._ended(study, study.records[key])
         return reply
@@ -309,6 +341,8 @@ class Owner:
             head = {"k": "curve", **key._asdict(), "attempt": attempt}
             self._logs[study.nodeid].write_curve({**head, "series": series})
             study.report(key, attempt, series)
+            if trial := study.under_way(key, attempt):
+                self._emit(Reported(study, trial, series))
 
     def _on_tell(self, _worker: str, message: Message, *, force: bool) -> Message:  # noqa: ARG002
         study, key = self._slots[message["slot"]]
@@ -342,12 +376,16 @@ class Owner:
 
     def _ended(self, study: Study, record: TrialRecord) -> None:
         self._keepers[study.nodeid].ended(record)
-        self._listener(study, record)
+        self._emit(Ended(study, record))
 
     def _on_skip(self, worker: str, message: Message, *, force: bool) -> Message:  # noqa: ARG002
         self._torn_down(worker, saved=False)
         study, key = self._slots[message["slot"]]
         self._ended(study, study.skip(key, message["reason"]))
+        return {}
+
+    def _on_saw(self, _worker: str, message: Message, *, force: bool) -> Message:  # noqa: ARG002
+        self._archive.observer.packages.update(message["packages"])
         return {}
 
     def _on_view(self, _worker: str, message: Message, *, force: bool) -> Message:

@@ -79,11 +79,24 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="DURATION",
         help="start no more trials after this time, such as 90s or 1h30m",
     )
+    group.addoption(
+        "--sweep-track",
+        action="append",
+        metavar="NAMES",
+        help="write the sweeps to trackers too: mlflow, tensorboard, wandb (repeatable, or a comma "
+        "list; empty for none)",
+    )
     parser.addini(
         "sweep_default",
         "what a pytest command without --sweep does with swept tests: run, smoke or skip",
         type="string",
         default="skip",
+    )
+    parser.addini(
+        "sweep_track",
+        "trackers that sweeps are written to: mlflow, tensorboard, wandb",
+        type="args",
+        default=[],
     )
     parser.addini(
         "sweep_keep_runs", "how many runs of each study are kept", type="string", default="5"

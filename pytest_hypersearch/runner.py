@@ -19,6 +19,7 @@ from pytest_hypersearch.isolation import apart
 from pytest_hypersearch.isolation.parent import Child, retried
 from pytest_hypersearch.outcomes import Ended, Pruned
 from pytest_hypersearch.plan import Plan, in_order
+from pytest_hypersearch.provenance import imported_packages
 from pytest_hypersearch.resources.demand import Share
 from pytest_hypersearch.resources.process import confined
 from pytest_hypersearch.resources.usage import Meter, Usage
@@ -88,9 +89,18 @@ class Runner:
         gc.freeze()
         if self.link.call({"op": "hello", "digest": self.plan.digest}).get("known"):
             return
+        self._tell_packages()
         answer = self.link.call(self.plan.message())
         if answer:
             self._refused(session, answer.get("stop") or answer["error"])
+
+    def pytest_sessionfinish(self) -> None:
+        """Tell the owner what was imported, within tests too."""
+        if self.plan.studies:
+            self._tell_packages()
+
+    def _tell_packages(self) -> None:
+        self.link.send({"op": "saw", "packages": imported_packages()})
 
     def _refused(self, session: pytest.Session, reason: str) -> None:
         if not hasattr(session.config, "workerinput"):

@@ -30,8 +30,10 @@ def start(config: pytest.Config) -> Runner | None:
             manager.register(xdist.WorkerThreads(config), "hypersearch_threads")
         _register(config, runner)
         return runner
+    from pytest_hypersearch import trackers
     from pytest_hypersearch.controller import Controller
 
+    trackers.register(config)
     controller = Controller(config)
     manager.register(controller, "hypersearch_controller")
     manager.register(Words(), "hypersearch_words")

@@ -58,6 +58,10 @@ class Study:
         write: Puts a record into the journal, or raises `StoreError`.
         stored: What earlier sessions of the run left.
         curves: Reads the curves that they left, by trial and attempt.
+
+    Attributes:
+        running: The trials that runners work on.
+        replayed: Under which key and attempt replayed trials were stored.
     """
 
     def __init__(
@@ -80,6 +84,7 @@ class Study:
         self.pruning = Pruning(self.sweeps, curves)
         self.proposals = Proposals(self.sweeps, samplers, self.standing, stored=stored, write=write)
         self.running: dict[Key, Started] = {}
+        self.replayed: dict[Key, tuple[Key, int]] = {}
         self.notes: list[str] = []
         self._write = write
         self._stored = stored
@@ -87,7 +92,7 @@ class Study:
         self._attempts = Counter({Key(*place): n for place, n in stored.attempts.items()})
         self._crashes: Counter[Key] = Counter()
         self._spans: dict[str, tuple[float, float]] = {}
-        infos = [self._info(sweep) for sweep in self.sweeps.values()]
+        infos = [self.info(sweep) for sweep in self.sweeps.values()]
         self.best = BestSoFar(infos)
         self._stopping = {
             info.name: Stopping(self.sweeps[info.name].stop or StopRule(), info) for info in infos
@@ -234,12 +239,19 @@ class Study:
             key,
             started.params if started else self.proposals.known(key),
             State.CRASHED,
+            seed=started.seed if started else 0,
             attempt=max(attempt, 1),
             reason=reason,
             worker=worker,
         )
         self._finish(key, record)
         return False
+
+    def under_way(self, key: Key, attempt: int) -> TrialRecord | None:
+        """The trial as it runs; None if that attempt was given up before."""
+        if not self._runs(key, attempt):
+            return None
+        return self._started_record(key, self.running[key], State.RUNNING)
 
     def is_best(self, record: TrialRecord) -> bool:
         """Whether the trial's configuration leads the study now."""
@@ -249,7 +261,7 @@ class Study:
         """Every trial of the plan, with those that did not end as not run."""
         return StudyResults(
             nodeid=self.nodeid,
-            sweeps=tuple(self._info(sweep) for sweep in self.sweeps.values()),
+            sweeps=tuple(self.info(sweep) for sweep in self.sweeps.values()),
             trials=tuple(self.records.get(key) or self._missing(key) for key in self._in_order()),
             notes=tuple(self.notes),
         )
@@ -261,7 +273,8 @@ class Study:
         places = {name: place for place, name in enumerate(self.sweeps)}
         return sorted(self._nodeids, key=lambda key: (places[key.sweep], key[1:]))
 
-    def _info(self, sweep: Sweep) -> SweepInfo:
+    def info(self, sweep: Sweep) -> SweepInfo:
+        """What a reader must know of one of the sweeps, as it stands."""
         first, last = self._spans.get(sweep.name, (0.0, 0.0))
         return SweepInfo(
             name=sweep.name,
@@ -288,11 +301,16 @@ class Study:
             return self._record(key, self.proposals.known(key), State.CRASHED, reason=reason)
         if started is None:
             return self._record(key, self.proposals.known(key), State.NOT_RUN, reason="not started")
+        return self._started_record(key, started, State.NOT_RUN, reason="interrupted")
+
+    def _started_record(
+        self, key: Key, started: Started, state: State, *, reason: str = ""
+    ) -> TrialRecord:
         return self._record(
             key,
             started.params,
-            State.NOT_RUN,
-            reason="interrupted",
+            state,
+            reason=reason,
             seed=started.seed,
             attempt=started.attempt,
             worker=started.worker,
@@ -322,9 +340,9 @@ class Study:
             if verdict.failed:
                 return None
             state, score, reason = verdict.state, verdict.score, verdict.reason
-        self.pruning.replay(
-            key, state, Key(end["sweep"], end["number"], end["replicate"]), end["attempt"]
-        )
+        stored = Key(end["sweep"], end["number"], end["replicate"]), end["attempt"]
+        self.replayed[key] = stored
+        self.pruning.replay(key, state, *stored)
         return self._record(
             key,
             params,

@@ -97,9 +97,9 @@ def sweep(
         retries: How often a trial is started again after its process died; default 1.
         race: With three replicates or more: the further ones run only for configurations that
             are not yet clearly worse than the best.
-        prune: What ends trials that do not promise enough by what they report: ``"median"``,
-            ``"percentile:25"``, ``"halving"``, ``"hyperband"``, ``"threshold:..."``,
-            ``"patience:..."``, ``"wilcoxon"`` or an object, see `pytest_hypersearch.pruners`.
+        prune: What ends trials that do not promise enough by what they report: ``"forecast"``,
+            ``"median"``, ``"percentile:25"``, ``"halving"``, ``"hyperband"``, ``"threshold:>10"``,
+            ``"patience:20"``, ``"wilcoxon"`` or an object, see `pytest_hypersearch.pruners`.
         stop: What ends the sweep before its plan, such as ``{"score": 0.01, "patience": 20,
             "min_delta": 0.001, "time": "30m", "trials": 100}``; whatever comes first.
         timeout: Seconds that a trial may take, or a text such as ``"10m"``; needs pytest-timeout.

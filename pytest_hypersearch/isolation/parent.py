@@ -63,7 +63,7 @@ class Child:
         self._reply: Message | None = {name: reply[name] for name in reply if name != "share"}
         self._share = Share.from_json(reply["share"]) if "share" in reply else Share()
         self.trouble = ""
-        self._finished = False
+        self._finished = 0.0
         self._over: Message | None = None
 
     def run(self) -> None:
@@ -125,10 +125,11 @@ class Child:
         )
 
     def _serve(self, line: Line, process: subprocess.Popen[bytes]) -> None:
-        while not self._finished:
+        while True:
             # Processes that the trial forked may keep the line open when it has died.
             while not line.connection.poll(POLL_SECONDS):
-                if _is_over(process) and not line.connection.poll(0):
+                late = self._finished and monotonic() > self._finished + EXIT_SECONDS
+                if late or (_is_over(process) and not line.connection.poll(0)):
                     return
             kind, body = line.receive()
             getattr(self, f"_on_{kind}")(line, body)
@@ -172,7 +173,7 @@ class Child:
         self.trouble = text
 
     def _on_finished(self, _line: Line, _body: None) -> None:
-        self._finished = True
+        self._finished = monotonic()
 
 
 class Timers:

@@ -9,8 +9,11 @@ kind       fields, and when it is written
 =========  =========================================================================================
 run        ``format`` (int), ``nodeid``, ``sweeps`` (list: name, strategy, space, metric, mode,
            seed, ...), ``created`` (ISO time, for people): once, as the first record
-session    ``id``, ``started`` (ISO time), ``python``, ``fingerprint`` (path -> digest): at the
-           start of a run and at each resume; what follows belongs to this session
+session    ``id``, ``started`` (ISO time), ``fingerprint`` (path -> digest), ``provenance`` (see
+           `pytest_hypersearch.provenance`): at the start of a run and at each resume; what follows
+           belongs to this session
+packages   ``versions`` (import name -> version): what a session's tests imported beyond what its
+           ``session`` says; at its end
 suggest    ``sweep``, ``seed``, ``number``, ``params``, ``seen`` (finished configurations that the
            sampler knew): a sampler proposed a configuration
 start      ``sweep``, ``number``, ``replicate``, ``attempt`` (from 1), ``seed``, ``params``,
