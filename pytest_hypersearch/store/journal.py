@@ -14,10 +14,11 @@ session    ``id``, ``started`` (ISO time), ``python``, ``fingerprint`` (path -> 
 suggest    ``sweep``, ``seed``, ``number``, ``params``, ``seen`` (finished configurations that the
            sampler knew): a sampler proposed a configuration
 start      ``sweep``, ``number``, ``replicate``, ``attempt`` (from 1), ``seed``, ``params``,
-           ``worker``: a trial was handed to a runner
+           ``worker``, ``started`` (seconds since the epoch), ``item`` (its node id): a trial was
+           handed to a runner
 end        ``sweep``, ``number``, ``replicate``, ``attempt``, ``state``, ``score`` (if it has one),
            ``metrics``, ``duration`` (seconds), ``steps`` (values reported, if any), ``reason`` (if
-           not complete): a trial ended
+           not complete), ``error`` (traceback of a failure): a trial ended
 crash      ``sweep``, ``number``, ``replicate``, ``attempt``, ``worker``, ``reason``: the process
            that ran a trial is gone; a ``start`` with the next attempt may follow
 saved      ``sweep``, ``number``, ``replicate``, ``attempt``, ``directory`` (its name): what a trial
