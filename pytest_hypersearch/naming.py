@@ -18,14 +18,19 @@ def called(nodeids: Iterable[str], name: str) -> list[str]:
     """
     known = list(nodeids)
     exact = [nodeid for nodeid in known if nodeid == name]
-    return exact or [nodeid for nodeid in known if name in _names(nodeid)]
+    return exact or [nodeid for nodeid in known if _ends_in(nodeid, name)]
 
 
-def _names(nodeid: str) -> Iterable[str]:
-    plain, bracket, arguments = nodeid.partition("[")
-    parts = plain.split("::")
-    yield parts[0]
-    for start in range(len(parts)):
-        name = "::".join(parts[start:])
-        yield name
-        yield name + bracket + arguments
+def some(names: Iterable[str], most: int = 8) -> str:
+    """Return names for a message, not all of them if they are many."""
+    known = list(names)
+    more = f" and {len(known) - most} more" if len(known) > most else ""
+    return ", ".join(known[:most]) + more
+
+
+def _ends_in(nodeid: str, name: str) -> bool:
+    file, colons, rest = nodeid.partition("::")
+    plain = file + colons + rest.partition("[")[0]
+    return any(
+        text == name or text.endswith((f"::{name}", f"/{name}")) for text in (file, plain, nodeid)
+    )

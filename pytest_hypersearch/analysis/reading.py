@@ -88,15 +88,34 @@ def read_run(run: Run) -> StudyResults:
     )
 
 
-def places_of(run: Run) -> dict[tuple[Identity, int], Place]:
-    """Return under which key a run's files know each attempt at a trial.
+def places_of(run: Run) -> dict[tuple[Identity, float | None], Place]:
+    """Return under which key a run's files know the last attempt at each trial and its start.
 
     Raises:
         StoreError: The journal cannot be read, or was written by a newer version.
     """
     return {
-        (who, found.place.attempt): found.place for who, found in _read(run.read()).found.items()
+        (who, found.record.started): found.place
+        for who, found in _read(run.read()).found.items()
     }
+
+
+def distinct(numbers: Mapping[tuple[str, str], int]) -> dict[tuple[str, str], int]:
+    """Give each configuration a number of its own, by sweep and configuration.
+
+    Of several with the same number, the last keeps it, and the others come after all.
+    """
+    owners = {(name, number): config for (name, config), number in numbers.items()}
+    last: dict[str, int] = {}
+    for name, number in owners:
+        last[name] = max(last.get(name, 0), number)
+    found = {}
+    for (name, config), number in numbers.items():
+        if owners[name, number] != config:
+            last[name] += 1
+            number = last[name]  # noqa: PLW2901
+        found[name, config] = number
+    return found
 
 
 def _read(contents: JournalContents) -> _Reading:
@@ -288,15 +307,7 @@ class _Reading:
                 for number, config in _table(sweep):
                     if numbers.pop((sweep.name, config), None) is not None:
                         numbers[sweep.name, config] = number
-        owners = {(name, number): config for (name, config), number in numbers.items()}
-        last: dict[str, int] = {}
-        for name, number in owners:
-            last[name] = max(last.get(name, 0), number)
-        for (name, config), number in numbers.items():
-            if owners[name, number] != config:
-                last[name] += 1
-                numbers[name, config] = last[name]
-        return numbers
+        return distinct(numbers)
 
 
 _READERS: Mapping[str, Callable[[_Reading, Record], None]] = {

@@ -132,6 +132,22 @@ def read(path: Path) -> JournalContents:
     return JournalContents(records, damaged, any(map(_is_newer, records)))
 
 
+def read_first(path: Path) -> Record | None:
+    """Return the first record of a journal, None if its line is damaged or missing.
+
+    Raises:
+        StoreError: The file cannot be opened, or is a link or no regular file.
+    """
+    try:
+        with os.fdopen(_open_regular(str(path), os.O_RDONLY), "rb") as file:
+            body = next(map(_body, _lines(file)), None)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise _store_error("read", path, error) from error
+    return next(iter(_decode([body])), None) if body is not None else None
+
+
 class Journal:
     """The writing end of a journal; one thread at a time.
 

@@ -24,6 +24,7 @@ from pytest_hypersearch.store.journal import (
     make_dirs,
     newer_error,
     read,
+    read_first,
 )
 
 if TYPE_CHECKING:
@@ -138,6 +139,16 @@ class Run:
         if contents.newer:
             raise newer_error(self.path / _JOURNAL)
         return contents
+
+    @property
+    def nodeid(self) -> str:
+        """The study, by the name of its directory if the journal's first line is damaged.
+
+        Raises:
+            StoreError: The journal cannot be opened.
+        """
+        head = read_first(self.path / _JOURNAL) or {}
+        return str(head.get("nodeid") or self.path.parent.name)
 
     def in_use(self) -> bool:
         """Tell whether a live session, this one included, owns the run."""
@@ -258,9 +269,14 @@ def study_dirs(root: Path) -> list[Path]:
         return []
 
 
+def is_run(path: Path) -> bool:
+    """Tell whether a directory is that of a run with a journal."""
+    return (path / _JOURNAL).is_file()
+
+
 def runs_of(study: Path) -> list[Run]:
     """Return the runs in a study's directory that have a journal, oldest first, not yet owned."""
-    return [Run(path) for path in _runs(study) if (path / _JOURNAL).is_file()]
+    return [Run(path) for path in _runs(study) if is_run(path)]
 
 
 def outdated(study: Path, keep: int) -> list[Path]:
