@@ -84,7 +84,12 @@ class Groups:
             group = group_of(key, part.studies, alike)
             name = metric or alike[0].metric
             values = _values(group.trials, name)
-            yield shared | {"metric": name} | moments(values) | {"best": _best(group, alike[0], metric)}
+            yield (
+                shared
+                | {"metric": name}
+                | moments(values)
+                | {"best": _best(group, alike[0], metric)}
+            )
 
 
 def _values(trials: Iterable[TrialRecord], metric: str) -> list[float]:

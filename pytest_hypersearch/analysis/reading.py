@@ -95,8 +95,7 @@ def places_of(run: Run) -> dict[tuple[Identity, float | None], Place]:
         StoreError: The journal cannot be read, or was written by a newer version.
     """
     return {
-        (who, found.record.started): found.place
-        for who, found in _read(run.read()).found.items()
+        (who, found.record.started): found.place for who, found in _read(run.read()).found.items()
     }
 
 

@@ -62,7 +62,7 @@ def _series(values: Sequence[Any]) -> pd.Series[Any]:
 
     dtype = _DTYPES.get(frozenset(type(value) for value in values if value is not None), "object")
     try:
-        return pd.Series(values, dtype=dtype)  # type: ignore[call-overload, no-any-return]
+        return pd.Series(values, dtype=dtype)
     except OverflowError:  # an integer beyond 64 bits
         return pd.Series(values, dtype="object")
 
