@@ -39,6 +39,7 @@ from pytest_hypersearch.background import Background
 from pytest_hypersearch.events import Ended, Reported, Started, SweepRun
 from pytest_hypersearch.keeping import Keeper
 from pytest_hypersearch.marks import Sweep
+from pytest_hypersearch.naming import called
 from pytest_hypersearch.proposals import NotYetError
 from pytest_hypersearch.pruners.travel import PrunerError, unpickled
 from pytest_hypersearch.resources.shares import Shares
@@ -49,7 +50,7 @@ from pytest_hypersearch.study import Study, empty_outcome
 from pytest_hypersearch.trial import Key
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Mapping
     from typing import TypeAlias
 
     from pytest_hypersearch.curves import Series
@@ -405,22 +406,9 @@ class Owner:
 
     def _find(self, name: str) -> list[Study]:
         """Studies by node id, or by the end of it: ``test_mlp``, ``test_mlp[cifar]``."""
-        exact = [study for study in self.studies.values() if study.nodeid == name]
-        return exact or [
-            study for study in self.studies.values() if name in _short_names(study.nodeid)
-        ]
+        return [self.studies[nodeid] for nodeid in called(self.studies, name)]
 
     def _results(self, study: Study) -> StudyResults:
         log, saved = self._logs[study.nodeid], self._keepers[study.nodeid].directory()
         results = study.results()
         return replace(results, notes=(*results.notes, *log.notes), run=log.path, saved=saved)
-
-
-def _short_names(nodeid: str) -> Iterable[str]:
-    """The names that end a node id: function, Class::function, with and without arguments."""
-    plain, bracket, arguments = nodeid.partition("[")
-    parts = plain.split("::")
-    for start in range(1, len(parts)):
-        name = "::".join(parts[start:])
-        yield name
-        yield name + bracket + arguments

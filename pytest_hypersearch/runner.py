@@ -34,6 +34,9 @@ if TYPE_CHECKING:
     from pytest_hypersearch.owner import Message
 
 
+LONGEST_ERROR = 4000
+
+
 @dataclass(slots=True)
 class Active:
     """What this process works on: an item and, once it is handed out, its trial."""
@@ -261,7 +264,10 @@ class Runner:
             raise Ended(reason) from error
         else:
             state = State.TIMED_OUT if is_timeout(error) else State.FAILED
-            self._tell(active, state, duration, metrics=metrics, reason=reason, failed=True)
+            text = _traceback(active.item, error)
+            self._tell(
+                active, state, duration, metrics=metrics, reason=reason, error=text, failed=True
+            )
 
     def _tell(
         self,
@@ -272,6 +278,7 @@ class Runner:
         score: float | None = None,
         metrics: dict[str, float] | None = None,
         reason: str = "",
+        error: str = "",
         failed: bool = False,
     ) -> None:
         assert active.trial is not None  # noqa: S101
@@ -283,6 +290,7 @@ class Runner:
             "metrics": metrics or {},
             "duration": duration,
             "reason": reason,
+            "error": error[-LONGEST_ERROR:],
             "logged": active.trial.logged,
             "steps": active.trial.steps or None,
             "failed": failed,
@@ -358,7 +366,7 @@ class Runner:
             return self._report_of_child(self.active, call.when, report)
         self._note_subtest(item, report)
         if call.when == "setup" and call.excinfo is not None:
-            self._setup_raised(item, call.excinfo.value)
+            self._setup_raised(item, call.excinfo.value, report.longreprtext)
         active = self.active
         if active and active.item is item and active.record and call.when != "teardown":
             attach(report, active.record, best=active.best, verbosity=self._verbosity)
@@ -373,7 +381,7 @@ class Runner:
         assert active.child is not None  # noqa: S101
         return active.child.reports.get(phase, report)
 
-    def _setup_raised(self, item: pytest.Item, error: BaseException) -> None:
+    def _setup_raised(self, item: pytest.Item, error: BaseException, text: str) -> None:
         """A fixture failed or skipped, or a mark kept the item from asking for its trial."""
         if isinstance(error, (KeyboardInterrupt, pytest.exit.Exception)):
             return
@@ -386,8 +394,9 @@ class Runner:
         elif active.trial is not None:
             timed_out = State.TIMED_OUT if is_timeout(error) else State.FAILED
             state = State.NOT_RUN if skipped else timed_out
+            shown = "" if skipped else text
             with contextlib.suppress(pytest.fail.Exception):
-                self._tell(active, state, 0.0, reason=reason, failed=not skipped)
+                self._tell(active, state, 0.0, reason=reason, error=shown, failed=not skipped)
 
     def _note_subtest(self, item: pytest.Item, report: pytest.TestReport) -> None:
         """See failed subtests: pytest reports them in mid-test, and the test itself passes."""
@@ -413,6 +422,13 @@ def describe(error: BaseException) -> str:
     if isinstance(error, pytest.skip.Exception | pytest.fail.Exception):
         return first or name
     return f"{name}: {first}"[:200] if first else name
+
+
+def _traceback(item: pytest.Function, error: BaseException) -> str:
+    """The traceback as pytest shows it; empty if pytest cannot."""
+    with contextlib.suppress(Exception):
+        return str(item.repr_failure(pytest.ExceptionInfo.from_exception(error)))
+    return ""
 
 
 def is_timeout(error: BaseException) -> bool:

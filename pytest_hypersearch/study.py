@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import blake2b
 from math import isfinite
-from time import monotonic
+from time import monotonic, time
 from typing import TYPE_CHECKING, Any
 
 from pytest_hypersearch.proposals import Proposals
@@ -45,6 +45,7 @@ class Started:
     seed: int
     attempt: int
     worker: str
+    at: float
 
 
 class Study:
@@ -167,8 +168,8 @@ class Study:
         Args:
             key: Which trial.
             attempt: Which execution of it.
-            outcome: ``state``, ``score``, ``metrics``, ``duration``, ``reason``, ``logged`` and
-                ``failed``, whether the test failed by it.
+            outcome: ``state``, ``score``, ``metrics``, ``duration``, ``reason``, ``logged``,
+                ``error`` (the failure's traceback) and ``failed``, whether the test failed by it.
 
         Raises:
             StoreError: The journal cannot be written.
@@ -192,6 +193,8 @@ class Study:
             worker=started.worker,
             logged=dict(outcome["logged"]),
             **_used(outcome),
+            started=started.at,
+            error=outcome["error"],
         )
         self._finish(key, record)
         return record
@@ -276,23 +279,8 @@ class Study:
     def info(self, sweep: Sweep) -> SweepInfo:
         """What a reader must know of one of the sweeps, as it stands."""
         first, last = self._spans.get(sweep.name, (0.0, 0.0))
-        return SweepInfo(
-            name=sweep.name,
-            strategy=sweep.strategy,
-            metric=sweep.metric,
-            mode=sweep.mode,
-            others=sweep.others,
-            constraints=sweep.constraints,
-            pick=sweep.pick,
-            seed=sweep.seed,
-            replicates=sweep.replicates,
-            planned=sum(key.sweep == sweep.name for key in self._nodeids),
-            group_by=sweep.group_by,
-            varied=sweep.space.varied,
-            shape=_shape(sweep),
-            elapsed=last - first,
-            space=sweep.space,
-        )
+        planned = sum(key.sweep == sweep.name for key in self._nodeids)
+        return SweepInfo.of(sweep, planned=planned, elapsed=last - first)
 
     def _missing(self, key: Key) -> TrialRecord:
         started = self.running.get(key)
@@ -357,6 +345,7 @@ class Study:
             cached=True,
             logged=end.get("logged", {}),
             **_used(end),
+            started=end.get("started"),
         )
 
     def _leave_out(self, key: Key, params: Config, state: State, reason: str) -> dict[str, Any]:
@@ -372,7 +361,7 @@ class Study:
     def _start(self, key: Key, params: Config, seed: int, worker: str) -> dict[str, Any]:
         if key in self.records:
             self.standing.reopen(key)
-        attempt = self._attempts[key] + 1
+        attempt, at = self._attempts[key] + 1, round(time(), 3)
         self._write(
             {
                 "k": "start",
@@ -381,13 +370,15 @@ class Study:
                 "seed": seed,
                 "params": params,
                 "worker": worker,
+                "started": at,
+                "item": self._nodeids[key],
             }
         )
         self._attempts[key] = attempt
         self._spans.setdefault(key.sweep, (monotonic(), monotonic()))
         self._stopping[key.sweep].start()
         self.pruning.start(key)
-        self.running[key] = Started(params, seed, attempt, worker)
+        self.running[key] = Started(params, seed, attempt, worker, at)
         return {"do": "run", "params": params, "seed": seed, "attempt": attempt}
 
     def _finish(self, key: Key, record: TrialRecord) -> None:
@@ -397,13 +388,6 @@ class Study:
         self._stopping[key.sweep].take(record)
         first, _ = self._spans.get(key.sweep, (monotonic(), 0.0))
         self._spans[key.sweep] = first, monotonic()
-
-
-def _shape(sweep: Sweep) -> tuple[tuple[int, ...], ...]:
-    """Numbers of values of a grid's parameters."""
-    if sweep.strategy != "grid":
-        return ()
-    return tuple(tuple(d.size or 0 for d in branch.values()) for branch in sweep.space.branches)
 
 
 @lru_cache

@@ -59,6 +59,8 @@ class TrialRecord:
         peak_memory: The most bytes of memory that its process held during the test's call; None
             where the system cannot tell.
         cpu_time: CPU seconds of the test's call, its finished child processes included.
+        started: When it was handed out, in seconds since the epoch; None if it was not.
+        error: The traceback of its failure as pytest shows it, its end if it is long.
     """
 
     nodeid: str
@@ -79,6 +81,8 @@ class TrialRecord:
     logged: dict[str, Raw] = field(default_factory=dict)
     peak_memory: int | None = None
     cpu_time: float | None = None
+    started: float | None = None
+    error: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """The fields as JSON values."""
