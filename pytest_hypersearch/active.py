@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from pytest_hypersearch.collect import Slot
-from pytest_hypersearch.outcomes import Ended, Pruned
+from pytest_hypersearch.skips import Ended, Pruned
 from pytest_hypersearch.trial import State
 
 if TYPE_CHECKING:

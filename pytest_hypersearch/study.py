@@ -10,10 +10,10 @@ from collections import Counter
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import blake2b
-from math import isfinite
 from time import monotonic, time
 from typing import TYPE_CHECKING, Any
 
+from pytest_hypersearch.outcome import stored_outcome, used
 from pytest_hypersearch.proposals import Proposals
 from pytest_hypersearch.pruning import Pruning
 from pytest_hypersearch.ranking import BestSoFar
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from pytest_hypersearch.samplers import Sampler
     from pytest_hypersearch.store.journal import Record
     from pytest_hypersearch.store.stored import Stored
-    from pytest_hypersearch.trial import Config, Raw
+    from pytest_hypersearch.trial import Config
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,7 +192,7 @@ class Study:
             reason=outcome["reason"],
             worker=started.worker,
             logged=dict(outcome["logged"]),
-            **_used(outcome),
+            **used(outcome),
             started=started.at,
             error=outcome["error"],
         )
@@ -344,7 +344,7 @@ class Study:
             reason=reason,
             cached=True,
             logged=end.get("logged", {}),
-            **_used(end),
+            **used(end),
             started=end.get("started"),
         )
 
@@ -399,33 +399,3 @@ def trial_seed(seed: int, replicate: int) -> int:
     """
     digest = blake2b(f"{seed}/{replicate}".encode(), digest_size=4).digest()
     return int.from_bytes(digest, "big")
-
-
-def stored_outcome(outcome: Mapping[str, Any]) -> Record:
-    """An outcome as the journal keeps it: without what is empty, not a number as text."""
-    kept = {
-        name: value
-        for name, value in outcome.items()
-        if value is not None and value is not False and value not in ("", {})
-    }
-    for name in {"metrics", "logged"} & kept.keys():
-        kept[name] = {key: storable(value) for key, value in kept[name].items()}
-    if "score" in kept:
-        kept["score"] = storable(kept["score"])
-    return {"metrics": {}, **kept, "duration": round(outcome["duration"], 6)}
-
-
-def empty_outcome(outcome: Mapping[str, Any], reason: str) -> dict[str, Any]:
-    """What is left of an outcome that cannot be kept: that its trial failed, and why."""
-    nothing: dict[str, Any] = {"score": None, "metrics": {}, "logged": {}}
-    return {**outcome, **nothing, "state": State.FAILED, "reason": reason, "failed": True}
-
-
-def _used(outcome: Mapping[str, Any]) -> dict[str, Any]:
-    """What is known of the resources that a trial used."""
-    return {name: outcome.get(name) for name in ("peak_memory", "cpu_time")}
-
-
-def storable(value: Raw) -> Raw:
-    """JSON has no word for NaN and infinity; ``float`` reads these words."""
-    return str(value) if isinstance(value, float) and not isfinite(value) else value

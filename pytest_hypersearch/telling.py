@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_hypersearch.collect import MARK
-from pytest_hypersearch.outcomes import Ended, Pruned
 from pytest_hypersearch.score import judge
+from pytest_hypersearch.skips import Ended, Pruned
 from pytest_hypersearch.trial import State, TrialRecord
 
 if TYPE_CHECKING:
