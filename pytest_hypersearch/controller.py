@@ -13,12 +13,17 @@ import pytest
 from pytest_hypersearch.given import shown_number
 from pytest_hypersearch.owner import Owner
 from pytest_hypersearch.provenance import Observer
+from pytest_hypersearch.resources.machine import this_machine
+from pytest_hypersearch.resources.shares import Shares
 from pytest_hypersearch.store.archive import Archive, Policy
 from pytest_hypersearch.store.journal import StoreError
 from pytest_hypersearch.terminal.live import Follower, follow
 from pytest_hypersearch.tracking import Tracking
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pytest_hypersearch.resources.machine import Machine
     from pytest_hypersearch.results import StudyResults
 
 TITLE = "hypersearch"
@@ -46,6 +51,7 @@ class Controller:
             lambda strategy: config.hook.pytest_hypersearch_sampler(strategy=strategy),
             Archive(self._store_root, policy, self._warnings.append, _observer(config)),
             self._closed,
+            Shares(_machine(config)),
         )
         self.owner.listen(self._follower.take)
         self._tracking = Tracking(config.pluginmanager, self.owner)
@@ -137,6 +143,18 @@ def _warn(config: pytest.Config, line: str) -> None:
     config.hook.pytest_warning_recorded.call_historic(
         kwargs={"warning_message": caught[0], "nodeid": "", "when": "config", "location": None}
     )
+
+
+def _machine(config: pytest.Config) -> Callable[[], Machine]:
+    """What tells of the machine; only what the user says of it is checked at once."""
+    named = config.option.sweep_gpus
+    if not named:
+        return this_machine
+    try:
+        machine = this_machine(named)
+    except ValueError as error:
+        raise pytest.UsageError(f"--sweep-gpus={','.join(named)}: {error}") from None
+    return lambda: machine
 
 
 def _observer(config: pytest.Config) -> Observer:

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from pytest_hypersearch.given import scalar_of, shown
 from pytest_hypersearch.masking import MASK, is_secret
-from pytest_hypersearch.outcomes import Pruned
+from pytest_hypersearch.outcome import storable
 from pytest_hypersearch.proposals import Suggestion
 from pytest_hypersearch.ranking import best, pareto
 from pytest_hypersearch.reports import Reports
 from pytest_hypersearch.results import StudyResults
-from pytest_hypersearch.study import storable
+from pytest_hypersearch.skips import Pruned
 from pytest_hypersearch.trial import Key, State
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     import numpy as np
 
+    from pytest_hypersearch.analysis import Results
     from pytest_hypersearch.curves import Packed
     from pytest_hypersearch.link import Link
     from pytest_hypersearch.marks import Sweep
@@ -226,6 +227,22 @@ class Sweeps:
             self._best(results.nodeid, one, paths) for one in [ranked, *pareto(results)]
         )
         return StudyView(results, suggestions, first, tuple(front))
+
+    def results(self, test: str, *, wait: bool = True) -> Results:
+        """A test's trials, to be filtered, grouped, compared and exported.
+
+        Args:
+            test: The test's name, or as much of its node id as makes it unique.
+            wait: Wait for trials that other workers still run; without, take what is known.
+
+        Raises:
+            LookupError: There is no such study in this session, or several.
+        """
+        from pytest_hypersearch.analysis import Results
+        from pytest_hypersearch.analysis.loading import Loaded
+
+        found = self.study(test, wait=wait).results
+        return Results([Loaded(found, (Path(found.run),) if found.run else ())])
 
     def _best(self, study: str, ranked: Ranked, paths: Mapping[Key, Path]) -> Best:
         top, space = ranked.top, self._space(study, ranked.sweep.name)

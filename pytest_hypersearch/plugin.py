@@ -67,6 +67,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--sweep-seed", type=_natural, metavar="N", help="seed of all sweeps, instead of the marks'"
     )
     group.addoption(
+        "--sweep-gpus",
+        type=_devices,
+        metavar="0,1",
+        help="GPUs for trials that demand some, named as for CUDA_VISIBLE_DEVICES; by default "
+        "those that it names or that nvidia-ml-py finds",
+    )
+    group.addoption(
         "--sweep-timeout",
         type=_duration,
         metavar="DURATION",
@@ -102,6 +109,17 @@ def _natural(text: str) -> int:
 
 def _positive(text: str) -> int:
     return _integer(text, 1)
+
+
+def _devices(text: str) -> tuple[str, ...]:
+    from argparse import ArgumentTypeError
+
+    from pytest_hypersearch.resources.machine import device_names
+
+    names = device_names(text)
+    if len(names) != len(text.split(",")):
+        raise ArgumentTypeError(f"{text!r}: expected numbers or UUIDs of GPUs, each once")
+    return names
 
 
 def _duration(text: str) -> float:

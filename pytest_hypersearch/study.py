@@ -10,10 +10,10 @@ from collections import Counter
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import blake2b
-from math import isfinite
-from time import monotonic
+from time import monotonic, time
 from typing import TYPE_CHECKING, Any
 
+from pytest_hypersearch.outcome import stored_outcome, used
 from pytest_hypersearch.proposals import Proposals
 from pytest_hypersearch.pruning import Pruning
 from pytest_hypersearch.ranking import BestSoFar
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from pytest_hypersearch.samplers import Sampler
     from pytest_hypersearch.store.journal import Record
     from pytest_hypersearch.store.stored import Stored
-    from pytest_hypersearch.trial import Config, Raw
+    from pytest_hypersearch.trial import Config
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +45,7 @@ class Started:
     seed: int
     attempt: int
     worker: str
+    at: float
 
 
 class Study:
@@ -109,7 +110,13 @@ class Study:
         return self.standing.done
 
     def ask(
-        self, key: Key, worker: str, *, force: bool = False, closed: str = ""
+        self,
+        key: Key,
+        worker: str,
+        *,
+        force: bool = False,
+        closed: str = "",
+        take: Callable[[], None] = lambda: None,
     ) -> dict[str, Any]:
         """Hand out a trial.
 
@@ -118,6 +125,8 @@ class Study:
             worker: Who will run it.
             force: Decide from what is known instead of raising `NotYetError`.
             closed: Why nothing is to start any more; what is stored is replayed all the same.
+            take: Called before its configuration is proposed and again before it is started:
+                takes what the trial needs, or raises `NotYetError`.
 
         Returns:
             ``{"do": "run", ...}``, ``{"do": "replay", ...}`` or ``{"do": "skip", "reason": ...}``.
@@ -131,6 +140,9 @@ class Study:
         if over:
             params: Config | None = self.proposals.known(key)
         else:
+            # Proposed while the trial waits, it would not know of results that come meanwhile.
+            if not self.proposals.is_decided(key.sweep, key.number):
+                take()
             params = self.proposals.configuration(key.sweep, key.number, force=force)
         if params is None:
             return self._leave_out(key, {}, State.NOT_RUN, "search space exhausted")
@@ -147,6 +159,7 @@ class Study:
         if reason := self.rounds.out(key, force=force):
             self._write({"k": "skip", **key._asdict(), "state": State.RACED_OUT, "reason": reason})
             return self._leave_out(key, params, State.RACED_OUT, reason)
+        take()
         return self._start(key, params, seed, worker)
 
     def tell(self, key: Key, attempt: int, outcome: Mapping[str, Any]) -> TrialRecord | None:
@@ -155,8 +168,8 @@ class Study:
         Args:
             key: Which trial.
             attempt: Which execution of it.
-            outcome: ``state``, ``score``, ``metrics``, ``duration``, ``reason``, ``logged`` and
-                ``failed``, whether the test failed by it.
+            outcome: ``state``, ``score``, ``metrics``, ``duration``, ``reason``, ``logged``,
+                ``error`` (the failure's traceback) and ``failed``, whether the test failed by it.
 
         Raises:
             StoreError: The journal cannot be written.
@@ -179,6 +192,9 @@ class Study:
             reason=outcome["reason"],
             worker=started.worker,
             logged=dict(outcome["logged"]),
+            **used(outcome),
+            started=started.at,
+            error=outcome["error"],
         )
         self._finish(key, record)
         return record
@@ -200,8 +216,13 @@ class Study:
         self._finish(key, record)
         return record
 
-    def crash(self, key: Key, worker: str) -> bool:
+    def crash(self, key: Key, worker: str, reason: str = "") -> bool:
         """Take note that the process that ran a trial is gone.
+
+        Args:
+            key: Which trial.
+            worker: Who ran it.
+            reason: What is known of the death, if more than that the worker died.
 
         Returns:
             Whether the trial is due once more.
@@ -209,7 +230,7 @@ class Study:
         if key in self.records:
             return False
         self._crashes[key] += 1
-        reason = f"{worker} died"
+        reason = reason or f"{worker} died"
         started = self.running.pop(key, None)
         attempt = started.attempt if started else 0
         self._write(
@@ -258,23 +279,8 @@ class Study:
     def info(self, sweep: Sweep) -> SweepInfo:
         """What a reader must know of one of the sweeps, as it stands."""
         first, last = self._spans.get(sweep.name, (0.0, 0.0))
-        return SweepInfo(
-            name=sweep.name,
-            strategy=sweep.strategy,
-            metric=sweep.metric,
-            mode=sweep.mode,
-            others=sweep.others,
-            constraints=sweep.constraints,
-            pick=sweep.pick,
-            seed=sweep.seed,
-            replicates=sweep.replicates,
-            planned=sum(key.sweep == sweep.name for key in self._nodeids),
-            group_by=sweep.group_by,
-            varied=sweep.space.varied,
-            shape=_shape(sweep),
-            elapsed=last - first,
-            space=sweep.space,
-        )
+        planned = sum(key.sweep == sweep.name for key in self._nodeids)
+        return SweepInfo.of(sweep, planned=planned, elapsed=last - first)
 
     def _missing(self, key: Key) -> TrialRecord:
         started = self.running.get(key)
@@ -338,6 +344,8 @@ class Study:
             reason=reason,
             cached=True,
             logged=end.get("logged", {}),
+            **used(end),
+            started=end.get("started"),
         )
 
     def _leave_out(self, key: Key, params: Config, state: State, reason: str) -> dict[str, Any]:
@@ -353,7 +361,7 @@ class Study:
     def _start(self, key: Key, params: Config, seed: int, worker: str) -> dict[str, Any]:
         if key in self.records:
             self.standing.reopen(key)
-        attempt = self._attempts[key] + 1
+        attempt, at = self._attempts[key] + 1, round(time(), 3)
         self._write(
             {
                 "k": "start",
@@ -362,13 +370,15 @@ class Study:
                 "seed": seed,
                 "params": params,
                 "worker": worker,
+                "started": at,
+                "item": self._nodeids[key],
             }
         )
         self._attempts[key] = attempt
         self._spans.setdefault(key.sweep, (monotonic(), monotonic()))
         self._stopping[key.sweep].start()
         self.pruning.start(key)
-        self.running[key] = Started(params, seed, attempt, worker)
+        self.running[key] = Started(params, seed, attempt, worker, at)
         return {"do": "run", "params": params, "seed": seed, "attempt": attempt}
 
     def _finish(self, key: Key, record: TrialRecord) -> None:
@@ -380,13 +390,6 @@ class Study:
         self._spans[key.sweep] = first, monotonic()
 
 
-def _shape(sweep: Sweep) -> tuple[tuple[int, ...], ...]:
-    """Numbers of values of a grid's parameters."""
-    if sweep.strategy != "grid":
-        return ()
-    return tuple(tuple(d.size or 0 for d in branch.values()) for branch in sweep.space.branches)
-
-
 @lru_cache
 def trial_seed(seed: int, replicate: int) -> int:
     """The seed of a trial: 32 bits that depend on the sweep's seed and the replicate alone.
@@ -396,28 +399,3 @@ def trial_seed(seed: int, replicate: int) -> int:
     """
     digest = blake2b(f"{seed}/{replicate}".encode(), digest_size=4).digest()
     return int.from_bytes(digest, "big")
-
-
-def stored_outcome(outcome: Mapping[str, Any]) -> Record:
-    """An outcome as the journal keeps it: without what is empty, not a number as text."""
-    kept = {
-        name: value
-        for name, value in outcome.items()
-        if value is not None and value is not False and value not in ("", {})
-    }
-    for name in {"metrics", "logged"} & kept.keys():
-        kept[name] = {key: storable(value) for key, value in kept[name].items()}
-    if "score" in kept:
-        kept["score"] = storable(kept["score"])
-    return {"metrics": {}, **kept, "duration": round(outcome["duration"], 6)}
-
-
-def empty_outcome(outcome: Mapping[str, Any], reason: str) -> dict[str, Any]:
-    """What is left of an outcome that cannot be kept: that its trial failed, and why."""
-    nothing: dict[str, Any] = {"score": None, "metrics": {}, "logged": {}}
-    return {**outcome, **nothing, "state": State.FAILED, "reason": reason, "failed": True}
-
-
-def storable(value: Raw) -> Raw:
-    """JSON has no word for NaN and infinity; ``float`` reads these words."""
-    return str(value) if isinstance(value, float) and not isfinite(value) else value
