@@ -56,6 +56,8 @@ class TrialRecord:
         cached: Whether it was replayed from the store instead of run.
         worker: Name of the process that ran it, empty in plain pytest.
         logged: What the test gave to ``trial.log``.
+        started: When its last execution began, in seconds since the epoch; None if not known.
+        error: The traceback of what failed, empty otherwise.
     """
 
     nodeid: str
@@ -74,6 +76,8 @@ class TrialRecord:
     cached: bool = False
     worker: str = ""
     logged: dict[str, Raw] = field(default_factory=dict)
+    started: float | None = None
+    error: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """The fields as JSON values."""

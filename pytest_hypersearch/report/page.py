@@ -1,0 +1,128 @@
+"""The page: a template filled with our style, our scripts, plotly's, and the data.
+
+Nothing on it is loaded from elsewhere. What users wrote is within the data alone, which is
+compressed and in base64, so that it cannot be read as HTML, and comes to sight as text only. The
+policy of the page names its style and scripts by their hashes: no other script runs.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+from base64 import b64encode
+from functools import cache
+from hashlib import sha256
+from importlib.resources import files
+from importlib.util import find_spec
+from string import Template
+from typing import TYPE_CHECKING
+
+from pytest_hypersearch.report.palette import palette
+from pytest_hypersearch.report.payload import payload
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pytest_hypersearch.report.payload import Curves
+    from pytest_hypersearch.results import StudyResults
+
+SCRIPTS = (
+    "data.js",
+    "address.js",
+    "words.js",
+    "statistics.js",
+    "elements.js",
+    "figures.js",
+    "views.js",
+    "filters.js",
+    "trials.js",
+    "main.js",
+)
+_EMPTY = ""  # plotly adds an empty style element and fills it by rules
+
+
+def page(studies: Sequence[StudyResults], curves: Curves, *, live: str = "") -> str:
+    """Return an HTML page on studies that needs no network and no other file.
+
+    Args:
+        studies: What to show, each on its own.
+        curves: The values that trials reported, as steps and values of each metric, by the node id
+            of the study and the key of the trial.
+        live: Where newer data is to be asked for again and again, relative to the page; nowhere if
+            empty.
+
+    Raises:
+        ModuleNotFoundError: plotly is not installed.
+    """
+    require_plotly()
+    style, script = _asset("page.css"), _script()
+    return Template(_asset("page.html")).substitute(
+        policy=_policy(style, script, live=bool(live)),
+        style=style,
+        script=script,
+        plotly=_plotly()[0],
+        data=packed_text(data(studies, curves)),
+        live=live,
+    )
+
+
+def data(studies: Sequence[StudyResults], curves: Curves) -> bytes:
+    """Return what the page shows as compressed JSON."""
+    known = {**payload(studies, curves), "palette": palette()}
+    text = json.dumps(known, allow_nan=False, separators=(",", ":"))
+    return gzip.compress(text.encode(), compresslevel=6, mtime=0)
+
+
+def require_plotly() -> None:
+    """Make sure that plotly is there.
+
+    Raises:
+        ModuleNotFoundError: It is not; the message says what to install.
+    """
+    if find_spec("plotly") is None:
+        raise ModuleNotFoundError(
+            "the report needs plotly: pip install 'pytest-hypersearch[report]'"
+        )
+
+
+def packed_text(packed: bytes) -> str:
+    """Return bytes as text that HTML leaves alone."""
+    return b64encode(packed).decode("ascii")
+
+
+def _policy(style: str, script: str, *, live: bool) -> str:
+    scripts = f"{_hash(script)} {_plotly()[1]}"
+    connections = "'self'" if live else "'none'"
+    return "; ".join(
+        (
+            "default-src 'none'",
+            f"script-src {scripts}",
+            f"style-src-elem {_hash(style)} {_hash(_EMPTY)}",
+            "style-src-attr 'unsafe-inline'",  # plotly sets colours and sizes as attributes
+            "img-src data: blob:",
+            f"connect-src {connections}",
+            "base-uri 'none'",
+            "form-action 'none'",
+        )
+    )
+
+
+def _script() -> str:
+    parts = "\n".join(_asset(name) for name in SCRIPTS)
+    return f'(() => {{\n"use strict";\n{parts}\n}})();'
+
+
+def _asset(name: str) -> str:
+    return (files("pytest_hypersearch.report") / "assets" / name).read_text(encoding="utf-8")
+
+
+@cache
+def _plotly() -> tuple[str, str]:
+    """plotly's script, compressed, and its hash."""
+    source = (files("plotly") / "package_data" / "plotly.min.js").read_bytes()
+    packed = gzip.compress(source, compresslevel=6, mtime=0)
+    return packed_text(packed), _hash(source.decode("utf-8"))
+
+
+def _hash(text: str) -> str:
+    return f"'sha256-{b64encode(sha256(text.encode()).digest()).decode('ascii')}'"
