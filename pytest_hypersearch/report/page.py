@@ -2,7 +2,7 @@
 
 Nothing on it is loaded from elsewhere. What users wrote is within the data alone, which is
 compressed and in base64, so that it cannot be read as HTML, and comes to sight as text only. The
-policy of the page names its style and scripts by their hashes: no other script runs.
+policy of the page names its scripts by their hashes: no other script runs.
 """
 
 from __future__ import annotations
@@ -38,7 +38,6 @@ SCRIPTS = (
     "trials.js",
     "main.js",
 )
-_EMPTY = ""  # plotly adds an empty style element and fills it by rules
 
 
 def page(studies: Sequence[StudyResults], curves: Curves, *, live: str = "") -> str:
@@ -57,7 +56,7 @@ def page(studies: Sequence[StudyResults], curves: Curves, *, live: str = "") -> 
     require_plotly()
     style, script = _asset("page.css"), _script()
     return Template(_asset("page.html")).substitute(
-        policy=_policy(style, script, live=bool(live)),
+        policy=_policy(script, live=bool(live)),
         style=style,
         script=script,
         plotly=_plotly()[0],
@@ -90,15 +89,14 @@ def packed_text(packed: bytes) -> str:
     return b64encode(packed).decode("ascii")
 
 
-def _policy(style: str, script: str, *, live: bool) -> str:
+def _policy(script: str, *, live: bool) -> str:
     scripts = f"{_hash(script)} {_plotly()[1]}"
     connections = "'self'" if live else "'none'"
     return "; ".join(
         (
             "default-src 'none'",
             f"script-src {scripts}",
-            f"style-src-elem {_hash(style)} {_hash(_EMPTY)}",
-            "style-src-attr 'unsafe-inline'",  # plotly sets colours and sizes as attributes
+            "style-src 'unsafe-inline'",  # plotly adds styles of its own
             "img-src data: blob:",
             f"connect-src {connections}",
             "base-uri 'none'",

@@ -7,6 +7,7 @@ async function unpacked(id) {
   return new Response(stream).text();
 }
 
+const STATES = ["complete", "pruned", "raced out", "failed", "invalid", "crashed", "timed out", "running", "not run"];
 const ENDED_BADLY = new Set(["failed", "invalid", "crashed", "timed out"]);
 
 function studyOf(plain) {
@@ -23,7 +24,7 @@ function studyOf(plain) {
     place: new Map(ids.map((id, i) => [id, i])),
     parameter: new Map(plain.parameters.map((one) => [one.name, one])),
     metric: new Map(plain.metrics.map((one) => [one.name, one])),
-    states: [...new Set(trials.state)],
+    states: STATES.filter((state) => trials.state.includes(state)),
   };
   study.feasible = study.all.map((i) => isFeasible(study, i));
   return study;

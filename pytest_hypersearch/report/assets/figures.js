@@ -40,9 +40,15 @@ function axis(colours, title, more = {}) {
   return {
     title: { text: title, standoff: 8, font: { size: 12, color: colours.quiet } },
     gridcolor: colours.line, linecolor: colours.line, zeroline: false, automargin: true,
-    tickfont: { size: 11, color: colours.quiet }, exponentformat: "power", nticks: 7, ...more,
-    ...(more.type === "log" ? { dtick: undefined, minor: { showgrid: false } } : {}),
+    tickfont: { size: 11, color: colours.quiet }, exponentformat: "e", nticks: 7, ...more,
   };
+}
+
+/** An axis of numbers, in decades if logarithmic and long enough. */
+function numberAxis(colours, title, values, log, nticks = 7) {
+  if (!log) return axis(colours, title, { nticks });
+  const [low, high] = extent(values);
+  return axis(colours, title, { type: "log", dtick: high > 20 * low ? Math.max(1, Math.round(Math.log10(high / low) / 6)) : "D2" });
 }
 
 function categoryAxis(colours, title, labels, most = 12) {
@@ -55,7 +61,8 @@ function categoryAxis(colours, title, labels, most = 12) {
 function parameterAxis(colours, parameter) {
   const title = plain(parameter.name, 28);
   if (parameter.labels) return categoryAxis(colours, title, parameter.labels);
-  return axis(colours, title, { type: parameter.log ? "log" : "linear", nticks: 5 });
+  const values = parameter.values.filter((value) => value !== null);
+  return numberAxis(colours, title, values, parameter.log, 5);
 }
 
 function layoutOf(colours, more) {
@@ -112,6 +119,7 @@ class Card {
     const figure = this.view.draw(this.study, rows, colours, this.node.clientWidth < 560);
     this.caption.textContent = figure.caption ?? figure.empty ?? "";
     this.plot.classList.toggle("empty", !figure.traces);
+    this.node.classList.toggle("vacant", !figure.traces);
     this.plot.setAttribute("aria-label", `${this.view.title}. ${this.caption.textContent}`);
     if (figure.traces) {
       const Plotly = await plotly();
@@ -129,7 +137,7 @@ class Card {
     this.plot.on("plotly_click", ({ points: [point] }) => {
       if (typeof point?.customdata === "string") go({ trial: point.customdata });
     });
-    this.plot.on("plotly_restyle", () => this.brushed?.(this.plot.data[0].dimensions));
+    this.plot.on("plotly_selected", (event) => event?.range && this.brushed?.(event.range));
   }
 
   close() {

@@ -66,6 +66,10 @@ function remover(key, name) {
   return element("button", { type: "button", class: "plain", "aria-label": `Remove the filter on ${name}`, onclick: forget }, "✕");
 }
 
+/** What is chosen, not filtered. */
+const KEPT = new Set(["study", "metric", "scale", "sel", "sort", "page", "trial",
+  "method", "cx", "cy", "by", "stat", "bars", "series", "mx", "my"]);
+
 class Filters {
   constructor(study) {
     this.study = study;
@@ -82,7 +86,7 @@ class Filters {
     this.more.append(element("option", { value: "" }, "Filter by…"),
       ...this.keys().map(([key, name]) => element("option", { value: key }, name)));
     this.reset = element("button", { type: "button", class: "plain", onclick: () => this.clear() }, "Reset");
-    this.home.replaceChildren(...this.fixed.map((one) => one.node), this.more, this.reset, this.shown);
+    this.home.replaceChildren(this.shown, ...this.fixed.map((one) => one.node), this.more, this.reset);
   }
 
   metric() {
@@ -105,12 +109,12 @@ class Filters {
   }
 
   clear() {
-    const kept = new Set(["study", "metric", "scale", "sel", "sort"]);
-    go(Object.fromEntries([...address().keys()].filter((key) => !kept.has(key)).map((key) => [key, null])));
+    go(Object.fromEntries([...address().keys()].filter((key) => !KEPT.has(key)).map((key) => [key, null])));
   }
 
   sync(rows) {
     const asking = address();
+    this.reset.hidden = ![...asking.keys()].some((key) => !KEPT.has(key));
     this.fixed.forEach((one) => one.sync());
     for (const [key, name] of this.keys()) {
       const wanted = asking.has(key) || askedAll("show").includes(key);

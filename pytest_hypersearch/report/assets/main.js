@@ -41,7 +41,7 @@ function bestFact(study) {
   const { value, std, trials } = study.best;
   const figure = [shown(value, 5), element("small", {}, std === null ? "" : ` ± ${shown(std, 2)} over ${trials.length} replicates`)];
   const pairs = configuration(study, trials[0]).map(([name, text]) => element("li", {}, `${name} `, element("b", {}, text)));
-  return fact(`${BEST[goal.mode][0].toUpperCase()}${BEST[goal.mode].slice(1)} ${goal.metric}`, figure, element("ul", { class: "pairs" }, pairs));
+  return fact(`${capital(BEST[goal.mode])} ${goal.metric}`, figure, element("ul", { class: "pairs" }, pairs));
 }
 
 function countFacts(study) {
@@ -77,7 +77,7 @@ function render() {
 /** The part of the address that figures depend on. */
 function filterKey() {
   const kept = address();
-  for (const key of ["page", "sort", "sel", "trial", "show"]) kept.delete(key);
+  for (const key of ["page", "sort", "trial", "show"]) kept.delete(key);
   return String(kept);
 }
 

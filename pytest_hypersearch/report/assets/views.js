@@ -2,8 +2,8 @@
 
 const MOST_MARKS = 1500;
 const MOST_LINES = 120;
+const MOST_DOTS = 300;
 const MOST_BARS = 1500;
-const GL_FROM = 2000;
 const BINS = 6;
 
 function theMetric(study) {
@@ -15,7 +15,7 @@ function valueAxis(colours, metric, values) {
   const far = low > 0 && high / low > 200;
   const scale = asked("scale", "auto");
   const log = low > 0 && (scale === "log" || (scale === "auto" && far));
-  return axis(colours, plain(metric.name, 32), { type: log ? "log" : "linear" });
+  return numberAxis(colours, plain(metric.name, 32), values, log);
 }
 
 function ranked(study, rows, metric) {
@@ -25,21 +25,30 @@ function ranked(study, rows, metric) {
 }
 
 /** The rows that a view of points draws: complete, with a value; the best of them if too many. */
-function drawable(study, rows, metric) {
+function drawable(study, rows, metric, most = MOST_MARKS) {
   const complete = numbered(rows, metric.values).filter((i) => isComplete(study, i));
-  if (complete.length <= MOST_MARKS) return { complete, marks: complete, left: "" };
+  if (complete.length <= most) return { complete, marks: complete, left: "" };
   const order = ranked(study, complete, metric);
-  const half = MOST_MARKS / 2;
-  const marks = [...order.slice(0, half), ...thinned(order.slice(half), half)];
+  const half = most / 2;
+  const chosen = chosenOf(study, complete);
+  const marks = [...new Set([...order.slice(0, half), ...thinned(order.slice(half), half), ...chosen])];
   const left = `${plural(marks.length, "point")} of ${complete.length.toLocaleString("en")} drawn: the best and an even share of the rest. `;
   return { complete, marks, left };
 }
 
-function points(study, rows, metric, more) {
+/** Points that open their trials; the chosen ones have a ring. */
+function points(study, rows, metric, { marker = {}, ...more }) {
+  const chosen = new Set(selection(study));
+  const ring = chosen.size ? { line: { width: rows.map((i) => (chosen.has(i) ? 2.5 : 0)), color: theme().text } } : {};
   return {
-    type: "scatter", mode: "markers", hovertemplate: "%{text}<extra></extra>",
+    type: "scatter", mode: "markers", hovertemplate: "%{text}<extra></extra>", marker: { ...ring, ...marker },
     text: rows.map((i) => hover(study, i, metric)), customdata: rows.map((i) => study.ids[i]), ...more,
   };
+}
+
+function chosenOf(study, rows) {
+  const inSight = new Set(rows);
+  return selection(study).filter((i) => inSight.has(i));
 }
 
 function bySweep(study, rows) {
@@ -56,39 +65,40 @@ const history_ = {
     const scored = numbered(rows, metric.values);
     const complete = scored.filter((i) => isComplete(study, i));
     if (!complete.length) return NO_SCORES;
-    const type = rows.length > GL_FROM ? "scattergl" : "scatter";
-    const traces = bySweep(study, complete).map(([sweep, k, own]) => {
+    const { marks, left } = drawable(study, rows, metric);
+    const traces = bySweep(study, [...marks].sort((a, b) => a - b)).map(([sweep, k, own]) => {
       const { colour, symbol } = seriesOf(colours, k);
-      return points(study, own, metric, { type, name: plain(sweep.name), x: own.map((i) => i + 1),
+      return points(study, own, metric, { name: plain(sweep.name), x: own.map((i) => i + 1),
         y: own.map((i) => metric.values[i]), marker: { color: faded(colour, 0.7), symbol, size: 6 } });
     });
-    const cut = scored.filter((i) => !isComplete(study, i));
+    const cut = thinned(scored.filter((i) => !isComplete(study, i)), MOST_MARKS / 2);
     if (cut.length) {
-      traces.push(points(study, cut, metric, { type, name: "ended early", x: cut.map((i) => i + 1),
+      traces.push(points(study, cut, metric, { name: "ended early", x: cut.map((i) => i + 1),
         y: cut.map((i) => metric.values[i]),
         marker: { color: colours.quiet, symbol: "circle-open", size: 6 } }));
     }
     if (metric.mode) {
       const able = complete.filter((i) => study.feasible[i]);
       const best = bestSoFar(able.map((i) => metric.values[i]), metric.mode);
+      const kept = [...best.keys()].filter((k) => best[k] !== best[k - 1] || k === best.length - 1);
       traces.push({ type: "scatter", mode: "lines", name: "best so far", hoverinfo: "skip",
-        x: able.map((i) => i + 1), y: best, line: { shape: "hv", color: colours.text, width: 2 } });
+        x: kept.map((k) => able[k] + 1), y: kept.map((k) => best[k]), line: { shape: "hv", color: colours.text, width: 2 } });
     }
-    const bad = rows.filter((i) => ENDED_BADLY.has(study.trials.state[i]));
+    const bad = thinned(rows.filter((i) => ENDED_BADLY.has(study.trials.state[i])), MOST_MARKS / 2);
     if (bad.length) {
-      traces.push(points(study, bad, null, { type, name: "failed", x: bad.map((i) => i + 1),
+      traces.push(points(study, bad, null, { name: "failed", x: bad.map((i) => i + 1),
         y: bad.map(() => 0), yaxis: "y2", marker: { color: colours.bad, symbol: "x-thin-open", size: 7 } }));
     }
     const top = metric.mode && ranked(study, complete.filter((i) => study.feasible[i]), metric)[0];
     return {
       traces,
       layout: {
-        xaxis: axis(colours, "trial"),
+        xaxis: axis(colours, "trial", { range: [0, study.size + 1], anchor: "free", position: 0 }),
         yaxis: { ...valueAxis(colours, metric, complete.map((i) => metric.values[i])), domain: [bad.length ? 0.08 : 0, 1] },
         yaxis2: { domain: [0, 0.05], visible: false, range: [-1, 1], fixedrange: true },
       },
-      caption: top == null ? `${metric.name}: no direction is declared, so nothing is best.`
-        : `${BEST[metric.mode]} ${metric.name} ${shown(metric.values[top], 5)} at ${study.ids[top]} · ${BETTER[metric.mode]}`,
+      caption: top == null ? `${left}${metric.name}: no direction is declared, so nothing is best.`
+        : `${left}${capital(BEST[metric.mode])} ${metric.name} ${shown(metric.values[top], 5)} at ${study.ids[top]} · ${BETTER[metric.mode]}`,
     };
   },
 };
@@ -157,7 +167,7 @@ const importance = {
     const what = method === "total" ? "Share of what moves the score, interactions included" : "What tells the best tenth from the rest";
     return { traces, layout: { bargap: 0.45, showlegend: pools.length > 1, yaxis: axis(colours, "", { showgrid: false }),
       xaxis: axis(colours, "share", { tickformat: ".0%", rangemode: "tozero" }) },
-      height: Math.max(180, 90 + 34 * pools[0].methods[method].length),
+      height: Math.max(320, 90 + 26 * pools[0].methods[method].length),
       caption: `${what}. Of all ${plural(pools[0].configurations, "complete configuration")}: filters would distort it.` };
   },
 };
@@ -203,61 +213,87 @@ function spread(i) {
 }
 
 const parallel = {
-  id: "parallel", title: "Parallel coordinates", wide: true, height: 360,
+  id: "parallel", title: "Parallel coordinates", wide: true, height: 380,
   controls: () => [{ node: element("button", { type: "button", onclick: clearRanges }, "Clear ranges"), sync() {} }],
   draw(study, rows, colours, narrow) {
     const metric = theMetric(study);
     const { marks, complete, left } = drawable(study, rows, metric);
-    const everywhere = study.parameters.filter((one) => marks.every((i) => one.values[i] !== null)).slice(0, narrow ? 4 : 10);
-    if (!complete.length || !everywhere.length) return NO_SCORES;
-    const values = marks.map((i) => metric.values[i]);
-    const bound = [quantile(values, 0.02), quantile(values, 0.98)];
-    const dimensions = [...everywhere.map((one) => dimension(study, one, marks)),
-      { label: plain(metric.name, 14), values, range: extent(values) }];
+    const all = study.parameters.filter((one) => marks.some((i) => one.values[i] !== null));
+    if (!complete.length || !all.length) return NO_SCORES;
+    const parameters = all.slice(0, narrow ? 3 : 9);
+    const axes = [...parameters.map((one) => upright(study, one)), upright(study, { ...metric, log: false })];
+    const annotations = axes.flatMap((one, x) => marksOf(one, x, colours, narrow));
+    const shapes = axes.map((_, x) => ({ type: "line", x0: x, x1: x, y0: 0, y1: 1, line: { color: colours.quiet, width: 1 } }));
+    const hidden = { visible: false, fixedrange: true };
+    const more = parameters.length < all.length ? `The first ${parameters.length} of ${all.length} parameters. ` : "";
     return {
-      traces: [{ type: "parcoords", dimensions, labelfont: { size: 12, color: colours.text }, labelangle: narrow ? -18 : 0,
-        tickfont: { size: 11, color: colours.quiet }, rangefont: { size: 1, color: "rgba(0,0,0,0)" },
-        unselected: { line: { opacity: 0.05 } },
-        line: { color: values, colorscale: palette.scores, cmin: bound[0], cmax: bound[1], reversescale: metric.mode === "min",
-          showscale: !narrow, colorbar: { thickness: 8, outlinewidth: 0, tickfont: { size: 11, color: colours.quiet } } } }],
-      layout: { margin: { l: narrow ? 40 : 60, r: narrow ? 40 : 60, t: 48, b: 24 } },
-      brushed: (drawn) => everywhere.forEach((one, k) => brush(one, drawn[k].constraintrange)),
-      caption: `${left}Each line is a trial; ${metric.mode ? "brighter is better; " : ""}drag along an axis to filter all views`,
+      traces: [...shades(study, marks, metric), [colours.text, chosenOf(study, marks)]]
+        .map(([colour, own], k) => polylines(study, own, metric, axes, colour, k === 6 ? 3 : 1.3)),
+      layout: { showlegend: false, dragmode: "select", selectdirection: "any", annotations, shapes,
+        margin: { l: 20, r: narrow ? 44 : 56, t: 34, b: 10 }, newselection: { line: { color: colours.accent } },
+        xaxis: { ...hidden, range: [-0.12, axes.length - 1 + 0.12] }, yaxis: { ...hidden, range: [-0.06, 1.04] } },
+      brushed: (box) => axes.slice(0, -1).forEach((one, x) => x >= box.x[0] && x <= box.x[1] && brush(one, box.y)),
+      caption: `${left}${more}Each line is a trial${metric.mode ? ", stronger is better and orange the best twentieth" : ""}; drag a box over an axis to filter all views`,
     };
   },
 };
 
-function dimension(study, parameter, rows) {
-  const place = (value) => (parameter.log ? Math.log10(value) : value);
-  const range = parameter.labels ? [-0.2, parameter.labels.length - 0.8]
-    : extent(numbered(study.all, parameter.values).map((i) => place(parameter.values[i])));
-  const found = { label: plain(parameter.name, 14), values: rows.map((i) => place(parameter.values[i])), range };
-  const held = bounds(`in.${parameter.name}`);
-  if (held && !parameter.labels) {
-    found.constraintrange = [Math.max(range[0], place(held.low)) || range[0], Math.min(range[1], place(held.high))];
-  }
-  if (parameter.labels) {
-    found.tickvals = parameter.labels.map((_, k) => k);
-    found.ticktext = parameter.labels.map((label) => plain(label, 12));
-  } else if (parameter.log) {
-    const [low, high] = range;
-    const inside = Array.from({ length: Math.floor(high) - Math.ceil(low) + 1 }, (_, k) => Math.ceil(low) + k);
-    found.tickvals = inside.length > 1 ? inside : [low, (low + high) / 2, high];
-    found.ticktext = found.tickvals.map((exponent) => shown(10 ** exponent, 2));
-  }
-  return found;
+/** A column laid out between 0 and 1 from the bottom up. */
+function upright(study, column) {
+  const scale = unit(column, numbered(study.all, column.values));
+  const pad = (u) => (column.labels && column.labels.length > 1 ? 0.06 + 0.88 * u : column.labels ? 0.5 : u);
+  const unpad = (u) => (column.labels ? (u - 0.06) / 0.88 : u);
+  return { column, to: (value) => pad(scale.to(value)), from: (u) => scale.from(unpad(u)) };
 }
 
-/** Takes a range that was dragged on an axis as a filter. */
-function brush(parameter, range) {
-  const key = parameter.labels ? `is.${parameter.name}` : `in.${parameter.name}`;
-  if (!range) return;
-  const [low, high] = Array.isArray(range[0]) ? range[0] : range;
-  const value = parameter.labels
-    ? parameter.labels.filter((_, k) => k >= low && k <= high)
-    : [low, high].map((bound) => String(Number((parameter.log ? 10 ** bound : bound).toPrecision(6)))).join("..");
-  const before = parameter.labels ? askedAll(key).join() : asked(key);
-  if (String(value) !== before) go({ [key]: value });
+/** The name of an upright axis and what is written along it. */
+function marksOf({ column, to, from }, x, colours, narrow) {
+  const text = (y, content, more) => ({ x, y, text: content, showarrow: false, font: { size: 11, color: colours.quiet }, ...more });
+  const most = narrow ? 9 : 16;
+  const title = text(1, `<b>${plain(column.name, most)}</b>`, { yshift: 18, font: { size: 12, color: colours.text } });
+  const beside = { xanchor: "left", xshift: 4, bgcolor: faded(colours.card, 0.8) };
+  const places = column.labels ? column.labels.map((label, k) => [to(k), plain(label, most)])
+    : [0, 0.25, 0.5, 0.75, 1].map((u) => [u, shown(from(u), 2)]);
+  return [title, ...places.slice(0, 14).map(([y, content]) => text(y, content, beside))];
+}
+
+const SHADES = { light: ["#d9dee4", "#a9c3dc", "#6ea3cf", "#2f7fbd", "#08508a", "#e07b00"],
+  dark: ["#343c46", "#3d5a78", "#437aa8", "#4f9bd6", "#7cc0fa", "#ffb454"] };
+
+/** The rows in groups from the worst to the best fifth, and the best twentieth. */
+function shades(study, rows, metric) {
+  const order = ranked(study, rows, metric).reverse();
+  const ends = [0.3, 0.5, 0.7, 0.85, 0.95, 1].map((share) => Math.round(share * order.length));
+  const colours = dark.matches ? SHADES.dark : SHADES.light;
+  return ends.map((end, k) => [colours[k], order.slice(ends[k - 1] ?? 0, end)]);
+}
+
+function polylines(study, rows, metric, axes, colour, width) {
+  const trace = { type: "scatter", mode: "lines+markers", x: [], y: [], text: [], customdata: [], hovertemplate: "%{text}<extra></extra>",
+    line: { color: colour, width }, marker: { size: 3, color: colour }, selected: { marker: { opacity: 1 } }, unselected: { marker: { opacity: 1 } } };
+  for (const i of rows) {
+    const text = hover(study, i, metric);
+    axes.forEach(({ column, to }, x) => {
+      const value = column.values[i];
+      trace.x.push(x);
+      trace.y.push(typeof value === "number" ? to(value) : null);
+      trace.text.push(text);
+      trace.customdata.push(study.ids[i]);
+    });
+    for (const column of [trace.x, trace.y, trace.text, trace.customdata]) column.push(null);
+  }
+  return trace;
+}
+
+/** Takes the part of an upright axis under a box as a filter. */
+function brush({ column, from, to }, [low, high]) {
+  if (column.labels) {
+    const inside = column.labels.filter((_, k) => to(k) >= low && to(k) <= high);
+    if (inside.length) go({ [`is.${column.name}`]: inside });
+    return;
+  }
+  const ends = [Math.max(0, low), Math.min(1, high)].map((u) => String(Number(from(u).toPrecision(4))));
+  go({ [`in.${column.name}`]: ends.join("..") });
 }
 
 function clearRanges() {
@@ -276,7 +312,7 @@ const contour = {
     const metric = theMetric(study);
     if (study.parameters.length < 2) return { empty: "Needs two parameters." };
     const [x, y] = ["cx", "cy"].map((key, k) => study.parameter.get(asked(key)) ?? study.parameter.get(pair(study)[k]));
-    const { marks, complete, left } = drawable(study, rows, metric);
+    const { marks, complete, left } = drawable(study, rows, metric, MOST_DOTS);
     const both = complete.filter((i) => x.values[i] !== null && y.values[i] !== null);
     if (both.length < 3 || x === y) return { empty: x === y ? "Choose two different parameters." : "Needs at least three complete trials with both parameters." };
     const scale = { x: unit(x, both), y: unit(y, both) };
@@ -302,10 +338,12 @@ const contour = {
   },
 };
 
-/** The two parameters that matter most. */
+/** The two parameters that matter most, numbers before categories. */
 function pair(study) {
   const known = study.importance[0]?.methods.total.map((one) => one.parameter) ?? [];
-  return [...new Set([...known, ...study.parameters.map((one) => one.name)])].slice(0, 2);
+  const names = [...new Set([...known, ...study.parameters.map((one) => one.name)])];
+  const rest = (name) => Boolean(study.parameter.get(name)?.labels);
+  return [...names.filter((name) => !rest(name)), ...names.filter(rest)].slice(0, 2);
 }
 
 /** A parameter's values to the unit interval and back. */
@@ -351,7 +389,7 @@ const aggregation = {
     const counts = found.map(({ name, values }) => `${name} (${values.length})`);
     const what = bars === "none" ? "" : `; bars are the mean ± ${bars === "ci" ? "95% confidence (Student’s t)" : bars}`;
     return { traces, layout: { showlegend: stat !== "mean", xaxis: categoryAxis(colours, "", counts, 16), yaxis: valueAxis(colours, metric, complete.map((i) => metric.values[i])) },
-      caption: `${stat} of ${metric.name} over complete trials (their number in brackets)${what}. ${note}` };
+      caption: `${capital(stat)} of ${metric.name} over complete trials (their number in brackets)${what}. ${note}` };
   },
 };
 
@@ -401,6 +439,9 @@ const curves = {
       const own = drawn.filter((curve) => study.trials.sweep[curve.trial] === k && (study.trials.state[curve.trial] === "pruned") === pruned);
       return lines(study, own, name, `${sweep.name}${pruned ? ", pruned" : ""}`, seriesOf(colours, k), pruned);
     })).filter((trace) => trace.x.length);
+    const chosen = known.filter((curve) => selection(study).includes(curve.trial));
+    traces.push(...chosen.map((curve) => ({ ...lines(study, [curve], name, study.ids[curve.trial], { colour: colours.text }, false),
+      line: { color: colours.text, width: 2.5, dash: palette.dashes[chosen.indexOf(curve) % palette.dashes.length] } })));
     const values = drawn.flatMap((curve) => curve.series[name][1].filter((value) => value !== null));
     const kept = study.curves.length < study.curvesKnown ? ` (${study.curves.length} of ${study.curvesKnown} are in this file)` : "";
     return { traces, layout: { xaxis: axis(colours, "step"), yaxis: valueAxis(colours, { name }, values) },
@@ -416,7 +457,7 @@ function rankOf(metric, i) {
 /** Many curves as one trace, with gaps between them. */
 function lines(study, own, name, title, { colour }, pruned) {
   const trace = { type: "scatter", mode: pruned ? "lines+markers" : "lines", name: plain(title), x: [], y: [], text: [], customdata: [], connectgaps: false,
-    hovertemplate: "%{text}<br>step %{x}: %{y:.5g}<extra></extra>", line: { color: faded(colour, pruned ? 0.5 : 0.75), width: 1.2, dash: pruned ? "dot" : "solid" },
+    hovertemplate: "%{text}<br>step %{x}: %{y:.5g}<extra></extra>", line: { color: faded(colour, pruned ? 0.6 : 0.4), width: 1.2, dash: pruned ? "dot" : "solid" },
     marker: { symbol: "x-thin-open", color: colour, size: [] } };
   for (const { trial, series } of own) {
     const [steps, values] = series[name];
@@ -451,15 +492,11 @@ const pareto = {
     const trace = (own, more) => points(study, own.map((one) => one.i), null, { x: own.map((one) => one.x), y: own.map((one) => one.y),
       text: own.map((one) => `${hover(study, one.i)}<br>${plain(x.name)} ${shown(one.x, 5)}<br>${plain(y.name)} ${shown(one.y, 5)}`), ...more });
     const traces = [trace(shownPoints, { name: "configurations", marker: { size: 6, color: faded(colours.quiet, 0.5) } })];
-    if (best.length) traces.push(trace(best, { name: "Pareto front", mode: "lines+markers", line: { shape: stepOf(x.mode), color: colours.accent, width: 2 }, marker: { size: 9, color: colours.accent, symbol: "diamond" } }));
+    if (best.length) traces.push(trace(best, { name: "Pareto front", mode: "lines+markers", line: { shape: "hv", color: colours.accent, width: 2 }, marker: { size: 9, color: colours.accent, symbol: "diamond" } }));
     return { traces, layout: { xaxis: axis(colours, `${plain(x.name)}${x.mode ? ` (${BETTER[x.mode]})` : ""}`), yaxis: axis(colours, `${plain(y.name)}${y.mode ? ` (${BETTER[y.mode]})` : ""}`) },
       caption: `${shownPoints.length < found.length ? `${shownPoints.length} of ${found.length} configurations drawn. ` : ""}${directed ? `${plural(best.length, "configuration")} of ${found.length} on the front, means over replicates` : "Both metrics need a declared direction for a front"}` };
   },
 };
-
-function stepOf(mode) {
-  return mode === "min" ? "hv" : "vh";
-}
 
 const timeline = {
   id: "timeline", title: "Timeline", wide: true, height: 220,
@@ -468,21 +505,44 @@ const timeline = {
     const known = rows.filter((i) => typeof started[i] === "number");
     if (!known.length) return { empty: "The starts of these trials are not known." };
     const begin = extent(known.map((i) => started[i]))[0];
-    const longest = ranked(study, known, { values: duration, mode: "max" });
-    const drawn = longest.slice(0, MOST_BARS);
-    const end = Math.max(...drawn.map((i) => started[i] + duration[i])) - begin;
+    const end = extent(known.map((i) => started[i] + duration[i]))[1] - begin;
     const [divisor, word] = end > 7200 ? [3600, "hours"] : end > 180 ? [60, "minutes"] : [1, "seconds"];
-    const kinds = [["complete", colours.accent, (s) => s === "complete"], ["ended early", colours.quiet, (s) => s !== "complete" && !ENDED_BADLY.has(s)], ["failed", colours.bad, (s) => ENDED_BADLY.has(s)]];
-    const traces = kinds.map(([name, colour, fits]) => {
-      const own = drawn.filter((i) => fits(state[i]));
-      return { ...points(study, own, theMetric(study), {}), type: "bar", mode: undefined, orientation: "h", name,
-        y: own.map((i) => plain(worker[i] || "pytest", 16)), base: own.map((i) => (started[i] - begin) / divisor), x: own.map((i) => duration[i] / divisor),
-        marker: { color: colour, line: { color: colours.card, width: 1 } } };
+    const kinds = [["complete", colours.accent], ["ended early", colours.quiet], ["failed", colours.bad]];
+    const bars = barsOf(study, known, known.length > MOST_BARS ? end / 400 : -1);
+    const traces = kinds.map(([name, colour]) => {
+      const own = bars.filter((bar) => bar.kind === name);
+      return { ...points(study, own.map((bar) => bar.i), theMetric(study), {}), type: "bar", mode: undefined, textposition: "none", orientation: "h", name,
+        y: own.map((bar) => plain(bar.worker, 16)), base: own.map((bar) => (bar.from - begin) / divisor), x: own.map((bar) => (bar.to - bar.from) / divisor),
+        marker: { color: colour, line: { color: chosenColours(study, own, colours), width: bars.length > 400 ? 0 : 1 } } };
     }).filter((trace) => trace.x.length);
-    const workers = new Set(drawn.map((i) => worker[i]));
+    const workers = new Set(bars.map((bar) => bar.worker));
     return { traces, height: Math.min(900, 100 + 34 * workers.size), layout: { barmode: "overlay", bargap: 0.35, xaxis: axis(colours, `${word} since the start`), yaxis: axis(colours, "", { type: "category", categoryorder: "category descending", showgrid: false }) },
-      caption: `${drawn.length < known.length ? `The longest ${drawn.length} of ${known.length} trials. ` : ""}${plural(workers.size, "worker")}, ${shownTime(end)} in all` };
+      caption: `${plural(workers.size, "worker")}, ${shownTime(end)} in all${bars.length < known.length ? `; neighbouring trials that ended alike are drawn as one (${bars.length} bars for ${known.length} trials)` : ""}` };
   },
 };
+
+/** A bar for each trial; neighbours of one worker and kind are one if nearer than a gap. */
+function barsOf(study, rows, gap) {
+  const { started, duration, worker, state } = study.trials;
+  const bars = [];
+  const last = new Map();
+  for (const i of sortedRows(rows, started, false)) {
+    const kind = state[i] === "complete" ? "complete" : ENDED_BADLY.has(state[i]) ? "failed" : "ended early";
+    const before = last.get(worker[i]);
+    if (before && before.kind === kind && started[i] - before.to < gap) {
+      before.to = started[i] + duration[i];
+    } else {
+      const bar = { i, kind, worker: worker[i] || "pytest", from: started[i], to: started[i] + duration[i] };
+      bars.push(bar);
+      last.set(worker[i], bar);
+    }
+  }
+  return bars;
+}
+
+function chosenColours(study, bars, colours) {
+  const chosen = new Set(selection(study));
+  return bars.map((bar) => (chosen.has(bar.i) ? colours.text : colours.card));
+}
 
 const VIEWS = [history_, strategies, importance, slices, parallel, contour, aggregation, curves, pareto, timeline];

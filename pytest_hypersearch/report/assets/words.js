@@ -24,6 +24,10 @@ function plural(count, thing) {
   return `${count.toLocaleString("en")} ${thing}${count === 1 ? "" : "s"}`;
 }
 
+function capital(text) {
+  return text[0].toUpperCase() + text.slice(1);
+}
+
 const BEST = { min: "lowest", max: "highest" };
 const BETTER = { min: "lower is better", max: "higher is better" };
 
