@@ -56,8 +56,8 @@ class TrialRecord:
         cached: Whether it was replayed from the store instead of run.
         worker: Name of the process that ran it, empty in plain pytest.
         logged: What the test gave to ``trial.log``.
-        started: When its last execution began, in seconds since the epoch; None if not known.
-        error: The traceback of what failed, empty otherwise.
+        started: When it was handed out, in seconds since the epoch; None if it was not.
+        error: The traceback of its failure as pytest shows it, its end if it is long.
     """
 
     nodeid: str

@@ -40,7 +40,7 @@ function axis(colours, title, more = {}) {
   return {
     title: { text: title, standoff: 8, font: { size: 12, color: colours.quiet } },
     gridcolor: colours.line, linecolor: colours.line, zeroline: false, automargin: true,
-    tickfont: { size: 11, color: colours.quiet }, exponentformat: "e", nticks: 7, ...more,
+    tickfont: { size: 11, color: colours.quiet }, exponentformat: "e", minexponent: 5, nticks: 7, ...more,
   };
 }
 
