@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_hypersearch.sweep import sweep
 
 if TYPE_CHECKING:
+    from pytest_hypersearch.analysis import Results, load_results
     from pytest_hypersearch.fixtures import Sweeps, Trial
     from pytest_hypersearch.space.choices import choice
     from pytest_hypersearch.space.distributions import (
@@ -28,9 +29,11 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "Results",
     "Sweeps",
     "Trial",
     "choice",
+    "load_results",
     "lograndint",
     "loguniform",
     "normal",
@@ -39,7 +42,12 @@ __all__ = [
     "uniform",
 ]
 
-_HOMES = {"Sweeps": "fixtures", "Trial": "fixtures"}
+_HOMES = {
+    "Results": "analysis",
+    "Sweeps": "fixtures",
+    "Trial": "fixtures",
+    "load_results": "analysis",
+}
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401  any of the names above

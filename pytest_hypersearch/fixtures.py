@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from pytest_hypersearch.given import scalar_of, shown
+from pytest_hypersearch.masking import MASK, is_secret
 from pytest_hypersearch.outcomes import Pruned
 from pytest_hypersearch.proposals import Suggestion
 from pytest_hypersearch.ranking import best, pareto
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
     import numpy as np
 
+    from pytest_hypersearch.analysis import Results
     from pytest_hypersearch.curves import Packed
     from pytest_hypersearch.link import Link
     from pytest_hypersearch.marks import Sweep
@@ -107,6 +109,8 @@ class Trial(Reports):
     def log(self, values: Mapping[str, Raw] | None = None, /, **named: Raw) -> None:
         """Keep values with the trial that are no metrics: texts, flags, counts.
 
+        Texts whose names are those of secrets, such as ``api_key``, are kept as ``***``.
+
         Raises:
             TypeError: A value is neither a number nor a text, a bool or None.
             RuntimeError: The trial has ended: this is a fixture's teardown.
@@ -120,6 +124,8 @@ class Trial(Reports):
                     f"trial.log({name}={shown(value)}): expected a number, a text, a bool or None"
                 )
             self.logged[name] = storable(plain) if isinstance(plain, float) else plain
+            if isinstance(plain, str) and is_secret(name):
+                self.logged[name] = MASK
 
     def prune(self, reason: str = "") -> NoReturn:
         """End this trial here: it is not worth going on with. Its test is no failure."""
@@ -221,6 +227,22 @@ class Sweeps:
             self._best(results.nodeid, one, paths) for one in [ranked, *pareto(results)]
         )
         return StudyView(results, suggestions, first, tuple(front))
+
+    def results(self, test: str, *, wait: bool = True) -> Results:
+        """A test's trials, to be filtered, grouped, compared and exported.
+
+        Args:
+            test: The test's name, or as much of its node id as makes it unique.
+            wait: Wait for trials that other workers still run; without, take what is known.
+
+        Raises:
+            LookupError: There is no such study in this session, or several.
+        """
+        from pytest_hypersearch.analysis import Results
+        from pytest_hypersearch.analysis.loading import Loaded
+
+        found = self.study(test, wait=wait).results
+        return Results([Loaded(found, (Path(found.run),) if found.run else ())])
 
     def _best(self, study: str, ranked: Ranked, paths: Mapping[Key, Path]) -> Best:
         top, space = ranked.top, self._space(study, ranked.sweep.name)

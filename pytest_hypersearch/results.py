@@ -12,6 +12,8 @@ from pytest_hypersearch.trial import State, TrialRecord
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from pytest_hypersearch.marks import Sweep
+
 
 @dataclass(frozen=True, slots=True)
 class SweepInfo:
@@ -55,6 +57,27 @@ class SweepInfo:
     def goals(self) -> tuple[Goal, ...]:
         """All that it optimises, the score first."""
         return Goal(self.metric, self.mode), *self.others
+
+    @classmethod
+    def of(cls, sweep: Sweep, *, planned: int, elapsed: float = 0.0) -> SweepInfo:
+        """What a reader must know of a sweep as its mark asks for it."""
+        return cls(
+            name=sweep.name,
+            strategy=sweep.strategy,
+            metric=sweep.metric,
+            mode=sweep.mode,
+            others=sweep.others,
+            constraints=sweep.constraints,
+            pick=sweep.pick,
+            seed=sweep.seed,
+            replicates=sweep.replicates,
+            planned=planned,
+            group_by=sweep.group_by,
+            varied=sweep.space.varied,
+            shape=_shape(sweep),
+            elapsed=elapsed,
+            space=sweep.space,
+        )
 
     def to_json(self) -> dict[str, Any]:
         """The fields as JSON values."""
@@ -114,6 +137,13 @@ class StudyResults:
             run=data["run"],
             saved=data["saved"],
         )
+
+
+def _shape(sweep: Sweep) -> tuple[tuple[int, ...], ...]:
+    """Numbers of values of a grid's parameters."""
+    if sweep.strategy != "grid":
+        return ()
+    return tuple(tuple(d.size or 0 for d in branch.values()) for branch in sweep.space.branches)
 
 
 def signed(sweep: SweepInfo, score: float) -> float:

@@ -6,7 +6,8 @@ import contextlib
 import functools
 import gc
 import inspect
-from dataclasses import dataclass
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, field
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, cast
 
@@ -14,8 +15,14 @@ import pytest
 
 from pytest_hypersearch.collect import MARK, Slot
 from pytest_hypersearch.fixtures import Sweeps, Trial
+from pytest_hypersearch.isolation import apart
+from pytest_hypersearch.isolation.parent import Child, retried
 from pytest_hypersearch.outcomes import Ended, Pruned
 from pytest_hypersearch.plan import Plan, in_order
+from pytest_hypersearch.provenance import imported_packages
+from pytest_hypersearch.resources.demand import Share
+from pytest_hypersearch.resources.process import confined
+from pytest_hypersearch.resources.usage import Meter, Usage
 from pytest_hypersearch.score import judge
 from pytest_hypersearch.terminal.words import attach
 from pytest_hypersearch.trial import State, TrialRecord
@@ -25,6 +32,9 @@ if TYPE_CHECKING:
 
     from pytest_hypersearch.link import Link
     from pytest_hypersearch.owner import Message
+
+
+LONGEST_ERROR = 4000
 
 
 @dataclass(slots=True)
@@ -40,6 +50,10 @@ class Active:
     told: bool = False
     record: TrialRecord | None = None
     best: bool = False
+    usage: Usage | None = None
+    child: Child | None = None
+    unlogged: list[pytest.TestReport] = field(default_factory=list)
+    confinement: ExitStack = field(default_factory=ExitStack)
 
 
 class Runner:
@@ -52,6 +66,9 @@ class Runner:
         self._rootpath = config.rootpath
         self._verbosity = config.get_verbosity()
         config.add_cleanup(gc.unfreeze)
+        self._alone = apart(config)
+        self._meter = Meter(alone=self._alone)
+        config.add_cleanup(self._meter.close)
 
     @property
     def sweeps(self) -> Sweeps:
@@ -75,9 +92,18 @@ class Runner:
         gc.freeze()
         if self.link.call({"op": "hello", "digest": self.plan.digest}).get("known"):
             return
+        self._tell_packages()
         answer = self.link.call(self.plan.message())
         if answer:
             self._refused(session, answer.get("stop") or answer["error"])
+
+    def pytest_sessionfinish(self) -> None:
+        """Tell the owner what was imported, within tests too."""
+        if self.plan.studies:
+            self._tell_packages()
+
+    def _tell_packages(self) -> None:
+        self.link.send({"op": "saw", "packages": imported_packages()})
 
     def _refused(self, session: pytest.Session, reason: str) -> None:
         if not hasattr(session.config, "workerinput"):
@@ -95,6 +121,10 @@ class Runner:
         item = cast("pytest.Function", item)
         self.active = active = Active(item, mark.args[0])
         _restore(item)
+        self._begin(active)
+
+    def _begin(self, active: Active) -> None:
+        item = active.item
         reply = active.reply = self.link.call({"op": "ask", "slot": item.nodeid})
         if "stop" in reply:
             item.session.shouldstop = reply["stop"]
@@ -107,9 +137,34 @@ class Runner:
             active.record = TrialRecord.from_json(reply["record"])
             item.setup = _no_setup  # type: ignore[method-assign]
             item.runtest = functools.partial(_replay, active.record)  # type: ignore[method-assign]
+        elif active.slot.sweep.isolate and not self._alone:
+            self._run_apart(active, reply)
         else:
+            if "share" in reply:
+                active.confinement.enter_context(confined(Share.from_json(reply["share"])))
             active.trial = self._trial(active, reply)
             _fill_in(item, active.trial)
+
+    def _run_apart(self, active: Active, reply: Message) -> None:
+        """Run the trial in a process of its own; this item only shows what came of it."""
+        child = Child(active.item, self.link, reply)
+        child.run()
+        if child.trouble:
+            active.trial = self._trial(active, reply)
+            pytest.fail(child.trouble, pytrace=False)
+        if child.death and self._crashed(active, child.death):
+            active.unlogged.append(retried(active.item, child.death))
+            self._begin(active)
+            return
+        active.unlogged += child.others
+        active.child = child
+        active.item.setup = _no_setup  # type: ignore[method-assign]
+        active.item.runtest = child.show  # type: ignore[method-assign]
+
+    def _crashed(self, active: Active, death: str) -> bool:
+        """Tell that the trial's process died; whether it is due again."""
+        message = {"op": "crash", "slot": active.item.nodeid, "reason": death}
+        return bool(self.link.call(message).get("again"))
 
     def _not_run(self, active: Active, reason: str, state: State = State.NOT_RUN) -> None:
         active.record = self._record(active, state, reason=reason)
@@ -156,6 +211,7 @@ class Runner:
             return (yield)
         function = item.obj
         item.obj = _recording(function, active)
+        self._meter.start()
         start = perf_counter()
         try:
             result = yield
@@ -163,9 +219,11 @@ class Runner:
             active.trial.flush()
             raise
         except BaseException as error:
+            active.usage = self._meter.stop()
             self._raised(active, error, perf_counter() - start)
             raise
         else:
+            active.usage = self._meter.stop()
             self._returned(active, perf_counter() - start)
         finally:
             item.obj = function
@@ -206,7 +264,10 @@ class Runner:
             raise Ended(reason) from error
         else:
             state = State.TIMED_OUT if is_timeout(error) else State.FAILED
-            self._tell(active, state, duration, metrics=metrics, reason=reason, failed=True)
+            text = _traceback(active.item, error)
+            self._tell(
+                active, state, duration, metrics=metrics, reason=reason, error=text, failed=True
+            )
 
     def _tell(
         self,
@@ -217,6 +278,7 @@ class Runner:
         score: float | None = None,
         metrics: dict[str, float] | None = None,
         reason: str = "",
+        error: str = "",
         failed: bool = False,
     ) -> None:
         assert active.trial is not None  # noqa: S101
@@ -228,9 +290,11 @@ class Runner:
             "metrics": metrics or {},
             "duration": duration,
             "reason": reason,
+            "error": error[-LONGEST_ERROR:],
             "logged": active.trial.logged,
             "steps": active.trial.steps or None,
             "failed": failed,
+            **(asdict(active.usage) if active.usage else {}),
         }
         answer = self.link.call(
             {
@@ -267,20 +331,30 @@ class Runner:
     def pytest_runtest_teardown(
         self, item: pytest.Item, nextitem: pytest.Item | None
     ) -> Generator[None, object, object]:
-        """Tell that what the trial saved is whole now."""
+        """Tell that what the trial saved is whole now, and its share free."""
         active = self.active
-        if active is None or active.item is not item or not active.told or active.trial is None:
+        if active is None or active.item is not item:
             return (yield)
+        if active.child:
+            result = yield
+            active.child.show_end()
+            return result
         whole = False
         try:
-            result = yield
-            whole = active.trial.saved
+            with active.confinement:
+                result = yield
+            whole = active.trial is not None and active.trial.saved
         finally:
-            # The owner learns of the others when this process asks for its next trial.
-            follows = nextitem is not None and nextitem.get_closest_marker(MARK) is not None
-            if active.trial.saved or not follows:
-                self.link.call({"op": "over", "saved": whole})
+            self._tell_over(active, nextitem, saved=whole)
         return result
+
+    def _tell_over(self, active: Active, nextitem: pytest.Item | None, *, saved: bool) -> None:
+        if active.trial is None or not active.told:
+            return
+        # The owner learns of the others when this process asks for its next trial.
+        follows = nextitem is not None and nextitem.get_closest_marker(MARK) is not None
+        if active.trial.saved or not follows:
+            self.link.call({"op": "over", "saved": saved})
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_makereport(
@@ -288,15 +362,26 @@ class Runner:
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
         """Tell of trials that ended before their test was called; dress the report."""
         report = yield
+        if self.active and self.active.child and self.active.item is item:
+            return self._report_of_child(self.active, call.when, report)
         self._note_subtest(item, report)
         if call.when == "setup" and call.excinfo is not None:
-            self._setup_raised(item, call.excinfo.value)
+            self._setup_raised(item, call.excinfo.value, report.longreprtext)
         active = self.active
         if active and active.item is item and active.record and call.when != "teardown":
             attach(report, active.record, best=active.best, verbosity=self._verbosity)
         return report
 
-    def _setup_raised(self, item: pytest.Item, error: BaseException) -> None:
+    def _report_of_child(
+        self, active: Active, phase: str, report: pytest.TestReport
+    ) -> pytest.TestReport:
+        # Not while the trial ran: what the terminal writes then is captured as the item's output.
+        while active.unlogged:
+            active.item.ihook.pytest_runtest_logreport(report=active.unlogged.pop(0))
+        assert active.child is not None  # noqa: S101
+        return active.child.reports.get(phase, report)
+
+    def _setup_raised(self, item: pytest.Item, error: BaseException, text: str) -> None:
         """A fixture failed or skipped, or a mark kept the item from asking for its trial."""
         if isinstance(error, (KeyboardInterrupt, pytest.exit.Exception)):
             return
@@ -309,8 +394,9 @@ class Runner:
         elif active.trial is not None:
             timed_out = State.TIMED_OUT if is_timeout(error) else State.FAILED
             state = State.NOT_RUN if skipped else timed_out
+            shown = "" if skipped else text
             with contextlib.suppress(pytest.fail.Exception):
-                self._tell(active, state, 0.0, reason=reason, failed=not skipped)
+                self._tell(active, state, 0.0, reason=reason, error=shown, failed=not skipped)
 
     def _note_subtest(self, item: pytest.Item, report: pytest.TestReport) -> None:
         """See failed subtests: pytest reports them in mid-test, and the test itself passes."""
@@ -336,6 +422,13 @@ def describe(error: BaseException) -> str:
     if isinstance(error, pytest.skip.Exception | pytest.fail.Exception):
         return first or name
     return f"{name}: {first}"[:200] if first else name
+
+
+def _traceback(item: pytest.Function, error: BaseException) -> str:
+    """The traceback as pytest shows it; empty if pytest cannot."""
+    with contextlib.suppress(Exception):
+        return str(item.repr_failure(pytest.ExceptionInfo.from_exception(error)))
+    return ""
 
 
 def is_timeout(error: BaseException) -> bool:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import blake2b
 from math import isfinite
-from time import monotonic
+from time import monotonic, time
 from typing import TYPE_CHECKING, Any
 
 from pytest_hypersearch.proposals import Proposals
@@ -45,6 +45,7 @@ class Started:
     seed: int
     attempt: int
     worker: str
+    at: float
 
 
 class Study:
@@ -58,6 +59,10 @@ class Study:
         write: Puts a record into the journal, or raises `StoreError`.
         stored: What earlier sessions of the run left.
         curves: Reads the curves that they left, by trial and attempt.
+
+    Attributes:
+        running: The trials that runners work on.
+        replayed: Under which key and attempt replayed trials were stored.
     """
 
     def __init__(
@@ -80,6 +85,7 @@ class Study:
         self.pruning = Pruning(self.sweeps, curves)
         self.proposals = Proposals(self.sweeps, samplers, self.standing, stored=stored, write=write)
         self.running: dict[Key, Started] = {}
+        self.replayed: dict[Key, tuple[Key, int]] = {}
         self.notes: list[str] = []
         self._write = write
         self._stored = stored
@@ -87,7 +93,7 @@ class Study:
         self._attempts = Counter({Key(*place): n for place, n in stored.attempts.items()})
         self._crashes: Counter[Key] = Counter()
         self._spans: dict[str, tuple[float, float]] = {}
-        infos = [self._info(sweep) for sweep in self.sweeps.values()]
+        infos = [self.info(sweep) for sweep in self.sweeps.values()]
         self.best = BestSoFar(infos)
         self._stopping = {
             info.name: Stopping(self.sweeps[info.name].stop or StopRule(), info) for info in infos
@@ -104,7 +110,13 @@ class Study:
         return self.standing.done
 
     def ask(
-        self, key: Key, worker: str, *, force: bool = False, closed: str = ""
+        self,
+        key: Key,
+        worker: str,
+        *,
+        force: bool = False,
+        closed: str = "",
+        take: Callable[[], None] = lambda: None,
     ) -> dict[str, Any]:
         """Hand out a trial.
 
@@ -113,6 +125,8 @@ class Study:
             worker: Who will run it.
             force: Decide from what is known instead of raising `NotYetError`.
             closed: Why nothing is to start any more; what is stored is replayed all the same.
+            take: Called before its configuration is proposed and again before it is started:
+                takes what the trial needs, or raises `NotYetError`.
 
         Returns:
             ``{"do": "run", ...}``, ``{"do": "replay", ...}`` or ``{"do": "skip", "reason": ...}``.
@@ -126,6 +140,9 @@ class Study:
         if over:
             params: Config | None = self.proposals.known(key)
         else:
+            # Proposed while the trial waits, it would not know of results that come meanwhile.
+            if not self.proposals.is_decided(key.sweep, key.number):
+                take()
             params = self.proposals.configuration(key.sweep, key.number, force=force)
         if params is None:
             return self._leave_out(key, {}, State.NOT_RUN, "search space exhausted")
@@ -142,6 +159,7 @@ class Study:
         if reason := self.rounds.out(key, force=force):
             self._write({"k": "skip", **key._asdict(), "state": State.RACED_OUT, "reason": reason})
             return self._leave_out(key, params, State.RACED_OUT, reason)
+        take()
         return self._start(key, params, seed, worker)
 
     def tell(self, key: Key, attempt: int, outcome: Mapping[str, Any]) -> TrialRecord | None:
@@ -150,8 +168,8 @@ class Study:
         Args:
             key: Which trial.
             attempt: Which execution of it.
-            outcome: ``state``, ``score``, ``metrics``, ``duration``, ``reason``, ``logged`` and
-                ``failed``, whether the test failed by it.
+            outcome: ``state``, ``score``, ``metrics``, ``duration``, ``reason``, ``logged``,
+                ``error`` (the failure's traceback) and ``failed``, whether the test failed by it.
 
         Raises:
             StoreError: The journal cannot be written.
@@ -174,6 +192,9 @@ class Study:
             reason=outcome["reason"],
             worker=started.worker,
             logged=dict(outcome["logged"]),
+            **_used(outcome),
+            started=started.at,
+            error=outcome["error"],
         )
         self._finish(key, record)
         return record
@@ -195,8 +216,13 @@ class Study:
         self._finish(key, record)
         return record
 
-    def crash(self, key: Key, worker: str) -> bool:
+    def crash(self, key: Key, worker: str, reason: str = "") -> bool:
         """Take note that the process that ran a trial is gone.
+
+        Args:
+            key: Which trial.
+            worker: Who ran it.
+            reason: What is known of the death, if more than that the worker died.
 
         Returns:
             Whether the trial is due once more.
@@ -204,7 +230,7 @@ class Study:
         if key in self.records:
             return False
         self._crashes[key] += 1
-        reason = f"{worker} died"
+        reason = reason or f"{worker} died"
         started = self.running.pop(key, None)
         attempt = started.attempt if started else 0
         self._write(
@@ -216,12 +242,19 @@ class Study:
             key,
             started.params if started else self.proposals.known(key),
             State.CRASHED,
+            seed=started.seed if started else 0,
             attempt=max(attempt, 1),
             reason=reason,
             worker=worker,
         )
         self._finish(key, record)
         return False
+
+    def under_way(self, key: Key, attempt: int) -> TrialRecord | None:
+        """The trial as it runs; None if that attempt was given up before."""
+        if not self._runs(key, attempt):
+            return None
+        return self._started_record(key, self.running[key], State.RUNNING)
 
     def is_best(self, record: TrialRecord) -> bool:
         """Whether the trial's configuration leads the study now."""
@@ -231,7 +264,7 @@ class Study:
         """Every trial of the plan, with those that did not end as not run."""
         return StudyResults(
             nodeid=self.nodeid,
-            sweeps=tuple(self._info(sweep) for sweep in self.sweeps.values()),
+            sweeps=tuple(self.info(sweep) for sweep in self.sweeps.values()),
             trials=tuple(self.records.get(key) or self._missing(key) for key in self._in_order()),
             notes=tuple(self.notes),
         )
@@ -243,25 +276,11 @@ class Study:
         places = {name: place for place, name in enumerate(self.sweeps)}
         return sorted(self._nodeids, key=lambda key: (places[key.sweep], key[1:]))
 
-    def _info(self, sweep: Sweep) -> SweepInfo:
+    def info(self, sweep: Sweep) -> SweepInfo:
+        """What a reader must know of one of the sweeps, as it stands."""
         first, last = self._spans.get(sweep.name, (0.0, 0.0))
-        return SweepInfo(
-            name=sweep.name,
-            strategy=sweep.strategy,
-            metric=sweep.metric,
-            mode=sweep.mode,
-            others=sweep.others,
-            constraints=sweep.constraints,
-            pick=sweep.pick,
-            seed=sweep.seed,
-            replicates=sweep.replicates,
-            planned=sum(key.sweep == sweep.name for key in self._nodeids),
-            group_by=sweep.group_by,
-            varied=sweep.space.varied,
-            shape=_shape(sweep),
-            elapsed=last - first,
-            space=sweep.space,
-        )
+        planned = sum(key.sweep == sweep.name for key in self._nodeids)
+        return SweepInfo.of(sweep, planned=planned, elapsed=last - first)
 
     def _missing(self, key: Key) -> TrialRecord:
         started = self.running.get(key)
@@ -270,11 +289,16 @@ class Study:
             return self._record(key, self.proposals.known(key), State.CRASHED, reason=reason)
         if started is None:
             return self._record(key, self.proposals.known(key), State.NOT_RUN, reason="not started")
+        return self._started_record(key, started, State.NOT_RUN, reason="interrupted")
+
+    def _started_record(
+        self, key: Key, started: Started, state: State, *, reason: str = ""
+    ) -> TrialRecord:
         return self._record(
             key,
             started.params,
-            State.NOT_RUN,
-            reason="interrupted",
+            state,
+            reason=reason,
             seed=started.seed,
             attempt=started.attempt,
             worker=started.worker,
@@ -304,9 +328,9 @@ class Study:
             if verdict.failed:
                 return None
             state, score, reason = verdict.state, verdict.score, verdict.reason
-        self.pruning.replay(
-            key, state, Key(end["sweep"], end["number"], end["replicate"]), end["attempt"]
-        )
+        stored = Key(end["sweep"], end["number"], end["replicate"]), end["attempt"]
+        self.replayed[key] = stored
+        self.pruning.replay(key, state, *stored)
         return self._record(
             key,
             params,
@@ -320,6 +344,8 @@ class Study:
             reason=reason,
             cached=True,
             logged=end.get("logged", {}),
+            **_used(end),
+            started=end.get("started"),
         )
 
     def _leave_out(self, key: Key, params: Config, state: State, reason: str) -> dict[str, Any]:
@@ -335,7 +361,7 @@ class Study:
     def _start(self, key: Key, params: Config, seed: int, worker: str) -> dict[str, Any]:
         if key in self.records:
             self.standing.reopen(key)
-        attempt = self._attempts[key] + 1
+        attempt, at = self._attempts[key] + 1, round(time(), 3)
         self._write(
             {
                 "k": "start",
@@ -344,13 +370,15 @@ class Study:
                 "seed": seed,
                 "params": params,
                 "worker": worker,
+                "started": at,
+                "item": self._nodeids[key],
             }
         )
         self._attempts[key] = attempt
         self._spans.setdefault(key.sweep, (monotonic(), monotonic()))
         self._stopping[key.sweep].start()
         self.pruning.start(key)
-        self.running[key] = Started(params, seed, attempt, worker)
+        self.running[key] = Started(params, seed, attempt, worker, at)
         return {"do": "run", "params": params, "seed": seed, "attempt": attempt}
 
     def _finish(self, key: Key, record: TrialRecord) -> None:
@@ -360,13 +388,6 @@ class Study:
         self._stopping[key.sweep].take(record)
         first, _ = self._spans.get(key.sweep, (monotonic(), 0.0))
         self._spans[key.sweep] = first, monotonic()
-
-
-def _shape(sweep: Sweep) -> tuple[tuple[int, ...], ...]:
-    """Numbers of values of a grid's parameters."""
-    if sweep.strategy != "grid":
-        return ()
-    return tuple(tuple(d.size or 0 for d in branch.values()) for branch in sweep.space.branches)
 
 
 @lru_cache
@@ -398,6 +419,11 @@ def empty_outcome(outcome: Mapping[str, Any], reason: str) -> dict[str, Any]:
     """What is left of an outcome that cannot be kept: that its trial failed, and why."""
     nothing: dict[str, Any] = {"score": None, "metrics": {}, "logged": {}}
     return {**outcome, **nothing, "state": State.FAILED, "reason": reason, "failed": True}
+
+
+def _used(outcome: Mapping[str, Any]) -> dict[str, Any]:
+    """What is known of the resources that a trial used."""
+    return {name: outcome.get(name) for name in ("peak_memory", "cpu_time")}
 
 
 def storable(value: Raw) -> Raw:

@@ -25,5 +25,12 @@ def sweep(**options):
 
 def outcome(score=1.0, state=State.COMPLETE, **options):
     metrics = {} if score is None else {"score": score}
-    plain = {"duration": 0.5, "reason": "", "logged": {}, "steps": None, "failed": False}
+    plain = {
+        "duration": 0.5,
+        "reason": "",
+        "logged": {},
+        "steps": None,
+        "error": "",
+        "failed": False,
+    }
     return {"state": str(state), "score": score, "metrics": metrics, **plain, **options}

@@ -11,9 +11,11 @@ import pytest
 import pytest_hypersearch
 
 NAMES = [
+    "Results",
     "Sweeps",
     "Trial",
     "choice",
+    "load_results",
     "lograndint",
     "loguniform",
     "normal",

@@ -101,7 +101,7 @@ class OptunaSampler:
         if space.size is not None and len(seen) >= space.size:
             return None
         pending = [o for o in told if _is_pending(o)]
-        with _quietly():
+        with quietly():
             past = _past(self.name, space, seed)
             past.recall([o for o in told if not _is_pending(o)])
             study = past.with_pending(pending)
@@ -126,7 +126,7 @@ def _unseen(space: Space, seed: int, seen: set[str]) -> Config | None:
 
 
 @contextmanager
-def _quietly() -> Iterator[None]:
+def quietly() -> Iterator[None]:
     """Hold back what Optuna logs and warns of; the user's own studies log as before."""
     verbosity = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.CRITICAL)

@@ -9,15 +9,20 @@ kind       fields, and when it is written
 =========  =========================================================================================
 run        ``format`` (int), ``nodeid``, ``sweeps`` (list: name, strategy, space, metric, mode,
            seed, ...), ``created`` (ISO time, for people): once, as the first record
-session    ``id``, ``started`` (ISO time), ``python``, ``fingerprint`` (path -> digest): at the
-           start of a run and at each resume; what follows belongs to this session
+session    ``id``, ``started`` (ISO time), ``fingerprint`` (path -> digest), ``provenance`` (see
+           `pytest_hypersearch.provenance`): at the start of a run and at each resume; what follows
+           belongs to this session
+packages   ``versions`` (import name -> version): what a session's tests imported beyond what its
+           ``session`` says; at its end
 suggest    ``sweep``, ``seed``, ``number``, ``params``, ``seen`` (finished configurations that the
            sampler knew): a sampler proposed a configuration
 start      ``sweep``, ``number``, ``replicate``, ``attempt`` (from 1), ``seed``, ``params``,
-           ``worker``: a trial was handed to a runner
+           ``worker``, ``started`` (seconds since the epoch), ``item`` (its node id): a trial was
+           handed to a runner
 end        ``sweep``, ``number``, ``replicate``, ``attempt``, ``state``, ``score`` (if it has one),
            ``metrics``, ``duration`` (seconds), ``steps`` (values reported, if any), ``reason`` (if
-           not complete): a trial ended
+           not complete), ``error`` (traceback of a failure), ``peak_memory`` (bytes) and
+           ``cpu_time`` (seconds), if they are known: a trial ended
 crash      ``sweep``, ``number``, ``replicate``, ``attempt``, ``worker``, ``reason``: the process
            that ran a trial is gone; a ``start`` with the next attempt may follow
 saved      ``sweep``, ``number``, ``replicate``, ``attempt``, ``directory`` (its name): what a trial
@@ -129,6 +134,22 @@ def read(path: Path) -> JournalContents:
     except OSError as error:
         raise _store_error("read", path, error) from error
     return JournalContents(records, damaged, any(map(_is_newer, records)))
+
+
+def read_first(path: Path) -> Record | None:
+    """Return the first record of a journal, None if its line is damaged or missing.
+
+    Raises:
+        StoreError: The file cannot be opened, or is a link or no regular file.
+    """
+    try:
+        with os.fdopen(_open_regular(str(path), os.O_RDONLY), "rb") as file:
+            body = next(map(_body, _lines(file)), None)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise _store_error("read", path, error) from error
+    return next(iter(_decode([body])), None) if body is not None else None
 
 
 class Journal:

@@ -8,6 +8,7 @@ Beside the runs, ``best`` leads to what the best configuration saved.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import hashlib
 import os
 import re
@@ -23,6 +24,7 @@ from pytest_hypersearch.store.journal import (
     make_dirs,
     newer_error,
     read,
+    read_first,
 )
 
 if TYPE_CHECKING:
@@ -55,7 +57,7 @@ class Store:
     def study_dir(self, nodeid: str) -> Path:
         """Return where the runs of a study are, whatever characters its node id has."""
         name = nodeid.partition("::")[2] or nodeid
-        return self.root / f"{_digest(nodeid)}-{_slug(name)}"
+        return self.root / f"{digest(nodeid)}-{_slug(name)}"
 
     def new_run(self, nodeid: str) -> Run:
         """Make and own the next run of a study; two sessions at once get two runs.
@@ -71,8 +73,7 @@ class Store:
 
     def runs(self, nodeid: str) -> list[Run]:
         """Return the runs of a study that have a journal, oldest first, not yet owned."""
-        paths = _runs(self.study_dir(nodeid))
-        return [Run(path) for path in paths if (path / _JOURNAL).is_file()]
+        return runs_of(self.study_dir(nodeid))
 
     def newest_run(self, nodeid: str) -> Run | None:
         """Return the last run of a study that has a journal, not yet owned, or None."""
@@ -88,9 +89,9 @@ class Store:
             nodeid: The study.
             keep: How many of the newest runs stay; at least one does.
         """
-        for path in _runs(self.study_dir(nodeid))[: -max(keep, 1)]:
+        for path in outdated(self.study_dir(nodeid), keep):
             with contextlib.suppress(StoreError, OSError):
-                _discard(path)
+                discard(path)
 
 
 class Run:
@@ -138,6 +139,27 @@ class Run:
         if contents.newer:
             raise newer_error(self.path / _JOURNAL)
         return contents
+
+    @property
+    def nodeid(self) -> str:
+        """The study, by the name of its directory if the journal's first line is damaged.
+
+        Raises:
+            StoreError: The journal cannot be opened.
+        """
+        head = read_first(self.path / _JOURNAL) or {}
+        return str(head.get("nodeid") or self.path.parent.name)
+
+    def in_use(self) -> bool:
+        """Tell whether a live session, this one included, owns the run."""
+        try:
+            with (self.path / _LOCK).open("rb") as file:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+        return False
 
     def close(self) -> None:
         """Flush, and let go of the run.
@@ -239,6 +261,29 @@ def _reclaim(run: Path) -> tuple[Path, _Lease]:
     return _claim(run.parent)
 
 
+def study_dirs(root: Path) -> list[Path]:
+    """Return the directories of all studies in a store, in the order of their names."""
+    try:
+        return sorted(path for path in root.iterdir() if path.is_dir() and _runs(path))
+    except OSError:
+        return []
+
+
+def is_run(path: Path) -> bool:
+    """Tell whether a directory is that of a run with a journal."""
+    return (path / _JOURNAL).is_file()
+
+
+def runs_of(study: Path) -> list[Run]:
+    """Return the runs in a study's directory that have a journal, oldest first, not yet owned."""
+    return [Run(path) for path in _runs(study) if is_run(path)]
+
+
+def outdated(study: Path, keep: int) -> list[Path]:
+    """Return the runs in a study's directory beyond the newest ``keep``, at least one of these."""
+    return _runs(study)[: -max(keep, 1)]
+
+
 def _runs(study: Path) -> list[Path]:
     """Return the run directories of a study, oldest first; links are none."""
     try:
@@ -253,7 +298,13 @@ def _runs(study: Path) -> list[Path]:
     return [study / name for name in sorted(names, key=int)]
 
 
-def _discard(run: Path) -> None:
+def discard(run: Path) -> None:
+    """Remove a run's directory.
+
+    Raises:
+        RunInUse: A live session owns it.
+        StoreError, OSError: It cannot be removed.
+    """
     lease = _lock(run)
     try:
         shutil.rmtree(run)
@@ -261,7 +312,7 @@ def _discard(run: Path) -> None:
         lease.lock.release()
 
 
-def _digest(text: str) -> str:
+def digest(text: str) -> str:
     """Return 16 hex digits."""
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
 
@@ -269,7 +320,7 @@ def _digest(text: str) -> str:
 @lru_cache
 def _file_name(sweep: str) -> str:
     name = _slug(sweep)
-    return name if name == sweep else f"{name}-{_digest(sweep)}"
+    return name if name == sweep else f"{name}-{digest(sweep)}"
 
 
 def _slug(text: str) -> str:

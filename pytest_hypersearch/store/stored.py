@@ -129,7 +129,8 @@ class _Reading:
             return
         metrics = {name: float(value) for name, value in dict(record["metrics"]).items()}
         if self._counts:
-            self.stored.ends[who] = {**record, "metrics": metrics}
+            started = self._started[_place(record)].get("started")
+            self.stored.ends[who] = {**record, "metrics": metrics, "started": started}
         else:
             self._stale[who] = self._session
 
