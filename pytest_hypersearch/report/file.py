@@ -8,13 +8,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_hypersearch.report.page import page, require_plotly
+from pytest_hypersearch.report.payload import Reported
 from pytest_hypersearch.trial import Key
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from pytest_hypersearch.controller import Controller
-    from pytest_hypersearch.curves import Series
     from pytest_hypersearch.results import StudyResults
 
 
@@ -45,7 +43,7 @@ class ReportFile:
         if not studies:
             return
         try:
-            _write(self._path, page(studies, self._curves(studies)))
+            _write(self._path, page(map(self._reported, studies)))
         except OSError as error:
             self._outcome = f"report not written: {self._path}: {error.strerror or error}"
         else:
@@ -57,16 +55,11 @@ class ReportFile:
         if self._outcome:
             terminalreporter.line(self._outcome)
 
-    def _curves(self, studies: Iterable[StudyResults]) -> dict[tuple[str, Key], dict[str, Series]]:
-        """What the last attempt at each trial reported."""
-        found = {}
-        for study in studies:
-            stored = self._controller.owner.stored_curves(study.nodeid)
-            for trial in study.trials:
-                key = Key(trial.sweep, trial.number, trial.replicate)
-                if (key, trial.attempt) in stored:
-                    found[study.nodeid, key] = dict(stored[key, trial.attempt])
-        return found
+    def _reported(self, study: StudyResults) -> Reported:
+        """A study with the curves of the last attempt at each trial."""
+        stored = self._controller.owner.stored_curves(study.nodeid)
+        last = {(Key(t.sweep, t.number, t.replicate), t.attempt) for t in study.trials}
+        return Reported(study, {key[0]: series for key, series in stored.items() if key in last})
 
 
 def _write(path: Path, text: str) -> None:

@@ -13,18 +13,17 @@ from base64 import b64encode
 from functools import cache
 from hashlib import sha256
 from importlib.resources import files
-from importlib.util import find_spec
 from string import Template
 from typing import TYPE_CHECKING
 
+from pytest_hypersearch.analysis.extras import needs
 from pytest_hypersearch.report.palette import palette
 from pytest_hypersearch.report.payload import payload
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable
 
-    from pytest_hypersearch.report.payload import Curves
-    from pytest_hypersearch.results import StudyResults
+    from pytest_hypersearch.report.payload import Reported
 
 SCRIPTS = (
     "data.js",
@@ -40,13 +39,11 @@ SCRIPTS = (
 )
 
 
-def page(studies: Sequence[StudyResults], curves: Curves, *, live: str = "") -> str:
+def page(studies: Iterable[Reported], *, live: str = "") -> str:
     """Return an HTML page on studies that needs no network and no other file.
 
     Args:
         studies: What to show, each on its own.
-        curves: The values that trials reported, as steps and values of each metric, by the node id
-            of the study and the key of the trial.
         live: Where newer data is to be asked for again and again, relative to the page; nowhere if
             empty.
 
@@ -60,14 +57,14 @@ def page(studies: Sequence[StudyResults], curves: Curves, *, live: str = "") -> 
         style=style,
         script=script,
         plotly=_plotly()[0],
-        data=packed_text(data(studies, curves)),
+        data=packed_text(data(studies)),
         live=live,
     )
 
 
-def data(studies: Sequence[StudyResults], curves: Curves) -> bytes:
+def data(studies: Iterable[Reported]) -> bytes:
     """Return what the page shows as compressed JSON."""
-    known = {**payload(studies, curves), "palette": palette()}
+    known = {**payload(studies), "palette": palette()}
     text = json.dumps(known, allow_nan=False, separators=(",", ":"))
     return gzip.compress(text.encode(), compresslevel=6, mtime=0)
 
@@ -78,10 +75,8 @@ def require_plotly() -> None:
     Raises:
         ModuleNotFoundError: It is not; the message says what to install.
     """
-    if find_spec("plotly") is None:
-        raise ModuleNotFoundError(
-            "the report needs plotly: pip install 'pytest-hypersearch[report]'"
-        )
+    with needs("the report", "plotly", "report"):
+        import plotly  # noqa: F401  its script is read from its files
 
 
 def packed_text(packed: bytes) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from math import isfinite
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from pytest_hypersearch.importance import importance
 from pytest_hypersearch.importance.pools import pools
@@ -26,8 +26,18 @@ if TYPE_CHECKING:
 
     Json: TypeAlias = dict[str, Any]
 
-Curves: TypeAlias = "Mapping[tuple[str, Key], Mapping[str, Series]]"
-"""Series of values by metric, of each trial by the study's node id and the trial's key."""
+
+class Reported(NamedTuple):
+    """A study and what its trials reported.
+
+    Attributes:
+        study: The study, of one run.
+        curves: The series of each metric by trial.
+    """
+
+    study: StudyResults
+    curves: Mapping[Key, Mapping[str, Series]]
+
 
 MOST_CURVES = 500
 MOST_POINTS = 200
@@ -39,15 +49,15 @@ _SECRET = re.compile(
 )
 
 
-def payload(studies: Sequence[StudyResults], curves: Curves) -> Json:
+def payload(studies: Iterable[Reported]) -> Json:
     """Return what the page shows, as JSON values.
 
     Text under names like ``password`` or ``api_key`` is left out: reports travel.
     """
-    return {"studies": [_study(study, curves) for study in studies]}
+    return {"studies": [_study(*one) for one in studies]}
 
 
-def _study(study: StudyResults, curves: Curves) -> Json:
+def _study(study: StudyResults, curves: Mapping[Key, Mapping[str, Series]]) -> Json:
     trials = in_order(study.trials)
     shown = _curves(study, trials, curves)
     return {
@@ -169,11 +179,15 @@ def _importance(pool: Pool) -> Json:
     }
 
 
-def _curves(study: StudyResults, trials: Sequence[TrialRecord], curves: Curves) -> Json:
+def _curves(
+    study: StudyResults,
+    trials: Sequence[TrialRecord],
+    curves: Mapping[Key, Mapping[str, Series]],
+) -> Json:
     known = [
         (index, series)
         for index, t in enumerate(trials)
-        if (series := curves.get((study.nodeid, Key(t.sweep, t.number, t.replicate))))
+        if (series := curves.get(Key(t.sweep, t.number, t.replicate)))
     ]
     shown = _chosen(known, trials, study)
     return {

@@ -19,10 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from pytest_hypersearch.report.payload import Curves
-    from pytest_hypersearch.results import StudyResults
+    from pytest_hypersearch.report.payload import Reported
 
-    Load: TypeAlias = Callable[[], tuple[Sequence[StudyResults], Curves]]
+    Load: TypeAlias = Callable[[], Sequence[Reported]]
 
 _HOST = "127.0.0.1"
 _DATA = "data.json"
@@ -32,7 +31,7 @@ def serve(load: Load, stamp: Callable[[], str], announce: Callable[[str], None])
     """Serve the report until interrupted.
 
     Args:
-        load: Reads what is stored now: studies, and the curves of their trials.
+        load: Reads what is stored now.
         stamp: Tells cheaply what `load` would read; another text if there is more than before.
         announce: Told the address once the server listens.
 
@@ -71,7 +70,7 @@ class _Report:
         self._known: tuple[str, bytes] | None = None
 
     def page(self) -> bytes:
-        return page(*self._load(), live=_DATA).encode()
+        return page(self._load(), live=_DATA).encode()
 
     def tag(self) -> str:
         return f'"{self._stamp()}"'
@@ -80,7 +79,7 @@ class _Report:
         with self._lock:
             tag = self.tag()
             if self._known is None or self._known[0] != tag:
-                self._known = tag, data(*self._load())
+                self._known = tag, data(self._load())
             return self._known[1]
 
 

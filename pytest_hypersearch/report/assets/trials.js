@@ -16,7 +16,7 @@ function columnsOf(study) {
   return [
     column("trial", "Trial", study.all, (i) => study.ids[i], false),
     column("state", "State", trials.state, (i) => stateOf(study, i), false),
-    ...study.metrics.slice(0, 8).map((one) => column(`m.${one.name}`, one.name, one.values, (i) => shown(one.values[i], 5))),
+    ...study.metrics.slice(0, 8).map((one) => column(`m.${one.name}`, one.name, one.values, (i, write) => write(one.values[i]))),
     ...study.parameters.map((one) => column(`p.${one.name}`, one.name, one.values, (i) => shownParameter(one, i), !one.labels)),
     column("duration", "Time", trials.duration, (i) => shownTime(trials.duration[i])),
     ...(trials.worker.some(Boolean) ? [column("worker", "Worker", trials.worker, (i) => trials.worker[i], false)] : []),
@@ -91,6 +91,7 @@ class Table {
     const sorted = sortedRows(rows, column.values, down).slice((this.page - 1) * PAGE, this.page * PAGE);
     const chosen = new Set(selection(this.study));
     const best = new Set(this.study.best?.trials ?? []);
+    this.writers = this.columns.map((one) => (one.number ? aligned(sorted.map((i) => one.values[i])) : null));
     this.body.replaceChildren(...sorted.map((i) => this.row(i, chosen, best)));
     const first = (this.page - 1) * PAGE + 1;
     this.at.textContent = rows.length ? `${first}–${first + sorted.length - 1} of ${rows.length.toLocaleString("en")}` : "No trial passes the filters";
@@ -103,11 +104,11 @@ class Table {
     const box = element("input", { type: "checkbox", "aria-label": `Compare ${id}`, onchange: () => toggle(this.study, i) });
     box.checked = chosen.has(i);
     box.disabled = !box.checked && chosen.size >= MOST_COMPARED;
-    return element("tr", { class: best.has(i) ? "best" : "" }, element("td", {}, box), this.columns.map((column) => {
+    return element("tr", { class: best.has(i) ? "best" : "" }, element("td", {}, box), this.columns.map((column, k) => {
       if (column.key === "trial") {
         return element("th", { scope: "row" }, element("button", { type: "button", class: "plain", onclick: () => go({ trial: id }) }, id));
       }
-      const content = column.show(i);
+      const content = column.show(i, this.writers[k]);
       return element("td", { class: column.number ? "number" : "", title: typeof content === "string" ? content : "" }, content);
     }));
   }

@@ -10,12 +10,15 @@ function theMetric(study) {
   return study.metric.get(asked("metric")) ?? study.metrics[0];
 }
 
-function valueAxis(colours, metric, values) {
+/** Whether values are drawn in logarithms: as asked, otherwise if they are far apart. */
+function isLog(values) {
   const [low, high] = extent(values);
-  const far = low > 0 && high / low > 200;
   const scale = asked("scale", "auto");
-  const log = low > 0 && (scale === "log" || (scale === "auto" && far));
-  return numberAxis(colours, plain(metric.name, 32), values, log);
+  return low > 0 && (scale === "log" || (scale === "auto" && high / low > 200));
+}
+
+function valueAxis(colours, metric, values) {
+  return numberAxis(colours, plain(metric.name, 32), values, isLog(values));
 }
 
 function ranked(study, rows, metric) {
@@ -71,7 +74,7 @@ const history_ = {
       return points(study, own, metric, { name: plain(sweep.name), x: own.map((i) => i + 1),
         y: own.map((i) => metric.values[i]), marker: { color: faded(colour, 0.7), symbol, size: 6 } });
     });
-    const cut = thinned(scored.filter((i) => !isComplete(study, i)), MOST_MARKS / 2);
+    const cut = thinned(scored.filter((i) => !isComplete(study, i) && !ENDED_BADLY.has(study.trials.state[i])), MOST_MARKS / 2);
     if (cut.length) {
       traces.push(points(study, cut, metric, { name: "ended early", x: cut.map((i) => i + 1),
         y: cut.map((i) => metric.values[i]),
@@ -221,7 +224,7 @@ const parallel = {
     const all = study.parameters.filter((one) => marks.some((i) => one.values[i] !== null));
     if (!complete.length || !all.length) return NO_SCORES;
     const parameters = all.slice(0, narrow ? 3 : 9);
-    const axes = [...parameters.map((one) => upright(study, one)), upright(study, { ...metric, log: false })];
+    const axes = [...parameters.map((one) => upright(study, one)), upright(study, { ...metric, log: isLog(marks.map((i) => metric.values[i])) })];
     const annotations = axes.flatMap((one, x) => marksOf(one, x, colours, narrow));
     const shapes = axes.map((_, x) => ({ type: "line", x0: x, x1: x, y0: 0, y1: 1, line: { color: colours.quiet, width: 1 } }));
     const hidden = { visible: false, fixedrange: true };
@@ -317,7 +320,9 @@ const contour = {
     if (both.length < 3 || x === y) return { empty: x === y ? "Choose two different parameters." : "Needs at least three complete trials with both parameters." };
     const scale = { x: unit(x, both), y: unit(y, both) };
     const top = quantile(both.map((i) => metric.values[i]), metric.mode === "max" ? 0.02 : 0.98);
-    const held = (value) => (metric.mode === "max" ? Math.max(value, top) : Math.min(value, top));
+    const log = isLog(both.map((i) => metric.values[i]));
+    const bounded = (value) => (metric.mode === "max" ? Math.max(value, top) : Math.min(value, top));
+    const held = (value) => (log ? Math.log10(bounded(value)) : bounded(value));
     const z = smoothed(both.map((i) => ({ u: scale.x.to(x.values[i]), v: scale.y.to(y.values[i]), z: held(metric.values[i]) })));
     const cells = Array.from({ length: CELLS }, (_, k) => k / (CELLS - 1));
     const seen = marks.filter((i) => x.values[i] !== null && y.values[i] !== null);
@@ -326,7 +331,7 @@ const contour = {
       traces: [
         { type: "contour", x: cells.map(scale.x.from), y: cells.map(scale.y.from), z, colorscale: palette.scores, reversescale: metric.mode === "min",
           ncontours: 14, line: { width: 0 }, connectgaps: false, hoverinfo: "skip", showlegend: false,
-          colorbar: { thickness: 8, outlinewidth: 0, tickfont: { size: 11, color: colours.quiet } } },
+          colorbar: { thickness: 8, outlinewidth: 0, tickprefix: log ? "1e" : "", nticks: 7, tickfont: { size: 11, color: colours.quiet } } },
         points(study, seen, metric, { x: seen.map((i) => x.values[i]), y: seen.map((i) => y.values[i]), showlegend: false,
           marker: { size: 5, color: "rgba(255,255,255,.85)", line: { width: 1, color: "#1b1f24" } } }),
         points(study, best, metric, { x: best.map((i) => x.values[i]), y: best.map((i) => y.values[i]), showlegend: false,
@@ -386,9 +391,10 @@ const aggregation = {
       traces.push({ type: "scatter", mode: "markers", name: stat, x, y: found.map(({ values }) => STATISTICS[stat](values)), text,
         hovertemplate: "%{text}<extra></extra>", marker: { size: 10, symbol: "diamond", color: colours.accent } });
     }
+    const reached = found.flatMap(({ values }, k) => [means[k] - (errors[k] ?? 0), means[k] + (errors[k] ?? 0), STATISTICS[stat](values)]);
     const counts = found.map(({ name, values }) => `${name} (${values.length})`);
     const what = bars === "none" ? "" : `; bars are the mean ± ${bars === "ci" ? "95% confidence (Student’s t)" : bars}`;
-    return { traces, layout: { showlegend: stat !== "mean", xaxis: categoryAxis(colours, "", counts, 16), yaxis: valueAxis(colours, metric, complete.map((i) => metric.values[i])) },
+    return { traces, layout: { showlegend: stat !== "mean", xaxis: categoryAxis(colours, "", counts, 16), yaxis: valueAxis(colours, metric, reached) },
       caption: `${capital(stat)} of ${metric.name} over complete trials (their number in brackets)${what}. ${note}` };
   },
 };

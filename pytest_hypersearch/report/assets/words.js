@@ -11,6 +11,15 @@ function shown(value, digits = 4) {
   return String(Number(value.toPrecision(digits)));
 }
 
+/** Writes numbers that stand below one another, with equally many decimals where that fits. */
+function aligned(values) {
+  const sizes = values.filter((value) => typeof value === "number" && value !== 0).map(Math.abs);
+  const decimals = Math.max(0, 4 - Math.floor(Math.log10(Math.max(...sizes, 1e-9))));
+  const whole = values.every((value) => typeof value !== "number" || Number.isInteger(value));
+  const fits = !whole && decimals <= 7 && Math.min(...sizes) >= 10 ** -decimals * 5;
+  return (value) => (fits && typeof value === "number" ? value.toFixed(Math.min(decimals, 6)) : shown(value, 5));
+}
+
 function shownTime(seconds) {
   if (typeof seconds !== "number") return "–";
   if (seconds < 9.995) return `${seconds.toFixed(2)} s`;
