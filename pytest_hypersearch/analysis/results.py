@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from pytest_hypersearch.analysis.courses import Curve
     from pytest_hypersearch.analysis.fields import Entry
     from pytest_hypersearch.analysis.loading import Source
+    from pytest_hypersearch.analysis.plots import Plots
     from pytest_hypersearch.analysis.tables import Row
     from pytest_hypersearch.importance import Importance, Method
     from pytest_hypersearch.ranking import Ranked
@@ -299,6 +300,21 @@ class Results(Sequence["TrialRecord"]):
         from pytest_hypersearch.analysis.optuna_journal import write_optuna
 
         write_optuna(self.studies, self.curves(), path)
+
+    def to_html(self, path: str | PathLike[str]) -> None:
+        """Write the report, a page that needs no network; needs ``pytest-hypersearch[report]``."""
+        from pytest_hypersearch.analysis.pages import write_html
+
+        write_html(self._loaded, path)
+
+    @property
+    def plot(self) -> Plots:
+        """The figures of the report, of one test; need ``pytest-hypersearch[report]``."""
+        from pytest_hypersearch.analysis.pages import reported
+        from pytest_hypersearch.analysis.plots import Plots
+
+        self._study("plot")
+        return Plots(*reported(self._loaded[0]))
 
     def __len__(self) -> int:
         return len(self._trials)

@@ -11,12 +11,14 @@ import secrets
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Lock
+from types import MappingProxyType
 from typing import TYPE_CHECKING, TypeAlias
 
 from pytest_hypersearch.report.page import data, page
+from pytest_hypersearch.store.journal import StoreError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
     from pytest_hypersearch.report.payload import Reported
@@ -49,11 +51,10 @@ def server(load: Load, stamp: Callable[[], str]) -> Server:
     return Server(_Report(load, stamp), secrets.token_urlsafe(16))
 
 
-def stamp_of(root: Path) -> str:
-    """Return a text that changes whenever a journal below a store's directory does."""
-    files = sorted([*root.glob("*/*/journal.jsonl"), *root.glob("*/*/curves.jsonl")])
+def stamp_of(stores: Iterable[Path]) -> str:
+    """Return a text that changes whenever a file of records below stores' directories does."""
     known = []
-    for file in files:
+    for file in sorted(file for store in stores for file in store.glob("*/*/*.jsonl")):
         with contextlib.suppress(OSError):
             about = file.stat()
             known.append((str(file), about.st_size, about.st_mtime_ns))
@@ -108,7 +109,14 @@ class _Handler(BaseHTTPRequestHandler):
         known = secrets.compare_digest(token.encode(), self.server.token.encode())
         if not known or self.headers.get("Host") not in mine:
             self._answer(HTTPStatus.NOT_FOUND, b"", "text/plain")
-        elif rest == "":
+            return
+        try:
+            self._known(rest)
+        except (LookupError, OSError, StoreError) as error:  # runs may be removed meanwhile
+            self._answer(HTTPStatus.SERVICE_UNAVAILABLE, str(error).encode(), "text/plain")
+
+    def _known(self, rest: str) -> None:
+        if rest == "":
             self._answer(HTTPStatus.OK, self.server.report.page(), "text/html; charset=utf-8")
         elif rest == _DATA:
             self._data()
@@ -118,12 +126,14 @@ class _Handler(BaseHTTPRequestHandler):
     def _data(self) -> None:
         tag = self.server.report.tag()
         if self.headers.get("If-None-Match") == tag:
-            self._answer(HTTPStatus.NOT_MODIFIED, b"", "application/json", ETag=tag)
+            self._answer(HTTPStatus.NOT_MODIFIED, b"", "application/json", {"ETag": tag})
             return
         encoding = {"ETag": tag, "Content-Encoding": "gzip"}
-        self._answer(HTTPStatus.OK, self.server.report.data(), "application/json", **encoding)
+        self._answer(HTTPStatus.OK, self.server.report.data(), "application/json", encoding)
 
-    def _answer(self, status: HTTPStatus, body: bytes, kind: str, **headers: str) -> None:
+    def _answer(
+        self, status: HTTPStatus, body: bytes, kind: str, more: Mapping[str, str] = MappingProxyType({})
+    ) -> None:
         fixed = {
             "Content-Type": kind,
             "Content-Length": str(len(body)),
@@ -133,7 +143,7 @@ class _Handler(BaseHTTPRequestHandler):
             "X-Frame-Options": "DENY",
         }
         self.send_response(status)
-        for name, value in {**fixed, **headers}.items():
+        for name, value in {**fixed, **more}.items():
             self.send_header(name, value)
         self.end_headers()
         self.wfile.write(body)

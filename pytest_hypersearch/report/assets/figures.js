@@ -109,6 +109,7 @@ class Card {
 
   mark() {
     this.dirty = true;
+    this.node.removeAttribute("data-drawn");
     this.controls.forEach((one) => one.sync());
   }
 
@@ -127,7 +128,8 @@ class Card {
       await Plotly.react(this.plot, figure.traces, layoutOf(colours, figure.layout), CONFIG);
       this.listen(figure);
     }
-    this.node.dataset.painted = Number(this.node.dataset.painted ?? 0) + 1;
+    this.node.dataset.drawings = Number(this.node.dataset.drawings ?? 0) + 1;
+    this.node.toggleAttribute("data-drawn", !this.dirty);
   }
 
   listen(figure) {

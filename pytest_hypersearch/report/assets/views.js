@@ -331,7 +331,7 @@ const contour = {
       traces: [
         { type: "contour", x: cells.map(scale.x.from), y: cells.map(scale.y.from), z, colorscale: palette.scores, reversescale: metric.mode === "min",
           ncontours: 14, line: { width: 0 }, connectgaps: false, hoverinfo: "skip", showlegend: false,
-          colorbar: { thickness: 8, outlinewidth: 0, tickprefix: log ? "1e" : "", nticks: 7, tickfont: { size: 11, color: colours.quiet } } },
+          colorbar: { thickness: 8, outlinewidth: 0, tickfont: { size: 11, color: colours.quiet }, ...(log ? powers(z.flat()) : {}) } },
         points(study, seen, metric, { x: seen.map((i) => x.values[i]), y: seen.map((i) => y.values[i]), showlegend: false,
           marker: { size: 5, color: "rgba(255,255,255,.85)", line: { width: 1, color: "#1b1f24" } } }),
         points(study, best, metric, { x: best.map((i) => x.values[i]), y: best.map((i) => y.values[i]), showlegend: false,
@@ -342,6 +342,13 @@ const contour = {
     };
   },
 };
+
+/** Ticks for logarithms, written as what these are of. */
+function powers(exponents) {
+  const [low, high] = extent(exponents.filter((value) => value !== null));
+  const tickvals = [0, 0.25, 0.5, 0.75, 1].map((share) => low + share * (high - low));
+  return { tickmode: "array", tickvals, ticktext: tickvals.map((value) => shown(10 ** value, 2)) };
+}
 
 /** The two parameters that matter most, numbers before categories. */
 function pair(study) {
