@@ -24,9 +24,7 @@ if TYPE_CHECKING:
 class Plots:
     """Figures of the trials of one test, which notebooks show; see `report.figures`."""
 
-    def __init__(
-        self, study: StudyResults, reported: Mapping[Key, Mapping[str, Series]]
-    ) -> None:
+    def __init__(self, study: StudyResults, reported: Mapping[Key, Mapping[str, Series]]) -> None:
         self._study = study
         self._reported = reported
 

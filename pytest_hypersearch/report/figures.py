@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 from itertools import accumulate
+from math import log10, sqrt
 from statistics import median
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from pytest_hypersearch.goals import Goal
 from pytest_hypersearch.importance import importance as importance_of
 from pytest_hypersearch.importance.pools import pools
 from pytest_hypersearch.moments import mean, std, t_quantile
 from pytest_hypersearch.ranking import front, objectives, rank
-from pytest_hypersearch.report.palette import DASHES, LIGHT, SCORES, SYMBOLS
+from pytest_hypersearch.report.drawing import axis, figure, hover, styled, ticks
+from pytest_hypersearch.report.palette import LIGHT, SCORES
 from pytest_hypersearch.report.scales import Scale, in_order, label, scales
 from pytest_hypersearch.trial import Key, State
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from pytest_hypersearch.curves import Series
+    from pytest_hypersearch.goals import Goal
     from pytest_hypersearch.importance import Method
     from pytest_hypersearch.results import StudyResults, SweepInfo
     from pytest_hypersearch.trial import TrialRecord
@@ -29,7 +31,12 @@ if TYPE_CHECKING:
 Statistic: TypeAlias = Literal["mean", "median", "min", "max"]
 Bars: TypeAlias = Literal["ci", "sem", "std", "none"]
 
-_STATISTICS = {"mean": mean, "median": median, "min": min, "max": max}
+_STATISTICS: dict[Statistic, Callable[[Sequence[float]], float]] = {
+    "mean": mean,
+    "median": median,
+    "min": min,
+    "max": max,
+}
 _BEST = {"min": min, "max": max}
 _COLOURS = {State.COMPLETE: LIGHT[0], State.PRUNED: LIGHT[5]}
 
@@ -37,38 +44,36 @@ _COLOURS = {State.COMPLETE: LIGHT[0], State.PRUNED: LIGHT[5]}
 def history(study: StudyResults) -> go.Figure:
     """Draw the score of each trial and the best so far."""
     trials, goal = in_order(study.trials), study.sweeps[0].goals[0]
-    figure = _figure(xaxis_title="trial", yaxis_title=goal.metric)
-    for sweep, style in _styled(study):
+    drawn = figure(xaxis_title="trial", yaxis_title=goal.metric)
+    for sweep, style in styled(study):
         own = [(n, t) for n, t in enumerate(trials, 1) if t.sweep == sweep.name and _scored(t)]
-        figure.add_scatter(
+        drawn.add_scatter(
             x=[n for n, _ in own],
             y=[trial.score for _, trial in own],
             name=sweep.name,
             mode="markers",
             marker=style["marker"],
-            text=[_hover(trial) for _, trial in own],
+            text=[hover(trial) for _, trial in own],
         )
     known = [(n, t.score) for n, t in enumerate(trials, 1) if _scored(t) and _has(study, t, goal)]
-    figure.add_scatter(
+    drawn.add_scatter(
         x=[n for n, _ in known],
         y=list(accumulate((score or 0.0 for _, score in known), _BEST[goal.mode])),
         name="best so far",
         mode="lines",
         line={"shape": "hv", "color": "black"},
     )
-    return figure
+    return drawn
 
 
 def strategies(study: StudyResults) -> go.Figure:
     """Draw the best score so far of each sweep: the mean over its replicates, and their range."""
-    figure = _figure(
-        xaxis_title="configurations tried", yaxis_title=study.sweeps[0].goals[0].metric
-    )
-    for sweep, style in _styled(study):
+    drawn = figure(xaxis_title="configurations tried", yaxis_title=study.sweeps[0].goals[0].metric)
+    for sweep, style in styled(study):
         lines = list(zip(*_bests(study, sweep), strict=True))
         x = list(range(1, len(lines) + 1))
         edges = [max(values) for values in lines] + [min(values) for values in reversed(lines)]
-        figure.add_scatter(
+        drawn.add_scatter(
             x=[*x, *reversed(x)],
             y=edges,
             fill="toself",
@@ -78,19 +83,19 @@ def strategies(study: StudyResults) -> go.Figure:
             hoverinfo="skip",
         )
         y = [mean(values) for values in lines]
-        figure.add_scatter(x=x, y=y, name=sweep.name, mode="lines", line=style["line"])
-    return figure
+        drawn.add_scatter(x=x, y=y, name=sweep.name, mode="lines", line=style["line"])
+    return drawn
 
 
 def slices(study: StudyResults) -> go.Figure:
     """Draw the score over each parameter."""
     known = scales(study)
-    figure = make_subplots(cols=len(known), shared_yaxes=True, horizontal_spacing=0.02)
-    figure.update_layout(_figure().layout)
+    drawn = make_subplots(cols=len(known), shared_yaxes=True, horizontal_spacing=0.02)
+    drawn.update_layout(figure().layout)
     for column, scale in enumerate(known, 1):
-        for sweep, style in _styled(study):
+        for sweep, style in styled(study):
             own = [t for t in _of(study, sweep) if _scored(t) and scale.parameter in t.params]
-            figure.add_scatter(
+            drawn.add_scatter(
                 x=[scale.place(trial.params[scale.parameter]) for trial in own],
                 y=[trial.score for trial in own],
                 name=sweep.name,
@@ -98,13 +103,13 @@ def slices(study: StudyResults) -> go.Figure:
                 showlegend=column == 1,
                 mode="markers",
                 marker=style["marker"],
-                text=[_hover(trial) for trial in own],
+                text=[hover(trial) for trial in own],
                 row=1,
                 col=column,
             )
-        figure.update_xaxes(_axis(scale), row=1, col=column)
-    figure.update_yaxes(title=study.sweeps[0].metric, row=1, col=1)
-    return figure
+        drawn.update_xaxes(axis(scale), row=1, col=column)
+    drawn.update_yaxes(title=study.sweeps[0].metric, row=1, col=1)
+    return drawn
 
 
 def parallel(study: StudyResults) -> go.Figure:
@@ -112,8 +117,6 @@ def parallel(study: StudyResults) -> go.Figure:
 
     Trials without one of the parameters, which conditional spaces have, are left out.
     """
-    from math import log10
-
     known, goal = scales(study), study.sweeps[0].goals[0]
     own = [t for t in study.trials if _scored(t) and all(s.parameter in t.params for s in known)]
     dimensions = []
@@ -122,7 +125,7 @@ def parallel(study: StudyResults) -> go.Figure:
         if scale.log:
             values = [log10(value) for value in values]
         dimension = {"label": f"log10 {scale.parameter}" if scale.log else scale.parameter}
-        dimensions.append({**dimension, "values": values, **_ticks(scale)})
+        dimensions.append({**dimension, "values": values, **ticks(scale)})
     scores = [trial.score for trial in own]
     dimensions.append({"label": goal.metric, "values": scores})
     line = {
@@ -140,17 +143,17 @@ def importance(study: StudyResults, method: Method = "total") -> go.Figure:
     Raises:
         ValueError: There are fewer than 10 complete configurations, or their scores are all alike.
     """
-    figure = _figure(xaxis_title="share", xaxis_tickformat=".0%")
+    drawn = figure(xaxis_title="share", xaxis_tickformat=".0%")
     for pool in pools(study):
         found = importance_of(pool.space, pool.configs, pool.scores, method=method)[::-1]
-        figure.add_bar(
+        drawn.add_bar(
             y=[one.parameter for one in found],
             x=[one.share for one in found],
             error_x={"array": [one.spread for one in found]},
             orientation="h",
             name=", ".join(sweep.name for sweep in pool.sweeps),
         )
-    return figure
+    return drawn
 
 
 def contour(study: StudyResults, x: str, y: str) -> go.Figure:
@@ -163,8 +166,8 @@ def contour(study: StudyResults, x: str, y: str) -> go.Figure:
     goal = study.sweeps[0].goals[0]
     own = [t for t in study.trials if _scored(t) and x in t.params and y in t.params]
     places = [(across.place(t.params[x]), up.place(t.params[y])) for t in own]
-    figure = _figure(xaxis=_axis(across), yaxis=_axis(up))
-    figure.add_contour(
+    drawn = figure(xaxis=axis(across), yaxis=axis(up))
+    drawn.add_contour(
         x=[place[0] for place in places],
         y=[place[1] for place in places],
         z=[trial.score for trial in own],
@@ -174,15 +177,15 @@ def contour(study: StudyResults, x: str, y: str) -> go.Figure:
         line={"width": 0},
         colorbar={"title": goal.metric},
     )
-    figure.add_scatter(
+    drawn.add_scatter(
         x=[place[0] for place in places],
         y=[place[1] for place in places],
         mode="markers",
         marker={"color": "white", "size": 5, "line": {"width": 1, "color": "black"}},
-        text=[_hover(trial) for trial in own],
+        text=[hover(trial) for trial in own],
         showlegend=False,
     )
-    return figure
+    return drawn
 
 
 def aggregation(
@@ -208,9 +211,9 @@ def aggregation(
     for trial in study.trials:
         if trial.state is State.COMPLETE and metric in trial.metrics and _group(trial, by):
             groups.setdefault(_group(trial, by), []).append(trial.metrics[metric])
-    figure = _figure(xaxis_title=by, yaxis_title=metric, xaxis_type="category")
+    drawn = figure(xaxis_title=by, yaxis_title=metric, xaxis_type="category")
     names = [f"{name} ({len(values)})" for name, values in groups.items()]
-    figure.add_scatter(
+    drawn.add_scatter(
         x=names,
         y=[mean(values) for values in groups.values()],
         error_y={"array": [_error(values, bars) for values in groups.values()]},
@@ -219,46 +222,46 @@ def aggregation(
     )
     if statistic != "mean":
         y = [_STATISTICS[statistic](values) for values in groups.values()]
-        figure.add_scatter(x=names, y=y, mode="markers", name=statistic, marker_symbol="diamond")
-    return figure
+        drawn.add_scatter(x=names, y=y, mode="markers", name=statistic, marker_symbol="diamond")
+    return drawn
 
 
 def curves(study: StudyResults, reported: Mapping[Key, Mapping[str, Series]]) -> go.Figure:
     """Draw what the trials reported of their score; pruned ones are dotted."""
     places = {sweep.name: place for place, sweep in enumerate(study.sweeps)}
     metrics = {sweep.name: sweep.metric for sweep in study.sweeps}
-    figure = _figure(xaxis_title="step", yaxis_title=study.sweeps[0].metric, showlegend=False)
+    drawn = figure(xaxis_title="step", yaxis_title=study.sweeps[0].metric, showlegend=False)
     for trial in study.trials:
         series = reported.get(Key(trial.sweep, trial.number, trial.replicate), {})
         if metrics[trial.sweep] in series:
             steps, values = series[metrics[trial.sweep]]
             dash = "dot" if trial.state is State.PRUNED else "solid"
             colour = LIGHT[places[trial.sweep] % len(LIGHT)]
-            figure.add_scatter(
+            drawn.add_scatter(
                 x=steps,
                 y=values,
                 mode="lines",
                 line={"color": colour, "dash": dash, "width": 1},
-                name=_hover(trial),
+                name=hover(trial),
             )
-    return figure
+    return drawn
 
 
 def timeline(study: StudyResults) -> go.Figure:
     """Draw when each worker ran which trial."""
     own = [trial for trial in study.trials if trial.started is not None]
     begin = min((trial.started or 0.0 for trial in own), default=0.0)
-    figure = _figure(xaxis_title="seconds since the start", showlegend=False)
-    figure.add_bar(
+    drawn = figure(xaxis_title="seconds since the start", showlegend=False)
+    drawn.add_bar(
         y=[trial.worker or "pytest" for trial in own],
         base=[(trial.started or 0.0) - begin for trial in own],
         x=[trial.duration for trial in own],
         orientation="h",
         marker_color=[_COLOURS.get(trial.state, LIGHT[1]) for trial in own],
-        text=[_hover(trial) for trial in own],
+        text=[hover(trial) for trial in own],
         textposition="none",
     )
-    return figure
+    return drawn
 
 
 def pareto(study: StudyResults) -> go.Figure:
@@ -272,35 +275,16 @@ def pareto(study: StudyResults) -> go.Figure:
         raise ValueError("pareto: expected sweeps that optimise two metrics or more")
     x, y = alike[0].goals[:2]
     best = front(study.trials, alike)
-    figure = _figure(xaxis_title=x.metric, yaxis_title=y.metric)
+    drawn = figure(xaxis_title=x.metric, yaxis_title=y.metric)
     for name, own in (("configurations", rank(study.trials, alike)), ("Pareto front", best)):
-        figure.add_scatter(
+        drawn.add_scatter(
             x=[one.values[0] for one in own],
             y=[one.values[1] for one in own],
-            text=[_hover(one.top) for one in own],
+            text=[hover(one.top) for one in own],
             mode="markers",
             name=name,
         )
-    return figure
-
-
-def _figure(**layout: Any) -> go.Figure:  # noqa: ANN401  plotly's own arguments
-    return go.Figure(layout={"template": "plotly_white", "colorway": list(LIGHT), **layout})
-
-
-def _styled(study: StudyResults) -> Iterator[tuple[SweepInfo, dict[str, Any]]]:
-    """The sweeps with how their points, lines and bands are drawn."""
-    for place, sweep in enumerate(study.sweeps):
-        colour = LIGHT[place % len(LIGHT)]
-        red, green, blue = (int(colour[at : at + 2], 16) for at in (1, 3, 5))
-        yield (
-            sweep,
-            {
-                "marker": {"color": colour, "symbol": SYMBOLS[place % len(SYMBOLS)]},
-                "line": {"color": colour, "dash": DASHES[place % len(DASHES)]},
-                "band": f"rgba({red}, {green}, {blue}, 0.15)",
-            },
-        )
+    return drawn
 
 
 def _scored(trial: TrialRecord) -> bool:
@@ -334,23 +318,6 @@ def _scale(study: StudyResults, parameter: str) -> Scale:
     raise ValueError(f"{parameter!r}: expected a parameter: {known}")
 
 
-def _axis(scale: Scale) -> dict[str, Any]:
-    kind = "log" if scale.log else "linear"
-    return {"title": {"text": scale.parameter}, "type": kind, **_ticks(scale)}
-
-
-def _ticks(scale: Scale) -> dict[str, Any]:
-    if scale.labels is None:
-        return {}
-    return {"tickvals": list(range(len(scale.labels))), "ticktext": list(scale.labels)}
-
-
-def _hover(trial: TrialRecord) -> str:
-    pairs = [f"{name}={label(value)}" for name, value in trial.params.items()]
-    name = f"{trial.sweep}-{trial.number}-r{trial.replicate}"
-    return "<br>".join(text.replace("<", "&lt;") for text in [name, *pairs])
-
-
 def _group(trial: TrialRecord, by: str) -> str:
     """The group of a trial; empty if it has none."""
     if by in trial.params:
@@ -364,5 +331,5 @@ def _error(values: Sequence[float], bars: Bars) -> float:
         return 0.0
     if bars == "std":
         return spread
-    error = spread / len(values) ** 0.5
+    error = spread / sqrt(len(values))
     return t_quantile(len(values) - 1) * error if bars == "ci" else error

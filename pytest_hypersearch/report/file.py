@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,6 +11,8 @@ from pytest_hypersearch.report.payload import Reported
 from pytest_hypersearch.trial import Key
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from pytest_hypersearch.controller import Controller
     from pytest_hypersearch.results import StudyResults
 

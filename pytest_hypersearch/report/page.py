@@ -32,6 +32,10 @@ SCRIPTS = (
     "statistics.js",
     "elements.js",
     "figures.js",
+    "marks.js",
+    "scores.js",
+    "parameters.js",
+    "time.js",
     "views.js",
     "filters.js",
     "trials.js",
@@ -111,7 +115,7 @@ def _asset(name: str) -> str:
 
 @cache
 def _plotly() -> tuple[str, str]:
-    """plotly's script, compressed, and its hash."""
+    """The script of plotly, compressed, and its hash."""
     source = (files("plotly") / "package_data" / "plotly.min.js").read_bytes()
     packed = gzip.compress(source, compresslevel=6, mtime=0)
     return packed_text(packed), _hash(source.decode("utf-8"))

@@ -1,4 +1,4 @@
-"""How the values of a parameter are laid out on an axis: as numbers, in logarithms, as categories."""
+"""How a parameter's values are laid out on an axis: numbers, logarithms or categories."""
 
 from __future__ import annotations
 

@@ -132,7 +132,11 @@ class _Handler(BaseHTTPRequestHandler):
         self._answer(HTTPStatus.OK, self.server.report.data(), "application/json", encoding)
 
     def _answer(
-        self, status: HTTPStatus, body: bytes, kind: str, more: Mapping[str, str] = MappingProxyType({})
+        self,
+        status: HTTPStatus,
+        body: bytes,
+        kind: str,
+        more: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         fixed = {
             "Content-Type": kind,

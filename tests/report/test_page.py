@@ -2,15 +2,14 @@
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from conftest import HOSTILE, a_study, serving
+from report_parts import HOSTILE, a_study, serving
 
 from pytest_hypersearch.report.serve import server
 
 pytestmark = pytest.mark.browser
 
 
-def test_every_view_is_painted_without_errors_or_requests(opened):
-    report = opened(a_study())
+def test_every_view_is_painted_without_errors_or_requests(report):
     assert len(report.views()) == 10
     for view in report.views():
         report.painted(view)
@@ -18,8 +17,7 @@ def test_every_view_is_painted_without_errors_or_requests(opened):
     assert report.wrong == []
 
 
-def test_a_filter_acts_on_all_views_and_on_the_table(opened):
-    report = opened(a_study())
+def test_a_filter_acts_on_all_views_and_on_the_table(report):
     before = {view: report.painted(view) for view in report.views()}
     report.page.get_by_role("checkbox", name="random", exact=True).uncheck()
     assert report.shown() == "40 of 80 trials"
@@ -30,8 +28,7 @@ def test_a_filter_acts_on_all_views_and_on_the_table(opened):
     assert "bayes" in history
 
 
-def test_bounds_of_a_parameter_filter_and_live_in_the_address(opened):
-    report = opened(a_study())
+def test_bounds_of_a_parameter_filter_and_live_in_the_address(report):
     report.page.get_by_label("Filter by").select_option("in.lr")
     report.page.get_by_label("lr, lowest").fill("1e-3")
     report.page.keyboard.press("Tab")
@@ -61,8 +58,7 @@ def test_names_and_values_run_nothing(opened):
     assert report.wrong == []
 
 
-def test_the_keyboard_sorts_and_opens_a_trial(opened):
-    report = opened(a_study())
+def test_the_keyboard_sorts_and_opens_a_trial(report):
     head = report.page.locator("#trials th", has_text="cost")
     head.get_by_role("button").focus()
     report.page.keyboard.press("Enter")
@@ -75,11 +71,12 @@ def test_the_keyboard_sorts_and_opens_a_trial(opened):
     report.page.keyboard.press("Enter")
     assert report.page.locator("#detail").is_visible()
     report.page.keyboard.press("Escape")
-    assert "trial=" not in report.page.url
+    report.page.wait_for_function("!location.hash.includes('trial=')")
+    assert not report.page.locator("#detail").is_visible()
 
 
-def test_details_tell_the_error_and_no_secret(opened):
-    report = opened(a_study(), address="#trial=bayes-3-r1")
+def test_details_tell_the_error_and_no_secret(report):
+    report.go("trial=bayes-3-r1")
     text = report.page.inner_text("#detail")
     assert "Traceback ...\nValueError: nan" in text
     assert "very secret" not in report.page.content() + text
@@ -98,9 +95,9 @@ def test_everyone_can_use_it(opened, options):
 
 
 def test_many_trials_are_thinned_out_and_the_page_says_so(opened):
-    report = opened(a_study(trials=1000))
+    report = opened(a_study(trials=500))
     report.painted("history")
-    assert "points of 3,196 drawn" in report.page.inner_text("#history .caption")
+    assert "points of 1,596 drawn" in report.page.inner_text("#history .caption")
     assert report.page.locator("#trials tbody tr").count() == 25
 
 

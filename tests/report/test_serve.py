@@ -4,7 +4,7 @@ from http.client import HTTPConnection
 from urllib.parse import urlsplit
 
 import pytest
-from conftest import a_study, serving
+from report_parts import a_study, serving
 
 from pytest_hypersearch.report.serve import server, stamp_of
 
@@ -17,7 +17,9 @@ def url():
 
 def ask(url, path, **headers):
     connection = HTTPConnection(url.hostname, url.port, timeout=20)
-    connection.request("GET", path, headers={name.replace("_", "-"): value for name, value in headers.items()})
+    connection.request(
+        "GET", path, headers={name.replace("_", "-"): value for name, value in headers.items()}
+    )
     answer = connection.getresponse()
     answer.read()
     connection.close()

@@ -7,7 +7,17 @@ async function unpacked(id) {
   return new Response(stream).text();
 }
 
-const STATES = ["complete", "pruned", "raced out", "failed", "invalid", "crashed", "timed out", "running", "not run"];
+const STATES = [
+  "complete",
+  "pruned",
+  "raced out",
+  "failed",
+  "invalid",
+  "crashed",
+  "timed out",
+  "running",
+  "not run",
+];
 const ENDED_BADLY = new Set(["failed", "invalid", "crashed", "timed out"]);
 
 function studyOf(plain) {

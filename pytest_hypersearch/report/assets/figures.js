@@ -17,8 +17,13 @@ function theme() {
   const style = getComputedStyle(document.documentElement);
   const read = (name) => style.getPropertyValue(`--${name}`).trim();
   return {
-    text: read("text"), quiet: read("quiet"), line: read("line"), card: read("card"),
-    accent: read("accent"), bad: read("bad"), soft: read("soft"),
+    text: read("text"),
+    quiet: read("quiet"),
+    line: read("line"),
+    card: read("card"),
+    accent: read("accent"),
+    bad: read("bad"),
+    soft: read("soft"),
     series: dark.matches ? palette.dark : palette.light,
   };
 }
@@ -32,15 +37,27 @@ function seriesOf(colours, k) {
 }
 
 function faded(colour, share) {
-  return colour + Math.round(share * 255).toString(16).padStart(2, "0");
+  return (
+    colour +
+    Math.round(share * 255)
+      .toString(16)
+      .padStart(2, "0")
+  );
 }
 
 /** An axis as we draw all of them. */
 function axis(colours, title, more = {}) {
   return {
     title: { text: title, standoff: 8, font: { size: 12, color: colours.quiet } },
-    gridcolor: colours.line, linecolor: colours.line, zeroline: false, automargin: true,
-    tickfont: { size: 11, color: colours.quiet }, exponentformat: "e", minexponent: 5, nticks: 7, ...more,
+    gridcolor: colours.line,
+    linecolor: colours.line,
+    zeroline: false,
+    automargin: true,
+    tickfont: { size: 11, color: colours.quiet },
+    exponentformat: "e",
+    minexponent: 5,
+    nticks: 7,
+    ...more,
   };
 }
 
@@ -48,13 +65,18 @@ function axis(colours, title, more = {}) {
 function numberAxis(colours, title, values, log, nticks = 7) {
   if (!log) return axis(colours, title, { nticks });
   const [low, high] = extent(values);
-  return axis(colours, title, { type: "log", dtick: high > 20 * low ? Math.max(1, Math.round(Math.log10(high / low) / 6)) : "D2" });
+  return axis(colours, title, {
+    type: "log",
+    dtick: high > 20 * low ? Math.max(1, Math.round(Math.log10(high / low) / 6)) : "D2",
+  });
 }
 
 function categoryAxis(colours, title, labels, most = 12) {
   return axis(colours, title, {
-    tickmode: "array", tickvals: labels.map((_, k) => k),
-    ticktext: labels.map((label) => plain(label, most)), range: [-0.6, labels.length - 0.4],
+    tickmode: "array",
+    tickvals: labels.map((_, k) => k),
+    ticktext: labels.map((label) => plain(label, most)),
+    range: [-0.6, labels.length - 0.4],
   });
 }
 
@@ -67,12 +89,26 @@ function parameterAxis(colours, parameter) {
 
 function layoutOf(colours, more) {
   return {
-    paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
+    paper_bgcolor: "rgba(0,0,0,0)",
+    plot_bgcolor: "rgba(0,0,0,0)",
     font: { family: getComputedStyle(document.body).fontFamily, size: 12, color: colours.text },
-    margin: { l: 8, r: 10, t: 8, b: 8 }, hovermode: "closest", dragmode: false, showlegend: true,
-    legend: { orientation: "h", x: 0, y: 1.02, yanchor: "bottom", font: { size: 12, color: colours.quiet } },
-    hoverlabel: { bgcolor: colours.card, bordercolor: colours.line, align: "left",
-      font: { color: colours.text, size: 12 } },
+    margin: { l: 8, r: 10, t: 8, b: 8 },
+    hovermode: "closest",
+    dragmode: false,
+    showlegend: true,
+    legend: {
+      orientation: "h",
+      x: 0,
+      y: 1.02,
+      yanchor: "bottom",
+      font: { size: 12, color: colours.quiet },
+    },
+    hoverlabel: {
+      bgcolor: colours.card,
+      bordercolor: colours.line,
+      align: "left",
+      font: { color: colours.text, size: 12 },
+    },
     ...more,
   };
 }
@@ -92,18 +128,32 @@ class Card {
     this.plot = element("div", { class: "plot", role: "img", "aria-label": view.title });
     this.node = element(
       "section",
-      { class: view.wide ? "view wide" : "view", id: view.id, "aria-labelledby": `${view.id}-title` },
-      element("div", { class: "head" },
+      {
+        class: view.wide ? "view wide" : "view",
+        id: view.id,
+        "aria-labelledby": `${view.id}-title`,
+      },
+      element(
+        "div",
+        { class: "head" },
         element("h2", { id: `${view.id}-title` }, view.title),
-        element("div", { class: "controls" }, this.controls.map((one) => one.node))),
+        element(
+          "div",
+          { class: "controls" },
+          this.controls.map((one) => one.node),
+        ),
+      ),
       this.caption,
       this.plot,
     );
     this.plot.style.cssText = `height:${view.height ?? 320}px`;
-    this.watcher = new IntersectionObserver(([entry]) => {
-      this.inSight = entry.isIntersecting;
-      if (this.inSight) this.redraw();
-    }, { rootMargin: "200px" });
+    this.watcher = new IntersectionObserver(
+      ([entry]) => {
+        this.inSight = entry.isIntersecting;
+        if (this.inSight) this.redraw();
+      },
+      { rootMargin: "200px" },
+    );
     this.watcher.observe(this.node);
   }
 

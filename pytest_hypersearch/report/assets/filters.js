@@ -7,29 +7,47 @@ function visible(study) {
   const tests = [];
   if (states.size) tests.push((i) => states.has(study.trials.state[i]));
   if (sweeps.size) tests.push((i) => sweeps.has(study.sweeps[study.trials.sweep[i]].name));
-  for (const [prefix, columns] of [["in.", study.parameters], ["of.", study.metrics]]) {
+  for (const [prefix, columns] of [
+    ["in.", study.parameters],
+    ["of.", study.metrics],
+  ]) {
     for (const { name, values } of columns) {
       const range = bounds(prefix + name);
-      if (range) tests.push((i) => values[i] !== null && values[i] >= range.low && values[i] <= range.high);
+      if (range)
+        tests.push((i) => values[i] !== null && values[i] >= range.low && values[i] <= range.high);
     }
   }
   for (const { name, values, labels } of study.parameters) {
     const chosen = new Set(askedAll(`is.${name}`));
-    if (chosen.size && labels) tests.push((i) => values[i] !== null && chosen.has(labels[values[i]]));
+    if (chosen.size && labels)
+      tests.push((i) => values[i] !== null && chosen.has(labels[values[i]]));
   }
   return tests.length ? study.all.filter((i) => tests.every((test) => test(i))) : study.all;
 }
 
 /** Checkboxes of which none in the address means all. */
 function chips(legend, key, names, counts) {
-  const boxes = names.map((name) => element("input", { type: "checkbox", value: name, onchange: change }));
+  const boxes = names.map((name) =>
+    element("input", { type: "checkbox", value: name, onchange: change }),
+  );
   function change() {
     const on = boxes.filter((box) => box.checked).map((box) => box.value);
     go({ [key]: on.length === names.length || !on.length ? null : on });
   }
-  const node = element("fieldset", {}, element("legend", {}, legend),
-    boxes.map((box, k) => element("label", { class: "chip" }, box, element("span", { title: names[k] }, names[k]),
-      counts ? element("span", { class: "count" }, String(counts[k])) : null)));
+  const node = element(
+    "fieldset",
+    {},
+    element("legend", {}, legend),
+    boxes.map((box, k) =>
+      element(
+        "label",
+        { class: "chip" },
+        box,
+        element("span", { title: names[k] }, names[k]),
+        counts ? element("span", { class: "count" }, String(counts[k])) : null,
+      ),
+    ),
+  );
   const sync = () => {
     const on = new Set(askedAll(key));
     for (const box of boxes) box.checked = !on.size || on.has(box.value);
@@ -40,10 +58,19 @@ function chips(legend, key, names, counts) {
 
 /** Two inputs for the bounds of a column, and a button that takes the condition away. */
 function range(key, name) {
-  const input = (label) => element("input", { type: "text", inputmode: "decimal", "aria-label": `${name}, ${label}`, placeholder: label, onchange: change });
+  const input = (label) =>
+    element("input", {
+      type: "text",
+      inputmode: "decimal",
+      "aria-label": `${name}, ${label}`,
+      placeholder: label,
+      onchange: change,
+    });
   const [low, high] = [input("lowest"), input("highest")];
   function change() {
-    const texts = [low, high].map((one) => (one.value.trim() && Number.isFinite(Number(one.value)) ? one.value.trim() : ""));
+    const texts = [low, high].map((one) =>
+      one.value.trim() && Number.isFinite(Number(one.value)) ? one.value.trim() : "",
+    );
     go({ [key]: boundsText(...texts), show: askedAll("show").filter((one) => one !== key) });
   }
   const sync = () => {
@@ -51,7 +78,18 @@ function range(key, name) {
     [low.value, high.value] = [from, to];
   };
   sync();
-  return { node: element("fieldset", { class: "condition" }, element("legend", {}, name), low, "–", high, remover(key, name)), sync };
+  return {
+    node: element(
+      "fieldset",
+      { class: "condition" },
+      element("legend", {}, name),
+      low,
+      "–",
+      high,
+      remover(key, name),
+    ),
+    sync,
+  };
 }
 
 function options(key, parameter) {
@@ -63,12 +101,37 @@ function options(key, parameter) {
 
 function remover(key, name) {
   const forget = () => go({ [key]: null, show: askedAll("show").filter((one) => one !== key) });
-  return element("button", { type: "button", class: "plain", "aria-label": `Remove the filter on ${name}`, onclick: forget }, "✕");
+  return element(
+    "button",
+    {
+      type: "button",
+      class: "plain",
+      "aria-label": `Remove the filter on ${name}`,
+      onclick: forget,
+    },
+    "✕",
+  );
 }
 
 /** What is chosen, not filtered. */
-const KEPT = new Set(["study", "metric", "scale", "sel", "sort", "page", "trial",
-  "method", "cx", "cy", "by", "stat", "bars", "series", "mx", "my"]);
+const KEPT = new Set([
+  "study",
+  "metric",
+  "scale",
+  "sel",
+  "sort",
+  "page",
+  "trial",
+  "method",
+  "cx",
+  "cy",
+  "by",
+  "stat",
+  "bars",
+  "series",
+  "mx",
+  "my",
+]);
 
 class Filters {
   constructor(study) {
@@ -78,15 +141,35 @@ class Filters {
     const count = (name) => study.trials.state.filter((state) => state === name).length;
     this.fixed = [
       chips("State", "state", study.states, study.states.map(count)),
-      ...(study.sweeps.length > 1 ? [chips("Strategy", "sweep", study.sweeps.map((one) => one.name))] : []),
-      this.metric(), choice("Axis", "scale", named(["auto", "linear", "log"]), "auto"),
+      ...(study.sweeps.length > 1
+        ? [
+            chips(
+              "Strategy",
+              "sweep",
+              study.sweeps.map((one) => one.name),
+            ),
+          ]
+        : []),
+      this.metric(),
+      choice("Axis", "scale", named(["auto", "linear", "log"]), "auto"),
     ];
     this.conditions = new Map();
     this.more = element("select", { "aria-label": "Filter by", onchange: () => this.add() });
-    this.more.append(element("option", { value: "" }, "Filter by…"),
-      ...this.keys().map(([key, name]) => element("option", { value: key }, name)));
-    this.reset = element("button", { type: "button", class: "plain", onclick: () => this.clear() }, "Reset");
-    this.home.replaceChildren(this.shown, ...this.fixed.map((one) => one.node), this.more, this.reset);
+    this.more.append(
+      element("option", { value: "" }, "Filter by…"),
+      ...this.keys().map(([key, name]) => element("option", { value: key }, name)),
+    );
+    this.reset = element(
+      "button",
+      { type: "button", class: "plain", onclick: () => this.clear() },
+      "Reset",
+    );
+    this.home.replaceChildren(
+      this.shown,
+      ...this.fixed.map((one) => one.node),
+      this.more,
+      this.reset,
+    );
   }
 
   metric() {
@@ -96,7 +179,10 @@ class Filters {
 
   keys() {
     return [
-      ...this.study.parameters.map((one) => [one.labels ? `is.${one.name}` : `in.${one.name}`, one.name]),
+      ...this.study.parameters.map((one) => [
+        one.labels ? `is.${one.name}` : `in.${one.name}`,
+        one.name,
+      ]),
       ...this.study.metrics.map((one) => [`of.${one.name}`, one.name]),
     ];
   }
@@ -109,7 +195,11 @@ class Filters {
   }
 
   clear() {
-    go(Object.fromEntries([...address().keys()].filter((key) => !KEPT.has(key)).map((key) => [key, null])));
+    go(
+      Object.fromEntries(
+        [...address().keys()].filter((key) => !KEPT.has(key)).map((key) => [key, null]),
+      ),
+    );
   }
 
   sync(rows) {
@@ -128,7 +218,9 @@ class Filters {
         this.conditions.delete(key);
       } else this.conditions.get(key)?.sync();
     }
-    this.shown.textContent = rows.length === this.study.size ? plural(rows.length, "trial")
-      : `${rows.length.toLocaleString("en")} of ${plural(this.study.size, "trial")}`;
+    this.shown.textContent =
+      rows.length === this.study.size
+        ? plural(rows.length, "trial")
+        : `${rows.length.toLocaleString("en")} of ${plural(this.study.size, "trial")}`;
   }
 }

@@ -31,17 +31,36 @@ function summarize(study) {
 }
 
 function fact(label, figure, ...rest) {
-  return element("div", { class: "fact" }, element("p", { class: "label" }, label),
-    element("p", { class: "figure" }, figure), element("div", { class: "rest" }, rest));
+  return element(
+    "div",
+    { class: "fact" },
+    element("p", { class: "label" }, label),
+    element("p", { class: "figure" }, figure),
+    element("div", { class: "rest" }, rest),
+  );
 }
 
 function bestFact(study) {
   const goal = study.sweeps[0]?.goals[0];
-  if (!study.best || !goal) return fact("Best configuration", "–", "No configuration is complete and feasible yet.");
+  if (!study.best || !goal)
+    return fact("Best configuration", "–", "No configuration is complete and feasible yet.");
   const { value, std, trials } = study.best;
-  const figure = [shown(value, 5), element("small", {}, std === null ? "" : ` ± ${shown(std, 2)} over ${trials.length} replicates`)];
-  const pairs = configuration(study, trials[0]).map(([name, text]) => element("li", {}, `${name} `, element("b", {}, text)));
-  return fact(`${capital(BEST[goal.mode])} ${goal.metric}`, figure, element("ul", { class: "pairs" }, pairs));
+  const figure = [
+    shown(value, 5),
+    element(
+      "small",
+      {},
+      std === null ? "" : ` ± ${shown(std, 2)} over ${trials.length} replicates`,
+    ),
+  ];
+  const pairs = configuration(study, trials[0]).map(([name, text]) =>
+    element("li", {}, `${name} `, element("b", {}, text)),
+  );
+  return fact(
+    `${capital(BEST[goal.mode])} ${goal.metric}`,
+    figure,
+    element("ul", { class: "pairs" }, pairs),
+  );
 }
 
 function countFacts(study) {
@@ -52,8 +71,16 @@ function countFacts(study) {
   const time = study.trials.duration.reduce((sum, seconds) => sum + seconds, 0);
   const workers = new Set(study.trials.worker.filter(Boolean)).size;
   return [
-    fact("Complete", complete.toLocaleString("en"), `of ${Math.max(planned, study.size).toLocaleString("en")} trials`),
-    fact("Failed", bad.toLocaleString("en"), `${count((state) => state === "pruned").toLocaleString("en")} pruned`),
+    fact(
+      "Complete",
+      complete.toLocaleString("en"),
+      `of ${Math.max(planned, study.size).toLocaleString("en")} trials`,
+    ),
+    fact(
+      "Failed",
+      bad.toLocaleString("en"),
+      `${count((state) => state === "pruned").toLocaleString("en")} pruned`,
+    ),
     fact("Time", shownTime(time), workers > 1 ? `in trials, on ${workers} workers` : "in trials"),
   ];
 }
@@ -105,7 +132,9 @@ function take(data) {
   palette = data.palette;
   studies = data.studies.map(studyOf);
   const select = byId("studies").querySelector("select");
-  select.replaceChildren(...studies.map((study) => element("option", { value: studyKey(study) }, studyKey(study))));
+  select.replaceChildren(
+    ...studies.map((study) => element("option", { value: studyKey(study) }, studyKey(study))),
+  );
   byId("studies").hidden = studies.length < 2;
   if (studies.length) render();
   else byId("title").textContent = "No sweep has run yet";
@@ -131,14 +160,19 @@ async function follow(url) {
 }
 
 async function start() {
-  byId("studies").querySelector("select").addEventListener("change", (event) => {
-    history.replaceState(null, "", `#${new URLSearchParams({ study: event.target.value })}`);
-    render();
-  });
+  byId("studies")
+    .querySelector("select")
+    .addEventListener("change", (event) => {
+      history.replaceState(null, "", `#${new URLSearchParams({ study: event.target.value })}`);
+      render();
+    });
   byId("detail").addEventListener("close", () => asked("trial") && go({ trial: null }));
   take(JSON.parse(await unpacked("data")));
   listeners.push(render);
-  dark.addEventListener("change", () => { now.cards.forEach((card) => card.mark()); paint(); });
+  dark.addEventListener("change", () => {
+    now.cards.forEach((card) => card.mark());
+    paint();
+  });
   if (document.body.dataset.live) follow(document.body.dataset.live);
   document.body.dataset.ready = "yes";
 }

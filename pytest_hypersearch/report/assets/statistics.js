@@ -52,9 +52,11 @@ const STATISTICS = {
 
 /** Half the length of an error bar around the mean, null where it cannot be told. */
 const ERRORS = {
-  ci: (values) => values.length < 2 ? null
-    : (tQuantile(values.length - 1) * deviation(values)) / Math.sqrt(values.length),
-  sem: (values) => values.length < 2 ? null : deviation(values) / Math.sqrt(values.length),
+  ci: (values) =>
+    values.length < 2
+      ? null
+      : (tQuantile(values.length - 1) * deviation(values)) / Math.sqrt(values.length),
+  sem: (values) => (values.length < 2 ? null : deviation(values) / Math.sqrt(values.length)),
   std: deviation,
   none: () => null,
 };
@@ -86,7 +88,12 @@ function grouped(rows, key) {
 /** The configurations of complete rows: their rows by sweep and number. */
 function configurations(study, rows) {
   const { sweep, number } = study.trials;
-  return [...grouped(rows.filter((i) => isComplete(study, i)), (i) => `${sweep[i]}/${number[i]}`).values()];
+  return [
+    ...grouped(
+      rows.filter((i) => isComplete(study, i)),
+      (i) => `${sweep[i]}/${number[i]}`,
+    ).values(),
+  ];
 }
 
 /** The points that no other is better than in both coordinates, from left to right. */
@@ -116,27 +123,36 @@ function smoothed(points) {
   }
   weights = blurred(weights);
   sums = blurred(sums);
-  return weights.map((row, j) => Array.from(row, (weight, i) => (weight > 0.004 ? sums[j][i] / weight : null)));
+  return weights.map((row, j) =>
+    Array.from(row, (weight, i) => (weight > 0.004 ? sums[j][i] / weight : null)),
+  );
 }
 
 function blurred(grid) {
   const reach = 11;
-  const kernel = Array.from({ length: 2 * reach + 1 }, (_, k) => Math.exp(-((k - reach) ** 2) / 24));
-  const along = (read) => grid.map((_, j) => Float64Array.from(grid, (_, i) => {
-    let sum = 0;
-    for (let k = -reach; k <= reach; k++) {
-      if (i + k >= 0 && i + k < CELLS) sum += kernel[k + reach] * read(j, i + k);
-    }
-    return sum;
-  }));
+  const kernel = Array.from({ length: 2 * reach + 1 }, (_, k) =>
+    Math.exp(-((k - reach) ** 2) / 24),
+  );
+  const along = (read) =>
+    grid.map((_, j) =>
+      Float64Array.from(grid, (_, i) => {
+        let sum = 0;
+        for (let k = -reach; k <= reach; k++) {
+          if (i + k >= 0 && i + k < CELLS) sum += kernel[k + reach] * read(j, i + k);
+        }
+        return sum;
+      }),
+    );
   const rows = along((j, i) => grid[j][i]);
-  return rows.map((_, j) => Float64Array.from(rows, (_, i) => {
-    let sum = 0;
-    for (let k = -reach; k <= reach; k++) {
-      if (j + k >= 0 && j + k < CELLS) sum += kernel[k + reach] * rows[j + k][i];
-    }
-    return sum;
-  }));
+  return rows.map((_, j) =>
+    Float64Array.from(rows, (_, i) => {
+      let sum = 0;
+      for (let k = -reach; k <= reach; k++) {
+        if (j + k >= 0 && j + k < CELLS) sum += kernel[k + reach] * rows[j + k][i];
+      }
+      return sum;
+    }),
+  );
 }
 
 /** At most so many rows: the first of them all, the others evenly from the rest. */

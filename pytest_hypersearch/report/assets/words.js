@@ -6,7 +6,10 @@ function shown(value, digits = 4) {
   if (Number.isInteger(value) && Math.abs(value) < 1e7) return String(value);
   const size = Math.abs(value);
   if (size >= 1e6 || (size < 1e-3 && size > 0)) {
-    return value.toExponential(Math.min(digits - 1, 2)).replace(/\.?0+e/, "e").replace("e+", "e");
+    return value
+      .toExponential(Math.min(digits - 1, 2))
+      .replace(/\.?0+e/, "e")
+      .replace("e+", "e");
   }
   return String(Number(value.toPrecision(digits)));
 }
@@ -17,7 +20,8 @@ function aligned(values) {
   const decimals = Math.max(0, 4 - Math.floor(Math.log10(Math.max(...sizes, 1e-9))));
   const whole = values.every((value) => typeof value !== "number" || Number.isInteger(value));
   const fits = !whole && decimals <= 7 && Math.min(...sizes) >= 10 ** -decimals * 5;
-  return (value) => (fits && typeof value === "number" ? value.toFixed(Math.min(decimals, 6)) : shown(value, 5));
+  return (value) =>
+    fits && typeof value === "number" ? value.toFixed(Math.min(decimals, 6)) : shown(value, 5);
 }
 
 function shownTime(seconds) {
