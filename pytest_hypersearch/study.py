@@ -21,7 +21,7 @@ from pytest_hypersearch.results import StudyResults, SweepInfo
 from pytest_hypersearch.rounds import Rounds
 from pytest_hypersearch.score import judge
 from pytest_hypersearch.standing import Standing
-from pytest_hypersearch.stopping import Stopping, StopRule
+from pytest_hypersearch.stopping import Stopping
 from pytest_hypersearch.store.stored import identity
 from pytest_hypersearch.trial import Key, State, TrialRecord
 
@@ -96,7 +96,9 @@ class Study:
         infos = [self.info(sweep) for sweep in self.sweeps.values()]
         self.best = BestSoFar(infos)
         self._stopping = {
-            info.name: Stopping(self.sweeps[info.name].stop or StopRule(), info) for info in infos
+            info.name: Stopping(rule, info)
+            for info in infos
+            if (rule := self.sweeps[info.name].stop)
         }
 
     @property
@@ -136,7 +138,8 @@ class Study:
             StoreError: The journal cannot be written.
         """
         sweep = self.sweeps[key.sweep]
-        over = closed or self._stopping[key.sweep].reason()
+        stopping = self._stopping.get(key.sweep)
+        over = closed or (stopping.reason() if stopping else "")
         if over:
             params: Config | None = self.proposals.known(key)
         else:
@@ -376,7 +379,8 @@ class Study:
         )
         self._attempts[key] = attempt
         self._spans.setdefault(key.sweep, (monotonic(), monotonic()))
-        self._stopping[key.sweep].start()
+        if key.sweep in self._stopping:
+            self._stopping[key.sweep].start()
         self.pruning.start(key)
         self.running[key] = Started(params, seed, attempt, worker, at)
         return {"do": "run", "params": params, "seed": seed, "attempt": attempt}
@@ -385,7 +389,8 @@ class Study:
         self.standing.end(key, record)
         self.best.add(record)
         self.pruning.end(key, record.state)
-        self._stopping[key.sweep].take(record)
+        if key.sweep in self._stopping:
+            self._stopping[key.sweep].take(record)
         first, _ = self._spans.get(key.sweep, (monotonic(), 0.0))
         self._spans[key.sweep] = first, monotonic()
 
