@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from pytest_hypersearch.given import scalar_of, shown
 from pytest_hypersearch.masking import MASK, is_secret
-from pytest_hypersearch.outcomes import Pruned
+from pytest_hypersearch.outcome import storable
 from pytest_hypersearch.proposals import Suggestion
 from pytest_hypersearch.ranking import best, pareto
 from pytest_hypersearch.reports import Reports
 from pytest_hypersearch.results import StudyResults
-from pytest_hypersearch.study import storable
+from pytest_hypersearch.skips import Pruned
 from pytest_hypersearch.trial import Key, State
 
 if TYPE_CHECKING:

@@ -40,13 +40,14 @@ from pytest_hypersearch.events import Ended, Reported, Started, SweepRun
 from pytest_hypersearch.keeping import Keeper
 from pytest_hypersearch.marks import Sweep
 from pytest_hypersearch.naming import called
+from pytest_hypersearch.outcome import empty_outcome
 from pytest_hypersearch.proposals import NotYetError
 from pytest_hypersearch.pruners.travel import PrunerError, unpickled
 from pytest_hypersearch.resources.shares import Shares
 from pytest_hypersearch.samplers.proposal import SamplerError
 from pytest_hypersearch.store.journal import StoreError
 from pytest_hypersearch.store.runs import digest
-from pytest_hypersearch.study import Study, empty_outcome
+from pytest_hypersearch.study import Study
 from pytest_hypersearch.trial import Key
 
 if TYPE_CHECKING:

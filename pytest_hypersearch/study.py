@@ -10,10 +10,10 @@ from collections import Counter
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import blake2b
-from math import isfinite
 from time import monotonic, time
 from typing import TYPE_CHECKING, Any
 
+from pytest_hypersearch.outcome import stored_outcome, used
 from pytest_hypersearch.proposals import Proposals
 from pytest_hypersearch.pruning import Pruning
 from pytest_hypersearch.ranking import BestSoFar
@@ -21,7 +21,7 @@ from pytest_hypersearch.results import StudyResults, SweepInfo
 from pytest_hypersearch.rounds import Rounds
 from pytest_hypersearch.score import judge
 from pytest_hypersearch.standing import Standing
-from pytest_hypersearch.stopping import Stopping, StopRule
+from pytest_hypersearch.stopping import Stopping
 from pytest_hypersearch.store.stored import identity
 from pytest_hypersearch.trial import Key, State, TrialRecord
 
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from pytest_hypersearch.samplers import Sampler
     from pytest_hypersearch.store.journal import Record
     from pytest_hypersearch.store.stored import Stored
-    from pytest_hypersearch.trial import Config, Raw
+    from pytest_hypersearch.trial import Config
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +96,9 @@ class Study:
         infos = [self.info(sweep) for sweep in self.sweeps.values()]
         self.best = BestSoFar(infos)
         self._stopping = {
-            info.name: Stopping(self.sweeps[info.name].stop or StopRule(), info) for info in infos
+            info.name: Stopping(rule, info)
+            for info in infos
+            if (rule := self.sweeps[info.name].stop)
         }
 
     @property
@@ -136,7 +138,8 @@ class Study:
             StoreError: The journal cannot be written.
         """
         sweep = self.sweeps[key.sweep]
-        over = closed or self._stopping[key.sweep].reason()
+        stopping = self._stopping.get(key.sweep)
+        over = closed or (stopping.reason() if stopping else "")
         if over:
             params: Config | None = self.proposals.known(key)
         else:
@@ -192,7 +195,7 @@ class Study:
             reason=outcome["reason"],
             worker=started.worker,
             logged=dict(outcome["logged"]),
-            **_used(outcome),
+            **used(outcome),
             started=started.at,
             error=outcome["error"],
         )
@@ -344,7 +347,7 @@ class Study:
             reason=reason,
             cached=True,
             logged=end.get("logged", {}),
-            **_used(end),
+            **used(end),
             started=end.get("started"),
         )
 
@@ -376,7 +379,8 @@ class Study:
         )
         self._attempts[key] = attempt
         self._spans.setdefault(key.sweep, (monotonic(), monotonic()))
-        self._stopping[key.sweep].start()
+        if key.sweep in self._stopping:
+            self._stopping[key.sweep].start()
         self.pruning.start(key)
         self.running[key] = Started(params, seed, attempt, worker, at)
         return {"do": "run", "params": params, "seed": seed, "attempt": attempt}
@@ -385,7 +389,8 @@ class Study:
         self.standing.end(key, record)
         self.best.add(record)
         self.pruning.end(key, record.state)
-        self._stopping[key.sweep].take(record)
+        if key.sweep in self._stopping:
+            self._stopping[key.sweep].take(record)
         first, _ = self._spans.get(key.sweep, (monotonic(), 0.0))
         self._spans[key.sweep] = first, monotonic()
 
@@ -399,33 +404,3 @@ def trial_seed(seed: int, replicate: int) -> int:
     """
     digest = blake2b(f"{seed}/{replicate}".encode(), digest_size=4).digest()
     return int.from_bytes(digest, "big")
-
-
-def stored_outcome(outcome: Mapping[str, Any]) -> Record:
-    """An outcome as the journal keeps it: without what is empty, not a number as text."""
-    kept = {
-        name: value
-        for name, value in outcome.items()
-        if value is not None and value is not False and value not in ("", {})
-    }
-    for name in {"metrics", "logged"} & kept.keys():
-        kept[name] = {key: storable(value) for key, value in kept[name].items()}
-    if "score" in kept:
-        kept["score"] = storable(kept["score"])
-    return {"metrics": {}, **kept, "duration": round(outcome["duration"], 6)}
-
-
-def empty_outcome(outcome: Mapping[str, Any], reason: str) -> dict[str, Any]:
-    """What is left of an outcome that cannot be kept: that its trial failed, and why."""
-    nothing: dict[str, Any] = {"score": None, "metrics": {}, "logged": {}}
-    return {**outcome, **nothing, "state": State.FAILED, "reason": reason, "failed": True}
-
-
-def _used(outcome: Mapping[str, Any]) -> dict[str, Any]:
-    """What is known of the resources that a trial used."""
-    return {name: outcome.get(name) for name in ("peak_memory", "cpu_time")}
-
-
-def storable(value: Raw) -> Raw:
-    """JSON has no word for NaN and infinity; ``float`` reads these words."""
-    return str(value) if isinstance(value, float) and not isfinite(value) else value

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from queue import SimpleQueue
 from threading import Thread, current_thread
 from typing import TYPE_CHECKING, Any, Final
@@ -158,9 +158,9 @@ class Calls:
         self._made = 0
         self._at = ""
 
-    @property
+    @cached_property
     def wanted(self) -> bool:
-        """Whether any plugin has any of the hooks."""
+        """Whether any plugin had any of the hooks when the first event came."""
         return any(getattr(self._manager.hook, HOOK + name).get_hookimpls() for name in HOOKS)
 
     def put(self, name: str, series: Later | None = None, **arguments: object) -> None:
