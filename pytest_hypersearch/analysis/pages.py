@@ -1,4 +1,4 @@
-"""Stored results as the report shows them: in a file, or from a server that follows them."""
+"""Stored results as the report takes them, and from a server that follows them."""
 
 from __future__ import annotations
 
@@ -6,15 +6,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_hypersearch.analysis.courses import curves
-from pytest_hypersearch.analysis.loading import load
-from pytest_hypersearch.report import Reported, page
+from pytest_hypersearch.report import Reported
 from pytest_hypersearch.trial import Key
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
-    from os import PathLike
+    from collections.abc import Callable
 
-    from pytest_hypersearch.analysis.loading import Loaded, Source
+    from pytest_hypersearch.analysis.loading import Loaded
+    from pytest_hypersearch.analysis.results import Results
     from pytest_hypersearch.curves import Series
 
 
@@ -27,32 +26,17 @@ def reported(loaded: Loaded) -> Reported:
     return Reported(loaded.results, found)
 
 
-def write_html(loaded: Iterable[Loaded], path: str | PathLike[str]) -> None:
-    """Write the report; see `Results.to_html`."""
-    Path(path).write_text(page(map(reported, loaded)), encoding="utf-8")
-
-
-def serve_stored(
-    sources: Sequence[Source], run: int | str | None, announce: Callable[[str], None]
-) -> None:
+def serve_stored(results: Callable[[], Results], announce: Callable[[str], None]) -> None:
     """Serve the report on stored runs until interrupted; it follows those that still go on.
 
     Args:
-        sources: As `load_results` takes them.
-        run: Which run of each study, as `load_results` takes it.
+        results: Reads what is to be shown.
         announce: Told the address once the server listens.
 
     Raises:
-        LookupError: There are no such runs.
         ModuleNotFoundError: plotly is not installed.
-        StoreError: None of the runs can be read.
     """
     from pytest_hypersearch.report.serve import serve, stamp_of
 
-    known, _ = load(sources, run)
-    stores = {path.parent.parent for one in known for path in one.runs}
-    serve(
-        lambda: [reported(one) for one in load(sources, run)[0]],
-        lambda: stamp_of(stores),
-        announce,
-    )
+    stores = {Path(study.run).parent.parent for study in results().studies}
+    serve(lambda: results().reported(), lambda: stamp_of(stores), announce)
