@@ -11,13 +11,23 @@ function studyKey(study) {
   return study.run ? `${study.nodeid} ${study.run}` : study.nodeid;
 }
 
-/** Builds the parts of the page for a study. */
+/** Builds the parts of the page for a study; newer data of the one in sight keeps its cards. */
 function open(study) {
-  now?.cards.forEach((card) => card.close());
-  now = { study, filters: new Filters(study), table: new Table(study), cards: [], rows: [] };
-  now.cards = VIEWS.map((view) => new Card(view, study, paint));
-  byId("views").replaceChildren(...now.cards.map((card) => card.node));
+  const kept = now && shape(now.study) === shape(study) ? now.cards : null;
+  if (!kept) now?.cards.forEach((card) => card.close());
+  const cards = kept ?? VIEWS.map((view) => new Card(view, study, paint));
+  now = { study, filters: new Filters(study), table: new Table(study), cards, rows: [] };
+  cards.forEach((card) => {
+    card.study = study;
+  });
+  if (!kept) byId("views").replaceChildren(...cards.map((card) => card.node));
   summarize(study);
+}
+
+/** What the controls of the views depend on. */
+function shape(study) {
+  const names = [study.parameters, study.metrics, study.sweeps].map((all) => all.map(({ name }) => name));
+  return JSON.stringify([studyKey(study), names, Object.keys(study.curves[0]?.series ?? {})]);
 }
 
 function summarize(study) {
@@ -148,8 +158,10 @@ async function follow(url) {
     try {
       const reply = await fetch(url, { cache: "no-cache" });
       const tag = reply.headers.get("ETag");
-      if (tag !== seen && seen) take(await reply.json());
-      seen = tag;
+      if (tag !== seen && !isTyping()) {
+        if (seen) take(await reply.json());
+        seen = tag;
+      }
       line.textContent = "Live: follows the sweep";
     } catch {
       line.textContent = "The server has ended; this is the last it told";
@@ -157,6 +169,10 @@ async function follow(url) {
     setTimeout(ask, 2000);
   };
   ask();
+}
+
+function isTyping() {
+  return document.activeElement?.matches("#filters input[type=text]") ?? false;
 }
 
 async function start() {
