@@ -37,7 +37,8 @@ def list_runs(given: Namespace) -> int:
     """List stored runs: all of them, a line each."""
     results = load_results(*given.what, run="all")
     _tell(results)
-    _print(rows_text([_run_row(study) for study in results.studies], given.format))
+    rows = [_run_row(study) for study in results.studies]
+    _print(rows_text(rows, given.format, drop=("running", "planned", "sweeps", "metric")))
     return FOUND
 
 
@@ -60,7 +61,7 @@ def _run_row(study: StudyResults) -> Row:
 
 
 def _when(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds).astimezone().isoformat(" ", "minutes")
+    return datetime.fromtimestamp(seconds).isoformat(" ", "minutes")  # noqa: DTZ006  for people
 
 
 def show(given: Namespace) -> int:

@@ -24,7 +24,7 @@ _EXAMPLES = """
       pytest-hypersearch show test_mlp --group-by optimizer --filter 'lr<0.1'
       pytest-hypersearch show --columns number,lr,score --sort score --format markdown
       pytest-hypersearch best test_mlp --format yaml > best.yaml
-      $(pytest-hypersearch best test_mlp --format pytest)
+      eval "$(pytest-hypersearch best test_mlp --format pytest)"
       pytest-hypersearch compare test_mlp@-2 test_mlp
       pytest-hypersearch compare test_mlp test_mlp --filters strategy=random strategy=bayes
       pytest-hypersearch export --to optuna sweep.log && optuna-dashboard sweep.log

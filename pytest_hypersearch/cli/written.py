@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pytest_hypersearch.ranking import Ranked
     from pytest_hypersearch.trial import Config, Raw
 
+_LONG = 16
 _BARE = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
 _TYPED = re.compile(r"y|n|yes|no|on|off|true|false|null", re.IGNORECASE)
 _UNPRINTED = re.compile(r"[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff\ud800-\udfff]")
@@ -31,8 +32,14 @@ def width() -> int:
     return shutil.get_terminal_size().columns
 
 
-def rows_text(rows: Sequence[Row], form: str) -> str:
-    """Return rows of equal names as a ``table``, ``markdown``, ``json`` or ``csv``."""
+def rows_text(rows: Sequence[Row], form: str, drop: Sequence[str] = ()) -> str:
+    """Return rows of equal names as text.
+
+    Args:
+        rows: At least one.
+        form: ``table``, ``markdown``, ``json`` or ``csv``.
+        drop: Names of columns that go, in this order, if a table is wider than the terminal.
+    """
     if form == "json":
         return json_of(rows, indent=2)
     if form == "csv":
@@ -41,7 +48,7 @@ def rows_text(rows: Sequence[Row], form: str) -> str:
         return file.getvalue().rstrip("\n").replace("\r\n", "\n")
     look = look_of(width())
     texts = [{clean(n, look): _shown(value) for n, value in row.items()} for row in rows]
-    return markdown_of(texts) if form == "markdown" else _table(rows, texts)
+    return markdown_of(texts) if form == "markdown" else _table(rows, texts, drop)
 
 
 def _shown(value: Raw) -> str:
@@ -51,13 +58,14 @@ def _shown(value: Raw) -> str:
     return clean(value, look) if isinstance(value, str) else show_value(value, look)
 
 
-def _table(rows: Sequence[Row], texts: Sequence[Mapping[str, str]]) -> str:
+def _table(rows: Sequence[Row], texts: Sequence[Mapping[str, str]], drop: Sequence[str]) -> str:
     columns = [
         Column(
             header,
             tuple(text[header] for text in texts),
             right=all(isinstance(row[name], (int, float, type(None))) for row in rows),
-            shrinks=any(isinstance(row[name], str) for row in rows),
+            drop=len(drop) - drop.index(name) if name in drop else 0,
+            shrinks=any(len(text[header]) > _LONG for text in texts),
         )
         for name, header in zip(rows[0], texts[0], strict=True)
     ]
