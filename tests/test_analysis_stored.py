@@ -171,7 +171,6 @@ def test_numbers_that_nan_and_infinity_took_come_back(written):
         {"k": "skip", "sweep": "grid", "number": 0, "replicate": 0, "state": "odd", "reason": ""},
         {"k": "session", "sweeps": [{"name": "grid", "mode": "up"}]},
         {"k": "session", "sweeps": 3},
-        {"k": "run", "nodeid": {}, "sweeps": []},
     ],
 )
 def test_records_that_make_no_sense_are_counted(written, record):
@@ -225,17 +224,20 @@ def test_a_run_of_a_newer_version_is_named_and_the_others_are_read(swept, tmp_pa
 
 
 def test_nothing_in_the_files_is_executed(tmp_path):
-    marker = tmp_path / "marker"
-    evil = f"__import__('pathlib').Path({str(marker)!r}).touch()"
-    spaces = [{"x": {"kind": "scipy", "name": evil, "args": [], "kwds": {}}}]
-    record = {"k": "run", "format": FORMAT, "nodeid": evil, "sweeps": [sweep() | {"space": spaces}]}
+    """scipy.stats has functions that are no distributions: ``test`` runs pytest."""
+    (tmp_path / "test_evil.py").write_text(f"open({str(tmp_path / 'marker')!r}, 'w')")
+    call = {"kind": "scipy", "name": "test", "args": [], "kwds": {"tests": [str(tmp_path)]}}
+    sweeps = [sweep() | {"space": [{"x": call}], "prune": "gASVdGVzdA=="}]
     path = tmp_path / ".pytest_cache" / "d" / "hypersearch" / "evil" / "0001"
-    Journal(path / "journal.jsonl").append_many(
-        [record, {"k": "session", "sweeps": [sweep() | {"prune": evil}]}]
-    )
-    study = load_results(tmp_path).studies[0]
-    assert study.sweeps[0].name == "grid"
-    assert not marker.exists()
+    records = [
+        {"k": "run", "format": FORMAT, "nodeid": "t.py::test_f", "sweeps": sweeps},
+        {"k": "session", "sweeps": [sweep()]},
+    ]
+    Journal(path / "journal.jsonl").append_many(records)
+    results = load_results(tmp_path)
+    assert results.studies[0].sweeps[0].name == "grid"
+    assert len(results.notes) == 1
+    assert not (tmp_path / "marker").exists()
 
 
 def test_a_link_in_place_of_a_journal_is_not_followed(swept, tmp_path):
