@@ -102,7 +102,7 @@ def test_every_run_can_be_chosen(swept):
     assert runs("all") == {"0001", "0002"}
     assert runs(1) == runs("0001") == runs(-2) == {"0001"}
     assert runs(None) == runs(2) == runs(-1) == {"0002"}
-    with pytest.raises(LookupError, match="no run 7 of test_it.py::test_"):
+    with pytest.raises(LookupError, match=r"no run 7 of test_it.py::test_"):
         runs(7)
     with pytest.raises(ValueError, match="run 'newest': expected all, a number, or the beg"):
         runs("newest")
@@ -122,7 +122,7 @@ def test_a_run_is_chosen_by_its_commit(swept, tmp_path):
 
 def test_where_nothing_is_stored_that_is_said(tmp_path, monkeypatch, swept):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(LookupError, match="no stored runs in .* or above; pytest --sweep makes"):
+    with pytest.raises(LookupError, match=r"no stored runs in .* or above; pytest --sweep makes"):
         load_results()
     with pytest.raises(LookupError, match="there are no stored runs in it"):
         load_results(tmp_path)
@@ -165,7 +165,9 @@ def test_what_a_trial_lacks_fulfils_no_condition(results):
 
 
 def test_true_is_not_one(net):
-    trials = [replace(t, params={"flag": flag}) for t, flag in zip(net[:3], (1, True, 1.0))]
+    trials = [
+        replace(t, params={"flag": flag}) for t, flag in zip(net[:3], (1, True, 1.0), strict=True)
+    ]
     found = with_trials(net, trials)
     assert [trial.params["flag"] for trial in found.filter(flag=True)] == [True]
     assert len(found.filter(flag=1)) == 2

@@ -33,7 +33,9 @@ def net(results):
 def changed(results, *changes):
     """The first trials of a test, with other values."""
     (study,) = results.studies
-    trials = tuple(replace(trial, **given) for trial, given in zip(study.trials, changes))
+    trials = tuple(
+        replace(trial, **given) for trial, given in zip(study.trials, changes, strict=False)
+    )
     return Results([Loaded(replace(study, trials=trials), ())])
 
 
@@ -62,7 +64,8 @@ def test_a_data_frame_has_types(results):
     assert kinds["params.opt"] == "string"
     assert kinds["cached"] == "boolean"
     assert kinds["status"] == "category"
-    assert kinds["started"].startswith("datetime64[") and kinds["started"].endswith("UTC]")
+    assert kinds["started"].startswith("datetime64[")
+    assert kinds["started"].endswith("UTC]")
     assert frame["params.opt"].isna().sum() == len(results) - 48
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pytest_hypersearch.analysis import Results, load_results
 
@@ -37,7 +37,7 @@ def _split(what: str) -> tuple[str, str | None]:
     return (what[: match.start()], match[1]) if match else (what, None)
 
 
-def condition(text: str) -> dict[str, object]:
+def condition(text: str) -> dict[str, Any]:
     """Return the argument of `Results.filter` that a condition such as ``lr<0.1`` stands for.
 
     A value is read as JSON if it is some, otherwise as text.
@@ -52,7 +52,7 @@ def condition(text: str) -> dict[str, object]:
     return {name if sign == "=" else f"{name}__{_SIGNS[sign]}": _value(value)}
 
 
-def _value(text: str) -> object:
+def _value(text: str) -> Any:  # noqa: ANN401  any JSON value
     try:
         return json.loads(text)
     except ValueError:
