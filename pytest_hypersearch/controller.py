@@ -12,11 +12,18 @@ import pytest
 
 from pytest_hypersearch.given import shown_number
 from pytest_hypersearch.owner import Owner
+from pytest_hypersearch.provenance import Observer
+from pytest_hypersearch.resources.machine import this_machine
+from pytest_hypersearch.resources.shares import Shares
 from pytest_hypersearch.store.archive import Archive, Policy
 from pytest_hypersearch.store.journal import StoreError
 from pytest_hypersearch.terminal.live import Follower, follow
+from pytest_hypersearch.tracking import Tracking
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pytest_hypersearch.resources.machine import Machine
     from pytest_hypersearch.results import StudyResults
 
 TITLE = "hypersearch"
@@ -42,10 +49,13 @@ class Controller:
         )
         self.owner = Owner(
             lambda strategy: config.hook.pytest_hypersearch_sampler(strategy=strategy),
-            Archive(self._store_root, policy, self._warnings.append),
-            self._follower.ended,
+            Archive(self._store_root, policy, self._warnings.append, _observer(config)),
             self._closed,
+            Shares(_machine(config)),
         )
+        self.owner.listen(self._follower.take)
+        self._tracking = Tracking(config.pluginmanager, self.owner)
+        self.owner.listen(self._tracking.take)
 
     def _closed(self) -> str:
         """Why no trial is to start any more, empty before the session's time is up."""
@@ -72,8 +82,15 @@ class Controller:
             self.owner.close()
         except StoreError as error:
             self._warnings.append(str(error))
+        self._warnings += self._tracking.finish(self.owner.results(), self._tell)
         for line in self._warnings:
             _warn(self._config, line)
+
+    def _tell(self, line: str) -> None:
+        terminal = self._config.pluginmanager.getplugin("terminalreporter")
+        if terminal is not None:
+            terminal.ensure_newline()
+            terminal.write_line(line)
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:  # noqa: ANN401  pytest's terminal reporter
         """Show what the sweeps found."""
@@ -126,6 +143,22 @@ def _warn(config: pytest.Config, line: str) -> None:
     config.hook.pytest_warning_recorded.call_historic(
         kwargs={"warning_message": caught[0], "nodeid": "", "when": "config", "location": None}
     )
+
+
+def _machine(config: pytest.Config) -> Callable[[], Machine]:
+    """What tells of the machine; only what the user says of it is checked at once."""
+    named = config.option.sweep_gpus
+    if not named:
+        return this_machine
+    try:
+        machine = this_machine(named)
+    except ValueError as error:
+        raise pytest.UsageError(f"--sweep-gpus={','.join(named)}: {error}") from None
+    return lambda: machine
+
+
+def _observer(config: pytest.Config) -> Observer:
+    return Observer(config.rootpath, ["pytest", *map(str, config.invocation_params.args)])
 
 
 def _keep_runs(config: pytest.Config) -> int:

@@ -11,12 +11,13 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from pytest_hypersearch.given import scalar_of, shown
-from pytest_hypersearch.outcomes import Pruned
+from pytest_hypersearch.masking import MASK, is_secret
+from pytest_hypersearch.outcome import storable
 from pytest_hypersearch.proposals import Suggestion
 from pytest_hypersearch.ranking import best, pareto
 from pytest_hypersearch.reports import Reports
 from pytest_hypersearch.results import StudyResults
-from pytest_hypersearch.study import storable
+from pytest_hypersearch.skips import Pruned
 from pytest_hypersearch.trial import Key, State
 
 if TYPE_CHECKING:
@@ -108,6 +109,8 @@ class Trial(Reports):
     def log(self, values: Mapping[str, Raw] | None = None, /, **named: Raw) -> None:
         """Keep values with the trial that are no metrics: texts, flags, counts.
 
+        Texts whose names are those of secrets, such as ``api_key``, are kept as ``***``.
+
         Raises:
             TypeError: A value is neither a number nor a text, a bool or None.
             RuntimeError: The trial has ended: this is a fixture's teardown.
@@ -121,6 +124,8 @@ class Trial(Reports):
                     f"trial.log({name}={shown(value)}): expected a number, a text, a bool or None"
                 )
             self.logged[name] = storable(plain) if isinstance(plain, float) else plain
+            if isinstance(plain, str) and is_secret(name):
+                self.logged[name] = MASK
 
     def prune(self, reason: str = "") -> NoReturn:
         """End this trial here: it is not worth going on with. Its test is no failure."""

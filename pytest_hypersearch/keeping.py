@@ -186,7 +186,7 @@ class Keeper:
         settled = [
             (name, number)
             for name, number in self._waiting
-            if number not in self._study.standing.due[name] and self._torn_down((name, number))
+            if self._study.standing.is_over(name, number) and self._torn_down((name, number))
         ]
         for configuration in settled:
             del self._waiting[configuration]

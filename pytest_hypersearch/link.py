@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+from time import sleep
 from typing import TYPE_CHECKING, Any, Protocol
+
+POLL_SECONDS = 0.2
+UNANSWERED = frozenset({"report", "saw"})
 
 if TYPE_CHECKING:
     from pytest_hypersearch.owner import Message, Owner
@@ -28,11 +32,16 @@ class DirectLink:
         self._owner = owner
 
     def call(self, message: Message) -> Message:
-        """Let the owner answer; what would have to wait for other runners is answered at once."""
+        """Let the owner answer; what would have to wait for other runners is answered at once.
+
+        Only other sessions can free what they hold of this machine: for that it waits.
+        """
         answers: list[Message] = []
         self._owner.handle("", message, answers.append)
-        if not answers:
+        while not answers:
             self._owner.release()
+            if not answers:
+                sleep(POLL_SECONDS)
         return answers[0]
 
     def send(self, message: Message) -> None:

@@ -8,44 +8,54 @@ op      fields                                      reply
 hello   ``digest`` of the runner's plan             ``{"known": bool}``: whether the plan is here
 plan    ``digest``, ``studies``                     ``{}`` or ``{"stop": reason}``
 ask     ``slot`` (an item's node id)                ``{"do": "run", "params", "seed", "attempt",
-                                                    "path"}``, ``{"do": "replay", "record"}``,
+                                                    "path"}`` and ``share`` of the resources,
+                                                    ``{"do": "replay", "record"}``,
                                                     ``{"do": "skip", "reason"}`` or ``{"stop"}``
 report  ``slot``, ``attempt``, ``series``           none
 review  ``slot``, ``attempt``, ``series``           ``{"prune": reason}``, empty to go on
 tell    ``slot``, ``attempt``, ``outcome``          ``{"best": bool}`` or ``{"stop": reason}``
+crash   ``slot``, ``reason``                        ``{"again": bool}``: a trial's own process died
 over    ``saved``: whether the worker's trial left  ``{}``
         whole files
 skip    ``slot``, ``reason``                        ``{}``
 view    ``slot``, ``study``, ``wait``               ``{"results", "suggestions", "paths"}``
+saw     ``packages``: versions of what is imported  none
 ======  ==========================================  ================================================
 
 Any reply may be ``{"error": text}`` instead: something failed that concerns this message alone.
 A reply may come later than the next message of another runner: a trial whose configuration depends
-on results waits until they are in.
+on results waits until they are in, one that demands resources until they are free.
 """
 
 from __future__ import annotations
 
+import contextlib
 import traceback
 from dataclasses import asdict, replace
 from threading import RLock
 from typing import TYPE_CHECKING, Any
 
 from pytest_hypersearch.background import Background
+from pytest_hypersearch.events import Ended, Reported, Started, SweepRun
 from pytest_hypersearch.keeping import Keeper
 from pytest_hypersearch.marks import Sweep
 from pytest_hypersearch.naming import called
+from pytest_hypersearch.outcome import empty_outcome
 from pytest_hypersearch.proposals import NotYetError
 from pytest_hypersearch.pruners.travel import PrunerError, unpickled
+from pytest_hypersearch.resources.shares import Shares
 from pytest_hypersearch.samplers.proposal import SamplerError
 from pytest_hypersearch.store.journal import StoreError
-from pytest_hypersearch.study import Study, empty_outcome
+from pytest_hypersearch.store.runs import digest
+from pytest_hypersearch.study import Study
 from pytest_hypersearch.trial import Key
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from typing import TypeAlias
 
+    from pytest_hypersearch.curves import Series
+    from pytest_hypersearch.events import Event, Listener
     from pytest_hypersearch.results import StudyResults
     from pytest_hypersearch.samplers import Sampler
     from pytest_hypersearch.store.archive import Archive, RunLog
@@ -53,7 +63,6 @@ if TYPE_CHECKING:
 
     Message: TypeAlias = dict[str, Any]
     Answer: TypeAlias = Callable[[Message], None]
-    Listener: TypeAlias = Callable[[Study, TrialRecord], None]
 
 
 class Owner:
@@ -62,23 +71,24 @@ class Owner:
     Args:
         samplers: The sampler of a strategy.
         archive: Where runs are kept.
-        listener: Called with each trial that ends.
         closed: Tells why nothing is to start any more, empty while trials should.
+        shares: Gives trials what they demand of the machine.
     """
 
     def __init__(
         self,
         samplers: Callable[[str], Sampler],
         archive: Archive,
-        listener: Listener,
         closed: Callable[[], str] = str,
+        shares: Shares | None = None,
     ) -> None:
         self.studies: dict[str, Study] = {}
         self.broken = ""
         self._samplers = samplers
         self._archive = archive
-        self._listener = listener
+        self._listeners: list[Listener] = []
         self._closed = closed
+        self._shares = shares or Shares()
         self._logs: dict[str, RunLog] = {}
         self._keepers: dict[str, Keeper] = {}
         self._background = Background(archive.warn)
@@ -89,11 +99,19 @@ class Owner:
         self._waiting: list[tuple[str, Message, Answer]] = []
         self._lock = RLock()
 
+    def listen(self, listener: Listener) -> None:
+        """Tell a listener what happens from now on; it is called by any thread, one at a time."""
+        self._listeners.append(listener)
+
     @property
     def waiting(self) -> list[str]:
         """The items that wait for results of others."""
         with self._lock:
-            return [message["slot"] for _, message, _ in self._waiting]
+            return [
+                message["slot"]
+                for worker, message, _ in self._waiting
+                if worker not in self._shares.waiting
+            ]
 
     @property
     def unfinished(self) -> bool:
@@ -107,6 +125,12 @@ class Owner:
             self._dispatch(worker, message, answer, force=False)
             self._serve_waiting()
 
+    def poll(self) -> None:
+        """Look whether other sessions on this machine have freed what a trial waits for."""
+        with self._lock:
+            if self._shares.waiting:
+                self._serve_waiting()
+
     def release(self) -> None:
         """Answer the first waiting message from what is known: nothing more is coming."""
         with self._lock:
@@ -119,6 +143,7 @@ class Owner:
         with self._lock:
             # It waits no more; an answer would start an attempt that nobody works on.
             self._waiting = [waiting for waiting in self._waiting if waiting[0] != worker]
+            self._free(worker)
             for nodeid, (study, key) in self._slots.items():
                 started = study.running.get(key)
                 if started is not None and started.worker == worker:
@@ -135,7 +160,13 @@ class Owner:
             self._serve_waiting()
             return again
 
-    def _crash(self, nodeid: str, worker: str) -> bool:
+    def _free(self, worker: str) -> None:
+        try:
+            self._shares.free(worker)
+        except StoreError as error:
+            self.broken = self.broken or str(error)
+
+    def _crash(self, nodeid: str, worker: str, reason: str = "") -> bool:
         study, key = self._slots[nodeid]
         if key in study.records:
             return False
@@ -143,7 +174,7 @@ class Owner:
         if started is not None and started.worker != worker:
             return True
         try:
-            again = study.crash(key, worker)
+            again = study.crash(key, worker, reason)
         except StoreError as error:
             self.broken = self.broken or str(error)
             return False
@@ -167,6 +198,22 @@ class Owner:
         with self._lock:
             return [self._results(study) for study in self.studies.values()]
 
+    def sweep_run(self, study: Study, name: str) -> SweepRun:
+        """A sweep of a study in this run, for trackers; the run exists."""
+        with self._lock:
+            log = self._logs[study.nodeid]
+            return SweepRun(
+                id=digest(f"{log.run_id}\n{name}"),
+                nodeid=study.nodeid,
+                info=study.info(study.sweeps[name]),
+                directory=log.path,
+                provenance=log.provenance(),
+            )
+
+    def stored_curves(self, study: str) -> Mapping[tuple[Key, int], Mapping[str, Series]]:
+        """What the run's trials reported, by trial and attempt."""
+        return self._logs[study].curves()
+
     def close(self) -> None:
         """Close all runs; what is recorded is on disk."""
         with self._lock:
@@ -176,7 +223,15 @@ class Owner:
                 keeper.close()
             self._background.close()
             for log in self._logs.values():
+                with contextlib.suppress(StoreError):
+                    log.end()
                 log.close()
+            self._shares.close()
+            self._archive.observer.close()
+
+    def _emit(self, event: Event) -> None:
+        for listener in self._listeners:
+            listener(event)
 
     def _dispatch(self, worker: str, message: Message, answer: Answer, *, force: bool) -> None:
         try:
@@ -220,6 +275,9 @@ class Owner:
 
     def _on_plan(self, _worker: str, message: Message, *, force: bool) -> Message:  # noqa: ARG002
         if message["digest"] != self._digest:
+            self.broken = self._shares.refusal(message["studies"])
+            if self.broken:
+                return {"stop": self.broken}
             for plan in message["studies"]:
                 self._add(plan)
             self._digest = message["digest"]
@@ -255,11 +313,16 @@ class Owner:
         self._torn_down(worker, saved=False)
         study, key = self._slots[message["slot"]]
         ended = key in study.records
-        reply = study.ask(key, worker, force=force, closed=self._closed())
+        with self._shares.offer(worker, study.sweeps[key.sweep]) as offer:
+            reply = study.ask(key, worker, force=force, closed=self._closed(), take=offer.take)
+            if reply["do"] == "run":
+                reply |= offer.keep()
         if reply["do"] == "run":
             keeper = self._keepers[study.nodeid]
             self._at_work[worker] = keeper, key
             reply["path"] = keeper.start(key, reply)
+            if trial := study.under_way(key, reply["attempt"]):
+                self._emit(Started(study, trial))
         elif not ended:
             self._ended(study, study.records[key])
         return reply
@@ -280,6 +343,8 @@ class Owner:
             head = {"k": "curve", **key._asdict(), "attempt": attempt}
             self._logs[study.nodeid].write_curve({**head, "series": series})
             study.report(key, attempt, series)
+            if trial := study.under_way(key, attempt):
+                self._emit(Reported(study, trial, series))
 
     def _on_tell(self, _worker: str, message: Message, *, force: bool) -> Message:  # noqa: ARG002
         study, key = self._slots[message["slot"]]
@@ -295,6 +360,11 @@ class Owner:
         self._ended(study, record)
         return {**reply, "best": study.is_best(record)}
 
+    def _on_crash(self, worker: str, message: Message, *, force: bool) -> Message:  # noqa: ARG002
+        again = self._crash(message["slot"], worker, message["reason"])
+        self._torn_down(worker, saved=False)
+        return {"again": again}
+
     def _on_over(self, worker: str, message: Message, *, force: bool) -> Message:  # noqa: ARG002
         self._torn_down(worker, saved=message["saved"])
         return {}
@@ -304,15 +374,20 @@ class Owner:
         if worker in self._at_work:
             keeper, key = self._at_work.pop(worker)
             keeper.over(key, saved=saved)
+            self._free(worker)
 
     def _ended(self, study: Study, record: TrialRecord) -> None:
         self._keepers[study.nodeid].ended(record)
-        self._listener(study, record)
+        self._emit(Ended(study, record))
 
     def _on_skip(self, worker: str, message: Message, *, force: bool) -> Message:  # noqa: ARG002
         self._torn_down(worker, saved=False)
         study, key = self._slots[message["slot"]]
         self._ended(study, study.skip(key, message["reason"]))
+        return {}
+
+    def _on_saw(self, _worker: str, message: Message, *, force: bool) -> Message:  # noqa: ARG002
+        self._archive.observer.packages.update(message["packages"])
         return {}
 
     def _on_view(self, _worker: str, message: Message, *, force: bool) -> Message:

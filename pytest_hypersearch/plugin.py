@@ -67,16 +67,36 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--sweep-seed", type=_natural, metavar="N", help="seed of all sweeps, instead of the marks'"
     )
     group.addoption(
+        "--sweep-gpus",
+        type=_devices,
+        metavar="0,1",
+        help="GPUs for trials that demand some, named as for CUDA_VISIBLE_DEVICES; by default "
+        "those that it names or that nvidia-ml-py finds",
+    )
+    group.addoption(
         "--sweep-timeout",
         type=_duration,
         metavar="DURATION",
         help="start no more trials after this time, such as 90s or 1h30m",
+    )
+    group.addoption(
+        "--sweep-track",
+        action="append",
+        metavar="NAMES",
+        help="write the sweeps to trackers too: mlflow, tensorboard, wandb (repeatable, or a comma "
+        "list; empty for none)",
     )
     parser.addini(
         "sweep_default",
         "what a pytest command without --sweep does with swept tests: run, smoke or skip",
         type="string",
         default="skip",
+    )
+    parser.addini(
+        "sweep_track",
+        "trackers that sweeps are written to: mlflow, tensorboard, wandb",
+        type="args",
+        default=[],
     )
     parser.addini(
         "sweep_keep_runs", "how many runs of each study are kept", type="string", default="5"
@@ -89,6 +109,17 @@ def _natural(text: str) -> int:
 
 def _positive(text: str) -> int:
     return _integer(text, 1)
+
+
+def _devices(text: str) -> tuple[str, ...]:
+    from argparse import ArgumentTypeError
+
+    from pytest_hypersearch.resources.machine import device_names
+
+    names = device_names(text)
+    if len(names) != len(text.split(",")):
+        raise ArgumentTypeError(f"{text!r}: expected numbers or UUIDs of GPUs, each once")
+    return names
 
 
 def _duration(text: str) -> float:

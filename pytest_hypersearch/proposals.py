@@ -106,6 +106,16 @@ class Proposals:
             known[number] = self._propose(sweep, number, force=force)
         return known[number]
 
+    def is_decided(self, name: str, number: int) -> bool:
+        """Whether a configuration is given without asking a sampler that looks at results."""
+        sweep = self._sweeps[name]
+        return (
+            name in self._tables
+            or number in self._configs[name]
+            or number < len(sweep.points)
+            or (name, sweep.seed, number) in self._stored.suggestions
+        )
+
     def known(self, key: Key) -> Config:
         """What is known of a trial's configuration; empty if it was not proposed."""
         if key.sweep in self._tables:

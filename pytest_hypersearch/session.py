@@ -5,12 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pytest_hypersearch import xdist
+from pytest_hypersearch.isolation import apart
+from pytest_hypersearch.isolation.parent import Timers
 from pytest_hypersearch.link import ChannelLink, DirectLink
 from pytest_hypersearch.runner import Runner
 from pytest_hypersearch.terminal.words import Words
 
 if TYPE_CHECKING:
     import pytest
+
+    from pytest_hypersearch.link import Link
 
 
 def start(config: pytest.Config) -> Runner | None:
@@ -22,11 +26,14 @@ def start(config: pytest.Config) -> Runner | None:
     manager = config.pluginmanager
     if hasattr(config, "workerinput"):
         runner = Runner(config, ChannelLink(xdist.channel(config)))
-        manager.register(xdist.WorkerThreads(config), "hypersearch_threads")
-        manager.register(runner, "hypersearch_runner")
+        if xdist.THREADS in config.workerinput:
+            manager.register(xdist.WorkerThreads(config), "hypersearch_threads")
+        _register(config, runner)
         return runner
+    from pytest_hypersearch import trackers
     from pytest_hypersearch.controller import Controller
 
+    trackers.register(config)
     controller = Controller(config)
     manager.register(controller, "hypersearch_controller")
     manager.register(Words(), "hypersearch_words")
@@ -34,17 +41,27 @@ def start(config: pytest.Config) -> Runner | None:
         manager.register(xdist.Distribution(config, controller.owner), "hypersearch_xdist")
         return None
     runner = Runner(config, DirectLink(controller.owner))
-    manager.register(runner, "hypersearch_runner")
+    _register(config, runner)
     return runner
+
+
+def _register(config: pytest.Config, runner: Runner) -> None:
+    config.pluginmanager.register(runner, "hypersearch_runner")
+    if not apart(config):
+        config.pluginmanager.register(Timers(), "hypersearch_timers")
 
 
 def start_smoke(config: pytest.Config) -> Runner | None:
     """Register a runner whose trials are at the centre of their spaces and are not kept."""
     from pytest_hypersearch.smoke import SmokeLink
 
-    link = SmokeLink()
-    config.add_cleanup(link.close)
+    link: Link
+    if apart(config):
+        link = ChannelLink(xdist.channel(config))
+    else:
+        link = SmokeLink()
+        config.add_cleanup(link.close)
     runner = Runner(config, link)
-    config.pluginmanager.register(runner, "hypersearch_runner")
+    _register(config, runner)
     config.pluginmanager.register(Words(), "hypersearch_words")
     return runner

@@ -34,6 +34,7 @@ class Standing:
         self._planned = 0
         self._raced = raced
         self._rounds: Counter[tuple[str, int]] = Counter()
+        self._left: Counter[tuple[str, int]] = Counter()
         for key in sorted(plan):
             self._planned += 1
             self._open(key)
@@ -47,6 +48,7 @@ class Standing:
         """Take note of a trial's end."""
         if key not in self.records:
             self._rounds[key.sweep, key.replicate] -= 1
+            self._left[key.sweep, key.number] -= 1
             if self._settles(key):
                 self._settle(key)
         self.records[key] = record
@@ -62,8 +64,13 @@ class Standing:
         """Whether all trials of the sweep with a smaller replicate have ended."""
         return not any(self._rounds[sweep, earlier] for earlier in range(replicate))
 
+    def is_over(self, sweep: str, number: int) -> bool:
+        """Whether all planned trials of a configuration have ended, raced or not."""
+        return not self._left[sweep, number]
+
     def _open(self, key: Key) -> None:
         self._rounds[key.sweep, key.replicate] += 1
+        self._left[key.sweep, key.number] += 1
         if self._settles(key):
             left = self.due[key.sweep]
             left[key.number] = left.get(key.number, 0) + 1

@@ -10,10 +10,10 @@ from collections import Counter
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import blake2b
-from math import isfinite
 from time import monotonic, time
 from typing import TYPE_CHECKING, Any
 
+from pytest_hypersearch.outcome import stored_outcome, used
 from pytest_hypersearch.proposals import Proposals
 from pytest_hypersearch.pruning import Pruning
 from pytest_hypersearch.ranking import BestSoFar
@@ -21,7 +21,7 @@ from pytest_hypersearch.results import StudyResults, SweepInfo
 from pytest_hypersearch.rounds import Rounds
 from pytest_hypersearch.score import judge
 from pytest_hypersearch.standing import Standing
-from pytest_hypersearch.stopping import Stopping, StopRule
+from pytest_hypersearch.stopping import Stopping
 from pytest_hypersearch.store.stored import identity
 from pytest_hypersearch.trial import Key, State, TrialRecord
 
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from pytest_hypersearch.samplers import Sampler
     from pytest_hypersearch.store.journal import Record
     from pytest_hypersearch.store.stored import Stored
-    from pytest_hypersearch.trial import Config, Raw
+    from pytest_hypersearch.trial import Config
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +59,10 @@ class Study:
         write: Puts a record into the journal, or raises `StoreError`.
         stored: What earlier sessions of the run left.
         curves: Reads the curves that they left, by trial and attempt.
+
+    Attributes:
+        running: The trials that runners work on.
+        replayed: Under which key and attempt replayed trials were stored.
     """
 
     def __init__(
@@ -81,6 +85,7 @@ class Study:
         self.pruning = Pruning(self.sweeps, curves)
         self.proposals = Proposals(self.sweeps, samplers, self.standing, stored=stored, write=write)
         self.running: dict[Key, Started] = {}
+        self.replayed: dict[Key, tuple[Key, int]] = {}
         self.notes: list[str] = []
         self._write = write
         self._stored = stored
@@ -88,10 +93,12 @@ class Study:
         self._attempts = Counter({Key(*place): n for place, n in stored.attempts.items()})
         self._crashes: Counter[Key] = Counter()
         self._spans: dict[str, tuple[float, float]] = {}
-        infos = [self._info(sweep) for sweep in self.sweeps.values()]
+        infos = [self.info(sweep) for sweep in self.sweeps.values()]
         self.best = BestSoFar(infos)
         self._stopping = {
-            info.name: Stopping(self.sweeps[info.name].stop or StopRule(), info) for info in infos
+            info.name: Stopping(rule, info)
+            for info in infos
+            if (rule := self.sweeps[info.name].stop)
         }
 
     @property
@@ -105,7 +112,13 @@ class Study:
         return self.standing.done
 
     def ask(
-        self, key: Key, worker: str, *, force: bool = False, closed: str = ""
+        self,
+        key: Key,
+        worker: str,
+        *,
+        force: bool = False,
+        closed: str = "",
+        take: Callable[[], None] = lambda: None,
     ) -> dict[str, Any]:
         """Hand out a trial.
 
@@ -114,6 +127,8 @@ class Study:
             worker: Who will run it.
             force: Decide from what is known instead of raising `NotYetError`.
             closed: Why nothing is to start any more; what is stored is replayed all the same.
+            take: Called before its configuration is proposed and again before it is started:
+                takes what the trial needs, or raises `NotYetError`.
 
         Returns:
             ``{"do": "run", ...}``, ``{"do": "replay", ...}`` or ``{"do": "skip", "reason": ...}``.
@@ -123,10 +138,14 @@ class Study:
             StoreError: The journal cannot be written.
         """
         sweep = self.sweeps[key.sweep]
-        over = closed or self._stopping[key.sweep].reason()
+        stopping = self._stopping.get(key.sweep)
+        over = closed or (stopping.reason() if stopping else "")
         if over:
             params: Config | None = self.proposals.known(key)
         else:
+            # Proposed while the trial waits, it would not know of results that come meanwhile.
+            if not self.proposals.is_decided(key.sweep, key.number):
+                take()
             params = self.proposals.configuration(key.sweep, key.number, force=force)
         if params is None:
             return self._leave_out(key, {}, State.NOT_RUN, "search space exhausted")
@@ -143,6 +162,7 @@ class Study:
         if reason := self.rounds.out(key, force=force):
             self._write({"k": "skip", **key._asdict(), "state": State.RACED_OUT, "reason": reason})
             return self._leave_out(key, params, State.RACED_OUT, reason)
+        take()
         return self._start(key, params, seed, worker)
 
     def tell(self, key: Key, attempt: int, outcome: Mapping[str, Any]) -> TrialRecord | None:
@@ -175,6 +195,7 @@ class Study:
             reason=outcome["reason"],
             worker=started.worker,
             logged=dict(outcome["logged"]),
+            **used(outcome),
             started=started.at,
             error=outcome["error"],
         )
@@ -198,8 +219,13 @@ class Study:
         self._finish(key, record)
         return record
 
-    def crash(self, key: Key, worker: str) -> bool:
+    def crash(self, key: Key, worker: str, reason: str = "") -> bool:
         """Take note that the process that ran a trial is gone.
+
+        Args:
+            key: Which trial.
+            worker: Who ran it.
+            reason: What is known of the death, if more than that the worker died.
 
         Returns:
             Whether the trial is due once more.
@@ -207,7 +233,7 @@ class Study:
         if key in self.records:
             return False
         self._crashes[key] += 1
-        reason = f"{worker} died"
+        reason = reason or f"{worker} died"
         started = self.running.pop(key, None)
         attempt = started.attempt if started else 0
         self._write(
@@ -219,12 +245,19 @@ class Study:
             key,
             started.params if started else self.proposals.known(key),
             State.CRASHED,
+            seed=started.seed if started else 0,
             attempt=max(attempt, 1),
             reason=reason,
             worker=worker,
         )
         self._finish(key, record)
         return False
+
+    def under_way(self, key: Key, attempt: int) -> TrialRecord | None:
+        """The trial as it runs; None if that attempt was given up before."""
+        if not self._runs(key, attempt):
+            return None
+        return self._started_record(key, self.running[key], State.RUNNING)
 
     def is_best(self, record: TrialRecord) -> bool:
         """Whether the trial's configuration leads the study now."""
@@ -234,7 +267,7 @@ class Study:
         """Every trial of the plan, with those that did not end as not run."""
         return StudyResults(
             nodeid=self.nodeid,
-            sweeps=tuple(self._info(sweep) for sweep in self.sweeps.values()),
+            sweeps=tuple(self.info(sweep) for sweep in self.sweeps.values()),
             trials=tuple(self.records.get(key) or self._missing(key) for key in self._in_order()),
             notes=tuple(self.notes),
         )
@@ -246,7 +279,8 @@ class Study:
         places = {name: place for place, name in enumerate(self.sweeps)}
         return sorted(self._nodeids, key=lambda key: (places[key.sweep], key[1:]))
 
-    def _info(self, sweep: Sweep) -> SweepInfo:
+    def info(self, sweep: Sweep) -> SweepInfo:
+        """What a reader must know of one of the sweeps, as it stands."""
         first, last = self._spans.get(sweep.name, (0.0, 0.0))
         planned = sum(key.sweep == sweep.name for key in self._nodeids)
         return SweepInfo.of(sweep, planned=planned, elapsed=last - first)
@@ -258,11 +292,16 @@ class Study:
             return self._record(key, self.proposals.known(key), State.CRASHED, reason=reason)
         if started is None:
             return self._record(key, self.proposals.known(key), State.NOT_RUN, reason="not started")
+        return self._started_record(key, started, State.NOT_RUN, reason="interrupted")
+
+    def _started_record(
+        self, key: Key, started: Started, state: State, *, reason: str = ""
+    ) -> TrialRecord:
         return self._record(
             key,
             started.params,
-            State.NOT_RUN,
-            reason="interrupted",
+            state,
+            reason=reason,
             seed=started.seed,
             attempt=started.attempt,
             worker=started.worker,
@@ -292,9 +331,9 @@ class Study:
             if verdict.failed:
                 return None
             state, score, reason = verdict.state, verdict.score, verdict.reason
-        self.pruning.replay(
-            key, state, Key(end["sweep"], end["number"], end["replicate"]), end["attempt"]
-        )
+        stored = Key(end["sweep"], end["number"], end["replicate"]), end["attempt"]
+        self.replayed[key] = stored
+        self.pruning.replay(key, state, *stored)
         return self._record(
             key,
             params,
@@ -308,6 +347,7 @@ class Study:
             reason=reason,
             cached=True,
             logged=end.get("logged", {}),
+            **used(end),
             started=end.get("started"),
         )
 
@@ -339,7 +379,8 @@ class Study:
         )
         self._attempts[key] = attempt
         self._spans.setdefault(key.sweep, (monotonic(), monotonic()))
-        self._stopping[key.sweep].start()
+        if key.sweep in self._stopping:
+            self._stopping[key.sweep].start()
         self.pruning.start(key)
         self.running[key] = Started(params, seed, attempt, worker, at)
         return {"do": "run", "params": params, "seed": seed, "attempt": attempt}
@@ -348,7 +389,8 @@ class Study:
         self.standing.end(key, record)
         self.best.add(record)
         self.pruning.end(key, record.state)
-        self._stopping[key.sweep].take(record)
+        if key.sweep in self._stopping:
+            self._stopping[key.sweep].take(record)
         first, _ = self._spans.get(key.sweep, (monotonic(), 0.0))
         self._spans[key.sweep] = first, monotonic()
 
@@ -362,28 +404,3 @@ def trial_seed(seed: int, replicate: int) -> int:
     """
     digest = blake2b(f"{seed}/{replicate}".encode(), digest_size=4).digest()
     return int.from_bytes(digest, "big")
-
-
-def stored_outcome(outcome: Mapping[str, Any]) -> Record:
-    """An outcome as the journal keeps it: without what is empty, not a number as text."""
-    kept = {
-        name: value
-        for name, value in outcome.items()
-        if value is not None and value is not False and value not in ("", {})
-    }
-    for name in {"metrics", "logged"} & kept.keys():
-        kept[name] = {key: storable(value) for key, value in kept[name].items()}
-    if "score" in kept:
-        kept["score"] = storable(kept["score"])
-    return {"metrics": {}, **kept, "duration": round(outcome["duration"], 6)}
-
-
-def empty_outcome(outcome: Mapping[str, Any], reason: str) -> dict[str, Any]:
-    """What is left of an outcome that cannot be kept: that its trial failed, and why."""
-    nothing: dict[str, Any] = {"score": None, "metrics": {}, "logged": {}}
-    return {**outcome, **nothing, "state": State.FAILED, "reason": reason, "failed": True}
-
-
-def storable(value: Raw) -> Raw:
-    """JSON has no word for NaN and infinity; ``float`` reads these words."""
-    return str(value) if isinstance(value, float) and not isfinite(value) else value

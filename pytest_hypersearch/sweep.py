@@ -59,6 +59,8 @@ def sweep(
     scope: ScopeName | None = None,
     indirect: bool | Sequence[str] | None = None,
     depends_on: str | PathLike[str] | Sequence[str | PathLike[str]] | None = None,
+    resources: Mapping[str, float | str] | None = None,
+    isolate: bool | None = None,
 ) -> pytest.MarkDecorator:
     """Mark a test for a sweep; the same as ``pytest.mark.sweep``, but checked by type checkers.
 
@@ -95,9 +97,9 @@ def sweep(
         retries: How often a trial is started again after its process died; default 1.
         race: With three replicates or more: the further ones run only for configurations that
             are not yet clearly worse than the best.
-        prune: What ends trials that do not promise enough by what they report: ``"median"``,
-            ``"percentile:25"``, ``"halving"``, ``"hyperband"``, ``"threshold:..."``,
-            ``"patience:..."``, ``"wilcoxon"`` or an object, see `pytest_hypersearch.pruners`.
+        prune: What ends trials that do not promise enough by what they report: ``"forecast"``,
+            ``"median"``, ``"percentile:25"``, ``"halving"``, ``"hyperband"``, ``"threshold:>10"``,
+            ``"patience:20"``, ``"wilcoxon"`` or an object, see `pytest_hypersearch.pruners`.
         stop: What ends the sweep before its plan, such as ``{"score": 0.01, "patience": 20,
             "min_delta": 0.001, "time": "30m", "trials": 100}``; whatever comes first.
         timeout: Seconds that a trial may take, or a text such as ``"10m"``; needs pytest-timeout.
@@ -107,6 +109,10 @@ def sweep(
         scope: Scope of the parameters, as in ``parametrize``; default ``"function"``.
         indirect: True or names: parameters that go through fixtures, as in ``parametrize``.
         depends_on: Files that trials read; stored trials are stale when their contents change.
+        resources: What a trial holds of its machine while it runs, such as ``{"cpus": 2, "gpus": 1,
+            "memory": "4GiB"}``; it starts when all of it is free. A fraction of a GPU shares one
+            with other trials.
+        isolate: Run each trial in a fresh process of its own.
 
     Returns:
         The mark, to be used as a decorator or in ``pytestmark``.

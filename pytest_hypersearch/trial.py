@@ -56,6 +56,9 @@ class TrialRecord:
         cached: Whether it was replayed from the store instead of run.
         worker: Name of the process that ran it, empty in plain pytest.
         logged: What the test gave to ``trial.log``.
+        peak_memory: The most bytes of memory that its process held during the test's call; None
+            where the system cannot tell.
+        cpu_time: CPU seconds of the test's call, its finished child processes included.
         started: When it was handed out, in seconds since the epoch; None if it was not.
         error: The traceback of its failure as pytest shows it, its end if it is long.
     """
@@ -76,6 +79,8 @@ class TrialRecord:
     cached: bool = False
     worker: str = ""
     logged: dict[str, Raw] = field(default_factory=dict)
+    peak_memory: int | None = None
+    cpu_time: float | None = None
     started: float | None = None
     error: str = ""
 

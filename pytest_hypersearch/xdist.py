@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pytest_hypersearch.link import UNANSWERED
+from pytest_hypersearch.resources.machine import cores
+from pytest_hypersearch.resources.process import THREAD_VARIABLES
 from pytest_hypersearch.terminal.words import dress
 
 if TYPE_CHECKING:
@@ -20,15 +23,8 @@ if TYPE_CHECKING:
 
 CHANNEL = "hypersearch_channel"
 THREADS = "hypersearch_threads"
-THREAD_VARIABLES = (
-    "BLIS_NUM_THREADS",
-    "MKL_NUM_THREADS",
-    "OMP_NUM_THREADS",
-    "OPENBLAS_NUM_THREADS",
-    "VECLIB_MAXIMUM_THREADS",
-)
-POLL_SECONDS = 0.5
-QUIET_POLLS = 4
+POLL_SECONDS = 0.2
+QUIET_POLLS = 10
 MOST_NAMED = 10
 
 
@@ -52,7 +48,7 @@ class Distribution:
         if config.option.maxschedchunk is None:
             config.option.maxschedchunk = 1
         self._owner = owner
-        self._threads = max(1, _cores() // len(config.option.tx))
+        self._threads = max(1, len(cores()) // len(config.option.tx))
         self._starting: set[str] = set()
         self._running: set[str] = set()
         self._stopped: set[str] = set()
@@ -75,7 +71,8 @@ class Distribution:
                 with contextlib.suppress(OSError):
                     channel.send(json.dumps(reply))
 
-            self._owner.handle(worker, message, _ignore if message["op"] == "report" else answer)
+            unanswered = message["op"] in UNANSWERED
+            self._owner.handle(worker, message, _ignore if unanswered else answer)
 
         channel.setcallback(receive)
         node.workerinput[CHANNEL] = channel
@@ -149,6 +146,7 @@ class Distribution:
         """
         quiet = 0
         while not self._over.wait(POLL_SECONDS):
+            self._owner.poll()
             waiting = set(self._owner.waiting)
             busy = self._starting or not waiting or list(self._running - waiting)
             quiet = 0 if busy else quiet + 1
@@ -174,13 +172,6 @@ class WorkerThreads:
             from threadpoolctl import threadpool_limits
 
             threadpool_limits(limits=self._threads)
-
-
-def _cores() -> int:
-    """The cores that this process may use, which in a container are not all there are."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _lost(study: str, items: Sequence[str]) -> pytest.TestReport:

@@ -116,3 +116,12 @@ def test_readme_spends_less(pytester):
     )
     result = pytester.runpytest("--sweep", *QUIET)
     result.stdout.re_match_lines([r"=+ \d+ passed, \d+ pruned, \d+ raced out in .*"])
+
+
+def test_the_tracker_of_the_readme_is_told_of_each_trial(pytester):
+    pytester.makeconftest(block("python", "def pytest_hypersearch_trial_finished"))
+    pytester.makepyfile(test_booth=blocks("python")[0].replace("n_trials=25", "n_trials=2"))
+    pytester.runpytest(*QUIET, "--sweep").assert_outcomes(passed=6)
+    lines = (pytester.path / "trials.txt").read_text().splitlines()
+    assert len(lines) == 6
+    assert all(" complete " in line for line in lines)

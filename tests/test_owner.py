@@ -3,8 +3,10 @@ from pathlib import Path
 import pytest
 from engine_parts import Noting, outcome, sweep
 
+from pytest_hypersearch.events import Ended
 from pytest_hypersearch.link import DirectLink
 from pytest_hypersearch.owner import Owner
+from pytest_hypersearch.provenance import Observer
 from pytest_hypersearch.store.archive import Archive, Policy
 
 STUDY = "test_it.py::test_f"
@@ -22,15 +24,19 @@ class Desk:
         self.sweep = sweep(**options)
         self.owner = Owner(
             lambda _strategy: self.sampler,
-            Archive(lambda: root, policy, self.warnings.append),
-            lambda _study, record: self.heard.append((record.number, str(record.state))),
+            Archive(lambda: root, policy, self.warnings.append, Observer(root, ["pytest"])),
         )
+        self.owner.listen(self._hear)
         (root / "test_it.py").write_text("def test_f(x): pass\n")
         self.plan = {
             "op": "plan",
             "digest": "d",
             "studies": [self._study(root, nodeid) for nodeid in studies],
         }
+
+    def _hear(self, event):
+        if isinstance(event, Ended):
+            self.heard.append((event.trial.number, str(event.trial.state)))
 
     def _study(self, root, nodeid):
         slots = [(f"{nodeid}[{number}]", 0, number, 0) for number in range(self.sweep.n_trials)]

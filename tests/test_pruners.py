@@ -22,8 +22,6 @@ from pytest_hypersearch.pruners import (
     Threshold,
     Wilcoxon,
     pruner,
-    pruner_from_json,
-    to_json,
 )
 from pytest_hypersearch.pruners.halving import bracket_of
 from pytest_hypersearch.trial import State
@@ -447,7 +445,6 @@ def test_forecast_lets_a_trial_go_on_that_found_its_first_number():
 )
 def test_a_text_names_a_pruner_and_its_options(text, expected):
     assert pruner(text) == expected
-    assert pruner_from_json(to_json(expected)) == expected
     assert pickle.loads(pickle.dumps(expected)) == expected  # noqa: S301 - our own
 
 
@@ -462,8 +459,6 @@ def test_any_object_with_a_verdict_is_a_pruner():
     own = Own()
     assert pruner(own) is own
     assert first_verdict(pruner(own), [1, 2, 3], []) == (3, "never liked it")
-    with pytest.raises(ValueError, match="not one of forecast, median"):
-        to_json(own)
 
 
 @pytest.mark.parametrize(
@@ -493,11 +488,6 @@ def test_any_object_with_a_verdict_is_a_pruner():
 def test_what_is_no_pruner_is_refused_with_what_was_expected(spec, message):
     with pytest.raises(ValueError, match=message):
         pruner(spec)
-
-
-def test_json_that_describes_no_pruner_is_refused():
-    with pytest.raises(ValueError, match="describes no pruner"):
-        pruner_from_json({"kind": "own"})
 
 
 def test_importing_pruners_imports_no_numpy_and_no_pytest():

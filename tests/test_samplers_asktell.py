@@ -66,6 +66,39 @@ def test_failures_are_never_the_best(score):
     assert optimizer.best.score == 1e300
 
 
+def test_several_scores_make_a_front_that_random_search_does_not_reach():
+    def covered(strategy):
+        optimizer = Optimizer(
+            {"x": uniform(-1, 1), "y": uniform(-1, 1)}, strategy, seed=1, mode=["min", "max"]
+        )
+        for _ in range(25):
+            params = optimizer.ask()
+            far = params["y"] ** 2
+            optimizer.tell(params, (params["x"] ** 2 + far, -((params["x"] - 1) ** 2) - far))
+        scores = [one.score for one in optimizer.pareto]
+        assert optimizer.best == optimizer.pareto[0]
+        assert scores == sorted(scores)
+        heights = [-1.0, *(high for _, high in scores)]
+        assert heights[1:] == sorted(heights[1:])
+        return sum(
+            max(0.0, 1 - low) * max(0.0, high - max(before, -1.0))
+            for (low, high), before in zip(scores, heights, strict=False)
+        )
+
+    assert covered("bayes") > 1.2 * covered("random")
+
+
+def test_the_front_holds_what_nothing_surpasses_in_all_scores():
+    optimizer = Optimizer(SPACE, "random", mode=["min", "max"])
+    told = [(1, 1), (2, 3), (2, 2), (3, 3), (4, 4), (math.nan, 9), (1, 1)]
+    asked = [optimizer.ask() for _ in told]
+    for number, scores in enumerate(told):
+        optimizer.tell(number, scores)
+    assert optimizer.pareto == [(asked[0], (1, 1)), (asked[1], (2, 3)), (asked[4], (4, 4))]
+    with pytest.raises(ValueError, match=r"3\.0: expected 2 scores, one a mode"):
+        optimizer.tell(optimizer.ask(), 3.0)
+
+
 def test_what_was_not_asked_for_is_refused():
     optimizer = Optimizer(SPACE)
     params = optimizer.ask()
@@ -95,6 +128,9 @@ def test_an_exhausted_space_says_so(strategy):
         ({"space": {"x": loguniform(0, 1)}}, "x: loguniform.low=0, high=1.: expected low > 0"),
         ({"strategy": "bayse"}, "strategy='bayse': expected grid, random, bayes"),
         ({"mode": "minimize"}, "mode='minimize': expected 'min' or 'max'"),
+        ({"mode": []}, r"mode=\[\]: expected 'min' or 'max', or a list of them"),
+        ({"mode": ["min", "maximum"]}, "expected 'min' or 'max', or a list of them"),
+        ({"mode": ["min", "max"], "strategy": "optuna:TPESampler"}, "expected one mode with"),
     ],
 )
 def test_arguments_that_cannot_be_are_named(arguments, problem):

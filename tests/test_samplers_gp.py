@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+import os
 import subprocess
 import sys
 from collections import Counter
@@ -465,3 +466,26 @@ def test_studies_of_one_space_do_not_disturb_each_other():
             config = GP().suggest(PLANE, seed=0, index=index, history=history[:index])
             assert config == history[index].params
     assert len(memories_of(PLANE)) == 2
+
+
+def test_proposals_do_not_depend_on_the_threads_of_the_process():
+    source = """
+from pytest_hypersearch import uniform
+from pytest_hypersearch.samplers import Optimizer
+
+optimizer = Optimizer({f"x{i}": uniform(0, 1) for i in range(6)}, strategy="bayes", seed=1)
+for _ in range(30):
+    params = optimizer.ask()
+    optimizer.tell(params, sum((value - 0.3) ** 2 for value in params.values()))
+print(params)
+"""
+    printed = {
+        subprocess.run(
+            [sys.executable, "-c", source],
+            env={**os.environ, "OMP_NUM_THREADS": threads},
+            check=True,
+            capture_output=True,
+        ).stdout
+        for threads in ("1", "2", "7")
+    }
+    assert len(printed) == 1

@@ -29,10 +29,10 @@ with needs("to_optuna", "optuna", "optuna"):
     from optuna.storages.journal import BaseJournalBackend
     from optuna.trial import FrozenTrial, TrialState, create_trial
 
+from pytest_hypersearch.outcome import storable
 from pytest_hypersearch.samplers.optuna import quietly
 from pytest_hypersearch.space.choices import Choice, label_text
 from pytest_hypersearch.space.numeric import Integer, Real
-from pytest_hypersearch.study import storable
 from pytest_hypersearch.trial import State
 
 if TYPE_CHECKING:

@@ -65,11 +65,10 @@ def importance(
         raise ValueError(f"importance needs at least {FEWEST} complete configurations")
     if min(scores) == max(scores):
         raise ValueError("importance needs scores that differ")
-    from threadpoolctl import threadpool_limits
-
     from pytest_hypersearch.importance.subsets import over_subsets
+    from pytest_hypersearch.samplers.gp.threads import one_thread
 
-    with threadpool_limits(limits=1):  # for matrices so small, more threads wait for each other
+    with one_thread():
         shares, spreads = over_subsets(space, configs, scores, method=method, seed=seed)
     found = [
         Importance(name, share, spread, sum(name in config for config in configs))

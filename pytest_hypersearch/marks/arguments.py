@@ -9,10 +9,12 @@ from pytest_hypersearch.given import shown
 from pytest_hypersearch.marks.budget import prune_of, race_of, stop_of, timeout_of
 from pytest_hypersearch.marks.declared import Sweep
 from pytest_hypersearch.marks.goals import constraints_of, goals_of, pick_of
+from pytest_hypersearch.marks.resources import resources_of
 from pytest_hypersearch.marks.spaces import base_of, indirect_of, known_of, points_of, space_of
 from pytest_hypersearch.marks.values import (
     SweepError,
     files,
+    flag,
     identifier,
     integer,
     one_of,
@@ -80,6 +82,8 @@ def from_mark(args: Sequence[object], kwargs: Mapping[str, Any]) -> Sweep:
         scope=one_of(given, "scope", SCOPES, "function"),
         indirect=indirect_of(given, space),
         depends_on=files(given.get("depends_on", ())),
+        resources=resources_of(given),
+        isolate=flag(given, "isolate"),
     )
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_hypersearch.goals import Constraint, Goal
 from pytest_hypersearch.picking import simplest_of
+from pytest_hypersearch.resources.demand import Demand
 from pytest_hypersearch.space import Space
 from pytest_hypersearch.stopping import StopRule
 
@@ -48,6 +49,8 @@ class Sweep:
         scope: Scope of the parameters, as in ``parametrize``.
         indirect: Parameters that go through fixtures of their names, as in ``parametrize``.
         depends_on: Files whose change makes stored trials stale, relative to the test's file.
+        resources: What each trial holds of its machine while it runs.
+        isolate: Whether each trial runs in a fresh process of its own.
     """
 
     name: str
@@ -75,6 +78,8 @@ class Sweep:
     scope: ScopeName = "function"
     indirect: tuple[str, ...] = ()
     depends_on: tuple[str, ...] = ()
+    resources: Demand | None = None
+    isolate: bool = False
 
     @property
     def goals(self) -> tuple[Goal, ...]:
@@ -94,6 +99,8 @@ class Sweep:
         """The part that the owner of the study needs, as JSON values."""
         plain = {name: getattr(self, name) for name in _OWNED}
         seldom = {name: value for name in _SELDOM if (value := getattr(self, name))}
+        if self.resources is not None:
+            seldom["resources"] = self.resources.to_json()
         if self.stop is not None:
             rules = asdict(self.stop).items()
             seldom["stop"] = {name: value for name, value in rules if value is not None}
@@ -114,11 +121,14 @@ class Sweep:
         known["constraints"] = tuple(Constraint(*each) for each in data.get("constraints", ()))
         known["race"] = data.get("race", False)
         known["stop"] = StopRule(**data["stop"]) if "stop" in data else None
+        known["isolate"] = data.get("isolate", False)
+        if "resources" in data:
+            known["resources"] = Demand.from_json(data["resources"])
         return cls(**known, space=Space.from_json(data["space"]))
 
 
-_SELDOM = ("others", "constraints", "race")
-_OWN = {"space", "prune", "stop"}
+_SELDOM = ("others", "constraints", "race", "isolate")
+_OWN = {"space", "prune", "stop", "resources"}
 _RUNNERS = {"raises", "base", "scope", "indirect", "depends_on", "timeout"}
 _OWNED = tuple(
     field.name for field in fields(Sweep) if field.name not in {*_SELDOM, *_OWN, *_RUNNERS}

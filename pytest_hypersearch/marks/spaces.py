@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from pytest_hypersearch.marks.values import SweepError, wrong
-from pytest_hypersearch.space import Normal, Scipy, Space, as_distribution
+from pytest_hypersearch.masking import is_secret
+from pytest_hypersearch.space import Choice, Normal, Scipy, Space, as_distribution
 
 if TYPE_CHECKING:
     from pytest_hypersearch.space import Distribution
@@ -55,7 +56,8 @@ def _parameter(argument: str, name: object) -> str:
 
 def _distribution(argument: str, name: str, values: object) -> Distribution:
     try:
-        return as_distribution(values)
+        entry = as_distribution(values)
+        return entry.veiled() if isinstance(entry, Choice) and is_secret(name) else entry
     except ValueError as error:
         raise SweepError(f"sweep({argument}=...): {name}: {error}") from None
 

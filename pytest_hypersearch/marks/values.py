@@ -37,6 +37,14 @@ def integer(given: Mapping[str, Any], argument: str, default: int, *, least: int
     return int(value)
 
 
+def flag(given: Mapping[str, Any], argument: str) -> bool:
+    """True or False, which is the default."""
+    value = given.get(argument, False)
+    if not isinstance(value, bool):
+        raise wrong(argument, value, "expected True or False")
+    return value
+
+
 def one_of(given: Mapping[str, Any], argument: str, options: tuple[str, ...], default: str) -> Any:  # noqa: ANN401  one of several Literal types
     """One of several words."""
     value = given.get(argument, default)

@@ -12,7 +12,7 @@ from pytest_hypersearch.pruners.forecast import Forecast
 from pytest_hypersearch.pruners.halving import Halving, Hyperband
 from pytest_hypersearch.pruners.protocol import Pruner
 from pytest_hypersearch.pruners.ranks import Median, Percentile
-from pytest_hypersearch.pruners.specs import pruner, pruner_from_json, to_json
+from pytest_hypersearch.pruners.specs import pruner
 from pytest_hypersearch.pruners.wilcoxon import Wilcoxon
 
 __all__ = [
@@ -27,6 +27,4 @@ __all__ = [
     "Threshold",
     "Wilcoxon",
     "pruner",
-    "pruner_from_json",
-    "to_json",
 ]

@@ -1,9 +1,9 @@
-"""Pruners from what a user writes, and to and from JSON."""
+"""Pruners from what a user writes."""
 
 from __future__ import annotations
 
-from dataclasses import MISSING, asdict, fields
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from dataclasses import MISSING, fields
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from pytest_hypersearch.given import shown
 from pytest_hypersearch.pruners.bounds import Patience, Threshold
@@ -63,30 +63,6 @@ def pruner(spec: object) -> Pruner:
         return _built(kind, dict(_option(kind, part) for part in parts))
     except ValueError as error:
         raise ValueError(f"{shown(spec)}: {error}") from None
-
-
-def to_json(given: Pruner) -> dict[str, Any]:
-    """Return a JSON object from which `pruner_from_json` restores a pruner of this package.
-
-    Raises:
-        ValueError: The pruner is none of this package's; only its own module can restore it.
-    """
-    for name, kind in KINDS.items():
-        if type(given) is kind:
-            return {"kind": name, **asdict(given)}
-    raise ValueError(f"{shown(given)}: not one of {', '.join(KINDS)}")
-
-
-def pruner_from_json(record: Mapping[str, Any]) -> Pruner:
-    """Return the inverse of `to_json`.
-
-    Raises:
-        ValueError: It describes no pruner of this package.
-    """
-    kind = KINDS.get(record.get("kind", ""))
-    if kind is None:
-        raise ValueError(f"{shown(record)} describes no pruner")
-    return _built(kind, {name: value for name, value in record.items() if name != "kind"})
 
 
 def _option(kind: type[BuiltIn], part: str) -> tuple[str, object]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from math import isfinite
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, SupportsFloat
+from operator import le, mul
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, SupportsFloat, TypeAlias
 
 from pytest_hypersearch.given import shown
 from pytest_hypersearch.samplers import Observation, builtin
@@ -12,6 +13,10 @@ from pytest_hypersearch.trial import State
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+Mode: TypeAlias = Literal["min", "max"]
+
+_SIGNS: Final[dict[str, float]] = {"min": 1.0, "max": -1.0}
 
 
 class SpaceExhaustedError(Exception):
@@ -23,11 +28,11 @@ class Best(NamedTuple):
 
     Attributes:
         params: As ``ask`` returned them.
-        score: As it was told.
+        score: As it was told, as a float or, with several modes, a tuple of them.
     """
 
     params: dict[str, Any]
-    score: float
+    score: float | tuple[float, ...]
 
 
 class Optimizer:
@@ -47,7 +52,8 @@ class Optimizer:
             such dicts for a conditional space.
         strategy: ``bayes``, ``random``, ``grid`` or ``optuna:`` and the name of Optuna's sampler.
         seed: Decides all proposals, with the scores.
-        mode: ``min`` if lower scores are better, ``max`` if higher ones are.
+        mode: ``min`` if lower scores are better, ``max`` if higher ones are; a list of two or more
+            of them if as many scores are told together, none of which is to decide alone.
 
     Raises:
         ValueError: An argument is not one of these; the message says what was expected.
@@ -58,19 +64,21 @@ class Optimizer:
         space: Mapping[str, object] | Sequence[Mapping[str, object]],
         strategy: str = "bayes",
         seed: int = 0,
-        mode: Literal["min", "max"] = "min",
+        mode: Mode | Sequence[Mode] = "min",
     ) -> None:
         sampler = builtin(strategy)
         if sampler is None:
             raise ValueError(
                 f"strategy={shown(strategy)}: expected grid, random, bayes, optuna:..."
             )
-        if mode not in {"min", "max"}:
-            raise ValueError(f"mode={shown(mode)}: expected 'min' or 'max'")
         self._sampler = sampler
         self._space = _space(space)
         self._seed = seed
-        self._sign = 1.0 if mode == "min" else -1.0
+        self._signs = _signs(mode)
+        if len(self._signs) > 1 and strategy.startswith("optuna:"):
+            raise ValueError(
+                f"mode={shown(mode)}: expected one mode with strategy={shown(strategy)}"
+            )
         self._asked: list[dict[str, Any]] = []
         self._finished: dict[int, Observation] = {}
         self._pending: dict[int, Observation] = {}
@@ -92,40 +100,82 @@ class Optimizer:
         self._asked.append(params)
         return dict(params)
 
-    def tell(self, params: Mapping[str, object] | int, score: SupportsFloat | None) -> None:
+    def tell(
+        self,
+        params: Mapping[str, object] | int,
+        score: SupportsFloat | Sequence[SupportsFloat] | None,
+    ) -> None:
         """Take the score of parameters that were asked for.
 
         Args:
             params: The parameters, or their number in the order in which they were asked for.
-            score: A number; None, NaN or infinity if they failed.
+            score: A number, or one for each mode; None, NaN or infinity if they failed.
 
         Raises:
-            ValueError: They were not asked for, or their score was told before.
+            ValueError: They were not asked for, their score was told before, or it is not one
+                number for each mode.
         """
-        value = float("nan") if score is None else float(score)
+        values = self._signed(score)
         number = params if isinstance(params, int) else self._number(params)
         asked = self._pending.pop(number, None)
         if asked is None:
             raise ValueError(f"{shown(params)}: expected parameters asked for and not yet told")
-        good = isfinite(value)
-        state = State.COMPLETE if good else State.FAILED
-        scores = (self._sign * value,) if good else ()
-        self._finished[number] = Observation(number, asked.params, state, scores)
+        state = State.COMPLETE if values else State.FAILED
+        self._finished[number] = Observation(
+            number, asked.params, state, values[:1], tuple((each,) for each in values[1:])
+        )
 
     @property
     def best(self) -> Best | None:
-        """The parameters with the best score, None before the first score."""
-        complete = [each for each in self._finished.values() if each.scores]
-        if not complete:
-            return None
-        leader = min(complete, key=lambda each: each.scores)
-        return Best(dict(self._asked[leader.index]), self._sign * leader.scores[0])
+        """The parameters with the best score, the first of several; None before the first score."""
+        return min(self._told(), key=self._key, default=None)
+
+    @property
+    def pareto(self) -> list[Best]:
+        """The parameters that no others surpass in all scores, by the first score."""
+        found: list[Best] = []
+        for one in sorted(self._told(), key=self._key):  # what dominates it comes before it
+            if not any(all(map(le, self._key(o), self._key(one))) for o in found):
+                found.append(one)
+        return found
+
+    def _told(self) -> list[Best]:
+        told = []
+        for each in self._finished.values():
+            values = (*each.scores, *(scores[0] for scores in each.others))
+            if values:
+                score = tuple(map(mul, self._signs, values))
+                params = dict(self._asked[each.index])
+                told.append(Best(params, score if len(score) > 1 else score[0]))
+        return told
+
+    def _key(self, one: Best) -> tuple[float, ...]:
+        """Return scores of which lower ones are better."""
+        score = one.score if isinstance(one.score, tuple) else (one.score,)
+        return tuple(map(mul, self._signs, score))
+
+    def _signed(self, score: SupportsFloat | Sequence[SupportsFloat] | None) -> tuple[float, ...]:
+        """Return scores of which lower ones are better, none if one of them is not finite."""
+        if score is None:
+            return ()
+        given = score if isinstance(score, (list, tuple)) else [score]
+        if len(given) != len(self._signs):
+            raise ValueError(f"{shown(score)}: expected {len(self._signs)} scores, one a mode")
+        values = tuple(map(mul, self._signs, map(float, given)))
+        return values if all(map(isfinite, values)) else ()
 
     def _number(self, params: Mapping[str, object]) -> int:
         """Return the number of pending parameters, -1 if there are none like these."""
         key = self._space.key(self._space.validate_config(params))
         same = (n for n, each in self._pending.items() if self._space.key(each.params) == key)
         return next(same, -1)
+
+
+def _signs(mode: Mode | Sequence[Mode]) -> tuple[float, ...]:
+    modes = [mode] if isinstance(mode, str) else mode
+    if not isinstance(modes, (list, tuple)) or not modes or any(m not in _SIGNS for m in modes):
+        raise ValueError(f"mode={shown(mode)}: expected 'min' or 'max', or a list of them")
+    return tuple(_SIGNS[each] for each in modes)
 
 
 def _space(given: Mapping[str, object] | Sequence[Mapping[str, object]]) -> Space:

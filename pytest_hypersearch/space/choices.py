@@ -7,7 +7,7 @@ import json
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from itertools import accumulate
 from math import isfinite
@@ -117,6 +117,8 @@ class Choice:
         for raw, option in zip(self.labels, self.objects, strict=True):
             if option is value or option is scalar:
                 return raw
+            if type(option) is type(scalar) is str and option == scalar:
+                return raw
         name = _stable_name(scalar)
         if not self.contains(name) or (name is None and scalar is not None):
             raise ValueError(f"{shown(value)}: expected a value of {self}")
@@ -133,6 +135,14 @@ class Choice:
         if found is _ABSENT:
             raise LookupError(f"the object behind the label {raw!r} is known to its test only")
         return found
+
+    def veiled(self) -> Choice:
+        """Return the choice with ``secret-0``, ... for texts that are the options themselves."""
+        labels = tuple(
+            f"secret-{i}" if isinstance(raw, str) and raw == _stable_name(option) else raw
+            for i, (raw, option) in enumerate(zip(self.labels, self.objects, strict=True))
+        )
+        return replace(self, labels=labels)
 
     def to_json(self) -> dict[str, object]:
         """Return a JSON object from which `distribution_from_json` restores the labels."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import platform
 import tempfile
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -15,7 +14,7 @@ from uuid import uuid4
 from pytest_hypersearch.curves import read_curves
 from pytest_hypersearch.fingerprint import Fingerprints
 from pytest_hypersearch.store.journal import FORMAT, MAX_LINE, StoreError, read
-from pytest_hypersearch.store.runs import ARTIFACTS, Run, Store
+from pytest_hypersearch.store.runs import ARTIFACTS, Run, Store, digest
 from pytest_hypersearch.store.stored import Stored, gather
 
 MOST_OPEN = 50
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from pytest_hypersearch.curves import Series
+    from pytest_hypersearch.provenance import Observer, Provenance
     from pytest_hypersearch.store.journal import JournalContents, Record
     from pytest_hypersearch.trial import Key
 
@@ -55,11 +55,17 @@ class Archive:
         root: Gives the directory of the store, or raises OSError if there can be none.
         policy: How runs are continued and kept.
         warn: Takes one line that the user must see.
+        observer: Finds what the session is recorded with.
     """
 
     def __init__(
-        self, root: Callable[[], Path], policy: Policy, warn: Callable[[str], None]
+        self,
+        root: Callable[[], Path],
+        policy: Policy,
+        warn: Callable[[str], None],
+        observer: Observer,
     ) -> None:
+        self.observer = observer
         self._root = root
         self._policy = policy
         self.warn = warn
@@ -79,6 +85,7 @@ class Archive:
         Raises:
             StoreError: The run to continue belongs to a live session, or cannot be read.
         """
+        self.observer.start()
         code = self._fingerprint(plan)
         header = {
             "k": "run",
@@ -91,14 +98,22 @@ class Archive:
             "k": "session",
             "id": self._session,
             "started": _now(),
-            "python": platform.python_version(),
             "fingerprint": code,
             "sweeps": header["sweeps"],
         }
+        seeds = {sweep["name"]: sweep["seed"] for sweep in plan["sweeps"]}
         run, contents = self._newest(nodeid)
         head = [session] if run else [header, session]
         make = partial(self._new_run, nodeid)
-        log = RunLog(make, run, head, self._stored(contents, code), self._use)
+        log = RunLog(
+            make,
+            run,
+            head,
+            self._stored(contents, code),
+            run_id=digest(f"{_first_session(contents) or self._session}\n{nodeid}"),
+            use=self._use,
+            provenance=partial(self.observer.provenance, seeds),
+        )
         log.missing = self._policy.resume and run is None
         if run:
             self._use(log)
@@ -186,6 +201,7 @@ class RunLog:
     """Where a study's records go; the run is made with the first of them.
 
     Attributes:
+        run_id: 16 hex digits that no other run has.
         stored: What earlier sessions of the run left.
         missing: Whether a run was to be continued, and there was none.
         continued: Whether the run is one of earlier sessions.
@@ -195,7 +211,9 @@ class RunLog:
         run: The run to be continued.
         head: Comes before the first record.
         stored: What earlier sessions of the run left.
+        run_id: 16 hex digits that no other run has.
         use: Told of each use of the run.
+        provenance: Gives what the session is recorded with.
     """
 
     def __init__(
@@ -204,11 +222,17 @@ class RunLog:
         run: Run | None,
         head: list[Record],
         stored: Stored,
+        *,
+        run_id: str,
         use: Callable[[RunLog], None],
+        provenance: Callable[[], Provenance],
     ) -> None:
+        self.run_id = run_id
         self.stored = stored
         self.missing = False
         self.continued = run is not None
+        self.provenance = provenance
+        self._packages: dict[str, str] = {}
         self._make = make
         self._use = use
         self._run = run
@@ -240,8 +264,11 @@ class RunLog:
         """
         run = self._owned()
         if self._head:
-            run.journal.append_many([*self._head, record])
-            self._head = []
+            *header, session = self._head
+            provenance = self.provenance()
+            session = {**session, "provenance": provenance.to_json()}
+            run.journal.append_many([*header, session, record])
+            self._head, self._packages = [], provenance.packages
         else:
             run.journal.append(record)
 
@@ -261,6 +288,16 @@ class RunLog:
         """The path of a directory among the run's artifacts, which whoever needs it makes."""
         return f"{self._owned().path}/{ARTIFACTS}/{name}"
 
+    def end(self) -> None:
+        """Record what the session's tests imported since the session was recorded.
+
+        Raises:
+            StoreError: It cannot be written.
+        """
+        versions = self.provenance().packages if not self._head else {}
+        if new := dict(versions.items() - self._packages.items()):
+            self.write({"k": "packages", "versions": dict(sorted(new.items()))})
+
     def close(self) -> None:
         """Flush, and let go of the run."""
         if self._run is not None:
@@ -278,6 +315,12 @@ def _fitting(sweeps: list[Any]) -> list[Any]:
     if len(json.dumps(sweeps)) < MAX_LINE // 2:
         return sweeps
     return [{name: sweep[name] for name in sweep if name != "space"} for sweep in sweeps]
+
+
+def _first_session(contents: JournalContents | None) -> str:
+    """The session that made a run, empty if none is recorded."""
+    records = contents.records if contents else []
+    return next((str(each.get("id", "")) for each in records if each["k"] == "session"), "")
 
 
 def _now() -> str:

@@ -9,8 +9,11 @@ kind       fields, and when it is written
 =========  =========================================================================================
 run        ``format`` (int), ``nodeid``, ``sweeps`` (list: name, strategy, space, metric, mode,
            seed, ...), ``created`` (ISO time, for people): once, as the first record
-session    ``id``, ``started`` (ISO time), ``python``, ``fingerprint`` (path -> digest): at the
-           start of a run and at each resume; what follows belongs to this session
+session    ``id``, ``started`` (ISO time), ``fingerprint`` (path -> digest), ``provenance`` (see
+           `pytest_hypersearch.provenance`): at the start of a run and at each resume; what follows
+           belongs to this session
+packages   ``versions`` (import name -> version): what a session's tests imported beyond what its
+           ``session`` says; at its end
 suggest    ``sweep``, ``seed``, ``number``, ``params``, ``seen`` (finished configurations that the
            sampler knew): a sampler proposed a configuration
 start      ``sweep``, ``number``, ``replicate``, ``attempt`` (from 1), ``seed``, ``params``,
@@ -18,7 +21,8 @@ start      ``sweep``, ``number``, ``replicate``, ``attempt`` (from 1), ``seed``,
            handed to a runner
 end        ``sweep``, ``number``, ``replicate``, ``attempt``, ``state``, ``score`` (if it has one),
            ``metrics``, ``duration`` (seconds), ``steps`` (values reported, if any), ``reason`` (if
-           not complete), ``error`` (traceback of a failure): a trial ended
+           not complete), ``error`` (traceback of a failure), ``peak_memory`` (bytes) and
+           ``cpu_time`` (seconds), if they are known: a trial ended
 crash      ``sweep``, ``number``, ``replicate``, ``attempt``, ``worker``, ``reason``: the process
            that ran a trial is gone; a ``start`` with the next attempt may follow
 saved      ``sweep``, ``number``, ``replicate``, ``attempt``, ``directory`` (its name): what a trial

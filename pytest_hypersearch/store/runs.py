@@ -57,7 +57,7 @@ class Store:
     def study_dir(self, nodeid: str) -> Path:
         """Return where the runs of a study are, whatever characters its node id has."""
         name = nodeid.partition("::")[2] or nodeid
-        return self.root / f"{_digest(nodeid)}-{_slug(name)}"
+        return self.root / f"{digest(nodeid)}-{_slug(name)}"
 
     def new_run(self, nodeid: str) -> Run:
         """Make and own the next run of a study; two sessions at once get two runs.
@@ -312,7 +312,7 @@ def discard(run: Path) -> None:
         lease.lock.release()
 
 
-def _digest(text: str) -> str:
+def digest(text: str) -> str:
     """Return 16 hex digits."""
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
 
@@ -320,7 +320,7 @@ def _digest(text: str) -> str:
 @lru_cache
 def _file_name(sweep: str) -> str:
     name = _slug(sweep)
-    return name if name == sweep else f"{name}-{_digest(sweep)}"
+    return name if name == sweep else f"{name}-{digest(sweep)}"
 
 
 def _slug(text: str) -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pytest_hypersearch.events import Ended
 from pytest_hypersearch.terminal.progress import (
     Progress,
     bar,
@@ -22,8 +23,9 @@ if TYPE_CHECKING:
     from collections.abc import Generator
     from pathlib import Path
 
+    from pytest_hypersearch.events import Event
     from pytest_hypersearch.study import Study
-    from pytest_hypersearch.trial import State, TrialRecord
+    from pytest_hypersearch.trial import State
 
 DRAW_SECONDS = 0.1
 ERASE = "\r\x1b[K"
@@ -65,14 +67,17 @@ class Follower:
         self.latest: Followed | None = None
         self._studies: dict[str, Followed] = {}
 
-    def ended(self, study: Study, record: TrialRecord) -> None:
-        """Take a trial that ended."""
+    def take(self, event: Event) -> None:
+        """Count a trial that ended."""
+        if not isinstance(event, Ended):
+            return
+        study, trial = event.study, event.trial
         followed = self._studies.get(study.nodeid)
         if followed is None:
-            now = monotonic() - record.duration
+            now = monotonic() - trial.duration
             followed = self._studies[study.nodeid] = Followed(study, now, (0, now))
-        followed.counts[record.state] += 1
-        followed.cached += record.cached
+        followed.counts[trial.state] += 1
+        followed.cached += trial.cached
         self.latest = followed
 
 

@@ -155,10 +155,11 @@ def test_f(x, trial):
     if (x, trial.replicate) == (1, 1):
         ran("stuck")
         time.sleep(60)
+    ran("saved")
     return x
 """)
     with project.started(*workers) as process:
-        project.wait(lambda: project.ran["stuck"])
+        project.wait(lambda: project.ran["stuck"] and project.ran["saved"] == 5)
         os.killpg(process.pid, signal.SIGINT)
         output = process.communicate(timeout=60)[0]
     assert best_of(project) == 2

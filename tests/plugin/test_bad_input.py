@@ -16,6 +16,7 @@ STRATEGIES = (
     "or strategy='...' with space={...}"
 )
 ARGUMENTS = ", ".join(sorted(inspect.signature(sweep).parameters))
+RESOURCES = "expected a dict with some of 'cpus', 'gpus', 'memory'"
 NAMED = "expected ASCII letters, digits, '-', '_' and '.'"
 MODES = "expected run, smoke or skip; use --sweep as the last option or write --sweep=run"
 NUMBER = "argument --sweep-{}: '{}': expected an integer of at least {}"
@@ -317,6 +318,22 @@ ROWS = [
         "expected one of 'session', 'package', 'module', 'class', 'function'",
     ),
     mark(f"{A}, depends_on=3", "sweep(depends_on=3): expected a path or a list of paths"),
+    mark(f"{A}, resources={{}}", f"sweep(resources={{}}): {RESOURCES}"),
+    mark(f"{A}, resources={{'gpu': 1}}", f"sweep(resources={{'gpu': 1}}): {RESOURCES}"),
+    mark(
+        f"{A}, resources={{'cpus': 0}}",
+        "sweep(resources={'cpus': 0}): expected 'cpus' to be an integer of at least 1",
+    ),
+    mark(
+        f"{A}, resources={{'gpus': 1.5}}",
+        "sweep(resources={'gpus': 1.5}): expected 'gpus' to be a fraction of one or a whole number",
+    ),
+    mark(
+        f"{A}, resources={{'memory': '4 gigs'}}",
+        "sweep(resources={'memory': '4 gigs'}): expected 'memory' to be bytes or a text such as "
+        "'4GiB'",
+    ),
+    mark(f"{A}, isolate=1", "sweep(isolate=1): expected True or False"),
     mark(f"{A}, depends_on='no.csv'", "sweep(depends_on='no.csv'): expected a file in {folder}"),
     mark(f"{A}, name=''", f"sweep(name=''): {NAMED}"),
     mark(f"{A}, name='1st'", f"sweep(name='1st'): {NAMED}"),

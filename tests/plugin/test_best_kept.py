@@ -347,3 +347,18 @@ def test_f(x, trial):
 """)
     project.here()
     assert best_of(project) == kept_of(project) == ["8 0", "8 1"]
+
+
+def test_a_race_keeps_all_replicates_of_its_winner(project):
+    project.write("""
+@pytest.mark.sweep(grid={"x": [3, 1, 2]}, replicates=4, race=True)
+def test_f(x, trial):
+    (trial.path / "model").write_text(f"{x} {trial.replicate}")
+    unlucky = 1.5 * (x == 1 and trial.replicate == 0)
+    return x + unlucky + trial.rng.normal(0, 0.1)
+""")
+    project.here()
+    best = project.journals[0].parents[1] / "best"
+    saved = sorted(path.read_text() for path in best.glob("r*/model"))
+    winner = json.loads((best / "params.json").read_text())["params"]["x"]
+    assert saved == [f"{winner} {replicate}" for replicate in range(4)]

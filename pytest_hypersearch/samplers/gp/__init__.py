@@ -29,5 +29,7 @@ class GP:
     ) -> Config | None:
         """Return a configuration that is neither finished nor pending, None if there is none."""
         from pytest_hypersearch.samplers.gp.sampler import suggest
+        from pytest_hypersearch.samplers.gp.threads import one_thread
 
-        return suggest(space, seed, index, history)
+        with one_thread():
+            return suggest(space, seed, index, history)

@@ -1,0 +1,118 @@
+"""Volume that Pareto fronts dominate: bayes beside Optuna's samplers of several objectives.
+
+OMP_NUM_THREADS=1 python benchmarks/pareto.py --seeds 10 --trials 60
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from typing import TypeAlias
+
+import numpy as np
+import optuna
+
+from pytest_hypersearch import uniform
+from pytest_hypersearch.samplers import Optimizer
+
+Scores: TypeAlias = tuple[float, float]
+Objective: TypeAlias = Callable[[Sequence[float]], Scores]
+
+
+def zdt1(x: Sequence[float]) -> Scores:
+    """Convex front (Zitzler, Deb & Thiele 2000)."""
+    g = 1.0 + 9.0 * sum(x[1:]) / (len(x) - 1)
+    return x[0], g - math.sqrt(x[0] * g)
+
+
+def zdt2(x: Sequence[float]) -> Scores:
+    """Concave front."""
+    g = 1.0 + 9.0 * sum(x[1:]) / (len(x) - 1)
+    return x[0], g - x[0] * x[0] / g
+
+
+def branin_currin(x: Sequence[float]) -> Scores:
+    """Two unlike functions (Belakaria, Deshwal & Doppa, NeurIPS 2019)."""
+    a, b = 15.0 * x[0] - 5.0, 15.0 * x[1]
+    bowl = b - 5.1 / (4 * math.pi**2) * a * a + 5.0 / math.pi * a - 6.0
+    branin = bowl**2 + 10.0 * (1 - 1 / (8 * math.pi)) * math.cos(a) + 10.0
+    decay = 1.0 - math.exp(-0.5 / x[1]) if x[1] > 0 else 1.0
+    ratio = (2300 * x[0] ** 3 + 1900 * x[0] ** 2 + 2092 * x[0] + 60) / (
+        100 * x[0] ** 3 + 500 * x[0] ** 2 + 4 * x[0] + 20
+    )
+    return branin, decay * ratio
+
+
+PROBLEMS: dict[str, tuple[Objective, int, Scores]] = {  # objective, parameters, reference point
+    "zdt1": (zdt1, 5, (1.1, 1.1)),
+    "zdt2": (zdt2, 5, (1.1, 1.1)),
+    "branin-currin": (branin_currin, 2, (18.0, 6.0)),
+}
+
+
+def volume(points: Sequence[Scores], reference: Scores) -> float:
+    """Return the area below the reference point that points dominate."""
+    area, ceiling = 0.0, reference[1]
+    for x, y in sorted(points):
+        if x < reference[0] and y < ceiling:
+            area += (reference[0] - x) * (ceiling - y)
+            ceiling = y
+    return area
+
+
+def ours(objective: Objective, size: int, seed: int, trials: int) -> Iterator[Scores]:
+    """Yield the scores of our proposals."""
+    space = {f"x{i}": uniform(0, 1) for i in range(size)}
+    optimizer = Optimizer(space, seed=seed, mode=["min", "min"])
+    for _ in range(trials):
+        params = optimizer.ask()
+        scores = objective([params[name] for name in space])
+        optimizer.tell(params, scores)
+        yield scores
+
+
+def peer(name: str, objective: Objective, size: int, seed: int, trials: int) -> Iterator[Scores]:
+    """Yield the scores of the proposals of a sampler of Optuna's."""
+    sampler = getattr(optuna.samplers, name)(seed=seed)
+    study = optuna.create_study(sampler=sampler, directions=["minimize", "minimize"])
+    for _ in range(trials):
+        trial = study.ask()
+        scores = objective([trial.suggest_float(f"x{i}", 0, 1) for i in range(size)])
+        study.tell(trial, scores)
+        yield scores
+
+
+def main() -> None:
+    """Print mean and standard error of the volume after some of the trials."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seeds", type=int, default=10)
+    parser.add_argument("--trials", type=int, default=60)
+    given = parser.parse_args()
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+    names = ["bayes", "TPESampler", "NSGAIISampler", "RandomSampler"]
+    at = [given.trials // 3, given.trials]
+    print("| problem | trials |", " | ".join(names), "|\n|---|--:|" + "--:|" * len(names))
+    for problem, (objective, size, reference) in PROBLEMS.items():
+        cells: dict[int, list[str]] = {count: [] for count in at}
+        for name in names:
+            runs = [
+                list(
+                    ours(objective, size, seed, given.trials)
+                    if name == "bayes"
+                    else peer(name, objective, size, seed, given.trials)
+                )
+                for seed in range(given.seeds)
+            ]
+            for count in at:
+                volumes = [volume(run[:count], reference) for run in runs]
+                error = np.std(volumes, ddof=1) / math.sqrt(given.seeds)
+                cells[count].append(f"{np.mean(volumes):.3f} +- {error:.3f}")
+        for count in at:
+            print(f"| {problem} | {count} |", " | ".join(cells[count]), "|", flush=True)
+
+
+if __name__ == "__main__":
+    main()

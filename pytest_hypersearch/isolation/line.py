@@ -1,0 +1,72 @@
+"""What goes between a trial's own process and the one that started it.
+
+=========  =======  ================================================================================
+kind       from     body
+=========  =======  ================================================================================
+spec       parent   what to run, the fields of `Spec`: once, at first
+message    child    a message to the owner, as JSON
+answer     parent   the owner's answer, as JSON
+report     child    a report of pytest's, as a dict
+warning    child    a warning that pytest recorded: ``warning_message``, ``nodeid``, ``location``
+trouble    child    a text: why the trial cannot run
+finished   child    nothing: the item's last report was sent
+=========  =======  ================================================================================
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from threading import Lock
+from typing import TYPE_CHECKING, Any
+
+import execnet
+
+if TYPE_CHECKING:
+    from multiprocessing.connection import Connection
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """What the child has to run.
+
+    Attributes:
+        args: The command line of pytest.
+        path: What to collect: the test by its file.
+        nodeid: The item that is the trial.
+        basetemp: The directory for temporary ones, empty for pytest's own choice.
+        workerinput: What the child knows as a worker.
+    """
+
+    args: list[str]
+    path: str
+    nodeid: str
+    basetemp: str
+    workerinput: dict[str, Any]
+
+
+class Line:
+    """One end of the line; several threads may send."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        self._lock = Lock()
+
+    def send(self, kind: str, body: object = None) -> None:
+        """Send what execnet can serialise: plain values, and tuples as such.
+
+        Raises:
+            OSError: The other end is gone.
+            execnet.DumpError: A value is not plain.
+        """
+        text = execnet.dumps((kind, body))
+        with self._lock:
+            self.connection.send_bytes(text)
+
+    def receive(self) -> tuple[str, Any]:
+        """Wait for what the other end sends.
+
+        Raises:
+            EOFError, OSError: The other end is gone.
+        """
+        kind, body = execnet.loads(self.connection.recv_bytes())
+        return kind, body

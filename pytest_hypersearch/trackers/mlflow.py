@@ -1,0 +1,301 @@
+"""MLflow: a run for each sweep, and below it a run for each trial."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import re
+from dataclasses import dataclass, field
+from time import time
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+
+from pytest_hypersearch.ranking import best
+from pytest_hypersearch.trackers.trials import (
+    Points,
+    facts,
+    place,
+    quiet_import,
+    trial_key,
+    whole,
+)
+from pytest_hypersearch.trial import State
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from mlflow import MlflowClient
+
+    from pytest_hypersearch.curves import Series
+    from pytest_hypersearch.events import SweepRun
+    from pytest_hypersearch.results import StudyResults
+    from pytest_hypersearch.trial import TrialRecord
+
+TAG: Final = "hypersearch."
+ENDINGS: Final = {State.COMPLETE: "FINISHED", State.PRUNED: "KILLED", State.NOT_RUN: "KILLED"}
+# What MLflow's stores take: https://mlflow.org/docs/latest/ml/tracking
+LONGEST_KEY: Final = 250
+LONGEST_PARAM: Final = 6000
+LONGEST_TAG: Final = 5000
+METRICS_AT_ONCE: Final = 1000
+PARAMS_AT_ONCE: Final = 100
+NOISY: Final = ("alembic", "mlflow")
+
+
+@dataclass(slots=True)
+class Open:
+    """A trial's run that is under way."""
+
+    run: str
+    start: int
+    points: Points = field(default_factory=Points)
+
+
+class MLflow:
+    """Hooks that write to MLflow.
+
+    Runs go to the server or store that MLflow is set up for (``MLFLOW_TRACKING_URI``), else to
+    ``mlflow.db`` beside the project's configuration file; to the experiment that
+    ``MLFLOW_EXPERIMENT_NAME`` names, else the project's directory. The tag ``hypersearch.key``
+    tells runs apart: a resumed sweep goes on in its run, a trial that is there is left alone, and
+    one that runs again replaces its run, which MLflow keeps among the deleted ones.
+
+    MLflow counts in whole steps: fractions are rounded.
+    """
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+        self._root = config.rootpath
+        self._names = Names()
+        self._client: MlflowClient | None = None
+        self._experiment = ""
+        self._parents: dict[str, str] = {}
+        self._written: dict[str, tuple[str, str]] = {}
+        self._open: dict[tuple[str, int, int], Open] = {}
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_sessionstart(self) -> None:
+        """Import MLflow, which takes seconds, before trials start."""
+        if self._config.option.collectonly:
+            return
+        with quiet_import():
+            import mlflow.store.tracking.sqlalchemy_store  # noqa: F401
+        for name in NOISY:
+            logging.getLogger(name).setLevel(logging.WARNING)
+
+    def pytest_hypersearch_sweep_started(self, sweep: SweepRun) -> None:
+        """Open the sweep's run, or go on in it."""
+        client = self._connected()
+        found = self._search(f"{TAG}key", sweep.id)
+        if found:
+            parent = found[0].info.run_id
+            client.update_run(parent, status="RUNNING")
+            for run in self._search("mlflow.parentRunId", parent):
+                key = run.data.tags.get(f"{TAG}key", "")
+                self._written[key] = run.info.run_id, run.info.status
+        else:
+            parent = self._new_run(f"{_short(sweep.nodeid)} {sweep.info.name}", sweep_tags(sweep))
+            self._log_params(parent, sweep_params(sweep))
+        self._parents[sweep.id] = parent
+        client.log_dict(parent, sweep.provenance.to_json(), "provenance.json")
+
+    def pytest_hypersearch_trial_started(self, sweep: SweepRun, trial: TrialRecord) -> None:
+        """Open the trial's run; it takes the place of an earlier attempt's."""
+        key = trial_key(sweep, trial)
+        if key in self._written:
+            self._connected().delete_run(self._written.pop(key)[0])
+        parent = {"mlflow.parentRunId": self._parents[sweep.id], f"{TAG}key": key}
+        run = self._new_run(_bracket(trial.nodeid), {**parent, **trial_tags(trial)})
+        self._written[key] = run, "RUNNING"
+        self._open[place(sweep, trial)] = Open(run, _now())
+        self._log_params(run, trial.params)
+
+    def pytest_hypersearch_trial_reported(
+        self, sweep: SweepRun, trial: TrialRecord, series: Mapping[str, Series]
+    ) -> None:
+        """Log the points."""
+        active = self._open[place(sweep, trial)]
+        active.points.take(series)
+        points = (
+            (name, step, value)
+            for name, (steps, values) in series.items()
+            for step, value in zip(steps, values, strict=True)
+        )
+        self._log_points(active.run, points)
+
+    def pytest_hypersearch_trial_finished(
+        self, sweep: SweepRun, trial: TrialRecord, series: Mapping[str, Series]
+    ) -> None:
+        """Log what came out; of a replayed trial all there is, unless that was done before."""
+        key = trial_key(sweep, trial)
+        if trial.cached and self._written.get(key, ("", ""))[1] in {*ENDINGS.values(), "FAILED"}:
+            return
+        if place(sweep, trial) not in self._open:
+            self.pytest_hypersearch_trial_started(sweep, trial)
+            self.pytest_hypersearch_trial_reported(sweep, trial, series)
+        active = self._open.pop(place(sweep, trial))
+        client = self._connected()
+        self._log_points(active.run, active.points.missing(trial))
+        logged = {f"log.{name}": value for name, value in trial.logged.items()}
+        client.log_batch(active.run, tags=self._tags({**trial_tags(trial), **_tagged(logged)}))
+        status = ENDINGS.get(trial.state, "FAILED")
+        end = active.start + round(1000 * trial.duration)
+        client.set_terminated(active.run, status, end)
+        self._written[key] = active.run, status
+
+    def pytest_hypersearch_sweep_finished(self, sweep: SweepRun, results: StudyResults) -> None:
+        """Tell of the best, with its artifacts, and close the sweep's run."""
+        client, parent = self._connected(), self._parents[sweep.id]
+        if ranked := best(results):
+            top = ranked.top
+            self._log_points(parent, [(sweep.info.metric, 0, ranked.mean)])
+            tags = {"best": _bracket(top.nodeid), "best.params": json.dumps(ranked.params)}
+            client.log_batch(parent, tags=self._tags(_tagged(tags)))
+        if results.saved:
+            client.log_artifacts(parent, results.saved, "best")
+        left = any(trial.state is State.NOT_RUN for trial in results.trials)
+        client.set_terminated(parent, "KILLED" if left else "FINISHED")
+
+    def _connected(self) -> MlflowClient:
+        if self._client is None:
+            import mlflow
+
+            own = not mlflow.is_tracking_uri_set()
+            uri = f"sqlite:///{self._root / 'mlflow.db'}" if own else None
+            client = mlflow.MlflowClient(tracking_uri=uri)
+            name = os.environ.get("MLFLOW_EXPERIMENT_NAME") or self._root.name or "hypersearch"
+            location = (self._root / "mlartifacts").as_uri() if own else None
+            known = client.get_experiment_by_name(name)
+            self._experiment = (
+                known.experiment_id
+                if known
+                else client.create_experiment(name, artifact_location=location)
+            )
+            self._client = client
+        return self._client
+
+    def _search(self, tag: str, value: str) -> list[Any]:
+        """The runs with a tag, all pages of them."""
+        found: list[Any] = []
+        token = None
+        while True:
+            page = self._connected().search_runs(
+                [self._experiment], f"tags.`{tag}` = '{value}'", page_token=token
+            )
+            found += page
+            token = page.token
+            if not token:
+                return found
+
+    def _new_run(self, name: str, tags: Mapping[str, str]) -> str:
+        run = self._connected().create_run(
+            self._experiment, start_time=_now(), tags=dict(tags), run_name=name
+        )
+        identity: str = run.info.run_id
+        return identity
+
+    def _log_params(self, run: str, params: Mapping[str, Any]) -> None:
+        from mlflow.entities import Param
+
+        entries = [
+            Param(self._names.of(name), str(value)[:LONGEST_PARAM])
+            for name, value in params.items()
+        ]
+        for some in _batches(entries, PARAMS_AT_ONCE):
+            self._connected().log_batch(run, params=some)
+
+    def _log_points(self, run: str, points: Iterable[tuple[str, float, float]]) -> None:
+
+        from mlflow.entities import Metric
+
+        now = _now()
+        entries = [
+            Metric(self._names.of(name), float(value), now, whole(step))
+            for name, step, value in points
+        ]
+        for some in _batches(entries, METRICS_AT_ONCE):
+            self._connected().log_batch(run, metrics=some)
+
+    def _tags(self, tags: Mapping[str, str]) -> list[Any]:
+        from mlflow.entities import RunTag
+
+        return [RunTag(self._names.of(name), value) for name, value in tags.items()]
+
+
+class Names:
+    """Names as MLflow takes them: letters, digits and ``_ - . : /`` and space; no two alike."""
+
+    def __init__(self) -> None:
+        self._given: dict[str, str] = {}
+        self._taken: set[str] = set()
+
+    def of(self, name: str) -> str:
+        """The name to use, the same one each time."""
+        if name not in self._given:
+            stem = re.sub(r"[^\w\-.: /]", "_", name)[: LONGEST_KEY - 10] or "_"
+            # A path such as "a//b" or "../a" is refused as well.
+            stem = "/".join(part for part in stem.split("/") if part.strip(".")) or "_"
+            own, count = stem, 1
+            while own in self._taken:
+                count += 1
+                own = f"{stem}_{count}"
+            self._taken.add(own)
+            self._given[name] = own
+        return self._given[name]
+
+
+def sweep_tags(sweep: SweepRun) -> dict[str, str]:
+    """What the sweep's run is found by."""
+    provenance = sweep.provenance
+    dirty = {} if provenance.dirty is None else {"dirty": provenance.dirty}
+    tags = {
+        "key": sweep.id,
+        "nodeid": sweep.nodeid,
+        "command": " ".join(provenance.command),
+        "host": provenance.host,
+        **dirty,
+    }
+    return {**_tagged(tags), "mlflow.source.git.commit": provenance.commit}
+
+
+def sweep_params(sweep: SweepRun) -> dict[str, object]:
+    """How the sweep searches, and where."""
+    info = sweep.info
+    goals = ", ".join(f"{goal.mode} {goal.metric}" for goal in info.goals)
+    branches = info.space.branches if info.space else ()
+    spaces = {
+        f"space{'.' + str(number) if len(branches) > 1 else ''}.{name}": entry
+        for number, branch in enumerate(branches)
+        for name, entry in branch.items()
+    }
+    plain = {name: getattr(info, name) for name in ("strategy", "seed", "replicates")}
+    return {**plain, "goals": goals, **spaces}
+
+
+def trial_tags(trial: TrialRecord) -> dict[str, str]:
+    """What is known of a trial beside its parameters and metrics."""
+    return _tagged(facts(trial))
+
+
+def _tagged(values: Mapping[str, object]) -> dict[str, str]:
+    return {f"{TAG}{name}": str(value)[:LONGEST_TAG] for name, value in values.items()}
+
+
+def _short(nodeid: str) -> str:
+    return nodeid.rpartition("::")[2] or nodeid
+
+
+def _bracket(nodeid: str) -> str:
+    """The trial's part of an item's node id."""
+    return nodeid[nodeid.rfind("[") :].strip("[]") if "[" in nodeid else nodeid
+
+
+def _batches(entries: list[Any], size: int) -> Iterator[list[Any]]:
+    return (entries[start : start + size] for start in range(0, len(entries), size))
+
+
+def _now() -> int:
+    """Milliseconds since 1970."""
+    return round(1000 * time())

@@ -1,0 +1,198 @@
+"""TensorBoard: event files for each trial, with its parameters for the HParams view."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from dataclasses import dataclass, field
+from time import time
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+
+from pytest_hypersearch.space import config_key
+from pytest_hypersearch.store.runs import digest
+from pytest_hypersearch.trackers.trials import Points, place, quiet_import, trial_key, whole
+from pytest_hypersearch.trial import State
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
+
+    from pytest_hypersearch.curves import Series
+    from pytest_hypersearch.events import SweepRun
+    from pytest_hypersearch.trial import TrialRecord
+
+DIRECTORY: Final = "runs"
+FINISHED: Final = "finished"
+STATUSES: Final = {State.COMPLETE: "STATUS_SUCCESS", State.PRUNED: "STATUS_UNKNOWN"}
+
+
+@dataclass(slots=True)
+class Open:
+    """A trial whose event file is open."""
+
+    writer: Any
+    directory: Path
+    points: Points = field(default_factory=Points)
+
+
+class TensorBoard:
+    """Hooks that write event files: ``tensorboard --logdir runs`` shows them.
+
+    They are in ``runs`` beside the project's configuration file, in a directory for each sweep of a
+    run and in that for each trial; replicates of a configuration are one session group. An empty
+    file ``finished`` marks the trials that are written: a resumed sweep leaves them alone, and a
+    trial that runs again replaces its files.
+
+    TensorBoard counts in whole steps, to which fractions are rounded, and keeps single precision.
+    """
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+        self._root = config.rootpath / DIRECTORY
+        self._open: dict[tuple[str, int, int], Open] = {}
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_sessionstart(self) -> None:
+        """Import TensorBoard before trials start."""
+        if not self._config.option.collectonly:
+            with quiet_import():
+                import tensorboard.plugins.hparams.metadata
+                import tensorboard.summary.writer.event_file_writer  # noqa: F401
+
+    def pytest_hypersearch_sweep_started(self, sweep: SweepRun) -> None:
+        """Describe the parameters and metrics to the HParams view."""
+        directory = self._sweep_directory(sweep)
+        if not directory.exists():
+            writer = _writer(directory)
+            _add(writer, [_hparams("EXPERIMENT_TAG", experiment=_experiment(sweep))])
+            writer.close()
+
+    def pytest_hypersearch_trial_started(self, sweep: SweepRun, trial: TrialRecord) -> None:
+        """Begin the trial's files; those of an earlier attempt are removed."""
+        directory = self._trial_directory(sweep, trial)
+        if before := self._open.pop(place(sweep, trial), None):
+            before.writer.close()
+        shutil.rmtree(directory, ignore_errors=True)
+        writer = _writer(directory)
+        _add(writer, [_hparams("SESSION_START_INFO_TAG", session_start_info=_start(trial))])
+        self._open[place(sweep, trial)] = Open(writer, directory)
+
+    def pytest_hypersearch_trial_reported(
+        self, sweep: SweepRun, trial: TrialRecord, series: Mapping[str, Series]
+    ) -> None:
+        """Write the points."""
+        active = self._open[place(sweep, trial)]
+        active.points.take(series)
+        for name, (steps, values) in series.items():
+            for step, value in zip(steps, values, strict=True):
+                _add_scalar(active.writer, name, step, value)
+        active.writer.flush()
+
+    def pytest_hypersearch_trial_finished(
+        self, sweep: SweepRun, trial: TrialRecord, series: Mapping[str, Series]
+    ) -> None:
+        """Write what came out; of a replayed trial all there is, unless that was done before."""
+        if trial.cached and (self._trial_directory(sweep, trial) / FINISHED).exists():
+            return
+        if place(sweep, trial) not in self._open:
+            self.pytest_hypersearch_trial_started(sweep, trial)
+            self.pytest_hypersearch_trial_reported(sweep, trial, series)
+        active = self._open.pop(place(sweep, trial))
+        for name, step, value in active.points.missing(trial):
+            _add_scalar(active.writer, name, step, value)
+        _add(active.writer, [_hparams("SESSION_END_INFO_TAG", session_end_info=_end(trial))])
+        active.writer.close()
+        (active.directory / FINISHED).touch()
+
+    def _sweep_directory(self, sweep: SweepRun) -> Path:
+        name = re.sub(r"[^\w.-]+", "-", sweep.nodeid.rpartition("::")[2], flags=re.ASCII)
+        return self._root / f"{name[:60].strip('-')}-{sweep.info.name[:20]}-{sweep.id}"
+
+    def _trial_directory(self, sweep: SweepRun, trial: TrialRecord) -> Path:
+        """The trial's directory, also if it had another number before the run was resumed."""
+        key = trial_key(sweep, trial)
+        parent = self._sweep_directory(sweep)
+        known = next(parent.glob(f"*-{key}"), None)
+        return known or parent / f"{trial.number:03d}-r{trial.replicate}-{key}"
+
+
+def _writer(directory: Path) -> Any:  # noqa: ANN401  TensorBoard is imported later
+    from tensorboard.summary.writer.event_file_writer import EventFileWriter
+
+    return EventFileWriter(str(directory))
+
+
+def _add(writer: Any, values: Iterable[Any], step: int = 0) -> None:  # noqa: ANN401  as above
+    from tensorboard.compat.proto.event_pb2 import Event
+    from tensorboard.compat.proto.summary_pb2 import Summary
+
+    writer.add_event(Event(wall_time=time(), step=step, summary=Summary(value=values)))
+
+
+def _add_scalar(writer: Any, name: str, step: float, value: float) -> None:  # noqa: ANN401  as above
+    from tensorboard.compat.proto.summary_pb2 import Summary
+
+    _add(writer, [Summary.Value(tag=name, simple_value=value)], whole(step))
+
+
+def _hparams(tag: str, **content: Any) -> Any:  # noqa: ANN401  messages of TensorBoard's
+    from tensorboard.compat.proto.summary_pb2 import Summary
+    from tensorboard.plugins.hparams import metadata
+    from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
+
+    data = metadata.create_summary_metadata(HParamsPluginData(**content))
+    return Summary.Value(tag=getattr(metadata, tag), metadata=data)
+
+
+def _experiment(sweep: SweepRun) -> Any:  # noqa: ANN401  a message of TensorBoard's
+    from tensorboard.plugins.hparams import api_pb2
+
+    metrics = dict.fromkeys(
+        [
+            *(goal.metric for goal in sweep.info.goals),
+            *(each.metric for each in sweep.info.constraints),
+        ]
+    )
+    return api_pb2.Experiment(
+        name=sweep.nodeid,
+        description=", ".join(f"{goal.mode} {goal.metric}" for goal in sweep.info.goals),
+        time_created_secs=time(),
+        hparam_infos=[
+            api_pb2.HParamInfo(name=name, description=_described(sweep, name))
+            for name in (sweep.info.space.names if sweep.info.space else ())
+        ],
+        metric_infos=[
+            api_pb2.MetricInfo(name=api_pb2.MetricName(tag=metric)) for metric in metrics
+        ],
+    )
+
+
+def _described(sweep: SweepRun, name: str) -> str:
+    branches = sweep.info.space.branches if sweep.info.space else ()
+    return " or ".join(str(branch[name]) for branch in branches if name in branch)
+
+
+def _start(trial: TrialRecord) -> Any:  # noqa: ANN401  a message of TensorBoard's
+    from tensorboard.plugins.hparams.plugin_data_pb2 import SessionStartInfo
+
+    group = digest(f"{trial.sweep}\n{config_key(trial.params)}")
+    start = SessionStartInfo(group_name=group, start_time_secs=time())
+    for name, value in trial.params.items():
+        entry = start.hparams[name]
+        if isinstance(value, bool):
+            entry.bool_value = value
+        elif isinstance(value, int | float):
+            entry.number_value = value
+        else:
+            entry.string_value = str(value)
+    return start
+
+
+def _end(trial: TrialRecord) -> Any:  # noqa: ANN401  a message of TensorBoard's
+    from tensorboard.plugins.hparams import api_pb2
+    from tensorboard.plugins.hparams.plugin_data_pb2 import SessionEndInfo
+
+    status = getattr(api_pb2, STATUSES.get(trial.state, "STATUS_FAILURE"))
+    return SessionEndInfo(status=status, end_time_secs=time())

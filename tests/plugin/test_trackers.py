@@ -1,0 +1,252 @@
+"""Trackers, each with its own library and its own local files."""
+
+from __future__ import annotations
+
+import json
+import struct
+import sys
+
+import pytest
+
+from pytest_hypersearch.trackers.trials import quiet_import
+
+SWEPT = """
+@pytest.mark.sweep(grid={"x": [1, 2, 3], "api_key": ["sk-123"]}, metric="loss", replicates=1)
+def test_f(x, api_key, trial):
+    assert api_key == "sk-123"
+    trial.report(0.5, step=0)
+    trial.report({"loss": 0.25, "the share %": 1}, step=10)
+    trial.log(note="slow")
+    (trial.path / "model").write_text(str(x))
+    if x == 2:
+        trial.prune("no use")
+    assert x != 3, "too large"
+    return {"loss": x / 8, "accuracy": float("nan")}
+"""
+STATES = {1: "complete", 2: "pruned", 3: "failed"}
+
+
+@pytest.fixture(autouse=True)
+def _plain_environment(monkeypatch):
+    for name in ("MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_NAME", "WANDB_PROJECT", "WANDB_DIR"):
+        monkeypatch.delenv(name, raising=False)
+
+
+# Before pytester, whose runs forget what they import.
+@pytest.fixture(scope="module")
+def mlflow():
+    with quiet_import():
+        library = pytest.importorskip("mlflow")
+        pytest.importorskip("mlflow.store.tracking.sqlalchemy_store")
+    return library
+
+
+@pytest.fixture(scope="module")
+def wandb():
+    with quiet_import():
+        return pytest.importorskip("wandb")
+
+
+@pytest.fixture(scope="module")
+def tensorboard():
+    with quiet_import():
+        library = pytest.importorskip("tensorboard")
+        pytest.importorskip("tensorboard.summary.writer.event_file_writer")
+        pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+        pytest.importorskip("tensorboard.plugins.hparams.metadata")
+    return library
+
+
+def secret_free(path):
+    return not any(b"sk-123" in file.read_bytes() for file in path.rglob("*") if file.is_file())
+
+
+def test_mlflow(mlflow, pytester, module, run):
+    module(SWEPT)
+    result = run("--sweep", "--sweep-track=mlflow", "-W", "error")
+    assert result.parseoutcomes() == {"passed": 1, "pruned": 1, "failed": 1}
+    client = mlflow.MlflowClient(f"sqlite:///{pytester.path}/mlflow.db")
+    experiment = client.get_experiment_by_name(pytester.path.name).experiment_id
+
+    def runs():
+        found = client.search_runs([experiment])
+        parents = [each for each in found if "mlflow.parentRunId" not in each.data.tags]
+        children = [each for each in found if each not in parents]
+        by_x = {int(each.data.params["x"]): each for each in children}
+        assert len(by_x) == len(children)
+        return parents, by_x
+
+    (parent,), first = runs()
+    assert parent.info.run_name == "test_f grid"
+    assert parent.data.params["space.x"] == "choice([1, 2, 3])"
+    assert parent.info.status == "FINISHED"
+    assert parent.data.metrics["loss"] == 0.125
+    statuses = {x: each.info.status for x, each in first.items()}
+    assert statuses == {1: "FINISHED", 2: "KILLED", 3: "FAILED"}
+    for x, each in first.items():
+        assert each.data.params == {"x": str(x), "api_key": "secret-0"}
+        assert each.data.tags["mlflow.parentRunId"] == parent.info.run_id
+        assert each.data.tags["hypersearch.state"] == STATES[x]
+        assert each.data.tags["hypersearch.log.note"] == "slow"
+        assert each.data.metrics["the share _"] == 1
+    assert first[3].data.tags["hypersearch.reason"] == "AssertionError: too large"
+    history = [(p.step, p.value) for p in client.get_metric_history(first[1].info.run_id, "loss")]
+    assert history == [(0, 0.5), (10, 0.25), (10, 0.125)]
+    assert str(first[1].data.metrics["accuracy"]) == "nan"
+    files = [file.path for file in client.list_artifacts(parent.info.run_id, "best")]
+    assert files == ["best/params.json", "best/r0"]
+
+    result = run("--sweep-resume", "--sweep-track=mlflow", "-n2")
+    assert result.parseoutcomes() == {"cached": 1, "pruned": 1, "failed": 1}
+    result.stdout.no_fnmatch_line("*Warning*")
+    (again,), second = runs()
+    assert again.info.run_id == parent.info.run_id
+    assert {x: each.info.status for x, each in second.items()} == statuses
+    same = [x for x in STATES if first[x].info.run_id == second[x].info.run_id]
+    assert same == [1, 2]
+    assert second[3].data.tags["hypersearch.attempt"] == "2"
+    assert secret_free(pytester.path / ".pytest_cache/d/hypersearch")
+
+
+def test_mlflow_takes_over_what_was_run_without_it(mlflow, pytester, module, run, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{pytester.path}/other.db")
+    monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", "mine")
+    module(SWEPT)
+    run("--sweep", "-n2")
+    run("--sweep-resume", "--sweep-track=mlflow", "-k", "x:1")
+    client = mlflow.MlflowClient()
+    found = client.search_runs([client.get_experiment_by_name("mine").experiment_id])
+    (child,) = [each for each in found if "mlflow.parentRunId" in each.data.tags]
+    assert (child.info.status, child.data.params["x"]) == ("FINISHED", "1")
+    history = [(p.step, p.value) for p in client.get_metric_history(child.info.run_id, "loss")]
+    assert history == [(0, 0.5), (10, 0.25), (10, 0.125)]
+    assert not (pytester.path / "mlflow.db").exists()
+
+
+def wandb_records(file):
+    """The records of a .wandb file: LevelDB's log format around W&B's own messages."""
+    from wandb.proto.wandb_internal_pb2 import Record
+
+    data, at, body = file.read_bytes(), 7, b""
+    while at + 7 <= len(data):
+        if 32768 - at % 32768 < 7:
+            at += 32768 - at % 32768
+            continue
+        _, size, kind = struct.unpack("<IHB", data[at : at + 7])
+        body += data[at + 7 : at + 7 + size]
+        at += 7 + size
+        if kind in (1, 4):
+            record, body = Record.FromString(body), b""
+            yield record
+
+
+def wandb_run(directory):
+    """What W&B's file of a run says: config, rows, summary, the run itself, and its exit code."""
+    (file,) = directory.glob("*.wandb")
+    rows, summary, found, code = [], {}, None, None
+    for record in wandb_records(file):
+        match record.WhichOneof("record_type"):
+            case "run":
+                found = record.run
+            case "history":
+                items = record.history.item
+                row = {(i.key or i.nested_key[0]): json.loads(i.value_json) for i in items}
+                rows.append({name: row[name] for name in row if not name.startswith("_")})
+            case "summary":
+                for item in record.summary.update:
+                    key = item.key or item.nested_key[0]
+                    summary[key] = json.loads(item.value_json)
+            case "exit":
+                code = record.exit.exit_code
+    config = {item.key: json.loads(item.value_json) for item in found.config.update}
+    return {"run": found, "config": config, "rows": rows, "summary": summary, "exit": code}
+
+
+def test_wandb(wandb, pytester, module, run, monkeypatch):
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    module(SWEPT)
+    result = run("--sweep", "--sweep-track=wandb", "-W", "error")
+    assert result.parseoutcomes() == {"passed": 1, "pruned": 1, "failed": 1}
+    directories = sorted((pytester.path / "wandb").glob("offline-run-*"))
+    runs = [wandb_run(directory) for directory in directories]
+    by_x = {each["config"]["x"]: each for each in runs}
+    assert {x: each["summary"]["state"] for x, each in by_x.items()} == STATES
+    assert {x: each["exit"] for x, each in by_x.items()} == {1: 0, 2: 0, 3: 1}
+    assert by_x[1]["config"]["api_key"] == "secret-0"
+    assert by_x[1]["rows"] == [
+        {"step": 0, "loss": 0.5},
+        {"step": 10, "loss": 0.25, "the share %": 1},
+    ]
+    assert by_x[1]["summary"]["loss"] == 0.125
+    assert by_x[3]["summary"]["reason"] == "AssertionError: too large"
+    assert len({each["run"].run_group for each in runs}) == 1
+    assert by_x[1]["config"]["trial"]["provenance"]["python"] == sys.version.split()[0]
+
+    result = run("--sweep-resume", "--sweep-track=wandb", "-n2")
+    assert result.parseoutcomes() == {"cached": 1, "pruned": 1, "failed": 1}
+    new = set((pytester.path / "wandb").glob("offline-run-*")) - set(directories)
+    (again,) = map(wandb_run, new)
+    assert again["run"].run_id == by_x[3]["run"].run_id
+    assert again["config"]["trial"]["attempt"] == 2
+    assert secret_free(pytester.path / "wandb")
+
+
+def test_tensorboard(tensorboard, pytester, module, run):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+    from tensorboard.plugins.hparams import api_pb2, metadata
+
+    module(SWEPT)
+    pytester.makeini("[pytest]\nsweep_track = tensorboard")
+    run("--sweep", "--sweep-track=", "-n2")
+    assert not (pytester.path / "runs").exists()
+    result = run("--sweep-resume", "-W", "error")
+    assert result.parseoutcomes() == {"cached": 1, "pruned": 1, "failed": 1}
+
+    def read():
+        found = {}
+        for path in sorted((pytester.path / "runs").glob("*/*-r0-*")):
+            events = EventAccumulator(str(path)).Reload()
+            (file,) = path.glob("events*")
+            data = {tag: each.plugin_data.content for tag, each in events.summary_metadata.items()}
+            start = metadata.parse_session_start_info_plugin_data(
+                data[metadata.SESSION_START_INFO_TAG]
+            )
+            end = metadata.parse_session_end_info_plugin_data(data[metadata.SESSION_END_INFO_TAG])
+            found[int(start.hparams["x"].number_value)] = file, start, end, events
+        return found
+
+    found = read()
+    assert {x: end.status for x, (_, _, end, _) in found.items()} == {
+        1: api_pb2.STATUS_SUCCESS,
+        2: api_pb2.STATUS_UNKNOWN,
+        3: api_pb2.STATUS_FAILURE,
+    }
+    _, start, _, events = found[1]
+    assert start.hparams["api_key"].string_value == "secret-0"
+    points = [(point.step, point.value) for point in events.Scalars("loss")]
+    assert points == [(0, 0.5), (10, 0.25), (10, 0.125)]
+    (sweep,) = (pytester.path / "runs").iterdir()
+    described = EventAccumulator(str(sweep)).Reload().summary_metadata[metadata.EXPERIMENT_TAG]
+    experiment = metadata.parse_experiment_plugin_data(described.plugin_data.content)
+    assert [each.name for each in experiment.hparam_infos] == ["x", "api_key"]
+    assert [each.name.tag for each in experiment.metric_infos] == ["loss"]
+
+    run("--sweep-resume", "-n2")
+    again = read()
+    assert [x for x in STATES if found[x][0] == again[x][0]] == [1, 2]
+    assert again.keys() == found.keys()
+
+
+@pytest.mark.parametrize(
+    ("name", "line"),
+    [
+        ("mlfow", "ERROR: --sweep-track=mlfow: expected one of mlflow, tensorboard, wandb"),
+        ("wandb", 'ERROR: *wandb: wandb not installed; *install "pytest-hypersearch?wandb?"'),
+    ],
+)
+def test_a_tracker_that_is_not_there_is_one_clear_line(module, run, monkeypatch, name, line):
+    monkeypatch.setattr("pytest_hypersearch.trackers.find_spec", lambda _library: None)
+    module(SWEPT)
+    result = run("--sweep", f"--sweep-track={name}")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines([line])
