@@ -209,6 +209,8 @@ class _Reading:
             reason=_text(record.get("reason", "")),
             logged=_config(record.get("logged", {})),
             error=_text(record.get("error", "")),
+            peak_memory=None if (peak := record.get("peak_memory")) is None else int(peak),
+            cpu_time=None if (seconds := record.get("cpu_time")) is None else float(seconds),
         )
 
     def on_crash(self, record: Record) -> None:
