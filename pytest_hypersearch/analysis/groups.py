@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 from statistics import median
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 from pytest_hypersearch.analysis.fields import ABSENT
 from pytest_hypersearch.grouping import Group
@@ -55,6 +55,12 @@ class Groups:
         names = ", ".join(field.name for field in self.fields)
         return f"<{len(self)} groups by {names}>"
 
+    @overload
+    def agg(
+        self, metric: str | None = None, *, as_dataframe: Literal[False] = False
+    ) -> list[Row]: ...
+    @overload
+    def agg(self, metric: str | None = None, *, as_dataframe: Literal[True]) -> pd.DataFrame: ...
     def agg(
         self, metric: str | None = None, *, as_dataframe: bool = False
     ) -> list[Row] | pd.DataFrame:

@@ -48,7 +48,7 @@ def load(sources: Sequence[Source], run: int | str | None) -> tuple[list[Loaded]
         StoreError: There are, but none of them can be read.
         ValueError: ``run`` makes no sense.
     """
-    places = [_studies(source) for source in sources] or [_project()]
+    places = _places(sources)
     found, problems = [], []
     for chosen in (one for studies in places for runs in studies for one in choose(runs, run)):
         try:
@@ -62,6 +62,19 @@ def load(sources: Sequence[Source], run: int | str | None) -> tuple[list[Loaded]
     if len(places) > 1 and run != "all":
         found = _merged(found)
     return sorted(found, key=lambda one: (one.results.nodeid, one.runs)), problems
+
+
+def studies_of(sources: Sequence[Source]) -> list[list[Run]]:
+    """Find the runs of each study that paths or tests stand for, oldest first.
+
+    Raises:
+        LookupError: There are none.
+    """
+    return [runs for studies in _places(sources) for runs in studies]
+
+
+def _places(sources: Sequence[Source]) -> list[list[list[Run]]]:
+    return [_studies(source) for source in sources] or [_project()]
 
 
 def choose(runs: Sequence[Run], run: int | str | None) -> Sequence[Run]:

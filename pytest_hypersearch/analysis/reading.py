@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from pytest_hypersearch.store.runs import Run
 
 _SCALARS = frozenset({int, float, str, bool, type(None)})
+_MOST = 1_000_000  # a forged number of trials must not keep the reader busy
 _ONCE = 2  # what comes before the first session, and that session
 
 
@@ -208,6 +209,8 @@ class _Reading:
             reason=_text(record.get("reason", "")),
             logged=_config(record.get("logged", {})),
             error=_text(record.get("error", "")),
+            peak_memory=None if (peak := record.get("peak_memory")) is None else int(peak),
+            cpu_time=None if (seconds := record.get("cpu_time")) is None else float(seconds),
         )
 
     def on_crash(self, record: Record) -> None:
@@ -324,7 +327,7 @@ def _table(sweep: Sweep) -> Iterator[tuple[int, str]]:
     """The numbers of configurations that follow from the sweep alone."""
     sampler = builtin(sweep.strategy) if sweep.strategy in {"grid", "random"} else None
     if sampler is not None:
-        for number, config in enumerate(Table(sampler, sweep).upto(sweep.n_trials)):
+        for number, config in enumerate(Table(sampler, sweep).upto(min(sweep.n_trials, _MOST))):
             yield number, config_key(config)
 
 

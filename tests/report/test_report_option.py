@@ -3,12 +3,16 @@
 import gzip
 import json
 import re
+import signal
+import subprocess
 import sys
 from base64 import b64decode
+from urllib.request import urlopen
 
 import pytest
 
 from pytest_hypersearch import load_results
+from pytest_hypersearch.cli import main
 
 SWEEP = """
     import pytest
@@ -59,6 +63,24 @@ def test_stored_results_become_the_same_page(pytester, run):
     assert stored["metrics"] == session["metrics"]
     assert stored["curves"] == session["curves"]
     assert len(load_results(pytester.path).plot.history().data) == 2
+
+
+def test_the_command_writes_the_page(pytester, run, capsys):
+    run("--sweep")
+    assert main(["report", str(pytester.path), "--file", "page.html", "--filter", "x<3"]) == 0
+    assert (pytester.path / "page.html").as_uri() in capsys.readouterr().out
+    assert data_in(pytester.path / "page.html")["studies"][0]["trials"]["number"] == [0, 1]
+
+
+def test_the_command_serves_the_page(pytester, run):
+    run("--sweep")
+    command = [sys.executable, "-m", "pytest_hypersearch", "report", "--serve"]
+    with subprocess.Popen(command, cwd=pytester.path, stdout=subprocess.PIPE, text=True) as process:
+        address = process.stdout.readline().split()[1]
+        with urlopen(address, timeout=60) as answer:  # noqa: S310  an address of ours
+            assert 'data-live="data.json"' in answer.read().decode()
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=60) == 0
 
 
 def test_nothing_is_written_without_sweeps(pytester, run):
