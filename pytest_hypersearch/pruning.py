@@ -6,6 +6,7 @@ they belong to, except its configuration's other replicates.
 
 from __future__ import annotations
 
+from bisect import insort
 from math import inf
 from typing import TYPE_CHECKING
 
@@ -38,12 +39,15 @@ class Pruning:
         self._read = stored
         self._stored: StoredCurves | None = None
         self._curves: dict[Key, Curve] = {}
+        self._in_order: list[Key] = []
         self._reviewed: dict[Key, float] = {}
 
     def start(self, key: Key) -> None:
         """A trial starts, maybe not for the first time."""
         if key.sweep in self._sweeps:
             mode = self._sweeps[key.sweep].mode
+            if key not in self._curves:
+                insort(self._in_order, key)
             self._curves[key] = Curve(key.number, key.replicate, mode=mode)
             self._reviewed[key] = -inf
 
@@ -89,6 +93,6 @@ class Pruning:
         goal = self._sweeps[key.sweep].goals[0]
         return [
             self._curves[other]
-            for other in sorted(self._curves)
+            for other in self._in_order
             if other[:2] != key[:2] and self._sweeps[other.sweep].goals[0] == goal
         ]

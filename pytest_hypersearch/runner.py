@@ -14,6 +14,7 @@ from pytest_hypersearch.collect import MARK, Slot
 from pytest_hypersearch.fixtures import Sweeps, Trial
 from pytest_hypersearch.isolation import apart
 from pytest_hypersearch.isolation.parent import Child, retried
+from pytest_hypersearch.junit import note_properties, wants_junit
 from pytest_hypersearch.plan import Plan, in_order
 from pytest_hypersearch.provenance import imported_packages
 from pytest_hypersearch.resources.demand import Share
@@ -39,7 +40,8 @@ class Runner:
         self.active: Active | None = None
         self._rootpath = config.rootpath
         self._verbosity = config.get_verbosity()
-        self._teller = Teller(link, self._verbosity)
+        self._junit = wants_junit(config)
+        self._teller = Teller(link, shows_all=self._junit or self._verbosity > 0)
         config.add_cleanup(gc.unfreeze)
         self._alone = apart(config)
         self._meter = Meter(alone=self._alone)
@@ -233,6 +235,8 @@ class Runner:
         active = self.active
         if active and active.item is item and active.record and call.when != "teardown":
             attach(report, active.record, best=active.best, verbosity=self._verbosity)
+            if self._junit:
+                note_properties(item, active.record)
         return report
 
     def _report_of_child(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from pytest_hypersearch import xdist
 from pytest_hypersearch.isolation import apart
 from pytest_hypersearch.isolation.parent import Timers
+from pytest_hypersearch.junit import SuiteProperties, wants_junit
 from pytest_hypersearch.link import ChannelLink, DirectLink
 from pytest_hypersearch.runner import Runner
 from pytest_hypersearch.terminal.words import Words
@@ -37,6 +38,8 @@ def start(config: pytest.Config) -> Runner | None:
     controller = Controller(config)
     manager.register(controller, "hypersearch_controller")
     manager.register(Words(), "hypersearch_words")
+    if wants_junit(config):
+        manager.register(SuiteProperties(config, controller.owner), "hypersearch_junit")
     if xdist.distributes(config):
         manager.register(xdist.Distribution(config, controller.owner), "hypersearch_xdist")
         return None

@@ -26,12 +26,12 @@ class Teller:
 
     Args:
         link: To the owner.
-        verbosity: pytest's.
+        shows_all: Whether complete trials are shown with what they came to.
     """
 
-    def __init__(self, link: Link, verbosity: int) -> None:
+    def __init__(self, link: Link, *, shows_all: bool) -> None:
         self._link = link
-        self._verbosity = verbosity
+        self._shows_all = shows_all
 
     def not_run(self, active: Active, reason: str, state: State = State.NOT_RUN) -> None:
         """End the item of a trial that the owner does not hand out."""
@@ -143,7 +143,7 @@ class Teller:
             }
         )
         active.told = True
-        if self._verbosity > 0 or state is not State.COMPLETE:
+        if self._shows_all or state is not State.COMPLETE:
             active.record = self._record(active, state, score=score, reason=reason)
         fail_if_refused(active, answer)
         active.best = answer["best"]

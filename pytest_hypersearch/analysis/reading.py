@@ -347,7 +347,7 @@ def _number(value: object) -> float | None:
 
 
 def _whole(value: object) -> int | None:
-    return None if value is None else int(value)  # type: ignore[call-overload, no-any-return]
+    return None if value is None else int(value)  # type: ignore[call-overload]
 
 
 def _config(params: Mapping[str, Any]) -> Config:

@@ -71,9 +71,6 @@ class Results(Sequence["TrialRecord"]):
     has ``test``, ``run``, ``sweep``, ``strategy``, ``number``, ``replicate``, ``status``,
     ``score``, ``seed``, ``started``, ``duration``, ``cpu_time``, ``peak_memory``, ``steps``,
     ``attempt``, ``worker``, ``cached``, ``item``, ``reason`` and ``error``.
-
-    Attributes:
-        notes: One line each on what a reader must be told: damaged lines, runs that were skipped.
     """
 
     def __init__(

@@ -1,0 +1,35 @@
+"""How Sphinx builds these pages; nothing is fetched."""
+
+import sys
+from pathlib import Path
+
+import pytest_hypersearch
+
+sys.path.insert(0, str(Path(__file__).parent / "_extensions"))
+
+project = "pytest-hypersearch"
+author = "the authors of pytest-hypersearch"
+project_copyright = author
+release = version = pytest_hypersearch.__version__
+
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "parser_tables"]
+exclude_patterns = ["_build"]
+html_theme = "furo"
+html_title = "pytest-hypersearch"
+html_show_copyright = False
+
+myst_enable_extensions = ["colon_fence"]
+myst_heading_anchors = 3
+
+# Docstrings say `name` for whatever is code; not all of it has a page.
+default_role = "code"
+autodoc_member_order = "bysource"
+autodoc_typehints = "signature"
+python_use_unqualified_type_names = True
+napoleon_google_docstring = True
+napoleon_numpy_docstring = False
+
+# Types of the standard library and of other packages have no inventory here, and aliases of types
+# are no targets.
+nitpicky = True
+nitpick_ignore_regex = [("py:.*", r"(?!pytest_hypersearch\.).*")]

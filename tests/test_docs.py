@@ -1,0 +1,175 @@
+"""The pages of the documentation, read as stories: what they show is written, run and compared.
+
+Every page has a directory of its own. Blocks with a caption are files; of console blocks, each
+command is run, and every line that is shown must come in the output, in this order. Numbers count
+as equal: times and the last digits differ from machine to machine.
+"""
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[1]
+PAGES = sorted((ROOT / "docs").rglob("*.md"))
+QUIET = ("-p", "no:asyncio", "-p", "no:randomly")
+PATIENCE = 120
+TEXTS = {"python", "toml", "yaml", "text"}
+
+# Installing needs the network, viewers do not end, and MLflow and W&B take seconds to start: the
+# trackers have tests of their own.
+NOT_RUN = {
+    'pip install "pytest-hypersearch[mlflow]"',
+    'pip install "pytest-hypersearch[tensorboard]"',
+    'pip install "pytest-hypersearch[wandb]"',
+    'pip install "pytest-hypersearch[optuna]"',
+    "pip install pytest-hypersearch",
+    'pip install -e ".[test]"',
+    "pip install pytest-timeout",
+    "pytest --sweep --sweep-track=mlflow",
+    "pytest --sweep --sweep-track=wandb",
+    "mlflow ui --backend-store-uri sqlite:///mlflow.db",
+    "tensorboard --logdir runs",
+}
+
+
+@dataclass(frozen=True)
+class Block:
+    """A fenced block of a page.
+
+    Attributes:
+        language: ``python``, ``console`` and so on.
+        file: Its caption: the file whose content it is, empty without.
+        text: What is between the fences, without options.
+    """
+
+    language: str
+    file: str
+    text: str
+
+
+def blocks_of(page):
+    for info, body in re.findall(r"^```(\S.*)\n((?:.*\n)*?)```$", page, re.MULTILINE):
+        if info.startswith(("{code-block} ", "python", "console", "toml", "yaml", "text")):
+            options, text = re.fullmatch(r"((?::.*\n)*)\n?((?:.*\n)*)", body).groups()
+            caption = re.search(r":caption: (.*)", options)
+            language = info.removeprefix("{code-block} ")
+            yield Block(language, caption[1] if caption else "", text)
+
+
+def dialog_of(text):
+    """The commands of a console block, each with the lines that it prints."""
+    for part in re.split(r"^\$ ", text, flags=re.MULTILINE)[1:]:
+        command, *shown = part.splitlines()
+        yield command, shown
+
+
+def shape_of(line):
+    """A line without its numbers, and with rulers and gaps of one length."""
+    line = re.sub(r"\d[\d.e+-]*", "0", line)
+    return " ".join(re.sub(r"([=-])\1+", r"\1", line).split())
+
+
+def missing_in(output, shown):
+    """The first shown line that does not come in the output after those before it."""
+    lines = iter([shape_of(line) for line in output.splitlines()])
+    wanted = [line for line in shown if line.strip()]
+    return next((line for line in wanted if shape_of(line) not in lines), None)
+
+
+class Reader:
+    """Does in an own directory what a page tells its reader to do."""
+
+    def __init__(self, pytester):
+        self.pytester = pytester
+        self.unused = set()
+
+    def follow(self, block):
+        if block.language == "console":
+            for command, shown in dialog_of(block.text):
+                self.check(command, shown)
+        elif block.file:
+            self.write(block)
+
+    def write(self, block):
+        path = self.pytester.path / block.file
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(block.text)
+        self.unused.add(block.file)
+        if block.language == "yaml":
+            for command in commands_in(yaml.safe_load(block.text)):
+                self.check(command, [])
+
+    def check(self, command, shown):
+        if command in NOT_RUN:
+            assert not shown, f"{command}: shows what nobody checks"
+            return
+        code, output = self.run(command)
+        self.unused.clear()
+        fails = any(re.search(r"\d (failed|error)|ERROR", line) for line in shown)
+        assert bool(code) == fails, f"$ {command}\n{output}"
+        line = missing_in(output, shown)
+        assert line is None, f"$ {command}\nexpected: {line}\n{output}"
+
+    def run(self, command):
+        """Run a command; pytest in this process, which spares the start of another."""
+        program, *args = shlex.split(command)
+        if program == "pytest":
+            result = self.pytester.runpytest_inprocess(*QUIET, *args)
+            return result.ret, "\n".join([*result.outlines, *result.errlines])
+        done = subprocess.run(
+            ["bash", "-c", command],
+            cwd=self.pytester.path,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=PATIENCE,
+            text=True,
+            check=False,
+        )
+        return done.returncode, done.stdout
+
+
+def commands_in(workflow):
+    """The commands of a workflow of GitHub's."""
+    jobs = workflow.get("jobs", {}).values()
+    return [step["run"] for job in jobs for step in job["steps"] if "run" in step]
+
+
+@pytest.fixture
+def reader(pytester, monkeypatch):
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    monkeypatch.setenv("PATH", path)
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.delenv("PYTEST_ADDOPTS", raising=False)
+    return Reader(pytester)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT / "docs")))
+def test_page_does_what_it_shows(page, reader):
+    blocks = list(blocks_of(page.read_text()))
+    if not blocks:
+        pytest.skip("shows nothing to run")
+    for block in blocks:
+        assert block.language in TEXTS | {"console"}, block.language
+        assert block.language != "python" or block.file, "python without a caption is not run"
+        reader.follow(block)
+    assert not reader.unused, "the page shows files that no command after them uses"
+
+
+def test_every_block_of_code_is_seen():
+    for page in PAGES:
+        text = page.read_text()
+        shown = len(re.findall(r"^```(?:\{code-block\}|\w)", text, re.MULTILINE))
+        assert len(list(blocks_of(text))) == shown, page
+
+
+def test_a_line_that_does_not_come_is_found():
+    assert missing_in("a 1\nb 2.5e-3\n== c ==", ["a 7", "b 2", "==== c ="]) is None
+    assert missing_in("a 1\nb 2", ["b 2", "a 1"]) == "a 1"
