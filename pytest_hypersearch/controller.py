@@ -95,7 +95,7 @@ class Controller:
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:  # noqa: ANN401  pytest's terminal reporter
         """Show what the sweeps found."""
         verbosity = self._config.get_verbosity()
-        studies = [self._shown(results) for results in self.owner.results()]
+        studies = self.shown()
         if not studies or verbosity < -1:
             return
         from pytest_hypersearch.terminal.summary import section
@@ -114,10 +114,12 @@ class Controller:
         if self.owner.broken:
             terminalreporter.line(f"stopped: {self.owner.broken}", red=True)
 
-    def _shown(self, results: StudyResults) -> StudyResults:
-        """The results with their directories as the user would write them."""
-        run, saved = self._path(results.run), self._path(results.saved)
-        return replace(results, run=run, saved=saved)
+    def shown(self) -> list[StudyResults]:
+        """The results, with their directories as the user would write them."""
+        return [
+            replace(results, run=self._path(results.run), saved=self._path(results.saved))
+            for results in self.owner.results()
+        ]
 
     def _path(self, text: str) -> str:
         here = self._config.invocation_params.dir

@@ -86,6 +86,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="write the sweeps to trackers too: mlflow, tensorboard, wandb (repeatable, or a comma "
         "list; empty for none)",
     )
+    group.addoption(
+        "--sweep-report",
+        metavar="PATH",
+        help="write an HTML page on the sweeps' results, which needs no network: report.html",
+    )
     parser.addini(
         "sweep_default",
         "what a pytest command without --sweep does with swept tests: run, smoke or skip",

@@ -40,6 +40,10 @@ def start(config: pytest.Config) -> Runner | None:
     manager.register(Words(), "hypersearch_words")
     if wants_junit(config):
         manager.register(SuiteProperties(config, controller.owner), "hypersearch_junit")
+    if config.option.sweep_report is not None:
+        from pytest_hypersearch.report.file import ReportFile
+
+        manager.register(ReportFile(config, controller), "hypersearch_report")
     if xdist.distributes(config):
         manager.register(xdist.Distribution(config, controller.owner), "hypersearch_xdist")
         return None

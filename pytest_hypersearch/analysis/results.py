@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal, overload
 
 from pytest_hypersearch.analysis.fields import Fields, entries
@@ -29,9 +30,11 @@ if TYPE_CHECKING:
     from pytest_hypersearch.analysis.courses import Curve
     from pytest_hypersearch.analysis.fields import Entry
     from pytest_hypersearch.analysis.loading import Source
+    from pytest_hypersearch.analysis.plots import Plots
     from pytest_hypersearch.analysis.tables import Row
     from pytest_hypersearch.importance import Importance, Method
     from pytest_hypersearch.ranking import Ranked
+    from pytest_hypersearch.report import Reported
     from pytest_hypersearch.results import StudyResults, SweepInfo
     from pytest_hypersearch.trial import TrialRecord
 
@@ -296,6 +299,26 @@ class Results(Sequence["TrialRecord"]):
         from pytest_hypersearch.analysis.optuna_journal import write_optuna
 
         write_optuna(self.studies, self.curves(), path)
+
+    def to_html(self, path: str | PathLike[str]) -> None:
+        """Write the report, a page that needs no network; needs ``pytest-hypersearch[report]``."""
+        from pytest_hypersearch.report import page
+
+        Path(path).write_text(page(self.reported()), encoding="utf-8")
+
+    def reported(self) -> list[Reported]:
+        """Read what the trials reported, and return it with the studies, as the report takes it."""
+        from pytest_hypersearch.analysis.pages import reported
+
+        return [reported(one) for one in self._loaded]
+
+    @property
+    def plot(self) -> Plots:
+        """The figures of the report, of one test; need ``pytest-hypersearch[report]``."""
+        from pytest_hypersearch.analysis.plots import Plots
+
+        self._study("plot")
+        return Plots(*self.reported()[0])
 
     def __len__(self) -> int:
         return len(self._trials)

@@ -166,6 +166,27 @@ def export(given: Namespace) -> int:
     return FOUND
 
 
+def report(given: Namespace) -> int:
+    """Write the report, or serve it until interrupted."""
+    found = results_of(given.what, given.filter)
+    _tell(found)
+    if not found:
+        return _nothing()
+    if given.serve:
+        from pytest_hypersearch.analysis.pages import serve_stored
+
+        serve_stored(lambda: results_of(given.what, given.filter), _announce)
+    else:
+        found.to_html(given.file)
+        _print(f"report: {Path(given.file).resolve().as_uri()}")
+    return FOUND
+
+
+def _announce(address: str) -> None:
+    _print(f"report: {address}  (for this machine only; Ctrl-C ends it)")
+    sys.stdout.flush()
+
+
 def clean(given: Namespace) -> int:
     """Remove old runs, but none of a live session."""
     studies = dict.fromkeys(runs[-1].path.parent for runs in studies_of(given.what))

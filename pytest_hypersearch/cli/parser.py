@@ -28,6 +28,7 @@ _EXAMPLES = """
       pytest-hypersearch compare test_mlp@-2 test_mlp
       pytest-hypersearch compare test_mlp test_mlp --filters strategy=random strategy=bayes
       pytest-hypersearch export --to optuna sweep.log && optuna-dashboard sweep.log
+      pytest-hypersearch report --serve
       pytest-hypersearch clean --keep 2 --dry-run
 """
 
@@ -49,6 +50,7 @@ def parser() -> argparse.ArgumentParser:
         _command(subparsers, "compare", "compare two runs, commits or strategies", commands.compare)
     )
     _export(_command(subparsers, "export", "write a file for other programs", commands.export))
+    _report(_command(subparsers, "report", "write or serve the HTML report", commands.report))
     _clean(_command(subparsers, "clean", "remove old runs", commands.clean))
     return made
 
@@ -121,6 +123,20 @@ def _export(command: argparse.ArgumentParser) -> None:
     _what(command)
     _filters(command)
     command.add_argument("--to", required=True, choices=("csv", "json", "parquet", "optuna"))
+
+
+def _report(command: argparse.ArgumentParser) -> None:
+    _what(command)
+    _filters(command)
+    where = command.add_mutually_exclusive_group()
+    where.add_argument(
+        "--file", metavar="FILE", default="report.html", help="what to write; report.html"
+    )
+    where.add_argument(
+        "--serve",
+        action="store_true",
+        help="write nothing: show it to a browser on this machine, and follow sweeps that run",
+    )
 
 
 def _clean(command: argparse.ArgumentParser) -> None:
