@@ -249,6 +249,7 @@ class Study:
             attempt=max(attempt, 1),
             reason=reason,
             worker=worker,
+            started=started.at if started else None,
         )
         self._finish(key, record)
         return False
@@ -305,6 +306,7 @@ class Study:
             seed=started.seed,
             attempt=started.attempt,
             worker=started.worker,
+            started=started.at,
         )
 
     def _record(self, key: Key, params: Config, state: State, **values: Any) -> TrialRecord:  # noqa: ANN401  the record's own fields

@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_hypersearch.collect import MARK
+from pytest_hypersearch.masking import MASK, is_secret, masked
 from pytest_hypersearch.score import judge
 from pytest_hypersearch.skips import Ended, Pruned
 from pytest_hypersearch.trial import State, TrialRecord
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from pytest_hypersearch.active import Active
     from pytest_hypersearch.link import Link
     from pytest_hypersearch.owner import Message
@@ -127,8 +130,8 @@ class Teller:
             "score": score,
             "metrics": metrics or {},
             "duration": duration,
-            "reason": reason,
-            "error": error[-LONGEST_ERROR:],
+            "reason": _without_secrets(reason, active.trial.params),
+            "error": masked(_without_secrets(error[-LONGEST_ERROR:], active.trial.params)),
             "logged": active.trial.logged,
             "steps": active.trial.steps or None,
             "failed": failed,
@@ -190,6 +193,13 @@ def _traceback(item: pytest.Function, error: BaseException) -> str:
     with contextlib.suppress(Exception):
         return str(item.repr_failure(pytest.ExceptionInfo.from_exception(error)))
     return ""
+
+
+def _without_secrets(text: str, params: Mapping[str, object]) -> str:
+    for name, value in params.items() if text else ():
+        if isinstance(value, str) and value and is_secret(name):
+            text = text.replace(value, MASK)
+    return text
 
 
 def is_timeout(error: BaseException) -> bool:

@@ -186,7 +186,7 @@ class _Reading:
             seed=int(record["seed"]),
             attempt=place.attempt,
             worker=_text(record["worker"]),
-            started=_time(record.get("started")),
+            started=_number(record.get("started")),
         )
         self._open[place] = self._keep(trial, place)
         self._configs[place.key[:2]] = params
@@ -209,8 +209,8 @@ class _Reading:
             reason=_text(record.get("reason", "")),
             logged=_config(record.get("logged", {})),
             error=_text(record.get("error", "")),
-            peak_memory=None if (peak := record.get("peak_memory")) is None else int(peak),
-            cpu_time=None if (seconds := record.get("cpu_time")) is None else float(seconds),
+            peak_memory=_whole(record.get("peak_memory")),
+            cpu_time=_number(record.get("cpu_time")),
         )
 
     def on_crash(self, record: Record) -> None:
@@ -342,8 +342,12 @@ def _text(value: object) -> str:
     return value
 
 
-def _time(value: object) -> float | None:
+def _number(value: object) -> float | None:
     return None if value is None else float(value)  # type: ignore[arg-type]
+
+
+def _whole(value: object) -> int | None:
+    return None if value is None else int(value)  # type: ignore[call-overload]
 
 
 def _config(params: Mapping[str, Any]) -> Config:

@@ -72,11 +72,8 @@ class Results(Sequence["TrialRecord"]):
     methods return further results. Names of parameters, metrics and logged values are used as they
     are; one that several of these have is written ``params__lr``, ``metrics__lr``. Every trial also
     has ``test``, ``run``, ``sweep``, ``strategy``, ``number``, ``replicate``, ``status``,
-    ``score``, ``seed``, ``started``, ``duration``, ``steps``, ``attempt``, ``worker``, ``cached``,
-    ``item``, ``reason`` and ``error``.
-
-    Attributes:
-        notes: One line each on what a reader must be told: damaged lines, runs that were skipped.
+    ``score``, ``seed``, ``started``, ``duration``, ``cpu_time``, ``peak_memory``, ``steps``,
+    ``attempt``, ``worker``, ``cached``, ``item``, ``reason`` and ``error``.
     """
 
     def __init__(
