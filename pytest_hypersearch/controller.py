@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_hypersearch.given import shown_number
-from pytest_hypersearch.owner import Owner
+from pytest_hypersearch.owner.owner import Owner
 from pytest_hypersearch.provenance import Observer
 from pytest_hypersearch.resources.machine import this_machine
 from pytest_hypersearch.resources.shares import Shares

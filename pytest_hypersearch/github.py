@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from pytest_hypersearch.analysis.exports import markdown_of
-from pytest_hypersearch.ranking import best
+from pytest_hypersearch.statistics.ranking import best
 from pytest_hypersearch.terminal.display import Look, clean, show_duration, show_mean, show_params
 from pytest_hypersearch.terminal.headline import count_words, trials_of
 from pytest_hypersearch.terminal.layout import plain
