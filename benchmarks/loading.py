@@ -21,9 +21,9 @@ from typing import TYPE_CHECKING, TypeVar
 
 from pytest_hypersearch import Results, choice, load_results, loguniform, uniform
 from pytest_hypersearch.marks import from_mark
+from pytest_hypersearch.owner.study import trial_seed
 from pytest_hypersearch.store.journal import FORMAT
 from pytest_hypersearch.store.runs import Store
-from pytest_hypersearch.study import trial_seed
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 import pytest
 from _pytest.junitxml import xml_key
 
-from pytest_hypersearch.ranking import best
+from pytest_hypersearch.statistics.ranking import best
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from pytest_hypersearch.owner import Owner
+    from pytest_hypersearch.owner.owner import Owner
     from pytest_hypersearch.results import StudyResults
     from pytest_hypersearch.trial import TrialRecord
 

@@ -12,8 +12,8 @@ import pytest
 from pytest_hypersearch import hookspecs
 
 if TYPE_CHECKING:
-    from pytest_hypersearch.fixtures import Sweeps, Trial
-    from pytest_hypersearch.runner import Runner
+    from pytest_hypersearch.runner.fixtures import Sweeps, Trial
+    from pytest_hypersearch.runner.runner import Runner
     from pytest_hypersearch.samplers import Sampler
 
 MODES = ("run", "smoke", "skip")

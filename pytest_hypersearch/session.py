@@ -9,7 +9,7 @@ from pytest_hypersearch.isolation import apart
 from pytest_hypersearch.isolation.parent import Timers
 from pytest_hypersearch.junit import SuiteProperties, wants_junit
 from pytest_hypersearch.link import ChannelLink, DirectLink
-from pytest_hypersearch.runner import Runner
+from pytest_hypersearch.runner.runner import Runner
 from pytest_hypersearch.terminal.words import Words
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def _register(config: pytest.Config, runner: Runner) -> None:
 
 def start_smoke(config: pytest.Config) -> Runner | None:
     """Register a runner whose trials are at the centre of their spaces and are not kept."""
-    from pytest_hypersearch.smoke import SmokeLink
+    from pytest_hypersearch.runner.smoke import SmokeLink
 
     link: Link
     if apart(config):

@@ -11,8 +11,8 @@ from threading import Thread, current_thread
 from typing import TYPE_CHECKING, Any, Final
 
 from pytest_hypersearch.curves import unpack
-from pytest_hypersearch.events import Reported, Started
-from pytest_hypersearch.ranking import best
+from pytest_hypersearch.owner.events import Reported, Started
+from pytest_hypersearch.statistics.ranking import best
 from pytest_hypersearch.store.journal import StoreError
 from pytest_hypersearch.trial import Key
 
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
     import pytest
 
     from pytest_hypersearch.curves import Packed, Series
-    from pytest_hypersearch.events import Event, SweepRun
-    from pytest_hypersearch.owner import Owner
+    from pytest_hypersearch.owner.events import Event, SweepRun
+    from pytest_hypersearch.owner.owner import Owner
+    from pytest_hypersearch.owner.study import Study
     from pytest_hypersearch.results import StudyResults
-    from pytest_hypersearch.study import Study
 
     Later: TypeAlias = Callable[[], Mapping[str, Series]]
 

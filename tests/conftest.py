@@ -15,7 +15,7 @@ import scipy.stats  # noqa: F401  likewise
 import stored_project
 
 import pytest_hypersearch.controller
-import pytest_hypersearch.runner
+import pytest_hypersearch.runner.runner
 import pytest_hypersearch.samplers.gp
 import pytest_hypersearch.terminal.summary  # noqa: F401  likewise
 

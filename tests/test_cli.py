@@ -18,7 +18,7 @@ from example_studies import sweep_info
 from pytest_hypersearch.analysis import load_results
 from pytest_hypersearch.cli import main
 from pytest_hypersearch.cli.written import params_text
-from pytest_hypersearch.ranking import Ranked
+from pytest_hypersearch.statistics.ranking import Ranked
 from pytest_hypersearch.store.runs import Run
 from pytest_hypersearch.trial import State, TrialRecord
 

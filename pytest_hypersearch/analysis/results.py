@@ -16,8 +16,8 @@ from pytest_hypersearch.analysis.groups import (
     with_trials,
 )
 from pytest_hypersearch.analysis.loading import Loaded, load
-from pytest_hypersearch.grouping import FAILURES
 from pytest_hypersearch.naming import some
+from pytest_hypersearch.statistics.grouping import FAILURES
 from pytest_hypersearch.trial import State
 
 if TYPE_CHECKING:
@@ -33,9 +33,9 @@ if TYPE_CHECKING:
     from pytest_hypersearch.analysis.plots import Plots
     from pytest_hypersearch.analysis.tables import Row
     from pytest_hypersearch.importance import Importance, Method
-    from pytest_hypersearch.ranking import Ranked
     from pytest_hypersearch.report import Reported
     from pytest_hypersearch.results import StudyResults, SweepInfo
+    from pytest_hypersearch.statistics.ranking import Ranked
     from pytest_hypersearch.trial import TrialRecord
 
 
@@ -169,7 +169,7 @@ class Results(Sequence["TrialRecord"]):
         Raises:
             ValueError: There are several tests or scores.
         """
-        from pytest_hypersearch.ranking import front
+        from pytest_hypersearch.statistics.ranking import front
 
         study, alike = self._study("pareto"), self._objective("pareto")
         return front(study.trials, [sweep for sweep in study.sweeps if sweep in alike])

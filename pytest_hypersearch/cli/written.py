@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from pytest_hypersearch.analysis.tables import Row
-    from pytest_hypersearch.ranking import Ranked
+    from pytest_hypersearch.statistics.ranking import Ranked
     from pytest_hypersearch.trial import Config, Raw
 
 _LONG = 16

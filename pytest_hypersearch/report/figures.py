@@ -12,11 +12,11 @@ from plotly.subplots import make_subplots
 
 from pytest_hypersearch.importance import importance as importance_of
 from pytest_hypersearch.importance.pools import pools
-from pytest_hypersearch.moments import mean, std, t_quantile
-from pytest_hypersearch.ranking import front, objectives, rank
 from pytest_hypersearch.report.drawing import axis, figure, hover, styled, ticks
 from pytest_hypersearch.report.palette import LIGHT, SCORES
 from pytest_hypersearch.report.scales import Scale, in_order, label, scales
+from pytest_hypersearch.statistics.moments import mean, std, t_quantile
+from pytest_hypersearch.statistics.ranking import front, objectives, rank
 from pytest_hypersearch.trial import Key, State
 
 if TYPE_CHECKING:

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from pytest_hypersearch.importance import importance
 from pytest_hypersearch.importance.pools import pools
-from pytest_hypersearch.outcome import storable
-from pytest_hypersearch.ranking import best
+from pytest_hypersearch.owner.outcome import storable
 from pytest_hypersearch.report.scales import in_order, scales
+from pytest_hypersearch.statistics.ranking import best
 from pytest_hypersearch.store.runs import ARTIFACTS, artifact_name
 from pytest_hypersearch.trial import Key, State
 

@@ -26,7 +26,9 @@ function open(study) {
 
 /** What the controls of the views depend on. */
 function shape(study) {
-  const names = [study.parameters, study.metrics, study.sweeps].map((all) => all.map(({ name }) => name));
+  const names = [study.parameters, study.metrics, study.sweeps].map((all) =>
+    all.map(({ name }) => name),
+  );
   return JSON.stringify([studyKey(study), names, Object.keys(study.curves[0]?.series ?? {})]);
 }
 

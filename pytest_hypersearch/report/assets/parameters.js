@@ -1,6 +1,7 @@
 // Views of scores over parameters: one, two, or all of them.
 
 const MOST_DOTS = 300;
+const COARSE = 8;
 
 const slices = {
   id: "slices",
@@ -261,27 +262,26 @@ const contour = {
     const bounded = (value) =>
       metric.mode === "max" ? Math.max(value, top) : Math.min(value, top);
     const held = (value) => (log ? Math.log10(bounded(value)) : bounded(value));
-    const z = smoothed(
-      both.map((i) => ({
-        u: scale.x.to(x.values[i]),
-        v: scale.y.to(y.values[i]),
-        z: held(metric.values[i]),
-      })),
-    );
-    const cells = Array.from({ length: CELLS }, (_, k) => k / (CELLS - 1));
+    const placed = both.map((i) => ({
+      u: scale.x.to(x.values[i]),
+      v: scale.y.to(y.values[i]),
+      z: held(metric.values[i]),
+    }));
+    const smooth = !x.labels && !y.labels;
+    const [across, up] = [x, y].map((one) => cellsOf(one, smooth));
+    const z = smooth ? smoothed(placed) : averaged(placed, across.length, up.length);
     const seen = marks.filter((i) => x.values[i] !== null && y.values[i] !== null);
     const best = metric.mode ? [ranked(study, both, metric)[0]] : [];
     return {
       traces: [
         {
-          type: "contour",
-          x: cells.map(scale.x.from),
-          y: cells.map(scale.y.from),
+          type: smooth ? "contour" : "heatmap",
+          x: across.map(scale.x.from),
+          y: up.map(scale.y.from),
           z,
           colorscale: palette.scores,
           reversescale: metric.mode === "min",
-          ncontours: 14,
-          line: { width: 0 },
+          ...(smooth ? { ncontours: 14, line: { width: 0 } } : { xgap: 2, ygap: 2 }),
           connectgaps: false,
           hoverinfo: "skip",
           showlegend: false,
@@ -315,10 +315,16 @@ const contour = {
         yaxis: parameterAxis(colours, y),
         showlegend: false,
       },
-      caption: `${left}${metric.name}, smoothed over neighbouring trials${metric.mode ? "; brighter is better, the ring is the best" : ""}`,
+      caption: `${left}${metric.name}, ${smooth ? "smoothed over neighbouring trials" : "mean of each cell"}${metric.mode ? "; brighter is better, the ring is the best" : ""}`,
     };
   },
 };
+
+/** Where a parameter is cut into cells, in the unit interval: at its categories, if it has any. */
+function cellsOf(parameter, smooth) {
+  const count = smooth ? CELLS : (parameter.labels?.length ?? COARSE);
+  return Array.from({ length: count }, (_, k) => (count > 1 ? k / (count - 1) : 0));
+}
 
 /** Ticks for logarithms, written as what these are of. */
 function powers(exponents) {

@@ -317,7 +317,9 @@ const aggregation = {
       means[k] + (errors[k] ?? 0),
       STATISTICS[stat](values),
     ]);
-    const counts = found.map(({ name, values }) => `${name} (${values.length})`);
+    const counts = found.map(
+      ({ name, values }) => `${plain(name, 22).replace(" – ", "<br>– ")}<br>n = ${values.length}`,
+    );
     const what =
       bars === "none"
         ? ""
@@ -326,10 +328,10 @@ const aggregation = {
       traces,
       layout: {
         showlegend: stat !== "mean",
-        xaxis: categoryAxis(colours, "", counts, 16),
+        xaxis: { ...categoryAxis(colours, "", counts), ticktext: counts },
         yaxis: valueAxis(colours, metric, reached),
       },
-      caption: `${capital(stat)} of ${metric.name} over complete trials (their number in brackets)${what}. ${note}`,
+      caption: `${capital(stat)} of ${metric.name} over complete trials${what}. ${note}`,
     };
   },
 };

@@ -128,6 +128,14 @@ function smoothed(points) {
   );
 }
 
+/** The mean of the points that are nearest to each cell, null where there are none. */
+function averaged(points, across, up) {
+  const cells = Array.from({ length: up }, () => Array.from({ length: across }, () => []));
+  for (const { u, v, z } of points)
+    cells[Math.round(v * (up - 1))][Math.round(u * (across - 1))].push(z);
+  return cells.map((row) => row.map((values) => (values.length ? mean(values) : null)));
+}
+
 function blurred(grid) {
   const reach = 11;
   const kernel = Array.from({ length: 2 * reach + 1 }, (_, k) =>

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pytest_hypersearch.proposals import NotYetError
-from pytest_hypersearch.racing import raced_out
+from pytest_hypersearch.owner.proposals import NotYetError
 from pytest_hypersearch.results import scores_of
+from pytest_hypersearch.statistics.racing import raced_out
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
     from pytest_hypersearch.marks import Sweep
-    from pytest_hypersearch.standing import Standing
+    from pytest_hypersearch.owner.standing import Standing
     from pytest_hypersearch.trial import Key
 
 

@@ -9,9 +9,7 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 
-from pytest_hypersearch.active import Active, fill_in, recording, replay, restore, stand_in
 from pytest_hypersearch.collect import MARK, Slot
-from pytest_hypersearch.fixtures import Sweeps, Trial
 from pytest_hypersearch.isolation import apart
 from pytest_hypersearch.isolation.parent import Child, retried
 from pytest_hypersearch.junit import note_properties, wants_junit
@@ -20,7 +18,9 @@ from pytest_hypersearch.provenance import imported_packages
 from pytest_hypersearch.resources.demand import Share
 from pytest_hypersearch.resources.process import confined
 from pytest_hypersearch.resources.usage import Meter
-from pytest_hypersearch.telling import Teller, fail_if_refused
+from pytest_hypersearch.runner.active import Active, fill_in, recording, replay, restore, stand_in
+from pytest_hypersearch.runner.fixtures import Sweeps, Trial
+from pytest_hypersearch.runner.telling import Teller, fail_if_refused
 from pytest_hypersearch.terminal.words import attach
 from pytest_hypersearch.trial import State, TrialRecord
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator
 
     from pytest_hypersearch.link import Link
-    from pytest_hypersearch.owner import Message
+    from pytest_hypersearch.owner.owner import Message
 
 
 class Runner:

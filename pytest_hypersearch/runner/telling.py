@@ -10,16 +10,16 @@ import pytest
 
 from pytest_hypersearch.collect import MARK
 from pytest_hypersearch.masking import MASK, is_secret, masked
+from pytest_hypersearch.runner.skips import Ended, Pruned
 from pytest_hypersearch.score import judge
-from pytest_hypersearch.skips import Ended, Pruned
 from pytest_hypersearch.trial import State, TrialRecord
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from pytest_hypersearch.active import Active
     from pytest_hypersearch.link import Link
-    from pytest_hypersearch.owner import Message
+    from pytest_hypersearch.owner.owner import Message
+    from pytest_hypersearch.runner.active import Active
 
 LONGEST_ERROR = 4000
 

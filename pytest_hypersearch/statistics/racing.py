@@ -71,7 +71,7 @@ def _whole(
 
 def _spendable(known: int, planned: int) -> float:
     """The part of `ALPHA` that may be used up after so many replicates: all before the last one."""
-    from pytest_hypersearch.comparing import ALPHA
+    from pytest_hypersearch.statistics.comparing import ALPHA
 
     return ALPHA * (known - _FIRST + 1) / (planned - _FIRST)
 
@@ -80,8 +80,8 @@ def _behind(
     table: Mapping[int, Sequence[float]], planned: int, budget: float
 ) -> dict[int, tuple[float, str]]:
     """Those that will hardly overtake the best, least likely first, as long as the budget lasts."""
-    from pytest_hypersearch.comparing import chances_of
-    from pytest_hypersearch.moments import mean
+    from pytest_hypersearch.statistics.comparing import chances_of
+    from pytest_hypersearch.statistics.moments import mean
 
     numbers = list(table)
     best = min(numbers, key=lambda number: mean(table[number]))

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Final
 
 from pytest_hypersearch.curves import pack
 from pytest_hypersearch.given import number_of, shown
+from pytest_hypersearch.runner.skips import Pruned
 from pytest_hypersearch.score import metrics_of
-from pytest_hypersearch.skips import Pruned
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -14,8 +14,9 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
-from pytest_hypersearch.moments import mean, std
-from pytest_hypersearch.picking import (
+from pytest_hypersearch.results import scores_of, signed
+from pytest_hypersearch.statistics.moments import mean, std
+from pytest_hypersearch.statistics.picking import (
     ONE_SE,
     Candidate,
     error_of,
@@ -23,7 +24,6 @@ from pytest_hypersearch.picking import (
     simplicity,
     value_of,
 )
-from pytest_hypersearch.results import scores_of, signed
 from pytest_hypersearch.trial import State
 
 if TYPE_CHECKING:

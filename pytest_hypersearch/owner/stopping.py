@@ -2,41 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from time import monotonic
 from typing import TYPE_CHECKING
 
 from pytest_hypersearch.given import shown_number
-from pytest_hypersearch.ranking import BestSoFar
 from pytest_hypersearch.results import signed
+from pytest_hypersearch.statistics.ranking import BestSoFar
 from pytest_hypersearch.trial import State
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from pytest_hypersearch.goals import StopRule
     from pytest_hypersearch.results import SweepInfo
     from pytest_hypersearch.trial import TrialRecord
 
 _IDLE = frozenset({State.NOT_RUN, State.RACED_OUT})
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StopRule:
-    """What ends a sweep before its plan; None for what does not.
-
-    Attributes:
-        score: Target: a score as good as this is good enough.
-        patience: Trials without a better best score.
-        min_delta: By how much a best score must be better to count as such.
-        time: Wall time in seconds, from the sweep's first trial in this session.
-        trials: Trials that have ended, those of earlier sessions included.
-    """
-
-    score: float | None = None
-    patience: int | None = None
-    min_delta: float = 0.0
-    time: float | None = None
-    trials: int | None = None
 
 
 class Stopping:

@@ -9,9 +9,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from pytest_hypersearch.curves import Packed
+    from pytest_hypersearch.owner.study import Study
     from pytest_hypersearch.provenance import Provenance
     from pytest_hypersearch.results import SweepInfo
-    from pytest_hypersearch.study import Study
     from pytest_hypersearch.trial import TrialRecord
 
     Event: TypeAlias = "Started | Reported | Ended"

@@ -6,7 +6,7 @@ import math
 from statistics import median
 from typing import TYPE_CHECKING, NamedTuple
 
-from pytest_hypersearch.moments import mean, std
+from pytest_hypersearch.statistics.moments import mean, std
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

@@ -10,16 +10,16 @@ from dataclasses import dataclass
 from statistics import median
 from typing import TYPE_CHECKING
 
-from pytest_hypersearch.moments import mean, std, t_quantile
-from pytest_hypersearch.ranking import rank, rank_key
 from pytest_hypersearch.results import scores_of
+from pytest_hypersearch.statistics.moments import mean, std, t_quantile
+from pytest_hypersearch.statistics.ranking import rank, rank_key
 from pytest_hypersearch.trial import State
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from pytest_hypersearch.ranking import Ranked
     from pytest_hypersearch.results import SweepInfo
+    from pytest_hypersearch.statistics.ranking import Ranked
     from pytest_hypersearch.trial import Raw, TrialRecord
 
 FAILURES = (State.FAILED, State.INVALID, State.CRASHED, State.TIMED_OUT)

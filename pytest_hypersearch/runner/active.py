@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from pytest_hypersearch.collect import Slot
-from pytest_hypersearch.skips import Ended, Pruned
+from pytest_hypersearch.runner.skips import Ended, Pruned
 from pytest_hypersearch.trial import State
 
 if TYPE_CHECKING:
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
     import pytest
 
-    from pytest_hypersearch.fixtures import Trial
     from pytest_hypersearch.isolation.parent import Child
-    from pytest_hypersearch.owner import Message
+    from pytest_hypersearch.owner.owner import Message
     from pytest_hypersearch.resources.usage import Usage
+    from pytest_hypersearch.runner.fixtures import Trial
     from pytest_hypersearch.trial import TrialRecord
 
 

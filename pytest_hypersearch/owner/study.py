@@ -13,15 +13,15 @@ from hashlib import blake2b
 from time import monotonic, time
 from typing import TYPE_CHECKING, Any
 
-from pytest_hypersearch.outcome import stored_outcome, used
-from pytest_hypersearch.proposals import Proposals
-from pytest_hypersearch.pruning import Pruning
-from pytest_hypersearch.ranking import BestSoFar
+from pytest_hypersearch.owner.outcome import stored_outcome, used
+from pytest_hypersearch.owner.proposals import Proposals
+from pytest_hypersearch.owner.pruning import Pruning
+from pytest_hypersearch.owner.rounds import Rounds
+from pytest_hypersearch.owner.standing import Standing
+from pytest_hypersearch.owner.stopping import Stopping
 from pytest_hypersearch.results import StudyResults, SweepInfo
-from pytest_hypersearch.rounds import Rounds
 from pytest_hypersearch.score import judge
-from pytest_hypersearch.standing import Standing
-from pytest_hypersearch.stopping import Stopping
+from pytest_hypersearch.statistics.ranking import BestSoFar
 from pytest_hypersearch.store.stored import identity
 from pytest_hypersearch.trial import Key, State, TrialRecord
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from pytest_hypersearch.curves import Packed
     from pytest_hypersearch.marks import Sweep
-    from pytest_hypersearch.pruning import StoredCurves
+    from pytest_hypersearch.owner.pruning import StoredCurves
     from pytest_hypersearch.samplers import Sampler
     from pytest_hypersearch.store.journal import Record
     from pytest_hypersearch.store.stored import Stored

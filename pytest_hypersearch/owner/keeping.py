@@ -13,8 +13,8 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pytest_hypersearch.picking import ONE_SE
-from pytest_hypersearch.ranking import front, objectives, rank
+from pytest_hypersearch.statistics.picking import ONE_SE
+from pytest_hypersearch.statistics.ranking import front, objectives, rank
 from pytest_hypersearch.store.best import BEST, Edition, publish, remove, replicate_name, tidy
 from pytest_hypersearch.store.runs import artifact_name
 from pytest_hypersearch.store.stored import identity
@@ -24,11 +24,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from typing import TypeAlias
 
-    from pytest_hypersearch.background import Background
-    from pytest_hypersearch.ranking import Ranked
+    from pytest_hypersearch.owner.background import Background
+    from pytest_hypersearch.owner.study import Study
     from pytest_hypersearch.results import SweepInfo
+    from pytest_hypersearch.statistics.ranking import Ranked
     from pytest_hypersearch.store.archive import RunLog
-    from pytest_hypersearch.study import Study
     from pytest_hypersearch.trial import TrialRecord
 
     Configuration: TypeAlias = tuple[str, int]

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_hypersearch.marks import Sweep
-from pytest_hypersearch.study import trial_seed
+from pytest_hypersearch.owner.study import trial_seed
 
 if TYPE_CHECKING:
-    from pytest_hypersearch.owner import Message
+    from pytest_hypersearch.owner.owner import Message
 
 
 class SmokeLink:

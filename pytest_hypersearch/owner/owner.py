@@ -35,19 +35,19 @@ from dataclasses import asdict, replace
 from threading import RLock
 from typing import TYPE_CHECKING, Any
 
-from pytest_hypersearch.background import Background
-from pytest_hypersearch.events import Ended, Reported, Started, SweepRun
-from pytest_hypersearch.keeping import Keeper
 from pytest_hypersearch.marks import Sweep
 from pytest_hypersearch.naming import called
-from pytest_hypersearch.outcome import empty_outcome
-from pytest_hypersearch.proposals import NotYetError
+from pytest_hypersearch.owner.background import Background
+from pytest_hypersearch.owner.events import Ended, Reported, Started, SweepRun
+from pytest_hypersearch.owner.keeping import Keeper
+from pytest_hypersearch.owner.outcome import empty_outcome
+from pytest_hypersearch.owner.proposals import NotYetError
+from pytest_hypersearch.owner.study import Study
 from pytest_hypersearch.pruners.travel import PrunerError, unpickled
 from pytest_hypersearch.resources.shares import Shares
 from pytest_hypersearch.samplers.proposal import SamplerError
 from pytest_hypersearch.store.journal import StoreError
 from pytest_hypersearch.store.runs import digest
-from pytest_hypersearch.study import Study
 from pytest_hypersearch.trial import Key
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ if TYPE_CHECKING:
     from typing import TypeAlias
 
     from pytest_hypersearch.curves import Series
-    from pytest_hypersearch.events import Event, Listener
+    from pytest_hypersearch.owner.events import Event, Listener
     from pytest_hypersearch.results import StudyResults
     from pytest_hypersearch.samplers import Sampler
     from pytest_hypersearch.store.archive import Archive, RunLog

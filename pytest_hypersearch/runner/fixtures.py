@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from pytest_hypersearch.given import scalar_of, shown
 from pytest_hypersearch.masking import MASK, is_secret
-from pytest_hypersearch.outcome import storable
-from pytest_hypersearch.proposals import Suggestion
-from pytest_hypersearch.ranking import best, pareto
-from pytest_hypersearch.reports import Reports
+from pytest_hypersearch.owner.outcome import storable
+from pytest_hypersearch.owner.proposals import Suggestion
 from pytest_hypersearch.results import StudyResults
-from pytest_hypersearch.skips import Pruned
+from pytest_hypersearch.runner.reports import Reports
+from pytest_hypersearch.runner.skips import Pruned
+from pytest_hypersearch.statistics.ranking import best, pareto
 from pytest_hypersearch.trial import Key, State
 
 if TYPE_CHECKING:
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from pytest_hypersearch.curves import Packed
     from pytest_hypersearch.link import Link
     from pytest_hypersearch.marks import Sweep
-    from pytest_hypersearch.ranking import Ranked
     from pytest_hypersearch.space import Space
+    from pytest_hypersearch.statistics.ranking import Ranked
     from pytest_hypersearch.trial import Config, Raw, TrialRecord
 
 PLAIN = (int, float, str)
