@@ -56,7 +56,7 @@ def load_results(*paths_or_tests: Source | None, run: int | str | None = None) -
         skipped and named in `Results.notes`.
 
     Raises:
-        LookupError: There is nothing of that kind.
+        NothingStoredError: There is nothing of that kind; it is a LookupError.
         StoreError: There is, but none of it can be read.
         ValueError: ``run`` makes no sense.
     """

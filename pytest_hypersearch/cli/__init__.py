@@ -26,6 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         The exit code.
     """
+    from pytest_hypersearch.analysis.loading import NothingStoredError
     from pytest_hypersearch.cli.parser import parser
     from pytest_hypersearch.store.journal import StoreError
 
@@ -39,8 +40,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # Whoever reads has seen enough; Python must not find the pipe broken again when it ends.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except LookupError as error:
-        return _complain(str(error.args[0]), NOTHING)
+    except NothingStoredError as error:
+        return _complain(str(error), NOTHING)
     except (ImportError, OSError, StoreError, ValueError) as error:
         return _complain(str(error), MISUSED)
     except KeyboardInterrupt:

@@ -20,7 +20,7 @@ def results_of(what: Sequence[str], filters: Iterable[str]) -> Results:
     """Load what is meant by ``WHAT`` or ``WHAT@RUN``, and filter it.
 
     Raises:
-        LookupError, StoreError, ValueError: As `load_results` and `Results.filter`.
+        NothingStoredError, StoreError, ValueError: As `load_results` and `Results.filter`.
     """
     split = [_split(one) for one in what]
     runs = list(dict.fromkeys(run for _, run in split))
