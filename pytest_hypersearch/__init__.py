@@ -16,7 +16,7 @@ from pytest_hypersearch.sweep import sweep
 
 if TYPE_CHECKING:
     from pytest_hypersearch.analysis import Results, load_results
-    from pytest_hypersearch.fixtures import Sweeps, Trial
+    from pytest_hypersearch.runner.fixtures import Sweeps, Trial
     from pytest_hypersearch.space.choices import choice
     from pytest_hypersearch.space.distributions import (
         lograndint,
@@ -44,8 +44,8 @@ __all__ = [
 
 _HOMES = {
     "Results": "analysis",
-    "Sweeps": "fixtures",
-    "Trial": "fixtures",
+    "Sweeps": "runner.fixtures",
+    "Trial": "runner.fixtures",
     "load_results": "analysis",
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_hypersearch.given import shown_number
-from pytest_hypersearch.owner import Owner
+from pytest_hypersearch.owner.owner import Owner
 from pytest_hypersearch.provenance import Observer
 from pytest_hypersearch.resources.machine import this_machine
 from pytest_hypersearch.resources.shares import Shares
@@ -83,8 +84,20 @@ class Controller:
         except StoreError as error:
             self._warnings.append(str(error))
         self._warnings += self._tracking.finish(self.owner.results(), self._tell)
+        self._tell_github()
         for line in self._warnings:
             _warn(self._config, line)
+
+    def _tell_github(self) -> None:
+        studies = self.shown()
+        if not studies or not os.environ.get("GITHUB_STEP_SUMMARY"):
+            return
+        from pytest_hypersearch.github import append_summary
+
+        try:
+            append_summary(studies)
+        except OSError as error:
+            self._warnings.append(f"no summary for GitHub: {error}")
 
     def _tell(self, line: str) -> None:
         terminal = self._config.pluginmanager.getplugin("terminalreporter")
@@ -95,7 +108,7 @@ class Controller:
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:  # noqa: ANN401  pytest's terminal reporter
         """Show what the sweeps found."""
         verbosity = self._config.get_verbosity()
-        studies = [self._shown(results) for results in self.owner.results()]
+        studies = self.shown()
         if not studies or verbosity < -1:
             return
         from pytest_hypersearch.terminal.summary import section
@@ -114,10 +127,12 @@ class Controller:
         if self.owner.broken:
             terminalreporter.line(f"stopped: {self.owner.broken}", red=True)
 
-    def _shown(self, results: StudyResults) -> StudyResults:
-        """The results with their directories as the user would write them."""
-        run, saved = self._path(results.run), self._path(results.saved)
-        return replace(results, run=run, saved=saved)
+    def shown(self) -> list[StudyResults]:
+        """The results, with their directories as the user would write them."""
+        return [
+            replace(results, run=self._path(results.run), saved=self._path(results.saved))
+            for results in self.owner.results()
+        ]
 
     def _path(self, text: str) -> str:
         here = self._config.invocation_params.dir

@@ -1,8 +1,9 @@
-"""What a sweep is after: metrics to bring down or up, and bounds that others must keep."""
+"""What a sweep is after: metrics to bring down or up, bounds to keep, and when it is enough."""
 
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_hypersearch.given import number_of, shown, shown_number
@@ -52,6 +53,25 @@ class Constraint(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.metric} {self.sign} {shown_number(self.bound)}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StopRule:
+    """What ends a sweep before its plan; None for what does not.
+
+    Attributes:
+        score: Target: a score as good as this is good enough.
+        patience: Trials without a better best score.
+        min_delta: By how much a best score must be better to count as such.
+        time: Wall time in seconds, from the sweep's first trial in this session.
+        trials: Trials that have ended, those of earlier sessions included.
+    """
+
+    score: float | None = None
+    patience: int | None = None
+    min_delta: float = 0.0
+    time: float | None = None
+    trials: int | None = None
 
 
 def constraint_of(metric: str, text: object) -> Constraint:

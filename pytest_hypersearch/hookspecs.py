@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from pytest_hypersearch.curves import Series
-    from pytest_hypersearch.events import SweepRun
+    from pytest_hypersearch.owner.events import SweepRun
     from pytest_hypersearch.results import StudyResults
     from pytest_hypersearch.samplers import Sampler
     from pytest_hypersearch.trial import TrialRecord

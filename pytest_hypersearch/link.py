@@ -10,7 +10,7 @@ POLL_SECONDS = 0.2
 UNANSWERED = frozenset({"report", "saw"})
 
 if TYPE_CHECKING:
-    from pytest_hypersearch.owner import Message, Owner
+    from pytest_hypersearch.owner.owner import Message, Owner
 
 
 class Link(Protocol):

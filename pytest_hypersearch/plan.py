@@ -18,7 +18,7 @@ from pytest_hypersearch.pruners.travel import pickled
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from pytest_hypersearch.owner import Message
+    from pytest_hypersearch.owner.owner import Message
     from pytest_hypersearch.space import Space
 
 

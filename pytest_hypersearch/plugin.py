@@ -12,8 +12,8 @@ import pytest
 from pytest_hypersearch import hookspecs
 
 if TYPE_CHECKING:
-    from pytest_hypersearch.fixtures import Sweeps, Trial
-    from pytest_hypersearch.runner import Runner
+    from pytest_hypersearch.runner.fixtures import Sweeps, Trial
+    from pytest_hypersearch.runner.runner import Runner
     from pytest_hypersearch.samplers import Sampler
 
 MODES = ("run", "smoke", "skip")
@@ -85,6 +85,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="NAMES",
         help="write the sweeps to trackers too: mlflow, tensorboard, wandb (repeatable, or a comma "
         "list; empty for none)",
+    )
+    group.addoption(
+        "--sweep-report",
+        metavar="PATH",
+        help="write an HTML page on the sweeps' results, which needs no network: report.html",
     )
     parser.addini(
         "sweep_default",

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 from pytest_hypersearch import xdist
 from pytest_hypersearch.isolation import apart
 from pytest_hypersearch.isolation.parent import Timers
+from pytest_hypersearch.junit import SuiteProperties, wants_junit
 from pytest_hypersearch.link import ChannelLink, DirectLink
-from pytest_hypersearch.runner import Runner
+from pytest_hypersearch.runner.runner import Runner
 from pytest_hypersearch.terminal.words import Words
 
 if TYPE_CHECKING:
@@ -37,6 +38,12 @@ def start(config: pytest.Config) -> Runner | None:
     controller = Controller(config)
     manager.register(controller, "hypersearch_controller")
     manager.register(Words(), "hypersearch_words")
+    if wants_junit(config):
+        manager.register(SuiteProperties(config, controller.owner), "hypersearch_junit")
+    if config.option.sweep_report is not None:
+        from pytest_hypersearch.report.file import ReportFile
+
+        manager.register(ReportFile(config, controller), "hypersearch_report")
     if xdist.distributes(config):
         manager.register(xdist.Distribution(config, controller.owner), "hypersearch_xdist")
         return None
@@ -53,7 +60,7 @@ def _register(config: pytest.Config, runner: Runner) -> None:
 
 def start_smoke(config: pytest.Config) -> Runner | None:
     """Register a runner whose trials are at the centre of their spaces and are not kept."""
-    from pytest_hypersearch.smoke import SmokeLink
+    from pytest_hypersearch.runner.smoke import SmokeLink
 
     link: Link
     if apart(config):

@@ -5,14 +5,14 @@ from __future__ import annotations
 import sys
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from queue import SimpleQueue
 from threading import Thread, current_thread
 from typing import TYPE_CHECKING, Any, Final
 
 from pytest_hypersearch.curves import unpack
-from pytest_hypersearch.events import Reported, Started
-from pytest_hypersearch.ranking import best
+from pytest_hypersearch.owner.events import Reported, Started
+from pytest_hypersearch.statistics.ranking import best
 from pytest_hypersearch.store.journal import StoreError
 from pytest_hypersearch.trial import Key
 
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
     import pytest
 
     from pytest_hypersearch.curves import Packed, Series
-    from pytest_hypersearch.events import Event, SweepRun
-    from pytest_hypersearch.owner import Owner
+    from pytest_hypersearch.owner.events import Event, SweepRun
+    from pytest_hypersearch.owner.owner import Owner
+    from pytest_hypersearch.owner.study import Study
     from pytest_hypersearch.results import StudyResults
-    from pytest_hypersearch.study import Study
 
     Later: TypeAlias = Callable[[], Mapping[str, Series]]
 
@@ -158,9 +158,9 @@ class Calls:
         self._made = 0
         self._at = ""
 
-    @property
+    @cached_property
     def wanted(self) -> bool:
-        """Whether any plugin has any of the hooks."""
+        """Whether any plugin had any of the hooks when the first event came."""
         return any(getattr(self._manager.hook, HOOK + name).get_hookimpls() for name in HOOKS)
 
     def put(self, name: str, series: Later | None = None, **arguments: object) -> None:

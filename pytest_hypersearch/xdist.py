@@ -19,7 +19,7 @@ from pytest_hypersearch.terminal.words import dress
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
 
-    from pytest_hypersearch.owner import Message, Owner
+    from pytest_hypersearch.owner.owner import Message, Owner
 
 CHANNEL = "hypersearch_channel"
 THREADS = "hypersearch_threads"

@@ -12,9 +12,10 @@ from pathlib import Path
 import filelock  # noqa: F401  kept from here on: nested runs forget what they import
 import pytest
 import scipy.stats  # noqa: F401  likewise
+import stored_project
 
 import pytest_hypersearch.controller
-import pytest_hypersearch.runner
+import pytest_hypersearch.runner.runner
 import pytest_hypersearch.samplers.gp
 import pytest_hypersearch.terminal.summary  # noqa: F401  likewise
 
@@ -131,3 +132,9 @@ def project(pytester, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([tests, str(Path(tests).parent)]))
     monkeypatch.delenv("PYTEST_ADDOPTS", raising=False)
     return Project(pytester)
+
+
+@pytest.fixture(scope="session")
+def swept(tmp_path_factory):
+    """A project with two stored runs of each study; not to be changed."""
+    return stored_project.make(tmp_path_factory.mktemp("swept"))

@@ -1,6 +1,7 @@
 """The examples and the README, run as their readers would run them."""
 
 import re
+import shlex
 import shutil
 from pathlib import Path
 
@@ -107,3 +108,43 @@ def test_readme_spends_less(pytester):
     )
     result = pytester.runpytest("--sweep", *QUIET)
     result.stdout.re_match_lines([r"=+ \d+ passed, \d+ pruned, \d+ raced out in .*"])
+
+
+
+MLP = """
+import pytest
+from pytest_hypersearch import choice, loguniform
+
+SPACE = {"lr": loguniform(1e-3, 0.1), "act": choice(["relu", "tanh"])}
+
+@pytest.mark.sweep(bayes=SPACE, n_trials=4, metric="loss", replicates=2)
+@pytest.mark.sweep(random=SPACE, n_trials=12, metric="loss", replicates=2)
+def test_mlp(lr, act, trial):
+    return abs(lr - 0.02) + 0.01 * (act == "relu") + 0.001 * trial.rng.normal()
+"""
+
+
+def test_readme_looks_at_results(pytester, capsys):
+    pytester.makepyfile(test_mlp=MLP)
+    for _ in range(2):
+        pytester.runpytest_subprocess("--sweep", *QUIET).assert_outcomes(passed=32)
+    names = {}
+    exec(compile(block("python", "load_results()"), "README.md", "exec"), names)  # noqa: S102
+    assert "loss by strategy (lower is better)" in capsys.readouterr().out
+    assert len(names["table"]) == len(names["good"]) > 0
+    assert (pytester.path / "good.csv").stat().st_size > 0
+
+
+def test_readme_commands_find_something(pytester):
+    pytester.makepyfile(test_mlp=MLP)
+    for _ in range(2):
+        pytester.runpytest_subprocess("--sweep", *QUIET)
+    console = block("console", "$ pytest-hypersearch list")
+    commands = [line.removeprefix("$ pytest-hypersearch ") for line in console.splitlines()]
+    assert len(commands) == 8
+    for command in commands:
+        result = pytester.runpython_c(
+            f"import sys; from pytest_hypersearch.cli import main; "
+            f"sys.exit(main({shlex.split(command)!r}))"
+        )
+        assert (result.ret, result.errlines) == (0, []), command

@@ -3,9 +3,9 @@ from pathlib import Path
 import pytest
 from engine_parts import Noting, outcome, sweep
 
-from pytest_hypersearch.events import Ended
 from pytest_hypersearch.link import DirectLink
-from pytest_hypersearch.owner import Owner
+from pytest_hypersearch.owner.events import Ended
+from pytest_hypersearch.owner.owner import Owner
 from pytest_hypersearch.provenance import Observer
 from pytest_hypersearch.store.archive import Archive, Policy
 

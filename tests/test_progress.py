@@ -4,7 +4,7 @@ from dataclasses import replace
 import pytest
 from example_studies import cnn_random, record, sweep_info
 
-from pytest_hypersearch.ranking import BestSoFar, rank
+from pytest_hypersearch.statistics.ranking import BestSoFar, rank
 from pytest_hypersearch.terminal.display import columns
 from pytest_hypersearch.terminal.progress import (
     Progress,

@@ -45,7 +45,8 @@ def test_other_names_are_attribute_errors():
 
 def test_the_helper_stays_a_function_when_all_modules_are_imported():
     code = (
-        "import pytest_hypersearch.sweep, pytest_hypersearch.collect, pytest_hypersearch.runner\n"
+        "import pytest_hypersearch.sweep, pytest_hypersearch.collect\n"
+        "import pytest_hypersearch.runner.runner\n"
         "from pytest_hypersearch import *\n"
         f"assert all(callable(eval(name)) for name in {NAMES!r}), sweep"
     )

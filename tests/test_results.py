@@ -6,11 +6,11 @@ import pytest
 from example_studies import booth_grid, booth_stacked, cnn_random, record, sweep_info
 from scipy import stats
 
-from pytest_hypersearch.grouping import Failure, count, failures, group, steps_saved
-from pytest_hypersearch.moments import mean, std, t_quantile
-from pytest_hypersearch.ranking import best, objectives, rank
 from pytest_hypersearch.results import StudyResults
 from pytest_hypersearch.space import Space, choice, loguniform, randint
+from pytest_hypersearch.statistics.grouping import Failure, count, failures, group, steps_saved
+from pytest_hypersearch.statistics.moments import mean, std, t_quantile
+from pytest_hypersearch.statistics.ranking import best, objectives, rank
 from pytest_hypersearch.trial import State
 
 

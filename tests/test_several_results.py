@@ -7,8 +7,8 @@ import random
 import pytest
 
 from pytest_hypersearch.goals import Constraint, Goal, constraint_of
-from pytest_hypersearch.ranking import BestSoFar, best, front, pareto, rank
 from pytest_hypersearch.results import StudyResults, SweepInfo
+from pytest_hypersearch.statistics.ranking import BestSoFar, best, front, pareto, rank
 from pytest_hypersearch.trial import State, TrialRecord
 
 ONE = SweepInfo("s", "random", "a", "min", 0, 2, 40, (), ("x",))

@@ -3,7 +3,8 @@
 import pytest
 from example_studies import record, sweep_info
 
-from pytest_hypersearch.stopping import Stopping, StopRule
+from pytest_hypersearch.goals import StopRule
+from pytest_hypersearch.owner.stopping import Stopping
 from pytest_hypersearch.trial import State
 
 

@@ -1,10 +1,10 @@
 import pytest
 from engine_parts import Noting, outcome, sweep
 
-from pytest_hypersearch.proposals import NotYetError
+from pytest_hypersearch.owner.proposals import NotYetError
+from pytest_hypersearch.owner.study import Study, trial_seed
 from pytest_hypersearch.store.journal import StoreError
 from pytest_hypersearch.store.stored import Stored, gather
-from pytest_hypersearch.study import Study, trial_seed
 from pytest_hypersearch.trial import Key, State
 
 

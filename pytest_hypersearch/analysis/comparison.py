@@ -11,17 +11,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from pytest_hypersearch.analysis.groups import moments, ranked_in
-from pytest_hypersearch.moments import mean
 from pytest_hypersearch.results import signed
 from pytest_hypersearch.space import config_key
+from pytest_hypersearch.statistics.moments import mean
 from pytest_hypersearch.trial import State
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from pytest_hypersearch.analysis.tables import Row
-    from pytest_hypersearch.ranking import Ranked
     from pytest_hypersearch.results import StudyResults, SweepInfo
+    from pytest_hypersearch.statistics.ranking import Ranked
     from pytest_hypersearch.trial import Config
 
 Verdict: TypeAlias = Literal["better", "worse", "same", "undecided"]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from pytest_hypersearch.analysis.reading import identity_of, places_of
 from pytest_hypersearch.curves import read_curves
-from pytest_hypersearch.ranking import BestSoFar
+from pytest_hypersearch.statistics.ranking import BestSoFar
 from pytest_hypersearch.store.journal import read
 from pytest_hypersearch.store.runs import Run
 from pytest_hypersearch.trial import State

@@ -48,6 +48,8 @@ OWN: Final[Mapping[str, Callable[[Entry], Any]]] = {
     "seed": lambda entry: entry.trial.seed,
     "started": lambda entry: entry.trial.started,
     "duration": lambda entry: entry.trial.duration,
+    "cpu_time": lambda entry: entry.trial.cpu_time,
+    "peak_memory": lambda entry: entry.trial.peak_memory,
     "steps": lambda entry: entry.trial.steps,
     "attempt": lambda entry: entry.trial.attempt,
     "worker": lambda entry: entry.trial.worker,

@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 from statistics import median
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 from pytest_hypersearch.analysis.fields import ABSENT
-from pytest_hypersearch.grouping import Group
-from pytest_hypersearch.moments import mean, std, t_quantile
-from pytest_hypersearch.ranking import objectives, rank, rank_key
+from pytest_hypersearch.statistics.grouping import Group
+from pytest_hypersearch.statistics.moments import mean, std, t_quantile
+from pytest_hypersearch.statistics.ranking import objectives, rank, rank_key
 from pytest_hypersearch.trial import State
 
 if TYPE_CHECKING:
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from pytest_hypersearch.analysis.fields import Entry, Field
     from pytest_hypersearch.analysis.results import Results
     from pytest_hypersearch.analysis.tables import Row
-    from pytest_hypersearch.ranking import Ranked
     from pytest_hypersearch.results import StudyResults, SweepInfo
+    from pytest_hypersearch.statistics.ranking import Ranked
     from pytest_hypersearch.trial import TrialRecord
 
 Key = tuple[Any, ...]
@@ -55,6 +55,12 @@ class Groups:
         names = ", ".join(field.name for field in self.fields)
         return f"<{len(self)} groups by {names}>"
 
+    @overload
+    def agg(
+        self, metric: str | None = None, *, as_dataframe: Literal[False] = False
+    ) -> list[Row]: ...
+    @overload
+    def agg(self, metric: str | None = None, *, as_dataframe: Literal[True]) -> pd.DataFrame: ...
     def agg(
         self, metric: str | None = None, *, as_dataframe: bool = False
     ) -> list[Row] | pd.DataFrame:

@@ -25,6 +25,10 @@ _NUMBER = re.compile(r"-?\d{1,9}")
 _COMMIT = re.compile(r"[0-9a-f]{4,40}")
 
 
+class NothingStoredError(LookupError):
+    """There is no stored run of the kind that is asked for."""
+
+
 @dataclass(frozen=True, slots=True)
 class Loaded:
     """Results of a study and the directories of the runs that they come from."""
@@ -44,11 +48,11 @@ def load(sources: Sequence[Source], run: int | str | None) -> tuple[list[Loaded]
         The studies by node id, and a line on each run that could not be read.
 
     Raises:
-        LookupError: There are no such runs.
+        NothingStoredError: There are no such runs.
         StoreError: There are, but none of them can be read.
         ValueError: ``run`` makes no sense.
     """
-    places = [_studies(source) for source in sources] or [_project()]
+    places = _places(sources)
     found, problems = [], []
     for chosen in (one for studies in places for runs in studies for one in choose(runs, run)):
         try:
@@ -58,10 +62,23 @@ def load(sources: Sequence[Source], run: int | str | None) -> tuple[list[Loaded]
     if problems and not found:
         raise StoreError(problems[0])
     if not found:
-        raise LookupError(f"there is no run {run} of {_names(places)}")
+        raise NothingStoredError(f"there is no run {run} of {_names(places)}")
     if len(places) > 1 and run != "all":
         found = _merged(found)
     return sorted(found, key=lambda one: (one.results.nodeid, one.runs)), problems
+
+
+def studies_of(sources: Sequence[Source]) -> list[list[Run]]:
+    """Find the runs of each study that paths or tests stand for, oldest first.
+
+    Raises:
+        NothingStoredError: There are none.
+    """
+    return [runs for studies in _places(sources) for runs in studies]
+
+
+def _places(sources: Sequence[Source]) -> list[list[list[Run]]]:
+    return [_studies(source) for source in sources] or [_project()]
 
 
 def choose(runs: Sequence[Run], run: int | str | None) -> Sequence[Run]:
@@ -104,19 +121,23 @@ def _studies(source: Source) -> list[list[Run]]:
         folder = path if path.is_dir() else path.parent
         if studies := studies_at(folder):
             return studies
-        raise LookupError(f"{path}: there are no stored runs in it; pytest --sweep makes some")
+        raise NothingStoredError(
+            f"{path}: there are no stored runs in it; pytest --sweep makes some"
+        )
     studies = _project()
     nodeids = {runs[-1].nodeid: runs for runs in studies}
     if found := called(nodeids, str(source)):
         return [nodeids[nodeid] for nodeid in found]
-    raise LookupError(f"{source}: no such path or test; there are runs of {some(nodeids)}")
+    raise NothingStoredError(f"{source}: no such path or test; there are runs of {some(nodeids)}")
 
 
 def _project() -> list[list[Run]]:
     here = Path.cwd()
     studies = project_studies(here)
     if not studies:
-        raise LookupError(f"there are no stored runs in {here} or above; pytest --sweep makes some")
+        raise NothingStoredError(
+            f"there are no stored runs in {here} or above; pytest --sweep makes some"
+        )
     return studies
 
 

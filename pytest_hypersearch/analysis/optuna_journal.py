@@ -29,7 +29,7 @@ with needs("to_optuna", "optuna", "optuna"):
     from optuna.storages.journal import BaseJournalBackend
     from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from pytest_hypersearch.outcome import storable
+from pytest_hypersearch.owner.outcome import storable
 from pytest_hypersearch.samplers.optuna import quietly
 from pytest_hypersearch.space.choices import Choice, label_text
 from pytest_hypersearch.space.numeric import Integer, Real

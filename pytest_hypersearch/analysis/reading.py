@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from pytest_hypersearch.store.runs import Run
 
 _SCALARS = frozenset({int, float, str, bool, type(None)})
+_MOST = 1_000_000  # a forged number of trials must not keep the reader busy
 _ONCE = 2  # what comes before the first session, and that session
 
 
@@ -185,7 +186,7 @@ class _Reading:
             seed=int(record["seed"]),
             attempt=place.attempt,
             worker=_text(record["worker"]),
-            started=_time(record.get("started")),
+            started=_number(record.get("started")),
         )
         self._open[place] = self._keep(trial, place)
         self._configs[place.key[:2]] = params
@@ -208,6 +209,8 @@ class _Reading:
             reason=_text(record.get("reason", "")),
             logged=_config(record.get("logged", {})),
             error=_text(record.get("error", "")),
+            peak_memory=_whole(record.get("peak_memory")),
+            cpu_time=_number(record.get("cpu_time")),
         )
 
     def on_crash(self, record: Record) -> None:
@@ -324,7 +327,7 @@ def _table(sweep: Sweep) -> Iterator[tuple[int, str]]:
     """The numbers of configurations that follow from the sweep alone."""
     sampler = builtin(sweep.strategy) if sweep.strategy in {"grid", "random"} else None
     if sampler is not None:
-        for number, config in enumerate(Table(sampler, sweep).upto(sweep.n_trials)):
+        for number, config in enumerate(Table(sampler, sweep).upto(min(sweep.n_trials, _MOST))):
             yield number, config_key(config)
 
 
@@ -339,8 +342,12 @@ def _text(value: object) -> str:
     return value
 
 
-def _time(value: object) -> float | None:
+def _number(value: object) -> float | None:
     return None if value is None else float(value)  # type: ignore[arg-type]
+
+
+def _whole(value: object) -> int | None:
+    return None if value is None else int(value)  # type: ignore[call-overload]
 
 
 def _config(params: Mapping[str, Any]) -> Config:

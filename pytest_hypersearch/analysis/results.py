@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal, overload
 
 from pytest_hypersearch.analysis.fields import Fields, entries
@@ -15,8 +16,8 @@ from pytest_hypersearch.analysis.groups import (
     with_trials,
 )
 from pytest_hypersearch.analysis.loading import Loaded, load
-from pytest_hypersearch.grouping import FAILURES
 from pytest_hypersearch.naming import some
+from pytest_hypersearch.statistics.grouping import FAILURES
 from pytest_hypersearch.trial import State
 
 if TYPE_CHECKING:
@@ -29,10 +30,12 @@ if TYPE_CHECKING:
     from pytest_hypersearch.analysis.courses import Curve
     from pytest_hypersearch.analysis.fields import Entry
     from pytest_hypersearch.analysis.loading import Source
+    from pytest_hypersearch.analysis.plots import Plots
     from pytest_hypersearch.analysis.tables import Row
     from pytest_hypersearch.importance import Importance, Method
-    from pytest_hypersearch.ranking import Ranked
+    from pytest_hypersearch.report import Reported
     from pytest_hypersearch.results import StudyResults, SweepInfo
+    from pytest_hypersearch.statistics.ranking import Ranked
     from pytest_hypersearch.trial import TrialRecord
 
 
@@ -53,7 +56,7 @@ def load_results(*paths_or_tests: Source | None, run: int | str | None = None) -
         skipped and named in `Results.notes`.
 
     Raises:
-        LookupError: There is nothing of that kind.
+        NothingStoredError: There is nothing of that kind; it is a LookupError.
         StoreError: There is, but none of it can be read.
         ValueError: ``run`` makes no sense.
     """
@@ -69,11 +72,8 @@ class Results(Sequence["TrialRecord"]):
     methods return further results. Names of parameters, metrics and logged values are used as they
     are; one that several of these have is written ``params__lr``, ``metrics__lr``. Every trial also
     has ``test``, ``run``, ``sweep``, ``strategy``, ``number``, ``replicate``, ``status``,
-    ``score``, ``seed``, ``started``, ``duration``, ``steps``, ``attempt``, ``worker``, ``cached``,
-    ``item``, ``reason`` and ``error``.
-
-    Attributes:
-        notes: One line each on what a reader must be told: damaged lines, runs that were skipped.
+    ``score``, ``seed``, ``started``, ``duration``, ``cpu_time``, ``peak_memory``, ``steps``,
+    ``attempt``, ``worker``, ``cached``, ``item``, ``reason`` and ``error``.
     """
 
     def __init__(
@@ -169,7 +169,7 @@ class Results(Sequence["TrialRecord"]):
         Raises:
             ValueError: There are several tests or scores.
         """
-        from pytest_hypersearch.ranking import front
+        from pytest_hypersearch.statistics.ranking import front
 
         study, alike = self._study("pareto"), self._objective("pareto")
         return front(study.trials, [sweep for sweep in study.sweeps if sweep in alike])
@@ -299,6 +299,26 @@ class Results(Sequence["TrialRecord"]):
         from pytest_hypersearch.analysis.optuna_journal import write_optuna
 
         write_optuna(self.studies, self.curves(), path)
+
+    def to_html(self, path: str | PathLike[str]) -> None:
+        """Write the report, a page that needs no network; needs ``pytest-hypersearch[report]``."""
+        from pytest_hypersearch.report import page
+
+        Path(path).write_text(page(self.reported()), encoding="utf-8")
+
+    def reported(self) -> list[Reported]:
+        """Read what the trials reported, and return it with the studies, as the report takes it."""
+        from pytest_hypersearch.analysis.pages import reported
+
+        return [reported(one) for one in self._loaded]
+
+    @property
+    def plot(self) -> Plots:
+        """The figures of the report, of one test; need ``pytest-hypersearch[report]``."""
+        from pytest_hypersearch.analysis.plots import Plots
+
+        self._study("plot")
+        return Plots(*self.reported()[0])
 
     def __len__(self) -> int:
         return len(self._trials)

@@ -6,7 +6,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from pytest_hypersearch.analysis.groups import group_of, objectives_of
-from pytest_hypersearch.grouping import count
+from pytest_hypersearch.statistics.grouping import count
 from pytest_hypersearch.terminal.display import (
     Look,
     clean,
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from pytest_hypersearch.analysis.fields import Field
     from pytest_hypersearch.analysis.groups import Groups
     from pytest_hypersearch.analysis.results import Results
-    from pytest_hypersearch.ranking import Ranked
+    from pytest_hypersearch.statistics.ranking import Ranked
 
 _SWEEPS = 15
 

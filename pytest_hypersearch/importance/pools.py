@@ -5,15 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pytest_hypersearch.ranking import objectives, rank
 from pytest_hypersearch.results import signed
+from pytest_hypersearch.statistics.ranking import objectives, rank
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from pytest_hypersearch.ranking import Ranked
     from pytest_hypersearch.results import StudyResults, SweepInfo
     from pytest_hypersearch.space import Space
+    from pytest_hypersearch.statistics.ranking import Ranked
     from pytest_hypersearch.trial import Config
 
 

@@ -27,7 +27,7 @@ from pytest_hypersearch.terminal.words import dress
 
 if TYPE_CHECKING:
     from pytest_hypersearch.link import Link
-    from pytest_hypersearch.owner import Message
+    from pytest_hypersearch.owner.owner import Message
 
 START = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "

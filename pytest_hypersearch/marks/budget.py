@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_hypersearch.durations import duration_of
 from pytest_hypersearch.given import number_of
+from pytest_hypersearch.goals import StopRule
 from pytest_hypersearch.marks.values import SweepError, integer, wrong
 from pytest_hypersearch.pruners import pruner
 from pytest_hypersearch.pruners.travel import pickled
-from pytest_hypersearch.stopping import StopRule
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any
 
-from pytest_hypersearch.goals import Constraint, Goal
-from pytest_hypersearch.picking import simplest_of
+from pytest_hypersearch.goals import Constraint, Goal, StopRule
 from pytest_hypersearch.resources.demand import Demand
 from pytest_hypersearch.space import Space
-from pytest_hypersearch.stopping import StopRule
+from pytest_hypersearch.statistics.picking import simplest_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from pytest_hypersearch.given import number_of
 from pytest_hypersearch.goals import Constraint, Goal, constraint_of
 from pytest_hypersearch.marks.values import SweepError, integer, one_of, text, wrong
-from pytest_hypersearch.picking import ONE_SE, STATISTICS
 from pytest_hypersearch.space import Choice
+from pytest_hypersearch.statistics.picking import ONE_SE, STATISTICS
 
 if TYPE_CHECKING:
     from pytest_hypersearch.space import Space

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from pytest_hypersearch.proposals import NotYetError
+from pytest_hypersearch.owner.proposals import NotYetError
 from pytest_hypersearch.resources.demand import Demand, Share
 from pytest_hypersearch.resources.ledger import Ledger
 from pytest_hypersearch.resources.machine import this_machine

@@ -153,7 +153,11 @@ def _argument(name: str, value: Any) -> int | float:  # noqa: ANN401 - any user'
 def _frozen(distribution: Scipy) -> Any:  # noqa: ANN401 - scipy's frozen types are private
     import scipy.stats
 
-    return getattr(scipy.stats, distribution.name)(*distribution.args, **dict(distribution.kwds))
+    kind = getattr(scipy.stats, distribution.name, None)
+    # The name may come from a file, and scipy.stats has functions that do other things.
+    if not isinstance(kind, (scipy.stats.rv_continuous, scipy.stats.rv_discrete)):
+        raise ValueError(f"scipy.stats has no distribution {distribution.name!r}")  # noqa: TRY004  the value is wrong
+    return kind(*distribution.args, **dict(distribution.kwds))
 
 
 def _is_discrete(distribution: Scipy) -> bool:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pytest_hypersearch.grouping import Group, group
-from pytest_hypersearch.ranking import objectives, rank_key
+from pytest_hypersearch.statistics.grouping import Group, group
+from pytest_hypersearch.statistics.ranking import objectives, rank_key
 from pytest_hypersearch.terminal.display import clean, cut, show_value
 from pytest_hypersearch.terminal.layout import flow, line
 from pytest_hypersearch.terminal.score_tables import group_table

@@ -10,7 +10,7 @@ from pytest_hypersearch.terminal.layout import flow
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pytest_hypersearch.ranking import Ranked
+    from pytest_hypersearch.statistics.ranking import Ranked
     from pytest_hypersearch.terminal.display import Look
     from pytest_hypersearch.terminal.layout import Line
 
@@ -27,7 +27,7 @@ def comparable(ranked: Sequence[Ranked]) -> bool:
 
 def doubtful(ranked: Sequence[Ranked]) -> set[int]:
     """Numbers of the configurations of one sweep that cannot be told from the first."""
-    from pytest_hypersearch.comparing import indistinct  # heavy, and seldom needed
+    from pytest_hypersearch.statistics.comparing import indistinct  # heavy, and seldom needed
 
     scores = {
         one.number: {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pytest_hypersearch.ranking import front, objectives, rank
+from pytest_hypersearch.statistics.ranking import front, objectives, rank
 from pytest_hypersearch.terminal.display import clean, cut, scale_of
 from pytest_hypersearch.terminal.layout import Column, flow, line
 from pytest_hypersearch.terminal.score_tables import draw, name_of, with_params
@@ -12,8 +12,8 @@ from pytest_hypersearch.terminal.score_tables import draw, name_of, with_params
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pytest_hypersearch.ranking import Ranked
     from pytest_hypersearch.results import StudyResults, SweepInfo
+    from pytest_hypersearch.statistics.ranking import Ranked
     from pytest_hypersearch.terminal.display import Look
     from pytest_hypersearch.terminal.layout import Line
 

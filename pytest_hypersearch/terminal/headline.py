@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pytest_hypersearch.grouping import FAILURES, count
-from pytest_hypersearch.ranking import front, rank
+from pytest_hypersearch.statistics.grouping import FAILURES, count
+from pytest_hypersearch.statistics.ranking import front, rank
 from pytest_hypersearch.terminal.display import clean, columns, cut, pad, show_duration, show_mean
 from pytest_hypersearch.terminal.fronts import front_words
 from pytest_hypersearch.terminal.layout import flow, line, plain

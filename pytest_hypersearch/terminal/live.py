@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_hypersearch.events import Ended
+from pytest_hypersearch.owner.events import Ended
 from pytest_hypersearch.terminal.progress import (
     Progress,
     bar,
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Generator
     from pathlib import Path
 
-    from pytest_hypersearch.events import Event
-    from pytest_hypersearch.study import Study
+    from pytest_hypersearch.owner.events import Event
+    from pytest_hypersearch.owner.study import Study
     from pytest_hypersearch.trial import State
 
 DRAW_SECONDS = 0.1

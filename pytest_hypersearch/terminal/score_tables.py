@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pytest_hypersearch.picking import by_mean
+from pytest_hypersearch.statistics.picking import by_mean
 from pytest_hypersearch.terminal.display import (
     clean,
     scale_of,
@@ -17,8 +17,8 @@ from pytest_hypersearch.terminal.layout import Column, fits, line, render
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
-    from pytest_hypersearch.grouping import Group
-    from pytest_hypersearch.ranking import Ranked
+    from pytest_hypersearch.statistics.grouping import Group
+    from pytest_hypersearch.statistics.ranking import Ranked
     from pytest_hypersearch.terminal.display import Look
     from pytest_hypersearch.terminal.layout import Line
     from pytest_hypersearch.trial import Config, TrialRecord

@@ -11,9 +11,9 @@ import re
 import shlex
 from typing import TYPE_CHECKING
 
-from pytest_hypersearch.grouping import FAILURES, failures, steps_saved
-from pytest_hypersearch.picking import by_mean
-from pytest_hypersearch.ranking import objectives, rank, rank_key
+from pytest_hypersearch.statistics.grouping import FAILURES, failures, steps_saved
+from pytest_hypersearch.statistics.picking import by_mean
+from pytest_hypersearch.statistics.ranking import objectives, rank, rank_key
 from pytest_hypersearch.terminal.comparisons import (
     families,
     groupings,
@@ -33,8 +33,8 @@ from pytest_hypersearch.trial import State
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from pytest_hypersearch.ranking import Ranked
     from pytest_hypersearch.results import StudyResults, SweepInfo
+    from pytest_hypersearch.statistics.ranking import Ranked
     from pytest_hypersearch.terminal.layout import Line, Segment
     from pytest_hypersearch.trial import TrialRecord
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from pytest_hypersearch.ranking import best
+from pytest_hypersearch.statistics.ranking import best
 from pytest_hypersearch.trackers.trials import (
     Points,
     facts,
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
     from pytest_hypersearch.curves import Series
-    from pytest_hypersearch.events import SweepRun
+    from pytest_hypersearch.owner.events import SweepRun
     from pytest_hypersearch.results import StudyResults
     from pytest_hypersearch.trial import TrialRecord
 

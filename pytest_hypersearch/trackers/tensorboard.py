@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pytest_hypersearch.curves import Series
-    from pytest_hypersearch.events import SweepRun
+    from pytest_hypersearch.owner.events import SweepRun
     from pytest_hypersearch.trial import TrialRecord
 
 DIRECTORY: Final = "runs"

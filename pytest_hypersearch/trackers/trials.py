@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from pytest_hypersearch.curves import Series
-    from pytest_hypersearch.events import SweepRun
+    from pytest_hypersearch.owner.events import SweepRun
     from pytest_hypersearch.trial import Raw, TrialRecord
 
 

@@ -134,7 +134,7 @@ def test_proposals_are_as_good_as_in_a_study_of_optuna(name):
         )
         return study.best_value
 
-    with bridge._quietly():
+    with bridge.quietly():
         bests = [(ours(seed), theirs(seed)) for seed in range(3)]
     assert sum(our for our, _ in bests) < 3 * sum(their for _, their in bests)
 

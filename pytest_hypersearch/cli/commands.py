@@ -1,0 +1,225 @@
+"""The commands; each returns its exit code."""
+
+from __future__ import annotations
+
+import sys
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pytest_hypersearch.analysis import load_results
+from pytest_hypersearch.analysis.exports import csv_to, json_of
+from pytest_hypersearch.analysis.fields import entries
+from pytest_hypersearch.analysis.groups import objectives_of, ranked_in
+from pytest_hypersearch.analysis.loading import studies_of
+from pytest_hypersearch.analysis.tables import columns_of, rows_of
+from pytest_hypersearch.analysis.texts import comparison_text, group_text, look_of
+from pytest_hypersearch.cli.asked import condition, results_of
+from pytest_hypersearch.cli.written import params_text, rows_text, width
+from pytest_hypersearch.store.journal import StoreError
+from pytest_hypersearch.store.runs import Run, discard, outdated
+from pytest_hypersearch.terminal.layout import plain
+from pytest_hypersearch.terminal.summary import section
+from pytest_hypersearch.trial import State
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+
+    from pytest_hypersearch.analysis import Results
+    from pytest_hypersearch.analysis.tables import Row
+    from pytest_hypersearch.results import StudyResults
+
+FOUND, NOTHING, WORSE = 0, 1, 1
+_OWN = ("sweep", "number", "replicate", "status", "score", "duration")
+
+
+def list_runs(given: Namespace) -> int:
+    """List stored runs: all of them, a line each."""
+    results = load_results(*given.what, run="all")
+    _tell(results)
+    rows = [_run_row(study) for study in results.studies]
+    _print(rows_text(rows, given.format, drop=("running", "planned", "sweeps", "metric")))
+    return FOUND
+
+
+def _run_row(study: StudyResults) -> Row:
+    starts = [trial.started for trial in study.trials if trial.started is not None]
+    states = [trial.state for trial in study.trials]
+    alike = objectives_of([study])
+    best = next(iter(ranked_in([study], alike[0])), None) if alike else None
+    return {
+        "test": study.nodeid,
+        "run": Path(study.run).name,
+        "started": _when(min(starts)) if starts else None,
+        "sweeps": ", ".join(sweep.name for sweep in study.sweeps),
+        "complete": states.count(State.COMPLETE),
+        "planned": sum(sweep.planned for sweep in study.sweeps),
+        "running": states.count(State.RUNNING),
+        "metric": alike[0][0].metric if alike else None,
+        "best": best.value if best else None,
+    }
+
+
+def _when(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds).isoformat(" ", "minutes")  # noqa: DTZ006  for people
+
+
+def show(given: Namespace) -> int:
+    """Show the summary of runs, a table of groups, or a table of trials."""
+    results = results_of(given.what, given.filter)
+    _tell(results)
+    if not results:
+        return _nothing()
+    if given.group_by:
+        groups = results.group_by(*given.group_by)
+        as_text = given.format == "table"
+        _print(group_text(groups, width()) if as_text else rows_text(groups.agg(), given.format))
+    elif given.columns or given.sort or given.format != "table":
+        _print(rows_text(_trial_rows(results, given), given.format))
+    else:
+        _print(_summary(results, given.verbose))
+    return FOUND
+
+
+def _summary(results: Results, verbosity: int) -> str:
+    look = look_of(width())
+    lines = section(
+        [study for study in results.studies if study.trials],
+        width=look.width,
+        verbosity=verbosity,
+        ascii_only=look.ascii_only,
+    )
+    return "\n".join(map(plain, lines))
+
+
+def _trial_rows(results: Results, given: Namespace) -> list[Row]:
+    """The chosen columns of the trials, sorted; by default what identifies and judges a trial."""
+    fields = results.fields
+    chosen = [fields.find(name) for name in given.columns] or [
+        field
+        for field in fields.every()
+        if field.name in _OWN or field.name.startswith(("params.", "metrics."))
+    ]
+    rows = rows_of(columns_of(entries(results.studies), chosen))
+    if not given.sort:
+        return rows
+    by = fields.find(given.sort.removeprefix("-"))
+    values = columns_of(entries(results.studies), [by])[by.name]
+    order = sorted(range(len(rows)), key=lambda place: _sort_key(values[place]))
+    if given.sort.startswith("-"):
+        order.reverse()
+    return [rows[place] for place in sorted(order, key=lambda place: values[place] is None)]
+
+
+def _sort_key(value: Any) -> tuple[str, Any]:  # noqa: ANN401  any scalar
+    number = isinstance(value, (int, float))
+    return ("", value) if number else (type(value).__name__, str(value))
+
+
+def best(given: Namespace) -> int:
+    """Print the best configuration of a test."""
+    results = results_of(given.what, given.filter)
+    _tell(results)
+    tests = list(dict.fromkeys(study.nodeid for study in results.studies))
+    if len(tests) > 1:
+        raise ValueError(f"best: expected one test, not {', '.join(tests)}")
+    found = results.best()
+    if not found:
+        return _nothing()
+    _print(params_text(found[0], given.format))
+    return FOUND
+
+
+def compare(given: Namespace) -> int:
+    """Compare two sets of results; worse is an exit code."""
+    sides = [results_of([what], given.filter) for what in (given.before, given.now)]
+    if given.filters:
+        sides = [
+            side.filter(**condition(text)) for side, text in zip(sides, given.filters, strict=True)
+        ]
+    for side in sides:
+        _tell(side)
+    if not all(sides):
+        return _nothing()
+    found = sides[1].compare(sides[0])
+    as_text = given.format == "table"
+    _print(comparison_text(found, width()) if as_text else rows_text(found.table(), given.format))
+    if not found.pairs and not (found.best_before and found.best_now):
+        return NOTHING
+    return WORSE if found.verdict == "worse" else FOUND
+
+
+def export(given: Namespace) -> int:
+    """Write a file."""
+    results = results_of(given.what, given.filter)
+    _tell(results)
+    if not results:
+        return _nothing()
+    if given.file != "-":
+        getattr(results, f"to_{given.to}")(given.file)
+    elif given.to == "csv":
+        csv_to(sys.stdout, results.table())
+    elif given.to == "json":
+        _print(json_of({"studies": [study.to_json() for study in results.studies]}))
+    else:
+        raise ValueError(f"export --to {given.to}: expected a file, not standard output")
+    return FOUND
+
+
+def report(given: Namespace) -> int:
+    """Write the report, or serve it until interrupted."""
+    found = results_of(given.what, given.filter)
+    _tell(found)
+    if not found:
+        return _nothing()
+    if given.serve:
+        from pytest_hypersearch.analysis.pages import serve_stored
+
+        serve_stored(lambda: results_of(given.what, given.filter), _announce)
+    else:
+        found.to_html(given.file)
+        _print(f"report: {Path(given.file).resolve().as_uri()}")
+    return FOUND
+
+
+def _announce(address: str) -> None:
+    _print(f"report: {address}  (for this machine only; Ctrl-C ends it)")
+    sys.stdout.flush()
+
+
+def clean(given: Namespace) -> int:
+    """Remove old runs, but none of a live session."""
+    studies = dict.fromkeys(runs[-1].path.parent for runs in studies_of(given.what))
+    for path in (path for study in studies for path in outdated(study, given.keep)):
+        if not given.dry_run:
+            _remove(path)
+        elif not Run(path).in_use():
+            _print(f"would remove {path}")
+    return FOUND
+
+
+def _remove(path: Path) -> None:
+    try:
+        discard(path)
+    except (OSError, StoreError) as error:
+        _note(f"kept: {error}")
+    else:
+        _print(f"removed {path}")
+
+
+def _nothing() -> int:
+    _note("no trial fits")
+    return NOTHING
+
+
+def _tell(results: Results) -> None:
+    for note in results.notes:
+        _note(f"note: {note}")
+
+
+def _note(text: str) -> None:
+    sys.stderr.write(f"pytest-hypersearch: {text}\n")
+
+
+def _print(text: str) -> None:
+    sys.stdout.write(f"{text}\n")

@@ -1,0 +1,42 @@
+// The state of the page is its address: what is filtered, chosen and sorted, in the part behind "#".
+
+const listeners = [];
+
+function address() {
+  return new URLSearchParams(location.hash.slice(1));
+}
+
+/** The value of a key, or what holds without it. */
+function asked(key, otherwise = "") {
+  return address().get(key) ?? otherwise;
+}
+
+function askedAll(key) {
+  return address().getAll(key);
+}
+
+/** Changes keys: text, a list of texts, or null to drop the key. */
+function go(changes) {
+  const next = address();
+  for (const [key, value] of Object.entries(changes)) {
+    next.delete(key);
+    for (const one of value === null ? [] : [value].flat()) next.append(key, one);
+  }
+  if (!("page" in changes) && !("trial" in changes)) next.delete("page");
+  history.replaceState(null, "", `#${next}`);
+  for (const listener of listeners) listener();
+}
+
+/** The bounds "low..high" that a key holds, null without any. */
+function bounds(key) {
+  const text = asked(key);
+  if (!text.includes("..")) return null;
+  const [low, high] = text.split("..").map((part) => (part === "" ? null : Number(part)));
+  return { low: low ?? -Infinity, high: high ?? Infinity };
+}
+
+function boundsText(low, high) {
+  return low === "" && high === "" ? null : `${low}..${high}`;
+}
+
+window.addEventListener("hashchange", () => listeners.forEach((listener) => listener()));

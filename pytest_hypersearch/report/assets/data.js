@@ -1,0 +1,57 @@
+// The data of the page: unpacked, and looked up by name.
+
+async function unpacked(id) {
+  const text = document.getElementById(id).textContent.trim();
+  const bytes = Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
+  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
+  return new Response(stream).text();
+}
+
+const STATES = [
+  "complete",
+  "pruned",
+  "raced out",
+  "failed",
+  "invalid",
+  "crashed",
+  "timed out",
+  "running",
+  "not run",
+];
+const ENDED_BADLY = new Set(["failed", "invalid", "crashed", "timed out"]);
+
+function studyOf(plain) {
+  const { trials, sweeps } = plain;
+  const size = trials.number.length;
+  const ids = trials.number.map(
+    (number, i) => `${sweeps[trials.sweep[i]].name}-${number}-r${trials.replicate[i]}`,
+  );
+  const study = {
+    ...plain,
+    size,
+    ids,
+    all: Array.from({ length: size }, (_, i) => i),
+    place: new Map(ids.map((id, i) => [id, i])),
+    parameter: new Map(plain.parameters.map((one) => [one.name, one])),
+    metric: new Map(plain.metrics.map((one) => [one.name, one])),
+    states: STATES.filter((state) => trials.state.includes(state)),
+  };
+  study.feasible = study.all.map((i) => isFeasible(study, i));
+  return study;
+}
+
+function isFeasible(study, i) {
+  return study.sweeps[study.trials.sweep[i]].constraints.every(({ metric, sign, bound }) => {
+    const value = study.metric.get(metric)?.values[i];
+    return value == null || (sign === "<=" ? value <= bound : value >= bound);
+  });
+}
+
+function isComplete(study, i) {
+  return study.trials.state[i] === "complete";
+}
+
+/** The rows whose value of a column is a number. */
+function numbered(rows, values) {
+  return rows.filter((i) => typeof values[i] === "number");
+}

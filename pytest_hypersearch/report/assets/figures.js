@@ -1,0 +1,199 @@
+// Drawing: plotly is unpacked after the first paint, a figure is drawn when it comes into sight.
+
+const dark = matchMedia("(prefers-color-scheme: dark)");
+let palette = null;
+
+const plotly = () => {
+  plotly.ready ??= unpacked("plotly").then((source) => {
+    const script = document.createElement("script");
+    script.textContent = source;
+    document.head.append(script);
+    return window.Plotly;
+  });
+  return plotly.ready;
+};
+
+function theme() {
+  const style = getComputedStyle(document.documentElement);
+  const read = (name) => style.getPropertyValue(`--${name}`).trim();
+  return {
+    text: read("text"),
+    quiet: read("quiet"),
+    line: read("line"),
+    card: read("card"),
+    accent: read("accent"),
+    bad: read("bad"),
+    soft: read("soft"),
+    series: dark.matches ? palette.dark : palette.light,
+  };
+}
+
+function seriesOf(colours, k) {
+  return {
+    colour: colours.series[k % colours.series.length],
+    symbol: palette.symbols[k % palette.symbols.length],
+    dash: palette.dashes[k % palette.dashes.length],
+  };
+}
+
+function faded(colour, share) {
+  return (
+    colour +
+    Math.round(share * 255)
+      .toString(16)
+      .padStart(2, "0")
+  );
+}
+
+/** An axis as we draw all of them. */
+function axis(colours, title, more = {}) {
+  return {
+    title: { text: title, standoff: 8, font: { size: 12, color: colours.quiet } },
+    gridcolor: colours.line,
+    linecolor: colours.line,
+    zeroline: false,
+    automargin: true,
+    tickfont: { size: 11, color: colours.quiet },
+    exponentformat: "e",
+    minexponent: 5,
+    nticks: 7,
+    ...more,
+  };
+}
+
+/** An axis of numbers, in decades if logarithmic and long enough. */
+function numberAxis(colours, title, values, log, nticks = 7) {
+  if (!log) return axis(colours, title, { nticks });
+  const [low, high] = extent(values);
+  return axis(colours, title, {
+    type: "log",
+    dtick: high > 20 * low ? Math.max(1, Math.round(Math.log10(high / low) / 6)) : "D2",
+  });
+}
+
+function categoryAxis(colours, title, labels, most = 12) {
+  return axis(colours, title, {
+    tickmode: "array",
+    tickvals: labels.map((_, k) => k),
+    ticktext: labels.map((label) => plain(label, most)),
+    range: [-0.6, labels.length - 0.4],
+  });
+}
+
+function parameterAxis(colours, parameter) {
+  const title = plain(parameter.name, 28);
+  if (parameter.labels) return categoryAxis(colours, title, parameter.labels);
+  const values = parameter.values.filter((value) => value !== null);
+  return numberAxis(colours, title, values, parameter.log, 5);
+}
+
+function layoutOf(colours, more) {
+  return {
+    paper_bgcolor: "rgba(0,0,0,0)",
+    plot_bgcolor: "rgba(0,0,0,0)",
+    font: { family: getComputedStyle(document.body).fontFamily, size: 12, color: colours.text },
+    margin: { l: 8, r: 10, t: 8, b: 8 },
+    hovermode: "closest",
+    dragmode: false,
+    showlegend: true,
+    legend: {
+      orientation: "h",
+      x: 0,
+      y: 1.02,
+      yanchor: "bottom",
+      font: { size: 12, color: colours.quiet },
+    },
+    hoverlabel: {
+      bgcolor: colours.card,
+      bordercolor: colours.line,
+      align: "left",
+      font: { color: colours.text, size: 12 },
+    },
+    ...more,
+  };
+}
+
+const CONFIG = { displayModeBar: false, responsive: true, scrollZoom: false, doubleClick: "reset" };
+
+/** The card of a view; draws itself when it is in sight and something has changed. */
+class Card {
+  constructor(view, study, redraw) {
+    this.view = view;
+    this.study = study;
+    this.dirty = true;
+    this.inSight = false;
+    this.redraw = redraw;
+    this.controls = (view.controls?.(study) ?? []).filter((one) => one !== null);
+    this.caption = element("p", { class: "caption" });
+    this.plot = element("div", { class: "plot", role: "img", "aria-label": view.title });
+    this.node = element(
+      "section",
+      {
+        class: view.wide ? "view wide" : "view",
+        id: view.id,
+        "aria-labelledby": `${view.id}-title`,
+      },
+      element(
+        "div",
+        { class: "head" },
+        element("h2", { id: `${view.id}-title` }, view.title),
+        element(
+          "div",
+          { class: "controls" },
+          this.controls.map((one) => one.node),
+        ),
+      ),
+      this.caption,
+      this.plot,
+    );
+    this.plot.style.cssText = `height:${view.height ?? 320}px`;
+    this.watcher = new IntersectionObserver(
+      ([entry]) => {
+        this.inSight = entry.isIntersecting;
+        if (this.inSight) this.redraw();
+      },
+      { rootMargin: "200px" },
+    );
+    this.watcher.observe(this.node);
+  }
+
+  mark() {
+    this.dirty = true;
+    this.node.removeAttribute("data-drawn");
+    this.controls.forEach((one) => one.sync());
+  }
+
+  /** Draws what the view makes of the rows. */
+  async draw(rows) {
+    this.dirty = false;
+    const colours = theme();
+    const figure = this.view.draw(this.study, rows, colours, this.node.clientWidth < 560);
+    this.caption.textContent = figure.caption ?? figure.empty ?? "";
+    this.plot.classList.toggle("empty", !figure.traces);
+    this.node.classList.toggle("vacant", !figure.traces);
+    this.plot.setAttribute("aria-label", `${this.view.title}. ${this.caption.textContent}`);
+    if (figure.traces) {
+      const Plotly = await plotly();
+      if (figure.height) this.plot.style.cssText = `height:${figure.height}px`;
+      await Plotly.react(this.plot, figure.traces, layoutOf(colours, figure.layout), CONFIG);
+      this.listen(figure);
+    }
+    this.node.dataset.drawings = Number(this.node.dataset.drawings ?? 0) + 1;
+    this.node.toggleAttribute("data-drawn", !this.dirty);
+  }
+
+  listen(figure) {
+    this.brushed = figure.brushed;
+    if (this.listening) return;
+    this.listening = true;
+    this.plot.on("plotly_click", ({ points: [point] }) => {
+      if (typeof point?.customdata === "string") go({ trial: point.customdata });
+    });
+    this.plot.on("plotly_selected", (event) => event?.range && this.brushed?.(event.range));
+  }
+
+  close() {
+    this.watcher.disconnect();
+    if (this.listening) window.Plotly.purge(this.plot);
+  }
+}

@@ -1,0 +1,448 @@
+// Views of scores: over the trials, by strategy and group, of two metrics; and what matters for them.
+
+const BINS = 6;
+
+const history_ = {
+  id: "history",
+  title: "History",
+  wide: true,
+  height: 340,
+  draw(study, rows, colours) {
+    const metric = theMetric(study);
+    const scored = numbered(rows, metric.values);
+    const complete = scored.filter((i) => isComplete(study, i));
+    if (!complete.length) return NO_SCORES;
+    const { marks, left } = drawable(study, rows, metric);
+    const traces = bySweep(
+      study,
+      [...marks].sort((a, b) => a - b),
+    ).map(([sweep, k, own]) => {
+      const { colour, symbol } = seriesOf(colours, k);
+      return points(study, own, metric, {
+        name: plain(sweep.name),
+        x: own.map((i) => i + 1),
+        y: own.map((i) => metric.values[i]),
+        marker: { color: faded(colour, 0.7), symbol, size: 6 },
+      });
+    });
+    const cut = thinned(
+      scored.filter((i) => !isComplete(study, i) && !ENDED_BADLY.has(study.trials.state[i])),
+      MOST_MARKS / 2,
+    );
+    if (cut.length) {
+      traces.push(
+        points(study, cut, metric, {
+          name: "ended early",
+          x: cut.map((i) => i + 1),
+          y: cut.map((i) => metric.values[i]),
+          marker: { color: colours.quiet, symbol: "circle-open", size: 6 },
+        }),
+      );
+    }
+    if (metric.mode) {
+      const able = complete.filter((i) => study.feasible[i]);
+      const best = bestSoFar(
+        able.map((i) => metric.values[i]),
+        metric.mode,
+      );
+      const kept = [...best.keys()].filter((k) => best[k] !== best[k - 1] || k === best.length - 1);
+      traces.push({
+        type: "scatter",
+        mode: "lines",
+        name: "best so far",
+        hoverinfo: "skip",
+        x: kept.map((k) => able[k] + 1),
+        y: kept.map((k) => best[k]),
+        line: { shape: "hv", color: colours.text, width: 2 },
+      });
+    }
+    const bad = thinned(
+      rows.filter((i) => ENDED_BADLY.has(study.trials.state[i])),
+      MOST_MARKS / 2,
+    );
+    if (bad.length) {
+      traces.push(
+        points(study, bad, null, {
+          name: "failed",
+          x: bad.map((i) => i + 1),
+          y: bad.map(() => 0),
+          yaxis: "y2",
+          marker: { color: colours.bad, symbol: "x-thin-open", size: 7 },
+        }),
+      );
+    }
+    const top =
+      metric.mode &&
+      ranked(
+        study,
+        complete.filter((i) => study.feasible[i]),
+        metric,
+      )[0];
+    return {
+      traces,
+      layout: {
+        xaxis: axis(colours, "trial", { range: [0, study.size + 1], anchor: "free", position: 0 }),
+        yaxis: {
+          ...valueAxis(
+            colours,
+            metric,
+            complete.map((i) => metric.values[i]),
+          ),
+          domain: [bad.length ? 0.08 : 0, 1],
+        },
+        yaxis2: { domain: [0, 0.05], visible: false, range: [-1, 1], fixedrange: true },
+      },
+      caption:
+        top == null
+          ? `${left}${metric.name}: no direction is declared, so nothing is best.`
+          : `${left}${capital(BEST[metric.mode])} ${metric.name} ${shown(metric.values[top], 5)} at ${study.ids[top]} · ${BETTER[metric.mode]}`,
+    };
+  },
+};
+
+const strategies = {
+  id: "strategies",
+  title: "Strategies",
+  height: 320,
+  draw(study, rows, colours) {
+    const metric = theMetric(study);
+    if (!metric.mode) return { empty: "No direction is declared for this metric." };
+    const complete = numbered(rows, metric.values).filter(
+      (i) => isComplete(study, i) && study.feasible[i],
+    );
+    if (!complete.length) return NO_SCORES;
+    let replicated = false;
+    const traces = bySweep(study, complete).flatMap(([sweep, k, own]) => {
+      const { colour, dash } = seriesOf(colours, k);
+      const band = bestByReplicate(study, own, metric);
+      replicated ||= band.replicates > 1;
+      const x = band.mean.map((_, n) => n + 1);
+      const line = {
+        type: "scatter",
+        mode: "lines",
+        name: plain(sweep.name),
+        x,
+        y: band.mean,
+        line: { color: colour, dash, width: 2 },
+        hovertemplate: `%{y:.5g} after %{x}<extra>${plain(sweep.name)}</extra>`,
+      };
+      if (band.replicates < 2) return [line];
+      return [
+        {
+          type: "scatter",
+          mode: "lines",
+          x: [...x, ...[...x].reverse()],
+          y: [...band.high, ...[...band.low].reverse()],
+          fill: "toself",
+          fillcolor: faded(colour, 0.15),
+          line: { width: 0 },
+          hoverinfo: "skip",
+          showlegend: false,
+        },
+        line,
+      ];
+    });
+    return {
+      traces,
+      layout: {
+        xaxis: axis(colours, "configurations tried"),
+        yaxis: valueAxis(
+          colours,
+          metric,
+          complete.map((i) => metric.values[i]),
+        ),
+      },
+      caption: `Best ${metric.name} so far${replicated ? ": mean over replicates, band from the lowest to the highest replicate" : ""}`,
+    };
+  },
+};
+
+/** Best so far of each replicate on its own; mean, lowest and highest after each configuration. */
+function bestByReplicate(study, rows, metric) {
+  const { number, replicate } = study.trials;
+  const numbers = [...new Set(rows.map((i) => number[i]))].sort((a, b) => a - b);
+  const at = new Map(numbers.map((n, k) => [n, k]));
+  const lines = [...grouped(rows, (i) => replicate[i]).values()].map((own) => {
+    const values = numbers.map(() => null);
+    for (const i of own) values[at.get(number[i])] = metric.values[i];
+    return bestSoFar(values, metric.mode);
+  });
+  const found = { mean: [], low: [], high: [], replicates: lines.length };
+  for (const n of numbers.keys()) {
+    const known = lines.map((line) => line[n]).filter((value) => value !== null);
+    const [low, high] = extent(known);
+    found.mean.push(mean(known));
+    found.low.push(low);
+    found.high.push(high);
+  }
+  return found;
+}
+
+const importance = {
+  id: "importance",
+  title: "Importance",
+  height: 320,
+  controls: () => [
+    choice(
+      "Method",
+      "method",
+      [
+        ["total", "total effect"],
+        ["ped-anova", "PED-ANOVA"],
+      ],
+      "total",
+    ),
+  ],
+  draw(study, rows, colours, narrow) {
+    const pools = study.importance.filter((pool) => pool.metric === theMetric(study).name);
+    if (!pools.length)
+      return {
+        empty: "Needs at least 10 complete configurations, scores that differ and a known space.",
+      };
+    const method = asked("method", "total");
+    const traces = pools.map((pool, k) => {
+      const found = [...pool.methods[method]].reverse();
+      return {
+        type: "bar",
+        orientation: "h",
+        name: plain(pool.sweeps.join(", ")),
+        y: found.map((one) => plain(one.parameter, narrow ? 14 : 24)),
+        x: found.map((one) => one.share),
+        error_x: {
+          array: found.map((one) => one.spread),
+          color: colours.quiet,
+          thickness: 1.2,
+          width: 3,
+        },
+        marker: { color: seriesOf(colours, k).colour },
+        hovertemplate: "%{y}: %{x:.1%}<extra></extra>",
+      };
+    });
+    const what =
+      method === "total"
+        ? "Share of what moves the score, interactions included"
+        : "What tells the best tenth from the rest";
+    return {
+      traces,
+      layout: {
+        bargap: 0.45,
+        showlegend: pools.length > 1,
+        yaxis: axis(colours, "", { showgrid: false }),
+        xaxis: axis(colours, "share", { tickformat: ".0%", rangemode: "tozero" }),
+      },
+      height: Math.max(320, 90 + 26 * pools[0].methods[method].length),
+      caption: `${what}. Of all ${plural(pools[0].configurations, "complete configuration")}: filters would distort it.`,
+    };
+  },
+};
+
+const aggregation = {
+  id: "aggregation",
+  title: "Grouped",
+  height: 380,
+  controls(study) {
+    const names = study.parameters.map((one) => [`p.${one.name}`, one.name]);
+    return [
+      choice(
+        "By",
+        "by",
+        [["strategy", "strategy"], ["replicate", "replicate"], ...names],
+        defaultGroup(study),
+      ),
+      choice("Show", "stat", named(Object.keys(STATISTICS)), "mean"),
+      choice(
+        "Bars",
+        "bars",
+        [
+          ["ci", "95% CI"],
+          ["sem", "sem"],
+          ["std", "std"],
+          ["none", "none"],
+        ],
+        "ci",
+      ),
+    ];
+  },
+  draw(study, rows, colours) {
+    const metric = theMetric(study);
+    const complete = numbered(rows, metric.values).filter((i) => isComplete(study, i));
+    if (!complete.length) return NO_SCORES;
+    const { groups, note } = groupedBy(study, complete, asked("by", defaultGroup(study)));
+    const [stat, bars] = [asked("stat", "mean"), asked("bars", "ci")];
+    const found = groups.map(([name, own]) => ({ name, values: own.map((i) => metric.values[i]) }));
+    const means = found.map(({ values }) => mean(values));
+    const errors = found.map(({ values }) => ERRORS[bars](values));
+    const text = found.map(
+      ({ name, values }, k) =>
+        `<b>${plain(name)}</b><br>${stat} ${shown(STATISTICS[stat](values), 5)}<br>` +
+        `mean ${shown(means[k], 5)}${errors[k] === null ? "" : ` ± ${shown(errors[k], 2)} (${bars === "ci" ? "95% CI" : bars})`}<br>n = ${values.length}`,
+    );
+    const x = found.map((_, k) => k);
+    const traces = [
+      {
+        type: "scatter",
+        mode: "markers",
+        name: "mean",
+        x,
+        y: means,
+        text,
+        hovertemplate: "%{text}<extra></extra>",
+        error_y: {
+          array: errors.map((error) => error ?? 0),
+          color: colours.quiet,
+          thickness: 1.6,
+          width: 5,
+        },
+        marker: {
+          size: stat === "mean" ? 10 : 7,
+          color: stat === "mean" ? colours.accent : colours.quiet,
+          symbol: stat === "mean" ? "circle" : "line-ew-open",
+        },
+      },
+    ];
+    if (stat !== "mean") {
+      traces.push({
+        type: "scatter",
+        mode: "markers",
+        name: stat,
+        x,
+        y: found.map(({ values }) => STATISTICS[stat](values)),
+        text,
+        hovertemplate: "%{text}<extra></extra>",
+        marker: { size: 10, symbol: "diamond", color: colours.accent },
+      });
+    }
+    const reached = found.flatMap(({ values }, k) => [
+      means[k] - (errors[k] ?? 0),
+      means[k] + (errors[k] ?? 0),
+      STATISTICS[stat](values),
+    ]);
+    const counts = found.map(
+      ({ name, values }) => `${plain(name, 22).replace(" – ", "<br>– ")}<br>n = ${values.length}`,
+    );
+    const what =
+      bars === "none"
+        ? ""
+        : `; bars are the mean ± ${bars === "ci" ? "95% confidence (Student’s t)" : bars}`;
+    return {
+      traces,
+      layout: {
+        showlegend: stat !== "mean",
+        xaxis: { ...categoryAxis(colours, "", counts), ticktext: counts },
+        yaxis: valueAxis(colours, metric, reached),
+      },
+      caption: `${capital(stat)} of ${metric.name} over complete trials${what}. ${note}`,
+    };
+  },
+};
+
+function defaultGroup(study) {
+  const category = study.parameters.find((one) => one.labels);
+  if (study.sweeps.length > 1) return "strategy";
+  return category
+    ? `p.${category.name}`
+    : study.parameters.length
+      ? `p.${pair(study)[0]}`
+      : "strategy";
+}
+
+/** Rows by strategy, replicate, or the values of a parameter, which are put into bins if many. */
+function groupedBy(study, rows, by) {
+  if (by === "strategy")
+    return { groups: bySweep(study, rows).map(([sweep, , own]) => [sweep.name, own]), note: "" };
+  if (by === "replicate") {
+    const found = [...grouped(rows, (i) => study.trials.replicate[i])].sort(([a], [b]) => a - b);
+    return { groups: found.map(([name, own]) => [String(name), own]), note: "" };
+  }
+  const parameter = study.parameter.get(by.slice(2)) ?? study.parameters[0];
+  const have = rows.filter((i) => parameter.values[i] !== null);
+  const found = [...grouped(have, (i) => parameter.values[i])].sort(([a], [b]) => a - b);
+  if (parameter.labels || found.length <= 10) {
+    return { groups: found.map(([, own]) => [shownParameter(parameter, own[0]), own]), note: "" };
+  }
+  const sorted = [...have].sort((a, b) => parameter.values[a] - parameter.values[b]);
+  const groups = Array.from({ length: BINS }, (_, k) =>
+    sorted.slice(
+      Math.round((k * sorted.length) / BINS),
+      Math.round(((k + 1) * sorted.length) / BINS),
+    ),
+  )
+    .filter((own) => own.length)
+    .map((own) => [
+      `${shown(parameter.values[own[0]], 2)} – ${shown(parameter.values[own.at(-1)], 2)}`,
+      own,
+    ]);
+  return { groups, note: `${parameter.name} in ${groups.length} bins of equal size.` };
+}
+
+const pareto = {
+  id: "pareto",
+  title: "Trade-off",
+  height: 380,
+  controls(study) {
+    const names = study.metrics.map((one) => one.name);
+    return names.length < 2
+      ? []
+      : [choice("x", "mx", named(names), names[0]), choice("y", "my", named(names), names[1])];
+  },
+  draw(study, rows, colours) {
+    if (study.metrics.length < 2) return { empty: "Needs two metrics." };
+    const [x, y] = ["mx", "my"].map((key, k) => study.metric.get(asked(key)) ?? study.metrics[k]);
+    const found = configurations(
+      study,
+      rows.filter((i) => typeof x.values[i] === "number" && typeof y.values[i] === "number"),
+    ).map((own) => ({
+      i: own[0],
+      x: mean(own.map((i) => x.values[i])),
+      y: mean(own.map((i) => y.values[i])),
+      feasible: own.every((i) => study.feasible[i]),
+    }));
+    if (!found.length) return NO_SCORES;
+    const directed = x.mode && y.mode && x !== y;
+    const best = directed
+      ? front(
+          found.filter((one) => one.feasible),
+          [x.mode, y.mode],
+        )
+      : [];
+    const shownPoints = thinned(found, MOST_MARKS);
+    const trace = (own, more) =>
+      points(
+        study,
+        own.map((one) => one.i),
+        null,
+        {
+          x: own.map((one) => one.x),
+          y: own.map((one) => one.y),
+          text: own.map(
+            (one) =>
+              `${hover(study, one.i)}<br>${plain(x.name)} ${shown(one.x, 5)}<br>${plain(y.name)} ${shown(one.y, 5)}`,
+          ),
+          ...more,
+        },
+      );
+    const traces = [
+      trace(shownPoints, {
+        name: "configurations",
+        marker: { size: 6, color: faded(colours.quiet, 0.5) },
+      }),
+    ];
+    if (best.length)
+      traces.push(
+        trace(best, {
+          name: "Pareto front",
+          mode: "lines+markers",
+          line: { shape: "hv", color: colours.accent, width: 2 },
+          marker: { size: 9, color: colours.accent, symbol: "diamond" },
+        }),
+      );
+    return {
+      traces,
+      layout: {
+        xaxis: axis(colours, `${plain(x.name)}${x.mode ? ` (${BETTER[x.mode]})` : ""}`),
+        yaxis: axis(colours, `${plain(y.name)}${y.mode ? ` (${BETTER[y.mode]})` : ""}`),
+      },
+      caption: `${shownPoints.length < found.length ? `${shownPoints.length} of ${found.length} configurations drawn. ` : ""}${directed ? `${plural(best.length, "configuration")} of ${found.length} on the front, means over replicates` : "Both metrics need a declared direction for a front"}`,
+    };
+  },
+};

@@ -1,0 +1,202 @@
+// Views in time: curves within trials, and who ran which trial when.
+
+const MOST_LINES = 120;
+
+const MOST_BARS = 1500;
+
+const curves = {
+  id: "curves",
+  title: "Learning curves",
+  height: 380,
+  controls(study) {
+    const names = [...new Set(study.curves.flatMap((curve) => Object.keys(curve.series)))];
+    return names.length > 1 ? [choice("Series", "series", named(names), names[0])] : [];
+  },
+  draw(study, rows, colours) {
+    if (!study.curves.length)
+      return { empty: "No trial reported values on its way (trial.report)." };
+    const first = Object.keys(study.curves[0].series)[0];
+    const name = asked("series", first);
+    const inSight = new Set(rows);
+    const metric = study.metric.get(name) ?? theMetric(study);
+    const known = study.curves.filter((curve) => inSight.has(curve.trial) && curve.series[name]);
+    if (!known.length) return { empty: "None of these trials reported it." };
+    const order = [...known].sort((a, b) => rankOf(metric, a.trial) - rankOf(metric, b.trial));
+    const drawn = [
+      ...order.slice(0, MOST_LINES / 2),
+      ...thinned(order.slice(MOST_LINES / 2), MOST_LINES / 2),
+    ];
+    const traces = study.sweeps
+      .flatMap((sweep, k) =>
+        [false, true].map((pruned) => {
+          const own = drawn.filter(
+            (curve) =>
+              study.trials.sweep[curve.trial] === k &&
+              (study.trials.state[curve.trial] === "pruned") === pruned,
+          );
+          return lines(
+            study,
+            own,
+            name,
+            `${sweep.name}${pruned ? ", pruned" : ""}`,
+            seriesOf(colours, k),
+            pruned,
+          );
+        }),
+      )
+      .filter((trace) => trace.x.length);
+    const chosen = known.filter((curve) => selection(study).includes(curve.trial));
+    traces.push(
+      ...chosen.map((curve) => ({
+        ...lines(study, [curve], name, study.ids[curve.trial], { colour: colours.text }, false),
+        line: {
+          color: colours.text,
+          width: 2.5,
+          dash: palette.dashes[chosen.indexOf(curve) % palette.dashes.length],
+        },
+      })),
+    );
+    const values = drawn.flatMap((curve) =>
+      curve.series[name][1].filter((value) => value !== null),
+    );
+    const kept =
+      study.curves.length < study.curvesKnown
+        ? ` (${study.curves.length} of ${study.curvesKnown} are in this file)`
+        : "";
+    return {
+      traces,
+      layout: { xaxis: axis(colours, "step"), yaxis: valueAxis(colours, { name }, values) },
+      caption: `${drawn.length < known.length ? `${drawn.length} of ${known.length} curves: the best half and an even share of the rest` : plural(known.length, "curve")}${kept}; pruned ones are dotted and end in a cross`,
+    };
+  },
+};
+
+function rankOf(metric, i) {
+  const value = metric.values[i];
+  return typeof value === "number" ? (metric.mode === "max" ? -value : value) : Infinity;
+}
+
+/** Many curves as one trace, with gaps between them. */
+function lines(study, own, name, title, { colour }, pruned) {
+  const trace = {
+    type: "scatter",
+    mode: pruned ? "lines+markers" : "lines",
+    name: plain(title),
+    x: [],
+    y: [],
+    text: [],
+    customdata: [],
+    connectgaps: false,
+    hovertemplate: "%{text}<br>step %{x}: %{y:.5g}<extra></extra>",
+    line: { color: faded(colour, pruned ? 0.6 : 0.4), width: 1.2, dash: pruned ? "dot" : "solid" },
+    marker: { symbol: "x-thin-open", color: colour, size: [] },
+  };
+  for (const { trial, series } of own) {
+    const [steps, values] = series[name];
+    steps.forEach((step, k) => {
+      trace.x.push(step);
+      trace.y.push(values[k]);
+      trace.marker.size.push(k === steps.length - 1 ? 8 : 0);
+      trace.text.push(plain(study.ids[trial]));
+      trace.customdata.push(study.ids[trial]);
+    });
+    for (const column of [trace.x, trace.y, trace.marker.size, trace.text, trace.customdata])
+      column.push(null);
+  }
+  if (!pruned) delete trace.marker;
+  return trace;
+}
+
+const timeline = {
+  id: "timeline",
+  title: "Timeline",
+  wide: true,
+  height: 220,
+  draw(study, rows, colours) {
+    const { started, duration, worker, state } = study.trials;
+    const known = rows.filter((i) => typeof started[i] === "number");
+    if (!known.length) return { empty: "The starts of these trials are not known." };
+    const begin = extent(known.map((i) => started[i]))[0];
+    const end = extent(known.map((i) => started[i] + duration[i]))[1] - begin;
+    const [divisor, word] =
+      end > 7200 ? [3600, "hours"] : end > 180 ? [60, "minutes"] : [1, "seconds"];
+    const kinds = [
+      ["complete", colours.accent],
+      ["ended early", colours.quiet],
+      ["failed", colours.bad],
+    ];
+    const bars = barsOf(study, known, known.length > MOST_BARS ? end / 400 : -1);
+    const traces = kinds
+      .map(([name, colour]) => {
+        const own = bars.filter((bar) => bar.kind === name);
+        return {
+          ...points(
+            study,
+            own.map((bar) => bar.i),
+            theMetric(study),
+            {},
+          ),
+          type: "bar",
+          mode: undefined,
+          textposition: "none",
+          orientation: "h",
+          name,
+          y: own.map((bar) => plain(bar.worker, 16)),
+          base: own.map((bar) => (bar.from - begin) / divisor),
+          x: own.map((bar) => (bar.to - bar.from) / divisor),
+          marker: {
+            color: colour,
+            line: { color: chosenColours(study, own, colours), width: bars.length > 400 ? 0 : 1 },
+          },
+        };
+      })
+      .filter((trace) => trace.x.length);
+    const workers = new Set(bars.map((bar) => bar.worker));
+    return {
+      traces,
+      height: Math.min(900, 100 + 34 * workers.size),
+      layout: {
+        barmode: "overlay",
+        bargap: 0.35,
+        xaxis: axis(colours, `${word} since the start`),
+        yaxis: axis(colours, "", {
+          type: "category",
+          categoryorder: "category descending",
+          showgrid: false,
+        }),
+      },
+      caption: `${plural(workers.size, "worker")}, ${shownTime(end)} in all${bars.length < known.length ? `; neighbouring trials that ended alike are drawn as one (${bars.length} bars for ${known.length} trials)` : ""}`,
+    };
+  },
+};
+
+/** A bar for each trial; neighbours of one worker and kind are one if nearer than a gap. */
+function barsOf(study, rows, gap) {
+  const { started, duration, worker, state } = study.trials;
+  const bars = [];
+  const last = new Map();
+  for (const i of sortedRows(rows, started, false)) {
+    const kind =
+      state[i] === "complete" ? "complete" : ENDED_BADLY.has(state[i]) ? "failed" : "ended early";
+    const before = last.get(worker[i]);
+    if (before && before.kind === kind && started[i] - before.to < gap) {
+      before.to = started[i] + duration[i];
+    } else {
+      const bar = {
+        i,
+        kind,
+        worker: worker[i] || "pytest",
+        from: started[i],
+        to: started[i] + duration[i],
+      };
+      bars.push(bar);
+      last.set(worker[i], bar);
+    }
+  }
+  return bars;
+}
+
+function chosenColours(study, bars, colours) {
+  const chosen = new Set(selection(study));
+  return bars.map((bar) => (chosen.has(bar.i) ? colours.text : colours.card));
+}

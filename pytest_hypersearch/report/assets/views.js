@@ -1,0 +1,17 @@
+// The views in the order of the page. A view has an id, a title, and
+//   controls(study)                      its choices, each with a node and a way to follow the address
+//   draw(study, rows, colours, narrow)   what plotly draws of the rows that pass the filters, with a
+//                                        caption; or { empty } with the reason why there is nothing
+
+const VIEWS = [
+  history_,
+  strategies,
+  importance,
+  slices,
+  parallel,
+  contour,
+  aggregation,
+  curves,
+  pareto,
+  timeline,
+];

@@ -1,0 +1,125 @@
+"""The page: a template filled with our style, our scripts, plotly's, and the data.
+
+Nothing on it is loaded from elsewhere. What users wrote is within the data alone, which is
+compressed and in base64, so that it cannot be read as HTML, and comes to sight as text only. The
+policy of the page names its scripts by their hashes: no other script runs.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+from base64 import b64encode
+from functools import cache
+from hashlib import sha256
+from importlib.resources import files
+from string import Template
+from typing import TYPE_CHECKING
+
+from pytest_hypersearch.analysis.extras import needs
+from pytest_hypersearch.report.palette import palette
+from pytest_hypersearch.report.payload import payload
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from pytest_hypersearch.report.payload import Reported
+
+SCRIPTS = (
+    "data.js",
+    "address.js",
+    "words.js",
+    "statistics.js",
+    "elements.js",
+    "figures.js",
+    "marks.js",
+    "scores.js",
+    "parameters.js",
+    "time.js",
+    "views.js",
+    "filters.js",
+    "trials.js",
+    "main.js",
+)
+
+
+def page(studies: Iterable[Reported], *, live: str = "") -> str:
+    """Return an HTML page on studies that needs no network and no other file.
+
+    Args:
+        studies: What to show, each on its own.
+        live: Where newer data is to be asked for again and again, relative to the page; nowhere if
+            empty.
+
+    Raises:
+        ModuleNotFoundError: plotly is not installed.
+    """
+    require_plotly()
+    style, script = _asset("page.css"), _script()
+    return Template(_asset("page.html")).substitute(
+        policy=_policy(script, live=bool(live)),
+        style=style,
+        script=script,
+        plotly=_plotly()[0],
+        data=packed_text(data(studies)),
+        live=live,
+    )
+
+
+def data(studies: Iterable[Reported]) -> bytes:
+    """Return what the page shows as compressed JSON."""
+    known = {**payload(studies), "palette": palette()}
+    text = json.dumps(known, allow_nan=False, separators=(",", ":"))
+    return gzip.compress(text.encode(), compresslevel=6, mtime=0)
+
+
+def require_plotly() -> None:
+    """Make sure that plotly is there.
+
+    Raises:
+        ModuleNotFoundError: It is not; the message says what to install.
+    """
+    with needs("the report", "plotly", "report"):
+        import plotly  # noqa: F401  its script is read from its files
+
+
+def packed_text(packed: bytes) -> str:
+    """Return bytes as text that HTML leaves alone."""
+    return b64encode(packed).decode("ascii")
+
+
+def _policy(script: str, *, live: bool) -> str:
+    scripts = f"{_hash(script)} {_plotly()[1]}"
+    connections = "'self'" if live else "'none'"
+    return "; ".join(
+        (
+            "default-src 'none'",
+            f"script-src {scripts}",
+            "style-src 'unsafe-inline'",  # plotly adds styles of its own
+            "img-src data: blob:",
+            f"connect-src {connections}",
+            "base-uri 'none'",
+            "form-action 'none'",
+        )
+    )
+
+
+def _script() -> str:
+    parts = "\n".join(_asset(name) for name in SCRIPTS)
+    return f'(() => {{\n"use strict";\n{parts}\n}})();'
+
+
+def _asset(name: str) -> str:
+    return (files("pytest_hypersearch.report") / "assets" / name).read_text(encoding="utf-8")
+
+
+@cache
+def _plotly() -> tuple[str, str]:
+    """The script of plotly, compressed, and its hash."""
+    source = (files("plotly") / "package_data" / "plotly.min.js").read_bytes()
+    packed = gzip.compress(source, compresslevel=6, mtime=0)
+    return packed_text(packed), _hash(source.decode("utf-8"))
+
+
+def _hash(text: str) -> str:
+    return f"'sha256-{b64encode(sha256(text.encode()).digest()).decode('ascii')}'"

@@ -1,0 +1,46 @@
+"""GitHub's job summary."""
+
+from __future__ import annotations
+
+import pytest
+
+PLAIN_AND_WORKERS = pytest.mark.parametrize("workers", [(), ("-n2",)], ids=["plain", "workers"])
+
+SWEEP = """
+@pytest.mark.sweep(grid={"x": [2, 1], "name": ["a|b<i>", "c`d"]}, metric="loss")
+def test_f(x, name):
+    return x / 4
+"""
+
+
+@PLAIN_AND_WORKERS
+def test_what_was_found_is_appended_to_the_job_s_summary(project, monkeypatch, workers):
+    file = project.path / "summary.md"
+    file.write_text("before\n")
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(file))
+    project.write(SWEEP)
+    project.run(*workers)
+    text = file.read_text()
+    assert text.startswith("before\n### Hyperparameter sweeps\n")
+    (row,) = [line for line in text.splitlines() if line.startswith(r"| test\_it.py")]
+    cells = row.removeprefix("| ").split(" | ")
+    assert cells[:4] == [r"test\_it.py::test\_f", "grid", "4 complete of 4", "loss 0.2500"]
+    assert cells[4] == r"x=1 name=a\|b\<i\>"
+    assert "<details>" in text
+    assert "loss by x (lower is better)" in text
+
+
+def test_there_is_none_without_sweeps(project, monkeypatch):
+    file = project.path / "summary.md"
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(file))
+    project.write("def test_plain(): ...\n")
+    assert project.run()[0] == 0
+    assert not file.exists()
+
+
+def test_a_summary_that_cannot_be_written_is_a_warning(project, monkeypatch):
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(project.path / "no" / "summary.md"))
+    project.write(SWEEP)
+    code, output = project.run()
+    assert code == 0
+    assert "no summary for GitHub" in output

@@ -1,0 +1,141 @@
+"""Studies that are written down here, the report on them in a browser, and its server."""
+
+import math
+import random
+from contextlib import contextmanager
+
+from pytest_hypersearch import choice, loguniform, uniform
+from pytest_hypersearch.goals import Goal
+from pytest_hypersearch.report import Reported
+from pytest_hypersearch.results import StudyResults, SweepInfo
+from pytest_hypersearch.space import Space
+from pytest_hypersearch.trial import Key, State, TrialRecord
+
+HOSTILE = "</script><img src=x onerror='window.ran=1'>"
+
+
+def a_trial(sweep, number, replicate, params, rng):
+    score = (
+        1 - 0.1 * (math.log10(params["lr"]) + 3) ** 2 - params["dropout"] / 5 + rng.gauss(0, 0.01)
+    )
+    failed, pruned = number == 3, number % 5 == 4
+    state = State.FAILED if failed else State.PRUNED if pruned else State.COMPLETE
+    return TrialRecord(
+        f"test_it.py::test_net[{sweep}-{number:03d}-r{replicate}]",
+        sweep,
+        number,
+        replicate,
+        params,
+        state,
+        None if failed else score,
+        {} if failed else {"acc": score, "cost": 1 + 5 * params["dropout"] + rng.random()},
+        duration=1.0 + rng.random(),
+        worker=f"gw{number % 2}",
+        started=1_700_000_000.0 + number * 2,
+        reason="ValueError: nan" if failed else "",
+        error="Traceback ...\nValueError: nan" if failed else "",
+        logged={"commit": "abc", "api_key": "very secret"},
+    )
+
+
+def a_study(trials=20, nodeid="test_it.py::test_net", hostile="act"):
+    """Two strategies, two replicates: complete, pruned and failed trials, and their curves."""
+    rng = random.Random(5)
+    space = Space(
+        (
+            {
+                "lr": loguniform(1e-5, 1e-1),
+                "dropout": uniform(0, 1),
+                hostile: choice(["relu", "tanh", hostile]),
+            },
+        )
+    )
+    sweeps = tuple(
+        SweepInfo(
+            name,
+            name,
+            "acc",
+            "max",
+            0,
+            2,
+            2 * trials,
+            (),
+            space.varied,
+            (),
+            9.0,
+            (Goal("cost", "min"),),
+            space=space,
+        )
+        for name in ("random", "bayes")
+    )
+    records = []
+    for sweep in sweeps:
+        for number in range(trials):
+            params = {name: one.from_unit(rng.random()) for name, one in space.branches[0].items()}
+            records += [a_trial(sweep.name, number, replicate, params, rng) for replicate in (0, 1)]
+    curves = {
+        Key(one.sweep, one.number, one.replicate): {"acc": ([0, 1, 2], [0.1, 0.4, one.score])}
+        for one in records
+        if one.score is not None
+    }
+    return Reported(StudyResults(nodeid, sweeps, tuple(records)), curves)
+
+
+class Opened:
+    """A report in the browser, and all that went wrong in it."""
+
+    def __init__(self, page, url):
+        self.page = page
+        self.wrong = []
+        page.on("pageerror", lambda error: self.wrong.append(str(error)))
+        page.on("console", lambda said: said.type == "error" and self.wrong.append(said.text))
+        page.on("request", lambda request: self._requested(request.url, url))
+        page.goto(url)
+        page.wait_for_selector("body[data-ready]")
+
+    def _requested(self, url, own):
+        if not url.startswith((own.partition("#")[0], "data:", "blob:")):
+            self.wrong.append(url)
+
+    def go(self, address):
+        """Ask for another state of the page, as a link to it does."""
+        self.page.evaluate(
+            """address => new Promise(done => {
+                if (location.hash.slice(1) === address) done();
+                addEventListener("hashchange", () => setTimeout(done), { once: true });
+                location.hash = address;
+            })""",
+            address,
+        )
+
+    def painted(self, view):
+        """How often a view was drawn, after it came into sight and is up to date."""
+        self.page.evaluate("id => document.getElementById(id).scrollIntoView()", view)
+        self.page.wait_for_selector(f"#{view}[data-drawn]")
+        return int(self.page.get_attribute(f"#{view}", "data-drawings"))
+
+    def views(self):
+        return self.page.eval_on_selector_all("#views > section", "all => all.map(one => one.id)")
+
+    def shown(self):
+        return self.page.inner_text(".count-shown")
+
+    def cells(self, column):
+        heads = [text.strip() for text in self.page.locator("#trials thead th").all_inner_texts()]
+        place = heads.index(column) + 2
+        return self.page.locator(f"#trials tbody tr > :nth-child({place})").all_inner_texts()
+
+
+@contextmanager
+def serving(server):
+    """Lets a server answer in a thread."""
+    from threading import Thread
+
+    with server:
+        thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+        thread.start()
+        try:
+            yield server.url
+        finally:
+            server.shutdown()
+            thread.join()

@@ -1,0 +1,114 @@
+"""The report in a real browser."""
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from report_parts import HOSTILE, a_study, serving
+
+from pytest_hypersearch.report.serve import server
+
+pytestmark = pytest.mark.browser
+
+
+def test_every_view_is_painted_without_errors_or_requests(report):
+    assert len(report.views()) == 10
+    for view in report.views():
+        report.painted(view)
+        assert report.page.locator(f"#{view} .main-svg").count(), view
+    assert report.wrong == []
+
+
+def test_a_filter_acts_on_all_views_and_on_the_table(report):
+    before = {view: report.painted(view) for view in report.views()}
+    report.page.get_by_role("checkbox", name="random", exact=True).uncheck()
+    assert report.shown() == "40 of 80 trials"
+    assert all(name.startswith("bayes") for name in report.cells("Trial"))
+    assert all(report.painted(view) > before[view] for view in report.views())
+    history = report.page.evaluate("document.querySelector('#history .plot').data.map(t => t.name)")
+    assert "random" not in history
+    assert "bayes" in history
+
+
+def test_bounds_of_a_parameter_filter_and_live_in_the_address(report):
+    report.page.get_by_label("Filter by").select_option("in.lr")
+    report.page.get_by_label("lr, lowest").fill("1e-3")
+    report.page.keyboard.press("Tab")
+    assert "in.lr=1e-3.." in report.page.url
+    assert all(float(value) >= 1e-3 for value in report.cells("lr"))
+
+
+def test_an_address_restores_what_it_was_taken_from(opened):
+    address = "#state=complete&sweep=bayes&is.act=tanh&sort=cost&sel=bayes-2-r0&sel=bayes-5-r1"
+    report = opened(a_study(hostile="act"), address=address.replace("sort=cost", "sort=m.cost"))
+    assert set(report.cells("act")) == {"tanh"}
+    costs = [float(value) for value in report.cells("cost")]
+    assert costs == sorted(costs)
+    assert report.page.locator("#comparison thead th").count() == 2
+    assert report.page.locator("#comparison .better, #comparison .worse").count() == 2
+
+
+def test_names_and_values_run_nothing(opened):
+    study = a_study(hostile=HOSTILE)
+    report = opened(study, address="#trial=random-0-r0&sel=random-0-r0&sel=random-1-r0")
+    for view in report.views():
+        report.painted(view)
+    assert report.page.evaluate("window.ran") is None
+    assert report.page.locator("img").count() == 0
+    assert HOSTILE in report.page.inner_text("#comparison")
+    assert HOSTILE in report.page.inner_text("#detail")
+    assert report.wrong == []
+
+
+def test_the_keyboard_sorts_and_opens_a_trial(report):
+    head = report.page.locator("#trials th", has_text="cost")
+    head.get_by_role("button").focus()
+    report.page.keyboard.press("Enter")
+    assert head.get_attribute("aria-sort") == "ascending"
+    report.page.keyboard.press("Enter")
+    assert head.get_attribute("aria-sort") == "descending"
+    costs = [float(value) for value in report.cells("cost")]
+    assert costs == sorted(costs, reverse=True)
+    report.page.locator("#trials tbody button").first.focus()
+    report.page.keyboard.press("Enter")
+    assert report.page.locator("#detail").is_visible()
+    report.page.keyboard.press("Escape")
+    report.page.wait_for_function("!location.hash.includes('trial=')")
+    assert not report.page.locator("#detail").is_visible()
+
+
+def test_details_tell_the_error_and_no_secret(report):
+    report.go("trial=bayes-3-r1")
+    text = report.page.inner_text("#detail")
+    assert "Traceback ...\nValueError: nan" in text
+    assert "very secret" not in report.page.content() + text
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"viewport": {"width": 390, "height": 844}, "color_scheme": "dark"}],
+    ids=["wide-light", "narrow-dark"],
+)
+def test_everyone_can_use_it(opened, options):
+    report = opened(a_study(), a_study(nodeid="test_it.py::test_other"), **options)
+    report.painted("history")
+    assert Axe().run(report.page).response["violations"] == []
+    assert report.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_many_trials_are_thinned_out_and_the_page_says_so(opened):
+    report = opened(a_study(trials=500))
+    report.painted("history")
+    assert "points of 1,596 drawn" in report.page.inner_text("#history .caption")
+    assert report.page.locator("#trials tbody tr").count() == 25
+
+
+def test_a_served_report_follows_what_is_stored(browser):
+    stored = [a_study(trials=5)]
+    with serving(server(lambda: stored, lambda: str(stored[0].study.nodeid))) as url:
+        window = browser.new_page()
+        window.goto(url)
+        window.wait_for_selector("body[data-ready]")
+        assert window.inner_text("#title") == "test_net"
+        window.wait_for_selector("text=Live")
+        stored[0] = a_study(trials=6, nodeid="test_it.py::test_newer")
+        window.wait_for_selector("h1:text('test_newer')")
+        window.close()

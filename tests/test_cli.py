@@ -1,0 +1,317 @@
+"""The command pytest-hypersearch on stored sweeps: what it prints, and how it ends."""
+
+import csv
+import io
+import json
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+from example_studies import sweep_info
+
+from pytest_hypersearch.analysis import load_results
+from pytest_hypersearch.cli import main
+from pytest_hypersearch.cli.written import params_text
+from pytest_hypersearch.statistics.ranking import Ranked
+from pytest_hypersearch.store.runs import Run
+from pytest_hypersearch.trial import State, TrialRecord
+
+ROOT = Path(__file__).parents[1]
+
+
+class Command:
+    """Runs the command in this process, in the directory of the project."""
+
+    def __init__(self, capsys):
+        self._capsys = capsys
+
+    def __call__(self, *args):
+        try:
+            code = main(list(args))
+        except SystemExit as end:
+            code = end.code
+        out, self.errors = self._capsys.readouterr()
+        self.lines = out.splitlines()
+        self.out = out
+        return code
+
+
+@pytest.fixture
+def command(swept, monkeypatch, capsys):
+    monkeypatch.chdir(swept)
+    monkeypatch.setenv("COLUMNS", "80")
+    return Command(capsys)
+
+
+def process(folder, *args, **options):
+    return subprocess.Popen(
+        [sys.executable, "-m", "pytest_hypersearch", *args],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT), **options.pop("env", {})},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        **options,
+    )
+
+
+def test_list_has_a_line_for_each_run(command):
+    assert command("list") == 0
+    assert len(command.lines) == 2 + 8
+    assert all(len(line) <= 80 for line in command.lines)
+    assert command("list", "test_net", "--format", "json") == 0
+    rows = json.loads(command.out)
+    assert [row["run"] for row in rows] == ["0001", "0002"]
+    assert rows[0]["complete"] == 45
+    assert rows[0]["planned"] == 48
+    assert rows[0]["best"] < rows[1]["best"]
+
+
+def test_show_is_the_summary(command):
+    assert command("show", "test_net") == 0
+    assert command.lines[0] == "test_it.py::test_net"
+    assert "grid 2x2 x 3 replicates" in command.out
+    assert "failed: AssertionError: too high (3)" in command.out
+    assert "rerun: pytest" in command.out
+    assert command("show", "test_net", "-v") == 0
+    assert "top 10 of random" in command.out
+
+
+def test_show_groups_filters_sorts_and_chooses_columns(command):
+    assert command("show", "test_net", "--group-by", "opt", "--filter", "strategy=grid") == 0
+    assert command.lines[0] == "loss by opt (lower is better)"
+    assert [line.split()[0] for line in command.lines[3:]] == ["adam", "sgd"]
+    columns = ("--columns", "number,params.lr,score", "--sort=-score")
+    assert command("show", "test_net", "--filter", "params.lr<0.05", *columns) == 0
+    assert command.lines[0].split() == ["number", "params.lr", "score"]
+    scores = [float(line.split()[-1]) for line in command.lines[2:]]
+    assert scores == sorted(scores, reverse=True)
+    assert all(float(line.split()[1]) < 0.05 for line in command.lines[2:])
+
+
+def test_missing_values_sort_last_both_ways(command):
+    for by in ("score", "-score"):
+        columns = ("--columns", "score", f"--sort={by}", "--filter", "strategy=grid")
+        assert command("show", "test_net", *columns, "--format", "json") == 0
+        scores = [row["score"] for row in json.loads(command.out)]
+        assert scores[-3:] == [None] * 3
+        assert None not in scores[:-3]
+
+
+def test_show_writes_markdown_json_and_csv(command):
+    assert command("show", "test_hostile", "--format", "markdown", "--columns", "name,score") == 0
+    assert command.lines[0] == "| params.name | score |"
+    assert all(line.replace("\\|", "").count("|") == 3 for line in command.lines)
+    assert len(command.lines) == 2 + 6
+    assert "<script>" not in command.out.replace("\\<script\\>", "")
+    assert command("show", "test_net", "--format", "json") == 0
+    assert len(json.loads(command.out)) == 48
+    assert command("show", "test_hostile", "--format", "csv") == 0
+    rows = list(csv.DictReader(io.StringIO(command.out)))
+    assert rows[0]["params.name"].startswith("'=cmd")
+    assert command("show", "test_net", "--group-by", "opt", "--format", "json") == 0
+    assert {row["params.opt"] for row in json.loads(command.out)} == {"adam", "sgd"}
+
+
+@pytest.mark.parametrize("args", [(), ("--group-by", "name"), ("--columns", "name,text,score")])
+def test_what_users_wrote_cannot_command_a_terminal(command, args):
+    assert command("show", "test_hostile", *args) == 0
+    assert not any(line.startswith("::") for line in command.lines)
+    assert "a|b\n" not in command.out
+
+
+def test_best_prints_parameters(command, swept):
+    params = load_results(swept).filter(test="test_net").best()[0].params
+    readers = {"json": json.loads, "yaml": yaml.safe_load, "toml": tomllib.loads}
+    for form, read in readers.items():
+        assert command("best", "test_net", "--format", form) == 0
+        assert read(command.out) == params
+    assert command("best", "test_other[x]", "--filter", "a<0.5") == 0
+    assert json.loads(command.out)["a"] < 0.5
+
+
+def test_best_prints_the_command_that_runs_it_again(command, swept):
+    assert command("best", "test_net", "--format", "pytest") == 0
+    trials = load_results(swept).filter(test="test_net").best()[0].trials
+    items = [trial.nodeid for trial in trials]
+    assert shlex.split(command.out) == ["pytest", *items, "--sweep-rerun"]
+    found = subprocess.run(
+        [sys.executable, "-m", *shlex.split(command.out), "--collect-only", "-q"],
+        cwd=swept,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert found.stdout.splitlines()[:3] == items
+
+
+ODD = {
+    "training.lr": 1e-05,
+    "big": 1e22,
+    "true": True,
+    "on": "yes",
+    "text": 'a"b\\c\n\x7f\x85\u2028é😀',
+    "number": "1e5",
+    "whole": 10**18,
+}
+
+
+def configuration(params):
+    trial = TrialRecord("t.py::f[a'b $(x)]", "grid", 0, 0, params, State.COMPLETE, 1.0)
+    return Ranked(sweep_info(), (trial,))
+
+
+def test_odd_parameters_come_back_from_every_format():
+    readers = {"json": json.loads, "yaml": yaml.safe_load, "toml": tomllib.loads}
+    for form, read in readers.items():
+        found = read(params_text(configuration(ODD), form))
+        assert found == ODD
+        assert [type(value) for value in found.values()] == [type(v) for v in ODD.values()]
+    assert shlex.split(params_text(configuration(ODD), "pytest"))[1] == "t.py::f[a'b $(x)]"
+
+
+def test_toml_has_no_null():
+    some = configuration({"x": None, "y": 1})
+    assert tomllib.loads(params_text(some, "toml")) == {"y": 1}
+    assert "# x = null" in params_text(some, "toml")
+    assert yaml.safe_load(params_text(some, "yaml")) == {"x": None, "y": 1}
+
+
+def test_compare_ends_as_the_verdict_says(command):
+    assert command("compare", "test_net@1", "test_net@2") == 1
+    assert command.lines[0] == "loss (lower is better), 45 pairs"
+    assert "worse" in command.out
+    assert command("compare", "test_net@2", "test_net@-2") == 0
+    assert "better" in command.out
+    assert command("compare", "test_other[x]@1", "test_other[x]", "--format", "json") == 0
+    assert {row["difference"] for row in json.loads(command.out)} == {0.0}
+
+
+def test_strategies_are_compared(command):
+    filters = ("--filters", "strategy=random", "strategy=grid")
+    assert command("compare", "test_net", "test_net", *filters) == 0
+    assert "no configuration and replicate that both have completed" in command.out
+    assert command.lines[-1].startswith("  best now: ")
+    assert command("compare", "test_net", "test_other") == 2
+    assert "expected the same score on both sides, not loss (min) and accuracy" in command.errors
+
+
+def test_export_writes_files(command, tmp_path):
+    for form in ("csv", "json", "parquet", "optuna"):
+        assert command("export", str(tmp_path / form), "test_net", "--to", form) == 0
+        assert (tmp_path / form).stat().st_size > 1000
+    assert command("export", "-", "test_net", "--to", "csv", "--filter", "opt=adam") == 0
+    assert {row["params.opt"] for row in csv.DictReader(io.StringIO(command.out))} == {"adam"}
+    assert command("export", "-", "--to", "json") == 0
+    assert len(json.loads(command.out)["studies"]) == 4
+    assert command("export", "-", "--to", "parquet") == 2
+    assert command("export", str(tmp_path / "no" / "file"), "--to", "csv") == 2
+    assert "No such file" in command.errors
+
+
+def runs(folder):
+    return sorted(path.parent.name for path in folder.glob("**/journal.jsonl"))
+
+
+def test_clean_removes_old_runs_but_none_that_is_alive(swept, tmp_path, capsys):
+    command, folder = Command(capsys), tmp_path / "project"
+    shutil.copytree(swept, folder)
+    assert command("clean", str(folder), "--keep", "1", "--dry-run") == 0
+    assert len(command.lines) == 4
+    assert all(line.startswith("would remove /") for line in command.lines)
+    assert runs(folder) == ["0001"] * 4 + ["0002"] * 4
+    (alive,) = folder.glob("**/*-test_net/0001")
+    run = Run(alive)
+    run.acquire()
+    assert command("clean", str(folder), "--keep", "1", "--dry-run") == 0
+    assert len(command.lines) == 3
+    assert command("clean", str(folder), "--keep", "1") == 0
+    assert len(command.lines) == 3
+    assert f"kept: {alive} is in use by another pytest session" in command.errors
+    assert runs(folder) == ["0001"] + ["0002"] * 4
+    run.close()
+    assert command("clean", str(folder)) == 0
+    assert runs(folder) == ["0001"] + ["0002"] * 4
+
+
+@pytest.mark.parametrize(
+    ("args", "code", "problem"),
+    [
+        (["show", "test_nett"], 1, "test_nett: no such path or test; there are runs of test_it"),
+        (["show", "test_net@9"], 1, "there is no run 9 of test_it.py::test_net"),
+        (["show", "--filter", "status=crashed"], 1, "no trial fits"),
+        (["best", "test_net", "--filter", "params.lr>5"], 1, "no trial fits"),
+        (["show", "--filter", "lrr=1"], 2, "lrr: no such name; expected one of test, run"),
+        (["show", "--filter", "lr"], 2, "'lr': expected a condition such as status=success"),
+        (["show", "--group-by", "lrr"], 2, "lrr: no such name"),
+        (["show", "--columns", "lr"], 2, "lr is a parameter and a metric: write params__lr"),
+        (["best"], 2, "best: expected one test, not test_it.py::test_hostile, test_it"),
+        (["show", "test_net@1", "test_other@2"], 2, "expected the same @RUN for all"),
+        (["clean", "--keep", "0"], 2, "'0': expected an integer of at least 1"),
+        (["export", "x", "--to", "xml"], 2, "invalid choice: 'xml'"),
+        (["shoo"], 2, "invalid choice: 'shoo'"),
+        ([], 2, "the following arguments are required: COMMAND"),
+    ],
+)
+def test_what_makes_no_sense_is_said_on_standard_error(command, args, code, problem):
+    assert command(*args) == code
+    assert problem in command.errors
+    assert "Traceback" not in command.errors
+    assert command.out == ""
+
+
+@pytest.mark.parametrize("name", ["", "list", "show", "best", "compare", "export", "clean"])
+def test_help_tells_how(command, name):
+    assert command(*filter(None, [name]), "--help") == 0
+    assert "exit codes: 0 found, 1 nothing found or worse than before, 2 misused" in command.out
+    assert name or "examples:" in command.out
+
+
+def test_notes_go_to_standard_error(swept, tmp_path, capsys):
+    command, folder = Command(capsys), tmp_path / "project"
+    shutil.copytree(swept, folder)
+    (journal,) = folder.glob("**/*-test_net/0002/journal.jsonl")
+    with journal.open("a") as file:
+        file.write("torn")
+    assert command("show", str(folder), "--format", "json", "--filter", "test=test_net") == 0
+    assert len(json.loads(command.out)) == 48
+    assert "note: 1 damaged line skipped in " in command.errors
+
+
+def test_a_reader_that_has_seen_enough_is_no_error(swept):
+    with process(swept, "export", "-", "--to", "json") as running:
+        running.stdout.read(10)
+        running.stdout.close()
+        assert running.wait(60) == 0
+        assert running.stderr.read() == ""
+
+
+def test_any_encoding_of_the_terminal_will_do(swept):
+    with process(swept, "show", "test_net", env={"PYTHONIOENCODING": "ascii"}) as running:
+        out, errors = running.communicate(timeout=60)
+    assert (running.returncode, errors) == (0, "")
+    assert "+/-" in out
+
+
+def test_the_command_imports_neither_numpy_nor_pandas_for_a_table(swept):
+    code = (
+        "import sys; from pytest_hypersearch.cli import main; "
+        "main(['show', 'test_net', '--columns', 'number,score']); "
+        "print({'numpy', 'pandas', 'scipy', 'optuna'} & set(sys.modules), file=sys.stderr)"
+    )
+    found = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=swept,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert found.stderr == "set()\n"
