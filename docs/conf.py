@@ -36,6 +36,6 @@ nitpicky = True
 nitpick_ignore_regex = [
     ("py:.*", r"(?!pytest_hypersearch\.).*"),
     ("py:class", r"pytest_hypersearch\.space\.\w+\.\w+"),
-    ("py:class", r"pytest_hypersearch\.(analysis\.fields\.Fields|picking\.Candidate)"),
+    ("py:class", r"pytest_hypersearch\.(analysis\.fields\.Fields|statistics\.picking\.Candidate)"),
 ]
 suppress_warnings = ["ref.python"]  # two classes are called Curve, each in its module

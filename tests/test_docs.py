@@ -2,19 +2,24 @@
 
 Every page has a directory of its own. Blocks with a caption are files; of console blocks, each
 command is run, and every line that is shown must come in the output, in this order. Numbers count
-as equal: times and the last digits differ from machine to machine.
+as equal: times and the last digits differ from machine to machine. ``/project`` is the directory.
 """
 
 import os
 import re
+import runpy
 import shlex
 import subprocess
 import sys
+from contextlib import redirect_stdout
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
 
 import pytest
 import yaml
+
+from pytest_hypersearch.cli import main
 
 ROOT = Path(__file__).parents[1]
 PAGES = {str(page.relative_to(ROOT / "docs")): page for page in (ROOT / "docs").rglob("*.md")}
@@ -31,10 +36,12 @@ NOT_RUN = {
     'pip install "pytest-hypersearch[optuna]"',
     "pip install pytest-hypersearch",
     'pip install -e ".[test]"',
+    'pip install "pytest-hypersearch[report]"',
     "pip install pytest-timeout",
     "pytest --sweep --sweep-track=mlflow",
     "pytest --sweep --sweep-track=wandb",
     "mlflow ui --backend-store-uri sqlite:///mlflow.db",
+    "pytest-hypersearch report --serve",
     "tensorboard --logdir runs",
 }
 
@@ -114,15 +121,19 @@ class Reader:
         self.unused.clear()
         fails = any(re.search(r"^=.*\d (failed|error)", line) for line in shown)
         assert bool(code) == fails, f"$ {command}\n{output}"
-        line = missing_in(output, shown)
+        line = missing_in(output.replace(str(self.pytester.path), "/project"), shown)
         assert line is None, f"$ {command}\nexpected: {line}\n{output}"
 
     def run(self, command):
-        """Run a command; pytest in this process, which spares the start of another."""
-        program, *args = shlex.split(command)
-        if program == "pytest":
-            result = self.pytester.runpytest_inprocess(*QUIET, *args)
-            return result.ret, "\n".join([*result.outlines, *result.errlines])
+        """Run a command; what is Python in this process, which spares the start of another."""
+        match shlex.split(command):
+            case ["pytest", *args]:
+                result = self.pytester.runpytest_inprocess(*QUIET, *args)
+                return result.ret, "\n".join([*result.outlines, *result.errlines])
+            case ["pytest-hypersearch", *args]:
+                return printed(lambda: main(args))
+            case ["python", script]:
+                return printed(lambda: runpy.run_path(script, run_name="__main__") and 0)
         done = subprocess.run(
             ["bash", "-c", command],
             cwd=self.pytester.path,
@@ -133,6 +144,12 @@ class Reader:
             check=False,
         )
         return done.returncode, done.stdout
+
+
+def printed(call):
+    """What a call returns and prints."""
+    with redirect_stdout(StringIO()) as output:
+        return call(), output.getvalue()
 
 
 def commands_in(workflow):

@@ -110,7 +110,6 @@ def test_readme_spends_less(pytester):
     result.stdout.re_match_lines([r"=+ \d+ passed, \d+ pruned, \d+ raced out in .*"])
 
 
-
 MLP = """
 import pytest
 from pytest_hypersearch import choice, loguniform
