@@ -13,7 +13,7 @@ import subprocess
 import sys
 from contextlib import redirect_stdout
 from dataclasses import dataclass
-from io import StringIO
+from io import BytesIO, TextIOWrapper
 from pathlib import Path
 
 import pytest
@@ -148,8 +148,10 @@ class Reader:
 
 def printed(call):
     """What a call returns and prints."""
-    with redirect_stdout(StringIO()) as output:
-        return call(), output.getvalue()
+    with redirect_stdout(TextIOWrapper(BytesIO(), "utf-8")) as output:
+        code = call()
+        output.flush()
+        return code, output.buffer.getvalue().decode()
 
 
 def commands_in(workflow):
