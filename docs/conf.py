@@ -28,8 +28,14 @@ autodoc_typehints = "signature"
 python_use_unqualified_type_names = True
 napoleon_google_docstring = True
 napoleon_numpy_docstring = False
+napoleon_use_ivar = True
 
-# Types of the standard library and of other packages have no inventory here, and aliases of types
-# are no targets.
+# Types of other packages have no inventory here, aliases of types are no targets, and a few of our
+# own classes are named in signatures but are nobody's business.
 nitpicky = True
-nitpick_ignore_regex = [("py:.*", r"(?!pytest_hypersearch\.).*")]
+nitpick_ignore_regex = [
+    ("py:.*", r"(?!pytest_hypersearch\.).*"),
+    ("py:class", r"pytest_hypersearch\.space\.\w+\.\w+"),
+    ("py:class", r"pytest_hypersearch\.(analysis\.fields\.Fields|statistics\.picking\.Candidate)"),
+]
+suppress_warnings = ["ref.python"]  # two classes are called Curve, each in its module

@@ -2,22 +2,27 @@
 
 Every page has a directory of its own. Blocks with a caption are files; of console blocks, each
 command is run, and every line that is shown must come in the output, in this order. Numbers count
-as equal: times and the last digits differ from machine to machine.
+as equal: times and the last digits differ from machine to machine. ``/project`` is the directory.
 """
 
 import os
 import re
+import runpy
 import shlex
 import subprocess
 import sys
+from contextlib import redirect_stdout
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
 
 import pytest
 import yaml
 
+from pytest_hypersearch.cli import main
+
 ROOT = Path(__file__).parents[1]
-PAGES = sorted((ROOT / "docs").rglob("*.md"))
+PAGES = {str(page.relative_to(ROOT / "docs")): page for page in (ROOT / "docs").rglob("*.md")}
 QUIET = ("-p", "no:asyncio", "-p", "no:randomly")
 PATIENCE = 120
 TEXTS = {"python", "toml", "yaml", "text"}
@@ -31,10 +36,12 @@ NOT_RUN = {
     'pip install "pytest-hypersearch[optuna]"',
     "pip install pytest-hypersearch",
     'pip install -e ".[test]"',
+    'pip install "pytest-hypersearch[report]"',
     "pip install pytest-timeout",
     "pytest --sweep --sweep-track=mlflow",
     "pytest --sweep --sweep-track=wandb",
     "mlflow ui --backend-store-uri sqlite:///mlflow.db",
+    "pytest-hypersearch report --serve",
     "tensorboard --logdir runs",
 }
 
@@ -112,17 +119,21 @@ class Reader:
             return
         code, output = self.run(command)
         self.unused.clear()
-        fails = any(re.search(r"\d (failed|error)|ERROR", line) for line in shown)
+        fails = any(re.search(r"^=.*\d (failed|error)", line) for line in shown)
         assert bool(code) == fails, f"$ {command}\n{output}"
-        line = missing_in(output, shown)
+        line = missing_in(output.replace(str(self.pytester.path), "/project"), shown)
         assert line is None, f"$ {command}\nexpected: {line}\n{output}"
 
     def run(self, command):
-        """Run a command; pytest in this process, which spares the start of another."""
-        program, *args = shlex.split(command)
-        if program == "pytest":
-            result = self.pytester.runpytest_inprocess(*QUIET, *args)
-            return result.ret, "\n".join([*result.outlines, *result.errlines])
+        """Run a command; what is Python in this process, which spares the start of another."""
+        match shlex.split(command):
+            case ["pytest", *args]:
+                result = self.pytester.runpytest_inprocess(*QUIET, *args)
+                return result.ret, "\n".join([*result.outlines, *result.errlines])
+            case ["pytest-hypersearch", *args]:
+                return printed(lambda: main(args))
+            case ["python", script]:
+                return printed(lambda: runpy.run_path(script, run_name="__main__") and 0)
         done = subprocess.run(
             ["bash", "-c", command],
             cwd=self.pytester.path,
@@ -133,6 +144,12 @@ class Reader:
             check=False,
         )
         return done.returncode, done.stdout
+
+
+def printed(call):
+    """What a call returns and prints."""
+    with redirect_stdout(StringIO()) as output:
+        return call(), output.getvalue()
 
 
 def commands_in(workflow):
@@ -151,12 +168,13 @@ def reader(pytester, monkeypatch):
     return Reader(pytester)
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT / "docs")))
-def test_page_does_what_it_shows(page, reader):
-    blocks = list(blocks_of(page.read_text()))
-    if not blocks:
-        pytest.skip("shows nothing to run")
-    for block in blocks:
+def shows_code(page):
+    return "```{code-block} python" in page.read_text()
+
+
+@pytest.mark.parametrize("name", sorted(name for name in PAGES if shows_code(PAGES[name])))
+def test_page_does_what_it_shows(name, reader):
+    for block in blocks_of(PAGES[name].read_text()):
         assert block.language in TEXTS | {"console"}, block.language
         assert block.language != "python" or block.file, "python without a caption is not run"
         reader.follow(block)
@@ -164,10 +182,11 @@ def test_page_does_what_it_shows(page, reader):
 
 
 def test_every_block_of_code_is_seen():
-    for page in PAGES:
+    for page in PAGES.values():
         text = page.read_text()
         shown = len(re.findall(r"^```(?:\{code-block\}|\w)", text, re.MULTILINE))
         assert len(list(blocks_of(text))) == shown, page
+        assert shows_code(page) or "```console" not in text, page
 
 
 def test_a_line_that_does_not_come_is_found():

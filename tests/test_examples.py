@@ -60,15 +60,6 @@ def test_readme_shows_what_its_first_test_prints(pytester):
     assert shape_of(result.outlines) == shown
 
 
-def test_readme_sampler_works(pytester):
-    pytester.makeconftest(block("python", "class Corners"))
-    test = block("python", "def test_corners")
-    pytester.makepyfile("import pytest\nfrom pytest_hypersearch import uniform\n" + test)
-    result = pytester.runpytest("--sweep", "-v", *QUIET)
-    result.assert_outcomes(passed=4)
-    result.stdout.fnmatch_lines(["*corners-003? PASSED 2 *(a=1.0 b=1.0)*"])
-
-
 def test_readme_works_without_pytest(capsys):
     example = block("python", "Optimizer")
     exec(compile(example, "README.md", "exec"), {})  # noqa: S102
@@ -117,15 +108,6 @@ def test_readme_spends_less(pytester):
     )
     result = pytester.runpytest("--sweep", *QUIET)
     result.stdout.re_match_lines([r"=+ \d+ passed, \d+ pruned, \d+ raced out in .*"])
-
-
-def test_the_tracker_of_the_readme_is_told_of_each_trial(pytester):
-    pytester.makeconftest(block("python", "def pytest_hypersearch_trial_finished"))
-    pytester.makepyfile(test_booth=blocks("python")[0].replace("n_trials=25", "n_trials=2"))
-    pytester.runpytest(*QUIET, "--sweep").assert_outcomes(passed=6)
-    lines = (pytester.path / "trials.txt").read_text().splitlines()
-    assert len(lines) == 6
-    assert all(" complete " in line for line in lines)
 
 
 MLP = """
