@@ -49,6 +49,7 @@ def test_readers_find_whole_editions_while_others_take_their_place(tmp_path):
         process.kill()
 
 
+PUBLISHED = ".pytest_cache/d/hypersearch/*/best"
 MODELS = """
 def save(path, x):
     for part in "abcd":
@@ -73,7 +74,7 @@ def test_f(x, model):
 
 def best_of(project):
     """What the published best is, all of whose files must agree."""
-    (best,) = project.path.glob(".pytest_cache/d/hypersearch/*/best")
+    (best,) = project.path.glob(PUBLISHED)
     x = json.loads((best / "params.json").read_text())["params"]["x"]
     files = [path.read_text() for path in best.glob("r0/*")]
     assert files == [str(x) * 1000] * 4
@@ -90,7 +91,7 @@ def test_a_session_killed_while_a_better_model_is_saved_keeps_the_one_before(pro
     project.write("SLOW = {1}\n" + MODELS)
     with project.started(*workers) as process:
         project.wait(lambda: project.ran["stuck"])
-        project.wait(lambda: best_of(project) == 2)
+        project.wait(lambda: [*project.path.glob(PUBLISHED)] and best_of(project) == 2)
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
     assert best_of(project) == 2
