@@ -17,6 +17,9 @@ exclude_patterns = ["_build"]
 html_theme = "furo"
 html_title = "pytest-hypersearch"
 html_show_copyright = False
+html_static_path = ["_static"]
+html_css_files = ["tables.css"]
+smartquotes = False  # help texts say --sweep
 
 myst_enable_extensions = ["colon_fence"]
 myst_heading_anchors = 3
@@ -25,6 +28,7 @@ myst_heading_anchors = 3
 default_role = "code"
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
+python_maximum_signature_line_length = 88
 python_use_unqualified_type_names = True
 napoleon_google_docstring = True
 napoleon_numpy_docstring = False
