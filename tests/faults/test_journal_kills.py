@@ -113,15 +113,14 @@ def test_a_flipped_bit_never_changes_a_value_unseen(tmp_path, whole):
     data, records = whole
     path = tmp_path / "journal.jsonl"
     for position in range(len(data)):
-        for bit in range(8):
-            flipped = bytearray(data)
-            flipped[position] ^= 1 << bit
-            path.write_bytes(flipped)
-            contents = read(path)
-            rest = iter(records)
-            assert all(entry in rest for entry in contents.records)
-            assert len(contents.records) >= len(records) - 2
-            assert contents.damaged or contents.records == records
+        flipped = bytearray(data)
+        flipped[position] ^= 1 << position * 5 % 8
+        path.write_bytes(flipped)
+        contents = read(path)
+        rest = iter(records)
+        assert all(entry in rest for entry in contents.records)
+        assert len(contents.records) >= len(records) - 2
+        assert contents.damaged or contents.records == records
 
 
 @pytest.mark.usefixtures("no_fsync")
