@@ -83,7 +83,7 @@ def test_a_trial_that_kills_its_worker_is_retried_and_then_crashed(project, dist
     death = DEATHS["segfault" if dist == "load" else "kill"]
     project.write(DEADLY.format(retries=1, deadly=3, death=death))
     code, output = project.run("-n2", "--dist", dist)
-    assert code == 1
+    assert code == 1, output
     assert "1 failed" in output
     assert "1 retried" in output
     assert project.ran == {"1": 1, "2": 1, "3": 2, "4": 1, "5": 1}
