@@ -89,13 +89,12 @@ class Controller:
             _warn(self._config, line)
 
     def _tell_github(self) -> None:
-        studies = self.shown()
-        if not studies or not os.environ.get("GITHUB_STEP_SUMMARY"):
+        if not os.environ.get("GITHUB_STEP_SUMMARY") or not self.owner.studies:
             return
         from pytest_hypersearch.github import append_summary
 
         try:
-            append_summary(studies)
+            append_summary(self.shown())
         except OSError as error:
             self._warnings.append(f"no summary for GitHub: {error}")
 
