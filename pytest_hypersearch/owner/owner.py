@@ -119,6 +119,10 @@ class Owner:
         with self._lock:
             return not all(study.done for study in self.studies.values())
 
+    def plans(self, item: str) -> bool:
+        """Whether an item is a trial of the plan."""
+        return item in self._slots
+
     def handle(self, worker: str, message: Message, answer: Answer) -> None:
         """Take a message of a runner; the answer may be given later, by another thread."""
         with self._lock:
