@@ -84,5 +84,6 @@ def _pass_over(item: pytest.Item, nextitem: pytest.Item | None) -> None:
         reraise=(KeyboardInterrupt, pytest.exit.Exception),
     )
     if call.excinfo is not None:
-        report = item.ihook.pytest_runtest_makereport(item=item, call=call)
+        # Not by the hook: plugins expect that the item was set up.
+        report = pytest.TestReport.from_item_and_call(item, call)
         item.ihook.pytest_runtest_logreport(report=report)

@@ -89,19 +89,26 @@ class _Shared(_Guarded):
         return crashed
 
     def _waiting(self, node: Node) -> list[int]:
-        """The trials that no worker has come to, of those that other workers hold."""
+        """The trials that no worker has come to, of those that wait at others behind a test."""
         held = {
             index
             for other, indices in self.node2pending.items()
-            for index in indices
+            for index in indices[1:]
             if other is not node and self._bookings.is_open(self.collection[index])
         }
         return sorted(held - set(self.node2pending[node]))
 
+    def _share(self) -> None:
+        """Give every worker all that waits."""
+        for node in self.nodes:
+            if not node.shutting_down:
+                self._hand(node, self._waiting(node))
+
     def _hand(self, node: Node, indices: list[int]) -> None:
-        self.node2pending[node].extend(indices)
-        with suppress(OSError):
-            node.send_runtest_some(indices)
+        if indices:
+            self.node2pending[node].extend(indices)
+            with suppress(OSError):
+                node.send_runtest_some(indices)
 
 
 class _Load(_Shared, LoadScheduling):  # type: ignore[misc]
@@ -112,12 +119,11 @@ class _Load(_Shared, LoadScheduling):  # type: ignore[misc]
         self._handed: dict[int, int] = {}
 
     def check_schedule(self, node: Node, duration: float = 0) -> None:
-        """Give a worker what is overdue, else what is left, in the end all that waits."""
-        if not node.shutting_down and len(self.node2pending[node]) < ENOUGH:
-            waiting = self._overdue(node) if self.pending else self._waiting(node)
-            if waiting:
-                self._hand(node, waiting)
-            if self.pending and len(self.node2pending[node]) >= ENOUGH:
+        """Give a worker what is overdue, else what is left."""
+        held = self.node2pending[node]
+        if self.pending and not node.shutting_down and len(held) < ENOUGH:
+            self._hand(node, self._overdue(node))
+            if len(held) >= ENOUGH:
                 return
         super().check_schedule(node, duration)
 
@@ -137,23 +143,30 @@ class _Load(_Shared, LoadScheduling):  # type: ignore[misc]
     def _send_tests(self, node: Node, num: int) -> None:
         self._handed.update(dict.fromkeys(self.pending[:num], self._progress))
         super()._send_tests(node, num)
+        if not self.pending:
+            self._share()
 
 
 class _Stealing(_Shared, WorkStealingScheduling):  # type: ignore[misc]
     """``--dist=worksteal``: what cannot be stolen is shared."""
 
     def check_schedule(self) -> None:
-        """Steal work while there is some to steal, then give idle workers all that waits."""
+        """Steal work while there is some to steal, then give every worker all that waits."""
         if self.collection is None:
             return
-        up = [node for node in self.nodes if not node.shutting_down]
-        most = max((len(self.node2pending[node]) for node in up), default=0)
-        if not self.pending and self.steal_requested_from_node is None and most <= ENOUGH:
-            for node in up:
-                if len(self.node2pending[node]) < ENOUGH and (waiting := self._waiting(node)):
-                    self._hand(node, waiting)
+        self._share_rest()
         with suppress(OSError):
             super().check_schedule()
+
+    def _send_tests(self, node: Node, num: int) -> None:
+        super()._send_tests(node, num)
+        self._share_rest()
+
+    def _share_rest(self) -> None:
+        held = [held for node, held in self.node2pending.items() if not node.shutting_down]
+        most = max(map(len, held), default=0)
+        if not self.pending and self.steal_requested_from_node is None and most <= ENOUGH:
+            self._share()
 
     def remove_pending_tests_from_node(self, node: Node, indices: Sequence[int]) -> None:
         """Take back what a worker gave up: once, even if it holds a trial twice."""
