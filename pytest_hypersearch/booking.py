@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_hypersearch.collect import MARK
+from pytest_hypersearch.plan import longest_first
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -58,6 +59,11 @@ class Booker:
 
     def __init__(self, link: Link) -> None:
         self._link = link
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        """Start with what took longest before, so that no long trial is left alone at the end."""
+        answer = self._link.call({"op": "past"})
+        longest_first(session.items, answer.get("durations", {}))
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_protocol(

@@ -7,6 +7,8 @@ op      fields                                      reply
 ======  ==========================================  ================================================
 hello   ``digest`` of the runner's plan             ``{"known": bool}``: whether the plan is here
 plan    ``digest``, ``studies``                     ``{}`` or ``{"stop": reason}``
+past                                                ``{"durations"}``: seconds that trials took
+                                                    earlier in the run, by item
 ask     ``slot`` (an item's node id)                ``{"do": "run", "params", "seed", "attempt",
                                                     "path"}`` and ``share`` of the resources,
                                                     ``{"do": "replay", "record"}``,
@@ -312,6 +314,10 @@ class Owner:
         self.studies[nodeid], self._logs[nodeid] = study, log
         self._keepers[nodeid] = Keeper(study, log, self._background)
         self._slots.update((slot, (study, key)) for slot, key in slots.items())
+
+    def _on_past(self, _worker: str, _message: Message, *, force: bool) -> Message:  # noqa: ARG002
+        studies = self.studies.values()
+        return {"durations": {item: s for study in studies for item, s in study.durations.items()}}
 
     def _on_ask(self, worker: str, message: Message, *, force: bool) -> Message:
         self._torn_down(worker, saved=False)

@@ -4,6 +4,8 @@ import re
 
 import pytest
 
+from pytest_hypersearch.store.journal import encode, read
+
 SHARING = ("load", "worksteal")
 
 LONG = """
@@ -243,3 +245,35 @@ def test_second(x):
     assert code == 1, output
     assert "1 failed, 1 passed, 1 retried" in output
     assert project.ran == {"first": 1, "second": 2}
+
+
+ORDERED = """
+@pytest.mark.sweep(grid={{"x": range(6)}}{more})
+def test_f(x):
+    ran(x)
+    return x
+"""
+
+
+@pytest.mark.parametrize(
+    ("more", "workers", "expected"),
+    [
+        ("", ("-n1",), "2 4 1 5 3 0"),
+        ("", ("-n1", "--dist=worksteal"), "2 4 1 5 3 0"),
+        ("", (), "0 1 2 3 4 5"),
+        (", scope='module'", ("-n1",), "0 1 2 3 4 5"),
+    ],
+)
+def test_what_took_longest_before_comes_first_on_workers(project, more, workers, expected):
+    project.write(ORDERED.format(more=more))
+    project.run("-n1", "-k", "not x:0")
+    (journal,) = project.journals
+    durations = {"1": 30.0, "2": 200.0, "3": 4.0, "4": 100.0, "5": 5.0}
+    records = read(journal).records
+    for record in records:
+        if record["k"] == "end":
+            record["duration"] = durations[str(record["number"])]
+    journal.write_bytes(b"".join(encode(record) for record in records))
+    project.forget()
+    assert project.run("--sweep-rerun", *workers)[0] == 0
+    assert (project.path / "ran").read_text().split() == expected.split()
