@@ -75,6 +75,8 @@ class Booker:
         if self._link.call({"op": "book", "slot": item.nodeid})["yours"]:
             return None
         _pass_over(item, nextitem)
+        # What the trial before holds would go back when this one is asked for.
+        self._link.call({"op": "over", "saved": False})
         return True
 
 
