@@ -43,6 +43,9 @@ else:
 ENOUGH = 2
 """Tests that a worker needs: one to run and the next."""
 
+LONG = 0.1
+"""Seconds from which on a test is a long one, to xdist as well."""
+
 
 class _Guarded(Base):  # type: ignore[misc]
     """A scheduler that outlives workers which die or come up at the wrong moment."""
@@ -112,7 +115,7 @@ class _Shared(_Guarded):
 
 
 class _Load(_Shared, LoadScheduling):  # type: ignore[misc]
-    """``--dist=load``: a trial also goes to others once many more were handed out after it."""
+    """``--dist=load``: trials start in their order, whoever holds them."""
 
     def __init__(self, config: pytest.Config, log: Any, bookings: Bookings) -> None:  # noqa: ANN401  see above
         super().__init__(config, log, bookings)
@@ -122,18 +125,19 @@ class _Load(_Shared, LoadScheduling):  # type: ignore[misc]
         """Give a worker what is overdue, else what is left."""
         held = self.node2pending[node]
         if self.pending and not node.shutting_down and len(held) < ENOUGH:
-            self._hand(node, self._overdue(node))
+            self._hand(node, self._overdue(node, patient=duration < LONG))
             if len(held) >= ENOUGH:
                 return
         super().check_schedule(node, duration)
 
-    def _overdue(self, node: Node) -> list[int]:
-        """The first trial since which one and a half others were handed out for each worker.
+    def _overdue(self, node: Node, *, patient: bool) -> list[int]:
+        """The first trial that waits at another worker.
 
-        Later, it would be missed where the longest come first; sooner, short trials that are all
-        but due would be handed out twice.
+        Short trials are all but due there, and would be handed out twice: with them, one is overdue
+        once one and a half others for each worker were handed out after it.
         """
-        before = self._progress - 1.5 * len(self.node2pending)
+        patience = 1.5 * len(self.node2pending) if patient else 0
+        before = self._progress - patience
         return [index for index in self._waiting(node) if self._handed[index] <= before][:1]
 
     @property
