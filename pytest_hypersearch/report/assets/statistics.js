@@ -8,8 +8,8 @@ function mean(values) {
 function deviation(values) {
   if (values.length < 2) return null;
   const centre = mean(values);
-  const squares = values.reduce((sum, value) => sum + (value - centre) ** 2, 0);
-  return Math.sqrt(squares / (values.length - 1));
+  const length = values.reduce((sum, value) => Math.hypot(sum, value - centre), 0);
+  return length / Math.sqrt(values.length - 1);
 }
 
 function quantile(values, share) {

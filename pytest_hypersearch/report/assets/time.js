@@ -125,7 +125,7 @@ const timeline = {
       ["ended early", colours.quiet],
       ["failed", colours.bad],
     ];
-    const bars = barsOf(study, known, known.length > MOST_BARS ? end / 400 : -1);
+    const bars = barsOf(study, known, known.length > MOST_BARS ? end / 400 : -Infinity);
     const traces = kinds
       .map(([name, colour]) => {
         const own = bars.filter((bar) => bar.kind === name);

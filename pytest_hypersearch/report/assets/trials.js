@@ -191,6 +191,27 @@ class Table {
   }
 }
 
+/** Links to the files that a trial saved. */
+function artifacts({ at, files, more }) {
+  const link = (file) =>
+    element("a", { href: `${at}/${file}`, target: "_blank", rel: "noopener" }, decoded(file));
+  return element(
+    "ul",
+    { class: "artifacts" },
+    files.map((file) => element("li", {}, link(file))),
+    more ? element("li", {}, `and ${more} more`) : null,
+  );
+}
+
+/** An encoded path as it is read; names that are no text stay encoded. */
+function decoded(path) {
+  try {
+    return decodeURIComponent(path);
+  } catch {
+    return path;
+  }
+}
+
 function listed(pairs) {
   return element(
     "dl",
@@ -260,9 +281,7 @@ function details(study, i) {
     ...(metrics.length ? part("Metrics", listed(metrics)) : []),
     ...part("Parameters", listed(configuration(study, i))),
     ...(logged.length ? part("Logged", listed(logged)) : []),
-    ...(trials.artifacts[i].length
-      ? part("Artifacts", element("pre", {}, trials.artifacts[i].join("\n")))
-      : []),
+    ...(trials.artifacts[i] ? part("Artifacts", artifacts(trials.artifacts[i])) : []),
     ...(trials.error[i] ? part("Error", element("pre", { tabindex: "0" }, trials.error[i])) : []),
     ...part(
       "Run it again",
