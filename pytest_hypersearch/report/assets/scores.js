@@ -83,10 +83,11 @@ const history_ = {
       layout: {
         xaxis: axis(colours, "trial", { range: [0, study.size + 1], anchor: "free", position: 0 }),
         yaxis: {
-          ...valueAxis(
+          ...numberAxis(
             colours,
-            metric,
+            plain(metric.name, 32),
             [...complete, ...cut].map((i) => metric.values[i]),
+            isLog(complete.map((i) => metric.values[i])),
           ),
           domain: [bad.length ? 0.08 : 0, 1],
         },
