@@ -165,6 +165,19 @@ def test_everyone_can_use_it(opened, options):
     assert report.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
+def test_figures_fit_their_cards_when_neighbours_go(report):
+    report.painted("importance")
+    report.page.evaluate("document.getElementById('strategies').hidden = true")
+    fits = """() => [...document.querySelectorAll('#views .view:not([hidden]) .main-svg')].every(
+        one => Math.abs(one.clientWidth - one.closest('.plot').clientWidth) <= 1)"""
+    report.page.wait_for_function(fits)
+    report.page.evaluate("document.getElementById('strategies').hidden = false")
+    report.page.wait_for_function(fits)
+    report.page.set_viewport_size({"width": 700, "height": 900})
+    report.page.wait_for_function(fits)
+    report.page.set_viewport_size({"width": 1280, "height": 720})
+
+
 def test_many_trials_are_thinned_out_and_the_page_says_so(opened):
     report = opened(a_study(trials=500))
     report.painted("history")

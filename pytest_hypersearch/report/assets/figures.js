@@ -127,7 +127,7 @@ function layoutOf(colours, more) {
   };
 }
 
-const CONFIG = { displayModeBar: false, responsive: true, scrollZoom: false, doubleClick: "reset" };
+const CONFIG = { displayModeBar: false, scrollZoom: false, doubleClick: "reset" };
 
 /** The card of a view; draws itself when it is in sight and something has changed. */
 class Card {
@@ -178,6 +178,11 @@ class Card {
       { rootMargin: "200px" },
     );
     this.watcher.observe(this.node);
+    // a card changes its width also when its neighbours come or go
+    this.resizer = new ResizeObserver(() => {
+      if (this.listening && this.plot.offsetWidth) window.Plotly.Plots.resize(this.plot);
+    });
+    this.resizer.observe(this.plot);
   }
 
   mark() {
@@ -218,6 +223,7 @@ class Card {
 
   close() {
     this.watcher.disconnect();
+    this.resizer.disconnect();
     if (this.listening) window.Plotly.purge(this.plot);
   }
 }
