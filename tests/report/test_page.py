@@ -1,12 +1,14 @@
 """The report in a real browser."""
 
 from dataclasses import replace
+from math import inf, nan
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from report_parts import HOSTILE, a_study, serving
 
 from pytest_hypersearch.report.serve import server
+from pytest_hypersearch.trial import State
 
 pytestmark = pytest.mark.browser
 
@@ -142,6 +144,41 @@ def test_artifacts_are_links_from_wherever_the_page_is(opened, tmp_path):
         popup.value.close()
     report.go("trial=random-1-r0")
     assert report.page.locator("#detail .artifacts").count() == 0
+
+
+def test_what_is_no_number_is_sorted_behind_the_numbers(opened):
+    study = a_study(trials=6)
+    known = [
+        replace(one, metrics={**one.metrics, "cost": [nan, 3.0, inf, 1.0, 2.0][place % 5]})
+        for place, one in enumerate(study.study.trials)
+    ]
+    study = study._replace(study=replace(study.study, trials=tuple(known)))
+    report = opened(study, address="#sort=m.cost")
+    costs = report.cells("cost")
+    assert costs == sorted(costs, key=lambda text: (not text[0].isdigit(), text))
+
+
+def test_equal_configurations_are_all_on_the_front(opened):
+    study = a_study(trials=4)
+    alike = tuple(
+        replace(one, metrics={"acc": 0.5, "cost": 2.0}, state=State.COMPLETE, score=0.5)
+        for one in study.study.trials
+    )
+    report = opened(study._replace(study=replace(study.study, trials=alike)))
+    report.painted("pareto")
+    text = "8 configurations of 8 on the front, means over replicates"
+    assert report.page.inner_text("#pareto .caption") == text
+
+
+def test_a_curve_of_one_value_is_seen(opened):
+    study = a_study(trials=2)
+    curves = {key: {"acc": ([0], [0.5])} for key in study.curves}
+    report = opened(study._replace(curves=curves))
+    report.painted("curves")
+    dots = (
+        "[...document.querySelectorAll('#curves .points path')].filter(one => one.getBBox().width)"
+    )
+    assert report.page.evaluate(f"{dots}.length") == len(curves)
 
 
 def test_details_tell_the_error_and_no_secret(report):

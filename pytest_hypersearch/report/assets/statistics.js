@@ -100,11 +100,11 @@ function configurations(study, rows) {
 function front(points, modes) {
   const sign = modes.map((mode) => (mode === "min" ? 1 : -1));
   const sorted = [...points].sort((a, b) => sign[0] * (a.x - b.x) || sign[1] * (a.y - b.y));
-  let best = Infinity;
+  let last = null;
   return sorted.filter((point) => {
-    const value = sign[1] * point.y;
-    if (value >= best) return false;
-    best = value;
+    const alike = last && point.x === last.x && point.y === last.y;
+    if (last && !alike && sign[1] * (point.y - last.y) >= 0) return false;
+    last = point;
     return true;
   });
 }

@@ -37,14 +37,14 @@ function columnsOf(study) {
   ];
 }
 
-/** Rows in the order of a column, those without a value last. */
+/** Rows in the order of a column: numbers, then words such as nan, then those without a value. */
 function sortedRows(rows, values, down) {
   const sign = down ? -1 : 1;
-  const missing = (value) => value === null || value === undefined;
+  const kind = (value) => (value === null || value === undefined ? 2 : Number(typeof value !== "number"));
   return [...rows].sort((a, b) => {
     const [one, other] = [values[a], values[b]];
-    if (missing(one) || missing(other)) return missing(one) - missing(other) || a - b;
-    return (one < other ? -sign : one > other ? sign : 0) || a - b;
+    const apart = kind(one) - kind(other);
+    return apart || (one < other ? -sign : one > other ? sign : 0) || a - b;
   });
 }
 
