@@ -65,18 +65,13 @@ def strategies(study: StudyResults) -> go.Figure:
     for sweep, style in styled(study):
         lines = list(zip(*_bests(study, sweep), strict=True))
         x = list(range(1, len(lines) + 1))
-        edges = [max(values) for values in lines] + [min(values) for values in reversed(lines)]
-        drawn.add_scatter(
-            x=[*x, *reversed(x)],
-            y=edges,
-            fill="toself",
-            line={"width": 0},
-            fillcolor=style["band"],
-            showlegend=False,
-            hoverinfo="skip",
-        )
-        y = [mean(values) for values in lines]
-        drawn.add_scatter(x=x, y=y, name=sweep.name, mode="lines", line=style["line"])
+        edge = {"line": {"width": 0, "shape": "hv"}, "showlegend": False, "hoverinfo": "skip"}
+        band = {"fill": "tonexty", "fillcolor": style["band"]}
+        drawn.add_scatter(x=x, y=list(map(max, lines)), mode="lines", **edge)
+        drawn.add_scatter(x=x, y=list(map(min, lines)), mode="lines", **edge, **band)
+        line = {**style["line"], "shape": "hv"}
+        drawn.add_scatter(x=x, y=list(map(mean, lines)), name=sweep.name, mode="lines", line=line)
+    drawn.update_layout(legend_traceorder="normal")
     return drawn
 
 
