@@ -154,7 +154,7 @@ def project(pytester, monkeypatch):
 
 @pytest.fixture(scope="session")
 def swept(tmp_path_factory):
-    """A project with two stored runs of each study, made once for all workers; not to be changed."""
+    """A project with two runs of each study, one for all workers; not to be changed."""
     own = tmp_path_factory.getbasetemp()
     folder = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "swept"
     with filelock.FileLock(f"{folder}.lock"):
