@@ -10,7 +10,7 @@ from collections import Counter
 from contextlib import contextmanager
 from pathlib import Path
 
-import filelock  # noqa: F401  kept from here on: nested runs forget what they import
+import filelock  # kept from here on: nested runs forget what they import
 import pytest
 import scipy.stats  # noqa: F401  likewise
 import stored_project
@@ -154,5 +154,11 @@ def project(pytester, monkeypatch):
 
 @pytest.fixture(scope="session")
 def swept(tmp_path_factory):
-    """A project with two stored runs of each study; not to be changed."""
-    return stored_project.make(tmp_path_factory.mktemp("swept"))
+    """A project with two runs of each study, one for all workers; not to be changed."""
+    own = tmp_path_factory.getbasetemp()
+    folder = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "swept"
+    with filelock.FileLock(f"{folder}.lock"):
+        if not folder.exists():
+            folder.mkdir()
+            stored_project.make(folder)
+    return folder
