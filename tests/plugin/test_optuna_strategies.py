@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from importlib.util import find_spec
 
 import cmaes  # noqa: F401  kept from here on: nested runs forget what they import
 import optuna
@@ -15,6 +16,10 @@ from pytest_hypersearch.space import Space
 from pytest_hypersearch.trial import State
 
 SAMPLERS = ["CmaEsSampler", "NSGAIISampler", "QMCSampler", "RandomSampler", "TPESampler"]
+if find_spec("torch") is not None:
+    import torch  # noqa: F401  as above
+
+    SAMPLERS.append("GPSampler")
 CONDITIONAL = Space(
     (
         {"kind": choice(["svm"]), "C": loguniform(1e-3, 1e3), "k": lograndint(1, 64)},
