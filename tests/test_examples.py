@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-QUIET = ("-p", "no:asyncio", "-p", "no:randomly")
 
 
 def shape_of(lines):
@@ -30,7 +29,7 @@ def block(language, text):
 def test_examples_find_good_configurations(pytester, monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     shutil.copytree(ROOT / "examples", pytester.path / "examples")
-    result = pytester.runpytest_subprocess("--sweep", "-n2", *QUIET, "examples")
+    result = pytester.runpytest_subprocess("--sweep", "-n2", "examples")
     result.assert_outcomes(passed=27 + 81 + 81 + 1 + 20 + 20 + 1)
     result.stdout.re_match_lines(
         [
@@ -48,13 +47,13 @@ def test_examples_find_good_configurations(pytester, monkeypatch):
 
 def test_examples_are_skipped_without_the_option(pytester):
     shutil.copytree(ROOT / "examples", pytester.path / "examples")
-    result = pytester.runpytest_subprocess(*QUIET, "examples")
+    result = pytester.runpytest_subprocess("examples")
     result.assert_outcomes(skipped=3 + 1 + 2 + 1)
 
 
 def test_readme_shows_what_its_first_test_prints(pytester):
     pytester.makepyfile(test_booth=blocks("python")[0])
-    result = pytester.runpytest_subprocess("--sweep", "-n4", *QUIET)
+    result = pytester.runpytest_subprocess("--sweep", "-n4")
     result.assert_outcomes(passed=75)
     shown = shape_of(blocks("console")[0].splitlines())
     assert shape_of(result.outlines) == shown
@@ -73,7 +72,7 @@ def test_readme_shows_the_front_that_it_finds(pytester):
     pytester.makepyfile(
         test_net="import pytest\nfrom pytest_hypersearch import randint, uniform\n" + example
     )
-    result = pytester.runpytest_subprocess("--sweep", "-n4", *QUIET)
+    result = pytester.runpytest_subprocess("--sweep", "-n4")
     result.assert_outcomes(passed=31)
     assert shape_of(result.outlines) == shape_of(shown.splitlines())
 
@@ -92,7 +91,7 @@ def test_readme_training_works(pytester, name):
         "    def accuracy(self): return 1 - self.lr\n"
         "    def is_good(self): return self.lr == 0.01\n" + block("python", "test_training")
     )
-    result = pytester.runpytest("--sweep", *QUIET, "-v")
+    result = pytester.runpytest("--sweep", "-v")
     result.assert_outcomes(passed=11)
     result.stdout.fnmatch_lines([f"*::{name}*PASSED*"])
 
@@ -106,7 +105,7 @@ def test_readme_spends_less(pytester):
         "    def __init__(self, lr, seed): self.loss = 0.1 + lr + seed % 7 / 1000\n"
         "    def train(self, dataset): return self.loss\n" + block("python", "test_network")
     )
-    result = pytester.runpytest("--sweep", *QUIET)
+    result = pytester.runpytest("--sweep")
     result.stdout.re_match_lines([r"=+ \d+ passed, \d+ pruned, \d+ raced out in .*"])
 
 
@@ -126,7 +125,7 @@ def test_mlp(lr, act, trial):
 def test_readme_looks_at_results(pytester, capsys):
     pytester.makepyfile(test_mlp=MLP)
     for _ in range(2):
-        pytester.runpytest_subprocess("--sweep", *QUIET).assert_outcomes(passed=32)
+        pytester.runpytest_subprocess("--sweep").assert_outcomes(passed=32)
     names = {}
     exec(compile(block("python", "load_results()"), "README.md", "exec"), names)  # noqa: S102
     assert "loss by strategy (lower is better)" in capsys.readouterr().out
@@ -137,7 +136,7 @@ def test_readme_looks_at_results(pytester, capsys):
 def test_readme_commands_find_something(pytester):
     pytester.makepyfile(test_mlp=MLP)
     for _ in range(2):
-        pytester.runpytest_subprocess("--sweep", *QUIET)
+        pytester.runpytest_subprocess("--sweep")
     console = block("console", "$ pytest-hypersearch list")
     commands = [line.removeprefix("$ pytest-hypersearch ") for line in console.splitlines()]
     assert len(commands) == 8

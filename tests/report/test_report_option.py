@@ -35,7 +35,7 @@ def data_in(file):
 @pytest.fixture
 def run(pytester):
     pytester.makepyfile(test_it=SWEEP)
-    return lambda *args: pytester.runpytest_inprocess("-p", "no:asyncio", *args)
+    return pytester.runpytest_inprocess
 
 
 @pytest.mark.parametrize("workers", [(), ("-n2",)], ids=["plain", "xdist"])
