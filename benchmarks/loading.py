@@ -20,6 +20,7 @@ from time import process_time
 from typing import TYPE_CHECKING, TypeVar
 
 from pytest_hypersearch import Results, choice, load_results, loguniform, uniform
+from pytest_hypersearch.curves import pack
 from pytest_hypersearch.marks import from_mark
 from pytest_hypersearch.owner.study import trial_seed
 from pytest_hypersearch.store.journal import FORMAT
@@ -37,14 +38,15 @@ SPACE = {
 }
 
 
-def write(root: Path, trials: int) -> int:
-    """Write a run; return the bytes of its journal."""
+def write(root: Path, trials: int, steps: int = 0) -> int:
+    """Write a run, of which each trial reported so many values; return its journal's bytes."""
     configs = trials // REPLICATES
     given = {"random": SPACE, "n_trials": configs, "replicates": REPLICATES, "metric": "loss"}
     sweep, nodeid, rng = from_mark((), given), "test_net.py::test_net", Random(0)
     run = Store(root).new_run(nodeid)
     head = {"format": FORMAT, "nodeid": nodeid, "sweeps": [sweep.to_json()]}
     records = [{"k": "run", **head}, {"k": "session", "sweeps": head["sweeps"]}]
+    curves = []
     for number in range(configs):
         params = {"lr": rng.random(), "dropout": rng.random(), "act": rng.choice(["relu", "tanh"])}
         for replicate in range(REPLICATES):
@@ -54,7 +56,12 @@ def write(root: Path, trials: int) -> int:
             start = {"seed": seed, "params": params, "worker": "gw0", "started": started}
             records.append({"k": "start", **place, **start, "item": item})
             records.append({"k": "end", **place, **_outcome(rng)})
+            falling = [1 / (1 + step) + 0.1 * rng.random() for step in range(steps)]
+            if steps:
+                series = {"loss": pack(list(range(steps)), falling)}
+                curves.append({"k": "curve", **place, "series": series})
     run.journal.append_many(records)
+    run.curves.append_many(curves)
     run.close()
     return run.journal.path.stat().st_size
 

@@ -28,7 +28,9 @@ Packed: TypeAlias = "dict[str, Any]"
 def pack(steps: Sequence[float], values: Sequence[float]) -> Packed:
     """Pack a series of at least one value as JSON values."""
     first, count = steps[0], len(steps)
-    if isinstance(first, int) and list(steps) == list(range(first, first + count)):
+    if isinstance(steps, range) or (
+        isinstance(first, int) and list(steps) == list(range(first, first + count))
+    ):
         return {"steps": [first, count], "values": _text(values)}
     return {"steps": _text(steps), "values": _text(values)}
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from math import isfinite
+from operator import mul
 from random import SystemRandom
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Final, cast
@@ -34,7 +35,7 @@ from pytest_hypersearch.space.numeric import Integer, Real
 from pytest_hypersearch.trial import State
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from pytest_hypersearch.space import Distribution
     from pytest_hypersearch.trial import Config
@@ -54,9 +55,10 @@ _STATES: Final = {
 class HypersearchSampler(BaseSampler):
     """Samples where a Gaussian process expects the largest improvement.
 
-    Failed trials are learned as a region to avoid, pruned ones are taken as bad, and running ones
-    as if they would score what the model expects of them. Nothing is kept from trial to trial but
-    the seed: a sampler that is made anew goes on with a study as the old one would have.
+    In a study of several objectives that is the largest growth of the Pareto front. Failed trials
+    are learned as a region to avoid, pruned ones are taken as bad, and running ones as if they
+    would score what the model expects of them. Nothing is kept from trial to trial but the seed: a
+    sampler that is made anew goes on with a study as the old one would have.
 
     Args:
         seed: Decides all samples, with the trials before; drawn at random if not given.
@@ -89,11 +91,7 @@ class HypersearchSampler(BaseSampler):
             study: With the trials so far.
             trial: For which parameters are wanted.
             search_space: Which parameters.
-
-        Raises:
-            ValueError: The study has several objectives.
         """
-        self._raise_error_if_multi_objective(study)
         if not search_space:
             return {}
         view = _View.of(search_space)
@@ -111,19 +109,14 @@ class HypersearchSampler(BaseSampler):
         param_name: str,
         param_distribution: BaseDistribution,
     ) -> Any:  # noqa: ANN401  the interface's type
-        """Return a random value of a parameter that is not sampled together with others.
-
-        Raises:
-            ValueError: The study has several objectives.
-        """
-        self._raise_error_if_multi_objective(study)
+        """Return a random value of a parameter that is not sampled together with others."""
         return self._independent.sample_independent(study, trial, param_name, param_distribution)
 
     def _suggest(self, study: Study, trial: FrozenTrial, view: _View) -> Config:
         trials = [each for each in study.get_trials(deepcopy=False) if each.number != trial.number]
-        sign = 1.0 if study.direction == StudyDirection.MINIMIZE else -1.0
+        signs = [1.0 if each == StudyDirection.MINIMIZE else -1.0 for each in study.directions]
         config = GP().suggest(
-            view.space, seed=self._seed, index=trial.number, history=view.history(trials, sign)
+            view.space, seed=self._seed, index=trial.number, history=view.history(trials, signs)
         )
         turn = trial.number % (view.space.size or 1)
         return config or draw(view.space, self._seed, turn) or {}
@@ -140,16 +133,16 @@ class _View:
     def of(cls, known: Mapping[str, BaseDistribution]) -> _View:
         return cls(Space(({name: _distribution(entry) for name, entry in known.items()},)), known)
 
-    def history(self, trials: Iterable[FrozenTrial], sign: float) -> list[Observation]:
+    def history(self, trials: Iterable[FrozenTrial], signs: Sequence[float]) -> list[Observation]:
         """Return trials as observations: finished ones by the time they ended, then running ones.
 
         Args:
             trials: All but the one that is sampled for.
-            sign: 1 to minimise, -1 to maximise.
+            signs: For each objective 1 to minimise, -1 to maximise.
         """
         finished = sorted((t for t in trials if t.state.is_finished()), key=_end)
         running = (t for t in trials if t.state == TrialState.RUNNING)
-        found = (self._observation(trial, sign) for trial in (*finished, *running))
+        found = (self._observation(trial, signs) for trial in (*finished, *running))
         return [observation for observation in found if observation is not None]
 
     def params(self, config: Config) -> dict[str, Any]:
@@ -161,7 +154,7 @@ class _View:
             for name, entry in self.known.items()
         }
 
-    def _observation(self, trial: FrozenTrial, sign: float) -> Observation | None:
+    def _observation(self, trial: FrozenTrial, signs: Sequence[float]) -> Observation | None:
         """Return a trial as an observation, None if it has other parameters or values."""
         config = self._config(trial)
         if config is None:
@@ -169,9 +162,10 @@ class _View:
         state = _STATES[trial.state]
         if state is not State.COMPLETE:
             return Observation(trial.number, config, state)
-        if trial.value is None or not isfinite(trial.value):
+        first, *others = [(each,) for each in map(mul, signs, trial.values)]
+        if not all(isfinite(each) for (each,) in (first, *others)):
             return Observation(trial.number, config, State.INVALID)
-        return Observation(trial.number, config, state, (sign * trial.value,))
+        return Observation(trial.number, config, state, first, tuple(others))
 
     def _config(self, trial: FrozenTrial) -> Config | None:
         try:

@@ -1,5 +1,6 @@
 """Projects in which tests run pytest, in this process or in others that may be killed."""
 
+import compileall
 import json
 import os
 import subprocess
@@ -9,17 +10,19 @@ from collections import Counter
 from contextlib import contextmanager
 from pathlib import Path
 
-import filelock  # noqa: F401  kept from here on: nested runs forget what they import
+import filelock  # kept from here on: nested runs forget what they import
 import pytest
 import scipy.stats  # noqa: F401  likewise
 import stored_project
 
+import pytest_hypersearch
 import pytest_hypersearch.controller
 import pytest_hypersearch.runner.runner
 import pytest_hypersearch.samplers.gp
-import pytest_hypersearch.terminal.summary  # noqa: F401  likewise
+import pytest_hypersearch.terminal.summary
 
-OPTIONS = ("-p", "probe", "-p", "no:asyncio", "-p", "no:randomly")
+OPTIONS = ("-p", "probe")
+UNUSED = ("anyio", "asyncio", "randomly")
 PATIENCE = 120
 
 
@@ -28,6 +31,22 @@ def _no_ci(monkeypatch):
     """Nested runs print as for people, wherever the tests run."""
     for name in ("CI", "BUILD_NUMBER"):
         monkeypatch.delenv(name, raising=False)
+
+
+def pytest_configure(config):
+    if not hasattr(config, "workerinput"):
+        # hundreds of processes import the package, maybe none of which may write bytecode
+        compileall.compile_dir(Path(pytest_hypersearch.__file__).parent, quiet=2)
+
+
+@pytest.fixture
+def pytester(pytester, monkeypatch):
+    """Nested runs start without plugins that they do not need and see each edit of a test."""
+    monkeypatch.setenv("PYTEST_ADDOPTS", " ".join(f"-p no:{name}" for name in UNUSED))
+    # bytecode counts as current if the source has its size and was written in the same second
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    return pytester
 
 
 class Project:
@@ -130,11 +149,16 @@ def project(pytester, monkeypatch):
     tests = str(Path(__file__).parent)
     monkeypatch.syspath_prepend(tests)
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([tests, str(Path(tests).parent)]))
-    monkeypatch.delenv("PYTEST_ADDOPTS", raising=False)
     return Project(pytester)
 
 
 @pytest.fixture(scope="session")
 def swept(tmp_path_factory):
-    """A project with two stored runs of each study; not to be changed."""
-    return stored_project.make(tmp_path_factory.mktemp("swept"))
+    """A project with two runs of each study, one for all workers; not to be changed."""
+    own = tmp_path_factory.getbasetemp()
+    folder = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "swept"
+    with filelock.FileLock(f"{folder}.lock"):
+        if not folder.exists():
+            folder.mkdir()
+            stored_project.make(folder)
+    return folder

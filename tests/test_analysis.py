@@ -202,6 +202,13 @@ def test_results_are_a_sequence_that_never_changes(net):
     assert not net[:0]
 
 
+def test_texts_are_of_one_screen(net):
+    (best,) = net.best()
+    assert len(repr(best)) < 120
+    assert repr(best).startswith(f"<{best.sweep.name} #{best.number}: loss {best.value:.4g} ± ")
+    assert "random" not in repr(net.filter(strategy="grid"))
+
+
 def test_groups_have_moments_and_the_best_in_the_direction_of_the_metric(results, net):
     rows = net.group_by("strategy").agg()
     grid = next(row for row in rows if row["strategy"] == "grid")

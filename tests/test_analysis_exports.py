@@ -12,9 +12,11 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 
-from pytest_hypersearch import Results, load_results
+from pytest_hypersearch import Results, load_results, randint, uniform
 from pytest_hypersearch.analysis.loading import Loaded
+from pytest_hypersearch.goals import Constraint
 from pytest_hypersearch.results import StudyResults
+from pytest_hypersearch.space import Space
 from pytest_hypersearch.trial import State
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
@@ -175,6 +177,29 @@ def test_optuna_gets_states_and_directions(results, net, tmp_path):
     results.filter(test="test_other[x]").to_optuna(tmp_path / "other.log")
     other = optuna_study(tmp_path / "other.log", "test_it.py::test_other[x] [bayes]")
     assert other.direction.name == "MAXIMIZE"
+
+
+def test_optuna_leaves_out_what_breaks_a_constraint(net, tmp_path):
+    study = net.filter(strategy="grid", params__lr=0.01).studies[0]
+    bound = sorted(trial.score for trial in study.trials)[1]
+    sweeps = [replace(one, constraints=(Constraint("loss", ">=", bound),)) for one in study.sweeps]
+    Results([Loaded(replace(study, sweeps=tuple(sweeps)), ())]).to_optuna(tmp_path / "sweep.log")
+    found = optuna_study(tmp_path / "sweep.log", "test_it.py::test_net [grid]")
+    assert found.best_value == bound
+    assert min(trial.value for trial in found.trials) < bound
+
+
+def test_optuna_knows_steps(net, tmp_path):
+    space = {"lr": uniform(0, 1, step=0.25), "size": randint(2, 8, step=3)}
+    study = net.filter(strategy="grid").studies[0]
+    sweeps = [replace(one, space=Space((space,))) for one in study.sweeps]
+    trials = [replace(one, params={"lr": 0.75, "size": 5}) for one in study.trials]
+    trials[0] = replace(trials[0], params={"lr": 0.75, "size": 6})
+    known = replace(study, sweeps=tuple(sweeps), trials=tuple(trials))
+    Results([Loaded(known, ())]).to_optuna(tmp_path / "sweep.log")
+    (trial, *_) = optuna_study(tmp_path / "sweep.log", "test_it.py::test_net [grid]").trials
+    assert (trial.distributions["lr"].high, trial.distributions["lr"].step) == (1, 0.25)
+    assert (trial.distributions["size"].high, trial.distributions["size"].step) == (8, 1)
 
 
 def test_an_export_that_fails_leaves_the_file_before(net, tmp_path):

@@ -41,6 +41,7 @@ class Written:
     def __init__(self, root, *sweeps, nodeid="t.py::test_f"):
         self.run = Store(root).new_run(nodeid)
         self.attempts = count(1)
+        self.name = (sweeps or [sweep()])[0]["name"]
         self.write(k="run", format=FORMAT, nodeid=nodeid, sweeps=sweeps or [sweep()])
         self.session(*sweeps)
 
@@ -52,7 +53,7 @@ class Written:
 
     def start(self, number, x, replicate=0):
         attempt = next(self.attempts)
-        place = {"sweep": "grid", "number": number, "replicate": replicate, "attempt": attempt}
+        place = {"sweep": self.name, "number": number, "replicate": replicate, "attempt": attempt}
         known = {"seed": 1, "params": {"x": x}, "worker": "", "started": 1e9 + attempt}
         self.write(k="start", **place, **known, item=f"t.py::test_f[x:{x}-r{replicate}]")
         return place
@@ -270,6 +271,17 @@ def test_caches_of_shards_become_one(tmp_path):
     assert study.sweeps[0].planned == 6
     assert results.best()[0].params == {"x": 1}
     assert [curve.values for curve in results.curves()] == [(1,), (1,), (2,), (2,), (3,), (3,)]
+
+
+def test_shards_of_other_sweeps_become_one(tmp_path):
+    for name in ("grid", "random"):
+        run = Written(tmp_path / name, sweep() | {"name": name})
+        run.end(0, 1)
+        run.run.close()
+    results = load_results(tmp_path / "grid", tmp_path / "random")
+    (study,) = results.studies
+    assert [one.name for one in study.sweeps] == ["grid", "random"]
+    assert [trial.sweep for trial in results] == ["grid", "random"]
 
 
 def test_what_searched_otherwise_stays_apart(tmp_path):

@@ -73,6 +73,30 @@ def test_list_has_a_line_for_each_run(command):
     assert rows[0]["best"] < rows[1]["best"]
 
 
+def test_groups_are_sorted_and_cut(command):
+    asked = ("show", "test_net", "--group-by", "strategy,opt", "--format", "csv")
+    assert command(*asked, "--sort=-n", "--columns", "opt,n,metric") == 0
+    rows = list(csv.DictReader(io.StringIO(command.out)))
+    assert list(rows[0]) == ["params.opt", "n", "metric"]
+    counts = [int(row["n"]) for row in rows]
+    assert counts == sorted(counts, reverse=True)
+    assert command(*asked, "--columns", "nope") == 2
+    assert "nope: expected one of strategy, params.opt, metric, n, mean" in command.errors
+
+
+def test_each_command_has_examples(command):
+    for name in ("list", "show", "best", "compare", "export", "report", "clean"):
+        assert command(name, "--help") == 0
+        assert f"examples:\n  pytest-hypersearch {name}" in command.out
+
+
+def test_what_cannot_be_written_is_named(command):
+    assert command("export", "nowhere/out.csv", "--to", "csv") == 2
+    assert command.errors == "pytest-hypersearch: nowhere/out.csv: No such file or directory\n"
+    assert command("show", "--columns", "lr,") == 2
+    assert "'lr,': expected names, with commas between them" in command.errors
+
+
 def test_show_is_the_summary(command):
     assert command("show", "test_net") == 0
     assert command.lines[0] == "test_it.py::test_net"

@@ -23,7 +23,6 @@ from pytest_hypersearch.cli import main
 
 ROOT = Path(__file__).parents[1]
 PAGES = {str(page.relative_to(ROOT / "docs")): page for page in (ROOT / "docs").rglob("*.md")}
-QUIET = ("-p", "no:asyncio", "-p", "no:randomly")
 PATIENCE = 120
 TEXTS = {"python", "toml", "yaml", "text"}
 
@@ -128,7 +127,7 @@ class Reader:
         """Run a command; what is Python in this process, which spares the start of another."""
         match shlex.split(command):
             case ["pytest", *args]:
-                result = self.pytester.runpytest_inprocess(*QUIET, *args)
+                result = self.pytester.runpytest_inprocess(*args)
                 return result.ret, "\n".join([*result.outlines, *result.errlines])
             case ["pytest-hypersearch", *args]:
                 return printed(lambda: main(args))
@@ -166,7 +165,6 @@ def reader(pytester, monkeypatch):
     monkeypatch.setenv("PATH", path)
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     monkeypatch.setenv("COLUMNS", "80")
-    monkeypatch.delenv("PYTEST_ADDOPTS", raising=False)
     return Reader(pytester)
 
 

@@ -21,7 +21,7 @@ KNOWN = {"c": CategoricalDistribution(["a", None, 2.5]), "x": FloatDistribution(
 
 
 class TestSuiteOfOptuna(
-    suite.BasicSamplerTestCase, suite.RelativeSamplerTestCase, suite.SingleOnlySamplerTestCase
+    suite.BasicSamplerTestCase, suite.RelativeSamplerTestCase, suite.MultiObjectiveSamplerTestCase
 ):
     @pytest.fixture
     def sampler(self):
@@ -156,7 +156,47 @@ def test_choices_equal_in_value_stay_apart():
     assert {repr(trial.params["c"]) for trial in study.trials} == {"'1'", "1.5", "None", "2"}
 
 
-def test_several_objectives_are_refused():
-    study = optuna.create_study(directions=["minimize"] * 2, sampler=HypersearchSampler())
-    with pytest.raises(ValueError, match="HypersearchSampler"):
-        study.ask(KNOWN)
+def test_several_objectives_reach_the_sampler_each_in_its_direction(monkeypatch):
+    histories = []
+
+    def suggest(self, space, *, seed, index, history):
+        histories.append(history)
+        return {"x": 0.5, "c": 1}
+
+    monkeypatch.setattr(GP, "suggest", suggest)
+    study = optuna.create_study(
+        directions=["minimize", "maximize"], sampler=HypersearchSampler(seed=9)
+    )
+    for number, values in enumerate([[1.0, 2.0], None, [1.0, float("inf")]]):
+        study.add_trial(
+            create_trial(
+                state=TrialState.FAIL if values is None else TrialState.COMPLETE,
+                values=values,
+                params={"x": number / 4, "c": "a"},
+                distributions=KNOWN,
+            )
+        )
+    assert study.ask(KNOWN).params == {"x": 0.5, "c": None}
+    assert histories == [
+        [
+            Observation(0, {"x": 0.0, "c": 0}, State.COMPLETE, (1.0,), ((-2.0,),)),
+            Observation(1, {"x": 0.25, "c": 0}, State.FAILED),
+            Observation(2, {"x": 0.5, "c": 0}, State.INVALID),
+        ]
+    ]
+
+
+def test_the_front_of_several_objectives_is_found():
+    def area(sampler):
+        study = optuna.create_study(directions=["minimize", "maximize"], sampler=sampler)
+        known = {name: FloatDistribution(0, 1) for name in "xyz"}
+        for _ in range(30):
+            trial = study.ask(known)
+            x, *rest = trial.params.values()
+            away = sum((each - 0.7) ** 2 for each in rest)
+            study.tell(trial, [x + away, -((1 - x) ** 2) - away])
+        front = sorted((trial.values[0], -trial.values[1]) for trial in study.best_trials)
+        ends = [*(x for x, _ in front[1:]), 2.0]
+        return sum((end - x) * (2.0 - y) for (x, y), end in zip(front, ends, strict=True) if x < 2)
+
+    assert area(HypersearchSampler(seed=0)) > area(optuna.samplers.RandomSampler(seed=0)) + 0.1

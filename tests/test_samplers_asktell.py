@@ -130,7 +130,7 @@ def test_an_exhausted_space_says_so(strategy):
         ({"mode": "minimize"}, "mode='minimize': expected 'min' or 'max'"),
         ({"mode": []}, r"mode=\[\]: expected 'min' or 'max', or a list of them"),
         ({"mode": ["min", "maximum"]}, "expected 'min' or 'max', or a list of them"),
-        ({"mode": ["min", "max"], "strategy": "optuna:TPESampler"}, "expected one mode with"),
+        ({"mode": ["min", "max"], "strategy": "optuna:CmaEsSampler"}, "expected one mode with"),
     ],
 )
 def test_arguments_that_cannot_be_are_named(arguments, problem):

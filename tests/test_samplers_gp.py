@@ -19,6 +19,7 @@ from pytest_hypersearch.samplers.gp.encode import encoding_of
 from pytest_hypersearch.samplers.gp.fit import Data, Objective, default_theta, fit
 from pytest_hypersearch.samplers.gp.kernel import Hyper, Kernel
 from pytest_hypersearch.samplers.gp.memory import memories_of, refit_point
+from pytest_hypersearch.samplers.gp.optimise import search
 from pytest_hypersearch.samplers.gp.posterior import factor_of, posterior_of
 from pytest_hypersearch.samplers.gp.transform import scale_of, warp
 from pytest_hypersearch.samplers.random import Random
@@ -350,6 +351,27 @@ def test_gradient_of_the_acquisition():
 
     numeric = scipy.optimize.approx_fprime(row[0, :1], value, 1e-7)
     assert acquisition.slopes(row)[1][0, 0] == pytest.approx(numeric[0], rel=1e-3)
+
+
+class Spike:
+    """An acquisition that is high a long step along the first of six parameters from 0.3."""
+
+    inverse = np.ones(6)
+
+    def value(self, rows):
+        along = np.abs(rows[:, 1:] - 0.3).max(axis=1) < 0.03
+        return np.where(along & (np.abs(rows[:, 0] - 0.9) < 0.09), 1.0, 0.0)
+
+    def slopes(self, rows):
+        return self.value(rows), np.zeros_like(rows)
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_a_long_step_along_one_parameter_is_found(seed):
+    (branch,) = encoding_of(Space(({f"x{i}": uniform(0, 1) for i in range(6)},))).branches
+    rng = np.random.default_rng(seed)
+    _, values = search(branch, Spike(), np.full((1, 6), 0.3), rng)
+    assert values[0] == 1.0
 
 
 def test_rows_appended_equal_a_fresh_factor():

@@ -10,10 +10,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from pytest_hypersearch.analysis.groups import moments, ranked_in
+from pytest_hypersearch.analysis.groups import ranked_in
 from pytest_hypersearch.results import signed
 from pytest_hypersearch.space import config_key
-from pytest_hypersearch.statistics.moments import mean
+from pytest_hypersearch.statistics.moments import mean, summary
 from pytest_hypersearch.trial import State
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ class Comparison:
     @property
     def interval(self) -> tuple[float, float] | None:
         """Its 95% confidence interval (paired t), None for fewer than two pairs."""
-        found = moments([pair.difference for pair in self.pairs])
+        found = summary([pair.difference for pair in self.pairs])
         low, high = found["low"], found["high"]
         return None if low is None or high is None else (low, high)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from pytest_hypersearch.analysis.reading import identity_of, places_of
@@ -32,7 +32,7 @@ class Curve:
         values: The values; NaN and infinity are possible.
     """
 
-    trial: TrialRecord
+    trial: TrialRecord = field(repr=False)
     metric: str
     steps: tuple[float, ...]
     values: tuple[float, ...]

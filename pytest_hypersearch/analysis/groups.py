@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from statistics import median
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 from pytest_hypersearch.analysis.fields import ABSENT
 from pytest_hypersearch.statistics.grouping import Group
-from pytest_hypersearch.statistics.moments import mean, std, t_quantile
+from pytest_hypersearch.statistics.moments import summary
 from pytest_hypersearch.statistics.ranking import objectives, rank, rank_key
 from pytest_hypersearch.trial import State
 
@@ -93,7 +92,7 @@ class Groups:
             yield (
                 shared
                 | {"metric": name}
-                | moments(values)
+                | summary(values)
                 | {"best": _best(group, alike[0], metric)}
             )
 
@@ -110,25 +109,6 @@ def _best(group: Group, sweep: SweepInfo, metric: str | None) -> float | None:
         if goal.metric == metric and (values := _values(group.trials, metric)):
             return min(values, key=goal.signed)
     return None
-
-
-def moments(values: Sequence[float]) -> dict[str, float | int | None]:
-    """Return n, mean, std, sem, low, high, median, min and max of some values."""
-    n, spread = len(values), std(values)
-    centre = mean(values) if values else None
-    sem = None if spread is None else spread / math.sqrt(n)
-    half = None if sem is None else t_quantile(n - 1) * sem
-    return {
-        "n": n,
-        "mean": centre,
-        "std": spread,
-        "sem": sem,
-        "low": None if half is None or centre is None else centre - half,
-        "high": None if half is None or centre is None else centre + half,
-        "median": median(values) if values else None,
-        "min": min(values, default=None),
-        "max": max(values, default=None),
-    }
 
 
 def partition(

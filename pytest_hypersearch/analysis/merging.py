@@ -32,30 +32,47 @@ def merge(parts: Sequence[StudyResults]) -> StudyResults:
             found[who] = trial
     numbers = distinct({who[:2]: trial.number for who, trial in found.items()})
     trials = [replace(trial, number=numbers[who[:2]]) for who, trial in found.items()]
-    first = parts[0]
-    places = {sweep.name: place for place, sweep in enumerate(first.sweeps)}
+    sweeps = _sweeps(parts)
+    places = {name: place for place, name in enumerate(sweeps)}
     return replace(
-        first,
-        sweeps=tuple(_longest(sweeps) for sweeps in zip(*(p.sweeps for p in parts), strict=True)),
+        parts[0],
+        sweeps=tuple(max(known, key=lambda sweep: sweep.elapsed) for known in sweeps.values()),
         trials=tuple(sorted(trials, key=lambda t: (places[t.sweep], t.number, t.replicate))),
         notes=tuple(dict.fromkeys(note for part in parts for note in part.notes)),
     )
 
 
 def mergeable(parts: Iterable[StudyResults]) -> list[list[StudyResults]]:
-    """Put those results together that are of one study and searched the same."""
-    found: dict[tuple[object, ...], list[StudyResults]] = {}
+    """Put those results together that are of one study and searched the same.
+
+    Each may have some of the study's sweeps; those that several have must be alike.
+    """
+    found: list[list[StudyResults]] = []
     for part in parts:
-        sweeps = tuple(replace(sweep, elapsed=0.0) for sweep in part.sweeps)
-        found.setdefault((part.nodeid, sweeps), []).append(part)
-    return list(found.values())
+        group = next((group for group in found if _fits(part, group)), None)
+        if group is None:
+            found.append([part])
+        else:
+            group.append(part)
+    return found
+
+
+def _fits(part: StudyResults, group: Sequence[StudyResults]) -> bool:
+    return part.nodeid == group[0].nodeid and all(
+        len({replace(sweep, elapsed=0.0) for sweep in known}) == 1
+        for known in _sweeps([*group, part]).values()
+    )
+
+
+def _sweeps(parts: Iterable[StudyResults]) -> dict[str, list[SweepInfo]]:
+    """The sweeps of several results by name."""
+    found: dict[str, list[SweepInfo]] = {}
+    for sweep in (sweep for part in parts for sweep in part.sweeps):
+        found.setdefault(sweep.name, []).append(sweep)
+    return found
 
 
 def _standing(trial: TrialRecord) -> tuple[int, float]:
     idle = trial.state in {State.NOT_RUN, State.RACED_OUT, State.RUNNING}
     rank = 2 if trial.state is State.COMPLETE else 0 if idle else 1
     return rank, trial.started or 0.0
-
-
-def _longest(sweeps: Iterable[SweepInfo]) -> SweepInfo:
-    return max(sweeps, key=lambda sweep: sweep.elapsed)

@@ -1,15 +1,15 @@
 """Results as a file of Optuna's JournalStorage, for optuna-dashboard and Optuna's own plots.
 
 Each sweep becomes a study, so that strategies can be compared there. A trial becomes a trial with
-its values, curve, times and, as user attributes, what else is known of it. A parameter that is a
-choice or whose branches disagree is categorical, others have the range of their distribution.
+its values, curve, times, how far it is from keeping each constraint and, as user attributes, what
+else is known of it. A parameter that is a choice or whose branches disagree is categorical, others
+have the range of their distribution.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import tempfile
 from datetime import datetime
 from math import isfinite
 from pathlib import Path
@@ -71,16 +71,16 @@ def write_optuna(
 
 def _write(studies: Sequence[StudyResults], curves: Iterable[Curve], target: Path) -> None:
     known = {id(curve.trial): curve for curve in curves if _is_score(curve, studies)}
-    handle, name = tempfile.mkstemp(prefix=f".{target.name}-", dir=target.parent)
+    draft = target.with_name(f".{target.name}-{os.getpid()}")
     try:
-        with os.fdopen(handle, "w", encoding="ascii") as file:
+        with draft.open("w", encoding="ascii") as file:
             storage = JournalStorage(_Lines(file))
             for study in studies:
                 for sweep in study.sweeps:
                     _write_sweep(storage, study, sweep, known)
-        Path(name).replace(target)
+        draft.replace(target)
     except BaseException:
-        Path(name).unlink(missing_ok=True)
+        draft.unlink(missing_ok=True)
         raise
 
 
@@ -143,6 +143,7 @@ def _trial(
         params=dict(trial.params),
         distributions={name: entries[name] for name in trial.params},
         user_attrs=_attributes(trial),
+        system_attrs=_constraints(trial, sweep),
         intermediate_values=_steps(curve) if curve and not sweep.others else {},
     )
     if trial.started is not None:
@@ -160,22 +161,27 @@ def _values(trial: TrialRecord, sweep: SweepInfo, state: TrialState) -> list[flo
     return [trial.score] if known and isfinite(trial.score) else None  # type: ignore[list-item, arg-type]
 
 
+def _constraints(trial: TrialRecord, sweep: SweepInfo) -> dict[str, Any]:
+    """Optuna takes a trial for feasible if none of these is above 0."""
+    known = [one for one in sweep.constraints if one.metric in trial.metrics]
+    return (
+        {"constraints": [one.excess(trial.metrics[one.metric]) for one in known]} if known else {}
+    )
+
+
 def _attributes(trial: TrialRecord) -> dict[str, Any]:
-    """What Optuna has no place for; ``metrics.`` and ``logged.`` keep names apart."""
-    own = {
-        "item": trial.nodeid,
-        "configuration": trial.number,
-        "replicate": trial.replicate,
-        "seed": trial.seed,
-        "status": str(trial.state),
-        "duration": trial.duration,
-        "worker": trial.worker,
-        "reason": trial.reason,
-    }
+    """What Optuna has no place for; ``metrics.`` and ``logged.`` keep names apart.
+
+    The dashboard shows the first few without scrolling: those that tell most come first.
+    """
+    own: dict[str, Any] = {"reason": trial.reason} if trial.reason else {}
+    own["status"] = str(trial.state)
     for kind in ("metrics", "logged"):
         values: Mapping[str, Raw] = getattr(trial, kind)
         own |= {f"{kind}.{name}": storable(value) for name, value in values.items()}
-    return own
+    names = ("number", "replicate", "seed", "worker", "duration", "nodeid")
+    titles = {"number": "configuration", "nodeid": "item"}
+    return own | {titles.get(name, name): getattr(trial, name) for name in names}
 
 
 def _steps(curve: Curve) -> dict[int, float]:
@@ -205,6 +211,15 @@ def _distribution(declared: Sequence[Distribution], seen: Sequence[Raw]) -> Base
     ends = [end for e in declared if isinstance(e, (Real, Integer)) for end in (e.low, e.high)]
     low, high = min([*numbers, *ends]), max([*numbers, *ends])  # type: ignore[type-var]
     log = all(isinstance(e, (Real, Integer)) and e.log for e in declared)
+    step = None if log else _step(declared, numbers)
     if all(isinstance(e, Integer) for e in declared):
-        return IntDistribution(int(low), int(high), log=log)  # type: ignore[arg-type]
-    return FloatDistribution(float(low), float(high), log=log)  # type: ignore[arg-type]
+        return IntDistribution(int(low), int(high), log=log, step=int(step or 1))  # type: ignore[arg-type]
+    return FloatDistribution(float(low), float(high), log=log, step=step)  # type: ignore[arg-type]
+
+
+def _step(declared: Sequence[Distribution], numbers: Sequence[Raw]) -> float | None:
+    """The step of a range, if all branches agree on it and all values are on it."""
+    first, *others = dict.fromkeys(declared)
+    if others or not isinstance(first, (Real, Integer)):
+        return None
+    return first.step if all(map(first.contains, numbers)) else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,7 +24,14 @@ def reported(loaded: Loaded) -> Reported:
     for curve in curves(loaded):
         key = Key(curve.trial.sweep, curve.trial.number, curve.trial.replicate)
         found.setdefault(key, {})[curve.metric] = list(curve.steps), list(curve.values)
-    return Reported(loaded.results, found)
+    study = loaded.results
+    return Reported(replace(study, run=_from_here(study.run)), found, loaded.runs)
+
+
+def _from_here(path: str) -> str:
+    """A path as whoever works in this directory would write it."""
+    here = Path.cwd()
+    return str(Path(path).relative_to(here)) if Path(path).is_relative_to(here) else path
 
 
 def serve_stored(results: Callable[[], Results], announce: Callable[[str], None]) -> None:

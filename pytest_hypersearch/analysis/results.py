@@ -302,9 +302,9 @@ class Results(Sequence["TrialRecord"]):
 
     def to_html(self, path: str | PathLike[str]) -> None:
         """Write the report, a page that needs no network; needs ``pytest-hypersearch[report]``."""
-        from pytest_hypersearch.report import page
+        from pytest_hypersearch.report import beside, page
 
-        Path(path).write_text(page(self.reported()), encoding="utf-8")
+        Path(path).write_text(page(self.reported(), beside(Path(path))), encoding="utf-8")
 
     def reported(self) -> list[Reported]:
         """Read what the trials reported, and return it with the studies, as the report takes it."""
@@ -318,7 +318,8 @@ class Results(Sequence["TrialRecord"]):
         from pytest_hypersearch.analysis.plots import Plots
 
         self._study("plot")
-        return Plots(*self.reported()[0])
+        (reported,) = self.reported()
+        return Plots(reported.study, reported.curves)
 
     def __len__(self) -> int:
         return len(self._trials)

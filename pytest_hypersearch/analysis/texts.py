@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pytest_hypersearch.analysis.groups import group_of, objectives_of
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from pytest_hypersearch.analysis.fields import Field
     from pytest_hypersearch.analysis.groups import Groups
     from pytest_hypersearch.analysis.results import Results
+    from pytest_hypersearch.results import StudyResults
     from pytest_hypersearch.statistics.ranking import Ranked
 
 _SWEEPS = 15
@@ -44,11 +46,17 @@ def look_of(width: int) -> Look:
 def sweep_text(results: Results, width: int) -> str:
     """Count the trials and show a line for each sweep, as far as they fit on a screen."""
     look = look_of(width)
-    studies = [study for study in results.studies if study.trials]
+    studies = [_tried(study) for study in results.studies if study.trials]
     lines = [_counts(results), *map(plain, headlines(studies[:_SWEEPS], look))]
     if studies[_SWEEPS:]:
         lines.append(f"and {len(studies) - _SWEEPS} more tests")
     return "\n".join([*lines, *(clean(f"note: {note}", look) for note in results.notes)])
+
+
+def _tried(study: StudyResults) -> StudyResults:
+    """A study without the sweeps of which filters left nothing."""
+    names = {trial.sweep for trial in study.trials}
+    return replace(study, sweeps=tuple(s for s in study.sweeps if s.planned or s.name in names))
 
 
 def sweep_html(results: Results) -> str:

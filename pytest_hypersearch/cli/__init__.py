@@ -42,7 +42,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     except NothingStoredError as error:
         return _complain(str(error), NOTHING)
-    except (ImportError, OSError, StoreError, ValueError) as error:
+    except OSError as error:
+        named = error.filename and f"{error.filename}: {error.strerror}"
+        return _complain(named or str(error), MISUSED)
+    except (ImportError, StoreError, ValueError) as error:
         return _complain(str(error), MISUSED)
     except KeyboardInterrupt:
         return 130

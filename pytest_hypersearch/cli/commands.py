@@ -24,8 +24,10 @@ from pytest_hypersearch.trial import State
 
 if TYPE_CHECKING:
     from argparse import Namespace
+    from collections.abc import Sequence
 
     from pytest_hypersearch.analysis import Results
+    from pytest_hypersearch.analysis.groups import Groups
     from pytest_hypersearch.analysis.tables import Row
     from pytest_hypersearch.results import StudyResults
 
@@ -70,11 +72,12 @@ def show(given: Namespace) -> int:
     _tell(results)
     if not results:
         return _nothing()
-    if given.group_by:
-        groups = results.group_by(*given.group_by)
-        as_text = given.format == "table"
-        _print(group_text(groups, width()) if as_text else rows_text(groups.agg(), given.format))
-    elif given.columns or given.sort or given.format != "table":
+    as_rows = given.columns or given.sort or given.format != "table"
+    if given.group_by and as_rows:
+        _print(rows_text(_group_rows(results.group_by(*given.group_by), given), given.format))
+    elif given.group_by:
+        _print(group_text(results.group_by(*given.group_by), width()))
+    elif as_rows:
         _print(rows_text(_trial_rows(results, given), given.format))
     else:
         _print(_summary(results, given.verbose))
@@ -105,9 +108,30 @@ def _trial_rows(results: Results, given: Namespace) -> list[Row]:
         return rows
     by = fields.find(given.sort.removeprefix("-"))
     values = columns_of(entries(results.studies), [by])[by.name]
-    order = sorted(range(len(rows)), key=lambda place: _sort_key(values[place]))
-    if given.sort.startswith("-"):
-        order.reverse()
+    return _sorted(rows, values, down=given.sort.startswith("-"))
+
+
+def _group_rows(groups: Groups, given: Namespace) -> list[Row]:
+    """The chosen columns of the groups, sorted; by default all, the group with the best first."""
+    rows = groups.agg()
+    if given.sort and rows:
+        by = _column(rows[0], given.sort.removeprefix("-"))
+        rows = _sorted(rows, [row[by] for row in rows], down=given.sort.startswith("-"))
+    names = [_column(row, name) for row in rows[:1] for name in given.columns]
+    return [{name: row[name] for name in names} for row in rows] if names else rows
+
+
+def _column(row: Row, name: str) -> str:
+    """The column of groups that a user calls by its name, with or without what it belongs to."""
+    found = [one for one in row if name in {one, one.partition(".")[2], one.replace(".", "__")}]
+    if len(found) != 1:
+        raise ValueError(f"{name}: expected one of {', '.join(row)}")
+    return found[0]
+
+
+def _sorted(rows: Sequence[Row], values: Sequence[Any], *, down: bool) -> list[Row]:
+    """The rows in the order of their values, those without one last."""
+    order = sorted(range(len(rows)), key=lambda place: _sort_key(values[place]), reverse=down)
     return [rows[place] for place in sorted(order, key=lambda place: values[place] is None)]
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from pytest_hypersearch.cli import commands
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
 _WHAT = """
     WHAT is a test (its node id or the end of it) or a path: a project's directory, a cache of
@@ -18,19 +18,22 @@ _WHAT = """
     the newest, the beginning of the commit that it ran, or all.
 """
 _EXITS = "exit codes: 0 found, 1 nothing found or worse than before, 2 misused"
-_EXAMPLES = """
-    examples:
-      pytest-hypersearch list
-      pytest-hypersearch show test_mlp --group-by optimizer --filter 'lr<0.1'
-      pytest-hypersearch show --columns number,lr,score --sort score --format markdown
-      pytest-hypersearch best test_mlp --format yaml > best.yaml
-      eval "$(pytest-hypersearch best test_mlp --format pytest)"
-      pytest-hypersearch compare test_mlp@-2 test_mlp
-      pytest-hypersearch compare test_mlp test_mlp --filters strategy=random strategy=bayes
-      pytest-hypersearch export --to optuna sweep.log && optuna-dashboard sweep.log
-      pytest-hypersearch report --serve
-      pytest-hypersearch clean --keep 2 --dry-run
-"""
+_EXAMPLES = (
+    "pytest-hypersearch list",
+    "pytest-hypersearch list shard-1/.pytest_cache shard-2/.pytest_cache",
+    "pytest-hypersearch show test_mlp --group-by optimizer --filter 'lr<0.1'",
+    "pytest-hypersearch show test_mlp --group-by lr,optimizer --sort=-n --columns lr,n,mean",
+    "pytest-hypersearch show --columns number,lr,score --sort score --format markdown",
+    "pytest-hypersearch best test_mlp --format yaml > best.yaml",
+    'eval "$(pytest-hypersearch best test_mlp --format pytest)"',
+    "pytest-hypersearch compare test_mlp@-2 test_mlp",
+    "pytest-hypersearch compare test_mlp test_mlp --filters strategy=random strategy=bayes",
+    "pytest-hypersearch export --to csv - test_mlp --filter status=success | head",
+    "pytest-hypersearch export --to optuna sweep.log && optuna-dashboard sweep.log",
+    "pytest-hypersearch report test_mlp --file report.html",
+    "pytest-hypersearch report --serve",
+    "pytest-hypersearch clean --keep 2 --dry-run",
+)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -38,7 +41,7 @@ def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(
         prog="pytest-hypersearch",
         description="Look at stored sweeps, without running tests.",
-        epilog=dedent(_EXAMPLES).strip() + "\n\n" + _EXITS,
+        epilog=_epilog(_EXAMPLES),
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
@@ -65,12 +68,16 @@ def _command(
         name,
         help=what,
         description=f"{what.capitalize()}.\n{dedent(_WHAT).strip()}",
-        epilog=_EXITS,
+        epilog=_epilog(one for one in _EXAMPLES if f"pytest-hypersearch {name}" in one),
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
     made.set_defaults(run=run)
     return made
+
+
+def _epilog(examples: Iterable[str]) -> str:
+    return "\n  ".join(["examples:", *examples]) + f"\n\n{_EXITS}"
 
 
 def _list(command: argparse.ArgumentParser) -> None:
@@ -85,10 +92,16 @@ def _show(command: argparse.ArgumentParser) -> None:
         "--group-by", metavar="NAMES", type=_names, default=(), help="a table of groups: lr,opt"
     )
     command.add_argument(
-        "--sort", metavar="NAME", help="a table of trials, sorted; -NAME (--sort=-score) descending"
+        "--sort",
+        metavar="NAME",
+        help="a table of trials or groups, sorted; -NAME (--sort=-score) descending",
     )
     command.add_argument(
-        "--columns", metavar="NAMES", type=_names, default=(), help="a table of trials: lr,score"
+        "--columns",
+        metavar="NAMES",
+        type=_names,
+        default=(),
+        help="a table of trials or groups: lr,score",
     )
     command.add_argument("-v", "--verbose", action="count", default=0, help="a longer summary")
     _formats(command)
@@ -167,12 +180,18 @@ def _filters(command: argparse.ArgumentParser) -> None:
 
 def _formats(command: argparse.ArgumentParser) -> None:
     command.add_argument(
-        "--format", choices=("table", "markdown", "json", "csv"), default="table", help="of output"
+        "--format",
+        choices=("table", "markdown", "json", "csv"),
+        default="table",
+        help="how to print it",
     )
 
 
 def _names(text: str) -> tuple[str, ...]:
-    return tuple(name.strip() for name in text.split(",") if name.strip())
+    names = tuple(name.strip() for name in text.split(","))
+    if not all(names):
+        raise argparse.ArgumentTypeError(f"{text!r}: expected names, with commas between them")
+    return names
 
 
 def _positive(text: str) -> int:

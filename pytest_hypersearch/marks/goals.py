@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from pytest_hypersearch.given import number_of
+from pytest_hypersearch.given import number_of, shown
 from pytest_hypersearch.goals import Constraint, Goal, constraint_of
 from pytest_hypersearch.marks.values import SweepError, integer, one_of, text, wrong
+from pytest_hypersearch.samplers import ONE_METRIC
 from pytest_hypersearch.space import Choice
 from pytest_hypersearch.statistics.picking import ONE_SE, STATISTICS
 
@@ -34,7 +35,8 @@ def goals_of(given: Mapping[str, Any], strategy: str) -> list[Goal]:
         raise wrong("mode", mode, f"expected a list of {len(metric)}, one for each metric")
     if any(each not in MODES for each in modes):
         raise wrong("mode", mode, f"expected only {' or '.join(map(repr, MODES))} in the list")
-    _refuse_optuna(given, "metric", strategy)
+    if strategy in ONE_METRIC:
+        raise wrong("metric", metric, f"expected one metric with strategy={shown(strategy)}")
     return [Goal(*pair) for pair in zip(metric, modes, strict=True)]
 
 
@@ -51,8 +53,9 @@ def constraints_of(given: Mapping[str, Any], strategy: str) -> tuple[Constraint,
             found.append(constraint_of(metric, bound))
         except ValueError as error:
             raise SweepError(f"sweep(constraints=...): {error}") from None
-    if found:
-        _refuse_optuna(given, "constraints", strategy)
+    if found and strategy.startswith("optuna:"):
+        what = "Optuna's samplers are told no constraints; expected bayes, random or grid"
+        raise wrong("constraints", value, what)
     return tuple(found)
 
 
@@ -77,9 +80,3 @@ def pick_of(given: Mapping[str, Any], strategy: str, space: Space) -> str:
         if isinstance(entry, Choice) and any(number_of(label) is None for label in entry.labels):
             raise wrong("pick", pick, f"expected a parameter of numbers; {simplest} is {entry}")
     return pick
-
-
-def _refuse_optuna(given: Mapping[str, Any], argument: str, strategy: str) -> None:
-    if strategy.startswith("optuna:"):
-        what = "Optuna's samplers are told one score; expected bayes, random or grid beside it"
-        raise wrong(argument, given[argument], what)

@@ -5,18 +5,17 @@ from __future__ import annotations
 import math
 from bisect import bisect_left
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from pytest_hypersearch.given import shown_number
 from pytest_hypersearch.pruners.curves import values_at
 from pytest_hypersearch.pruners.review import check_least, not_a_number, rivals, span_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from pytest_hypersearch.pruners.curves import Curve
 
-FIRST_RUNG = {"halving": 1 / 4, "hyperband": 1 / 9}
 _GOLDEN = (math.sqrt(5) - 1) / 2
 
 
@@ -48,74 +47,83 @@ class Halving:
     warmup_trials: int = 1
     nan: bool = False
 
+    _first_rung: ClassVar[float] = 1 / 4
+
     def __post_init__(self) -> None:
-        _check(self)
+        check_least("factor", self.factor, 1, above=True)
+        check_least("min_trials", self.min_trials, 1)
+        check_least("warmup_trials", self.warmup_trials, 0)
+        if self.min_step is not None:
+            check_least("min_step", self.min_step, 0, above=True)
 
     def verdict(self, trial: Curve, others: Sequence[Curve], *, since: float) -> str:
         """Compare the trial with all that have passed the rungs which it has newly reached."""
         if self.nan and (reason := not_a_number(trial, since)):
             return reason
         completed = rivals(trial, others)
-        if len(completed) < self.warmup_trials:
+        if len(completed) < self.warmup_trials or not (rungs := self._rungs(completed)):
             return ""
-        rungs = _rungs(self, completed, FIRST_RUNG["halving"])
-        if rungs is None:
-            return ""
-        steps = list(rungs.reached(trial, since, self.factor))
-        peers = rivals(trial, others, complete=False) if steps else []
-        return _compare(self, trial, peers, steps)
+        bracket = self._bracket(rungs, completed)
+        mine = bracket(trial)
+        steps = list(rungs.later(mine, self.factor).reached(trial, since, self.factor))
+        started = rivals(trial, others, complete=False) if steps else []
+        return self._compare(trial, [curve for curve in started if bracket(curve) == mine], steps)
+
+    def _bracket(self, rungs: _Rungs, completed: Sequence[Curve]) -> Callable[[Curve], int]:  # noqa: ARG002  one bracket
+        """Return what tells how many rungs a trial is spared; it is compared with its like."""
+        return lambda _: 0
+
+    def _rungs(self, completed: Sequence[Curve]) -> _Rungs | None:
+        if self.min_step is not None:
+            return _Rungs(0.0, self.min_step)
+        if not completed or (span := span_of(completed)).last <= span.first:
+            return None
+        return _Rungs(span.first, self._first_rung * (span.last - span.first))
+
+    def _compare(self, trial: Curve, peers: Sequence[Curve], steps: Sequence[float]) -> str:
+        for step in steps:
+            value = _number(trial.value_at(step))
+            values = sorted([*(_number(peer) for peer in values_at(peers, step)), value])
+            passing = max(int(len(values) / self.factor), 1)
+            if len(values) >= self.min_trials and value > values[passing - 1]:
+                return (
+                    f"rung at step {shown_number(step)}: {trial.shown(value)} is not among the "
+                    f"best {passing} of {len(values)} ({trial.shown(values[passing - 1])})"
+                )
+        return ""
 
 
 @dataclass(frozen=True)
-class Hyperband:
+class Hyperband(Halving):
     """Halving in several brackets at once, each with its first rung further up.
 
     Li et al., Hyperband: A Novel Bandit-Based Approach to Hyperparameter Optimization (JMLR 2018),
     without its barriers. A configuration belongs to a bracket by its number alone, brackets that
     start early getting more of them, as in the paper; trials are compared within their bracket.
-    The last bracket has its first rung at the end: it prunes nothing.
+    The last bracket has its first rung at the end: it prunes nothing. The other options are those
+    of `Halving`.
 
     Attributes:
         min_step: The first rung of the first bracket; None for a ninth of the way from the first
             to the last step of completed trials.
-        factor: How much further the next rung is, and of how many trials one passes.
-        min_trials: Nothing is pruned at a rung that fewer trials of the bracket have reached.
         warmup_trials: Nothing is pruned before so many trials have been completed; at least one,
             whose length the brackets are laid out for.
-        nan: Whether a NaN prunes at once; else it counts as worse than any number.
 
     Raises:
         ValueError: An option is out of its bounds.
     """
 
-    min_step: float | None = None
     factor: float = 3
     min_trials: int = 3
-    warmup_trials: int = 1
-    nan: bool = False
+    _first_rung: ClassVar[float] = 1 / 9
 
     def __post_init__(self) -> None:
-        _check(self)
+        check_least("warmup_trials", self.warmup_trials, 1)
+        super().__post_init__()
 
-    def verdict(self, trial: Curve, others: Sequence[Curve], *, since: float) -> str:
-        """Compare the trial within its bracket at the rungs which it has newly reached."""
-        if self.nan and (reason := not_a_number(trial, since)):
-            return reason
-        completed = rivals(trial, others)
-        if len(completed) < max(self.warmup_trials, 1):
-            return ""
-        rungs = _rungs(self, completed, FIRST_RUNG["hyperband"])
-        if rungs is None:
-            return ""
+    def _bracket(self, rungs: _Rungs, completed: Sequence[Curve]) -> Callable[[Curve], int]:
         brackets = rungs.until(span_of(completed).last, self.factor)
-        mine = bracket_of(trial.number, brackets, self.factor)
-        steps = list(rungs.later(mine, self.factor).reached(trial, since, self.factor))
-        peers = [
-            c
-            for c in (rivals(trial, others, complete=False) if steps else [])
-            if bracket_of(c.number, brackets, self.factor) == mine
-        ]
-        return _compare(self, trial, peers, steps)
+        return lambda curve: bracket_of(curve.number, brackets, self.factor)
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,38 +167,5 @@ def bracket_of(number: int, brackets: int, factor: float) -> int:
     return brackets - 1
 
 
-def _rungs(rule: Halving | Hyperband, completed: Sequence[Curve], share: float) -> _Rungs | None:
-    if rule.min_step is not None:
-        return _Rungs(0.0, rule.min_step)
-    if not completed or (span := span_of(completed)).last <= span.first:
-        return None
-    return _Rungs(span.first, share * (span.last - span.first))
-
-
-def _compare(
-    rule: Halving | Hyperband, trial: Curve, peers: Sequence[Curve], steps: Sequence[float]
-) -> str:
-    for step in steps:
-        values = [_number(value) for value in values_at(peers, step)]
-        value = _number(trial.value_at(step))
-        values.append(value)
-        values.sort()
-        passing = max(int(len(values) / rule.factor), 1)
-        if len(values) >= rule.min_trials and value > values[passing - 1]:
-            return (
-                f"rung at step {shown_number(step)}: {trial.shown(value)} is not among the "
-                f"best {passing} of {len(values)} ({trial.shown(values[passing - 1])})"
-            )
-    return ""
-
-
 def _number(value: float | None) -> float:
     return math.inf if value is None or math.isnan(value) else value
-
-
-def _check(rule: Halving | Hyperband) -> None:
-    check_least("factor", rule.factor, 1, above=True)
-    check_least("min_trials", rule.min_trials, 1)
-    check_least("warmup_trials", rule.warmup_trials, 0)
-    if rule.min_step is not None:
-        check_least("min_step", rule.min_step, 0, above=True)

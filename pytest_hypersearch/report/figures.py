@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from itertools import accumulate
-from math import log10, sqrt
-from statistics import median
+from math import isfinite, log10, nan
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import plotly.graph_objects as go
@@ -15,12 +14,12 @@ from pytest_hypersearch.importance.pools import pools
 from pytest_hypersearch.report.drawing import axis, figure, hover, styled, ticks
 from pytest_hypersearch.report.palette import LIGHT, SCORES
 from pytest_hypersearch.report.scales import Scale, in_order, label, scales
-from pytest_hypersearch.statistics.moments import mean, std, t_quantile
+from pytest_hypersearch.statistics.moments import mean, summary, t_quantile
 from pytest_hypersearch.statistics.ranking import front, objectives, rank
 from pytest_hypersearch.trial import Key, State
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping
 
     from pytest_hypersearch.curves import Series
     from pytest_hypersearch.goals import Goal
@@ -31,12 +30,6 @@ if TYPE_CHECKING:
 Statistic: TypeAlias = Literal["mean", "median", "min", "max"]
 Bars: TypeAlias = Literal["ci", "sem", "std", "none"]
 
-_STATISTICS: dict[Statistic, Callable[[Sequence[float]], float]] = {
-    "mean": mean,
-    "median": median,
-    "min": min,
-    "max": max,
-}
 _BEST = {"min": min, "max": max}
 _COLOURS = {State.COMPLETE: LIGHT[0], State.PRUNED: LIGHT[5]}
 
@@ -72,18 +65,13 @@ def strategies(study: StudyResults) -> go.Figure:
     for sweep, style in styled(study):
         lines = list(zip(*_bests(study, sweep), strict=True))
         x = list(range(1, len(lines) + 1))
-        edges = [max(values) for values in lines] + [min(values) for values in reversed(lines)]
-        drawn.add_scatter(
-            x=[*x, *reversed(x)],
-            y=edges,
-            fill="toself",
-            line={"width": 0},
-            fillcolor=style["band"],
-            showlegend=False,
-            hoverinfo="skip",
-        )
-        y = [mean(values) for values in lines]
-        drawn.add_scatter(x=x, y=y, name=sweep.name, mode="lines", line=style["line"])
+        edge = {"line": {"width": 0, "shape": "hv"}, "showlegend": False, "hoverinfo": "skip"}
+        band = {"fill": "tonexty", "fillcolor": style["band"]}
+        drawn.add_scatter(x=x, y=list(map(max, lines)), mode="lines", **edge)
+        drawn.add_scatter(x=x, y=list(map(min, lines)), mode="lines", **edge, **band)
+        line = {**style["line"], "shape": "hv"}
+        drawn.add_scatter(x=x, y=list(map(mean, lines)), name=sweep.name, mode="lines", line=line)
+    drawn.update_layout(legend_traceorder="normal")
     return drawn
 
 
@@ -209,19 +197,21 @@ def aggregation(
     metric = metric or study.sweeps[0].metric
     groups: dict[str, list[float]] = {}
     for trial in study.trials:
-        if trial.state is State.COMPLETE and metric in trial.metrics and _group(trial, by):
-            groups.setdefault(_group(trial, by), []).append(trial.metrics[metric])
+        value = trial.metrics.get(metric, nan) if trial.state is State.COMPLETE else nan
+        if isfinite(value) and _group(trial, by):
+            groups.setdefault(_group(trial, by), []).append(value)
+    found = [summary(values) for values in groups.values()]
     drawn = figure(xaxis_title=by, yaxis_title=metric, xaxis_type="category")
-    names = [f"{name} ({len(values)})" for name, values in groups.items()]
+    names = [f"{name} ({one['n']})" for name, one in zip(groups, found, strict=True)]
     drawn.add_scatter(
         x=names,
-        y=[mean(values) for values in groups.values()],
-        error_y={"array": [_error(values, bars) for values in groups.values()]},
+        y=[one["mean"] for one in found],
+        error_y={"array": [_error(one, bars) for one in found]},
         mode="markers",
         name="mean",
     )
     if statistic != "mean":
-        y = [_STATISTICS[statistic](values) for values in groups.values()]
+        y = [one[statistic] for one in found]
         drawn.add_scatter(x=names, y=y, mode="markers", name=statistic, marker_symbol="diamond")
     return drawn
 
@@ -325,11 +315,8 @@ def _group(trial: TrialRecord, by: str) -> str:
     return {"strategy": trial.sweep, "replicate": str(trial.replicate)}.get(by, "")
 
 
-def _error(values: Sequence[float], bars: Bars) -> float:
-    spread = std(values)
-    if spread is None or bars == "none":
-        return 0.0
-    if bars == "std":
-        return spread
-    error = spread / sqrt(len(values))
-    return t_quantile(len(values) - 1) * error if bars == "ci" else error
+def _error(one: Mapping[str, float | None], bars: Bars) -> float | None:
+    """Half the length of an error bar, None where it cannot be told."""
+    if bars == "none" or one["sem"] is None:
+        return None
+    return t_quantile(int(one["n"] or 0) - 1) * one["sem"] if bars == "ci" else one[bars]

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pytest_hypersearch.report.artifacts import beside
 from pytest_hypersearch.report.page import page, require_plotly
 from pytest_hypersearch.report.payload import Reported
 from pytest_hypersearch.trial import Key
@@ -26,7 +27,8 @@ class ReportFile:
 
     def __init__(self, config: pytest.Config, controller: Controller) -> None:
         given: str = config.option.sweep_report
-        self._path = config.invocation_params.dir / given
+        self._folder = config.invocation_params.dir
+        self._path = self._folder / given
         self._controller = controller
         self._outcome = ""
         if not given or self._path.is_dir():
@@ -44,7 +46,7 @@ class ReportFile:
         if not studies:
             return
         try:
-            _write(self._path, page(map(self._reported, studies)))
+            _write(self._path, page(map(self._reported, studies), beside(self._path)))
         except OSError as error:
             self._outcome = f"report not written: {self._path}: {error.strerror or error}"
         else:
@@ -60,7 +62,8 @@ class ReportFile:
         """A study with the curves of the last attempt at each trial."""
         stored = self._controller.owner.stored_curves(study.nodeid)
         last = {(Key(t.sweep, t.number, t.replicate), t.attempt) for t in study.trials}
-        return Reported(study, {key[0]: series for key, series in stored.items() if key in last})
+        curves = {key[0]: series for key, series in stored.items() if key in last}
+        return Reported(study, curves, [self._folder / study.run] if study.run else [])
 
 
 def _write(path: Path, text: str) -> None:

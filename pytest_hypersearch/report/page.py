@@ -23,6 +23,7 @@ from pytest_hypersearch.report.payload import payload
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from pytest_hypersearch.report.artifacts import Link
     from pytest_hypersearch.report.payload import Reported
 
 SCRIPTS = (
@@ -31,6 +32,7 @@ SCRIPTS = (
     "words.js",
     "statistics.js",
     "elements.js",
+    "keys.js",
     "figures.js",
     "marks.js",
     "scores.js",
@@ -43,11 +45,12 @@ SCRIPTS = (
 )
 
 
-def page(studies: Iterable[Reported], *, live: str = "") -> str:
+def page(studies: Iterable[Reported], link: Link, *, live: str = "") -> str:
     """Return an HTML page on studies that needs no network and no other file.
 
     Args:
         studies: What to show, each on its own.
+        link: Tells the address of a directory of artifacts; see `artifacts.beside`.
         live: Where newer data is to be asked for again and again, relative to the page; nowhere if
             empty.
 
@@ -61,14 +64,14 @@ def page(studies: Iterable[Reported], *, live: str = "") -> str:
         style=style,
         script=script,
         plotly=_plotly()[0],
-        data=packed_text(data(studies)),
+        data=packed_text(data(studies, link)),
         live=live,
     )
 
 
-def data(studies: Iterable[Reported]) -> bytes:
+def data(studies: Iterable[Reported], link: Link) -> bytes:
     """Return what the page shows as compressed JSON."""
-    known = {**payload(studies), "palette": palette()}
+    known = {**payload(studies, link), "palette": palette()}
     text = json.dumps(known, allow_nan=False, separators=(",", ":"))
     return gzip.compress(text.encode(), compresslevel=6, mtime=0)
 

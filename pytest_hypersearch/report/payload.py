@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import re
 from math import isfinite
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from pytest_hypersearch.importance import importance
 from pytest_hypersearch.importance.pools import pools
 from pytest_hypersearch.owner.outcome import storable
+from pytest_hypersearch.report.artifacts import listed
 from pytest_hypersearch.report.scales import in_order, scales
 from pytest_hypersearch.statistics.ranking import best
-from pytest_hypersearch.store.runs import ARTIFACTS, artifact_name
 from pytest_hypersearch.trial import Key, State
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from pathlib import Path
 
     from pytest_hypersearch.curves import Series
     from pytest_hypersearch.importance.pools import Pool
+    from pytest_hypersearch.report.artifacts import Link
     from pytest_hypersearch.report.scales import Scale
     from pytest_hypersearch.results import StudyResults, SweepInfo
     from pytest_hypersearch.trial import Config, Raw, TrialRecord
@@ -33,15 +34,16 @@ class Reported(NamedTuple):
     Attributes:
         study: The study, of one run.
         curves: The series of each metric by trial.
+        runs: Directories of the runs that the trials are from.
     """
 
     study: StudyResults
     curves: Mapping[Key, Mapping[str, Series]]
+    runs: Sequence[Path] = ()
 
 
 MOST_CURVES = 500
 MOST_POINTS = 200
-MOST_FILES = 50
 _FIELDS = ("number", "replicate", "duration", "started", "worker", "attempt", "seed", "steps")
 _TEXTS = ("nodeid", "state", "reason", "error", "cached")
 _SECRET = re.compile(
@@ -49,17 +51,22 @@ _SECRET = re.compile(
 )
 
 
-def payload(studies: Iterable[Reported]) -> Json:
+def payload(studies: Iterable[Reported], link: Link) -> Json:
     """Return what the page shows, as JSON values.
 
     Text under names like ``password`` or ``api_key`` is left out: reports travel.
+
+    Args:
+        studies: What to show.
+        link: Tells the address of a directory.
     """
-    return {"studies": [_study(*one) for one in studies]}
+    return {"studies": [_study(one, link) for one in studies]}
 
 
-def _study(study: StudyResults, curves: Mapping[Key, Mapping[str, Series]]) -> Json:
+def _study(reported: Reported, link: Link) -> Json:
+    study = reported.study
     trials = in_order(study.trials)
-    shown = _curves(study, trials, curves)
+    shown = _curves(study, trials, reported.curves)
     return {
         "nodeid": study.nodeid,
         "run": study.run,
@@ -68,7 +75,7 @@ def _study(study: StudyResults, curves: Mapping[Key, Mapping[str, Series]]) -> J
         "sweeps": [_sweep(sweep) for sweep in study.sweeps],
         "parameters": [_parameter(scale, trials) for scale in scales(study)],
         "metrics": _metrics(study, trials),
-        "trials": _columns(study, trials),
+        "trials": {**_columns(study, trials), "artifacts": listed(reported.runs, trials, link)},
         "best": _best(study, trials),
         "importance": list(_importances(study)),
         **shown,
@@ -119,7 +126,6 @@ def _columns(study: StudyResults, trials: Sequence[TrialRecord]) -> Json:
         **{name: [getattr(trial, name) for trial in trials] for name in (*_FIELDS, *_TEXTS)},
         "sweep": [places[trial.sweep] for trial in trials],
         "logged": [_open(trial.logged) for trial in trials],
-        "artifacts": _artifacts(study, trials),
     }
 
 
@@ -138,21 +144,6 @@ def _open(logged: Config) -> Config:
         name: "hidden" if isinstance(value, str) and _SECRET.search(name) else storable(value)
         for name, value in logged.items()
     }
-
-
-def _artifacts(study: StudyResults, trials: Iterable[TrialRecord]) -> list[list[str]]:
-    """The files that each trial saved, as paths below its directory."""
-    root = Path(study.run or ".") / ARTIFACTS
-    there = {path.name for path in root.iterdir()} if study.run and root.is_dir() else set()
-    names = (artifact_name(t.sweep, t.number, t.replicate, t.attempt) for t in trials)
-    return [_files(root / name) if name in there else [] for name in names]
-
-
-def _files(directory: Path) -> list[str]:
-    files = sorted(path for path in directory.rglob("*") if path.is_file())
-    shown = [str(path.relative_to(directory)) for path in files[:MOST_FILES]]
-    more = len(files) - len(shown)
-    return [*shown, f"and {more} more"] if more else shown
 
 
 def _importances(study: StudyResults) -> Iterator[Json]:

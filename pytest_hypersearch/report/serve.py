@@ -7,13 +7,18 @@ the page's address: not other users of the machine, and no page of another site.
 from __future__ import annotations
 
 import contextlib
+import os
 import secrets
+import shutil
+from hashlib import sha256
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from mimetypes import guess_type
 from threading import Lock
 from types import MappingProxyType
 from typing import TYPE_CHECKING, TypeAlias
 
+from pytest_hypersearch.report.artifacts import file_below
 from pytest_hypersearch.report.page import data, page
 from pytest_hypersearch.store.journal import StoreError
 
@@ -27,6 +32,13 @@ if TYPE_CHECKING:
 
 _HOST = "127.0.0.1"
 _DATA = "data.json"
+_FILES = "files"
+_FIXED = {
+    "Cache-Control": "no-cache",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+}
 
 
 def serve(load: Load, stamp: Callable[[], str], announce: Callable[[str], None]) -> None:
@@ -69,9 +81,10 @@ class _Report:
         self._stamp = stamp
         self._lock = Lock()
         self._known: tuple[str, bytes] | None = None
+        self._linked: dict[str, Path] = {}
 
     def page(self) -> bytes:
-        return page(self._load(), live=_DATA).encode()
+        return page(self._load(), self._link, live=_DATA).encode()
 
     def tag(self) -> str:
         return f'"{self._stamp()}"'
@@ -80,8 +93,18 @@ class _Report:
         with self._lock:
             tag = self.tag()
             if self._known is None or self._known[0] != tag:
-                self._known = tag, data(self._load())
+                self._known = tag, data(self._load(), self._link)
             return self._known[1]
+
+    def file(self, address: str) -> Path | None:
+        """Return the file of an address below `_FILES`, None if the page has no link to it."""
+        key, _, below = address.partition("/")
+        return file_below(self._linked[key], below) if key in self._linked else None
+
+    def _link(self, directory: Path) -> str:
+        key = sha256(str(directory).encode(errors="surrogateescape")).hexdigest()[:16]
+        self._linked[key] = directory
+        return f"{_FILES}/{key}"
 
 
 class Server(ThreadingHTTPServer):
@@ -120,6 +143,10 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(HTTPStatus.OK, self.server.report.page(), "text/html; charset=utf-8")
         elif rest == _DATA:
             self._data()
+        elif rest.startswith(f"{_FILES}/") and (
+            file := self.server.report.file(rest.removeprefix(f"{_FILES}/"))
+        ):
+            self._file(file)
         else:
             self._answer(HTTPStatus.NOT_FOUND, b"", "text/plain")
 
@@ -131,6 +158,15 @@ class _Handler(BaseHTTPRequestHandler):
         encoding = {"ETag": tag, "Content-Encoding": "gzip"}
         self._answer(HTTPStatus.OK, self.server.report.data(), "application/json", encoding)
 
+    def _file(self, file: Path) -> None:
+        """Send what a trial saved; whatever it is, the browser runs nothing in it."""
+        kind, how = _shown(file)
+        with file.open("rb") as source:
+            size = str(os.fstat(source.fileno()).st_size)
+            headers = {"Content-Disposition": how, "Content-Security-Policy": "sandbox"}
+            self._head(HTTPStatus.OK, {"Content-Type": kind, "Content-Length": size, **headers})
+            shutil.copyfileobj(source, self.wfile)
+
     def _answer(
         self,
         status: HTTPStatus,
@@ -138,19 +174,24 @@ class _Handler(BaseHTTPRequestHandler):
         kind: str,
         more: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
-        fixed = {
-            "Content-Type": kind,
-            "Content-Length": str(len(body)),
-            "Cache-Control": "no-cache",
-            "Referrer-Policy": "no-referrer",
-            "X-Content-Type-Options": "nosniff",
-            "X-Frame-Options": "DENY",
-        }
+        self._head(status, {"Content-Type": kind, "Content-Length": str(len(body)), **more})
+        self.wfile.write(body)
+
+    def _head(self, status: HTTPStatus, headers: Mapping[str, str]) -> None:
         self.send_response(status)
-        for name, value in {**fixed, **more}.items():
+        for name, value in {**_FIXED, **headers}.items():
             self.send_header(name, value)
         self.end_headers()
-        self.wfile.write(body)
 
     def log_message(self, *_: object) -> None:
         """Say nothing: the address is secret."""
+
+
+def _shown(file: Path) -> tuple[str, str]:
+    """The type of a file and whether it is shown: pictures as they are, other text plain."""
+    kind = guess_type(file.name)[0] or ""
+    if kind.startswith("image/"):
+        return kind, "inline"
+    if kind.startswith("text/") or kind == "application/json":
+        return "text/plain; charset=utf-8", "inline"
+    return "application/octet-stream", "attachment"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import inf
 from time import monotonic
 from typing import TYPE_CHECKING, Final
 
@@ -11,9 +12,9 @@ from pytest_hypersearch.runner.skips import Pruned
 from pytest_hypersearch.score import metrics_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
-    from pytest_hypersearch.curves import Packed
+    from pytest_hypersearch.curves import Packed, Series
 
 FLUSH_SECONDS: Final = 0.2
 LOOKS_PER_FLUSH: Final = 8
@@ -47,14 +48,16 @@ class Reports:
         self._send = send
         self._review = review
         self._last: dict[str, float] = {}
-        self._at: float = -1
+        self._apart: dict[str, Series] = {}
+        self._values: list[float] = []
+        self._first: float = 0
+        self._next: float = 0
+        self._due: float = 1
         self._sent = 0
-        self._next_review = 1
+        self._next_review = self._stride = 1
         self._reason = ""
-        self._left = self._stride = 1
         self._looked = self._flushed = monotonic()
         self._ended = False
-        self._clear()
 
     @property
     def score(self) -> float | None:
@@ -64,15 +67,18 @@ class Reports:
     @property
     def last(self) -> dict[str, float]:
         """The last reported value of each metric."""
-        unsent = {name: float(values[-1]) for name, (_, values) in self._series.items() if values}
-        return {**self._last, **unsent}
+        unsent = {name: values for name, (_, values) in self._apart.items()}
+        if self._values:
+            unsent[self._metric] = self._values
+        return {**self._last, **{name: float(values[-1]) for name, values in unsent.items()}}
 
     @property
     def steps(self) -> int:
         """How many values of the sweep's metric were reported."""
-        return self._sent + len(self._values)
+        apart = self._apart.get(self._metric, ((), ()))[1]
+        return self._sent + len(apart) + len(self._values)
 
-    # Training loops call this innermost: the usual case is short, the rest waits for `_look`.
+    # Training loops call this innermost: floats at consecutive steps take the short way.
     def report(
         self, value: float | Mapping[str, float], *, step: float | None = None, prune: bool = True
     ) -> None:
@@ -89,16 +95,12 @@ class Reports:
             RuntimeError: The trial has ended: this is a fixture's teardown.
         """
         __tracebackhide__ = True
-        if step.__class__ is not int:
-            step = self._step(step)
-        if isinstance(value, float):
-            self._steps.append(step)
+        if (step is None or step == self._next) and isinstance(value, float):
             self._values.append(value)
+            self._next += 1
         else:
             self._add(step, value)
-        self._at = step
-        self._left -= 1
-        if self._left <= 0:
+        if self._next >= self._due:
             self._look(prune=prune)
 
     def should_prune(self) -> bool:
@@ -123,30 +125,45 @@ class Reports:
         """Send the rest; nothing is taken any more."""
         self.flush()
         self._ended = True
-        self._left = 0
+        self._due = -inf
 
     def _refuse_if_ended(self, method: str) -> None:
         __tracebackhide__ = True
         if self._ended:
             raise RuntimeError(f"trial.{method}: the trial has ended; expected it before its end")
 
-    def _step(self, step: float | None) -> float:
+    def _add(self, step: float | None, value: float | Mapping[str, float]) -> None:
+        """Record any value at any step."""
         __tracebackhide__ = True
-        at = self._at + 1 if step is None else number_of(step)
+        at = self._next if step is None else number_of(step)
         if at is None:
             raise TypeError(f"trial.report(step={shown(step)}): expected a finite number")
-        return at
-
-    def _add(self, step: float, value: float | Mapping[str, float]) -> None:
-        __tracebackhide__ = True
         try:
             metrics = metrics_of(value, self._metric)
         except TypeError as error:
             raise TypeError(f"trial.report: {error}") from None
+        self._settle()
         for name, number in metrics.items():
-            steps, values = self._series.setdefault(name, ([], []))
-            steps.append(step)
+            steps, values = self._apart.setdefault(name, ([], []))
+            steps.append(at)
             values.append(number)
+        self._due += at - self._next
+        self._first = self._next = at + 1
+
+    def _settle(self) -> None:
+        """Put the values that took the short way with the others."""
+        if self._values:
+            steps, values = self._apart.setdefault(self._metric, ([], []))
+            steps.extend(self._consecutive())
+            values.extend(self._values)
+            self._values = []
+
+    def _consecutive(self) -> Sequence[float]:
+        """The steps of the values that took the short way."""
+        count = len(self._values)
+        if isinstance(self._first, int):
+            return range(self._first, self._first + count)
+        return [self._first + place for place in range(count)]
 
     def _look(self, *, prune: bool) -> None:
         """See to the pruner and to the clock, and when to see to them next."""
@@ -155,9 +172,10 @@ class Reports:
         if prune and (reason := self._reviewed()):
             raise Pruned(reason)
         now = monotonic()
-        if now - self._flushed > FLUSH_SECONDS or len(self._steps) >= MOST_BUFFERED:
+        if now - self._flushed > FLUSH_SECONDS or self.steps - self._sent >= MOST_BUFFERED:
             self.flush()
-        self._left = self._stride = self._stride_from(now)
+        self._stride = self._stride_from(now)
+        self._due = self._next + self._stride
         self._looked = now
 
     def _stride_from(self, now: float) -> int:
@@ -180,15 +198,14 @@ class Reports:
     def _take(self) -> dict[str, Packed]:
         """The buffered series, packed; they are not buffered any more."""
         __tracebackhide__ = True
-        self._last, self._sent, series = self.last, self.steps, self._series
-        self._clear()
+        self._last, self._sent = self.last, self.steps
+        if self._apart:
+            self._settle()
+        consecutive = {self._metric: (self._consecutive(), self._values)} if self._values else {}
+        series = self._apart or consecutive
+        self._apart, self._values, self._first = {}, [], self._next
         self._flushed = monotonic()
         try:
-            return {name: pack(*parts) for name, parts in series.items() if parts[0]}
+            return {name: pack(*parts) for name, parts in series.items()}
         except OverflowError:
             raise TypeError("trial.report: a step is too large; expected a number") from None
-
-    def _clear(self) -> None:
-        self._steps: list[float] = []
-        self._values: list[float] = []
-        self._series = {self._metric: (self._steps, self._values)}

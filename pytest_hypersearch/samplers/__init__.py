@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -57,6 +57,10 @@ class Sampler(Protocol):
             history: Finished configurations in a fixed order, then the pending ones.
         """
         ...
+
+
+ONE_METRIC: Final = frozenset({"optuna:CmaEsSampler"})
+"""Strategies that cannot pursue several metrics."""
 
 
 def builtin(strategy: str) -> Sampler | None:

@@ -7,7 +7,7 @@ from operator import le, mul
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, SupportsFloat, TypeAlias
 
 from pytest_hypersearch.given import shown
-from pytest_hypersearch.samplers import Observation, builtin
+from pytest_hypersearch.samplers import ONE_METRIC, Observation, builtin
 from pytest_hypersearch.space import Space, as_distribution
 from pytest_hypersearch.trial import State
 
@@ -75,7 +75,7 @@ class Optimizer:
         self._space = _space(space)
         self._seed = seed
         self._signs = _signs(mode)
-        if len(self._signs) > 1 and strategy.startswith("optuna:"):
+        if len(self._signs) > 1 and strategy in ONE_METRIC:
             raise ValueError(
                 f"mode={shown(mode)}: expected one mode with strategy={shown(strategy)}"
             )

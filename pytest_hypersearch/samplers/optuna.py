@@ -6,7 +6,8 @@ an evolution strategy, are asked anew for each trial of the history, whose own p
 the place of the answer.
 
 Optuna sees choices as positions among the options, evenly spaced values as positions, and all else
-as quantiles in [0, 1]; of a conditional space the number of the branch is one more choice.
+as quantiles in [0, 1]; of a conditional space the number of the branch is one more choice. How many
+metrics there are shows in the first configuration with scores; until then it makes no difference.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from optuna.distributions import (
     IntDistribution,
 )
 from optuna.storages import InMemoryStorage
+from optuna.study import StudyDirection
 from optuna.trial import TrialState, create_trial
 
 from pytest_hypersearch.samplers.random import permuted
@@ -238,7 +240,7 @@ class _Study:
         view: The space.
         heard: The finished configurations that are in the study.
         storage: The study's storage.
-        study: The study.
+        study: The study, which minimises.
     """
 
     name: str
@@ -256,10 +258,13 @@ class _Study:
 
     def recall(self, finished: Sequence[Observation]) -> None:
         """Bring the trials in line with a history; begin anew if its past has changed."""
-        if self.heard != finished[: len(self.heard)]:
+        goals = next((1 + len(o.others) for o in finished if o.scores), 1)
+        if self.heard != finished[: len(self.heard)] or goals != len(self.study.directions):
             self.heard = []
             self.storage = InMemoryStorage()
-            self.study = optuna.create_study(storage=self.storage)
+            self.study = optuna.create_study(
+                storage=self.storage, directions=[StudyDirection.MINIMIZE] * goals
+            )
         for observation in finished[len(self.heard) :]:
             self.add(observation)
             self.heard.append(observation)
@@ -286,11 +291,11 @@ class _Study:
 
     def add(self, observation: Observation) -> None:
         """Add a trial as the history has it."""
-        state, value = _ending(observation)
+        state, values = _ending(observation)
         params = self.view.params(observation.params)
         known = {key: self.view.distributions[key] for key in params}
         if self.name not in _REPLAYED:
-            trial = create_trial(state=state, value=value, params=params, distributions=known)
+            trial = create_trial(state=state, values=values, params=params, distributions=known)
             self.study.add_trial(trial)
             return
         self.reseed(observation.index)
@@ -302,7 +307,7 @@ class _Study:
             internal = entry.to_internal_repr(params[key])
             self.storage.set_trial_param(place, key, internal, entry)
         if state is not TrialState.RUNNING:
-            self.study.tell(asked, value, state=state)
+            self.study.tell(asked, values, state=state)
 
 
 @lru_cache(maxsize=16)
@@ -310,10 +315,10 @@ def _past(name: str, space: Space, seed: int) -> _Study:
     return _Study.of(name, space, seed)
 
 
-def _ending(observation: Observation) -> tuple[TrialState, float | None]:
-    """Return how Optuna would say that a configuration ended, with its mean score."""
+def _ending(observation: Observation) -> tuple[TrialState, list[float] | None]:
+    """Return how Optuna would say that a configuration ended, with the mean of each metric."""
     if observation.scores:
-        return TrialState.COMPLETE, fmean(observation.scores)
+        return TrialState.COMPLETE, [*map(fmean, (observation.scores, *observation.others))]
     if observation.state is State.RUNNING:
         return TrialState.RUNNING, None
     return TrialState.PRUNED if observation.state is State.PRUNED else TrialState.FAIL, None

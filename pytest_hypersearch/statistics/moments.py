@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from statistics import median
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -43,3 +44,26 @@ def t_quantile(freedom: int) -> float:
         (79 * z**9 + 776 * z**7 + 1482 * z**5 - 1920 * z**3 - 945 * z) / 92160,
     )
     return z + sum(term / float(freedom) ** power for power, term in enumerate(terms, start=1))
+
+
+def summary(values: Sequence[float]) -> dict[str, float | int | None]:
+    """Returns n, mean, std, sem, low, high, median, min and max of some values.
+
+    ``sem`` is the standard error of the mean, ``low`` to ``high`` its 95% confidence interval
+    (Student's t); None stands for what cannot be told of so few values.
+    """
+    n, spread = len(values), std(values)
+    centre = mean(values) if values else None
+    sem = None if spread is None else spread / math.sqrt(n)
+    half = None if sem is None else t_quantile(n - 1) * sem
+    return {
+        "n": n,
+        "mean": centre,
+        "std": spread,
+        "sem": sem,
+        "low": None if half is None or centre is None else centre - half,
+        "high": None if half is None or centre is None else centre + half,
+        "median": median(values) if values else None,
+        "min": min(values, default=None),
+        "max": max(values, default=None),
+    }

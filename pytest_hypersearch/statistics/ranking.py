@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     _Order: TypeAlias = tuple[float, bool, tuple[float, ...], int, int]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Ranked:
     """A configuration that has a score.
 
@@ -46,6 +46,12 @@ class Ranked:
 
     sweep: SweepInfo
     trials: tuple[TrialRecord, ...]
+
+    def __repr__(self) -> str:
+        spread = "" if self.std is None else f" ± {self.std:.2g}"
+        params = ", ".join(f"{name}={value!r}" for name, value in self.params.items())
+        score = f"{self.sweep.metric} {self.value:.4g}{spread}"
+        return f"<{self.sweep.name} #{self.number}: {score} of {len(self.trials)}: {params}>"
 
     @property
     def number(self) -> int:

@@ -43,10 +43,7 @@ def module(pytester):
 def run(pytester):
     """Runs pytest in this process on what the test wrote."""
 
-    def run_pytest(*args):
-        return pytester.runpytest("-p", "no:asyncio", *args)
-
-    return run_pytest
+    return pytester.runpytest
 
 
 @pytest.fixture

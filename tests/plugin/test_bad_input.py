@@ -415,15 +415,15 @@ ROWS = [
     ),
     mark(f"{A}, mode=['min']", "sweep(mode=['min']): expected one of 'min', 'max'"),
     mark(
-        "strategy='optuna:TPESampler', space={'lr': uniform(0, 1)}, n_trials=3, metric=['a', 'b']",
-        "sweep(metric=['a', 'b']): Optuna's samplers are told one score; "
-        "expected bayes, random or grid beside it",
+        "strategy='optuna:CmaEsSampler', space={'lr': uniform(0, 1)}, n_trials=3, "
+        "metric=['a', 'b']",
+        "sweep(metric=['a', 'b']): expected one metric with strategy='optuna:CmaEsSampler'",
     ),
     mark(
         "strategy='optuna:TPESampler', space={'lr': uniform(0, 1)}, n_trials=3, "
         "constraints={'a': '<= 1'}",
-        "sweep(constraints={'a': '<= 1'}): Optuna's samplers are told one score; "
-        "expected bayes, random or grid beside it",
+        "sweep(constraints={'a': '<= 1'}): Optuna's samplers are told no constraints; "
+        "expected bayes, random or grid",
     ),
     mark(
         f"{A}, constraints='a <= 1'",

@@ -132,7 +132,7 @@ def test_a_broken_sampler_is_an_error_of_its_trials(pytester, module, adaptive, 
             return Broken() if strategy == "mine:fast" else None
     """)
     module(SWEPT)
-    result = pytester.runpytest("--sweep", "-p", "no:asyncio")
+    result = pytester.runpytest("--sweep")
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     result.assert_outcomes(errors=3)
     assert "Traceback" not in result.stdout.str() + result.stderr.str()

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import sys
+from importlib.util import find_spec
 
 import cmaes  # noqa: F401  kept from here on: nested runs forget what they import
 import optuna
 import pytest
 
 from pytest_hypersearch import choice, lograndint, loguniform, randint, uniform
-from pytest_hypersearch.samplers import Observation, builtin
+from pytest_hypersearch.samplers import ONE_METRIC, Observation, builtin
 from pytest_hypersearch.samplers import optuna as bridge
 from pytest_hypersearch.space import Space
 from pytest_hypersearch.trial import State
 
 SAMPLERS = ["CmaEsSampler", "NSGAIISampler", "QMCSampler", "RandomSampler", "TPESampler"]
+if find_spec("torch") is not None:
+    import torch  # noqa: F401  as above
+
+    SAMPLERS.append("GPSampler")
 CONDITIONAL = Space(
     (
         {"kind": choice(["svm"]), "C": loguniform(1e-3, 1e3), "k": lograndint(1, 64)},
@@ -68,6 +73,65 @@ def test_any_sampler_of_optuna_is_a_strategy(name, workers, module, run, journal
     proposed = [record["params"] for record in journals("suggest")]
     assert len({repr(params) for params in proposed}) == 14
     assert {type(params["b"]) for params in proposed} == {int, float, bool}
+
+
+@pytest.mark.parametrize("workers", [[], ["-n2"]])
+@pytest.mark.parametrize("name", ["NSGAIISampler", "TPESampler"])
+def test_several_metrics_lead_to_a_front(name, workers, module, run, journals):
+    module(f"""
+        import json
+        @pytest.mark.sweep(strategy="optuna:{name}", space={{"x": uniform(0, 1)}}, n_trials=14,
+                           metric=["loss", "speed"], mode=["min", "max"], parallel=2, replicates=2,
+                           raises=ValueError)
+        def test_f(x):
+            if x > 0.9:
+                raise ValueError
+            return {{"loss": (1 - x) ** 2, "speed": -90.0 * x}}
+
+        def test_after(sweeps):
+            front = sweeps.study("test_f").pareto
+            assert len(front) > 5
+            assert [point.params["x"] for point in front] == sorted(
+                (point.params["x"] for point in front), reverse=True)
+    """)
+    assert run("--sweep", *workers).ret == 0
+    proposed = [record["params"] for record in journals("suggest")]
+    assert len({repr(params) for params in proposed}) == 14
+
+
+@pytest.mark.parametrize("name", ["NSGAIISampler", "TPESampler"])
+def test_further_metrics_decide_what_is_proposed(name):
+    space = Space(({"x": uniform(0, 1), "y": uniform(0, 1)},))
+    sampler = builtin(f"optuna:{name}")
+
+    def late(signs):
+        history = []
+        for index in range(150):
+            params = sampler.suggest(space, seed=1, index=index, history=history)
+            loss, *others = (sign * params["x"] for sign in signs)
+            history.append(
+                Observation(
+                    index, params, State.COMPLETE, (loss,), tuple((each,) for each in others)
+                )
+            )
+        return sum(each.params["x"] for each in history[100:]) / 50
+
+    assert late([1.0]) < 0.45
+    assert late([0.0, -1.0]) > 0.55
+
+
+def test_only_samplers_that_refuse_several_metrics_are_refused():
+    def refuses(name):
+        kind = getattr(optuna.samplers, name)
+        study = optuna.create_study(directions=["minimize"] * 2, sampler=kind(seed=0))
+        try:
+            study.ask({"x": optuna.distributions.FloatDistribution(0, 1)})
+        except ValueError:
+            return True
+        return False
+
+    with bridge.quietly():
+        assert {f"optuna:{name}" for name in SAMPLERS if refuses(name)} == ONE_METRIC
 
 
 def test_a_resumed_sweep_goes_on_as_if_it_had_not_stopped(module, run, journals):

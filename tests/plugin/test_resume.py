@@ -367,21 +367,17 @@ def test_stale_trials_can_be_kept(helped):
     assert helped.scores == {"x:1": 1, "x:2": 4}
 
 
-@pytest.mark.parametrize(
-    ("old", "new"),
-    [
-        ("ran(x)", "ran(x)  # counted"),
-        ("def test_f(x):", 'def test_f(x):\n    """A docstring."""\n'),
-        ("pass", "assert 1 + 1 == 2"),
-        ("SPACE)", "SPACE, mode='max', group_by='x')"),
-        ("[1, 2]", "[2, 1]"),
-        ("ran(x)\n", "\n    ran(  x )\n"),
-    ],
-    ids=["comment", "docstring", "another test", "the mark", "the space", "formatting"],
-)
-def test_what_cannot_matter_makes_no_trial_stale(helped, old, new):
-    text = HELPED.replace(old, new)
-    assert text != HELPED
+def test_what_cannot_matter_makes_no_trial_stale(helped):
+    text = HELPED
+    for old, new in {
+        "ran(x)\n": "\n    ran(  x )  # counted\n",
+        "def test_f(x):": 'def test_f(x):\n    """A docstring."""\n',
+        "pass": "assert 1 + 1 == 2",  # another test
+        "SPACE)": "SPACE, mode='max', group_by='x')",
+        "[1, 2]": "[2, 1]",
+    }.items():
+        assert old in text
+        text = text.replace(old, new)
     helped.write(text)
     assert helped.run("--sweep-resume")[0] == 0
     assert not helped.ran

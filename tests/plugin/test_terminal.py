@@ -7,7 +7,6 @@ import sys
 
 import pytest
 
-NO_ASYNCIO = ("-p", "no:asyncio")
 SWEPT = """
 import pytest
 
@@ -32,7 +31,7 @@ def run(pytester):
     pytester.makepyfile(test_net=SWEPT)
 
     def run(*arguments):
-        return pytester.runpytest("--sweep", "--tb=no", *NO_ASYNCIO, *arguments)
+        return pytester.runpytest("--sweep", "--tb=no", *arguments)
 
     return run
 
@@ -67,14 +66,14 @@ def test_summary_tells_what_matters(pytester, workers):
             return (lr - 0.5) ** 2 + 0.1 * (act is abs)
         """
     )
-    result = pytester.runpytest("--sweep", *NO_ASYNCIO, *workers)
+    result = pytester.runpytest("--sweep", *workers)
     result.stdout.re_match_lines([r"  importance: \S+ 0\.\d\d ±0\.\d\d, \S+ 0\..*, \S+ 0\..*$"])
 
 
 def test_rerun_line_runs_the_best_again(run, pytester):
     line = next(line for line in run().outlines if line.strip().startswith("rerun:"))
     nodeid = re.search(r'"(.*)"', line)[1]
-    result = pytester.runpytest(*NO_ASYNCIO, nodeid, "--sweep-rerun", "-v")
+    result = pytester.runpytest(nodeid, "--sweep-rerun", "-v")
     result.assert_outcomes(passed=1)
     result.stdout.fnmatch_lines(["*test_net?lr:0.1-act:relu? PASSED 0.1 best (lr=0.1 act=relu)*"])
 
@@ -111,7 +110,7 @@ def test_workers_show_the_same(run):
 
 def test_unit_tests_beside_a_sweep_need_no_section(pytester):
     pytester.makepyfile("def test_one(): pass")
-    assert "hypersearch" not in "\n".join(pytester.runpytest("--sweep", *NO_ASYNCIO).outlines[5:])
+    assert "hypersearch" not in "\n".join(pytester.runpytest("--sweep").outlines[5:])
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "utf-8"])
@@ -125,7 +124,7 @@ def test_only_what_the_terminal_can_show_is_written(pytester, monkeypatch, encod
         """
     )
     monkeypatch.setenv("PYTHONIOENCODING", encoding)
-    result = pytester.runpytest_subprocess("--sweep", *NO_ASYNCIO)
+    result = pytester.runpytest_subprocess("--sweep")
     text = result.stdout.str()
     assert result.ret == 0
     assert ("+/-" in text) == (encoding == "ascii")
@@ -143,7 +142,7 @@ def test_an_interrupted_run_says_how_to_go_on(pytester):
             return x
         """
     )
-    result = pytester.runpytest_subprocess("--sweep", *NO_ASYNCIO)
+    result = pytester.runpytest_subprocess("--sweep")
     assert result.ret == pytest.ExitCode.INTERRUPTED
     result.stdout.fnmatch_lines(["interrupted at 3/6: continue with pytest --sweep --sweep-resume"])
 
@@ -176,7 +175,7 @@ SLOW = SWEPT.replace("    if lr ==", "    import time; time.sleep(0.15)\n    if 
 @pytest.mark.parametrize("workers", [(), ("-n2",)], ids=["plain", "workers"])
 def test_a_terminal_follows_the_sweep_in_one_line(pytester, workers):
     pytester.makepyfile(test_net=SLOW)
-    command = [sys.executable, "-m", "pytest", "--sweep", "--tb=no", *NO_ASYNCIO, *workers]
+    command = [sys.executable, "-m", "pytest", "--sweep", "--tb=no", *workers]
     written = in_a_terminal(command)
     lines = re.findall(r"\r\x1b\[K(\[#*-*\] [^\r\n]*)", written)
     assert len(lines) >= 2
@@ -193,7 +192,7 @@ def test_logs_get_milestones_instead(pytester):
     pytester.makeconftest(
         "from pytest_hypersearch.terminal import progress\nprogress.MILESTONE_SECONDS = 0.0\n"
     )
-    result = pytester.runpytest_subprocess("--sweep", "--tb=no", *NO_ASYNCIO)
+    result = pytester.runpytest_subprocess("--sweep", "--tb=no")
     text = result.stdout.str()
     assert "\r" not in text
     result.stdout.re_match_lines([r"test_net 3/6 best 0\.1 \(#0\).*"])
@@ -208,7 +207,7 @@ def test_control_characters_of_users_are_shown_not_obeyed(pytester):
             return len(x)
         """
     )
-    result = pytester.runpytest("--sweep", "-vv", *NO_ASYNCIO, "--color=no")
+    result = pytester.runpytest("--sweep", "-vv", "--color=no")
     text = result.stdout.str()
     assert "\x1b[31mred" not in text
     assert not any(line.lstrip().startswith("::error") for line in result.outlines)

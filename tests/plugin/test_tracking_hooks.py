@@ -194,7 +194,7 @@ def test_an_interrupted_session_tells_all_there_is(pytester, project, module, fo
                 time.sleep(60)
             return x
     """)
-    command = [sys.executable, "-m", "pytest", "-p", "no:asyncio", "--sweep"]
+    command = [sys.executable, "-m", "pytest", "--sweep"]
     with subprocess.Popen(command, cwd=pytester.path, stdout=subprocess.DEVNULL) as process:
         project.wait((pytester.path / "waits").exists)
         process.send_signal(signal.SIGINT)

@@ -66,7 +66,7 @@ def test_nothing_heavy_is_imported(two):
     two.makepyfile(
         main="""
         import sys, pytest
-        code = pytest.main(["-q", "-p", "no:asyncio", "test_it.py"])
+        code = pytest.main(["-q", "test_it.py"])
         heavy = {"numpy", "scipy", "pandas", "filelock", "tabulate", "threadpoolctl"}
         ours = {name for name in sys.modules if name.startswith("pytest_hypersearch.")}
         print("code", int(code), "heavy", sorted(heavy & set(sys.modules)))
@@ -85,7 +85,7 @@ def test_projects_without_sweeps_load_the_hooks_alone(pytester):
         test_it="def test_f(): ...",
         main="""
         import sys, pytest
-        pytest.main(["-q", "-p", "no:asyncio", "test_it.py"])
+        pytest.main(["-q", "test_it.py"])
         print(sorted(name for name in sys.modules if name.startswith("pytest_hypersearch.")))
         """,
     )

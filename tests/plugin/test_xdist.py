@@ -78,7 +78,7 @@ def test_f(x):
 """
 
 
-@pytest.mark.parametrize("dist", DIST)
+@pytest.mark.parametrize("dist", ["load", "worksteal", "loadfile"])
 def test_a_trial_that_kills_its_worker_is_retried_and_then_crashed(project, dist):
     death = DEATHS["segfault" if dist == "load" else "kill"]
     project.write(DEADLY.format(retries=1, deadly=3, death=death))
@@ -287,7 +287,7 @@ def test_a_sampler_in_parallel_gives_one_table_for_any_number_of_workers(chase):
     chase.here()
     expected, scores = table(chase), chase.scores
     assert len({params["x"] for params in expected.values()}) == 12
-    for options in (("-n2",), ("-n4",), ("-n3", "--dist=worksteal")):
+    for options in (("-n2",), ("-n4", "--dist=worksteal")):
         code, _ = chase.run(*options)
         assert code == 0
         assert table(chase) == expected
@@ -308,7 +308,7 @@ def test_a_sampler_in_parallel_gives_the_same_table_after_an_interruption(chase)
     finished = chase.states["complete"]
     assert 6 <= finished < 24
     (chase.path / "go").touch()
-    code, _ = chase.run("--sweep-resume", "-n4")
+    code, _ = chase.run("--sweep-resume", "-n3")
     assert code == 0
     assert len(chase.cached) == finished
     assert table(chase) == expected
@@ -358,7 +358,7 @@ REVERSED_LAST = f"import pytest\n@pytest.hookimpl(trylast=True)\n{REVERSED}"
 def test_waiting_for_results_comes_to_an_end(chase, parallel, body, options, conftest):
     chase.write(ADAPTIVE.format(n=6, parallel=parallel, body=body))
     (chase.path / "conftest.py").write_text(CHASE + conftest)
-    code, _ = chase.run("-n4", *options)
+    code, _ = chase.run("-n3", *options)
     crash = body == CRASH
     assert code == int(crash)
     assert chase.states == +Counter(complete=len(chase.trials) - crash, crashed=int(crash))

@@ -6,7 +6,7 @@ import shutil
 import pytest
 from report_parts import Opened, a_study
 
-from pytest_hypersearch.report import page
+from pytest_hypersearch.report import beside, page
 
 CHROMIUM = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), ""
@@ -43,7 +43,7 @@ def opened(browser, tmp_path):
 
     def show(*studies, address="", **options):
         file = tmp_path / "report.html"
-        file.write_text(page(studies), encoding="utf-8")
+        file.write_text(page(studies, beside(file)), encoding="utf-8")
         contexts.append(browser.new_context(offline=True, **options))
         return Opened(contexts[-1].new_page(), f"{file.as_uri()}{address}")
 
@@ -56,7 +56,7 @@ def opened(browser, tmp_path):
 def window(browser, tmp_path_factory):
     """A report that tests share which do not care how it was opened."""
     file = tmp_path_factory.mktemp("shared") / "report.html"
-    file.write_text(page([a_study()]), encoding="utf-8")
+    file.write_text(page([a_study()], beside(file)), encoding="utf-8")
     context = browser.new_context(offline=True)
     yield Opened(context.new_page(), file.as_uri())
     context.close()

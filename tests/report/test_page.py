@@ -1,10 +1,14 @@
 """The report in a real browser."""
 
+from dataclasses import replace
+from math import inf, nan
+
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from report_parts import HOSTILE, a_study, serving
 
 from pytest_hypersearch.report.serve import server
+from pytest_hypersearch.trial import State
 
 pytestmark = pytest.mark.browser
 
@@ -75,6 +79,108 @@ def test_the_keyboard_sorts_and_opens_a_trial(report):
     assert not report.page.locator("#detail").is_visible()
 
 
+@pytest.mark.parametrize(
+    ("view", "last"),
+    [
+        ("history", "bayes-19-r1"),
+        ("slices", "bayes-18-r1"),  # the last complete one
+        ("parallel", "bayes-18-r1"),
+        ("curves", "bayes-19-r1"),
+        ("timeline", "bayes-19-r1"),
+    ],
+)
+def test_keys_step_through_the_trials_of_a_figure(report, view, last):
+    report.painted(view)
+    said = report.page.locator(f"#{view} [role=status]")
+    report.page.locator(f"#{view} .plot").focus()
+    for key, name in [
+        ("ArrowRight", "random-0-r0"),
+        ("End", last),
+        ("Home", "random-0-r0"),
+    ]:
+        report.page.keyboard.press(key)
+        assert said.inner_text().startswith(f"{name}, ")
+    report.page.wait_for_selector(f"#{view} .hoverlayer .hovertext")
+    report.page.keyboard.press("Enter")
+    assert report.page.inner_text("#detail-title") == "random-0-r0"
+    report.page.keyboard.press("Escape")
+    report.page.wait_for_function("!location.hash.includes('trial=')")
+    report.page.keyboard.press("ArrowRight")
+    assert said.inner_text().startswith("random-0-r1, ")
+    assert "sel=" not in report.page.url
+    assert report.wrong == []
+
+
+@pytest.mark.parametrize(
+    ("view", "words"),
+    [("aggregation", "random: mean 0.7"), ("strategies", "random, 0."), ("importance", "lr: ")],
+)
+def test_keys_step_through_what_is_no_trial(report, view, words):
+    report.painted(view)
+    report.page.locator(f"#{view} .plot").focus()
+    report.page.keyboard.press("ArrowDown")
+    assert report.page.inner_text(f"#{view} [role=status]").startswith(words)
+    report.page.keyboard.press("Enter")
+    assert not report.page.locator("#detail").is_visible()
+
+
+def test_artifacts_are_links_from_wherever_the_page_is(opened, tmp_path):
+    saved = tmp_path / "a b" / "artifacts" / "random-0-r0"
+    for name in ("model.txt", "sub/100% #1?.txt", HOSTILE.replace("/", "")):
+        (saved / name).parent.mkdir(parents=True, exist_ok=True)
+        (saved / name).write_text(f"this is {name}")
+    (tmp_path / "secret.txt").write_text("of somebody else")
+    (saved / "link.txt").symlink_to(tmp_path / "secret.txt")
+    report = opened(
+        a_study(trials=3)._replace(runs=[tmp_path / "a b"]), address="#trial=random-0-r0"
+    )
+    links = report.page.locator("#detail .artifacts a")
+    names = [HOSTILE.replace("/", ""), "model.txt", "sub/100% #1?.txt"]
+    assert sorted(links.all_inner_texts()) == names
+    for name in names[1:]:
+        with report.page.expect_popup() as popup:
+            links.get_by_text(name, exact=True).click()
+        assert popup.value.inner_text("body") == f"this is {name}"
+        popup.value.close()
+    report.go("trial=random-1-r0")
+    assert report.page.locator("#detail .artifacts").count() == 0
+
+
+def test_what_is_no_number_is_sorted_behind_the_numbers(opened):
+    study = a_study(trials=6)
+    known = [
+        replace(one, metrics={**one.metrics, "cost": [nan, 3.0, inf, 1.0, 2.0][place % 5]})
+        for place, one in enumerate(study.study.trials)
+    ]
+    study = study._replace(study=replace(study.study, trials=tuple(known)))
+    report = opened(study, address="#sort=m.cost")
+    costs = report.cells("cost")
+    assert costs == sorted(costs, key=lambda text: (not text[0].isdigit(), text))
+
+
+def test_equal_configurations_are_all_on_the_front(opened):
+    study = a_study(trials=4)
+    alike = tuple(
+        replace(one, metrics={"acc": 0.5, "cost": 2.0}, state=State.COMPLETE, score=0.5)
+        for one in study.study.trials
+    )
+    report = opened(study._replace(study=replace(study.study, trials=alike)))
+    report.painted("pareto")
+    text = "8 configurations of 8 on the front, means over replicates"
+    assert report.page.inner_text("#pareto .caption") == text
+
+
+def test_a_curve_of_one_value_is_seen(opened):
+    study = a_study(trials=2)
+    curves = {key: {"acc": ([0], [0.5])} for key in study.curves}
+    report = opened(study._replace(curves=curves))
+    report.painted("curves")
+    dots = (
+        "[...document.querySelectorAll('#curves .points path')].filter(one => one.getBBox().width)"
+    )
+    assert report.page.evaluate(f"{dots}.length") == len(curves)
+
+
 def test_details_tell_the_error_and_no_secret(report):
     report.go("trial=bayes-3-r1")
     text = report.page.inner_text("#detail")
@@ -88,10 +194,25 @@ def test_details_tell_the_error_and_no_secret(report):
     ids=["wide-light", "narrow-dark"],
 )
 def test_everyone_can_use_it(opened, options):
-    report = opened(a_study(), a_study(nodeid="test_it.py::test_other"), **options)
+    one, other = a_study(), a_study(nodeid="test_it.py::test_other")
+    far = replace(one.study, run=f"/home/{'x' * 80}/0001")
+    report = opened(one._replace(study=far), other, address="#sel=bayes-2-r0", **options)
     report.painted("history")
     assert Axe().run(report.page).response["violations"] == []
     assert report.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_figures_fit_their_cards_when_neighbours_go(report):
+    report.painted("importance")
+    report.page.evaluate("document.getElementById('strategies').hidden = true")
+    fits = """() => [...document.querySelectorAll('#views .view:not([hidden]) .main-svg')].every(
+        one => Math.abs(one.clientWidth - one.closest('.plot').clientWidth) <= 1)"""
+    report.page.wait_for_function(fits)
+    report.page.evaluate("document.getElementById('strategies').hidden = false")
+    report.page.wait_for_function(fits)
+    report.page.set_viewport_size({"width": 700, "height": 900})
+    report.page.wait_for_function(fits)
+    report.page.set_viewport_size({"width": 1280, "height": 720})
 
 
 def test_many_trials_are_thinned_out_and_the_page_says_so(opened):

@@ -1,5 +1,7 @@
 """Who gets an answer from the server of the report, without a browser."""
 
+import gzip
+import json
 from http.client import HTTPConnection
 from urllib.parse import urlsplit
 
@@ -38,6 +40,57 @@ def test_data_that_has_not_changed_is_not_sent_again(url):
     first = ask(url, f"{url.path}data.json")
     assert (first.status, first.headers["Content-Encoding"]) == (200, "gzip")
     assert ask(url, f"{url.path}data.json", If_None_Match=first.headers["ETag"]).status == 304
+
+
+@pytest.fixture
+def saved(tmp_path):
+    """A served report whose first trial saved files."""
+    folder = tmp_path / "artifacts" / "random-0-r0"
+    folder.mkdir(parents=True)
+    (tmp_path / "journal.jsonl").write_text("not for readers")
+    (folder / "model 1.bin").write_bytes(b"\0" * 99)
+    (folder / "page.html").write_text("<script>ran = 1</script>")
+    (folder / "link.txt").symlink_to(tmp_path / "journal.jsonl")
+    study = a_study(trials=3)._replace(runs=[tmp_path])
+    with serving(server(lambda: [study], lambda: "unchanged")) as address:
+        url = urlsplit(address)
+        connection = HTTPConnection(url.hostname, url.port, timeout=20)
+        connection.request("GET", f"{url.path}data.json")
+        data = json.loads(gzip.decompress(connection.getresponse().read()))
+        connection.close()
+        found = data["studies"][0]["trials"]
+        yield url, found["artifacts"][found["nodeid"].index("test_it.py::test_net[random-000-r0]")]
+
+
+def test_artifacts_are_sent_but_not_run(saved):
+    url, artifacts = saved
+    assert artifacts["files"] == ["model%201.bin", "page.html"]
+    model = ask(url, f"{url.path}{artifacts['at']}/model%201.bin")
+    assert (model.status, model.headers["Content-Length"]) == (200, "99")
+    assert model.headers["Content-Disposition"] == "attachment"
+    page = ask(url, f"{url.path}{artifacts['at']}/page.html")
+    assert page.headers["Content-Type"] == "text/plain; charset=utf-8"
+    assert page.headers["Content-Security-Policy"] == "sandbox"
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "../../journal.jsonl",
+        "%2e%2e/%2e%2e/journal.jsonl",
+        "/etc/passwd",
+        "%2Fetc%2Fpasswd",
+        "link.txt",
+        "%00",
+        "x" * 5000,
+        "",
+    ],
+)
+def test_no_other_file_is_sent(saved, path):
+    url, artifacts = saved
+    assert ask(url, f"{url.path}{artifacts['at']}/{path}").status == 404
+    assert ask(url, f"{url.path}files/{path}").status == 404
+    assert ask(url, f"/guess/{artifacts['at']}/page.html").status == 404
 
 
 def test_the_stamp_changes_with_a_journal(tmp_path):

@@ -65,10 +65,23 @@ function axis(colours, title, more = {}) {
 function numberAxis(colours, title, values, log, nticks = 7) {
   if (!log) return axis(colours, title, { nticks });
   const [low, high] = extent(values);
-  return axis(colours, title, {
-    type: "log",
-    dtick: high > 20 * low ? Math.max(1, Math.round(Math.log10(high / low) / 6)) : "D2",
-  });
+  const tickvals = roundBetween(low, high, nticks);
+  const ticks = tickvals
+    ? { tickmode: "array", tickvals, ticktext: tickvals.map((value) => shown(value, 1)) }
+    : { dtick: Math.ceil(Math.log10(high / low) / nticks) };
+  return axis(colours, title, { type: "log", ...ticks });
+}
+
+/** Round numbers in a range and a little around it, at most so many; null if not even powers of 10 fit. */
+function roundBetween(low, high, most) {
+  const powers = [];
+  for (let k = Math.floor(Math.log10(low)); k <= Math.log10(high) + 0.1; k++) powers.push(k);
+  for (const digits of [[1, 2, 3, 5], [1, 2, 5], [1, 3], [1]]) {
+    const all = powers.flatMap((power) => digits.map((digit) => Number(`${digit}e${power}`)));
+    const within = all.filter((value) => value >= low * 0.8 && value <= high * 1.25);
+    if (within.length <= most) return within;
+  }
+  return null;
 }
 
 function categoryAxis(colours, title, labels, most = 12) {
@@ -98,6 +111,7 @@ function layoutOf(colours, more) {
     showlegend: true,
     legend: {
       orientation: "h",
+      traceorder: "normal",
       x: 0,
       y: 1.02,
       yanchor: "bottom",
@@ -113,7 +127,7 @@ function layoutOf(colours, more) {
   };
 }
 
-const CONFIG = { displayModeBar: false, responsive: true, scrollZoom: false, doubleClick: "reset" };
+const CONFIG = { displayModeBar: false, scrollZoom: false, doubleClick: "reset" };
 
 /** The card of a view; draws itself when it is in sight and something has changed. */
 class Card {
@@ -125,7 +139,15 @@ class Card {
     this.redraw = redraw;
     this.controls = (view.controls?.(study) ?? []).filter((one) => one !== null);
     this.caption = element("p", { class: "caption" });
-    this.plot = element("div", { class: "plot", role: "img", "aria-label": view.title });
+    this.plot = element("div", {
+      class: "plot",
+      role: "application",
+      tabindex: "0",
+      "aria-roledescription": "figure",
+      "aria-describedby": "keys",
+    });
+    this.spoken = element("p", { class: "unseen", role: "status" });
+    this.keys = new Keys(this.plot, this.spoken);
     this.node = element(
       "section",
       {
@@ -145,6 +167,7 @@ class Card {
       ),
       this.caption,
       this.plot,
+      this.spoken,
     );
     this.plot.style.cssText = `height:${view.height ?? 320}px`;
     this.watcher = new IntersectionObserver(
@@ -155,6 +178,11 @@ class Card {
       { rootMargin: "200px" },
     );
     this.watcher.observe(this.node);
+    // a card changes its width also when its neighbours come or go
+    this.resizer = new ResizeObserver(() => {
+      if (this.listening && this.plot.offsetWidth) window.Plotly.Plots.resize(this.plot);
+    });
+    this.resizer.observe(this.plot);
   }
 
   mark() {
@@ -183,6 +211,7 @@ class Card {
   }
 
   listen(figure) {
+    this.keys.follow(this.study, figure.traces);
     this.brushed = figure.brushed;
     if (this.listening) return;
     this.listening = true;
@@ -194,6 +223,7 @@ class Card {
 
   close() {
     this.watcher.disconnect();
+    this.resizer.disconnect();
     if (this.listening) window.Plotly.purge(this.plot);
   }
 }

@@ -11,6 +11,10 @@ function studyKey(study) {
   return study.run ? `${study.nodeid} ${study.run}` : study.nodeid;
 }
 
+function studyName(study) {
+  return study.run ? `${study.nodeid} · ${study.run.split("/").at(-1)}` : study.nodeid;
+}
+
 /** Builds the parts of the page for a study; newer data of the one in sight keeps its cards. */
 function open(study) {
   const kept = now && shape(now.study) === shape(study) ? now.cards : null;
@@ -145,7 +149,7 @@ function take(data) {
   studies = data.studies.map(studyOf);
   const select = byId("studies").querySelector("select");
   select.replaceChildren(
-    ...studies.map((study) => element("option", { value: studyKey(study) }, studyKey(study))),
+    ...studies.map((study) => element("option", { value: studyKey(study) }, studyName(study))),
   );
   byId("studies").hidden = studies.length < 2;
   if (studies.length) render();

@@ -6,11 +6,14 @@ function theMetric(study) {
   return study.metric.get(asked("metric")) ?? study.metrics[0];
 }
 
-/** Whether values are drawn in logarithms: as asked, otherwise if they are far apart. */
+/** Whether values are drawn in logarithms: as asked, otherwise if far apart or crowded at the bottom. */
 function isLog(values) {
   const [low, high] = extent(values);
   const scale = asked("scale", "auto");
-  return low > 0 && (scale === "log" || (scale === "auto" && high / low > 200));
+  if (low <= 0 || scale !== "auto") return low > 0 && scale === "log";
+  const middle = quantile(values, 0.5);
+  const crowded = high > 5 * low && high - middle > 10 * (middle - low);
+  return crowded || high > 200 * low;
 }
 
 function valueAxis(colours, metric, values) {
@@ -40,8 +43,9 @@ function drawable(study, rows, metric, most = MOST_MARKS) {
 /** Points that open their trials; the chosen ones have a ring. */
 function points(study, rows, metric, { marker = {}, ...more }) {
   const chosen = new Set(selection(study));
+  const thin = marker.symbol?.endsWith("-open") ? 1 : 0;
   const ring = chosen.size
-    ? { line: { width: rows.map((i) => (chosen.has(i) ? 2.5 : 0)), color: theme().text } }
+    ? { line: { width: rows.map((i) => (chosen.has(i) ? 2.5 : thin)), color: theme().text } }
     : {};
   return {
     type: "scatter",

@@ -83,10 +83,11 @@ const history_ = {
       layout: {
         xaxis: axis(colours, "trial", { range: [0, study.size + 1], anchor: "free", position: 0 }),
         yaxis: {
-          ...valueAxis(
+          ...numberAxis(
             colours,
-            metric,
-            complete.map((i) => metric.values[i]),
+            plain(metric.name, 32),
+            [...complete, ...cut].map((i) => metric.values[i]),
+            isLog(complete.map((i) => metric.values[i])),
           ),
           domain: [bad.length ? 0.08 : 0, 1],
         },
@@ -116,29 +117,24 @@ const strategies = {
       const { colour, dash } = seriesOf(colours, k);
       const band = bestByReplicate(study, own, metric);
       replicated ||= band.replicates > 1;
-      const x = band.mean.map((_, n) => n + 1);
       const line = {
         type: "scatter",
         mode: "lines",
         name: plain(sweep.name),
-        x,
+        x: band.x,
         y: band.mean,
-        line: { color: colour, dash, width: 2 },
+        line: { shape: "hv", color: colour, dash, width: 2 },
         hovertemplate: `%{y:.5g} after %{x}<extra>${plain(sweep.name)}</extra>`,
+        customdata: band.mean.map((value, k) => ({
+          says: `${sweep.name}, ${shown(value, 5)} after ${plural(band.x[k], "configuration")}`,
+        })),
       };
       if (band.replicates < 2) return [line];
+      const edge = { type: "scatter", mode: "lines", x: band.x, line: { shape: "hv", width: 0 } };
+      const unnamed = { hoverinfo: "skip", showlegend: false };
       return [
-        {
-          type: "scatter",
-          mode: "lines",
-          x: [...x, ...[...x].reverse()],
-          y: [...band.high, ...[...band.low].reverse()],
-          fill: "toself",
-          fillcolor: faded(colour, 0.15),
-          line: { width: 0 },
-          hoverinfo: "skip",
-          showlegend: false,
-        },
+        { ...edge, ...unnamed, y: band.high },
+        { ...edge, ...unnamed, y: band.low, fill: "tonexty", fillcolor: faded(colour, 0.15) },
         line,
       ];
     });
@@ -157,7 +153,7 @@ const strategies = {
   },
 };
 
-/** Best so far of each replicate on its own; mean, lowest and highest after each configuration. */
+/** Best so far of each replicate on its own: mean, lowest and highest where one of them changes. */
 function bestByReplicate(study, rows, metric) {
   const { number, replicate } = study.trials;
   const numbers = [...new Set(rows.map((i) => number[i]))].sort((a, b) => a - b);
@@ -167,10 +163,12 @@ function bestByReplicate(study, rows, metric) {
     for (const i of own) values[at.get(number[i])] = metric.values[i];
     return bestSoFar(values, metric.mode);
   });
-  const found = { mean: [], low: [], high: [], replicates: lines.length };
+  const found = { x: [], mean: [], low: [], high: [], replicates: lines.length };
   for (const n of numbers.keys()) {
+    if (n && n < numbers.length - 1 && lines.every((line) => line[n] === line[n - 1])) continue;
     const known = lines.map((line) => line[n]).filter((value) => value !== null);
     const [low, high] = extent(known);
+    found.x.push(n + 1);
     found.mean.push(mean(known));
     found.low.push(low);
     found.high.push(high);
@@ -216,6 +214,10 @@ const importance = {
         },
         marker: { color: seriesOf(colours, k).colour },
         hovertemplate: "%{y}: %{x:.1%}<extra></extra>",
+        customdata: found.map(({ parameter, share, spread }, rank) => ({
+          rank: -rank,
+          says: `${[...(k ? pool.sweeps : []), parameter].join(", ")}: ${percent(share)} ± ${percent(spread)}`,
+        })),
       };
     });
     const what =
@@ -278,6 +280,9 @@ const aggregation = {
         `mean ${shown(means[k], 5)}${errors[k] === null ? "" : ` ± ${shown(errors[k], 2)} (${bars === "ci" ? "95% CI" : bars})`}<br>n = ${values.length}`,
     );
     const x = found.map((_, k) => k);
+    const customdata = found.map(({ name, values }, k) => ({
+      says: `${name}: ${spoken(stat, STATISTICS[stat](values), means[k], errors[k])}, n = ${values.length}`,
+    }));
     const traces = [
       {
         type: "scatter",
@@ -286,6 +291,7 @@ const aggregation = {
         x,
         y: means,
         text,
+        customdata,
         hovertemplate: "%{text}<extra></extra>",
         error_y: {
           array: errors.map((error) => error ?? 0),
@@ -308,6 +314,7 @@ const aggregation = {
         x,
         y: found.map(({ values }) => STATISTICS[stat](values)),
         text,
+        customdata,
         hovertemplate: "%{text}<extra></extra>",
         marker: { size: 10, symbol: "diamond", color: colours.accent },
       });
@@ -335,6 +342,11 @@ const aggregation = {
     };
   },
 };
+
+function spoken(stat, value, centre, error) {
+  const spread = error === null ? "" : ` ± ${shown(error, 2)}`;
+  return `${stat === "mean" ? "" : `${stat} ${shown(value, 5)}, `}mean ${shown(centre, 5)}${spread}`;
+}
 
 function defaultGroup(study) {
   const category = study.parameters.find((one) => one.labels);

@@ -8,8 +8,8 @@ function mean(values) {
 function deviation(values) {
   if (values.length < 2) return null;
   const centre = mean(values);
-  const squares = values.reduce((sum, value) => sum + (value - centre) ** 2, 0);
-  return Math.sqrt(squares / (values.length - 1));
+  const length = values.reduce((sum, value) => Math.hypot(sum, value - centre), 0);
+  return length / Math.sqrt(values.length - 1);
 }
 
 function quantile(values, share) {
@@ -100,11 +100,11 @@ function configurations(study, rows) {
 function front(points, modes) {
   const sign = modes.map((mode) => (mode === "min" ? 1 : -1));
   const sorted = [...points].sort((a, b) => sign[0] * (a.x - b.x) || sign[1] * (a.y - b.y));
-  let best = Infinity;
+  let last = null;
   return sorted.filter((point) => {
-    const value = sign[1] * point.y;
-    if (value >= best) return false;
-    best = value;
+    const alike = last && point.x === last.x && point.y === last.y;
+    if (last && !alike && sign[1] * (point.y - last.y) >= 0) return false;
+    last = point;
     return true;
   });
 }

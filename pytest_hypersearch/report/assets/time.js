@@ -80,7 +80,7 @@ function rankOf(metric, i) {
 function lines(study, own, name, title, { colour }, pruned) {
   const trace = {
     type: "scatter",
-    mode: pruned ? "lines+markers" : "lines",
+    mode: "lines+markers",
     name: plain(title),
     x: [],
     y: [],
@@ -89,21 +89,25 @@ function lines(study, own, name, title, { colour }, pruned) {
     connectgaps: false,
     hovertemplate: "%{text}<br>step %{x}: %{y:.5g}<extra></extra>",
     line: { color: faded(colour, pruned ? 0.6 : 0.4), width: 1.2, dash: pruned ? "dot" : "solid" },
-    marker: { symbol: "x-thin-open", color: colour, size: [] },
+    marker: { symbol: pruned ? "x-thin-open" : "circle", color: colour, size: [] },
+  };
+  const size = (values, k) => {
+    if (pruned && k === values.length - 1) return 8;
+    return (values[k - 1] ?? values[k + 1] ?? null) === null ? 4 : 0; // no line leads to it
   };
   for (const { trial, series } of own) {
     const [steps, values] = series[name];
     steps.forEach((step, k) => {
       trace.x.push(step);
       trace.y.push(values[k]);
-      trace.marker.size.push(k === steps.length - 1 ? 8 : 0);
+      trace.marker.size.push(size(values, k));
       trace.text.push(plain(study.ids[trial]));
       trace.customdata.push(study.ids[trial]);
     });
     for (const column of [trace.x, trace.y, trace.marker.size, trace.text, trace.customdata])
       column.push(null);
   }
-  if (!pruned) delete trace.marker;
+  if (!trace.marker.size.some(Boolean)) trace.mode = "lines";
   return trace;
 }
 
@@ -125,7 +129,7 @@ const timeline = {
       ["ended early", colours.quiet],
       ["failed", colours.bad],
     ];
-    const bars = barsOf(study, known, known.length > MOST_BARS ? end / 400 : -1);
+    const bars = barsOf(study, known, known.length > MOST_BARS ? end / 400 : -Infinity);
     const traces = kinds
       .map(([name, colour]) => {
         const own = bars.filter((bar) => bar.kind === name);
@@ -143,10 +147,13 @@ const timeline = {
           name,
           y: own.map((bar) => plain(bar.worker, 16)),
           base: own.map((bar) => (bar.from - begin) / divisor),
-          x: own.map((bar) => (bar.to - bar.from) / divisor),
+          x: own.map((bar) => Math.max(bar.to - bar.from, end / 1000) / divisor),
           marker: {
             color: colour,
-            line: { color: chosenColours(study, own, colours), width: bars.length > 400 ? 0 : 1 },
+            line: {
+              color: chosenColours(study, own, colours),
+              width: own.map((bar) => (bars.length > 400 || bar.to - bar.from < end / 200 ? 0 : 1)),
+            },
           },
         };
       })

@@ -37,14 +37,14 @@ function columnsOf(study) {
   ];
 }
 
-/** Rows in the order of a column, those without a value last. */
+/** Rows in the order of a column: numbers, then words such as nan, then those without a value. */
 function sortedRows(rows, values, down) {
   const sign = down ? -1 : 1;
-  const missing = (value) => value === null || value === undefined;
+  const kind = (value) => (value === null || value === undefined ? 2 : Number(typeof value !== "number"));
   return [...rows].sort((a, b) => {
     const [one, other] = [values[a], values[b]];
-    if (missing(one) || missing(other)) return missing(one) - missing(other) || a - b;
-    return (one < other ? -sign : one > other ? sign : 0) || a - b;
+    const apart = kind(one) - kind(other);
+    return apart || (one < other ? -sign : one > other ? sign : 0) || a - b;
   });
 }
 
@@ -191,6 +191,27 @@ class Table {
   }
 }
 
+/** Links to the files that a trial saved. */
+function artifacts({ at, files, more }) {
+  const link = (file) =>
+    element("a", { href: `${at}/${file}`, target: "_blank", rel: "noopener" }, decoded(file));
+  return element(
+    "ul",
+    { class: "artifacts" },
+    files.map((file) => element("li", {}, link(file))),
+    more ? element("li", {}, `and ${more} more`) : null,
+  );
+}
+
+/** An encoded path as it is read; names that are no text stay encoded. */
+function decoded(path) {
+  try {
+    return decodeURIComponent(path);
+  } catch {
+    return path;
+  }
+}
+
 function listed(pairs) {
   return element(
     "dl",
@@ -260,9 +281,7 @@ function details(study, i) {
     ...(metrics.length ? part("Metrics", listed(metrics)) : []),
     ...part("Parameters", listed(configuration(study, i))),
     ...(logged.length ? part("Logged", listed(logged)) : []),
-    ...(trials.artifacts[i].length
-      ? part("Artifacts", element("pre", {}, trials.artifacts[i].join("\n")))
-      : []),
+    ...(trials.artifacts[i] ? part("Artifacts", artifacts(trials.artifacts[i])) : []),
     ...(trials.error[i] ? part("Error", element("pre", { tabindex: "0" }, trials.error[i])) : []),
     ...part(
       "Run it again",

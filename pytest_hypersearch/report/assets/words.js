@@ -33,6 +33,10 @@ function shownTime(seconds) {
   return `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
 }
 
+function percent(share) {
+  return `${Math.round(100 * share)}%`;
+}
+
 function plural(count, thing) {
   return `${count.toLocaleString("en")} ${thing}${count === 1 ? "" : "s"}`;
 }

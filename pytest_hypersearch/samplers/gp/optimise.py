@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 _SPREAD: Final = 128
 _NEAR: Final = 96
+_ALONG: Final = 12
+_CROSSING: Final = 96
 _STARTS: Final = 3
 _SWEPT: Final = 16
 _ROUNDS: Final = 3
@@ -40,7 +42,7 @@ def search(
     count = len(branch.domains)
     rows = [branch.rows(rng.random((_SPREAD, count)))]
     if len(incumbents):
-        rows.append(_neighbours(branch, incumbents, rng))
+        rows += [_neighbours(branch, incumbents, rng), _crossing(branch, incumbents[0], rng)]
     cloud = np.vstack(rows)
     values = acquisition.value(cloud)
     order = np.argsort(-values, kind="stable")
@@ -68,6 +70,22 @@ def _neighbours(branch: Branch, incumbents: Array, rng: np.random.Generator) -> 
             else domain.snap(old + steps[:, column] * (domain.high - domain.low))
         )
         rows[:, domain.feature] = np.where(moved[:, column], new, old)
+    return rows
+
+
+def _crossing(branch: Branch, incumbent: Array, rng: np.random.Generator) -> Array:
+    """Return the incumbent with one continuous parameter at a time taken across all of its range.
+
+    Where a loss is largely a sum of single effects with several minima each, the way to a better
+    one is a long step along a single parameter, of which a cloud has hardly any. Those of other
+    parameters are swept anyway.
+    """
+    continuous = [domain for domain in branch.domains if domain.lattice is None]
+    steps = min(_ALONG, max(_CROSSING // max(len(branch.domains), 1), 1))
+    rows = np.repeat(incumbent[None, :], len(continuous) * steps, axis=0)
+    for place, domain in enumerate(continuous):
+        part = rows[place * steps : (place + 1) * steps]
+        part[:, domain.feature] = domain.place((np.arange(steps) + rng.random(steps)) / steps)
     return rows
 
 
