@@ -52,6 +52,7 @@ class Distribution:
         if config.option.maxschedchunk is None:
             config.option.maxschedchunk = 1
         self._owner = owner
+        self._plugins = config.pluginmanager
         self._shared = config.option.dist in SHARING
         self._bookings = Bookings(owner.plans)
         self._threads = max(1, len(cores()) // len(config.option.tx))
@@ -60,6 +61,11 @@ class Distribution:
         self._stopped: set[str] = set()
         self._over = Event()
         self._watch = Thread(target=self._release_stalled, daemon=True)
+
+    @property
+    def _stops(self) -> bool:
+        """Whether xdist ends the session early, as after the first failure with ``-x``."""
+        return bool(getattr(self._plugins.getplugin("dsession"), "shouldstop", False))
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:  # noqa: ANN401  xdist's controller of a worker
@@ -78,7 +84,8 @@ class Distribution:
                     channel.send(json.dumps(reply))
 
             if message["op"] == "book":
-                answer({"yours": self._bookings.book(message["slot"], worker)})
+                yours = not self._stops and self._bookings.book(message["slot"], worker)
+                answer({"yours": yours})
                 return
             unanswered = message["op"] in UNANSWERED
             self._owner.handle(worker, message, _ignore if unanswered else answer)
