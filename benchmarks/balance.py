@@ -5,10 +5,11 @@
 Each trial sleeps, so cores do not matter; lengths are uniform from next to nothing to the longest,
 or lognormal (sigma 1), a few being many times as long as most; in random order, known to nobody.
 The ideal time is max(longest trial, sum of lengths / workers): no schedule is shorter. As ratios to
-it are shown:
+it are shown, for a first run and for a second one with --sweep-rerun, which knows the lengths:
 
 - queue: what a perfect queue takes, computed. A worker that is free takes the next trial at no
-  cost, which is about what one that knows no lengths can hope for.
+  cost: the next in order, which is about what one that knows no lengths can hope for, or the
+  longest.
 - trials: measured by the clock in the trials, from the first one's start to the last one's end.
 - command: the whole command, with the start of pytest and its workers and their collection.
 """
@@ -61,34 +62,42 @@ def queued(times: list[float], workers: int) -> float:
     return max(free)
 
 
-def measure(times: list[float], workers: int) -> tuple[float, float]:
+def run(folder: Path, option: str, options: argparse.Namespace) -> tuple[float, float]:
     """Seconds from the first trial's start to the last one's end, and of the whole command."""
+    command = pytest_command(option, "-n", str(options.workers))
+    start = time.monotonic()
+    subprocess.run(command, cwd=folder, check=True, stdout=subprocess.DEVNULL)
+    whole = time.monotonic() - start
+    ran = folder / "ran"
+    rows = [[*map(float, line.split())] for line in ran.read_text().splitlines()]
+    ran.unlink()
+    if len(rows) != options.trials:
+        raise SystemExit(f"{len(rows)} of {options.trials} trials ran")
+    return max(row[1] for row in rows) - min(row[0] for row in rows), whole
+
+
+def measure(times: list[float], options: argparse.Namespace) -> list[tuple[float, float]]:
+    """What a first run takes, and a second one."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "test_sleep.py").write_text(SOURCE.format(lengths=times))
         (folder / "pytest.ini").write_text("[pytest]\n")
-        command = pytest_command("--sweep=run", "-n", str(workers))
-        start = time.monotonic()
-        subprocess.run(command, cwd=folder, check=True, stdout=subprocess.DEVNULL)
-        whole = time.monotonic() - start
-        rows = [[*map(float, line.split())] for line in (folder / "ran").read_text().splitlines()]
-    if len(rows) != len(times):
-        raise SystemExit(f"{len(rows)} of {len(times)} trials ran")
-    return max(row[1] for row in rows) - min(row[0] for row in rows), whole
+        return [run(folder, option, options) for option in ("--sweep=run", "--sweep-rerun")]
 
 
 def compare(kind: str, options: argparse.Namespace) -> None:
     """Print a row for each seed."""
-    print(f"\n{kind:10}{'longest':>9}{'ideal s':>9}{'queue':>7}{'trials':>8}{'command':>9}")
+    head = f"{'queue':>8}{'trials':>8}{'command':>9}"
+    print(f"\n{kind:10}{'longest':>9}{'ideal s':>9}{head}{head}, lengths known")
     for seed in range(options.seeds):
         times = lengths(kind, options.trials, seed, options.scale)
         ideal = max(*times, sum(times) / options.workers)
-        spent, whole = measure(times, options.workers)
-        best = queued(times, options.workers)
-        print(
-            f"{seed:10}{max(times):9.2f}{ideal:9.2f}"
-            f"{best / ideal:7.2f}{spent / ideal:8.2f}{whole / ideal:9.2f}"
-        )
+        print(f"{seed:10}{max(times):9.2f}{ideal:9.2f}", end="", flush=True)
+        orders = times, sorted(times, reverse=True)
+        for order, (spent, whole) in zip(orders, measure(times, options), strict=True):
+            best = queued(order, options.workers)
+            print(f"{best / ideal:8.2f}{spent / ideal:8.2f}{whole / ideal:9.2f}", end="")
+        print(flush=True)
 
 
 def main() -> None:

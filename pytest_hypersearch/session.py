@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pytest_hypersearch import xdist
+from pytest_hypersearch.booking import Booker
 from pytest_hypersearch.isolation import apart
 from pytest_hypersearch.isolation.parent import Timers
 from pytest_hypersearch.junit import SuiteProperties, wants_junit
@@ -29,6 +30,8 @@ def start(config: pytest.Config) -> Runner | None:
         runner = Runner(config, ChannelLink(xdist.channel(config)))
         if xdist.THREADS in config.workerinput:
             manager.register(xdist.WorkerThreads(config), "hypersearch_threads")
+        if config.workerinput.get(xdist.SHARED) and not apart(config):
+            manager.register(Booker(runner.link), "hypersearch_booker")
         _register(config, runner)
         return runner
     from pytest_hypersearch import trackers

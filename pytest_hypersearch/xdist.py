@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pytest_hypersearch.booking import Bookings
 from pytest_hypersearch.link import UNANSWERED
 from pytest_hypersearch.resources.machine import cores
 from pytest_hypersearch.resources.process import THREAD_VARIABLES
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 CHANNEL = "hypersearch_channel"
 THREADS = "hypersearch_threads"
+SHARED = "hypersearch_shared"
 POLL_SECONDS = 0.2
 QUIET_POLLS = 10
 MOST_NAMED = 10
@@ -44,10 +46,14 @@ class Distribution:
                 "--dist=each: runs every trial on every worker; expected load, worksteal, "
                 "loadscope, loadfile or loadgroup beside --sweep"
             )
+        from pytest_hypersearch.schedulers import SHARING
+
         # Chunks of consecutive items would leave workers idle while one holds the long trials.
         if config.option.maxschedchunk is None:
             config.option.maxschedchunk = 1
         self._owner = owner
+        self._shared = config.option.dist in SHARING
+        self._bookings = Bookings(owner.plans)
         self._threads = max(1, len(cores()) // len(config.option.tx))
         self._starting: set[str] = set()
         self._running: set[str] = set()
@@ -71,21 +77,25 @@ class Distribution:
                 with contextlib.suppress(OSError):
                     channel.send(json.dumps(reply))
 
+            if message["op"] == "book":
+                answer({"yours": self._bookings.book(message["slot"], worker)})
+                return
             unanswered = message["op"] in UNANSWERED
             self._owner.handle(worker, message, _ignore if unanswered else answer)
 
         channel.setcallback(receive)
         node.workerinput[CHANNEL] = channel
         node.workerinput[THREADS] = self._threads
+        node.workerinput[SHARED] = self._shared
         if not self._watch.is_alive() and not self._over.is_set():
             self._watch.start()
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_make_scheduler(self, config: pytest.Config, log: Any) -> Any:  # noqa: ANN401  xdist has no types
-        """Let a worker's death not hang the session."""
+        """Let no trial wait behind another, and no worker's death hang the session."""
         from pytest_hypersearch.schedulers import mended
 
-        return mended(config, log)
+        return mended(config, log, self._bookings)
 
     # Before the scheduler hands the item of the dead worker to another one, which may ask for its
     # trial at once.

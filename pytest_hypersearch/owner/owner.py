@@ -7,6 +7,8 @@ op      fields                                      reply
 ======  ==========================================  ================================================
 hello   ``digest`` of the runner's plan             ``{"known": bool}``: whether the plan is here
 plan    ``digest``, ``studies``                     ``{}`` or ``{"stop": reason}``
+past                                                ``{"durations"}``: seconds that trials took
+                                                    earlier in the run, by item
 ask     ``slot`` (an item's node id)                ``{"do": "run", "params", "seed", "attempt",
                                                     "path"}`` and ``share`` of the resources,
                                                     ``{"do": "replay", "record"}``,
@@ -118,6 +120,10 @@ class Owner:
         """Whether a trial of the plan has not ended."""
         with self._lock:
             return not all(study.done for study in self.studies.values())
+
+    def plans(self, item: str) -> bool:
+        """Whether an item is a trial of the plan."""
+        return item in self._slots
 
     def handle(self, worker: str, message: Message, answer: Answer) -> None:
         """Take a message of a runner; the answer may be given later, by another thread."""
@@ -308,6 +314,10 @@ class Owner:
         self.studies[nodeid], self._logs[nodeid] = study, log
         self._keepers[nodeid] = Keeper(study, log, self._background)
         self._slots.update((slot, (study, key)) for slot, key in slots.items())
+
+    def _on_past(self, _worker: str, _message: Message, *, force: bool) -> Message:  # noqa: ARG002
+        studies = self.studies.values()
+        return {"durations": {item: s for study in studies for item, s in study.durations.items()}}
 
     def _on_ask(self, worker: str, message: Message, *, force: bool) -> Message:
         self._torn_down(worker, saved=False)

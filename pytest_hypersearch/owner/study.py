@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from hashlib import blake2b
 from time import monotonic, time
 from typing import TYPE_CHECKING, Any
@@ -110,6 +110,17 @@ class Study:
     def done(self) -> bool:
         """Whether every trial of the plan has ended."""
         return self.standing.done
+
+    @cached_property
+    def durations(self) -> dict[str, float]:
+        """Seconds that trials took in earlier sessions of the run, by item."""
+        found = {}
+        for item, key in self.slots.items() if self._stored.durations else ():
+            seed = trial_seed(self.sweeps[key.sweep].seed, key.replicate)
+            who = identity(key.sweep, self.proposals.known(key), key.replicate, seed)
+            if who in self._stored.durations:
+                found[item] = self._stored.durations[who]
+        return found
 
     def ask(
         self,

@@ -31,6 +31,7 @@ class Stored:
         ends: The last end of each trial that counts, by identity.
         suggestions: What the sampler of a sweep proposed and from how many results, by the sweep's
             name and seed and the configuration's number.
+        durations: Seconds that each trial took, whatever code it ran and came to, by identity.
         attempts: How often each trial was started, by sweep, number and replicate.
         saved: The directory of what each trial saved, whatever code it ran, by identity.
         superseded: Directories of what trials saved before they ran again, by identity.
@@ -42,6 +43,7 @@ class Stored:
 
     ends: dict[Identity, Record] = field(default_factory=dict)
     suggestions: dict[tuple[str, int, int], tuple[Config, int]] = field(default_factory=dict)
+    durations: dict[Identity, float] = field(default_factory=dict)
     attempts: dict[tuple[str, int, int], int] = field(default_factory=dict)
     saved: dict[Identity, str] = field(default_factory=dict)
     superseded: dict[Identity, list[str]] = field(default_factory=dict)
@@ -125,6 +127,7 @@ class _Reading:
             self.stored.superseded.setdefault(who, []).append(self.stored.saved.pop(who))
         self._stale.pop(who, None)
         self.stored.ends.pop(who, None)
+        self.stored.durations[who] = float(record["duration"])
         if record["state"] not in FINISHED or record.get("failed"):
             return
         metrics = {name: float(value) for name, value in dict(record["metrics"]).items()}

@@ -1,0 +1,205 @@
+"""Our schedulers of xdist against a model of its session and workers, in any order of events.
+
+Real workers are in tests/plugin; here thousands of interleavings are drawn that they seldom meet.
+"""
+
+import random
+from collections import Counter, deque
+from types import SimpleNamespace
+
+import pytest
+
+from pytest_hypersearch.booking import Bookings
+from pytest_hypersearch.schedulers import SHARING, mended
+
+SHUTDOWN = object()
+MOST_STEPS = 20_000
+
+
+class Node:
+    """A worker and its controller's side: it knows the next test before it runs one."""
+
+    def __init__(self, number, session):
+        self.gateway = SimpleNamespace(id=f"gw{number}")
+        self.shutting_down = self.dead = False
+        self.commands, self.queue = deque(), deque()
+        self.session = session
+        self.work = self.life()
+
+    def send_runtest_some(self, indices):
+        self.send(lambda: self.queue.extend(indices))
+
+    def send_steal(self, indices):
+        self.send(lambda: self.steal(set(indices)))
+
+    def shutdown(self):
+        if not self.dead:
+            self.send(lambda: self.queue.append(SHUTDOWN))
+        self.shutting_down = True
+
+    def send(self, command):
+        if self.dead:
+            raise OSError("cannot send (already closed?)")
+        self.commands.append(command)
+
+    def steal(self, wanted):
+        stolen = [index for index in self.queue if index in wanted]
+        if len(stolen) != len(wanted):
+            stolen = []
+        self.queue = deque(index for index in self.queue if index not in stolen)
+        self.tell("unscheduled", stolen)
+
+    def tell(self, event, *values):
+        self.session.events.append((event, self, *values))
+
+    def step(self):
+        """Take a command, or go on with the work."""
+        if self.commands and self.session.luck.random() < 0.5:
+            self.commands.popleft()()
+        else:
+            next(self.work)
+
+    def life(self):
+        """What a worker does, with a pause wherever others may come in between."""
+        yield from range(self.session.luck.choice([1, 10, 100]))
+        self.tell("ready")
+        yield
+        self.tell("collected")
+        current = yield from self.taken()
+        while current is not SHUTDOWN:
+            following = yield from self.taken()
+            yield from self.run(current)
+            self.tell("complete", current)
+            current = following
+        self.tell("finished")
+        self.session.living.remove(self)
+        yield
+
+    def taken(self):
+        while not self.queue:
+            yield
+        return self.queue.popleft()
+
+    def run(self, index):
+        session, item = self.session, self.session.items[index]
+        yield
+        if item not in session.trials or session.bookings.book(item, self.gateway.id):
+            session.started[item] += 1
+            yield from range(session.lengths[item])
+            session.ended[item] += 1
+        yield
+
+
+class Session:
+    """xdist's session, as far as schedulers see it."""
+
+    def __init__(self, dist, seed):
+        self.luck = luck = random.Random(seed)
+        workers, self.deaths = luck.randint(1, 5), luck.choice([0, 2, 6])
+        self.danger = luck.choice([0.003, 0.03, 0.3])
+        self.items = [f"item-{number}" for number in range(luck.randint(1, 20))]
+        self.trials = {item for item in self.items if luck.random() < 0.8}
+        self.lengths = {item: luck.choice([0, 1, 5, 50]) for item in self.items}
+        self.retries = luck.randint(0, 2)
+        options = {"tx": ["popen"] * workers, "maxschedchunk": luck.choice([1, 1, 3])}
+        config = SimpleNamespace(
+            option=SimpleNamespace(dist=dist), getvalue=options.get, getoption=options.get
+        )
+        log = SimpleNamespace(loadsched=_ignore, workstealsched=_ignore)
+        self.bookings = Bookings(self.trials.__contains__)
+        self.scheduler = mended(config, log, self.bookings)
+        self.events, self.living, self.up = deque(), [], 0
+        self.started, self.ended, self.crashes = Counter(), Counter(), Counter()
+        self.shuts_down, self.given_up = False, set()
+        self.made = 0
+        for _ in range(workers):
+            self.start()
+
+    def start(self):
+        self.living.append(Node(self.made, self))
+        self.made += 1
+        self.up += 1
+
+    def play(self):
+        """Let chance say who comes next until all is over."""
+        for _ in range(MOST_STEPS):
+            if self.shuts_down and not self.up:
+                return
+            if self.events and (not self.living or self.luck.random() < 0.4):
+                event, node, *values = self.events.popleft()
+                getattr(self, event)(node, *values)
+                if self.scheduler.tests_finished and not self.shuts_down:
+                    self.shuts_down = True
+                    for each in self.scheduler.nodes:
+                        each.shutdown()
+            elif self.deaths and self.living and self.luck.random() < self.danger:
+                self.kill(self.luck.choice(self.living))
+            else:
+                self.luck.choice(self.living).step()
+        pytest.fail("the session hangs")
+
+    def kill(self, node):
+        self.deaths -= 1
+        node.dead = True
+        self.living.remove(node)
+        node.tell("died")
+
+    def ready(self, node):
+        if self.shuts_down:
+            node.shutdown()
+        else:
+            self.scheduler.add_node(node)
+
+    def collected(self, node):
+        if not self.shuts_down:
+            self.scheduler.add_node_collection(node, self.items)
+            if self.scheduler.collection_is_completed:
+                self.scheduler.schedule()
+
+    def complete(self, node, index):
+        self.scheduler.mark_test_complete(node, index, self.luck.choice([0, 1]))
+
+    def unscheduled(self, node, indices):
+        self.scheduler.remove_pending_tests_from_node(node, indices)
+
+    def finished(self, node):
+        node.shutting_down = True
+        if node in self.scheduler.nodes:
+            assert self.scheduler.remove_node(node) is None
+        self.up -= 1
+
+    def died(self, node):
+        node.shutting_down = True
+        if node in self.scheduler.nodes:
+            crashed = self.scheduler.remove_node(node)
+            if crashed is not None:
+                self.crashed(crashed)
+        self.shuts_down = False
+        self.start()
+        self.up -= 1
+
+    def crashed(self, item):
+        self.crashes[item] += 1
+        if item in self.trials and not self.ended[item] and self.crashes[item] <= self.retries:
+            self.scheduler.mark_test_pending(item)
+        else:
+            self.given_up.add(item)
+
+
+def _ignore(*_values):
+    """Write no log."""
+
+
+@pytest.mark.parametrize("dist", SHARING)
+@pytest.mark.parametrize("hundred", range(8))
+def test_every_test_runs_once_whoever_dies_when(dist, hundred):
+    for seed in range(100 * hundred, 100 * (hundred + 1)):
+        session = Session(dist, seed)
+        session.play()
+        for item in session.items:
+            # Only what is no trial counts as run by a worker that died before it.
+            assert session.crashes[item] <= session.started[item] or item not in session.trials
+            times = session.started[item], session.ended[item], session.crashes[item]
+            assert session.ended[item] == 1 or item in session.given_up, (seed, item, times)
+            assert session.ended[item] <= 1, (seed, item, times)
+            assert session.started[item] <= 1 + session.crashes[item], (seed, item, times)
