@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 FLUSH_SECONDS: Final = 0.2
 LOOKS_PER_FLUSH: Final = 8
-LONGEST_STRIDE: Final = 64
+LONGEST_STRIDE: Final = 128
 MOST_BUFFERED: Final = 4096
 REVIEW_SHARE: Final = 50
 
@@ -36,6 +36,12 @@ class Reports:
         review: Takes them as well and tells why the trial should end, empty if it should not; None
             without a pruner.
     """
+
+    # A subclass has a dictionary as well, where `report` would find each of these later.
+    __slots__ = (
+        *("_metric", "_send", "_review", "_last", "_apart", "_values", "_first", "_next", "_due"),
+        *("_sent", "_next_review", "_stride", "_reason", "_looked", "_flushed", "_ended"),
+    )
 
     def __init__(
         self,
