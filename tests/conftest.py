@@ -20,6 +20,7 @@ import pytest_hypersearch.controller
 import pytest_hypersearch.runner.runner
 import pytest_hypersearch.samplers.gp
 import pytest_hypersearch.terminal.summary
+from pytest_hypersearch import load_results
 
 OPTIONS = ("-p", "probe")
 UNUSED = ("anyio", "asyncio", "randomly")
@@ -162,3 +163,15 @@ def swept(tmp_path_factory):
             folder.mkdir()
             stored_project.make(folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def results(swept):
+    """What is loaded of that project."""
+    return load_results(swept)
+
+
+@pytest.fixture(scope="session")
+def net(results):
+    """The trials of its ``test_net``."""
+    return results.filter(test="test_net")

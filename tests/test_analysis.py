@@ -11,16 +11,6 @@ from pytest_hypersearch import Results, load_results
 from pytest_hypersearch.analysis.loading import Loaded
 
 
-@pytest.fixture(scope="module")
-def results(swept):
-    return load_results(swept)
-
-
-@pytest.fixture(scope="module")
-def net(results):
-    return results.filter(test="test_net")
-
-
 def with_trials(results, trials):
     """Results of one study, with other trials."""
     (study,) = results.studies

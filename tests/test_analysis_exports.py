@@ -12,7 +12,7 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 
-from pytest_hypersearch import Results, load_results, randint, uniform
+from pytest_hypersearch import Results, randint, uniform
 from pytest_hypersearch.analysis.loading import Loaded
 from pytest_hypersearch.goals import Constraint
 from pytest_hypersearch.results import StudyResults
@@ -20,16 +20,6 @@ from pytest_hypersearch.space import Space
 from pytest_hypersearch.trial import State
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
-
-
-@pytest.fixture(scope="module")
-def results(swept):
-    return load_results(swept)
-
-
-@pytest.fixture(scope="module")
-def net(results):
-    return results.filter(test="test_net")
 
 
 def changed(results, *changes):

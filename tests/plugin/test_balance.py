@@ -8,18 +8,22 @@ from pytest_hypersearch.store.journal import encode, read
 
 SHARING = ("load", "worksteal")
 
-LONG = """
-import glob
-
+WAIT = """
 def wait(condition):
     end = time.monotonic() + 20
     while not condition():
         assert time.monotonic() < end, "waited in vain"
         time.sleep(0.01)
+"""
 
+LONG = (
+    "import glob\n"
+    + WAIT
+    + """
 def lines():
     return open("ran").read().splitlines() if os.path.exists("ran") else []
 """
+)
 
 WAITING = """
 @pytest.mark.sweep(grid={{"x": range({n})}})
@@ -169,16 +173,7 @@ def test_f(x):
     assert project.ran.total() == 8
 
 
-CONTROLLER = """
-import glob, os, signal, time
-import pytest
-
-def wait(condition):
-    end = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.01)
-"""
+CONTROLLER = "import glob, os, signal, time\nimport pytest\n" + WAIT
 
 
 @pytest.mark.parametrize("dist", ["load", "loadscope"])
