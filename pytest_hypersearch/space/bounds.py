@@ -6,10 +6,12 @@ begins with it.
 
 from __future__ import annotations
 
-import math
-from typing import Any
+from typing import Any, Final
 
 from pytest_hypersearch.given import number_of
+from pytest_hypersearch.space import steps
+
+_MOST_SLACK: Final = 1e-3
 
 
 def check_finite(call: object, **arguments: object) -> None:
@@ -41,11 +43,12 @@ def check_positive(call: object, **arguments: Any) -> None:  # noqa: ANN401  num
             raise ValueError(f"{call}: expected {name} > 0")
 
 
-def check_step(call: object, step: object, span: float) -> None:
-    """Refuse steps that are not above 0, or too small for counting how many make the span."""
+def check_step(call: object, step: Any, largest: float) -> None:  # noqa: ANN401  maybe a number
+    """Refuse steps that are not above 0, or lost in the rounding of the largest number."""
     if step is None:
         return
     check_finite(call, step=step)
     check_positive(call, step=step)
-    if not math.isfinite(span / step):  # type: ignore[operator]
+    if not steps.slack(largest, step) < _MOST_SLACK:
         raise ValueError(f"{call}: expected a wider step")
+    check_finite(call, **{"high + step": largest + step})

@@ -11,6 +11,7 @@ from pytest_hypersearch.given import number_of, scalar_of, shown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from contextlib import AbstractContextManager
 
     from pytest_hypersearch.trial import Raw
 
@@ -35,10 +36,13 @@ class Scipy:
         """Refuse arguments that make no distribution.
 
         Raises:
-            ValueError: It has no median.
+            ValueError: It has no median, or its values are too large for floats.
         """
-        if math.isnan(_frozen(self).ppf(0.5)):
+        if math.isnan(_quantile(self, 0.5)):
             raise ValueError(f"{self}: expected arguments that make a distribution")
+        ends = () if _is_discrete(self) else (_TAIL, 1.0 - _TAIL)
+        if not all(math.isfinite(_quantile(self, u)) for u in ends):
+            raise ValueError(f"{self}: expected arguments that give finite numbers")
 
     @property
     def size(self) -> int | None:
@@ -63,15 +67,15 @@ class Scipy:
 
     def from_unit(self, u: float) -> Raw:
         """Return the quantile of u in [0, 1], its ends moved inward by 1e-12."""
-        value = _frozen(self).ppf(min(max(u, _TAIL), 1.0 - _TAIL))
-        return int(value) if _is_discrete(self) else float(value)
+        low, high = _bounds(self)
+        value = min(max(_quantile(self, min(max(u, _TAIL), 1.0 - _TAIL)), low), high)
+        return int(value) if _is_discrete(self) else value
 
     def to_unit(self, raw: Raw) -> float:
         """Return the cumulative probability of the value, the middle of its step if discrete."""
-        frozen, value = _frozen(self), _real(raw)
-        if _is_discrete(self):
-            return float(frozen.cdf(value - 1) + frozen.cdf(value)) / 2
-        return float(frozen.cdf(value))
+        value = _real(raw)
+        upto = _probability(self, value)
+        return (_probability(self, value - 1) + upto) / 2 if _is_discrete(self) else upto
 
     def centre(self) -> Raw:
         """Return the median."""
@@ -82,7 +86,7 @@ class Scipy:
         if type(raw) is not (int if _is_discrete(self) else float):
             return False
         low, high = _bounds(self)
-        return low <= _real(raw) <= high
+        return low <= _real(raw) <= high and math.isfinite(_real(raw))
 
     def encode(self, value: object) -> Raw:
         """Return the number that stands for a user's value.
@@ -158,6 +162,22 @@ def _frozen(distribution: Scipy) -> Any:  # noqa: ANN401 - scipy's frozen types 
     if not isinstance(kind, (scipy.stats.rv_continuous, scipy.stats.rv_discrete)):
         raise ValueError(f"scipy.stats has no distribution {distribution.name!r}")  # noqa: TRY004  the value is wrong
     return kind(*distribution.args, **dict(distribution.kwds))
+
+
+def _quantile(distribution: Scipy, u: float) -> float:
+    with _quietly():
+        return float(_frozen(distribution).ppf(u))
+
+
+def _probability(distribution: Scipy, value: float) -> float:
+    with _quietly():
+        return float(_frozen(distribution).cdf(value))
+
+
+def _quietly() -> AbstractContextManager[object]:
+    import numpy as np
+
+    return np.errstate(all="ignore")
 
 
 def _is_discrete(distribution: Scipy) -> bool:

@@ -48,7 +48,7 @@ class Real:
         """
         check_finite(self, low=self.low, high=self.high)
         check_range(self, self.low, self.high, above=0 if self.log else None)
-        check_step(self, self.step, self.high - self.low)
+        check_step(self, self.step, max(abs(self.low), abs(self.high)))
 
     @property
     def size(self) -> int | None:
@@ -66,7 +66,8 @@ class Real:
         """Return the value at a position of the finite range."""
         if self.step is None:
             return self.low
-        return round(self.low + position * self.step, steps.decimals(self.low, self.step))
+        value = round(self.low + position * self.step, steps.decimals(self.low, self.step))
+        return min(value, self.high)
 
     def position(self, raw: Raw) -> int:
         """Return the position of a value in the finite range."""
@@ -90,7 +91,9 @@ class Real:
             return steps.centre(self.position(raw), self.low, self.step or 1.0, size, log=self.log)
         value = _real(raw)
         if self.log:
-            return math.log(value / self.low) / math.log(self.high / self.low)
+            return _log_ratio(value, self.low) / _log_ratio(self.high, self.low)
+        if math.isfinite(self.high - self.low):
+            return (value - self.low) / (self.high - self.low)
         return (value / 2 - self.low / 2) / (self.high / 2 - self.low / 2)
 
     def centre(self) -> float:
@@ -156,6 +159,7 @@ class Integer:
         check_whole(self, low=self.low, high=self.high, step=self.step)
         check_range(self, self.low, self.high, above=0 if self.log else None)
         check_positive(self, step=self.step)
+        check_finite(self, **{"high - low": self.high - self.low})
 
     @property
     def size(self) -> int:
@@ -308,6 +312,11 @@ def _real(raw: Raw) -> float:
     if isinstance(raw, (int, float)):
         return float(raw)
     raise TypeError(f"{raw!r} is no number")
+
+
+def _log_ratio(value: float, base: float) -> float:
+    ratio = value / base
+    return math.log(ratio) if math.isfinite(ratio) else math.log(value) - math.log(base)
 
 
 def _written(name: str, low: object, high: object, step: object) -> str:
