@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import math
+import random
 import re
 import subprocess
 import sys
@@ -367,6 +368,49 @@ def test_overlapping_branches_give_each_configuration_once():
     assert space.size == len(expected)
     first = [space.key(c) for c in configs[:12]]
     assert first == [space.key({"a": a, "b": b}) for a in (1, 2, 3) for b in range(4)]
+
+
+def test_overlaps_of_long_ranges_are_counted_not_listed():
+    wide = 10**30
+    space = Space(
+        (
+            {"seed": randint(0, wide, step=6), "x": uniform(0, 1, step=1e-6)},
+            {"seed": randint(4, wide, step=10), "x": uniform(0.5, 2, step=1e-5)},
+            {"seed": choice([1, 24]), "x": uniform(0.25, 1, step=1e-6)},
+        )
+    )
+    second, third = (wide - 4) // 10 + 1, 2 * 750_001
+    both = ((wide - 24) // 30 + 1) * 50_001
+    known = 750_001  # the first branch has 24 with all of these
+    assert space.size == (wide // 6 + 1) * 1_000_001 + second * 150_001 - both + third - known
+    last = [space.grid_config(space.size - 1 - i) for i in range(3)]
+    assert last == [{"seed": 1, "x": x} for x in (1.0, 0.999999, 0.999998)]
+
+
+@pytest.mark.parametrize("few", [0, 10_000])
+def test_grids_of_overlapping_ranges_are_those_of_their_values(few, monkeypatch):
+    monkeypatch.setattr("pytest_hypersearch.space.overlaps._FEW", few)
+    rng = random.Random(few)
+    for _ in range(25):
+        kinds = [rng.choice([randint, uniform]) for _ in range(2)]
+        steps = {randint: [1, 2, 3], uniform: [0.1, 0.25, 0.05]}
+        space = Space(
+            tuple(
+                {
+                    name: kind(low, low + rng.randint(0, 4), step=rng.choice(steps[kind]))
+                    for name, kind in zip("ab", kinds, strict=True)
+                    for low in [rng.choice([-2, 0, 1])]
+                }
+                for _ in range(3)
+            )
+        )
+        listed = dict.fromkeys(
+            space.key({"a": branch["a"].at(i), "b": branch["b"].at(j)})
+            for branch in space.branches
+            for i in range(branch["a"].size)
+            for j in range(branch["b"].size)
+        )
+        assert [space.key(config) for config in space.grid()] == list(listed)
 
 
 def test_continuous_spaces_have_no_grid():

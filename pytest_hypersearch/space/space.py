@@ -6,7 +6,6 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import combinations
 from math import prod
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -14,8 +13,10 @@ from pytest_hypersearch.given import shown
 from pytest_hypersearch.space.choices import Choice, choice, is_options
 from pytest_hypersearch.space.frozen import Scipy, from_frozen, is_frozen
 from pytest_hypersearch.space.numeric import Integer, Normal, Real
+from pytest_hypersearch.space.overlaps import count_below, shared_cells
 
 if TYPE_CHECKING:
+    from pytest_hypersearch.space.overlaps import Box
     from pytest_hypersearch.trial import Config, Raw
 
 
@@ -250,29 +251,21 @@ class Space:
         return tuple(size - self._repeated(number, size) for number, size in enumerate(sizes))
 
     @cached_property
-    def _overlaps(self) -> tuple[tuple[_Box, ...], ...]:
+    def _overlaps(self) -> tuple[tuple[Box, ...], ...]:
         """For each branch, the boxes of its cells that earlier branches have too."""
         return tuple(
             tuple(
                 box
                 for earlier in self.branches[:number]
-                if (box := _shared_cells(branch, earlier)) is not None
+                if (box := shared_cells(branch, earlier)) is not None
             )
             for number, branch in enumerate(self.branches)
         )
 
     def _repeated(self, number: int, rank: int) -> int:
-        """Return how many of a branch's first ``rank`` cells are in earlier branches too.
-
-        The boxes' union is counted by inclusion and exclusion.
-        """
-        boxes, total = self._overlaps[number], 0
+        """Return how many of a branch's first ``rank`` cells are in earlier branches too."""
         sizes = [entry.size or 0 for entry in self.branches[number].values()]
-        for taken in range(1, len(boxes) + 1):
-            for some in combinations(boxes, taken):
-                axes = [frozenset.intersection(*axis) for axis in zip(*some, strict=True)]
-                total += (-1) ** (taken + 1) * _count_below(axes, sizes, rank)
-        return total
+        return count_below(self._overlaps[number], sizes, rank)
 
     def _rank_of_fresh(self, number: int, wanted: int) -> int:
         """Return the cell of a branch that ``wanted`` cells unknown to earlier branches precede."""
@@ -286,9 +279,6 @@ class Space:
             else:
                 low = middle + 1
         return low
-
-
-_Box: TypeAlias = tuple[frozenset[int], ...]
 
 
 def _cells(branch: Branch) -> int:
@@ -324,35 +314,3 @@ def _encode(branch: Branch, given: Mapping[str, object]) -> tuple[str | None, Co
         except ValueError as error:
             return f"{name}: {error}", {}
     return None, config
-
-
-def _shared_cells(branch: Branch, earlier: Branch) -> _Box | None:
-    """Return the positions, parameter by parameter, at which two branches have equal values."""
-    if branch.keys() != earlier.keys():
-        return None
-    axes = tuple(_shared_positions(entry, earlier[name]) for name, entry in branch.items())
-    return axes if all(axes) else None
-
-
-def _shared_positions(entry: Distribution, other: Distribution) -> frozenset[int]:
-    size = entry.size or 0
-    return frozenset(i for i in range(size) if other.contains(entry.at(i)))  # type: ignore[union-attr]
-
-
-def _count_below(axes: Sequence[frozenset[int]], sizes: Sequence[int], rank: int) -> int:
-    """Return how many cells of a box have a lexicographic rank below ``rank``."""
-    if rank >= prod(sizes):
-        return prod(len(axis) for axis in axes)
-    digits = []
-    for size in reversed(sizes):
-        rank, digit = divmod(rank, size)
-        digits.append(digit)
-    total, below = 0, prod(len(axis) for axis in axes)
-    for axis, digit in zip(axes, reversed(digits), strict=True):
-        if not below:
-            return total
-        below //= len(axis)
-        total += below * sum(position < digit for position in axis)
-        if digit not in axis:
-            return total
-    return total
