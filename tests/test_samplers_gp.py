@@ -58,6 +58,14 @@ BRANCHES = Space(
 TYPED = Space(({"v": choice([1, 1.0, True, "1", None]), "w": randint(0, 2)},))
 WIDE = Space(({f"x{i}": uniform(0, 1) for i in range(30)},))
 ONE_VALUE = Space(({"x": uniform(0, 1), "fixed": choice(["only"]), "same": uniform(2, 2)},))
+EXTREME = Space(
+    (
+        {"x": loguniform(1e-300, 1e300), "n": lograndint(2**63, 2**64), "s": uniform(0, 1e-300)},
+        {"x": loguniform(1e-300, 1e300), "n": randint(-(2**70), 2**70), "s": uniform(0, 1e300)},
+        {"n": randint(0, 10**30), "s": uniform(-1e308, 1e308)},
+        {"fixed": choice([None])},
+    )
+)
 
 
 def play(space, score, count, *, seed=0, sampler=None, workers=1):
@@ -169,6 +177,7 @@ ODD = {
     "first only": lambda c: 1.0 if c == FIRST[0] else None,
     "two values": lambda c: float(hash(str(c)) % 2),
     "huge outliers": lambda c: 1e30 if len(str(c)) % 3 == 0 else len(str(c)) * 0.1,
+    "all magnitudes": lambda c: -(10.0 ** (len(str(c)) * 37 % 600 - 300)),
     "infinite spread": lambda c: 1.7e308 if len(str(c)) % 2 else -1.7e308,
     "tiny": lambda c: 1e-300 * len(str(c)),
     "replicates": lambda c: (float(len(str(c))), len(str(c)) + 1.0, len(str(c)) - 0.5),
@@ -179,8 +188,8 @@ FIRST = [None]
 
 @pytest.mark.parametrize(
     "space",
-    [MIXED, PLANE, TINY, BRANCHES, TYPED, WIDE, ONE_VALUE],
-    ids=["mixed", "plane", "tiny", "branches", "typed", "wide", "one-value"],
+    [MIXED, PLANE, TINY, BRANCHES, TYPED, WIDE, ONE_VALUE, EXTREME],
+    ids=["mixed", "plane", "tiny", "branches", "typed", "wide", "one-value", "extreme"],
 )
 @pytest.mark.parametrize("score", list(ODD.values()), ids=list(ODD))
 def test_odd_scores_still_give_valid_proposals(space, score):
@@ -202,6 +211,13 @@ def test_a_space_of_one_configuration():
     space = Space(({"only": choice(["x"])},))
     assert GP().suggest(space, seed=0, index=0, history=()) == {"only": "x"}
     assert GP().suggest(space, seed=0, index=1, history=play(space, lambda _: 1.0, 1)) is None
+
+
+def test_a_narrow_range_is_searched_beside_a_wide_one():
+    space = Space(({"x": uniform(0, 1e-9)}, {"x": uniform(0, 1e9), "y": uniform(0, 1)}))
+    history = play(space, lambda c: abs(c["x"] - 3e-10) * 1e9, 25)
+    assert best(history) < 0.003
+    assert_valid(space, history)
 
 
 def test_duplicates_in_the_history_are_no_problem():

@@ -18,6 +18,7 @@ from pytest_hypersearch.space import (
     choice,
     lograndint,
     loguniform,
+    normal,
     randint,
     uniform,
 )
@@ -130,6 +131,13 @@ def test_an_astronomic_space_needs_no_memory():
     rows = table(space, 0, [0, 1, 10**50])
     assert all(space.contains(config) for config in rows)
     assert len({space.key(config) for config in rows}) == 3
+
+
+def test_what_is_too_rare_to_be_drawn_does_not_stop_the_table():
+    space = Space(({"x": normal(0, 1, step=1)}, {}))
+    rows = table(space, 0, range(60))
+    assert all(space.contains(config) for config in rows)
+    assert len({space.key(config) for config in rows}) >= 7
 
 
 def test_unit_vectors_depend_on_their_words():

@@ -153,6 +153,13 @@ def test_bound_is_the_probability_that_it_is_kept():
     assert kept == pytest.approx(scipy.stats.norm.cdf(0.1, 0.3, 0.5))
 
 
+@pytest.mark.parametrize("level", [-1e50, -1e7, 1.0, 1e50])
+def test_bound_out_of_reach_has_a_finite_slope(level):
+    value, slope = Bound(posterior(1, 0), level).slopes(np.zeros((1, 2)))
+    assert np.isfinite(value).all()
+    assert np.isfinite(slope).all()
+
+
 @pytest.mark.parametrize("seed", [0, 1])
 def test_the_front_grows_to_its_ends(seed):
     history = play(CUBE, zdt1, 28, seed=seed)

@@ -20,7 +20,6 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from hashlib import blake2b
 from importlib.util import find_spec
-from statistics import fmean
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import optuna
@@ -318,7 +317,12 @@ def _past(name: str, space: Space, seed: int) -> _Study:
 def _ending(observation: Observation) -> tuple[TrialState, list[float] | None]:
     """Return how Optuna would say that a configuration ended, with the mean of each metric."""
     if observation.scores:
-        return TrialState.COMPLETE, [*map(fmean, (observation.scores, *observation.others))]
+        return TrialState.COMPLETE, [*map(_mean, (observation.scores, *observation.others))]
     if observation.state is State.RUNNING:
         return TrialState.RUNNING, None
     return TrialState.PRUNED if observation.state is State.PRUNED else TrialState.FAIL, None
+
+
+def _mean(scores: Sequence[float]) -> float:
+    """Return the mean, also of scores whose sum is beyond all floats."""
+    return sum(score / len(scores) for score in scores)

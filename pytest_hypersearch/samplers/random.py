@@ -120,13 +120,18 @@ def _table(space: Space, seed: int) -> _Table:
 
 
 def _distinct(space: Space, seed: int) -> Iterator[Config]:
-    """Yield draws that were not yielded before, until a finite space is used up."""
+    """Yield draws that were not yielded before, until a finite space is used up.
+
+    Spaces without end yield some again where all that is left is too rare to be met.
+    """
     seen: set[str] = set()
     draws = (_draw_once(space, seed, number) for number in count())
     rest = (space.grid_config(permuted(i, space.size or 0, seed)) for i in range(space.size or 0))
-    limit = None if space.size is None else _REDRAWS
     while space.size is None or len(seen) < space.size:
-        some = chain(islice(draws, limit), rest)
-        config = next(config for config in some if space.key(config) not in seen)
+        some = chain(islice(draws, _REDRAWS), rest)
+        fresh = (config for config in some if space.key(config) not in seen)
+        config = next(fresh, None)
+        if config is None:
+            config = next(draws)
         seen.add(space.key(config))
         yield config

@@ -175,6 +175,13 @@ def test_history_alone_decides(name, lag):
         assert sampler.suggest(CONDITIONAL, seed=8, index=24, history=history) != warm
 
 
+def test_scores_whose_sum_is_beyond_all_floats_have_a_mean():
+    space = Space(({"x": uniform(0, 1)},))
+    history = [Observation(0, {"x": 0.5}, State.COMPLETE, (1.7e308, 1.7e308))]
+    config = builtin("optuna:TPESampler").suggest(space, seed=0, index=1, history=history)
+    assert space.contains(config)
+
+
 @pytest.mark.parametrize("name", ["CmaEsSampler", "NSGAIISampler", "TPESampler"])
 def test_proposals_are_as_good_as_in_a_study_of_optuna(name):
     space = Space(({"x": uniform(-1, 1), "y": uniform(-1, 1)},))

@@ -20,11 +20,14 @@ from pytest_hypersearch.space.choices import Choice, label_text
 from pytest_hypersearch.space.numeric import Integer, Real
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
     from pytest_hypersearch.space import Distribution, Space
     from pytest_hypersearch.trial import Config, Raw
 
 Array: TypeAlias = NDArray[np.float64]
 
+_LEAST_SHARE: Final = 1e-6  # of an axis, for what is to be told apart within a range
 _LARGEST_LATTICE: Final = 1024  # beyond it a stepped range is searched as if it were continuous
 
 
@@ -136,18 +139,10 @@ class _Axis:
 def encoding_of(space: Space) -> Encoding:
     """Return the encoding of a space."""
     counter = count()
-    axes = {
-        name: [_Axis(next(counter), cover) for cover in _covers(space, name) if cover.size != 1]
-        for name in space.names
-    }
+    axes = {name: _axes(space, name, counter) for name in space.names}
     per_branch = tuple(
-        tuple(
-            (name, axis)
-            for name, entry in branch.items()
-            for axis in axes[name]
-            if _joint(axis.cover, entry) == axis.cover
-        )
-        for branch in space.branches
+        tuple((name, axes[name][index]) for name in branch if index in axes[name])
+        for index, branch in enumerate(space.branches)
     )
     number = next(counter)
     several = len(space.branches) > 1
@@ -208,26 +203,42 @@ def _value(domain: Domain, entry: Distribution, x: float) -> Raw:
     return entry.from_unit((x - domain.low) / (domain.high - domain.low))
 
 
-def _covers(space: Space, name: str) -> list[Distribution]:
-    """Return the fewest distributions that cover a parameter's distributions in all branches."""
-    covers: list[Distribution] = []
-    for entry in (branch[name] for branch in space.branches if name in branch):
-        for i, cover in enumerate(covers):
-            joint = _joint(cover, entry)
-            if joint is not None:
-                covers[i] = joint
-                break
-        else:
-            covers.append(entry)
-    return covers
+def _axes(space: Space, name: str, counter: Iterator[int]) -> dict[int, _Axis]:
+    """Return a parameter's axis by branch: as few axes as cover its values in all of them."""
+    groups: list[list[Distribution]] = []
+    places = {}
+    for index, branch in enumerate(space.branches):
+        if name in branch:
+            fitting = (group for group in groups if _cover([*group, branch[name]]) is not None)
+            places[index] = next(fitting, [])
+            if not places[index]:
+                groups.append(places[index])
+            places[index].append(branch[name])
+    axes = {
+        id(group): _Axis(next(counter), cover)
+        for group in groups
+        if (cover := _cover(group)) is not None and cover.size != 1
+    }
+    return {index: axes[id(group)] for index, group in places.items() if id(group) in axes}
 
 
-def _joint(a: Distribution, b: Distribution) -> Distribution | None:
-    if a == b:
-        return a
-    if isinstance(a, Choice) and isinstance(b, Choice):
-        labels = {label_text(raw): raw for raw in (*a.labels, *b.labels)}
+def _cover(entries: Sequence[Distribution]) -> Distribution | None:
+    """Return a distribution that has the values of several and tells them apart, None without."""
+    first, *others = entries
+    if all(entry == first for entry in others):
+        return first
+    choices = [entry for entry in entries if isinstance(entry, Choice)]
+    if len(choices) == len(entries):
+        labels = {label_text(raw): raw for entry in choices for raw in entry.labels}
         return Choice(tuple(labels.values()), tuple(labels.values()))
-    if isinstance(a, (Real, Integer)) and isinstance(b, (Real, Integer)) and a.log == b.log:
-        return Real(min(a.low, b.low), max(a.high, b.high), None, a.log)
-    return None
+    ranges = [entry for entry in entries if isinstance(entry, (Real, Integer))]
+    if len(ranges) < len(entries) or len({entry.log for entry in ranges}) > 1:
+        return None
+    low, high = min(entry.low for entry in ranges), max(entry.high for entry in ranges)
+    cover = Real(low, high, None, ranges[0].log)
+    wide = (entry.size == 1 or _share(cover, entry) > _LEAST_SHARE for entry in ranges)
+    return cover if all(wide) else None
+
+
+def _share(cover: Real, entry: Real | Integer) -> float:
+    return cover.to_unit(entry.from_unit(1.0)) - cover.to_unit(entry.from_unit(0.0))

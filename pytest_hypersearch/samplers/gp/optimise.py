@@ -40,6 +40,8 @@ def search(
         rng: Source of all random decisions.
     """
     count = len(branch.domains)
+    if not count:
+        return branch.base[None, :], acquisition.value(branch.base[None, :])
     rows = [branch.rows(rng.random((_SPREAD, count)))]
     if len(incumbents):
         rows += [_neighbours(branch, incumbents, rng), _crossing(branch, incumbents[0], rng)]

@@ -16,7 +16,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
-from scipy.special import log_ndtr, logsumexp
+from scipy.special import erfcx, log_ndtr, logsumexp
 
 from pytest_hypersearch.samplers.gp.acquisition import chance_slopes, log_improvement, width_of
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 _LOW: Final = -1e6  # stands for minus infinity: its expected improvement is nil
 _EQUAL: Final = 1.0 - 1e-12
-_HALF_LOG_TAU: Final = 0.5 * np.log(2.0 * np.pi)
+_ROOT_HALF_PI: Final = np.sqrt(np.pi / 2.0)
 
 
 def undominated(values: Array) -> NDArray[np.bool_]:
@@ -161,11 +161,10 @@ class Bound:
         """Return the acquisition (m,) and its gradient (m, D)."""
         means, deviation, slope = self.posterior.predict_slopes(rows)
         ratio = (self.level - means[:, 0]) / deviation
-        value = log_ndtr(ratio)
-        weight = np.exp(-0.5 * ratio * ratio - _HALF_LOG_TAU - value) / deviation
+        mills = _ROOT_HALF_PI * erfcx(ratio * -np.sqrt(0.5))  # Phi / phi
         by_means = np.zeros_like(means)
-        by_means[:, 0] = -weight
-        return value, slope(by_means, -weight * ratio)
+        by_means[:, 0] = -1.0 / (mills * deviation)
+        return log_ndtr(ratio), slope(by_means, by_means[:, 0] * ratio)
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 
 CUT: Final = 5.0
+_FARTHEST: Final = 1e50  # spreads from the centre, whose warped squares do not overflow
 _LOGARITHMIC: Final = 1e-8  # smaller exponents do not differ
 
 
@@ -38,7 +39,8 @@ class Scale:
     def apply(self, scores: Array) -> Array:
         """Return scores in spreads from the centre, cut at the ceiling."""
         with np.errstate(over="ignore"):
-            return np.minimum((scores - self.centre) / self.spread, self.ceiling)
+            t = (scores - self.centre) / self.spread
+        return np.minimum(np.maximum(t, -_FARTHEST), min(self.ceiling, _FARTHEST))
 
 
 def scale_of(scores: Array, ceiling: float = CUT) -> Scale | None:
