@@ -386,8 +386,41 @@ class Spike:
 def test_a_long_step_along_one_parameter_is_found(seed):
     (branch,) = encoding_of(Space(({f"x{i}": uniform(0, 1) for i in range(6)},))).branches
     rng = np.random.default_rng(seed)
-    _, values = search(branch, Spike(), np.full((1, 6), 0.3), rng)
+    [(_, values)] = search([branch], Spike(), [np.full((1, 6), 0.3)], rng)
     assert values[0] == 1.0
+
+
+class Slow:
+    """An acquisition that counts the rows that it was asked for."""
+
+    def __init__(self, features):
+        self.inverse, self.asked = np.ones(features), 0
+
+    def value(self, rows):
+        self.asked += len(rows)
+        return -np.abs(rows - 0.3).sum(axis=1)
+
+    def slopes(self, rows):
+        return self.value(rows), np.sign(0.3 - rows)
+
+
+@pytest.mark.parametrize(
+    "space",
+    [
+        Space(tuple({"kind": choice([str(i)]), f"x{i}": uniform(0, 1)} for i in range(30))),
+        Space(({f"c{i}": choice(range(200)) for i in range(3)},)),
+        Space(({f"c{i}": choice(range(5)) for i in range(50)},)),
+    ],
+    ids=["branches", "options", "parameters"],
+)
+def test_many_branches_options_or_parameters_are_not_all_tried(space):
+    encoding = encoding_of(space)
+    acquisition, rng = Slow(encoding.features), np.random.default_rng(0)
+    known = [branch.rows(rng.random((5, len(branch.domains)))) for branch in encoding.branches]
+    for rows, values in search(encoding.branches, acquisition, known, rng):
+        assert len(rows) == len(values)
+        assert list(values) == sorted(values, reverse=True)
+    assert acquisition.asked < 2200
 
 
 def test_rows_appended_equal_a_fresh_factor():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import ceil
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -9,6 +10,8 @@ import numpy as np
 from pytest_hypersearch.samplers.gp.descend import descend
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from pytest_hypersearch.samplers.gp.acquisition import Acquisition
     from pytest_hypersearch.samplers.gp.encode import Array, Branch, Domain
 
@@ -16,8 +19,11 @@ _SPREAD: Final = 128
 _NEAR: Final = 96
 _ALONG: Final = 12
 _CROSSING: Final = 96
+_CLIMBED: Final = 3
 _STARTS: Final = 3
 _SWEPT: Final = 16
+_TRIED: Final = 8000  # changes in a sweep, times features and what else a change costs
+_OVERHEAD: Final = 4
 _ROUNDS: Final = 3
 _APART: Final = 0.1
 _LOOKED_AT: Final = 60
@@ -29,41 +35,73 @@ _TOLERANCE: Final = 1e-3
 
 
 def search(
-    branch: Branch, acquisition: Acquisition, incumbents: Array, rng: np.random.Generator
-) -> tuple[Array, Array]:
-    """Return rows (m, D) in descending order of their acquisition (m,).
+    branches: Sequence[Branch],
+    acquisition: Acquisition,
+    incumbents: Sequence[Array],
+    rng: np.random.Generator,
+) -> list[tuple[Array, Array]]:
+    """Return each branch's rows (m, D) in descending order of their acquisition (m,).
+
+    Many branches share the candidates, and only the most promising of them are climbed in.
 
     Args:
-        branch: The branch to search.
+        branches: The branches to search.
         acquisition: What is to be large.
-        incumbents: The best configurations so far (k, D), of this branch, best first.
+        incumbents: The best configurations so far (k, D) of each branch, best first.
         rng: Source of all random decisions.
     """
+    share = min(1.0, _CLIMBED / len(branches))
+    clouds = [
+        _cloud(branch, acquisition, known, rng, share)
+        for branch, known in zip(branches, incumbents, strict=True)
+    ]
+    ahead = sorted(range(len(clouds)), key=lambda i: -clouds[i][1][0])[:_CLIMBED]
+    for i in ahead:
+        clouds[i] = _climbed(branches[i], acquisition, clouds[i], incumbents[i])
+    return clouds
+
+
+def _cloud(
+    branch: Branch,
+    acquisition: Acquisition,
+    incumbents: Array,
+    rng: np.random.Generator,
+    share: float,
+) -> tuple[Array, Array]:
+    """Return candidates (m, D) and their acquisition (m,), best first."""
     count = len(branch.domains)
     if not count:
         return branch.base[None, :], acquisition.value(branch.base[None, :])
-    rows = [branch.rows(rng.random((_SPREAD, count)))]
+    cloud = branch.rows(rng.random((ceil(share * _SPREAD), count)))
     if len(incumbents):
-        rows += [_neighbours(branch, incumbents, rng), _crossing(branch, incumbents[0], rng)]
-    cloud = np.vstack(rows)
-    values = acquisition.value(cloud)
-    order = np.argsort(-values, kind="stable")
-    cloud, values = cloud[order], values[order]
-    climbed, refined = _refine(branch, acquisition, _starts(cloud, incumbents))
-    cloud, values = np.vstack([climbed, cloud]), np.concatenate([refined, values])
-    order = np.argsort(-values, kind="stable")
-    return cloud[order], values[order]
+        near = _neighbours(branch, incumbents, rng, ceil(share * _NEAR))
+        cloud = np.vstack([cloud, near, _crossing(branch, incumbents[0], rng, share)])
+    return _ordered(cloud, acquisition.value(cloud))
 
 
-def _neighbours(branch: Branch, incumbents: Array, rng: np.random.Generator) -> Array:
+def _climbed(
+    branch: Branch, acquisition: Acquisition, cloud: tuple[Array, Array], incumbents: Array
+) -> tuple[Array, Array]:
+    """Return a cloud with what climbs and sweeps from its best rows reach, best first."""
+    rows, values = cloud
+    refined, reached = _refine(branch, acquisition, _starts(rows, incumbents))
+    return _ordered(np.vstack([refined, rows]), np.concatenate([reached, values]))
+
+
+def _ordered(rows: Array, values: Array) -> tuple[Array, Array]:
+    order = np.argsort(-values, kind="stable")
+    return rows[order], values[order]
+
+
+def _neighbours(branch: Branch, incumbents: Array, rng: np.random.Generator, size: int) -> Array:
     """Return incumbents with a random part of their parameters moved, by steps of many sizes."""
-    rows = incumbents[rng.integers(len(incumbents), size=_NEAR)].copy()
+    rows = incumbents[rng.integers(len(incumbents), size=size)].copy()
     count = len(branch.domains)
-    moved = rng.random((_NEAR, count)) < rng.uniform(1.0 / count, 1.0, size=(_NEAR, 1))
-    moved[np.arange(_NEAR), rng.integers(count, size=_NEAR)] = True
-    reach = 0.5 * 10.0 ** rng.uniform(-3.0, 0.0, size=(_NEAR, 1))
-    steps = reach * rng.standard_normal((_NEAR, count))
-    fresh = rng.random((_NEAR, count))
+    moved = rng.random((size, count)) < rng.uniform(1.0 / count, 1.0, size=(size, 1))
+    moved[np.arange(size), rng.integers(count, size=size)] = True
+    reach = 0.5 * 10.0 ** rng.uniform(-3.0, 0.0, size=(size, 1))
+    steps = reach * rng.standard_normal((size, count))
+    fresh = rng.random((size, count))
     for column, domain in enumerate(branch.domains):
         old = rows[:, domain.feature]
         new = (
@@ -75,7 +113,7 @@ def _neighbours(branch: Branch, incumbents: Array, rng: np.random.Generator) -> 
     return rows
 
 
-def _crossing(branch: Branch, incumbent: Array, rng: np.random.Generator) -> Array:
+def _crossing(branch: Branch, incumbent: Array, rng: np.random.Generator, share: float) -> Array:
     """Return the incumbent with one continuous parameter at a time taken across all of its range.
 
     Where a loss is largely a sum of single effects with several minima each, the way to a better
@@ -83,7 +121,8 @@ def _crossing(branch: Branch, incumbent: Array, rng: np.random.Generator) -> Arr
     parameters are swept anyway.
     """
     continuous = [domain for domain in branch.domains if domain.lattice is None]
-    steps = min(_ALONG, max(_CROSSING // max(len(branch.domains), 1), 1))
+    steps = min(_ALONG, max(_CROSSING // len(branch.domains), 1))
+    steps = ceil(share * steps)
     rows = np.repeat(incumbent[None, :], len(continuous) * steps, axis=0)
     for place, domain in enumerate(continuous):
         part = rows[place * steps : (place + 1) * steps]
@@ -117,7 +156,7 @@ def _refine(branch: Branch, acquisition: Acquisition, starts: Array) -> tuple[Ar
         if not discrete:
             break
         before = rows
-        rows, values = _sweep(acquisition, discrete, rows)
+        rows, values = _sweep(acquisition, discrete, rows, values)
         if np.array_equal(before, rows):
             break
     return rows, values
@@ -148,16 +187,23 @@ def _climb(acquisition: Acquisition, domains: list[Domain], rows: Array) -> tupl
     return climbed, -values
 
 
-def _sweep(acquisition: Acquisition, domains: list[Domain], rows: Array) -> tuple[Array, Array]:
-    """Return rows (k, D) each with the single change that gains most, and what they reach (k,)."""
+def _sweep(
+    acquisition: Acquisition, domains: list[Domain], rows: Array, values: Array
+) -> tuple[Array, Array]:
+    """Return rows (k, D) each with the single change that gains most, and what they reach (k,).
+
+    Where there are very many changes to try, only the best rows are changed.
+    """
     options = [[row, *_changes(row, domains)] for row in rows]
-    values = np.split(
-        acquisition.value(np.array([row for group in options for row in group])),
-        np.cumsum([len(group) for group in options])[:-1],
-    )
-    best = [int(np.argmax(value)) for value in values]
-    swept = np.array([group[i] for group, i in zip(options, best, strict=True)])
-    return swept, np.array([value[i] for value, i in zip(values, best, strict=True)])
+    most = _TRIED // (_OVERHEAD + rows.shape[1]) // max(map(len, options))
+    chosen = np.sort(np.argsort(-values, kind="stable")[: max(most, 1)])
+    reached = acquisition.value(np.array([row for i in chosen for row in options[i]]))
+    groups = np.split(reached, np.cumsum([len(options[i]) for i in chosen])[:-1])
+    swept, values = rows.copy(), values.copy()
+    for i, group in zip(chosen, groups, strict=True):
+        best = int(np.argmax(group))
+        swept[i], values[i] = options[i][best], group[best]
+    return swept, values
 
 
 def _changes(row: Array, domains: list[Domain]) -> list[Array]:

@@ -102,12 +102,15 @@ def _searched(
     memory: Memory, acquisition: Acquisition, ranking: Sequence[Result], rng: np.random.Generator
 ) -> Iterator[tuple[int, Array]]:
     """Yield rows of all branches in descending order of acquisition."""
-    found = []
-    for number, branch in enumerate(memory.encoding.branches):
+    branches = memory.encoding.branches
+    incumbents = []
+    for number in range(len(branches)):
         best = islice((result.row for result in ranking if result.branch == number), _INCUMBENTS)
-        incumbents = np.array(list(best)).reshape(-1, memory.encoding.features)
-        rows, values = search(branch, acquisition, incumbents, rng)
-        found.append(zip(-values, repeat(number), rows, strict=False))
+        incumbents.append(np.array(list(best)).reshape(-1, memory.encoding.features))
+    found = [
+        zip(-values, repeat(number), rows, strict=False)
+        for number, (rows, values) in enumerate(search(branches, acquisition, incumbents, rng))
+    ]
     for _, number, row in merge(*found, key=itemgetter(0)):
         yield number, row
 

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from pytest_hypersearch.samplers.gp.encode import Array
     from pytest_hypersearch.samplers.gp.posterior import Posterior
 
+_PLANE: Final = 2
 _LOW: Final = -1e6  # stands for minus infinity: its expected improvement is nil
 _EQUAL: Final = 1.0 - 1e-12
 _ROOT_HALF_PI: Final = np.sqrt(np.pi / 2.0)
@@ -36,8 +37,8 @@ _ROOT_HALF_PI: Final = np.sqrt(np.pi / 2.0)
 
 def undominated(values: Array) -> NDArray[np.bool_]:
     """Return which points (n,) of values (n, t) no other point surpasses, lower being better."""
-    below = (values[:, None, :] <= values[None, :, :]).all(axis=2)
-    strictly = (values[:, None, :] < values[None, :, :]).any(axis=2)
+    below = np.logical_and.reduce([each[:, None] <= each for each in values.T])
+    strictly = np.logical_or.reduce([each[:, None] < each for each in values.T])
     free: NDArray[np.bool_] = np.logical_not((below & strictly).any(axis=0))
     return free
 
@@ -46,7 +47,7 @@ def boxes_of(front: Array, reference: Array) -> Array:
     """Return disjoint boxes (b, t, 2) that fill what is below the reference and not dominated.
 
     Args:
-        front: Points (n, t) that are dominated by none of each other.
+        front: Points (n, t) that are dominated by none of each other; or, of one objective, any.
         reference: Upper end (t,) of what counts.
     """
     inside = front[(front < reference).all(axis=1)]
@@ -58,7 +59,9 @@ def boxes_of(front: Array, reference: Array) -> Array:
     found = []
     for low, high in pairwise(cuts):
         under = inside[inside[:, -1] <= low][:, :-1]
-        flat = boxes_of(under[undominated(under)], reference[:-1])
+        if len(reference) > _PLANE:
+            under = under[undominated(under)]
+        flat = boxes_of(under, reference[:-1])
         found.append(np.concatenate([flat, np.full((len(flat), 1, 2), (low, high))], axis=1))
     return np.concatenate(found)
 
