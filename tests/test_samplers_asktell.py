@@ -110,6 +110,19 @@ def test_what_was_not_asked_for_is_refused():
         optimizer.tell({**params, "x": 2}, 1.0)
 
 
+@pytest.mark.parametrize("score", ["1", True, 1j, [1.0, 2.0], np.zeros(1), {"loss": 1.0}])
+def test_scores_that_are_no_numbers_are_refused(score):
+    optimizer = Optimizer(SPACE, seed=np.int64(3))
+    params = optimizer.ask()
+    with pytest.raises(ValueError, match="which is not a number|expected 1 scores"):
+        optimizer.tell(params, score)
+    optimizer.tell(params, -(10**400))
+    assert optimizer.best is None
+    for wrong in (True, 0.0, None, "x"):
+        with pytest.raises(ValueError, match="params=.*: expected a whole number"):
+            optimizer.tell(wrong, 1.0)
+
+
 @pytest.mark.parametrize("strategy", ["bayes", "random", "grid", "optuna:TPESampler"])
 def test_an_exhausted_space_says_so(strategy):
     optimizer = Optimizer([{"a": [1, 1.0, True]}, {"b": randint(1, 2)}], strategy)
@@ -123,7 +136,13 @@ def test_an_exhausted_space_says_so(strategy):
     ("arguments", "problem"),
     [
         ({"space": {"x": 1}}, "expected a list of values or a distribution"),
-        ({"space": 1}, "space=1: "),
+        ({"space": 1}, "space=1: expected a dict of names to values"),
+        ({"space": {1: [2, 3]}}, "expected a dict of names to values"),
+        ({"strategy": None}, "strategy=None: expected grid, random, bayes"),
+        ({"strategy": "optuna:Best"}, "strategy='optuna:Best': expected optuna: and one of"),
+        ({"seed": None}, "seed=None: expected a whole number"),
+        ({"seed": "a"}, "seed='a': expected a whole number"),
+        ({"mode": [["min"]]}, "expected 'min' or 'max', or a list of them"),
         ({"space": []}, "expected at least one branch"),
         ({"space": {"x": loguniform(0, 1)}}, "x: loguniform.low=0, high=1.: expected low > 0"),
         ({"strategy": "bayse"}, "strategy='bayse': expected grid, random, bayes"),

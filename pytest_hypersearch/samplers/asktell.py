@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from math import isfinite
 from operator import le, mul
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, SupportsFloat, TypeAlias
 
-from pytest_hypersearch.given import shown
+from pytest_hypersearch.given import number_of, shown
 from pytest_hypersearch.samplers import ONE_METRIC, Observation, builtin
+from pytest_hypersearch.score import number
 from pytest_hypersearch.space import Space, as_distribution
 from pytest_hypersearch.trial import State
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
+
+    from pytest_hypersearch.samplers import Sampler
+    from pytest_hypersearch.space import Distribution
 
 Mode: TypeAlias = Literal["min", "max"]
 
@@ -66,14 +71,9 @@ class Optimizer:
         seed: int = 0,
         mode: Mode | Sequence[Mode] = "min",
     ) -> None:
-        sampler = builtin(strategy)
-        if sampler is None:
-            raise ValueError(
-                f"strategy={shown(strategy)}: expected grid, random, bayes, optuna:..."
-            )
-        self._sampler = sampler
+        self._sampler = _sampler(strategy)
         self._space = _space(space)
-        self._seed = seed
+        self._seed = _whole("seed", seed)
         self._signs = _signs(mode)
         if len(self._signs) > 1 and strategy in ONE_METRIC:
             raise ValueError(
@@ -116,7 +116,7 @@ class Optimizer:
                 number for each mode.
         """
         values = self._signed(score)
-        number = params if isinstance(params, int) else self._number(params)
+        number = self._number(params)
         asked = self._pending.pop(number, None)
         if asked is None:
             raise ValueError(f"{shown(params)}: expected parameters asked for and not yet told")
@@ -154,18 +154,23 @@ class Optimizer:
         score = one.score if isinstance(one.score, tuple) else (one.score,)
         return tuple(map(mul, self._signs, score))
 
-    def _signed(self, score: SupportsFloat | Sequence[SupportsFloat] | None) -> tuple[float, ...]:
+    def _signed(self, score: object) -> tuple[float, ...]:
         """Return scores of which lower ones are better, none if one of them is not finite."""
         if score is None:
             return ()
         given = score if isinstance(score, (list, tuple)) else [score]
         if len(given) != len(self._signs):
             raise ValueError(f"{shown(score)}: expected {len(self._signs)} scores, one a mode")
-        values = tuple(map(mul, self._signs, map(float, given)))
+        try:
+            values = tuple(map(mul, self._signs, map(number, given)))
+        except TypeError as error:
+            raise ValueError(f"the score is {error}") from None
         return values if all(map(isfinite, values)) else ()
 
-    def _number(self, params: Mapping[str, object]) -> int:
+    def _number(self, params: Mapping[str, object] | int) -> int:
         """Return the number of pending parameters, -1 if there are none like these."""
+        if not isinstance(params, Mapping):
+            return _whole("params", params)
         key = self._space.key(self._space.validate_config(params))
         same = (n for n, each in self._pending.items() if self._space.key(each.params) == key)
         return next(same, -1)
@@ -173,18 +178,41 @@ class Optimizer:
 
 def _signs(mode: Mode | Sequence[Mode]) -> tuple[float, ...]:
     modes = [mode] if isinstance(mode, str) else mode
-    if not isinstance(modes, (list, tuple)) or not modes or any(m not in _SIGNS for m in modes):
+    if not isinstance(modes, (list, tuple)) or not modes or any(m not in [*_SIGNS] for m in modes):
         raise ValueError(f"mode={shown(mode)}: expected 'min' or 'max', or a list of them")
     return tuple(_SIGNS[each] for each in modes)
 
 
-def _space(given: Mapping[str, object] | Sequence[Mapping[str, object]]) -> Space:
+def _sampler(strategy: object) -> Sampler:
+    problem = "expected grid, random, bayes, optuna:..."
+    try:
+        sampler = builtin(strategy) if isinstance(strategy, str) else None
+    except ValueError as error:
+        sampler, problem = None, str(error)
+    if sampler is None:
+        raise ValueError(f"strategy={shown(strategy)}: {problem}")
+    return sampler
+
+
+def _whole(name: str, value: object) -> int:
+    whole = number_of(value)
+    if not isinstance(whole, int):
+        raise ValueError(f"{name}={shown(value)}: expected a whole number")  # noqa: TRY004  the value is wrong
+    return whole
+
+
+def _space(given: object) -> Space:
     branches = given if isinstance(given, (list, tuple)) else [given]
     return Space(tuple(_branch(branch) for branch in branches))
 
 
-def _branch(given: Any) -> dict[str, Any]:  # noqa: ANN401  whatever a user gave
-    try:
-        return {name: as_distribution(values) for name, values in given.items()}
-    except (AttributeError, ValueError) as error:
-        raise ValueError(f"space={shown(given)}: {error}") from None
+def _branch(given: object) -> dict[str, Distribution]:
+    if not isinstance(given, Mapping) or not all(isinstance(name, str) for name in given):
+        raise ValueError(f"space={shown(given)}: expected a dict of names to values, or a list")
+    branch = {}
+    for name, values in given.items():
+        try:
+            branch[name] = as_distribution(values)
+        except ValueError as error:
+            raise ValueError(f"{name}: {error}") from None
+    return branch
