@@ -114,12 +114,12 @@ def test_what_was_not_asked_for_is_refused():
 def test_scores_that_are_no_numbers_are_refused(score):
     optimizer = Optimizer(SPACE, seed=np.int64(3))
     params = optimizer.ask()
-    with pytest.raises(ValueError, match="which is not a number|expected 1 scores"):
+    with pytest.raises(ValueError, match=r"which is not a number|expected 1 scores"):
         optimizer.tell(params, score)
     optimizer.tell(params, -(10**400))
     assert optimizer.best is None
     for wrong in (True, 0.0, None, "x"):
-        with pytest.raises(ValueError, match="params=.*: expected a whole number"):
+        with pytest.raises(ValueError, match=r"params=.*: expected a whole number"):
             optimizer.tell(wrong, 1.0)
 
 
