@@ -6,7 +6,7 @@ import re
 from os import PathLike, fspath
 from typing import TYPE_CHECKING, Any
 
-from pytest_hypersearch.given import shown
+from pytest_hypersearch.given import number_of, shown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,9 +32,10 @@ def text(given: Mapping[str, Any], argument: str, default: str) -> str:
 def integer(given: Mapping[str, Any], argument: str, default: int, *, least: int) -> int:
     """An integer that is large enough."""
     value = given.get(argument, default)
-    if isinstance(value, bool) or not hasattr(value, "__index__") or value.__index__() < least:
+    number = number_of(value)
+    if not isinstance(number, int) or number < least:
         raise wrong(argument, value, f"expected an integer of at least {least}")
-    return int(value)
+    return number
 
 
 def flag(given: Mapping[str, Any], argument: str) -> bool:

@@ -141,6 +141,10 @@ ROWS = [
         "sweep(n_trials='3'): expected an integer of at least 1",
     ),
     mark(
+        "random={'lr': uniform(0, 1)}, n_trials=int",
+        "sweep(n_trials=<class 'int'>): expected an integer of at least 1",
+    ),
+    mark(
         "random={'lr': uniform(0, 1)}, n_trials=True",
         "sweep(n_trials=True): expected an integer of at least 1",
     ),
