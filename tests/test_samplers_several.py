@@ -153,6 +153,23 @@ def test_bound_is_the_probability_that_it_is_kept():
     assert kept == pytest.approx(scipy.stats.norm.cdf(0.1, 0.3, 0.5))
 
 
+@pytest.mark.parametrize("level", [-200.0, -3.0, 0.5])
+def test_bound_has_the_slope_of_its_value(level):
+    acquisition, row = Bound(posterior(1, 0), level), np.array([0.3, 0.6])
+    (slope,) = acquisition.slopes(row[None, :])[1]
+    numeric = scipy.optimize.approx_fprime(row, lambda x: acquisition.value(x[None, :])[0], 1e-7)
+    assert slope == pytest.approx(numeric, rel=1e-3)
+
+
+def test_what_nothing_keeps_is_no_reason_to_fail():
+    def measure(params):
+        x, y = params["x"], params["y"]
+        return None if x > 0.9 else (x, (), (y - 0.5, 1 - x / 5))
+
+    space = Space(({"x": uniform(0, 1), "y": uniform(0, 1)},))
+    assert sum(not o.scores for o in play(space, measure, 20)) < 7
+
+
 @pytest.mark.parametrize("level", [-1e50, -1e7, 1.0, 1e50])
 def test_bound_out_of_reach_has_a_finite_slope(level):
     value, slope = Bound(posterior(1, 0), level).slopes(np.zeros((1, 2)))

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from pytest_hypersearch.samplers.gp.posterior import Posterior
 
 _PLANE: Final = 2
+_HOPELESS: Final = 5.0  # minus the log probability from which on it falls more slowly
 _LOW: Final = -1e6  # stands for minus infinity: its expected improvement is nil
 _EQUAL: Final = 1.0 - 1e-12
 _ROOT_HALF_PI: Final = np.sqrt(np.pi / 2.0)
@@ -141,6 +142,9 @@ def _gain(mean: Array, deviation: Array, sides: Array) -> tuple[Array, Array, Ar
 class Bound:
     """Log of the probability that a constraint is kept.
 
+    Far from any hope it falls more slowly, as its own logarithm: what nothing is known to keep must
+    not outweigh that there will be no score at all.
+
     Attributes:
         posterior: The model of how much it is broken.
         level: The standardised value up to which it is kept.
@@ -157,8 +161,7 @@ class Bound:
     def value(self, rows: Array) -> Array:
         """Return the acquisition (m,) at rows (m, D)."""
         means, deviation = self.posterior.predict(rows)
-        value: Array = log_ndtr((self.level - means[:, 0]) / deviation)
-        return value
+        return _flattened(log_ndtr((self.level - means[:, 0]) / deviation))[0]
 
     def slopes(self, rows: Array) -> tuple[Array, Array]:
         """Return the acquisition (m,) and its gradient (m, D)."""
@@ -166,8 +169,15 @@ class Bound:
         ratio = (self.level - means[:, 0]) / deviation
         mills = _ROOT_HALF_PI * erfcx(ratio * -np.sqrt(0.5))  # Phi / phi
         by_means = np.zeros_like(means)
-        by_means[:, 0] = -1.0 / (mills * deviation)
-        return log_ndtr(ratio), slope(by_means, by_means[:, 0] * ratio)
+        value, turn = _flattened(log_ndtr(ratio))
+        by_means[:, 0] = -turn / (mills * deviation)
+        return value, slope(by_means, by_means[:, 0] * ratio)
+
+
+def _flattened(log: Array) -> tuple[Array, Array]:
+    """Return log probabilities that fall as their own logarithm far down, and the derivatives."""
+    depth = np.maximum(log / -_HOPELESS, 1.0)
+    return np.maximum(log, -_HOPELESS) - _HOPELESS * np.log(depth), 1.0 / depth
 
 
 @dataclass(frozen=True, slots=True)
