@@ -37,6 +37,7 @@ from dataclasses import asdict, replace
 from threading import RLock
 from typing import TYPE_CHECKING, Any
 
+from pytest_hypersearch.link import UNANSWERED
 from pytest_hypersearch.marks import Sweep
 from pytest_hypersearch.naming import called
 from pytest_hypersearch.owner.background import Background
@@ -251,6 +252,8 @@ class Owner:
             self.broken = str(error)
             answer({"stop": self.broken})
         except Exception as error:  # noqa: BLE001  a sampler may fail: the runner waits all the same
+            if message["op"] in UNANSWERED:
+                self.broken = f"{message['op']}: {type(error).__name__}: {error}"
             answer({"error": self._fault(message, error)})
 
     def _fault(self, message: Message, error: Exception) -> str:
@@ -351,7 +354,7 @@ class Owner:
         series, attempt = message["series"], message["attempt"]
         if series:
             head = {"k": "curve", **key._asdict(), "attempt": attempt}
-            self._logs[study.nodeid].write_curve({**head, "series": series})
+            self._logs[study.nodeid].write_curve(head, series)
             study.report(key, attempt, series)
             if trial := study.under_way(key, attempt):
                 self._emit(Reported(study, trial, series))
