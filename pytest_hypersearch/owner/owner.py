@@ -1,32 +1,6 @@
 """The owner: the one place where studies live, whoever runs their trials.
 
-Runners send it plain JSON messages over a link and get plain JSON replies:
-
-======  ==========================================  ================================================
-op      fields                                      reply
-======  ==========================================  ================================================
-hello   ``digest`` of the runner's plan             ``{"known": bool}``: whether the plan is here
-plan    ``digest``, ``studies``                     ``{}`` or ``{"stop": reason}``
-past                                                ``{"durations"}``: seconds that trials took
-                                                    earlier in the run, by item
-ask     ``slot`` (an item's node id)                ``{"do": "run", "params", "seed", "attempt",
-                                                    "path"}`` and ``share`` of the resources,
-                                                    ``{"do": "replay", "record"}``,
-                                                    ``{"do": "skip", "reason"}`` or ``{"stop"}``
-report  ``slot``, ``attempt``, ``series``           none
-review  ``slot``, ``attempt``, ``series``           ``{"prune": reason}``, empty to go on
-tell    ``slot``, ``attempt``, ``outcome``          ``{"best": bool}`` or ``{"stop": reason}``
-crash   ``slot``, ``reason``                        ``{"again": bool}``: a trial's own process died
-over    ``saved``: whether the worker's trial left  ``{}``
-        whole files
-skip    ``slot``, ``reason``                        ``{}``
-view    ``slot``, ``study``, ``wait``               ``{"results", "suggestions", "paths"}``
-saw     ``packages``: versions of what is imported  none
-======  ==========================================  ================================================
-
-Any reply may be ``{"error": text}`` instead: something failed that concerns this message alone.
-A reply may come later than the next message of another runner: a trial whose configuration depends
-on results waits until they are in, one that demands resources until they are free.
+Runners send it `pytest_hypersearch.messages` over a link and get the replies.
 """
 
 from __future__ import annotations
@@ -35,10 +9,10 @@ import contextlib
 import traceback
 from dataclasses import asdict, replace
 from threading import RLock
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from pytest_hypersearch.link import UNANSWERED
 from pytest_hypersearch.marks import Sweep
+from pytest_hypersearch.messages import UNANSWERED
 from pytest_hypersearch.naming import called
 from pytest_hypersearch.owner.background import Background
 from pytest_hypersearch.owner.events import Ended, Reported, Started, SweepRun
@@ -58,13 +32,13 @@ if TYPE_CHECKING:
     from typing import TypeAlias
 
     from pytest_hypersearch.curves import Series
+    from pytest_hypersearch.messages import Message
     from pytest_hypersearch.owner.events import Event, Listener
     from pytest_hypersearch.results import StudyResults
     from pytest_hypersearch.samplers import Sampler
     from pytest_hypersearch.store.archive import Archive, RunLog
     from pytest_hypersearch.trial import TrialRecord
 
-    Message: TypeAlias = dict[str, Any]
     Answer: TypeAlias = Callable[[Message], None]
 
 
