@@ -11,9 +11,9 @@ import scipy.stats
 from test_samplers_gp import BRANCHES, MIXED, PLANE, TINY
 
 from pytest_hypersearch.samplers import Observation
-from pytest_hypersearch.samplers.gp import GP
+from pytest_hypersearch.samplers.gp import GP, purpose
 from pytest_hypersearch.samplers.gp.kernel import Hyper, Kernel
-from pytest_hypersearch.samplers.gp.memory import memories_of
+from pytest_hypersearch.samplers.gp.memory import memories_of, recalled
 from pytest_hypersearch.samplers.gp.posterior import factor_of, posterior_of
 from pytest_hypersearch.samplers.gp.tradeoff import (
     Bound,
@@ -99,6 +99,17 @@ def fronts(dimensions):
 def test_undominated_points_are_those_that_no_other_surpasses():
     values = np.array([[1, 4], [2, 2], [2, 3], [4, 1], [4, 1], [5, 5], [1, 5]])
     assert undominated(values).tolist() == [True, True, False, True, True, False, False]
+
+
+def test_of_very_many_results_those_count_that_none_surpasses():
+    history = [
+        Observation(i, {"a": x, "b": y}, State.COMPLETE, (x,), ((y,),))
+        for i, (x, y) in enumerate(np.random.default_rng(0).random((2000, 2)).tolist())
+    ]
+    found = {each.observation.index for each in purpose._contenders(recalled(UNIT, history))}
+    best = undominated(np.array([[*o.params.values()] for o in history]))
+    assert {*np.flatnonzero(best)} <= found
+    assert 300 <= len(found) < 350
 
 
 @pytest.mark.parametrize("dimensions", [2, 3, 4])

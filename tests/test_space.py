@@ -144,6 +144,11 @@ def test_log_scale_gives_decades_equal_shares():
     assert values == pytest.approx([1e-4, 1e-3, 1e-2, 1e-1, 1])
 
 
+def test_a_log_range_of_neighbouring_floats_has_both_its_ends():
+    entry = loguniform(1.9999999999999996, 1.9999999999999998)
+    assert [entry.to_unit(entry.low), entry.to_unit(entry.high)] == [0.0, 1.0]
+
+
 def test_weights_are_shares():
     entry = choice(["a", "b"], weights=[1, 3])
     assert Counter(entry.from_unit((i + 0.5) / 100) for i in range(100)) == {"a": 25, "b": 75}

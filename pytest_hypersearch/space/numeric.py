@@ -90,8 +90,8 @@ class Real:
         if size is not None:
             return steps.centre(self.position(raw), self.low, self.step or 1.0, size, log=self.log)
         value = _real(raw)
-        if self.log:
-            return _log_ratio(value, self.low) / _log_ratio(self.high, self.low)
+        if self.log and (span := _log_ratio(self.high, self.low)):
+            return _log_ratio(value, self.low) / span
         if math.isfinite(self.high - self.low):
             return (value - self.low) / (self.high - self.low)
         return (value / 2 - self.low / 2) / (self.high / 2 - self.low / 2)

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from pytest_hypersearch.space import Space
 
 _HUGE: Final = 1e150  # squares of worse scores would overflow
-_MODELLED: Final = 300  # results in a model
+MODELLED: Final = 300  # results in a model
 _FITTED: Final = 150  # results in a fit of hyperparameters
 _LATEST: Final = 50
 _HISTORIES: Final = 16  # studies of one space that run side by side, times their metrics
@@ -172,7 +172,7 @@ class Memory:
             return None
         if self.factor is None or self.fitted != start:
             kernel = Kernel(hyper, self.encoding.categorical)
-            self.active = _chosen(self.table.scores[:start], _MODELLED)
+            self.active = chosen(self.table.scores[:start], MODELLED)
             rows, counts = self.table.rows[self.active], self.table.counts[self.active]
             self.factor, self.fitted = factor_of(kernel, rows, counts), start
         if self.factor is not None:
@@ -194,7 +194,7 @@ class Memory:
         return float((warped[-1] - warped[:-1].mean()) / deviation)
 
     def _fit(self, count: int) -> Hyper | None:
-        data = self._data(count, _chosen(self.table.scores[:count], _FITTED))
+        data = self._data(count, chosen(self.table.scores[:count], _FITTED))
         if data is None:
             return None
         self.hypers[count] = fit(data, self.encoding.categorical)
@@ -258,7 +258,7 @@ def refit_point(count: int) -> int:
     return count - count % stride
 
 
-def _chosen(scores: Array, most: int) -> NDArray[np.intp]:
+def chosen(scores: Array, most: int) -> NDArray[np.intp]:
     """Return which results make the model, in ascending order, the last one among them.
 
     Beyond the most that a model takes these are the best third, the last ones, and for the rest

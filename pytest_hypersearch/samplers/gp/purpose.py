@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from pytest_hypersearch.samplers.gp.acquisition import LogEI
-from pytest_hypersearch.samplers.gp.memory import recalled
+from pytest_hypersearch.samplers.gp.memory import MODELLED, chosen, recalled
 from pytest_hypersearch.samplers.gp.surrogate import Surrogate, surrogate_of
 from pytest_hypersearch.samplers.gp.tradeoff import (
     Bound,
@@ -56,7 +56,7 @@ def purpose_of(memory: Memory, pending: Sequence[Result]) -> Purpose | None:
 
 
 def _several(memory: Memory, pending: Sequence[Result], score: Surrogate | None) -> Purpose | None:
-    scored = [result for result in memory.results if result.observation.scores]
+    scored = _contenders(memory)
     others = [
         surrogate_of(recalled(memory.space, _other(memory.heard, place)), pending)
         for place in range(len(scored[0].observation.others))
@@ -79,6 +79,16 @@ def _several(memory: Memory, pending: Sequence[Result], score: Surrogate | None)
         gain = _growth(goals, values, values[best])
     order = np.lexsort((values[:, 0], ~kept, ~best))
     return Product([gain, *bounds]), [scored[i] for i in order]
+
+
+def _contenders(memory: Memory) -> list[Result]:
+    """Return results with scores: of very many some, with all that none surpasses as it scored."""
+    scored = [result for result in memory.results if result.observation.scores]
+    told = [(each.observation.scores, *each.observation.others) for each in scored]
+    means = np.array([[sum(one) / len(one) for one in each] for each in told])
+    kept = undominated(means)
+    kept[chosen(means[:, 0], MODELLED)] = True
+    return [scored[i] for i in np.flatnonzero(kept)]
 
 
 def _bound(memory: Memory, pending: Sequence[Result]) -> Bound | None:

@@ -38,9 +38,14 @@ _ROOT_HALF_PI: Final = np.sqrt(np.pi / 2.0)
 
 def undominated(values: Array) -> NDArray[np.bool_]:
     """Return which points (n,) of values (n, t) no other point surpasses, lower being better."""
-    below = np.logical_and.reduce([each[:, None] <= each for each in values.T])
-    strictly = np.logical_or.reduce([each[:, None] < each for each in values.T])
-    free: NDArray[np.bool_] = np.logical_not((below & strictly).any(axis=0))
+    free = np.zeros(len(values), dtype=bool)
+    rest = np.lexsort(values.T[::-1])  # what surpasses a point comes before it
+    while len(rest):
+        first = values[rest[0]]
+        free[rest[0]] = True
+        others = values[rest[1:]]
+        surpassed = (first <= others).all(axis=1) & (first < others).any(axis=1)
+        rest = rest[1:][~surpassed]
     return free
 
 
