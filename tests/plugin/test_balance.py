@@ -151,8 +151,10 @@ def test_tests_that_are_no_trials_run_once_beside_them(project):
 
 def test_the_first_failure_ends_a_session_of_shared_trials(project):
     (project.path / "conftest.py").write_text("""
+from pathlib import Path
+
 def pytest_testnodedown(node):
-    open(f"{node.gateway.id} is down", "w")
+    Path(f"{node.gateway.id} is down").touch()
 """)
     project.write(
         LONG
@@ -173,7 +175,7 @@ def test_f(x):
     assert project.ran.total() == 8
 
 
-CONTROLLER = "import glob, os, signal, time\nimport pytest\n" + WAIT
+CONTROLLER = "import glob, os, signal, time\nfrom pathlib import Path\nimport pytest\n" + WAIT
 
 
 @pytest.mark.parametrize("dist", ["load", "loadscope"])
@@ -209,10 +211,10 @@ def test_a_worker_that_comes_up_between_two_deaths_ends_nothing(project, dist):
         CONTROLLER
         + """
 def pytest_testnodeready(node):
-    open(f"{node.gateway.id} is ready", "w")
+    Path(f"{node.gateway.id} is ready").touch()
 
 def pytest_testnodedown(node):
-    open(f"{node.gateway.id} is down", "w")
+    Path(f"{node.gateway.id} is down").touch()
 
 def pytest_collection_modifyitems():
     if os.environ.get("PYTEST_XDIST_WORKER") == "gw2":

@@ -93,7 +93,7 @@ def test_f(x):
     assert x != 2
     return x
 """)
-    code, output = project.run("-x", "-s", "-k", "x:1 or x:2 or x:3", "-v")
+    code, output = project.spawn("-x", "-s", "-k", "x:1 or x:2 or x:3", "-v")
     assert code == 1
     assert project.ran == {"1": 1, "2": 1}
     assert "seen 1\n" in output
@@ -213,7 +213,7 @@ else:
 def test_f(x):
     return x
 """)
-    code, output = project.run()
+    code, output = project.spawn()
     assert code == 1
     assert "RuntimeError: not twice" in output
     assert project.states == {"failed": 1}
@@ -229,7 +229,7 @@ def test_f(x):
     (project.path / "conftest.py").write_text(
         "import os\nos.environ.setdefault('PARENT', str(os.getpid()))\n"
     )
-    code, output = project.run("--sweep=smoke")
+    code, output = project.spawn("--sweep=smoke")
     assert code == 0, output
     assert project.ran == {"False": 1}
 

@@ -116,7 +116,7 @@ def test_plain():
     (project.path / "conftest.py").write_text(
         "import os\nos.environ.update(CUDA_VISIBLE_DEVICES='5,6', OMP_NUM_THREADS='3')\n"
     )
-    code, output = project.run("--sweep-gpus=6", "-p", "no:cacheprovider", *workers)
+    code, output = project.spawn("--sweep-gpus=6", "-p", "no:cacheprovider", *workers)
     assert code == 0, output
     assert project.ran == {"6 1": 2, "after 6": 2, "5,6 1": 1, "5,6 3": 1}
 

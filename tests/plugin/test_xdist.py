@@ -53,11 +53,12 @@ def test_tests_are_handed_out_one_by_one_unless_the_user_says_otherwise(project,
     project.write(GRID)
     (project.path / "conftest.py").write_text("""
 import pytest
+from pathlib import Path
 
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session):
     if not hasattr(session.config, "workerinput"):
-        open("chunk", "w").write(str(session.config.option.maxschedchunk))
+        Path("chunk").write_text(str(session.config.option.maxschedchunk))
 """)
     project.run("-n1", *option)
     assert (project.path / "chunk").read_text() == str(chunk)
