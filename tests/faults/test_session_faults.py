@@ -354,6 +354,6 @@ def test_json_of_the_journals_is_plain(project):
     """Whoever reads a journal needs nothing of ours."""
     project.write(SLOW)
     (project.path / "go").touch()
-    project.run("-n2")
+    project.run()
     for line in Path(project.journals[0]).read_text().splitlines():
         assert "k" in json.loads(line)

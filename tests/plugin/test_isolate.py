@@ -111,7 +111,7 @@ def test_f(x):
 @WORKERS
 def test_a_crash_costs_one_trial_and_is_retried(project, workers):
     project.write("""
-@pytest.mark.sweep(grid={"x": [1, 2, 3, 4, 5]}, isolate=True)
+@pytest.mark.sweep(grid={"x": [1, 2, 3, 4]}, isolate=True)
 def test_f(x, trial):
     ran(x)
     trial.report(x)
@@ -130,9 +130,9 @@ def test_others(sweeps):
 """)
     code, output = project.run(*workers)
     assert code == 1
-    assert "2 failed, 4 passed, 3 retried" in output
-    assert project.ran == {"1": 1, "2": 2, "3": 2, "4": 2, "5": 1}
-    assert project.states == {"complete": 3, "crashed": 2}
+    assert "2 failed, 3 passed, 3 retried" in output
+    assert project.ran == {"1": 1, "2": 2, "3": 2, "4": 2}
+    assert project.states == {"complete": 2, "crashed": 2}
     assert project.trials["x:2"]["attempt"] == 2
     assert project.trials["x:3"]["reason"] == "its process died: SIGKILL"
     assert "its process died: SIGSEGV" in output

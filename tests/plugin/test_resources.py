@@ -51,7 +51,7 @@ def most_at_once(rows, weight):
 
 def test_each_device_runs_one_trial_and_each_trial_sees_its_own(project):
     project.write(busy("f", {"gpus": 1}, trials=8))
-    code, output = project.run("-n4", "--sweep-gpus=0,7")
+    code, output = project.run("-n3", "--sweep-gpus=0,7")
     assert code == 0, output
     rows = intervals(project)
     assert len(rows) == 8
@@ -62,7 +62,7 @@ def test_each_device_runs_one_trial_and_each_trial_sees_its_own(project):
 
 def test_fractions_share_devices_and_several_devices_are_seen_together(project):
     project.write(busy("half", {"gpus": 0.5}) + busy("both", {"gpus": 2}, trials=2))
-    code, output = project.run("-n4", "--sweep-gpus=0,1")
+    code, output = project.run("-n3", "--sweep-gpus=0,1")
     assert code == 0, output
     rows = intervals(project)
     assert {row[3] for row in rows if row[0] == "both"} == {"0,1"}
@@ -72,7 +72,7 @@ def test_fractions_share_devices_and_several_devices_are_seen_together(project):
         assert most_at_once(on_it, lambda row: 1 if row[0] == "both" else 0.5) <= 1
 
 
-def test_eight_workers_and_several_resources_never_take_too_much_and_never_hang(project):
+def test_many_workers_and_several_resources_never_take_too_much_and_never_hang(project):
     cores = len(os.sched_getaffinity(0))
     demands = {
         "a": {"cpus": cores, "gpus": 0.5},
@@ -82,7 +82,7 @@ def test_eight_workers_and_several_resources_never_take_too_much_and_never_hang(
     }
     shortly = "time.monotonic() < start + 0.02"
     project.write("".join(busy(name, demand, 6, shortly) for name, demand in demands.items()))
-    code, output = project.run("-n8", "--sweep-gpus=0,1")
+    code, output = project.run("-n5", "--sweep-gpus=0,1")
     assert code == 0, output
     rows = intervals(project)
     assert len(rows) == 24
@@ -255,7 +255,7 @@ def test_g(x):
     ran("g")
     return x
 """)
-    code, output = project.run("-n4", "--sweep-gpus=0")
+    code, output = project.run("-n3", "--sweep-gpus=0")
     assert code == 0, output
     assert project.ran == {"f": 6, "g": 3}
 
