@@ -50,7 +50,8 @@ def most_at_once(rows, weight):
 
 
 def test_each_device_runs_one_trial_and_each_trial_sees_its_own(project):
-    project.write(busy("f", {"gpus": 1}, trials=8))
+    alone = "time.monotonic() < start + 0.1 or open('ran').read().count('held') < 2"
+    project.write(busy("f", {"gpus": 1}, 8, alone))
     code, output = project.run("-n3", "--sweep-gpus=0,7")
     assert code == 0, output
     rows = intervals(project)
@@ -62,7 +63,7 @@ def test_each_device_runs_one_trial_and_each_trial_sees_its_own(project):
 
 def test_fractions_share_devices_and_several_devices_are_seen_together(project):
     project.write(busy("half", {"gpus": 0.5}) + busy("both", {"gpus": 2}, trials=2))
-    code, output = project.run("-n3", "--sweep-gpus=0,1")
+    code, output = project.run("-n4", "--sweep-gpus=0,1")
     assert code == 0, output
     rows = intervals(project)
     assert {row[3] for row in rows if row[0] == "both"} == {"0,1"}
