@@ -17,9 +17,14 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from pytest_hypersearch.trial import Key
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from pytest_hypersearch.store.journal import Record
+
+# Three doubles take 32 characters of base64, at the end of which it can be cut.
+_GROUP, _GROUP_TEXT = 3, 32
+# JSON's longest escape of a character, and its marks around a series.
+_ESCAPED, _MARKS = 12, 32
 
 Series: TypeAlias = "tuple[list[float], list[float]]"
 Packed: TypeAlias = "dict[str, Any]"
@@ -52,6 +57,21 @@ def unpack(packed: Mapping[str, Any]) -> Series:
     return at, values
 
 
+def portions(series: Mapping[str, Packed], most: int) -> Iterator[dict[str, Packed]]:
+    """Packed series in parts of about `most` characters, which make them up in this order."""
+    part: dict[str, Packed] = {}
+    size = 0
+    for name, packed in series.items():
+        for piece in _pieces(packed, most // 2):
+            more = _ESCAPED * len(name) + sum(map(len, map(str, piece.values()))) + _MARKS
+            if part and (size + more > most or name in part):
+                yield part
+                part, size = {}, 0
+            part[name] = piece
+            size += more
+    yield part
+
+
 def read_curves(
     records: Iterable[Record],
 ) -> dict[tuple[Key, int], dict[str, Series]]:
@@ -68,6 +88,23 @@ def read_curves(
             series[0].extend(part[0])
             series[1].extend(part[1])
     return dict(found)
+
+
+def _pieces(packed: Packed, most: int) -> Iterator[Packed]:
+    """A packed series in pieces, each of whose texts has at most `most` characters."""
+    steps, values = packed["steps"], packed["values"]
+    if len(values) <= most:
+        yield packed
+        return
+    width = most // _GROUP_TEXT * _GROUP_TEXT
+    for start in range(0, len(values), width):
+        text = values[start : start + width]
+        if isinstance(steps, str):
+            yield {"steps": steps[start : start + width], "values": text}
+        else:
+            first, done = steps[0], start // _GROUP_TEXT * _GROUP
+            count = min(width // _GROUP_TEXT * _GROUP, steps[1] - done)
+            yield {"steps": [first + done, count], "values": text}
 
 
 def _text(numbers: Sequence[float]) -> str:

@@ -7,10 +7,10 @@ from time import sleep
 from typing import TYPE_CHECKING, Any, Protocol
 
 POLL_SECONDS = 0.2
-UNANSWERED = frozenset({"report", "saw"})
 
 if TYPE_CHECKING:
-    from pytest_hypersearch.owner.owner import Message, Owner
+    from pytest_hypersearch.messages import Message
+    from pytest_hypersearch.owner.owner import Owner
 
 
 class Link(Protocol):

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from typing import Any, TypeAlias
 
-    from pytest_hypersearch.owner.owner import Message
+    from pytest_hypersearch.messages import Message
     from pytest_hypersearch.space import Space
 
     _Placed: TypeAlias = tuple[int, pytest.Function, Slot]

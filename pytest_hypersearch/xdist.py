@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_hypersearch.booking import Bookings
-from pytest_hypersearch.link import UNANSWERED
+from pytest_hypersearch.messages import UNANSWERED
 from pytest_hypersearch.resources.machine import cores
 from pytest_hypersearch.resources.process import THREAD_VARIABLES
 from pytest_hypersearch.terminal.words import dress
@@ -20,7 +20,8 @@ from pytest_hypersearch.terminal.words import dress
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
 
-    from pytest_hypersearch.owner.owner import Message, Owner
+    from pytest_hypersearch.messages import Message
+    from pytest_hypersearch.owner.owner import Owner
 
 CHANNEL = "hypersearch_channel"
 THREADS = "hypersearch_threads"

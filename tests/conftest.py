@@ -1,6 +1,5 @@
 """Projects in which tests run pytest, in this process or in others that may be killed."""
 
-import compileall
 import json
 import os
 import subprocess
@@ -15,14 +14,10 @@ import pytest
 import scipy.stats  # noqa: F401  likewise
 import stored_project
 
-import pytest_hypersearch
-import pytest_hypersearch.controller
-import pytest_hypersearch.runner.runner
-import pytest_hypersearch.samplers.gp
-import pytest_hypersearch.terminal.summary
 from pytest_hypersearch import load_results
 
-OPTIONS = ("-p", "probe")
+TESTS = Path(__file__).parent
+OPTIONS = ("-o", f"pythonpath={TESTS}", "-p", "probe")
 UNUSED = ("anyio", "asyncio", "randomly")
 PATIENCE = 120
 
@@ -32,12 +27,6 @@ def _no_ci(monkeypatch):
     """Nested runs print as for people, wherever the tests run."""
     for name in ("CI", "BUILD_NUMBER"):
         monkeypatch.delenv(name, raising=False)
-
-
-def pytest_configure(config):
-    if not hasattr(config, "workerinput"):
-        # hundreds of processes import the package, maybe none of which may write bytecode
-        compileall.compile_dir(Path(pytest_hypersearch.__file__).parent, quiet=2)
 
 
 @pytest.fixture
@@ -70,7 +59,12 @@ class Project:
         pytest = (sys.executable, "-m", "pytest", *OPTIONS, "--sweep=run")
         return [*self.prefix, *pytest, *map(str, args)]
 
-    def run(self, *args, **options):
+    def run(self, *args):
+        """Run pytest in this process, workers in theirs; return its exit code and its output."""
+        result = self.here(*args)
+        return result.ret, "\n".join((*result.outlines, *result.errlines, ""))
+
+    def spawn(self, *args, **options):
         """Run pytest in another process; return its exit code and its output."""
         with self.started(*args, **options) as process:
             output = process.communicate(timeout=PATIENCE)[0]
@@ -147,9 +141,7 @@ class Project:
 
 @pytest.fixture
 def project(pytester, monkeypatch):
-    tests = str(Path(__file__).parent)
-    monkeypatch.syspath_prepend(tests)
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([tests, str(Path(tests).parent)]))
+    monkeypatch.setenv("PYTHONPATH", str(TESTS.parent))
     return Project(pytester)
 
 

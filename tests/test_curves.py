@@ -5,7 +5,7 @@ import math
 
 import pytest
 
-from pytest_hypersearch.curves import pack, read_curves, unpack
+from pytest_hypersearch.curves import pack, portions, read_curves, unpack
 from pytest_hypersearch.trial import Key
 
 
@@ -39,6 +39,17 @@ def test_consecutive_steps_take_no_room():
 def test_a_damaged_series_is_refused(packed):
     with pytest.raises(ValueError, match=r"."):
         unpack(packed)
+
+
+@pytest.mark.parametrize("first", [0, 0.5])
+@pytest.mark.parametrize("count", [1, 11, 12, 13, 100])
+def test_a_long_series_is_cut_into_pieces_that_make_it_up(first, count):
+    steps, values = [first + place for place in range(count)], [place / 7 for place in range(count)]
+    parts = list(portions({"a": pack(steps, values), "b": pack([0], [1.0])}, 256))
+    head = {"k": "curve", "sweep": "s", "number": 0, "replicate": 0, "attempt": 1}
+    records = [{**head, "series": part} for part in parts]
+    assert read_curves(records) == {(Key("s", 0, 0), 1): {"a": (steps, values), "b": ([0], [1.0])}}
+    assert max(len(json.dumps(part)) for part in parts) < 320
 
 
 def test_records_of_a_trial_are_put_together_by_attempt():

@@ -255,6 +255,14 @@ def test_a_store_that_fails_stops_all_who_ask(tmp_path, desk):
         journal.rmdir()
 
 
+def test_a_fault_over_a_message_without_an_answer_stops_all_who_ask(desk):
+    desk = desk()
+    desk.ask(0)
+    desk.send("gw0", {"op": "report", "slot": f"{STUDY}[0]", "attempt": 1, "series": {"score": {}}})
+    assert desk.owner.broken == "report: KeyError: 'steps'"
+    assert desk.ask(1) == {"stop": desk.owner.broken}
+
+
 def test_an_outcome_too_large_for_the_journal_becomes_a_failure(desk):
     one = desk()
     one.ask(0)

@@ -20,14 +20,14 @@ import pytest
 
 from pytest_hypersearch.isolation import APART
 from pytest_hypersearch.isolation.line import Line, Spec
-from pytest_hypersearch.link import UNANSWERED
+from pytest_hypersearch.messages import UNANSWERED
 from pytest_hypersearch.resources.demand import Share
 from pytest_hypersearch.resources.process import environment
 from pytest_hypersearch.terminal.words import dress
 
 if TYPE_CHECKING:
     from pytest_hypersearch.link import Link
-    from pytest_hypersearch.owner.owner import Message
+    from pytest_hypersearch.messages import Message
 
 START = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "

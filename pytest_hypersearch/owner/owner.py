@@ -1,32 +1,6 @@
 """The owner: the one place where studies live, whoever runs their trials.
 
-Runners send it plain JSON messages over a link and get plain JSON replies:
-
-======  ==========================================  ================================================
-op      fields                                      reply
-======  ==========================================  ================================================
-hello   ``digest`` of the runner's plan             ``{"known": bool}``: whether the plan is here
-plan    ``digest``, ``studies``                     ``{}`` or ``{"stop": reason}``
-past                                                ``{"durations"}``: seconds that trials took
-                                                    earlier in the run, by item
-ask     ``slot`` (an item's node id)                ``{"do": "run", "params", "seed", "attempt",
-                                                    "path"}`` and ``share`` of the resources,
-                                                    ``{"do": "replay", "record"}``,
-                                                    ``{"do": "skip", "reason"}`` or ``{"stop"}``
-report  ``slot``, ``attempt``, ``series``           none
-review  ``slot``, ``attempt``, ``series``           ``{"prune": reason}``, empty to go on
-tell    ``slot``, ``attempt``, ``outcome``          ``{"best": bool}`` or ``{"stop": reason}``
-crash   ``slot``, ``reason``                        ``{"again": bool}``: a trial's own process died
-over    ``saved``: whether the worker's trial left  ``{}``
-        whole files
-skip    ``slot``, ``reason``                        ``{}``
-view    ``slot``, ``study``, ``wait``               ``{"results", "suggestions", "paths"}``
-saw     ``packages``: versions of what is imported  none
-======  ==========================================  ================================================
-
-Any reply may be ``{"error": text}`` instead: something failed that concerns this message alone.
-A reply may come later than the next message of another runner: a trial whose configuration depends
-on results waits until they are in, one that demands resources until they are free.
+Runners send it `pytest_hypersearch.messages` over a link and get the replies.
 """
 
 from __future__ import annotations
@@ -35,9 +9,10 @@ import contextlib
 import traceback
 from dataclasses import asdict, replace
 from threading import RLock
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pytest_hypersearch.marks import Sweep
+from pytest_hypersearch.messages import UNANSWERED
 from pytest_hypersearch.naming import called
 from pytest_hypersearch.owner.background import Background
 from pytest_hypersearch.owner.events import Ended, Reported, Started, SweepRun
@@ -57,13 +32,13 @@ if TYPE_CHECKING:
     from typing import TypeAlias
 
     from pytest_hypersearch.curves import Series
+    from pytest_hypersearch.messages import Message
     from pytest_hypersearch.owner.events import Event, Listener
     from pytest_hypersearch.results import StudyResults
     from pytest_hypersearch.samplers import Sampler
     from pytest_hypersearch.store.archive import Archive, RunLog
     from pytest_hypersearch.trial import TrialRecord
 
-    Message: TypeAlias = dict[str, Any]
     Answer: TypeAlias = Callable[[Message], None]
 
 
@@ -251,6 +226,8 @@ class Owner:
             self.broken = str(error)
             answer({"stop": self.broken})
         except Exception as error:  # noqa: BLE001  a sampler may fail: the runner waits all the same
+            if message["op"] in UNANSWERED:
+                self.broken = f"{message['op']}: {type(error).__name__}: {error}"
             answer({"error": self._fault(message, error)})
 
     def _fault(self, message: Message, error: Exception) -> str:
@@ -351,7 +328,7 @@ class Owner:
         series, attempt = message["series"], message["attempt"]
         if series:
             head = {"k": "curve", **key._asdict(), "attempt": attempt}
-            self._logs[study.nodeid].write_curve({**head, "series": series})
+            self._logs[study.nodeid].write_curve(head, series)
             study.report(key, attempt, series)
             if trial := study.under_way(key, attempt):
                 self._emit(Reported(study, trial, series))

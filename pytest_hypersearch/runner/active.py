@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import pytest
 
     from pytest_hypersearch.isolation.parent import Child
-    from pytest_hypersearch.owner.owner import Message
+    from pytest_hypersearch.messages import Message
     from pytest_hypersearch.resources.usage import Usage
     from pytest_hypersearch.runner.fixtures import Trial
     from pytest_hypersearch.trial import TrialRecord

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 FLUSH_SECONDS: Final = 0.2
 LOOKS_PER_FLUSH: Final = 8
 LONGEST_STRIDE: Final = 128
-MOST_BUFFERED: Final = 4096
+MOST_BUFFERED: Final = 16384
 REVIEW_SHARE: Final = 50
 
 
@@ -101,12 +101,14 @@ class Reports:
             RuntimeError: The trial has ended: this is a fixture's teardown.
         """
         __tracebackhide__ = True
-        if (step is None or step == self._next) and isinstance(value, float):
+        at = self._next
+        if (step is None or step == at) and isinstance(value, float):
             self._values.append(value)
-            self._next += 1
+            self._next = at = at + 1
         else:
             self._add(step, value)
-        if self._next >= self._due:
+            at = self._next
+        if at >= self._due:
             self._look(prune=prune)
 
     def should_prune(self) -> bool:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator
 
     from pytest_hypersearch.link import Link
-    from pytest_hypersearch.owner.owner import Message
+    from pytest_hypersearch.messages import Message
 
 
 class Runner:

@@ -11,7 +11,7 @@ from pytest_hypersearch.marks import Sweep
 from pytest_hypersearch.owner.study import trial_seed
 
 if TYPE_CHECKING:
-    from pytest_hypersearch.owner.owner import Message
+    from pytest_hypersearch.messages import Message
 
 
 class SmokeLink:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from pytest_hypersearch.link import Link
-    from pytest_hypersearch.owner.owner import Message
+    from pytest_hypersearch.messages import Message
     from pytest_hypersearch.runner.active import Active
 
 LONGEST_ERROR = 4000

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from pytest_hypersearch.curves import read_curves
+from pytest_hypersearch.curves import portions, read_curves
 from pytest_hypersearch.fingerprint import Fingerprints
 from pytest_hypersearch.store.journal import FORMAT, MAX_LINE, StoreError, read
 from pytest_hypersearch.store.runs import ARTIFACTS, Run, Store, digest
@@ -22,7 +22,7 @@ MOST_OPEN = 50
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from pytest_hypersearch.curves import Series
+    from pytest_hypersearch.curves import Packed, Series
     from pytest_hypersearch.provenance import Observer, Provenance
     from pytest_hypersearch.store.journal import JournalContents, Record
     from pytest_hypersearch.trial import Key
@@ -272,13 +272,18 @@ class RunLog:
         else:
             run.journal.append(record)
 
-    def write_curve(self, record: Record) -> None:
-        """Append reported values to the file of curves.
+    def write_curve(self, head: Record, series: Mapping[str, Packed]) -> None:
+        """Append reported values to the file of curves, in as many records as they need.
+
+        Args:
+            head: Fields of each record.
+            series: The packed series of each metric.
 
         Raises:
-            StoreError: It cannot be written.
+            StoreError: They cannot be written.
         """
-        self._owned().curves.append(record)
+        parts = portions(series, MAX_LINE // 2)
+        self._owned().curves.append_many({**head, "series": part} for part in parts)
 
     def curves(self) -> dict[tuple[Key, int], dict[str, Series]]:
         """The series of each metric that trials reported, by trial and attempt."""

@@ -124,7 +124,7 @@ def test_f(x, trial):
         os._exit(1)
     return x
 """)
-    project.run()
+    project.spawn()
     project.run("--sweep-resume", "-n1")
     project.run("--sweep-resume", "-n1")
     assert project.ran == {f"{x} {epoch}": 1 for x in (1, 2) for epoch in (0, 1, 2)}

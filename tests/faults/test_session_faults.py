@@ -106,8 +106,10 @@ def test_f(x, trial):
 @WORKERS
 def test_exitfirst_leaves_a_run_to_be_continued(project, workers):
     (project.path / "conftest.py").write_text("""
+from pathlib import Path
+
 def pytest_testnodedown():
-    open("down", "w")
+    Path("down").touch()
 """)
     project.write("""
 @pytest.mark.sweep(grid={"x": list(range(6))})
@@ -142,7 +144,7 @@ def test_f(x):
     ran(x)
     return x
 """)
-    code, output = project.run(*workers, preexec_fn=limit_files)
+    code, output = project.spawn(*workers, preexec_fn=limit_files)
     assert code not in {0, pytest.ExitCode.INTERNAL_ERROR}
     assert "Traceback" not in output
     journal = project.journals[0]
@@ -183,7 +185,7 @@ def test_f(x):
     return x
 """)
     cache = ("-o", "cache_dir=disk/cache")
-    code, output = project.run(*cache)
+    code, output = project.spawn(*cache)
     assert project.ran["full"] == 1
     assert code not in {0, pytest.ExitCode.INTERNAL_ERROR}
     assert output.count("stopped: cannot write ") == 1
@@ -192,7 +194,7 @@ def test_f(x):
     assert 5 <= done < 40
     (small_disk / "ballast").unlink()
     (project.path / "go").touch()
-    code, _ = project.run("--sweep-resume", *cache)
+    code, _ = project.spawn("--sweep-resume", *cache)
     assert code == 0
     assert project.scores == {f"x:{x}": x for x in range(40)}
     assert done - 1 <= len(project.cached) <= done
@@ -352,6 +354,6 @@ def test_json_of_the_journals_is_plain(project):
     """Whoever reads a journal needs nothing of ours."""
     project.write(SLOW)
     (project.path / "go").touch()
-    project.run("-n2")
+    project.run()
     for line in Path(project.journals[0]).read_text().splitlines():
         assert "k" in json.loads(line)

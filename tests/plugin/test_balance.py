@@ -35,8 +35,9 @@ def test_f(x):
 """
 
 
-@pytest.mark.parametrize("dist", SHARING)
-@pytest.mark.parametrize(("n", "long", "workers"), [(9, 5, 3), (3, 1, 2)])
+@pytest.mark.parametrize(
+    ("dist", "n", "long", "workers"), [("load", 9, 5, 3), ("load", 3, 1, 2), ("worksteal", 9, 5, 3)]
+)
 def test_no_trial_waits_behind_a_long_one(project, dist, n, long, workers):
     project.write(LONG + WAITING.format(n=n, long=long))
     code, output = project.run(f"-n{workers}", "--dist", dist, "--junit-xml=junit.xml")
@@ -116,8 +117,7 @@ def test_f(x, long):
     assert "AssertionError: no end" in output
 
 
-@pytest.mark.parametrize("dist", SHARING)
-@pytest.mark.parametrize("deadly", [0, 1])
+@pytest.mark.parametrize(("dist", "deadly"), [("load", 1), ("worksteal", 0)])
 def test_a_death_among_shared_trials_loses_and_doubles_nothing(project, dist, deadly):
     project.write(
         LONG
@@ -151,8 +151,10 @@ def test_tests_that_are_no_trials_run_once_beside_them(project):
 
 def test_the_first_failure_ends_a_session_of_shared_trials(project):
     (project.path / "conftest.py").write_text("""
+from pathlib import Path
+
 def pytest_testnodedown(node):
-    open(f"{node.gateway.id} is down", "w")
+    Path(f"{node.gateway.id} is down").touch()
 """)
     project.write(
         LONG
@@ -173,7 +175,7 @@ def test_f(x):
     assert project.ran.total() == 8
 
 
-CONTROLLER = "import glob, os, signal, time\nimport pytest\n" + WAIT
+CONTROLLER = "import glob, os, signal, time\nfrom pathlib import Path\nimport pytest\n" + WAIT
 
 
 @pytest.mark.parametrize("dist", ["load", "loadscope"])
@@ -209,10 +211,10 @@ def test_a_worker_that_comes_up_between_two_deaths_ends_nothing(project, dist):
         CONTROLLER
         + """
 def pytest_testnodeready(node):
-    open(f"{node.gateway.id} is ready", "w")
+    Path(f"{node.gateway.id} is ready").touch()
 
 def pytest_testnodedown(node):
-    open(f"{node.gateway.id} is down", "w")
+    Path(f"{node.gateway.id} is down").touch()
 
 def pytest_collection_modifyitems():
     if os.environ.get("PYTEST_XDIST_WORKER") == "gw2":
@@ -261,7 +263,7 @@ def test_f(x):
 )
 def test_what_took_longest_before_comes_first_on_workers(project, more, workers, expected):
     project.write(ORDERED.format(more=more))
-    project.run("-n1", "-k", "not x:0")
+    project.run("-k", "not x:0")
     (journal,) = project.journals
     durations = {"1": 30.0, "2": 200.0, "3": 4.0, "4": 100.0, "5": 5.0}
     records = read(journal).records

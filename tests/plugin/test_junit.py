@@ -28,7 +28,7 @@ def properties(element):
 @PLAIN_AND_WORKERS
 def test_cases_and_suite_have_properties(project, workers):
     project.write(SWEEP)
-    project.run("--junitxml=out.xml", *workers)
+    project.spawn("--junitxml=out.xml", *workers)
     (suite,) = ET.parse(project.path / "out.xml").getroot()  # noqa: S314  our own file
     cases = {case.get("name"): properties(case) for case in suite.findall("testcase")}
     assert cases["test_f[x:1]"] == {

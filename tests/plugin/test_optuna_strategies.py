@@ -75,8 +75,7 @@ def test_any_sampler_of_optuna_is_a_strategy(name, workers, module, run, journal
     assert {type(params["b"]) for params in proposed} == {int, float, bool}
 
 
-@pytest.mark.parametrize("workers", [[], ["-n2"]])
-@pytest.mark.parametrize("name", ["NSGAIISampler", "TPESampler"])
+@pytest.mark.parametrize(("name", "workers"), [("NSGAIISampler", ["-n2"]), ("TPESampler", [])])
 def test_several_metrics_lead_to_a_front(name, workers, module, run, journals):
     module(f"""
         import json

@@ -20,10 +20,9 @@ def replicates(project, x):
     return sum(count for line, count in project.ran.items() if line.startswith(f"{x} "))
 
 
-@PLAIN_AND_WORKERS
-def test_those_clearly_behind_get_no_more_replicates(project, workers):
+def test_those_clearly_behind_get_no_more_replicates(project):
     project.write(RACE)
-    code, output = project.run(*workers)
+    code, output = project.run()
     assert code == 0
     assert replicates(project, 1) == 6
     assert replicates(project, 9) < 6
@@ -40,7 +39,7 @@ def test_any_number_of_workers_and_a_resume_agree(project):
     project.run()
     once, states = project.ran, {name: one["state"] for name, one in project.trials.items()}
     project.forget()
-    project.run("-n3")
+    project.run("-n2")
     assert project.ran == once
     project.forget()
     project.run("--sweep-resume")

@@ -613,12 +613,12 @@ def test_a_file_in_place_of_the_store_leaves_a_temporary_one(project, place):
     project.write(GRID)
     (project.path / place).parent.mkdir(parents=True, exist_ok=True)
     (project.path / place).write_text("in the way")
-    code, output = project.run()
+    code, output = project.spawn()
     assert code == 0
     assert project.ran.total() == 4
     assert output.count("cannot be resumed") == 1
     assert (project.path / place).read_text() == "in the way"
-    code, output = project.run("--sweep-resume")
+    code, output = project.spawn("--sweep-resume")
     assert code == pytest.ExitCode.USAGE_ERROR
     assert "ERROR: there are no runs to continue" in output
     assert project.ran.total() == 4
@@ -644,17 +644,17 @@ def open_project(project):
 
 def test_a_cache_that_may_not_be_written_leaves_a_temporary_store(open_project):
     open_project.write(GRID)
-    assert open_project.run()[0] == 0
+    assert open_project.spawn()[0] == 0
     cache = open_project.path / ".pytest_cache"
     entries = [cache, *cache.rglob("*")]
     for entry in entries:
         entry.chmod(0o555 if entry.is_dir() else 0o444)
     os.truncate(open_project.path / "ran", 0)
-    code, output = open_project.run()
+    code, output = open_project.spawn()
     assert code == 0
     assert open_project.ran.total() == 4
     assert output.count("cannot be resumed") == 1
-    code, output = open_project.run("--sweep-resume")
+    code, output = open_project.spawn("--sweep-resume")
     assert code == pytest.ExitCode.USAGE_ERROR
     assert "ERROR: cannot lock" in output
     assert open_project.ran.total() == 4

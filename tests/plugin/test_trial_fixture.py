@@ -93,6 +93,20 @@ def test_curves_are_stored(module, run, pytester, journals):
     assert end["steps"] == 5
 
 
+@pytest.mark.parametrize("workers", [(), ("-n1",)])
+def test_more_reports_than_a_line_of_the_file_holds_are_stored(module, run, pytester, workers):
+    module("""
+        @pytest.mark.sweep(grid={"lr": [1]}, metric="m0")
+        def test_f(trial, lr):
+            for step in range(6000):
+                trial.report({f"m{place}": step + place for place in range(6)}, step=step / 2)
+    """)
+    run("--sweep", *workers).assert_outcomes(passed=1)
+    (file,) = pytester.path.glob(".pytest_cache/d/hypersearch/*/*/curves.jsonl")
+    ((_, series),) = read_curves(read(file).records).items()
+    assert series["m5"] == ([step / 2 for step in range(6000)], [step + 5 for step in range(6000)])
+
+
 def test_reports_of_a_long_trial_are_stored_while_it_runs(module, run):
     module("""
         import time
