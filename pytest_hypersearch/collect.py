@@ -228,7 +228,9 @@ def _grid_ids(configs: Sequence[Config]) -> list[str]:
         if counts[key[0], text] > 1:
             texts[key] = _slug(key[2], exact=True)
     ids = [
-        "-".join(f"{name}:{texts[name, type(value), value]}" for name, value in config.items())
+        "-".join(
+            f"{_plain(name)}:{texts[name, type(value), value]}" for name, value in config.items()
+        )
         for config in configs
     ]
     repeated = {text for text, count in Counter(ids).items() if count > 1}
@@ -240,9 +242,14 @@ def _grid_ids(configs: Sequence[Config]) -> list[str]:
 
 
 def _slug(value: Raw, *, exact: bool = False) -> str:
-    """The value in characters that ``-k`` and the shell take as they are."""
+    """The value as a short text of plain characters."""
     text = repr(value) if exact or not isinstance(value, float) else f"{value:g}"
-    return re.sub(r"[^\w.+-]+", "_", text, flags=re.ASCII).strip("_") or "empty"
+    return _plain(text).strip("_") or "empty"
+
+
+def _plain(text: str) -> str:
+    """The text in characters that ``-k``, the shell and pytest's ids take as they are."""
+    return re.sub(r"[^\w.+-]+", "_", text, flags=re.ASCII)
 
 
 def _refuse(metafunc: pytest.Metafunc, problem: str) -> NoReturn:

@@ -31,10 +31,12 @@ _WORD: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 _USERINFO: Final = re.compile(r"(?<=://)[^/\s]*@")
 # A name and what may stand before its value: quotes, "=" or a single colon, an HTTP scheme.
 _NAMED: Final = re.compile(
-    r"""(?P<name>[\w.-]+)["']?\s*(?:=|(?<!:):(?!:))\s*["']?(?:(?:basic|bearer|token)\s+)?""",
+    r"""(?<![\w.-])(?P<name>[\w.-]++)["']?\s*(?:=|(?<!:):(?!:))\s*["']?(?:(?:basic|bearer|token)\s+)?""",
     re.IGNORECASE,
 )
-_VALUE: Final = re.compile(r"""[^\s&\]"']+""")
+_VALUE: Final = re.compile(r"""(?:(?<=")[^"\n]+|(?<=')[^'\n]+|[^\s&\]"']+)""")
+# KeyError tells of no key of anybody's.
+_ERRORS: Final = ("error", "exception", "warning")
 
 
 @lru_cache(maxsize=1024)
@@ -44,16 +46,22 @@ def is_secret(name: str) -> bool:
     Words count as a whole: ``tokenizer`` and ``monkey`` are none.
     """
     words = [word.lower() for word in _WORD.findall(name)]
+    if words and words[-1] in _ERRORS:
+        return False
     return any(word in _WORDS or word.endswith(_ENDINGS) for word in words)
 
 
 def masked(text: str) -> str:
     """Return a text with ``***`` for the values of named secrets and for credentials in URLs."""
     text = _USERINFO.sub(f"{MASK}@", text)
+    parts, at = [], 0
     for found in _NAMED.finditer(text):
-        if is_secret(found["name"]) and (value := _VALUE.match(text, found.end())):
-            return text[: found.end()] + MASK + masked(text[value.end() :])
-    return text
+        if found.start() < at or not is_secret(found["name"]):
+            continue
+        if value := _VALUE.match(text, found.end()):
+            parts += [text[at : found.end()], MASK]
+            at = value.end()
+    return "".join([*parts, text[at:]])
 
 
 def masked_command(arguments: Sequence[str]) -> tuple[str, ...]:

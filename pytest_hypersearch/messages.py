@@ -14,7 +14,8 @@ ask     ``slot`` (an item's node id)                ``{"do": "run", "params", "s
 report  ``slot``, ``attempt``, ``series``           none
 review  ``slot``, ``attempt``, ``series``           ``{"prune": reason}``, empty to go on
 tell    ``slot``, ``attempt``, ``outcome``          ``{"best": bool}`` or ``{"stop": reason}``
-crash   ``slot``, ``reason``                        ``{"again": bool}``: a trial's own process died
+crash   ``slot``, ``reason``, ``seconds`` for       ``{"again": bool}``: a trial's own process died
+        which the trial ran
 over    ``saved``: whether the worker's trial left  ``{}``
         whole files
 skip    ``slot``, ``reason``                        ``{}``

@@ -15,7 +15,18 @@ def test_these_names_are_secrets(name):
 
 
 @pytest.mark.parametrize(
-    "name", ["lr", "tokenizer", "monkey", "author", "keyboard", "-k", "hidden_size", "secretary"]
+    "name",
+    [
+        "lr",
+        "tokenizer",
+        "monkey",
+        "author",
+        "keyboard",
+        "-k",
+        "hidden_size",
+        "secretary",
+        "KeyError",
+    ],
 )
 def test_these_names_are_none(name):
     assert not is_secret(name)
@@ -47,6 +58,24 @@ def test_command_lines_lose_the_values_of_secrets_alone(given, shown):
     assert masked_command(given) == tuple(shown)
 
 
-def test_a_text_without_secrets_stays():
-    text = "pytest -n 4 --lr=0.1 https://host/path C:\\x a::b"
+@pytest.mark.parametrize(
+    "text", ["pytest -n 4 --lr=0.1 https://host/path C:\\x a::b", "KeyError: 'lr'"]
+)
+def test_a_text_without_secrets_stays(text):
     assert masked(text) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("password='a b', lr=1", "password='***', lr=1"),
+        ('{"token": "it\'s", "x": 3}', '{"token": "***", "x": 3}'),
+        ("secret='cut off\nlr", "secret='***\nlr"),
+    ],
+)
+def test_quoted_secrets_end_with_their_quotes(text, shown):
+    assert masked(text) == shown
+
+
+def test_long_texts_and_many_secrets_are_masked_in_time_that_grows_with_them():
+    assert masked("x" * 200_000 + " key=1" * 3000).endswith(" key=***" * 3000)

@@ -225,14 +225,19 @@ def test_a_looker_on_waits_for_the_study_or_sees_it_as_it_is(desk):
 
 
 class Faulty(Noting):
+    def __init__(self, error):
+        super().__init__()
+        self._error = error
+
     def suggest(self, space, *, seed, index, history):
         if index == 1:
-            raise ArithmeticError("no idea")
+            raise self._error
         return super().suggest(space, seed=seed, index=index, history=history)
 
 
-def test_a_fault_is_an_answer_and_ends_that_trial_alone(desk):
-    one = desk(sampler=Faulty(), n_trials=3)
+@pytest.mark.parametrize("error", [ArithmeticError("no idea"), SystemExit("no idea")])
+def test_a_fault_is_an_answer_and_ends_that_trial_alone(desk, error):
+    one = desk(sampler=Faulty(error), n_trials=3)
     assert "no idea" in one.ask(1)["error"]
     assert one.ask(2)["do"] == "run"
     assert one.heard == [(1, "not run")]

@@ -475,6 +475,8 @@ def test_any_object_with_a_verdict_is_a_pruner():
         ("percentile:101", "percent=101: expected a number from 0 to 100"),
         ("patience", "expected a number for reports"),
         ("patience:0", "reports=0: expected a finite number, 1 or more"),
+        ("patience:1.5", "reports=1.5: expected an integer"),
+        ("percentile:25,50", "percent is given twice"),
         ("halving:factor=1", "factor=1: expected a finite number, above 1"),
         ("halving:min_step=0", "min_step=0: expected a finite number, above 0"),
         ("threshold", "a threshold needs a bound"),

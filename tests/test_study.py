@@ -278,6 +278,16 @@ def test_a_forced_proposal_goes_by_what_is_there():
     assert bench.sampler.histories[1] == [(0, "running", ())]
 
 
+def test_a_forced_replicate_runs_and_settles_nothing_for_the_others():
+    bench = Bench(n_trials=3, replicates=3, race=True)
+    bench.run(0, 5.0)
+    assert bench.ask(1, replicate=1, force=True)["do"] == "run"
+    bench.tell(1, 1.0, replicate=1)
+    bench.run(1, 1.0)
+    bench.run(2, 1.2)
+    assert [bench.ask(number, replicate=1)["do"] for number in (0, 2)] == ["run", "run"]
+
+
 def test_in_parallel_a_crash_that_is_retried_is_waited_for():
     bench = Bench(parallel=1)
     bench.ask(0)

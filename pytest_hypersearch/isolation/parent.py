@@ -51,6 +51,7 @@ class Child:
         reports: The child's reports of the item, by phase.
         others: Further reports of the child's, such as those of subtests.
         death: How the process died, empty if it did not.
+        seconds: How long the trial ran until then, without the start of the process.
         trouble: What kept the trial from being run, empty if nothing.
     """
 
@@ -58,12 +59,13 @@ class Child:
         self.reports: dict[str, pytest.TestReport] = {}
         self.others: list[Any] = []
         self.death = ""
+        self.seconds = 0.0
         self._item = item
         self._link = link
         self._reply: Message | None = {name: reply[name] for name in reply if name != "share"}
         self._share = Share.from_json(reply["share"]) if "share" in reply else Share()
         self.trouble = ""
-        self._finished = 0.0
+        self._asked = self._finished = 0.0
         self._over: Message | None = None
 
     def run(self) -> None:
@@ -83,6 +85,7 @@ class Child:
             code = _end(process, patience)
         if not self._finished and not self.trouble:
             self.death = f"its process died: {_cause(code)}"
+            self.seconds = monotonic() - self._asked if self._asked else 0.0
         elif self._over is not None:
             self._link.call(self._over)
 
@@ -146,6 +149,7 @@ class Child:
             return {"known": True}
         if message["op"] == "ask" and self._reply is not None:
             reply, self._reply = self._reply, None
+            self._asked = monotonic()
             return reply
         if message["op"] == "over":
             # Not before the process has ended, which may hold a share of a GPU until then.

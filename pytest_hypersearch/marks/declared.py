@@ -121,14 +121,15 @@ class Sweep:
         known["race"] = data.get("race", False)
         known["stop"] = StopRule(**data["stop"]) if "stop" in data else None
         known["isolate"] = data.get("isolate", False)
+        known["timeout"] = data.get("timeout")
         if "resources" in data:
             known["resources"] = Demand.from_json(data["resources"])
         return cls(**known, space=Space.from_json(data["space"]))
 
 
-_SELDOM = ("others", "constraints", "race", "isolate")
+_SELDOM = ("others", "constraints", "race", "isolate", "timeout")
 _OWN = {"space", "prune", "stop", "resources"}
-_RUNNERS = {"raises", "base", "scope", "indirect", "depends_on", "timeout"}
+_RUNNERS = {"raises", "base", "scope", "indirect", "depends_on"}
 _OWNED = tuple(
     field.name for field in fields(Sweep) if field.name not in {*_SELDOM, *_OWN, *_RUNNERS}
 )

@@ -34,6 +34,13 @@ def empty_outcome(outcome: Mapping[str, Any], reason: str) -> dict[str, Any]:
     return {**outcome, **nothing, "state": State.FAILED, "reason": reason, "failed": True}
 
 
+def timed_out(reason: str, duration: float) -> dict[str, Any]:
+    """The outcome of a trial whose process was ended with it when its time was up."""
+    nothing: dict[str, Any] = {"score": None, "metrics": {}, "logged": {}, "steps": None}
+    end = {"state": State.TIMED_OUT, "duration": duration, "reason": reason}
+    return {**nothing, **end, "error": "", "failed": True}
+
+
 def used(outcome: Mapping[str, Any]) -> dict[str, Any]:
     """What is known of the resources that a trial used."""
     return {name: outcome.get(name) for name in ("peak_memory", "cpu_time")}

@@ -147,7 +147,9 @@ class Owner:
         except StoreError as error:
             self.broken = self.broken or str(error)
 
-    def _crash(self, nodeid: str, worker: str, reason: str = "") -> bool:
+    def _crash(
+        self, nodeid: str, worker: str, reason: str = "", seconds: float | None = None
+    ) -> bool:
         study, key = self._slots[nodeid]
         if key in study.records:
             return False
@@ -155,7 +157,7 @@ class Owner:
         if started is not None and started.worker != worker:
             return True
         try:
-            again = study.crash(key, worker, reason)
+            again = study.crash(key, worker, reason, seconds)
         except StoreError as error:
             self.broken = self.broken or str(error)
             return False
@@ -225,12 +227,14 @@ class Owner:
         except (StoreError, PrunerError) as error:
             self.broken = str(error)
             answer({"stop": self.broken})
-        except Exception as error:  # noqa: BLE001  a sampler may fail: the runner waits all the same
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # noqa: BLE001  a sampler may do anything: the runner waits
             if message["op"] in UNANSWERED:
                 self.broken = f"{message['op']}: {type(error).__name__}: {error}"
             answer({"error": self._fault(message, error)})
 
-    def _fault(self, message: Message, error: Exception) -> str:
+    def _fault(self, message: Message, error: BaseException) -> str:
         """What to say of an error; a trial that cannot be handed out has ended."""
         known = isinstance(error, SamplerError)
         if message["op"] == "ask":
@@ -348,7 +352,7 @@ class Owner:
         return {**reply, "best": study.is_best(record)}
 
     def _on_crash(self, worker: str, message: Message, *, force: bool) -> Message:  # noqa: ARG002
-        again = self._crash(message["slot"], worker, message["reason"])
+        again = self._crash(message["slot"], worker, message["reason"], message["seconds"])
         self._torn_down(worker, saved=False)
         return {"again": again}
 

@@ -38,7 +38,8 @@ class Rounds:
 
         Args:
             key: The trial.
-            force: Decide from what is known instead of raising `NotYetError`.
+            force: Let the trial run instead of raising `NotYetError`: with scores missing, the
+                best might be out, and for good.
 
         Raises:
             NotYetError: An earlier round is not over.
@@ -46,7 +47,9 @@ class Rounds:
         sweep = self._sweeps[key.sweep]
         if not sweep.race:
             return ""
-        if not force and not self._standing.round_is_over(key.sweep, key.replicate):
+        if not self._standing.round_is_over(key.sweep, key.replicate):
+            if force:
+                return ""
             raise NotYetError
         if (key.sweep, key.replicate) not in self._out:
             self._out[key.sweep, key.replicate] = raced_out(

@@ -13,7 +13,7 @@ from hashlib import blake2b
 from time import monotonic, time
 from typing import TYPE_CHECKING, Any
 
-from pytest_hypersearch.owner.outcome import stored_outcome, used
+from pytest_hypersearch.owner.outcome import stored_outcome, timed_out, used
 from pytest_hypersearch.owner.proposals import Proposals
 from pytest_hypersearch.owner.pruning import Pruning
 from pytest_hypersearch.owner.rounds import Rounds
@@ -230,22 +230,29 @@ class Study:
         self._finish(key, record)
         return record
 
-    def crash(self, key: Key, worker: str, reason: str = "") -> bool:
+    def crash(self, key: Key, worker: str, reason: str = "", seconds: float | None = None) -> bool:
         """Take note that the process that ran a trial is gone.
+
+        A trial that was beyond its time limit has timed out: pytest-timeout may end the process.
 
         Args:
             key: Which trial.
             worker: Who ran it.
             reason: What is known of the death, if more than that the worker died.
+            seconds: How long the trial ran; by default since it was handed out.
 
         Returns:
             Whether the trial is due once more.
         """
         if key in self.records:
             return False
-        self._crashes[key] += 1
         reason = reason or f"{worker} died"
-        started = self.running.pop(key, None)
+        started, limit = self.running.get(key), self.sweeps[key.sweep].timeout
+        if started and limit and (time() - started.at if seconds is None else seconds) >= limit:
+            self.tell(key, started.attempt, timed_out(f"timeout > {limit:g} s: {reason}", limit))
+            return False
+        self._crashes[key] += 1
+        self.running.pop(key, None)
         attempt = started.attempt if started else 0
         self._write(
             {"k": "crash", **key._asdict(), "attempt": attempt, "worker": worker, "reason": reason}

@@ -7,7 +7,7 @@ from bisect import bisect_right
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pytest_hypersearch.given import shown_number
+from pytest_hypersearch.given import shown, shown_number
 from pytest_hypersearch.pruners.review import check_least, due, not_a_number, rivals
 
 if TYPE_CHECKING:
@@ -93,6 +93,10 @@ class Patience:
 
     def __post_init__(self) -> None:
         check_least("reports", self.reports, 1)
+        if not isinstance(self.reports, int):
+            raise ValueError(  # noqa: TRY004  as of all options
+                f"reports={shown(self.reports)}: expected an integer"
+            )
         check_least("min_delta", self.min_delta, 0)
         check_least("warmup_steps", self.warmup_steps, 0)
 

@@ -14,7 +14,7 @@ from pytest_hypersearch.pruners.ranks import Median, Percentile
 from pytest_hypersearch.pruners.wilcoxon import Wilcoxon
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Sequence
 
 BuiltIn: TypeAlias = (
     "Forecast | Halving | Hyperband | Median | Patience | Percentile | Threshold | Wilcoxon"
@@ -60,7 +60,7 @@ def pruner(spec: object) -> Pruner:
         raise ValueError(f"{shown(spec)}: expected {_EXAMPLES} or an object with verdict()")
     try:
         parts = [part.strip() for part in options.split(",") if part.strip()]
-        return _built(kind, dict(_option(kind, part) for part in parts))
+        return _built(kind, [_option(kind, part) for part in parts])
     except ValueError as error:
         raise ValueError(f"{shown(spec)}: {error}") from None
 
@@ -91,8 +91,10 @@ def _value(text: str) -> object:
     return int(number) if number.is_integer() else number
 
 
-def _built(kind: type[BuiltIn], given: Mapping[str, object]) -> BuiltIn:
-    known = [field.name for field in fields(kind)]
+def _built(kind: type[BuiltIn], options: Sequence[tuple[str, object]]) -> BuiltIn:
+    known, given = [field.name for field in fields(kind)], dict(options)
+    if twice := [name for n, (name, _) in enumerate(options) if name in dict(options[:n])]:
+        raise ValueError(f"{twice[0]} is given twice")
     if unknown := [name for name in given if name not in known]:
         raise ValueError(f"no option {shown(unknown[0])}; expected {', '.join(known)}")
     if missing := [name for name in _required(kind) if name not in given]:

@@ -128,7 +128,7 @@ class Runner:
         if child.trouble:
             active.trial = self._trial(active, reply)
             pytest.fail(child.trouble, pytrace=False)
-        if child.death and self._crashed(active, child.death):
+        if child.death and self._crashed(active, child):
             active.unlogged.append(retried(active.item, child.death))
             self._begin(active)
             return
@@ -136,9 +136,10 @@ class Runner:
         active.child = child
         stand_in(active.item, child.show)
 
-    def _crashed(self, active: Active, death: str) -> bool:
+    def _crashed(self, active: Active, child: Child) -> bool:
         """Tell that the trial's process died; whether it is due again."""
-        message = {"op": "crash", "slot": active.item.nodeid, "reason": death}
+        how = {"reason": child.death, "seconds": child.seconds}
+        message = {"op": "crash", "slot": active.item.nodeid, **how}
         return bool(self.link.call(message).get("again"))
 
     def _trial(self, active: Active, reply: Message) -> Trial:

@@ -131,7 +131,7 @@ class Teller:
             "metrics": metrics or {},
             "duration": duration,
             "reason": _without_secrets(reason, active.trial.params),
-            "error": masked(_without_secrets(error[-LONGEST_ERROR:], active.trial.params)),
+            "error": _without_secrets(error[-LONGEST_ERROR:], active.trial.params),
             "logged": active.trial.logged,
             "steps": active.trial.steps or None,
             "failed": failed,
@@ -199,7 +199,7 @@ def _without_secrets(text: str, params: Mapping[str, object]) -> str:
     for name, value in params.items() if text else ():
         if isinstance(value, str) and value and is_secret(name):
             text = text.replace(value, MASK)
-    return text
+    return masked(text)
 
 
 def is_timeout(error: BaseException) -> bool:

@@ -118,6 +118,24 @@ def test_f(x, trial):
     assert project.trials["x:2"]["metrics"] == {"score": 2.0}
 
 
+@pytest.mark.parametrize(("isolate", "workers"), [(False, ("-n1",)), (True, ())])
+def test_a_time_limit_that_ends_the_process_is_no_crash(project, isolate, workers):
+    project.write(f"""
+@pytest.mark.sweep(grid={{"x": [1, 2, 3]}}, timeout=0.5, isolate={isolate})
+def test_f(x):
+    ran(x)
+    if x == 2:
+        time.sleep(60)
+    if x == 3:
+        os._exit(1)
+    return x
+""")
+    code, _ = project.run("--timeout-method=thread", *workers)
+    assert code == 1
+    assert project.ran == {"1": 1, "2": 1, "3": 2}
+    assert project.states == {"complete": 1, "timed out": 1, "crashed": 1}
+
+
 def test_a_time_limit_wants_the_plugin_that_keeps_it(project):
     project.write("""
 @pytest.mark.sweep(grid={"x": [1]}, timeout="1m")

@@ -657,3 +657,16 @@ def test_a_value_that_looks_like_a_number_for_repeated_ids_makes_none_equal(modu
         def test_f(v): ...
     """)
     assert bodies(collected()) == ["v:a-000", "v:a-001", "v:a-000-002"]
+
+
+def test_trials_of_parameters_with_other_names_are_one_study(module, collected, run):
+    module("""
+        @pytest.mark.sweep(grid={"β": [1, 2], "größe": [1, 2]}, replicates=2)
+        def test_f(β, trial):
+            return β
+
+        def test_best(sweeps):
+            assert len(sweeps.study("test_f").trials) == 8
+    """)
+    assert bodies(collected())[0] == "_:1-gr_e:1-r0"
+    run("--sweep").assert_outcomes(passed=9)

@@ -63,6 +63,23 @@ def test_texts_of_parameters_that_are_named_like_secrets_stay_in_the_test(
     assert not [file for file in kept if SECRET in file.read_text()]
 
 
+def test_recorded_errors_keep_no_secrets(module, run, journals):
+    module(f"""
+        @pytest.mark.sweep(grid={{"lr": [1]}})
+        def test_f(lr):
+            settings = {{}}
+            try:
+                settings["lr"]
+            except KeyError:
+                raise ValueError("no login with api_key={SECRET}")
+    """)
+    run("--sweep").assert_outcomes(failed=1)
+    (end,) = journals("end")
+    assert end["reason"] == "ValueError: no login with api_key=***"
+    assert "KeyError: 'lr'" in end["error"]
+    assert SECRET not in str(end)
+
+
 def test_options_with_labels_of_their_own_keep_them(module, run, journals):
     module("""
         @pytest.mark.sweep(grid={"key": choice({"short": "a", "long": "aaaa"})})
