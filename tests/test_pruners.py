@@ -104,7 +104,7 @@ def test_bests_are_those_of_the_steps_in_order_whatever_came_when():
             trial.add(step, value)
             last[step] = value
         lows = [[last[step] for step in sorted(last) if step <= until] for until in sorted(last)]
-        expected = [min((v for v in low if v == v), default=math.inf) for low in lows]
+        expected = [min((v for v in low if not math.isnan(v)), default=math.inf) for low in lows]
         assert (trial.steps, trial.bests) == (sorted(last), expected)
 
 
