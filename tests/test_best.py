@@ -94,6 +94,16 @@ def test_removing_what_is_gone_is_no_error(saved):
     assert [path.name for path in kept.parent.iterdir()] == ["grid-a"]
 
 
+def test_of_a_directory_that_was_replaced_by_a_link_only_the_link_is_removed(tmp_path, saved):
+    elsewhere, trials = saved("a"), [saved("b"), saved("c")]
+    for trial in trials:
+        shutil.rmtree(trial)
+        trial.symlink_to(elsewhere)
+        remove(trial)
+    assert (elsewhere / "model").read_text() == "a"
+    assert [path.name for path in elsewhere.parent.iterdir()] == ["grid-a"]
+
+
 @pytest.mark.parametrize("error", [ValueError, FileNotFoundError])
 def test_what_cannot_be_built_leaves_what_is_there(tmp_path, saved, error):
     publish(edition(saved("a")))

@@ -95,6 +95,19 @@ def test_a_curve_takes_steps_in_any_order_and_the_last_value_of_a_step():
         assert trial.mean == 3
 
 
+def test_bests_are_those_of_the_steps_in_order_whatever_came_when():
+    choices = random.Random(3)
+    for _ in range(300):
+        trial, last = Curve(), {}
+        for _ in range(choices.randint(1, 12)):
+            step, value = choices.randint(0, 7), choices.choice([1, 2, 3, NAN, math.inf, -math.inf])
+            trial.add(step, value)
+            last[step] = value
+        lows = [[last[step] for step in sorted(last) if step <= until] for until in sorted(last)]
+        expected = [min((v for v in low if not math.isnan(v)), default=math.inf) for low in lows]
+        assert (trial.steps, trial.bests) == (sorted(last), expected)
+
+
 def test_a_replayed_step_takes_back_its_best():
     trial = curve([4, 1, 3])
     trial.add(1, 5)

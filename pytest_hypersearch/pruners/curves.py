@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left, bisect_right
+from operator import neg
 from typing import TYPE_CHECKING, Literal
 
 from pytest_hypersearch.given import shown_number
@@ -67,15 +68,32 @@ class Curve:
             self.bests.append(_lower(value, self.bests[-1] if self.bests else math.inf))
             return
         place = bisect_left(self.steps, step)
-        if step not in self._values:
-            self.steps.insert(place, step)
-            self.bests.insert(place, math.inf)
+        if step in self._values:
+            self._replace(place, value)
         else:
-            self._total = math.nan
+            self._insert(place, step, value)
+
+    def _insert(self, place: int, step: float, value: float) -> None:
+        """Take a value at a new step before others: their bests are as low, up to the first."""
+        best = _lower(value, self._best_before(place))
+        end = bisect_left(self.bests, -best, place, key=neg)
+        self.steps.insert(place, step)
+        self.bests[place:end] = [best] * (end - place + 1)
         self._values[step] = value
-        best = self.bests[place - 1] if place else math.inf
+
+    def _replace(self, place: int, value: float) -> None:
+        """Take another value at a known step."""
+        self._total = math.nan
+        self._values[self.steps[place]] = value
+        best = self._best_before(place)
         for i in range(place, len(self.steps)):
-            self.bests[i] = best = _lower(self._values[self.steps[i]], best)
+            best = _lower(self._values[self.steps[i]], best)
+            if best == self.bests[i]:
+                return
+            self.bests[i] = best
+
+    def _best_before(self, place: int) -> float:
+        return self.bests[place - 1] if place else math.inf
 
     @property
     def mean(self) -> float:

@@ -86,10 +86,15 @@ def tidy(study: Path) -> None:
 def remove(directory: Path) -> None:
     """Remove a trial's directory: at once for those who look for it, then its files.
 
+    Of one that the test has replaced by a link, the link.
+
     Raises:
         OSError: Something in it could not be removed.
     """
     refuse_link(directory.parent)
+    if directory.is_symlink():
+        directory.unlink()
+        return
     aside = directory.parent / _REMOVED
     shutil.rmtree(aside, ignore_errors=True)
     with suppress(FileNotFoundError):
