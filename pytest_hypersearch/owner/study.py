@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from hashlib import blake2b
 from time import monotonic, time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from pytest_hypersearch.owner.outcome import stored_outcome, timed_out, used
 from pytest_hypersearch.owner.proposals import Proposals
@@ -35,6 +35,9 @@ if TYPE_CHECKING:
     from pytest_hypersearch.store.journal import Record
     from pytest_hypersearch.store.stored import Stored
     from pytest_hypersearch.trial import Config
+
+# of the limit: pytest-timeout's clock starts with the item, before its trial is handed out
+TIMED_OUT_FROM: Final = 0.75
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,7 +236,7 @@ class Study:
     def crash(self, key: Key, worker: str, reason: str = "", seconds: float | None = None) -> bool:
         """Take note that the process that ran a trial is gone.
 
-        A trial that was beyond its time limit has timed out: pytest-timeout may end the process.
+        A trial that was at its time limit has timed out: pytest-timeout may end the process.
 
         Args:
             key: Which trial.
@@ -248,7 +251,8 @@ class Study:
             return False
         reason = reason or f"{worker} died"
         started, limit = self.running.get(key), self.sweeps[key.sweep].timeout
-        if started and limit and (time() - started.at if seconds is None else seconds) >= limit:
+        ran = time() - started.at if started and seconds is None else seconds
+        if started and limit and ran is not None and ran >= TIMED_OUT_FROM * limit:
             self.tell(key, started.attempt, timed_out(f"timeout > {limit:g} s: {reason}", limit))
             return False
         self._crashes[key] += 1

@@ -121,7 +121,7 @@ def test_f(x, trial):
 @pytest.mark.parametrize(("isolate", "workers"), [(False, ("-n1",)), (True, ())])
 def test_a_time_limit_that_ends_the_process_is_no_crash(project, isolate, workers):
     project.write(f"""
-@pytest.mark.sweep(grid={{"x": [1, 2, 3]}}, timeout=0.5, isolate={isolate})
+@pytest.mark.sweep(grid={{"x": [1, 2, 3]}}, timeout=2, isolate={isolate})
 def test_f(x):
     ran(x)
     if x == 2:
