@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 FLUSH_SECONDS: Final = 0.2
 LOOKS_PER_FLUSH: Final = 8
-LONGEST_STRIDE: Final = 128
+LONGEST_STRIDE: Final = 256
 MOST_BUFFERED: Final = 16384
 REVIEW_SHARE: Final = 50
 
@@ -177,21 +177,21 @@ class Reports:
         """See to the pruner and to the clock, and when to see to them next."""
         __tracebackhide__ = True
         self._refuse_if_ended("report")
-        if prune and (reason := self._reviewed()):
+        if self._review and prune and (reason := self._reviewed()):
             raise Pruned(reason)
-        now = monotonic()
-        if now - self._flushed > FLUSH_SECONDS or self.steps - self._sent >= MOST_BUFFERED:
+        now, steps = monotonic(), self.steps
+        if now - self._flushed > FLUSH_SECONDS or steps - self._sent >= MOST_BUFFERED:
             self.flush()
-        self._stride = self._stride_from(now)
+        self._stride = self._stride_from(now, steps)
         self._due = self._next + self._stride
         self._looked = now
 
-    def _stride_from(self, now: float) -> int:
+    def _stride_from(self, now: float, steps: int) -> int:
         """How many reports may come before the next look, going by their pace so far."""
         soon = (now - self._looked) * LOOKS_PER_FLUSH / FLUSH_SECONDS
-        stride = int(min(LONGEST_STRIDE, self.steps / 2, self._stride / max(soon, 1e-9)))
+        stride = int(min(LONGEST_STRIDE, steps / 2, self._stride / max(soon, 1e-9)))
         if self._review:
-            stride = min(stride, self._next_review - self.steps)
+            stride = min(stride, self._next_review - steps)
         return max(1, stride)
 
     def _reviewed(self) -> str:

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from pytest_hypersearch.curves import portions, read_curves
+from pytest_hypersearch.curves import portions, read_curves, series_json
 from pytest_hypersearch.fingerprint import Fingerprints
-from pytest_hypersearch.store.journal import FORMAT, MAX_LINE, StoreError, read
+from pytest_hypersearch.store.journal import FORMAT, MAX_LINE, StoreError, read, seal, to_json
 from pytest_hypersearch.store.runs import ARTIFACTS, Run, Store, digest
 from pytest_hypersearch.store.stored import Stored, gather
 
@@ -282,8 +282,9 @@ class RunLog:
         Raises:
             StoreError: They cannot be written.
         """
-        parts = portions(series, MAX_LINE // 2)
-        self._owned().curves.append_many({**head, "series": part} for part in parts)
+        start = to_json(head).removesuffix("}")
+        parts = map(series_json, portions(series, MAX_LINE // 2))
+        self._owned().curves.append_lines(seal(f'{start},"series":{part}}}') for part in parts)
 
     def curves(self) -> dict[tuple[Key, int], dict[str, Series]]:
         """The series of each metric that trials reported, by trial and attempt."""

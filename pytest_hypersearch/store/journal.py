@@ -94,7 +94,7 @@ def _finite(text: str) -> float:
     return value if value - value == 0 else _refuse_constant(text)
 
 
-_to_json = json.JSONEncoder(allow_nan=False, separators=(",", ":"), check_circular=False).encode
+to_json = json.JSONEncoder(allow_nan=False, separators=(",", ":"), check_circular=False).encode
 _from_json = json.JSONDecoder(parse_float=_finite, parse_constant=_refuse_constant).decode
 
 
@@ -108,7 +108,16 @@ def encode(record: Record) -> bytes:
         ValueError: A number is not finite, or the line exceeds :data:`MAX_LINE` bytes.
         TypeError: A value is not JSON-able.
     """
-    body = _to_json(record).encode("ascii")
+    return seal(to_json(record))
+
+
+def seal(text: str) -> bytes:
+    """Return the compact ASCII JSON of a record as a line of the journal.
+
+    Raises:
+        ValueError: The line exceeds :data:`MAX_LINE` bytes.
+    """
+    body = text.encode("ascii")
     line = b'%b,"c":%d}\n' % (body[:-1], zlib.crc32(body))
     if len(line) > MAX_LINE:
         raise ValueError(f"a record of {len(line)} bytes: at most {MAX_LINE} fit in the journal")
@@ -184,8 +193,12 @@ class Journal:
 
     def append_many(self, records: Iterable[Record]) -> None:
         """Write records together, at the cost of about one; errors as in :meth:`append`."""
-        if lines := b"".join(map(encode, records)):
-            self._append(lines)
+        self.append_lines(map(encode, records))
+
+    def append_lines(self, lines: Iterable[bytes]) -> None:
+        """Write what :func:`encode` or :func:`seal` returned; errors as in :meth:`append`."""
+        if together := b"".join(lines):
+            self._append(together)
 
     def close(self) -> None:
         """Flush the file to the disk and close it; an append opens it again.
