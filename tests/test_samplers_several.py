@@ -227,13 +227,31 @@ def test_best_is_found_at_the_edge_of_what_is_allowed():
     assert len(feasible) > 12
 
 
+def test_a_constraint_is_learned_whatever_its_scale_and_from_the_results_that_have_it():
+    def measure(params):
+        return params["a"] - params["b"], (), (params["b"] - 0.4,)
+
+    def proposal(scale):
+        again = [
+            replace(o, excess=((scale * o.excess[0][0],) if o.params["b"] > 0.2 else (),))
+            for o in history
+        ]
+        return GP().suggest(UNIT, seed=0, index=7, history=again)
+
+    history = play(UNIT, measure, 7)
+    assert proposal(2.0**-30) == proposal(1.0) == proposal(2.0**30)
+    assert proposal(1.0)["b"] == pytest.approx(0.4, abs=0.02)
+    assert UNIT.contains(proposal(float("inf")))
+    assert UNIT.contains(proposal(0.0))
+
+
 def test_a_small_allowed_region_is_looked_for():
     def measure(params):  # 2% of the space, where the score is bad
         away = np.hypot(params["a"] - 0.8, params["b"] - 0.75)
         return params["a"] + params["b"], (), (float(away) / 0.08 - 1,)
 
     kept = [o.excess[0][0] <= 0 for o in play(UNIT, measure, 30)]
-    assert sum(kept) > 5
+    assert sum(kept) > 3  # by chance less than one
 
 
 def test_a_front_keeps_the_constraint():

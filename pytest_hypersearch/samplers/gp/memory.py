@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from pytest_hypersearch.samplers import Observation
     from pytest_hypersearch.space import Space
 
-_HUGE: Final = 1e150  # squares of worse scores would overflow
+HUGE: Final = 1e150  # squares of worse scores would overflow
 MODELLED: Final = 300  # results in a model
 _FITTED: Final = 150  # results in a fit of hyperparameters
 _LATEST: Final = 50
@@ -149,7 +149,7 @@ class Memory:
         branch = self.space.branch_of(observation.params)
         if branch is None:
             return None
-        scores = np.clip(observation.scores, -_HUGE, _HUGE)
+        scores = np.clip(observation.scores, -HUGE, HUGE)
         return Result(
             observation,
             self.space.key(observation.params),

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from math import copysign
+from statistics import median_high
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from pytest_hypersearch.samplers.gp.acquisition import LogEI
-from pytest_hypersearch.samplers.gp.memory import MODELLED, chosen, recalled
+from pytest_hypersearch.samplers.gp.memory import HUGE, MODELLED, chosen, recalled
 from pytest_hypersearch.samplers.gp.surrogate import Surrogate, surrogate_of
 from pytest_hypersearch.samplers.gp.tradeoff import (
     Bound,
@@ -32,6 +34,8 @@ if TYPE_CHECKING:
 
     Purpose: TypeAlias = tuple[Acquisition, Sequence[Result]]
 
+_FIRST: Final = 10
+_FAR: Final = 4.0  # times the usual size of how much a constraint is broken or kept
 _BOXES: Final = 256
 _FEWEST: Final = 6
 _MARGIN: Final = 0.5
@@ -128,14 +132,18 @@ def _other(heard: Sequence[Observation], place: int) -> list[Observation]:
 
 
 def _broken(heard: Sequence[Observation], place: int) -> list[Observation]:
-    """How much a constraint was broken, brought to between -1 and 1: far off is far off."""
-    return [
-        observation
-        for observation in _rescored(
-            heard, lambda each: tuple(e / (1.0 + abs(e)) for e in each.excess[place])
-        )
-        if observation.scores
-    ]
+    """How much a constraint was broken, brought to between -1 and 1: far off is far off.
+
+    What is far is known from the first results, before the search has gone where they are near.
+    """
+    told = [each for each in heard if each.scores and each.excess[place]]
+    sizes = [abs(each.excess[place][0]) for each in told[:_FIRST]]
+    far = _FAR * min(median_high(sizes or [0.0]), HUGE) or 1.0
+
+    def squeezed(number: float) -> float:
+        return number / (far + abs(number)) if abs(number) < HUGE else copysign(1.0, number)
+
+    return _rescored(told, lambda each: tuple(map(squeezed, each.excess[place])))
 
 
 def _rescored(

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 _PLANE: Final = 2
 _HOPELESS: Final = 5.0  # minus the log probability from which on it falls more slowly
+_SURE: Final = 20.0  # beyond it the probability that a constraint is kept has no slope
 _LOW: Final = -1e6  # stands for minus infinity: its expected improvement is nil
 _EQUAL: Final = 1.0 - 1e-12
 _ROOT_HALF_PI: Final = np.sqrt(np.pi / 2.0)
@@ -172,7 +173,7 @@ class Bound:
         """Return the acquisition (m,) and its gradient (m, D)."""
         means, deviation, slope = self.posterior.predict_slopes(rows)
         ratio = (self.level - means[:, 0]) / deviation
-        mills = _ROOT_HALF_PI * erfcx(ratio * -np.sqrt(0.5))  # Phi / phi
+        mills = _ROOT_HALF_PI * erfcx(np.minimum(ratio, _SURE) * -np.sqrt(0.5))  # Phi / phi
         by_means = np.zeros_like(means)
         value, turn = _flattened(log_ndtr(ratio))
         by_means[:, 0] = -turn / (mills * deviation)
