@@ -22,6 +22,7 @@ from optuna.distributions import (
     IntDistribution,
 )
 from optuna.samplers import BaseSampler, RandomSampler
+from optuna.samplers._base import _process_constraints_after_trial
 from optuna.search_space import intersection_search_space
 from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState
@@ -35,14 +36,19 @@ from pytest_hypersearch.space.numeric import Integer, Real
 from pytest_hypersearch.trial import State
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from typing import TypeAlias
 
     from pytest_hypersearch.space import Distribution
     from pytest_hypersearch.trial import Config
 
+    Constraints: TypeAlias = Callable[[FrozenTrial], Sequence[float]]
+
 __all__ = ["HypersearchSampler"]
 
 _PROPOSED: Final = "hypersearch:proposed"  # a running trial's parameters before it asks for them
+_CONSTRAINTS: Final = "constraints"  # where Optuna keeps what constraints_func returned
+_NAMED: Final = "constraints:"  # and, followed by a name, what set_constraint was given
 _turn: Final = Lock()  # threads of one study take turns, so that each sees what others were given
 _STATES: Final = {
     TrialState.COMPLETE: State.COMPLETE,
@@ -60,12 +66,21 @@ class HypersearchSampler(BaseSampler):
     would score what the model expects of them. Nothing is kept from trial to trial but the seed: a
     sampler that is made anew goes on with a study as the old one would have.
 
+    Constraints, whether they come from ``constraints_func`` or from ``trial.set_constraint`` (of
+    Optuna 5), are modelled too: the search keeps to where all of them are expected to be kept. A
+    constraint that a trial does not have counts as kept by it.
+
     Args:
         seed: Decides all samples, with the trials before; drawn at random if not given.
+        constraints_func: Returns a number for each constraint from a trial that was completed or
+            pruned, zero or less where the constraint is kept, as for Optuna's own samplers.
     """
 
-    def __init__(self, *, seed: int | None = None) -> None:
+    def __init__(
+        self, *, seed: int | None = None, constraints_func: Constraints | None = None
+    ) -> None:
         self._seed = _random_seed() if seed is None else seed
+        self._constraints_func = constraints_func
         self._independent = RandomSampler(seed=seed)
 
     def reseed_rng(self) -> None:
@@ -112,6 +127,24 @@ class HypersearchSampler(BaseSampler):
         """Return a random value of a parameter that is not sampled together with others."""
         return self._independent.sample_independent(study, trial, param_name, param_distribution)
 
+    def after_trial(
+        self,
+        study: Study,
+        trial: FrozenTrial,
+        state: TrialState,
+        values: Sequence[float] | None,  # noqa: ARG002  part of the interface
+    ) -> None:
+        """Store a trial's constraints where Optuna looks for them.
+
+        Args:
+            study: With the trial.
+            trial: Which has just ended.
+            state: How it ended.
+            values: Its objectives.
+        """
+        if self._constraints_func is not None:
+            _process_constraints_after_trial(self._constraints_func, study, trial, state)
+
     def _suggest(self, study: Study, trial: FrozenTrial, view: _View) -> Config:
         trials = [each for each in study.get_trials(deepcopy=False) if each.number != trial.number]
         signs = [1.0 if each == StudyDirection.MINIMIZE else -1.0 for each in study.directions]
@@ -142,7 +175,8 @@ class _View:
         """
         finished = sorted((t for t in trials if t.state.is_finished()), key=_end)
         running = (t for t in trials if t.state == TrialState.RUNNING)
-        found = (self._observation(trial, signs) for trial in (*finished, *running))
+        names = sorted({n for t in finished if t.values is not None for n in _constraints(t)})
+        found = (self._observation(trial, signs, names) for trial in (*finished, *running))
         return [observation for observation in found if observation is not None]
 
     def params(self, config: Config) -> dict[str, Any]:
@@ -154,7 +188,9 @@ class _View:
             for name, entry in self.known.items()
         }
 
-    def _observation(self, trial: FrozenTrial, signs: Sequence[float]) -> Observation | None:
+    def _observation(
+        self, trial: FrozenTrial, signs: Sequence[float], names: Sequence[str]
+    ) -> Observation | None:
         """Return a trial as an observation, None if it has other parameters or values."""
         config = self._config(trial)
         if config is None:
@@ -165,7 +201,9 @@ class _View:
         first, *others = [(each,) for each in map(mul, signs, trial.values)]
         if not all(isfinite(each) for (each,) in (first, *others)):
             return Observation(trial.number, config, State.INVALID)
-        return Observation(trial.number, config, state, first, tuple(others))
+        known = _constraints(trial)
+        excess = tuple((known[name],) if name in known else () for name in names)
+        return Observation(trial.number, config, state, first, tuple(others), excess)
 
     def _config(self, trial: FrozenTrial) -> Config | None:
         try:
@@ -181,6 +219,14 @@ class _View:
 def _end(trial: FrozenTrial) -> tuple[float, int]:
     ended = trial.datetime_complete
     return (ended.timestamp() if ended is not None else 0.0, trial.number)
+
+
+def _constraints(trial: FrozenTrial) -> dict[str, float]:
+    """Return by how much a trial breaks each constraint, zero or less where it is kept."""
+    attributes = trial.system_attrs
+    listed = enumerate(attributes.get(_CONSTRAINTS) or ())
+    named = {n.removeprefix(_NAMED): e for n, e in attributes.items() if n.startswith(_NAMED)}
+    return {str(place): each for place, each in listed} | named
 
 
 def _position_or_value(entry: BaseDistribution, value: object) -> object:

@@ -186,6 +186,73 @@ def test_several_objectives_reach_the_sampler_each_in_its_direction(monkeypatch)
     ]
 
 
+def constrained(directions, measure, *, named=False):
+    """Trials of a study of which few keep its constraint, of a large scale, if blind to it."""
+
+    def breaks(params):
+        return 1e5 * (params["b"] - 0.3)
+
+    sampler = HypersearchSampler(
+        seed=0, constraints_func=None if named else lambda trial: [breaks(trial.params)]
+    )
+    study = optuna.create_study(directions=directions, sampler=sampler)
+
+    def objective(trial):
+        params = {name: trial.suggest_float(name, 0, 1) for name in "ab"}
+        if named:
+            trial.set_constraint("b", breaks(params))
+        return measure(params["a"], params["b"])
+
+    study.optimize(objective, n_trials=20)
+    assert sum(trial.params["b"] <= 0.3 for trial in study.trials) > 11
+    return study
+
+
+def test_constraints_keep_a_study_to_where_they_are_kept():
+    study = constrained(["maximize"], lambda a, b: b - (a - 0.3) ** 2)
+    assert study.best_value == pytest.approx(0.3, abs=2e-3)
+    assert list(study.best_trial.system_attrs["constraints"]) == [
+        1e5 * (study.best_params["b"] - 0.3)
+    ]
+
+
+def test_a_front_keeps_a_studys_constraints():
+    study = constrained(["minimize", "minimize"], lambda a, b: (a, 1 - a - b))
+    assert len(study.best_trials) > 11
+    assert min(sum(trial.values) for trial in study.best_trials) == pytest.approx(0.7, abs=5e-3)
+
+
+@pytest.mark.skipif(not hasattr(optuna.Trial, "set_constraint"), reason="came with Optuna 5")
+def test_constraints_by_name_count_as_those_of_a_function():
+    def measure(a, b):
+        return b - (a - 0.3) ** 2
+
+    given, named = (constrained(["maximize"], measure, named=each) for each in (False, True))
+    assert [trial.params for trial in given.trials] == [trial.params for trial in named.trials]
+
+
+def test_constraints_reach_the_sampler_of_all_trials_with_values(monkeypatch):
+    histories = []
+
+    def suggest(self, space, *, seed, index, history):
+        histories.append(history)
+        return {"x": 0.5, "c": 1}
+
+    monkeypatch.setattr(GP, "suggest", suggest)
+    study = study_of()
+    for attributes in ({"constraints": (2.0, -1.0)}, {}, {"constraints:y": 3.0}):
+        params = {"x": 0.5, "c": "a"}
+        study.add_trial(
+            create_trial(value=1.0, params=params, distributions=KNOWN, system_attrs=attributes)
+        )
+    study.ask(KNOWN)
+    assert [o.excess for o in histories[0]] == [
+        ((2.0,), (-1.0,), ()),
+        ((), (), ()),
+        ((), (), (3.0,)),
+    ]
+
+
 def test_the_front_of_several_objectives_is_found():
     def area(sampler):
         study = optuna.create_study(directions=["minimize", "maximize"], sampler=sampler)
