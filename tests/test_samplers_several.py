@@ -172,13 +172,22 @@ def test_bound_has_the_slope_of_its_value(level):
     assert slope == pytest.approx(numeric, rel=1e-3)
 
 
-def test_what_nothing_keeps_is_no_reason_to_fail():
+@pytest.mark.parametrize("several", [False, True])
+def test_what_nothing_keeps_is_no_reason_to_fail(several):
     def measure(params):
         x, y = params["x"], params["y"]
-        return None if x > 0.9 else (x, (), (y - 0.5, 1 - x / 5))
+        return None if x > 0.9 else (x, (1 - x + y,) if several else (), (y - 0.5, 1 - x / 5))
 
     space = Space(({"x": uniform(0, 1), "y": uniform(0, 1)},))
     assert sum(not o.scores for o in play(space, measure, 20)) < 7
+
+
+def test_failures_are_avoided_although_the_first_metric_is_always_the_same():
+    def measure(params):
+        return None if params["a"] > 0.5 else (1.0, (params["a"] * params["b"],), ())
+
+    failed = [not o.scores for o in play(UNIT, measure, 24)]
+    assert sum(failed[12:]) < 7
 
 
 @pytest.mark.parametrize("level", [-1e50, -1e7, 1.0, 1e50])

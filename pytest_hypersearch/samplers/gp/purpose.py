@@ -61,15 +61,15 @@ def purpose_of(memory: Memory, pending: Sequence[Result]) -> Purpose | None:
 
 def _several(memory: Memory, pending: Sequence[Result], score: Surrogate | None) -> Purpose | None:
     scored = _contenders(memory)
-    others = [
-        surrogate_of(recalled(memory.space, _other(memory.heard, place)), pending)
-        for place in range(len(scored[0].observation.others))
-    ]
+    goals = [] if score is None else [score]
+    for place in range(len(scored[0].observation.others)):
+        other = recalled(memory.space, _other(memory.heard, place))
+        goal = surrogate_of(other, pending, chance=not goals)
+        goals += [] if goal is None else [goal]
     broken = [
         recalled(memory.space, _broken(memory.heard, place), np.inf)
         for place in range(len(scored[0].observation.excess))
     ]
-    goals = [goal for goal in (score, *others) if goal is not None]
     bounds = [bound for each in broken if (bound := _bound(each, pending)) is not None]
     if not goals:
         return (Product(bounds), scored) if bounds else None
@@ -96,7 +96,7 @@ def _contenders(memory: Memory) -> list[Result]:
 
 
 def _bound(memory: Memory, pending: Sequence[Result]) -> Bound | None:
-    model = surrogate_of(memory, pending)
+    model = surrogate_of(memory, pending, chance=False)
     return None if model is None else Bound(model.posterior, memory.level(0.0, model.data))
 
 
@@ -143,15 +143,15 @@ def _broken(heard: Sequence[Observation], place: int) -> list[Observation]:
     def squeezed(number: float) -> float:
         return number / (far + abs(number)) if abs(number) < HUGE else copysign(1.0, number)
 
-    return _rescored(told, lambda each: tuple(map(squeezed, each.excess[place])))
+    met = [e for e in heard if (e.excess[place] if e.scores else e.state is not State.PRUNED)]
+    return _rescored(met, lambda each: tuple(map(squeezed, each.excess[place])))
 
 
 def _rescored(
     heard: Sequence[Observation], score: Callable[[Observation], tuple[float, ...]]
 ) -> list[Observation]:
-    """Return observations with another score; without those that failed: the first metric tells."""
+    """Return observations with another score; without it those that have none."""
     return [
         replace(each, scores=score(each), others=(), excess=()) if each.scores else each
         for each in heard
-        if each.scores or each.state is State.PRUNED
     ]

@@ -26,7 +26,7 @@ class Surrogate:
 
     Attributes:
         settled: What the finished configurations let expect; a second target, if there were
-            failures, is 1 where there is a score and -1 where there is none.
+            failures whose chance is wanted, is 1 where there is a score and -1 where there is none.
         posterior: The same, as if pending configurations had scored what is expected of them.
         expected: Expected scores (n,) of the model's results, infinite where they failed.
         data: What it was made of.
@@ -38,13 +38,21 @@ class Surrogate:
     data: Data
 
 
-def surrogate_of(memory: Memory, pending: Sequence[Result]) -> Surrogate | None:
-    """Return the model of a memory's results, None if these are too few or all alike."""
+def surrogate_of(
+    memory: Memory, pending: Sequence[Result], *, chance: bool = True
+) -> Surrogate | None:
+    """Return the model of a memory's results, None if these are too few or all alike.
+
+    Args:
+        memory: The results.
+        pending: Configurations under way.
+        chance: Whether the chance that there is a score is modelled too.
+    """
     model = memory.model() if len(memory.results) > 1 else None
     if model is None:
         return None
     factor, data, failed = model
-    targets = _targets(factor, data, failed)
+    targets = _targets(factor, data, failed)[:, : 2 if chance else 1]
     settled = posterior_of(factor, targets)
     expected = settled.smoothed(targets)[:, 0]
     expected[failed] = np.inf
