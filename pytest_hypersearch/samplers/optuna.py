@@ -50,6 +50,7 @@ if TYPE_CHECKING:
 _BRANCH: Final = "branch of the space"  # no identifier, hence no parameter's name
 _EXACT: Final = 2**53  # larger whole numbers are rounded by Optuna, which keeps floats
 _REDRAWS: Final = 10
+_FEWER: Final = {"GPSampler": 1}  # models all again, slowly, and finds the same optimum
 _REPLAYED: Final = {"CmaEsSampler", "NSGAIISampler", "NSGAIIISampler", "QMCSampler"}  # take notes
 _COMPANIONS: Final = {"CmaEsSampler": "cmaes", "GPSampler": "torch"}
 
@@ -94,8 +95,8 @@ class OptunaSampler:
     ) -> Config | None:
         """Return a configuration, None if all of a finite space is finished or pending.
 
-        What Optuna proposes although it was seen is asked for again a few times; after that, a
-        finite space gives one of its unseen configurations at random.
+        What Optuna proposes although it was seen is asked for again, a few times if that costs
+        little; after that, a finite space gives one of its unseen configurations at random.
         """
         told = [o for o in history if o.state is not State.NOT_RUN and space.contains(o.params)]
         seen = {space.key(o.params) for o in told}
@@ -108,7 +109,7 @@ class OptunaSampler:
             study = past.with_pending(pending)
             study.reseed(index)
             config = study.ask()
-            for _ in range(_REDRAWS):
+            for _ in range(_FEWER.get(self.name, _REDRAWS)):
                 if space.key(config) not in seen:
                     return config
                 config = study.ask()

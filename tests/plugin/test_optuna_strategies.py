@@ -301,3 +301,19 @@ def test_nothing_of_optuna_is_imported_without_such_a_sweep(module, run, monkeyp
             return x
     """)
     run("--sweep").assert_outcomes(passed=2)
+
+
+@pytest.mark.skipif("GPSampler" not in SAMPLERS, reason="needs torch")
+def test_costly_proposals_are_asked_for_again_once(monkeypatch):
+    asked = []
+    relative = optuna.samplers.GPSampler.sample_relative
+
+    def counted(self, *args):
+        asked.append(args)
+        return relative(self, *args)
+
+    monkeypatch.setattr(optuna.samplers.GPSampler, "sample_relative", counted)
+    space = Space(({"k": randint(1, 16)},))
+    finished, _ = history_of(builtin("optuna:GPSampler"), space, 16)
+    assert len({o.params["k"] for o in finished}) == 16
+    assert 16 < len(asked) <= 32
