@@ -226,6 +226,8 @@ def test_contains_is_exact_in_value_and_type(entry, wrong):
         (as_distribution(scipy.stats.norm(0, -1)), "norm(0, -1): expected arguments that make"),
         (as_distribution(scipy.stats.norm(0, 0)), "norm(0, 0): expected arguments that make"),
         (as_distribution(scipy.stats.pareto(0.01)), "expected arguments that give finite numbers"),
+        (as_distribution(scipy.stats.yulesimon(0.1)), "arguments that give numbers below 2**53"),
+        (as_distribution(scipy.stats.zipf(1.1)), "at most 1 in 1,000 beyond the 1,048,576th value"),
     ],
     ids=str,
 )
@@ -314,6 +316,36 @@ def test_plain_entries_become_choices():
     for options in ([1, 2], (1, 2), range(1, 3), np.array([1, 2])):
         assert as_distribution(options) == choice([1, 2])
     assert as_distribution({"a": 1}).labels == ("a",)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        scipy.stats.zipf(3.0),
+        scipy.stats.logser(0.9),
+        scipy.stats.betabinom(2000, 2, 3),
+        scipy.stats.nhypergeom(90, 50, 20),
+        scipy.stats.nbinom(5, 1e-9),
+        scipy.stats.yulesimon(2.0),
+    ],
+    ids=lambda given: given.dist.name,
+)
+def test_quantiles_of_discrete_distributions_are_scipys(given):
+    entry = as_distribution(given)
+    Space(({"n": entry},))
+    for u in UNITS[2:-1]:
+        assert entry.from_unit(u) == given.ppf(u)
+        upto = given.cdf(given.ppf(u)) + given.cdf(given.ppf(u) - 1)
+        assert entry.to_unit(entry.from_unit(u)) == pytest.approx(upto / 2)
+
+
+@pytest.mark.parametrize(
+    ("given", "largest"),
+    [(scipy.stats.zipf(1.5), 2**20), (scipy.stats.nbinom(3, 1e-15), 3.405e16)],
+    ids=["zipf", "nbinom"],
+)
+def test_the_ends_of_heavy_tails_are_reached(given, largest):
+    assert as_distribution(given).from_unit(1.0) == pytest.approx(largest, rel=1e-3)
 
 
 def test_own_scipy_distributions_are_refused():

@@ -13,9 +13,17 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from contextlib import AbstractContextManager
 
+    import numpy as np
+    from numpy.typing import NDArray
+
     from pytest_hypersearch.trial import Raw
 
 _TAIL = 1e-12  # the unit interval's ends have no finite quantile
+_FAR = 1.0 - 1e-8  # from where on some discrete quantiles are quick from above only
+_EXACT = 2**53  # among larger floats scipy's search for a whole number may not end
+_RARE = 1e-6
+_SUMMED = 2**20
+_BEYOND = 1e-3
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,13 +44,19 @@ class Scipy:
         """Refuse arguments that make no distribution.
 
         Raises:
-            ValueError: It has no median, or its values are too large for floats.
+            ValueError: It has no median, its values are too large for floats, or more than
+                `_BEYOND` of them are beyond what can be summed.
         """
         if math.isnan(_quantile(self, 0.5)):
             raise ValueError(f"{self}: expected arguments that make a distribution")
         ends = () if _is_discrete(self) else (_TAIL, 1.0 - _TAIL)
         if not all(math.isfinite(_quantile(self, u)) for u in ends):
             raise ValueError(f"{self}: expected arguments that give finite numbers")
+        if _lacks(self, "_ppf") and not _quantile(self, 1.0 - _RARE) <= _EXACT:
+            raise ValueError(f"{self}: expected arguments that give numbers below 2**53")
+        sums = _sums(self)
+        if sums is not None and sums[-1] < 1.0 - _BEYOND:
+            raise ValueError(f"{self}: expected at most 1 in 1,000 beyond the {_SUMMED:,}th value")
 
     @property
     def size(self) -> int | None:
@@ -165,13 +179,46 @@ def _frozen(distribution: Scipy) -> Any:  # noqa: ANN401 - scipy's frozen types 
 
 
 def _quantile(distribution: Scipy, u: float) -> float:
+    """Return the quantile, at most the last value of `_sums`, NaN if scipy finds none."""
+    if (sums := _sums(distribution)) is not None:
+        return _bounds(distribution)[0] + min(int(sums.searchsorted(u)), len(sums) - 1)
+    frozen = _frozen(distribution)
     with _quietly():
-        return float(_frozen(distribution).ppf(u))
+        try:
+            far = _is_discrete(distribution) and u > _FAR
+            return float(frozen.isf(1.0 - u) if far else frozen.ppf(u))
+        except RuntimeError:
+            return math.nan
 
 
 def _probability(distribution: Scipy, value: float) -> float:
+    if (sums := _sums(distribution)) is not None:
+        place = math.floor(value - _bounds(distribution)[0])
+        return float(sums[min(place, len(sums) - 1)]) if place >= 0 else 0.0
     with _quietly():
         return float(_frozen(distribution).cdf(value))
+
+
+@lru_cache(maxsize=8)
+def _sums(distribution: Scipy) -> NDArray[np.float64] | None:
+    """Return the lowest values' cumulative probabilities, None if scipy knows these in closed form.
+
+    For each quantile scipy would sum them anew, over as many values as it takes.
+    """
+    import numpy as np
+
+    frozen = _frozen(distribution)
+    low, high = _bounds(distribution)
+    if not _lacks(distribution, "_cdf") or not math.isfinite(low):
+        return None
+    most = int(min(high - low + 1, _SUMMED))
+    count = 0
+    sums = np.zeros(1)
+    while sums[-1] < 1.0 - _TAIL and count < most:
+        count = min(max(1024, 4 * count), most)
+        with _quietly():
+            sums = np.cumsum(frozen.pmf(low + np.arange(count)))
+    return sums
 
 
 def _quietly() -> AbstractContextManager[object]:
@@ -182,6 +229,14 @@ def _quietly() -> AbstractContextManager[object]:
 
 def _is_discrete(distribution: Scipy) -> bool:
     return hasattr(_frozen(distribution), "pmf")
+
+
+def _lacks(distribution: Scipy, formula: str) -> bool:
+    """Tell whether scipy has no closed form of a discrete distribution's; nothing public does."""
+    from scipy.stats import rv_discrete
+
+    kind = type(_frozen(distribution).dist)
+    return issubclass(kind, rv_discrete) and getattr(kind, formula) is getattr(rv_discrete, formula)
 
 
 def _bounds(distribution: Scipy) -> tuple[float, float]:
