@@ -404,6 +404,13 @@ def test_wilcoxon_compares_equal_instances_with_the_best_trial():
     assert Wilcoxon().verdict(better, [other, best], since=ALWAYS) == ""
 
 
+def test_wilcoxon_adds_differences_of_any_size():
+    best, trial = done([1e308, -1.4e308] * 4), curve([1.4e308, -1.35e308] * 4)
+    assert "p = " in Wilcoxon().verdict(trial, [best], since=ALWAYS)
+    opposite = done([-1e308, 9e307] * 8)
+    assert "p = 0.044" in Wilcoxon().verdict(curve([1e308, -9e307] * 8), [opposite], since=ALWAYS)
+
+
 def test_forecast_says_what_would_come_of_it():
     reports, reason = first_verdict(Forecast(), decay(1, 0.6, 0.3), FIELD)
     assert reports < 20

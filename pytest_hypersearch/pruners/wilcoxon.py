@@ -55,8 +55,9 @@ class Wilcoxon:
             return ""
         if (best := _best(rivals(trial, others))) is None:
             return ""
+        share = 0.5 ** (len(trial.steps).bit_length() + 1)  # exact, and no sum overflows
         differences = [
-            value - theirs
+            share * value - share * theirs
             for step, value in zip(trial.steps, trial.values(), strict=True)
             if (theirs := best.value_at(step)) is not None
         ]
