@@ -325,6 +325,30 @@ def test_a_resumed_study_replays_what_finished_and_runs_the_rest():
     assert again.sampler.histories[3][0] == (0, "complete", (0.5,))
 
 
+def test_a_budget_of_trials_is_not_overspent_by_those_that_run_at_once():
+    bench = Bench(stop={"trials": 2})
+    assert [bench.ask(number)["do"] for number in range(3)] == ["run", "run", "skip"]
+
+
+def test_a_budget_that_was_used_up_is_so_whichever_trial_a_resumed_run_is_asked_for_first():
+    bench = Bench(stop={"trials": 2})
+    bench.run(0)
+    bench.run(1)
+    resumed = bench.resumed(stop={"trials": 2})
+    assert [resumed.ask(number)["do"] for number in (2, 0, 1)] == ["skip", "replay", "replay"]
+    more = bench.resumed(stop={"trials": 3})
+    assert [more.ask(number)["do"] for number in (2, 0, 1)] == ["run", "replay", "replay"]
+
+
+def test_a_trial_that_is_repeated_needs_no_budget_of_its_own():
+    bench = Bench(stop={"trials": 1})
+    bench.run(0, state="failed", failed=True)
+    assert bench.ask(1)["do"] == "skip"
+    assert bench.ask(0)["do"] == "run"
+    assert bench.study.crash(Key("s", 0, 0), "gw0")
+    assert bench.ask(0, closed="--sweep-timeout")["do"] == "run"
+
+
 def test_only_what_earlier_sessions_left_is_replayed():
     """A plugin that retries failures asks again for what has just ended."""
     bench = Bench(n_trials=2)

@@ -103,6 +103,7 @@ class Study:
             for info in infos
             if (rule := self.sweeps[info.name].stop)
         }
+        self._recall()
 
     @property
     def records(self) -> Mapping[Key, TrialRecord]:
@@ -119,8 +120,7 @@ class Study:
         """Seconds that trials took in earlier sessions of the run, by item."""
         found = {}
         for item, key in self.slots.items() if self._stored.durations else ():
-            seed = trial_seed(self.sweeps[key.sweep].seed, key.replicate)
-            who = identity(key.sweep, self.proposals.known(key), key.replicate, seed)
+            who = identity(key.sweep, self.proposals.known(key), key.replicate, self._seed(key))
             if who in self._stored.durations:
                 found[item] = self._stored.durations[who]
         return found
@@ -153,7 +153,9 @@ class Study:
         """
         sweep = self.sweeps[key.sweep]
         stopping = self._stopping.get(key.sweep)
-        over = closed or (stopping.reason() if stopping else "")
+        over = closed or (stopping.reason(self._at_work(key.sweep)) if stopping else "")
+        if self._began(key):
+            over = ""  # left out, a trial that failed or crashed and is repeated would pass
         if over:
             params: Config | None = self.proposals.known(key)
         else:
@@ -163,7 +165,7 @@ class Study:
             params = self.proposals.configuration(key.sweep, key.number, force=force)
         if params is None:
             return self._leave_out(key, {}, State.NOT_RUN, "search space exhausted")
-        seed = trial_seed(sweep.seed, key.replicate)
+        seed = self._seed(key)
         if self._stored.ends and (record := self._replay(key, params, seed)):
             self._finish(key, record)
             return {"do": "replay", "record": record.to_json()}
@@ -342,11 +344,41 @@ class Study:
             **values,
         )
 
+    def _began(self, key: Key) -> bool:
+        """Whether the trial was started or replayed in this session."""
+        record = self.records.get(key)
+        return self._crashes[key] > 0 or (record is not None and record.state is not State.NOT_RUN)
+
+    def _at_work(self, sweep: str) -> int:
+        return sum(key.sweep == sweep for key in self.running)
+
+    def _recall(self) -> None:
+        """Tell the stop rules of all stored trials, whichever of them is asked for first."""
+        slots = {}
+        for key in self._nodeids if self._stored.ends else ():
+            if key.sweep in self._stopping:
+                params, seed = self.proposals.known(key), self._seed(key)
+                slots[identity(key.sweep, params, key.replicate, seed)] = key, params, seed
+        for who, end in self._stored.ends.items():
+            if who in slots and (record := self._stored_record(*slots[who], end)):
+                self._stopping[record.sweep].take(record)
+
+    def _seed(self, key: Key) -> int:
+        return trial_seed(self.sweeps[key.sweep].seed, key.replicate)
+
     def _replay(self, key: Key, params: Config, seed: int) -> TrialRecord | None:
-        """The stored trial, its score looked up anew: another of its metrics may count now."""
         end = self._stored.ends.get(identity(key.sweep, params, key.replicate, seed))
-        if end is None:
-            return None
+        record = self._stored_record(key, params, seed, end) if end else None
+        if end and record:
+            stored = Key(end["sweep"], end["number"], end["replicate"]), end["attempt"]
+            self.replayed[key] = stored
+            self.pruning.replay(key, record.state, *stored)
+        return record
+
+    def _stored_record(
+        self, key: Key, params: Config, seed: int, end: Record
+    ) -> TrialRecord | None:
+        """The stored trial, its score looked up anew: another of its metrics may count now."""
         state, metrics = State(end["state"]), end["metrics"]
         names = self.sweeps[key.sweep].metrics
         score, reason = metrics.get(names[0]), end.get("reason", "")
@@ -355,9 +387,6 @@ class Study:
             if verdict.failed:
                 return None
             state, score, reason = verdict.state, verdict.score, verdict.reason
-        stored = Key(end["sweep"], end["number"], end["replicate"]), end["attempt"]
-        self.replayed[key] = stored
-        self.pruning.replay(key, state, *stored)
         return self._record(
             key,
             params,
