@@ -1,3 +1,5 @@
+import time
+
 import pytest
 from engine_parts import Noting, outcome, sweep
 
@@ -113,6 +115,14 @@ def test_a_trial_crashes_for_good_after_its_retries(retries):
     assert record.reason == f"gw{retries} died"
     assert bench.ask(2)["do"] == "skip"
     assert not bench.study.crash(key, "gw9")
+
+
+def test_a_clock_that_is_set_meanwhile_makes_no_crash_a_timeout(monkeypatch):
+    bench = Bench(timeout="1h")
+    bench.ask(0)
+    later = time.time() + 7200
+    monkeypatch.setattr("pytest_hypersearch.owner.study.time", lambda: later)
+    assert bench.study.crash(Key("s", 0, 0), "gw0")
 
 
 def test_a_crash_before_the_trial_was_asked_for_counts():

@@ -42,13 +42,19 @@ TIMED_OUT_FROM: Final = 0.75
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """A trial that a runner works on."""
+    """A trial that a runner works on.
+
+    Attributes:
+        at: When it started, in seconds since 1970.
+        since: The same by the clock that nobody sets.
+    """
 
     params: Config
     seed: int
     attempt: int
     worker: str
     at: float
+    since: float
 
 
 class Study:
@@ -253,7 +259,7 @@ class Study:
             return False
         reason = reason or f"{worker} died"
         started, limit = self.running.get(key), self.sweeps[key.sweep].timeout
-        ran = time() - started.at if started and seconds is None else seconds
+        ran = monotonic() - started.since if started and seconds is None else seconds
         if started and limit and ran is not None and ran >= TIMED_OUT_FROM * limit:
             self.tell(key, started.attempt, timed_out(f"timeout > {limit:g} s: {reason}", limit))
             return False
@@ -435,7 +441,7 @@ class Study:
         if key.sweep in self._stopping:
             self._stopping[key.sweep].start()
         self.pruning.start(key)
-        self.running[key] = Started(params, seed, attempt, worker, at)
+        self.running[key] = Started(params, seed, attempt, worker, at, monotonic())
         return {"do": "run", "params": params, "seed": seed, "attempt": attempt}
 
     def _finish(self, key: Key, record: TrialRecord) -> None:
