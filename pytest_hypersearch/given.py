@@ -24,6 +24,14 @@ def shown_number(value: object) -> str:
     return shown(value)
 
 
+def error_text(error: BaseException) -> str:
+    """Return what an exception says, nothing if its class fails to."""
+    try:
+        return str(error)
+    except Exception:  # noqa: BLE001  a user's class may do anything
+        return ""
+
+
 def encodable(value: object) -> str:
     """Return a value's text as any reader can encode it.
 
