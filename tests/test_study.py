@@ -4,7 +4,8 @@ import pytest
 from engine_parts import Noting, outcome, sweep
 
 from pytest_hypersearch.owner.proposals import NotYetError
-from pytest_hypersearch.owner.study import Study, trial_seed
+from pytest_hypersearch.owner.records import trial_seed
+from pytest_hypersearch.owner.study import Study
 from pytest_hypersearch.store.journal import StoreError
 from pytest_hypersearch.store.stored import Stored, gather
 from pytest_hypersearch.trial import Key, State
