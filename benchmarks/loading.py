@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, TypeVar
 from pytest_hypersearch import Results, choice, load_results, loguniform, uniform
 from pytest_hypersearch.curves import pack
 from pytest_hypersearch.marks import from_mark
-from pytest_hypersearch.owner.study import trial_seed
+from pytest_hypersearch.owner.records import trial_seed
 from pytest_hypersearch.store.journal import FORMAT
 from pytest_hypersearch.store.runs import Store
 

@@ -7,6 +7,8 @@ from typing import Final
 
 from pytest_hypersearch.given import number_of, shown
 
+LONGEST: Final = 100 * 366 * 86400  # the system's timers count nanoseconds in 63 bits
+
 _SECONDS: Final = {"d": 86400, "h": 3600, "m": 60, "s": 1}
 _PART: Final = re.compile(r"(\d+(?:\.\d+)?)\s*([dhms])\s*")
 
@@ -20,6 +22,8 @@ def duration_of(value: object) -> float:
     seconds = _of_text(value.strip()) if isinstance(value, str) else number_of(value)
     if seconds is None or seconds <= 0:
         raise ValueError(f"{shown(value)}: expected seconds, or a text such as '90s' or '1h30m'")
+    if seconds > LONGEST:
+        raise ValueError(f"{shown(value)}: expected at most 100 years")
     return float(seconds)
 
 

@@ -1,4 +1,4 @@
-"""What a user gave: shown in messages on one line, and read as a number."""
+"""What a user gave: shown in messages on one line, as text for others, and as a number."""
 
 from __future__ import annotations
 
@@ -22,6 +22,22 @@ def shown_number(value: object) -> str:
     if isinstance(value, float) and value.is_integer() and abs(value) < 1e16:  # noqa: PLR2004
         return str(int(value))
     return shown(value)
+
+
+def error_text(error: BaseException) -> str:
+    """Return what an exception says, nothing if its class fails to."""
+    try:
+        return str(error)
+    except Exception:  # noqa: BLE001  a user's class may do anything
+        return ""
+
+
+def encodable(value: object) -> str:
+    """Return a value's text as any reader can encode it.
+
+    Lone surrogates are escaped: Python has them for bytes in names of files that are no text.
+    """
+    return str(value).encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def scalar_of(value: object) -> object:

@@ -10,6 +10,7 @@ import sys
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
+from pytest_hypersearch.given import encodable
 from pytest_hypersearch.masking import masked_command
 
 if TYPE_CHECKING:
@@ -168,7 +169,7 @@ def _shortened(command: Sequence[str]) -> tuple[str, ...]:
     shown: list[str] = []
     left = LONGEST_COMMAND
     for argument in command:
-        text = argument.encode("utf-8", "backslashreplace").decode("utf-8")
+        text = encodable(argument)
         left -= len(text) + 1
         if left < 0:
             return (*shown, "...")

@@ -11,6 +11,7 @@ from threading import Thread, current_thread
 from typing import TYPE_CHECKING, Any, Final
 
 from pytest_hypersearch.curves import unpack
+from pytest_hypersearch.given import error_text
 from pytest_hypersearch.owner.events import Reported, Started
 from pytest_hypersearch.statistics.ranking import best
 from pytest_hypersearch.store.journal import StoreError
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from pytest_hypersearch.owner.owner import Owner
     from pytest_hypersearch.owner.study import Study
     from pytest_hypersearch.results import StudyResults
+    from pytest_hypersearch.trial import TrialRecord
 
     Later: TypeAlias = Callable[[], Mapping[str, Series]]
 
@@ -61,7 +63,7 @@ class Tracking:
         """Take an event of the owner's."""
         if not self._calls.wanted:
             return
-        trial = event.trial
+        trial = _copy(event.trial)
         who = event.study.nodeid, Key(trial.sweep, trial.number, trial.replicate)
         if isinstance(event, Started):
             self._running[who] = self._sweep(event.study, trial.sweep)
@@ -99,7 +101,7 @@ class Tracking:
             for trial in results.trials:
                 who = results.nodeid, Key(trial.sweep, trial.number, trial.replicate)
                 if sweep := self._running.pop(who, None):
-                    self._calls.put("trial_finished", dict, sweep=sweep, trial=trial)
+                    self._calls.put("trial_finished", dict, sweep=sweep, trial=_copy(trial))
             for info in results.sweeps:
                 if sweep := self._sweeps.get((results.nodeid, info.name)):
                     self._calls.put("sweep_finished", sweep=sweep, results=_part(results, sweep))
@@ -125,7 +127,17 @@ def _part(results: StudyResults, sweep: SweepRun) -> StudyResults:
         results,
         saved=results.saved if leader and leader.sweep.name == name else "",
         sweeps=tuple(info for info in results.sweeps if info.name == name),
-        trials=tuple(trial for trial in results.trials if trial.sweep == name),
+        trials=tuple(_copy(trial) for trial in results.trials if trial.sweep == name),
+    )
+
+
+def _copy(trial: TrialRecord) -> TrialRecord:
+    """A trial for plugins: what they do to it stays with them."""
+    return replace(
+        trial,
+        params=dict(trial.params),
+        metrics=dict(trial.metrics),
+        logged=dict(trial.logged),
     )
 
 
@@ -221,7 +233,7 @@ class Calls:
             try:
                 caller(**arguments)
             except BaseException as error:  # noqa: BLE001  pytest's outcomes are no Exceptions
-                self._note(plugin, f"{HOOK}{name}: {type(error).__name__}: {error}")
+                self._note(plugin, f"{HOOK}{name}: {type(error).__name__}: {error_text(error)}")
 
     def _implementations(self, name: str) -> Mapping[str, Callable[..., object]]:
         """A caller for each plugin that has the hook: an error of one must not stop the others."""

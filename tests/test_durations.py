@@ -26,3 +26,9 @@ def test_seconds_of_a_duration(given, seconds):
 def test_what_is_no_duration_is_refused(given):
     with pytest.raises(ValueError, match="expected seconds, or a text such as '90s' or '1h30m'"):
         duration_of(given)
+
+
+@pytest.mark.parametrize("given", ["9" * 400 + "h", "1000000000000h", 1e11])
+def test_what_no_timer_can_measure_is_refused(given):
+    with pytest.raises(ValueError, match="expected at most 100 years"):
+        duration_of(given)

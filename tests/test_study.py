@@ -1,8 +1,11 @@
+import time
+
 import pytest
 from engine_parts import Noting, outcome, sweep
 
 from pytest_hypersearch.owner.proposals import NotYetError
-from pytest_hypersearch.owner.study import Study, trial_seed
+from pytest_hypersearch.owner.records import trial_seed
+from pytest_hypersearch.owner.study import Study
 from pytest_hypersearch.store.journal import StoreError
 from pytest_hypersearch.store.stored import Stored, gather
 from pytest_hypersearch.trial import Key, State
@@ -113,6 +116,14 @@ def test_a_trial_crashes_for_good_after_its_retries(retries):
     assert record.reason == f"gw{retries} died"
     assert bench.ask(2)["do"] == "skip"
     assert not bench.study.crash(key, "gw9")
+
+
+def test_a_clock_that_is_set_meanwhile_makes_no_crash_a_timeout(monkeypatch):
+    bench = Bench(timeout="1h")
+    bench.ask(0)
+    later = time.time() + 7200
+    monkeypatch.setattr("pytest_hypersearch.owner.study.time", lambda: later)
+    assert bench.study.crash(Key("s", 0, 0), "gw0")
 
 
 def test_a_crash_before_the_trial_was_asked_for_counts():
@@ -323,6 +334,30 @@ def test_a_resumed_study_replays_what_finished_and_runs_the_rest():
     assert [r["attempt"] for r in again.written if r["k"] == "start"] == [2, 2, 1]
     assert list(again.sampler.histories) == [3]
     assert again.sampler.histories[3][0] == (0, "complete", (0.5,))
+
+
+def test_a_budget_of_trials_is_not_overspent_by_those_that_run_at_once():
+    bench = Bench(stop={"trials": 2})
+    assert [bench.ask(number)["do"] for number in range(3)] == ["run", "run", "skip"]
+
+
+def test_a_budget_that_was_used_up_is_so_whichever_trial_a_resumed_run_is_asked_for_first():
+    bench = Bench(stop={"trials": 2})
+    bench.run(0)
+    bench.run(1)
+    resumed = bench.resumed(stop={"trials": 2})
+    assert [resumed.ask(number)["do"] for number in (2, 0, 1)] == ["skip", "replay", "replay"]
+    more = bench.resumed(stop={"trials": 3})
+    assert [more.ask(number)["do"] for number in (2, 0, 1)] == ["run", "replay", "replay"]
+
+
+def test_a_trial_that_is_repeated_needs_no_budget_of_its_own():
+    bench = Bench(stop={"trials": 1})
+    bench.run(0, state="failed", failed=True)
+    assert bench.ask(1)["do"] == "skip"
+    assert bench.ask(0)["do"] == "run"
+    assert bench.study.crash(Key("s", 0, 0), "gw0")
+    assert bench.ask(0, closed="--sweep-timeout")["do"] == "run"
 
 
 def test_only_what_earlier_sessions_left_is_replayed():

@@ -39,6 +39,7 @@ OPTIONS: dict[str, object] = {
     "usepdb": False,
 }
 PR_SET_PDEATHSIG = 1
+STANDARD_FILES = 1, 2
 POLL_SECONDS = 1.0
 
 
@@ -115,6 +116,12 @@ class OneItem:
             session.config.hook.pytest_runtest_protocol(item=item, nextitem=None)
             self._line.send("finished")
         return True
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_setup(self) -> None:
+        """Send where output goes: what was not reported before a death is still there."""
+        if self._config.option.capture == "fd":
+            self._line.send_files("capture", *STANDARD_FILES)
 
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
         """An item that is not there leaves no report."""

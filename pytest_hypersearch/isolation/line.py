@@ -8,6 +8,7 @@ message    child    a message to the owner, as JSON
 answer     parent   the owner's answer, as JSON
 report     child    a report of pytest's, as a dict
 warning    child    a warning that pytest recorded: ``warning_message``, ``nodeid``, ``location``
+capture    child    nothing; the files to which its output goes follow: pytest's, for each phase
 trouble    child    a text: why the trial cannot run
 finished   child    nothing: the item's last report was sent
 =========  =======  ================================================================================
@@ -15,6 +16,8 @@ finished   child    nothing: the item's last report was sent
 
 from __future__ import annotations
 
+import os
+import socket
 from dataclasses import dataclass
 from threading import Lock
 from typing import TYPE_CHECKING, Any
@@ -70,3 +73,18 @@ class Line:
         """
         kind, body = execnet.loads(self.connection.recv_bytes())
         return kind, body
+
+    def send_files(self, kind: str, *files: int) -> None:
+        """Send open files, by their descriptors; errors as in `send`."""
+        text = execnet.dumps((kind, None))
+        with self._lock, self._socket() as end:
+            self.connection.send_bytes(text)
+            socket.send_fds(end, [b"."], files)
+
+    def receive_files(self, count: int) -> list[int]:
+        """Receive the files that come next, to be closed by the caller; errors as in `receive`."""
+        with self._socket() as end:
+            return socket.recv_fds(end, 1, count)[1]
+
+    def _socket(self) -> socket.socket:
+        return socket.socket(fileno=os.dup(self.connection.fileno()))

@@ -14,7 +14,7 @@ from dataclasses import asdict
 from itertools import count
 from multiprocessing.connection import Connection
 from time import monotonic, sleep
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 
@@ -51,6 +51,7 @@ class Child:
         reports: The child's reports of the item, by phase.
         others: Further reports of the child's, such as those of subtests.
         death: How the process died, empty if it did not.
+        output: What it put out in the phase in which it died: phase, stream, text.
         seconds: How long the trial ran until then, without the start of the process.
         trouble: What kept the trial from being run, empty if nothing.
     """
@@ -59,6 +60,7 @@ class Child:
         self.reports: dict[str, pytest.TestReport] = {}
         self.others: list[Any] = []
         self.death = ""
+        self.output: list[tuple[str, str, str]] = []
         self.seconds = 0.0
         self._item = item
         self._link = link
@@ -67,6 +69,7 @@ class Child:
         self.trouble = ""
         self._asked = self._finished = 0.0
         self._over: Message | None = None
+        self._captured: list[int] = []
 
     def run(self) -> None:
         """Run the trial; whatever ends this ends the process as well."""
@@ -83,21 +86,33 @@ class Child:
             patience = EXIT_SECONDS
         finally:
             code = _end(process, patience)
+            output = [*map(_taken, self._captured)]
         if not self._finished and not self.trouble:
-            self.death = f"its process died: {_cause(code)}"
-            self.seconds = monotonic() - self._asked if self._asked else 0.0
+            self._die(code, output)
         elif self._over is not None:
             self._link.call(self._over)
 
     def show(self) -> None:
         """Stand in for the test: its reports are there, or how it died."""
         if "call" not in self.reports:
-            pytest.fail(self.death, pytrace=False)
+            self._fail()
 
     def show_end(self) -> None:
         """Stand in for the teardown: it may be where the process died."""
         if self.death and "call" in self.reports:
-            pytest.fail(self.death, pytrace=False)
+            self._fail()
+
+    def _die(self, code: int, output: list[str]) -> None:
+        self.death = f"its process died: {_cause(code)}"
+        self.seconds = monotonic() - self._asked if self._asked else 0.0
+        phase = ("setup", "call", "teardown")[min(len(self.reports), 2)]
+        said = zip(("stdout", "stderr"), output, strict=False)
+        self.output = [(phase, name, text) for name, text in said if text]
+
+    def _fail(self) -> NoReturn:
+        for section in self.output:
+            self._item.add_report_section(*section)
+        pytest.fail(self.death, pytrace=False)
 
     def _start(self, fd: int) -> subprocess.Popen[bytes]:
         config = self._item.config
@@ -173,6 +188,9 @@ class Child:
             kwargs={"warning_message": message, "when": "runtest", **data}
         )
 
+    def _on_capture(self, line: Line, _body: None) -> None:
+        self._captured = line.receive_files(2)
+
     def _on_trouble(self, _line: Line, text: str) -> None:
         self.trouble = text
 
@@ -194,15 +212,16 @@ class Timers:
         return _isolated(item) or None
 
 
-def retried(item: pytest.Item, death: str) -> pytest.TestReport:
+def retried(item: pytest.Item, child: Child) -> pytest.TestReport:
     """The report of a trial that is run again because its process died."""
     report = pytest.TestReport(
         nodeid=item.nodeid,
         location=item.location,
         keywords=dict.fromkeys(item.keywords, 1),
         outcome="rerun",  # type: ignore[arg-type]  # as pytest-xdist's users know it
-        longrepr=death,
+        longrepr=child.death,
         when="call",
+        sections=[(f"Captured {name} {phase}", text) for phase, name, text in child.output],
     )
     dress(report, "retried", "R", "RETRIED", "yellow")
     return report
@@ -238,6 +257,14 @@ def _end(process: subprocess.Popen[bytes], patience: float) -> int:
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
     return process.wait()
+
+
+def _taken(file: int) -> str:
+    """Read a file to its end, and close it."""
+    try:
+        return os.pread(file, os.fstat(file).st_size, 0).decode(errors="replace")
+    finally:
+        os.close(file)
 
 
 def _cause(code: int) -> str:

@@ -55,7 +55,7 @@ def _memory(wanted: Mapping[str, Any]) -> int:
     match = _SIZE.fullmatch(value) if isinstance(value, str) else None
     if match:
         base = 1024 if match[3] else 1000
-        return int(float(match[1]) * base ** _POWERS[match[2]])
+        value = float(match[1]) * base ** _POWERS[match[2]] // 1
     number = number_of(value)
     if number is None or number < 1 or number != int(number):
         raise wrong("resources", wanted, "expected 'memory' to be bytes or a text such as '4GiB'")

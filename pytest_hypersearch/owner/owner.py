@@ -15,6 +15,7 @@ from pytest_hypersearch.marks import Sweep
 from pytest_hypersearch.messages import UNANSWERED
 from pytest_hypersearch.naming import called
 from pytest_hypersearch.owner.background import Background
+from pytest_hypersearch.owner.desk import Desk
 from pytest_hypersearch.owner.events import Ended, Reported, Started, SweepRun
 from pytest_hypersearch.owner.keeping import Keeper
 from pytest_hypersearch.owner.outcome import empty_outcome
@@ -29,17 +30,15 @@ from pytest_hypersearch.trial import Key
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from typing import TypeAlias
 
     from pytest_hypersearch.curves import Series
     from pytest_hypersearch.messages import Message
+    from pytest_hypersearch.owner.desk import Answer
     from pytest_hypersearch.owner.events import Event, Listener
     from pytest_hypersearch.results import StudyResults
     from pytest_hypersearch.samplers import Sampler
     from pytest_hypersearch.store.archive import Archive, RunLog
     from pytest_hypersearch.trial import TrialRecord
-
-    Answer: TypeAlias = Callable[[Message], None]
 
 
 class Owner:
@@ -73,7 +72,7 @@ class Owner:
         self._slots: dict[str, tuple[Study, Key]] = {}
         self._verdicts: dict[tuple[str, str], bool] = {}
         self._digest = ""
-        self._waiting: list[tuple[str, Message, Answer]] = []
+        self._desk = Desk(self._reply, self._order)
         self._lock = RLock()
 
     def listen(self, listener: Listener) -> None:
@@ -86,7 +85,7 @@ class Owner:
         with self._lock:
             return [
                 message["slot"]
-                for worker, message, _ in self._waiting
+                for worker, message in self._desk.waiting
                 if worker not in self._shares.waiting
             ]
 
@@ -103,34 +102,31 @@ class Owner:
     def handle(self, worker: str, message: Message, answer: Answer) -> None:
         """Take a message of a runner; the answer may be given later, by another thread."""
         with self._lock:
-            self._dispatch(worker, message, answer, force=False)
-            self._serve_waiting()
+            self._desk.take(worker, message, answer)
 
     def poll(self) -> None:
         """Look whether other sessions on this machine have freed what a trial waits for."""
         with self._lock:
             if self._shares.waiting:
-                self._serve_waiting()
+                self._desk.look_again()
 
     def release(self) -> None:
         """Answer the first waiting message from what is known: nothing more is coming."""
         with self._lock:
-            if self._waiting:
-                self._waiting.sort(key=lambda waiting: self._order(waiting[1]))
-                self._dispatch(*self._waiting.pop(0), force=True)
+            self._desk.force_first()
 
     def died(self, worker: str) -> None:
         """Take note that a runner died, over whatever it was running."""
         with self._lock:
             # It waits no more; an answer would start an attempt that nobody works on.
-            self._waiting = [waiting for waiting in self._waiting if waiting[0] != worker]
+            self._desk.forget(worker)
             self._free(worker)
             for nodeid, (study, key) in self._slots.items():
                 started = study.running.get(key)
                 if started is not None and started.worker == worker:
                     self._verdicts[nodeid, worker] = self._crash(nodeid, worker)
             self._torn_down(worker, saved=False)
-            self._serve_waiting()
+            self._desk.look_again()
 
     def crash(self, nodeid: str, worker: str) -> bool:
         """Take note over which item a runner died; return whether the item is due again."""
@@ -138,7 +134,7 @@ class Owner:
             if (nodeid, worker) in self._verdicts:
                 return self._verdicts[nodeid, worker]
             again = nodeid in self._slots and self._crash(nodeid, worker)
-            self._serve_waiting()
+            self._desk.look_again()
             return again
 
     def _free(self, worker: str) -> None:
@@ -216,23 +212,22 @@ class Owner:
         for listener in self._listeners:
             listener(event)
 
-    def _dispatch(self, worker: str, message: Message, answer: Answer, *, force: bool) -> None:
+    def _reply(self, worker: str, message: Message, *, force: bool) -> Message:
+        """What to answer; an error that is not the sweep's end is part of it."""
+        if self.broken and message["op"] != "view":
+            return {"stop": self.broken}
         try:
-            if self.broken and message["op"] != "view":
-                answer({"stop": self.broken})
-            else:
-                answer(getattr(self, f"_on_{message['op']}")(worker, message, force=force))
-        except NotYetError:
-            self._waiting.append((worker, message, answer))
+            reply: Message = getattr(self, f"_on_{message['op']}")(worker, message, force=force)
+        except (NotYetError, KeyboardInterrupt):
+            raise
         except (StoreError, PrunerError) as error:
             self.broken = str(error)
-            answer({"stop": self.broken})
-        except KeyboardInterrupt:
-            raise
+            return {"stop": self.broken}
         except BaseException as error:  # noqa: BLE001  a sampler may do anything: the runner waits
             if message["op"] in UNANSWERED:
                 self.broken = f"{message['op']}: {type(error).__name__}: {error}"
-            answer({"error": self._fault(message, error)})
+            return {"error": self._fault(message, error)}
+        return reply
 
     def _fault(self, message: Message, error: BaseException) -> str:
         """What to say of an error; a trial that cannot be handed out has ended."""
@@ -242,14 +237,6 @@ class Owner:
             reason = str(error) if known else f"{type(error).__name__}: {error}"
             self._ended(study, study.skip(key, reason))
         return str(error) if known else "".join(traceback.format_exception(error))
-
-    def _serve_waiting(self) -> None:
-        while self._waiting:
-            waiting, self._waiting = self._waiting, []
-            for worker, message, answer in sorted(waiting, key=lambda each: self._order(each[1])):
-                self._dispatch(worker, message, answer, force=False)
-            if len(self._waiting) == len(waiting):
-                return
 
     def _order(self, message: Message) -> tuple[int, int]:
         """Trials by number, then those who want to look at results."""

@@ -38,7 +38,7 @@ class Stopping:
         self._best = BestSoFar([info])
         self._record: float | None = None
         self._stale = 0
-        self._ended = 0
+        self._ended: set[tuple[int, int]] = set()
         self._started: float | None = None
 
     def start(self) -> None:
@@ -47,11 +47,12 @@ class Stopping:
             self._started = self._clock()
 
     def take(self, record: TrialRecord) -> None:
-        """A trial ended."""
+        """A trial ended; one that runs again or is told of again counts once."""
         if record.state in _IDLE:
             return
-        self._ended += 1
-        self._stale += 1
+        who = record.number, record.replicate
+        self._stale += who not in self._ended
+        self._ended.add(who)
         self._best.add(record)
         score = self._best.score
         if score is None:
@@ -60,15 +61,19 @@ class Stopping:
         if self._record is None or score < self._record - self._rule.min_delta:
             self._record, self._stale = score, 0
 
-    def reason(self) -> str:
-        """Why no trial should start any more; empty while they should."""
+    def reason(self, running: int = 0) -> str:
+        """Why no trial should start any more; empty while they should.
+
+        Args:
+            running: How many trials are under way: a budget of trials is not overspent.
+        """
         rule = self._rule
         best = self._best.score
         if rule.score is not None and best is not None and self._reached(best, rule.score):
             return f"{self._info.metric} {best:.4g} reached the target {shown_number(rule.score)}"
         if rule.patience is not None and self._stale >= rule.patience:
             return f"no better {self._info.metric} for {rule.patience} trials"
-        if rule.trials is not None and self._ended >= rule.trials:
+        if rule.trials is not None and len(self._ended) + running >= rule.trials:
             return f"{rule.trials} trials"
         if rule.time is not None and self._elapsed() >= rule.time:
             return f"{shown_number(rule.time)} s"

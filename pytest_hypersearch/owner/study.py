@@ -7,23 +7,28 @@ each step down before it is acknowledged. It knows neither pytest nor where the 
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
-from functools import cached_property, lru_cache
-from hashlib import blake2b
+from functools import cached_property
 from time import monotonic, time
 from typing import TYPE_CHECKING, Any, Final
 
-from pytest_hypersearch.owner.outcome import stored_outcome, timed_out, used
+from pytest_hypersearch.owner.outcome import stored_outcome, timed_out
 from pytest_hypersearch.owner.proposals import Proposals
 from pytest_hypersearch.owner.pruning import Pruning
+from pytest_hypersearch.owner.records import (
+    Started,
+    ended,
+    replayed,
+    trial_record,
+    trial_seed,
+    under_way,
+)
 from pytest_hypersearch.owner.rounds import Rounds
 from pytest_hypersearch.owner.standing import Standing
 from pytest_hypersearch.owner.stopping import Stopping
 from pytest_hypersearch.results import StudyResults, SweepInfo
-from pytest_hypersearch.score import judge
 from pytest_hypersearch.statistics.ranking import BestSoFar
 from pytest_hypersearch.store.stored import identity
-from pytest_hypersearch.trial import Key, State, TrialRecord
+from pytest_hypersearch.trial import Key, State
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -33,22 +38,11 @@ if TYPE_CHECKING:
     from pytest_hypersearch.owner.pruning import StoredCurves
     from pytest_hypersearch.samplers import Sampler
     from pytest_hypersearch.store.journal import Record
-    from pytest_hypersearch.store.stored import Stored
-    from pytest_hypersearch.trial import Config
+    from pytest_hypersearch.store.stored import Identity, Stored
+    from pytest_hypersearch.trial import Config, TrialRecord
 
 # of the limit: pytest-timeout's clock starts with the item, before its trial is handed out
 TIMED_OUT_FROM: Final = 0.75
-
-
-@dataclass(frozen=True, slots=True)
-class Started:
-    """A trial that a runner works on."""
-
-    params: Config
-    seed: int
-    attempt: int
-    worker: str
-    at: float
 
 
 class Study:
@@ -103,6 +97,7 @@ class Study:
             for info in infos
             if (rule := self.sweeps[info.name].stop)
         }
+        self._recall()
 
     @property
     def records(self) -> Mapping[Key, TrialRecord]:
@@ -119,8 +114,7 @@ class Study:
         """Seconds that trials took in earlier sessions of the run, by item."""
         found = {}
         for item, key in self.slots.items() if self._stored.durations else ():
-            seed = trial_seed(self.sweeps[key.sweep].seed, key.replicate)
-            who = identity(key.sweep, self.proposals.known(key), key.replicate, seed)
+            who = self._identity(key)
             if who in self._stored.durations:
                 found[item] = self._stored.durations[who]
         return found
@@ -153,7 +147,9 @@ class Study:
         """
         sweep = self.sweeps[key.sweep]
         stopping = self._stopping.get(key.sweep)
-        over = closed or (stopping.reason() if stopping else "")
+        over = closed or (stopping.reason(self._at_work(key.sweep)) if stopping else "")
+        if self._began(key):
+            over = ""  # left out, a trial that failed or crashed and is repeated would pass
         if over:
             params: Config | None = self.proposals.known(key)
         else:
@@ -193,26 +189,8 @@ class Study:
         """
         if not self._runs(key, attempt):
             return None
-        started = self.running[key]
         self._write({"k": "end", **key._asdict(), "attempt": attempt, **stored_outcome(outcome)})
-        del self.running[key]
-        record = self._record(
-            key,
-            started.params,
-            State(outcome["state"]),
-            score=outcome["score"],
-            metrics=dict(outcome["metrics"]),
-            seed=started.seed,
-            steps=outcome["steps"] or 0,
-            attempt=attempt,
-            duration=outcome["duration"],
-            reason=outcome["reason"],
-            worker=started.worker,
-            logged=dict(outcome["logged"]),
-            **used(outcome),
-            started=started.at,
-            error=outcome["error"],
-        )
+        record = ended(self._nodeids[key], key, self.running.pop(key), outcome)
         self._finish(key, record)
         return record
 
@@ -251,7 +229,7 @@ class Study:
             return False
         reason = reason or f"{worker} died"
         started, limit = self.running.get(key), self.sweeps[key.sweep].timeout
-        ran = time() - started.at if started and seconds is None else seconds
+        ran = monotonic() - started.since if started and seconds is None else seconds
         if started and limit and ran is not None and ran >= TIMED_OUT_FROM * limit:
             self.tell(key, started.attempt, timed_out(f"timeout > {limit:g} s: {reason}", limit))
             return False
@@ -280,7 +258,7 @@ class Study:
         """The trial as it runs; None if that attempt was given up before."""
         if not self._runs(key, attempt):
             return None
-        return self._started_record(key, self.running[key], State.RUNNING)
+        return under_way(self._nodeids[key], key, self.running[key], State.RUNNING)
 
     def is_best(self, record: TrialRecord) -> bool:
         """Whether the trial's configuration leads the study now."""
@@ -315,65 +293,47 @@ class Study:
             return self._record(key, self.proposals.known(key), State.CRASHED, reason=reason)
         if started is None:
             return self._record(key, self.proposals.known(key), State.NOT_RUN, reason="not started")
-        return self._started_record(key, started, State.NOT_RUN, reason="interrupted")
-
-    def _started_record(
-        self, key: Key, started: Started, state: State, *, reason: str = ""
-    ) -> TrialRecord:
-        return self._record(
-            key,
-            started.params,
-            state,
-            reason=reason,
-            seed=started.seed,
-            attempt=started.attempt,
-            worker=started.worker,
-            started=started.at,
-        )
+        return under_way(self._nodeids[key], key, started, State.NOT_RUN, reason="interrupted")
 
     def _record(self, key: Key, params: Config, state: State, **values: Any) -> TrialRecord:  # noqa: ANN401  the record's own fields
-        return TrialRecord(
-            nodeid=self._nodeids[key],
-            sweep=key.sweep,
-            number=key.number,
-            replicate=key.replicate,
-            params=params,
-            state=state,
-            **values,
-        )
+        return trial_record(self._nodeids[key], key, params, state, **values)
+
+    def _began(self, key: Key) -> bool:
+        """Whether the trial was started or replayed in this session."""
+        record = self.records.get(key)
+        return self._crashes[key] > 0 or (record is not None and record.state is not State.NOT_RUN)
+
+    def _at_work(self, sweep: str) -> int:
+        return sum(key.sweep == sweep for key in self.running)
+
+    def _identity(self, key: Key) -> Identity:
+        seed = trial_seed(self.sweeps[key.sweep].seed, key.replicate)
+        return identity(key.sweep, self.proposals.known(key), key.replicate, seed)
+
+    def _recall(self) -> None:
+        """Tell the stop rules of all stored trials, whichever of them is asked for first."""
+        if not self._stopping or not self._stored.ends:
+            return
+        keys = {self._identity(key): key for key in self._nodeids if key.sweep in self._stopping}
+        for who, end in self._stored.ends.items():
+            if key := keys.get(who):
+                params, metrics = self.proposals.known(key), self.sweeps[key.sweep].metrics
+                item, seed = self._nodeids[key], who[-1]
+                if record := replayed(item, key, end, metrics, params=params, seed=seed):
+                    self._stopping[key.sweep].take(record)
 
     def _replay(self, key: Key, params: Config, seed: int) -> TrialRecord | None:
-        """The stored trial, its score looked up anew: another of its metrics may count now."""
+        """The stored trial, if it still has a score."""
         end = self._stored.ends.get(identity(key.sweep, params, key.replicate, seed))
         if end is None:
             return None
-        state, metrics = State(end["state"]), end["metrics"]
-        names = self.sweeps[key.sweep].metrics
-        score, reason = metrics.get(names[0]), end.get("reason", "")
-        if state is not State.PRUNED:
-            verdict = judge(None, metrics, *names)
-            if verdict.failed:
-                return None
-            state, score, reason = verdict.state, verdict.score, verdict.reason
-        stored = Key(end["sweep"], end["number"], end["replicate"]), end["attempt"]
-        self.replayed[key] = stored
-        self.pruning.replay(key, state, *stored)
-        return self._record(
-            key,
-            params,
-            state,
-            score=score,
-            metrics=metrics,
-            seed=seed,
-            steps=end.get("steps", 0),
-            attempt=end["attempt"],
-            duration=end["duration"],
-            reason=reason,
-            cached=True,
-            logged=end.get("logged", {}),
-            **used(end),
-            started=end.get("started"),
-        )
+        metrics = self.sweeps[key.sweep].metrics
+        record = replayed(self._nodeids[key], key, end, metrics, params=params, seed=seed)
+        if record:
+            stored = Key(end["sweep"], end["number"], end["replicate"]), end["attempt"]
+            self.replayed[key] = stored
+            self.pruning.replay(key, record.state, *stored)
+        return record
 
     def _leave_out(self, key: Key, params: Config, state: State, reason: str) -> dict[str, Any]:
         self._finish(key, self._record(key, params, state, reason=reason))
@@ -406,7 +366,7 @@ class Study:
         if key.sweep in self._stopping:
             self._stopping[key.sweep].start()
         self.pruning.start(key)
-        self.running[key] = Started(params, seed, attempt, worker, at)
+        self.running[key] = Started(params, seed, attempt, worker, at, monotonic())
         return {"do": "run", "params": params, "seed": seed, "attempt": attempt}
 
     def _finish(self, key: Key, record: TrialRecord) -> None:
@@ -417,14 +377,3 @@ class Study:
             self._stopping[key.sweep].take(record)
         first, _ = self._spans.get(key.sweep, (monotonic(), 0.0))
         self._spans[key.sweep] = first, monotonic()
-
-
-@lru_cache
-def trial_seed(seed: int, replicate: int) -> int:
-    """The seed of a trial: 32 bits that depend on the sweep's seed and the replicate alone.
-
-    All configurations of a replicate meet the same luck (common random numbers), so that they can
-    be compared in pairs.
-    """
-    digest = blake2b(f"{seed}/{replicate}".encode(), digest_size=4).digest()
-    return int.from_bytes(digest, "big")

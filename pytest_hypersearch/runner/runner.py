@@ -129,7 +129,7 @@ class Runner:
             active.trial = self._trial(active, reply)
             pytest.fail(child.trouble, pytrace=False)
         if child.death and self._crashed(active, child):
-            active.unlogged.append(retried(active.item, child.death))
+            active.unlogged.append(retried(active.item, child))
             self._begin(active)
             return
         active.unlogged += child.others

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_hypersearch.marks import Sweep
-from pytest_hypersearch.owner.study import trial_seed
+from pytest_hypersearch.owner.records import trial_seed
 
 if TYPE_CHECKING:
     from pytest_hypersearch.messages import Message

@@ -9,14 +9,13 @@ from pytest_hypersearch.space.distributions import (
     uniform,
 )
 from pytest_hypersearch.space.frozen import Scipy
-from pytest_hypersearch.space.numeric import Integer, Normal, Real
-from pytest_hypersearch.space.space import (
+from pytest_hypersearch.space.kinds import (
     Distribution,
-    Space,
     as_distribution,
-    config_key,
     distribution_from_json,
 )
+from pytest_hypersearch.space.numeric import Integer, Normal, Real
+from pytest_hypersearch.space.space import Space, config_key
 
 __all__ = [
     "Choice",

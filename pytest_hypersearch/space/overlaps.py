@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from pytest_hypersearch.space.space import Distribution
+    from pytest_hypersearch.space.kinds import Distribution
 
 Positions: TypeAlias = range | frozenset[int]
 Box: TypeAlias = tuple[Positions, ...]

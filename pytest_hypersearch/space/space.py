@@ -3,66 +3,24 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from math import prod
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
-from pytest_hypersearch.given import shown
-from pytest_hypersearch.space.choices import Choice, choice, is_options
-from pytest_hypersearch.space.frozen import Scipy, from_frozen, is_frozen
-from pytest_hypersearch.space.numeric import Integer, Normal, Real
+from pytest_hypersearch.space.choices import Choice
+from pytest_hypersearch.space.kinds import distribution_from_json
 from pytest_hypersearch.space.overlaps import count_below, shared_cells
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from pytest_hypersearch.space.kinds import Branch
     from pytest_hypersearch.space.overlaps import Box
     from pytest_hypersearch.trial import Config, Raw
 
 
-Distribution: TypeAlias = Real | Integer | Normal | Choice | Scipy
-Branch: TypeAlias = Mapping[str, Distribution]
-
 _canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
-
-
-def as_distribution(value: object) -> Distribution:
-    """Return the distribution that a user's entry of a search space stands for.
-
-    Args:
-        value: A distribution, options as `choice` takes them, or a frozen scipy.stats distribution.
-
-    Raises:
-        ValueError: It is none of these.
-    """
-    if isinstance(value, (Real, Integer, Normal, Choice, Scipy)):
-        return value
-    if is_options(value):
-        return choice(value)  # type: ignore[arg-type]
-    if is_frozen(value):
-        return from_frozen(value)
-    raise ValueError(f"{shown(value)}: expected a list of values or a distribution")
-
-
-def distribution_from_json(record: Mapping[str, Any]) -> Distribution:
-    """Return the distribution that ``to_json`` described; a choice comes back without its objects.
-
-    Raises:
-        ValueError: The record is of an unknown kind.
-    """
-    match record["kind"]:
-        case "uniform" | "loguniform" as kind:
-            return Real(record["low"], record["high"], record["step"], kind == "loguniform")
-        case "randint" | "lograndint" as kind:
-            return Integer(record["low"], record["high"], record["step"], kind == "lograndint")
-        case "normal":
-            return Normal(record["mean"], record["std"], record["step"])
-        case "choice":
-            return Choice.from_json(record)
-        case "scipy":
-            return Scipy.from_json(record)
-        case unknown:
-            raise ValueError(f"{unknown!r} is no known kind of distribution")
 
 
 def config_key(config: Mapping[str, Raw]) -> str:

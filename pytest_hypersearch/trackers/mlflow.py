@@ -7,11 +7,13 @@ import logging
 import os
 import re
 from dataclasses import dataclass, field
+from pathlib import Path
 from time import time
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
+from pytest_hypersearch.given import encodable
 from pytest_hypersearch.statistics.ranking import best
 from pytest_hypersearch.trackers.trials import (
     Points,
@@ -80,7 +82,7 @@ class MLflow:
         """Import MLflow, which takes seconds, before trials start."""
         if self._config.option.collectonly:
             return
-        with quiet_import():
+        with quiet_import("mlflow"):
             import mlflow.store.tracking.sqlalchemy_store  # noqa: F401
         for name in NOISY:
             logging.getLogger(name).setLevel(logging.WARNING)
@@ -163,7 +165,8 @@ class MLflow:
             import mlflow
 
             own = not mlflow.is_tracking_uri_set()
-            uri = f"sqlite:///{self._root / 'mlflow.db'}" if own else None
+            uri = f"sqlite:///{self._root / 'mlflow.db'}" if own else mlflow.get_tracking_uri()
+            _check_file(uri)
             client = mlflow.MlflowClient(tracking_uri=uri)
             name = os.environ.get("MLFLOW_EXPERIMENT_NAME") or self._root.name or "hypersearch"
             location = (self._root / "mlartifacts").as_uri() if own else None
@@ -200,7 +203,7 @@ class MLflow:
         from mlflow.entities import Param
 
         entries = [
-            Param(self._names.of(name), str(value)[:LONGEST_PARAM])
+            Param(self._names.of(name), encodable(value)[:LONGEST_PARAM])
             for name, value in params.items()
         ]
         for some in _batches(entries, PARAMS_AT_ONCE):
@@ -222,6 +225,16 @@ class MLflow:
         from mlflow.entities import RunTag
 
         return [RunTag(self._names.of(name), value) for name, value in tags.items()]
+
+
+def _check_file(uri: str) -> None:
+    """Make sure that a store in a file can be written: MLflow would try for minutes."""
+    from sqlalchemy.engine import make_url
+
+    file = make_url(uri).database if uri.startswith("sqlite:") else None
+    if file and file != ":memory:":
+        with Path(file).open("ab"):
+            pass
 
 
 class Names:
@@ -280,7 +293,7 @@ def trial_tags(trial: TrialRecord) -> dict[str, str]:
 
 
 def _tagged(values: Mapping[str, object]) -> dict[str, str]:
-    return {f"{TAG}{name}": str(value)[:LONGEST_TAG] for name, value in values.items()}
+    return {f"{TAG}{name}": encodable(value)[:LONGEST_TAG] for name, value in values.items()}
 
 
 def _short(nodeid: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 import re
 import shutil
 from dataclasses import dataclass, field
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
+from pytest_hypersearch.given import encodable
 from pytest_hypersearch.space import config_key
 from pytest_hypersearch.store.runs import digest
 from pytest_hypersearch.trackers.trials import Points, place, quiet_import, trial_key, whole
@@ -30,10 +32,9 @@ STATUSES: Final = {State.COMPLETE: "STATUS_SUCCESS", State.PRUNED: "STATUS_UNKNO
 
 @dataclass(slots=True)
 class Open:
-    """A trial whose event file is open."""
+    """A trial that is under way, and its event file."""
 
-    writer: Any
-    directory: Path
+    file: Path
     points: Points = field(default_factory=Points)
 
 
@@ -57,27 +58,22 @@ class TensorBoard:
     def pytest_sessionstart(self) -> None:
         """Import TensorBoard before trials start."""
         if not self._config.option.collectonly:
-            with quiet_import():
+            with quiet_import("tensorboard"):
                 import tensorboard.plugins.hparams.metadata
-                import tensorboard.summary.writer.event_file_writer  # noqa: F401
+                import tensorboard.summary.writer.record_writer  # noqa: F401
 
     def pytest_hypersearch_sweep_started(self, sweep: SweepRun) -> None:
         """Describe the parameters and metrics to the HParams view."""
         directory = self._sweep_directory(sweep)
         if not directory.exists():
-            writer = _writer(directory)
-            _add(writer, [_hparams("EXPERIMENT_TAG", experiment=_experiment(sweep))])
-            writer.close()
+            _begin(directory, _hparams("EXPERIMENT_TAG", experiment=_experiment(sweep)))
 
     def pytest_hypersearch_trial_started(self, sweep: SweepRun, trial: TrialRecord) -> None:
         """Begin the trial's files; those of an earlier attempt are removed."""
         directory = self._trial_directory(sweep, trial)
-        if before := self._open.pop(place(sweep, trial), None):
-            before.writer.close()
         shutil.rmtree(directory, ignore_errors=True)
-        writer = _writer(directory)
-        _add(writer, [_hparams("SESSION_START_INFO_TAG", session_start_info=_start(trial))])
-        self._open[place(sweep, trial)] = Open(writer, directory)
+        start = _hparams("SESSION_START_INFO_TAG", session_start_info=_start(trial))
+        self._open[place(sweep, trial)] = Open(_begin(directory, start))
 
     def pytest_hypersearch_trial_reported(
         self, sweep: SweepRun, trial: TrialRecord, series: Mapping[str, Series]
@@ -85,10 +81,12 @@ class TensorBoard:
         """Write the points."""
         active = self._open[place(sweep, trial)]
         active.points.take(series)
-        for name, (steps, values) in series.items():
-            for step, value in zip(steps, values, strict=True):
-                _add_scalar(active.writer, name, step, value)
-        active.writer.flush()
+        points = (
+            _point(name, step, value)
+            for name, (steps, values) in series.items()
+            for step, value in zip(steps, values, strict=True)
+        )
+        _append(active.file, points)
 
     def pytest_hypersearch_trial_finished(
         self, sweep: SweepRun, trial: TrialRecord, series: Mapping[str, Series]
@@ -100,11 +98,10 @@ class TensorBoard:
             self.pytest_hypersearch_trial_started(sweep, trial)
             self.pytest_hypersearch_trial_reported(sweep, trial, series)
         active = self._open.pop(place(sweep, trial))
-        for name, step, value in active.points.missing(trial):
-            _add_scalar(active.writer, name, step, value)
-        _add(active.writer, [_hparams("SESSION_END_INFO_TAG", session_end_info=_end(trial))])
-        active.writer.close()
-        (active.directory / FINISHED).touch()
+        end = _event(_hparams("SESSION_END_INFO_TAG", session_end_info=_end(trial)))
+        points = (_point(*point) for point in active.points.missing(trial))
+        _append(active.file, [*points, end])
+        (active.file.parent / FINISHED).touch()
 
     def _sweep_directory(self, sweep: SweepRun) -> Path:
         name = re.sub(r"[^\w.-]+", "-", sweep.nodeid.rpartition("::")[2], flags=re.ASCII)
@@ -118,23 +115,37 @@ class TensorBoard:
         return known or parent / f"{trial.number:03d}-r{trial.replicate}-{key}"
 
 
-def _writer(directory: Path) -> Any:  # noqa: ANN401  TensorBoard is imported later
-    from tensorboard.summary.writer.event_file_writer import EventFileWriter
+def _begin(directory: Path, about: Any) -> Path:  # noqa: ANN401  TensorBoard is imported later
+    """Begin a directory's event file with what it is about."""
+    from tensorboard.compat.proto.event_pb2 import Event
 
-    return EventFileWriter(str(directory))
+    directory.mkdir(parents=True, exist_ok=True)
+    file = directory / f"events.out.tfevents.{time():.0f}.{platform.node()}"
+    _append(file, [Event(wall_time=time(), file_version="brain.Event:2"), _event(about)])
+    return file
 
 
-def _add(writer: Any, values: Iterable[Any], step: int = 0) -> None:  # noqa: ANN401  as above
+def _append(file: Path, events: Iterable[Any]) -> None:
+    """Write events; TensorBoard's own writer has a thread, in which errors would be lost on us."""
+    from tensorboard.summary.writer.record_writer import RecordWriter
+
+    with file.open("ab") as opened:
+        writer = RecordWriter(opened)
+        for event in events:
+            writer.write(event.SerializeToString())
+
+
+def _event(value: Any, step: int = 0) -> Any:  # noqa: ANN401  as above
     from tensorboard.compat.proto.event_pb2 import Event
     from tensorboard.compat.proto.summary_pb2 import Summary
 
-    writer.add_event(Event(wall_time=time(), step=step, summary=Summary(value=values)))
+    return Event(wall_time=time(), step=step, summary=Summary(value=[value]))
 
 
-def _add_scalar(writer: Any, name: str, step: float, value: float) -> None:  # noqa: ANN401  as above
+def _point(name: str, step: float, value: float) -> Any:  # noqa: ANN401  as above
     from tensorboard.compat.proto.summary_pb2 import Summary
 
-    _add(writer, [Summary.Value(tag=name, simple_value=value)], whole(step))
+    return _event(Summary.Value(tag=name, simple_value=value), whole(step))
 
 
 def _hparams(tag: str, **content: Any) -> Any:  # noqa: ANN401  messages of TensorBoard's
@@ -186,7 +197,7 @@ def _start(trial: TrialRecord) -> Any:  # noqa: ANN401  a message of TensorBoard
         elif isinstance(value, int | float):
             entry.number_value = value
         else:
-            entry.string_value = str(value)
+            entry.string_value = encodable(value)
     return start
 
 

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from math import isnan
 from typing import TYPE_CHECKING
 
+import pytest
+
 from pytest_hypersearch.space import config_key
 from pytest_hypersearch.store.runs import digest
 
@@ -73,12 +75,19 @@ class Points:
 
 
 @contextmanager
-def quiet_import() -> Iterator[None]:
+def quiet_import(library: str) -> Iterator[None]:
     """Import a tracker's library, whose warnings are none of the user's, in the main thread.
 
     Filters of warnings are the process's: in another thread, imports would fail wherever the
     project turns warnings into errors.
+
+    Raises:
+        UsageError: What is installed cannot be imported.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        yield
+        try:
+            yield
+        except Exception as error:
+            reason = f"{type(error).__name__}: {error}"
+            raise pytest.UsageError(f"{library} cannot be imported: {reason}") from error

@@ -53,7 +53,7 @@ class WeightsAndBiases:
     def pytest_sessionstart(self) -> None:
         """Import W&B, which takes seconds, before trials start."""
         if not self._config.option.collectonly:
-            with quiet_import():
+            with quiet_import("wandb"):
                 import wandb  # noqa: F401
             logging.getLogger("wandb").setLevel(logging.WARNING)
 

@@ -333,6 +333,16 @@ ROWS = [
         "sweep(resources={'gpus': 1.5}): expected 'gpus' to be a fraction of one or a whole number",
     ),
     mark(
+        f"{A}, resources={{'memory': '0GiB'}}",
+        "sweep(resources={'memory': '0GiB'}): expected 'memory' to be bytes or a text such as "
+        "'4GiB'",
+    ),
+    mark(
+        f"{A}, resources={{'memory': '9' * 400 + 'GiB'}}",
+        f"sweep(resources={{'memory': '{'9' * 45}...): expected 'memory' to be bytes or a text "
+        "such as '4GiB'",
+    ),
+    mark(
         f"{A}, resources={{'memory': '4 gigs'}}",
         "sweep(resources={'memory': '4 gigs'}): expected 'memory' to be bytes or a text such as "
         "'4GiB'",

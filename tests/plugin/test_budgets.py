@@ -83,6 +83,21 @@ def test_later(sweeps):
 
 
 @PLAIN_AND_WORKERS
+def test_a_failure_that_is_rerun_stays_one_when_the_budget_is_used_up(project, workers):
+    pytest.importorskip("pytest_rerunfailures")
+    project.write("""
+@pytest.mark.sweep(grid={"x": [1, 2, 3]}, stop={"trials": 2})
+def test_f(x):
+    assert x == 1
+    return x
+""")
+    code, output = project.run("--reruns=1", *workers)
+    assert code == 1
+    assert "1 failed, 1 passed" in output
+    assert project.states == {"complete": 1, "failed": 1, "not run": 1}
+
+
+@PLAIN_AND_WORKERS
 def test_no_trial_starts_after_the_session_s_time(project, workers):
     project.write("""
 @pytest.mark.sweep(grid={"x": [1, 2, 3]})

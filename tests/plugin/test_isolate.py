@@ -136,6 +136,7 @@ def test_others(sweeps):
     assert project.trials["x:2"]["attempt"] == 2
     assert project.trials["x:3"]["reason"] == "its process died: SIGKILL"
     assert "its process died: SIGSEGV" in output
+    assert output.count("last words") == 2
     assert "Fatal Python error: Segmentation fault" in output
 
 
@@ -144,6 +145,7 @@ def test_a_death_in_teardown_is_an_error_and_undoes_nothing(project):
 @pytest.fixture
 def deadly(x):
     yield
+    print("the very", "end")
     os._exit(x)
 
 @pytest.mark.sweep(grid={"x": [5]}, isolate=True)
@@ -154,6 +156,8 @@ def test_f(x, deadly):
     assert code == 1
     assert "1 passed, 1 error" in output
     assert "its process died: exit code 5" in output
+    assert "Captured stdout teardown" in output
+    assert "the very end" in output
     assert project.states == {"complete": 1}
 
 

@@ -15,6 +15,7 @@ NO_NAMES = (
 ENDS = {
     "complete": "return 1.5",
     "failed": "assert lr == 3",
+    "wordless": "raise type('Wordless', (Exception,), {'__str__': lambda self: 1 / 0})",
     "tolerated": "raise FloatingPointError('overflow in step 3')",
     "pruned": "trial.prune('no good')",
     "nan": "return float('nan')",
@@ -30,6 +31,7 @@ ENDS = {
 EXPECTED = {
     "complete": ("complete", "passed", ".", "PASSED 1.5 best (lr=1)", 0, None),
     "failed": ("failed", "failed", "F", "FAILED", 1, "AssertionError: assert 1 == 3"),
+    "wordless": ("failed", "failed", "F", "FAILED", 1, "Wordless"),
     "tolerated": (
         "failed",
         "tolerated",
@@ -119,6 +121,7 @@ def test_junit_knows_each_end(ending, run, pytester):
     assert ended == {
         "complete": [],
         "failed": [("failure", "assert 1 == 3")],
+        "wordless": [("failure", "test_it.Wordless: <exception str() failed>")],
         "tolerated": [("skipped", "FloatingPointError: overflow in step 3")],
         "pruned": [("skipped", "no good")],
         "nan": [("skipped", "score is nan")],

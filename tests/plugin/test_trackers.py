@@ -8,6 +8,7 @@ import sys
 
 import pytest
 
+from pytest_hypersearch.trackers import OFFERS, Offer
 from pytest_hypersearch.trackers.trials import quiet_import
 
 SWEPT = """
@@ -35,7 +36,7 @@ def _plain_environment(monkeypatch):
 # Before pytester, whose runs forget what they import.
 @pytest.fixture(scope="module")
 def mlflow():
-    with quiet_import():
+    with quiet_import("mlflow"):
         library = pytest.importorskip("mlflow")
         pytest.importorskip("mlflow.store.tracking.sqlalchemy_store")
     return library
@@ -43,13 +44,13 @@ def mlflow():
 
 @pytest.fixture(scope="module")
 def wandb():
-    with quiet_import():
+    with quiet_import("wandb"):
         return pytest.importorskip("wandb")
 
 
 @pytest.fixture(scope="module")
 def tensorboard():
-    with quiet_import():
+    with quiet_import("tensorboard"):
         library = pytest.importorskip("tensorboard")
         pytest.importorskip("tensorboard.summary.writer.event_file_writer")
         pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
@@ -59,6 +60,16 @@ def tensorboard():
 
 def secret_free(path):
     return not any(b"sk-123" in file.read_bytes() for file in path.rglob("*") if file.is_file())
+
+
+HOSTILE = """
+@pytest.mark.sweep(grid={"x": [1, 2], "file": ["caf\\udce9"]}, metric="loss")
+def test_f(x, file, trial):
+    trial.log(file=file)
+    trial.report(0.5)
+    assert x == 1, file
+    return {"loss": 1}
+"""
 
 
 def test_mlflow(mlflow, pytester, module, run):
@@ -121,6 +132,25 @@ def test_mlflow_takes_over_what_was_run_without_it(mlflow, pytester, module, run
     history = [(p.step, p.value) for p in client.get_metric_history(child.info.run_id, "loss")]
     assert history == [(0, 0.5), (10, 0.25), (10, 0.125)]
     assert not (pytester.path / "mlflow.db").exists()
+
+
+def test_mlflow_takes_text_that_cannot_be_encoded(mlflow, pytester, module, run):
+    module(HOSTILE)
+    result = run("--sweep", "--sweep-track=mlflow")
+    assert result.parseoutcomes() == {"passed": 1, "failed": 1}
+    client = mlflow.MlflowClient(f"sqlite:///{pytester.path}/mlflow.db")
+    found = client.search_runs([client.get_experiment_by_name(pytester.path.name).experiment_id])
+    (child,) = [each for each in found if each.info.status == "FAILED"]
+    assert child.data.params == {"x": "2", "file": r"caf\udce9"}
+    assert child.data.tags["hypersearch.reason"] == r"AssertionError: caf\udce9"
+
+
+def test_a_file_that_mlflow_cannot_write_is_one_quick_warning(mlflow, pytester, module, run):
+    (pytester.path / "mlflow.db").mkdir()
+    module(SWEPT)
+    result = run("--sweep", "--sweep-track=mlflow", "-k", "x:1")
+    assert result.parseoutcomes() == {"passed": 1, "deselected": 2, "warnings": 1}
+    result.stdout.fnmatch_lines(["*mlflow failed in *_sweep_started: IsADirectoryError: *"])
 
 
 def wandb_records(file):
@@ -237,6 +267,36 @@ def test_tensorboard(tensorboard, pytester, module, run):
     assert again.keys() == found.keys()
 
 
+def test_a_full_disk_below_tensorboard_fails_no_test(tensorboard, pytester, module, run):
+    pytester.makeconftest("""
+        import pytest
+        from pathlib import Path
+
+        @pytest.hookimpl(trylast=True)
+        def pytest_hypersearch_trial_started():
+            for file in Path("runs").glob("*/*/events*"):
+                file.unlink()
+                file.symlink_to("/dev/full")
+
+        @pytest.hookimpl(trylast=True)
+        def pytest_hypersearch_trial_reported():
+            Path("reported").touch()
+    """)
+    module("""
+        import os, time
+        @pytest.mark.sweep(grid={"x": [1, 2, 3]})
+        def test_f(x, trial):
+            for step in range(3000):
+                trial.report(x, step=step)
+                if os.path.exists("reported"):
+                    return x
+                time.sleep(0.01)
+    """)
+    result = run("--sweep", "--sweep-track=tensorboard", "-W", "error")
+    assert result.parseoutcomes() == {"passed": 3, "warnings": 1}
+    result.stdout.fnmatch_lines(["*tensorboard failed in *_trial_reported: OSError: *space left*"])
+
+
 @pytest.mark.parametrize(
     ("name", "line"),
     [
@@ -250,3 +310,22 @@ def test_a_tracker_that_is_not_there_is_one_clear_line(module, run, monkeypatch,
     result = run("--sweep", f"--sweep-track={name}")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines([line])
+
+
+def test_a_tracker_that_cannot_be_imported_is_one_clear_line(pytester, module, run, monkeypatch):
+    pytester.makepyfile(wandb="raise TypeError('wrong protobuf')")
+    pytester.syspathinsert()
+    monkeypatch.delitem(sys.modules, "wandb", raising=False)
+    module(SWEPT)
+    result = run("--sweep", "--sweep-track=wandb")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["ERROR: wandb cannot be imported: TypeError: wrong protobuf"])
+
+
+def test_a_directory_of_a_librarys_name_is_not_the_library(pytester, module, run, monkeypatch):
+    monkeypatch.setitem(OFFERS, "wandb", Offer("WeightsAndBiases", ("not_wandb",)))
+    pytester.mkdir("not_wandb")
+    pytester.syspathinsert()
+    module(SWEPT)
+    result = run("--sweep", "--sweep-track=wandb")
+    result.stderr.fnmatch_lines(["ERROR: *wandb: not_wandb not installed; *"])

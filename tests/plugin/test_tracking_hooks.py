@@ -143,6 +143,32 @@ def test_errors_become_one_warning_for_each_plugin_and_no_failure(pytester, modu
     assert len(followed("trial_started", "trial_finished")) == 4
 
 
+def test_a_plugin_neither_changes_results_nor_stops_the_calls_of_others(pytester, module, run):
+    pytester.makeconftest("""
+        class Wordless(Exception):
+            def __str__(self):
+                raise ValueError
+
+        def pytest_hypersearch_trial_started(trial):
+            trial.params.clear()
+            raise Wordless
+
+        def pytest_hypersearch_trial_finished(trial):
+            trial.metrics.clear()
+            trial.logged["more"] = 1
+
+        def pytest_hypersearch_sweep_finished(results):
+            for trial in results.trials:
+                trial.params.clear()
+            open("finished", "w").close()
+    """)
+    module(SWEPT)
+    result = run("--sweep", "-W", "error")
+    result.assert_outcomes(passed=2, warnings=1)
+    result.stdout.fnmatch_lines(["*_trial_started: Wordless: (2 errors*", "*(#0): x=1"])
+    assert (pytester.path / "finished").exists()
+
+
 def test_slow_and_leaky_plugins_delay_the_end_alone(pytester, module, run):
     pytester.makeconftest("""
         import time
