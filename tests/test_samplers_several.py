@@ -209,6 +209,12 @@ def test_the_front_grows_to_its_ends(seed):
     assert min(y for _, y in points) < 0.1
 
 
+@pytest.mark.parametrize("seed", [0, 1])
+def test_gaps_of_a_crowded_front_are_filled_not_its_ends_refined(seed):
+    last = play(CUBE, zdt1, 70, seed=seed)[-20:]
+    assert sum(o.params["a"] < 1e-3 for o in last) < 8
+
+
 def test_three_metrics_reach_all_three_ends():
     corners = [(0.1, 0.1), (0.9, 0.1), (0.5, 0.9)]
 

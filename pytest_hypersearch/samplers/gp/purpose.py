@@ -39,6 +39,8 @@ _FAR: Final = 4.0  # times the usual size of how much a constraint is broken or 
 _BOXES: Final = 256
 _FEWEST: Final = 6
 _MARGIN: Final = 0.5
+_CROWDED: Final = 10
+_NOTABLE: Final = 0.1
 
 
 def purpose_of(memory: Memory, pending: Sequence[Result]) -> Purpose | None:
@@ -109,6 +111,7 @@ def _improvement(goal: Surrogate, values: Array, kept: NDArray[np.bool_]) -> Acq
 def _growth(goals: Sequence[Surrogate], values: Array, front: Array) -> Acquisition:
     """Return how much the volume below a reference point grows that the front (n, t) dominates."""
     reference = _reference(values, front)
+    front = front - _notable(front)
     most = max(_FEWEST, round(_BOXES ** (1.0 / (values.shape[1] - 1))))
     if len(front) > most:
         ordered = front[np.argsort(front[:, 0], kind="stable")]
@@ -121,6 +124,20 @@ def _reference(values: Array, front: Array) -> Array:
     ends: Array = (front if len(front) else values).max(axis=0)
     reference: Array = ends + _MARGIN * np.ptp(values, axis=0)
     return reference
+
+
+def _notable(front: Array) -> Array:
+    """Return by how much (t,) to surpass the front (n, t) to count: epsilon dominance.
+
+    The volume beyond the ends of a front is large. Where nothing is to be gained there but what
+    the models are still unsure of, it would outweigh the gaps between the points of a crowded
+    front, so a tenth of the mean gap is not counted (after Laumanns et al., Combining Convergence
+    and Diversity in Evolutionary Multiobjective Optimization, Evolutionary Computation 2002).
+    """
+    if len(front) < _CROWDED:
+        return np.zeros(front.shape[1])
+    gap: Array = np.ptp(front, axis=0) / len(front)
+    return _NOTABLE * gap
 
 
 def _keeps(observation: Observation) -> bool:
