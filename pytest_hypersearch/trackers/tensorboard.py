@@ -6,7 +6,7 @@ import platform
 import re
 import shutil
 from dataclasses import dataclass, field
-from time import time
+from time import time, time_ns
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
@@ -120,7 +120,7 @@ def _begin(directory: Path, about: Any) -> Path:  # noqa: ANN401  TensorBoard is
     from tensorboard.compat.proto.event_pb2 import Event
 
     directory.mkdir(parents=True, exist_ok=True)
-    file = directory / f"events.out.tfevents.{time():.0f}.{platform.node()}"
+    file = directory / f"events.out.tfevents.{time_ns()}.{platform.node()}"
     _append(file, [Event(wall_time=time(), file_version="brain.Event:2"), _event(about)])
     return file
 

@@ -4,6 +4,7 @@ import shutil
 import sys
 from itertools import count
 from pathlib import Path
+from time import sleep
 
 from pytest_hypersearch.store.best import Edition, publish
 
@@ -18,3 +19,4 @@ for number in count():
     shutil.rmtree(trial)
     sys.stdout.write(f"{number}\n")
     sys.stdout.flush()
+    sleep(0.01)  # the edition before the last is removed, and one who opens a file takes a moment
