@@ -87,4 +87,10 @@ class Line:
             return socket.recv_fds(end, 1, count)[1]
 
     def _socket(self) -> socket.socket:
-        return socket.socket(fileno=os.dup(self.connection.fileno()))
+        return blocking(socket.socket(fileno=os.dup(self.connection.fileno())))
+
+
+def blocking(end: socket.socket) -> socket.socket:
+    """A socket that waits, whatever default timeout the project has set: a line knows none."""
+    end.setblocking(True)
+    return end

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import pytest
 
 from pytest_hypersearch.isolation import APART
-from pytest_hypersearch.isolation.line import Line, Spec
+from pytest_hypersearch.isolation.line import Line, Spec, blocking
 from pytest_hypersearch.messages import UNANSWERED
 from pytest_hypersearch.resources.demand import Share
 from pytest_hypersearch.resources.process import environment
@@ -73,7 +73,7 @@ class Child:
 
     def run(self) -> None:
         """Run the trial; whatever ends this ends the process as well."""
-        ours, theirs = socket.socketpair()
+        ours, theirs = map(blocking, socket.socketpair())
         with theirs:
             process = self._start(theirs.fileno())
         patience = 0.0

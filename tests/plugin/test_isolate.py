@@ -161,6 +161,21 @@ def test_f(x, deadly):
     assert project.states == {"complete": 1}
 
 
+def test_a_default_timeout_of_sockets_is_the_projects_own(project):
+    project.write("""
+__import__("socket").setdefaulttimeout(5)
+
+@pytest.mark.sweep(grid={"x": [1]}, isolate=True)
+def test_f(x, trial):
+    trial.report(x)
+    time.sleep(0.2)
+    return x
+""")
+    code, output = project.run()
+    assert code == 0, output
+    assert project.scores == {"x:1": 1}
+
+
 def test_its_share_is_set_from_the_start(project, monkeypatch):
     monkeypatch.setenv("TMPDIR", str(project.path))
     project.write("""
