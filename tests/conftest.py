@@ -48,7 +48,7 @@ class Project:
         self.prefix = ()
 
     def write(self, body, name="test_it.py"):
-        text = "import os, signal, sys, time\nimport pytest\nfrom probe import ran\n"
+        text = "import os, signal, sys, time\nimport pytest\nfrom probe import ran, stay\n"
         (self.path / name).write_text(text + body)
 
     def here(self, *args):

@@ -3,6 +3,7 @@
 import json
 import os
 import resource
+import time
 from pathlib import Path
 
 HERE = Path.cwd()
@@ -13,6 +14,12 @@ def ran(*words):
     file = os.open(HERE / "ran", os.O_WRONLY | os.O_APPEND | os.O_CREAT)
     os.write(file, (" ".join(map(str, words)) + "\n").encode())
     os.close(file)
+
+
+def stay():
+    """Wait to be stopped: a signal just before one long sleep would not be seen until its end."""
+    for _ in range(600):
+        time.sleep(0.1)
 
 
 def pytest_sessionfinish(session):

@@ -62,7 +62,7 @@ def model(trial):
     if trial.params["x"] in SLOW and not os.path.exists("go"):
         (trial.path / "a").write_text("half")
         ran("stuck")
-        time.sleep(60)
+        stay()
         save(trial.path, trial.params["x"])
 
 @pytest.mark.sweep(grid={"x": [3, 2, 1, 4]})
@@ -156,7 +156,7 @@ def test_f(x, trial):
         (trial.path / part).write_text(str(x) * 1000)
     if (x, trial.replicate) == (1, 1):
         ran("stuck")
-        time.sleep(60)
+        stay()
     ran("saved")
     return x
 """)

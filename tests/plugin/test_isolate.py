@@ -261,7 +261,7 @@ def test_the_process_ends_with_its_parent(project, workers, blow):
 @pytest.mark.sweep(grid={"x": [1]}, isolate=True)
 def test_f(x):
     ran(os.getpid())
-    time.sleep(100)
+    stay()
 """)
     with project.started(*workers) as process:
         project.await_lines(1)

@@ -217,7 +217,8 @@ def test_an_interrupted_session_tells_all_there_is(pytester, project, module, fo
             trial.report(x)
             if x == 2:
                 open("waits", "w").close()
-                time.sleep(60)
+                for _ in range(600):  # a signal just before one long sleep is seen at its end
+                    time.sleep(0.1)
             return x
     """)
     command = [sys.executable, "-m", "pytest", "--sweep"]

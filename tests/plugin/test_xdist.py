@@ -298,7 +298,7 @@ def test_a_sampler_in_parallel_gives_one_table_for_any_number_of_workers(chase):
 
 
 def test_a_sampler_in_parallel_gives_the_same_table_after_an_interruption(chase):
-    body = "if trial.number == 5 and not os.path.exists('go'): ran('wait'); time.sleep(60)"
+    body = "if trial.number == 5 and not os.path.exists('go'): ran('wait'); stay()"
     chase.write(ADAPTIVE.format(n=12, parallel=2, body="pass"))
     chase.here()
     expected, scores = table(chase), chase.scores
