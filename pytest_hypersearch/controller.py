@@ -89,7 +89,7 @@ class Controller:
             _warn(self._config, line)
 
     def _tell_github(self) -> None:
-        if not os.environ.get("GITHUB_STEP_SUMMARY") or not self.owner.studies:
+        if not os.environ.get("GITHUB_STEP_SUMMARY") or not self.owner.runs:
             return
         from pytest_hypersearch.github import append_summary
 

@@ -110,7 +110,7 @@ class Tracking:
     def _sweep(self, study: Study, name: str) -> SweepRun:
         who = study.nodeid, name
         if who not in self._sweeps:
-            self._sweeps[who] = sweep = self._owner.sweep_run(study, name)
+            self._sweeps[who] = sweep = self._owner.sweep_run(study.nodeid, name)
             self._calls.put("sweep_started", sweep=sweep)
         return self._sweeps[who]
 

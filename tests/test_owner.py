@@ -89,9 +89,9 @@ def test_a_plan_is_taken_once(desk):
     one = desk()
     assert one.send("gw0", {"op": "hello", "digest": "d"}) == {"known": True}
     assert one.send("gw0", {"op": "hello", "digest": "e"}) == {"known": False}
-    study = one.owner.studies[STUDY]
+    study = one.owner.runs[STUDY].study
     assert one.send("gw1", one.plan) == {}
-    assert one.owner.studies[STUDY] is study
+    assert one.owner.runs[STUDY].study is study
 
 
 def test_who_waits_is_answered_when_the_results_are_in(desk):
