@@ -9,6 +9,7 @@ import argparse
 import math
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
 from typing import TypeAlias
 
 import numpy as np
@@ -45,11 +46,45 @@ def branin_currin(x: Sequence[float]) -> Scores:
     return branin, decay * ratio
 
 
+def zdt3(x: Sequence[float]) -> Scores:
+    """Front in five parts."""
+    g = 1.0 + 9.0 * sum(x[1:]) / (len(x) - 1)
+    return x[0], g - math.sqrt(x[0] * g) - x[0] * math.sin(10 * math.pi * x[0])
+
+
+def zdt6(x: Sequence[float]) -> Scores:
+    """Concave front, few of whose points are easily met."""
+    first = 1.0 - math.exp(-4.0 * x[0]) * math.sin(6 * math.pi * x[0]) ** 6
+    g = 1.0 + 9.0 * (sum(x[1:]) / (len(x) - 1)) ** 0.25
+    return first, g - first * first / g
+
+
+def kursawe(x: Sequence[float]) -> Scores:
+    """Front in parts, many local ones (Kursawe, PPSN 1990)."""
+    z = [10.0 * each - 5.0 for each in x]
+    first = sum(-10.0 * math.exp(-0.2 * math.hypot(a, b)) for a, b in pairwise(z))
+    return first, sum(abs(a) ** 0.8 + 5.0 * math.sin(a**3) for a in z)
+
+
+def fonseca(x: Sequence[float]) -> Scores:
+    """Concave front on a line through the space (Fonseca & Fleming, 1995)."""
+    z, end = [8.0 * each - 4.0 for each in x], 1.0 / math.sqrt(len(x))
+    first, second = (1.0 - math.exp(-sum((a + s * end) ** 2 for a in z)) for s in (-1, 1))
+    return first, second
+
+
 PROBLEMS: dict[str, tuple[Objective, int, Scores]] = {  # objective, parameters, reference point
     "zdt1": (zdt1, 5, (1.1, 1.1)),
     "zdt2": (zdt2, 5, (1.1, 1.1)),
     "branin-currin": (branin_currin, 2, (18.0, 6.0)),
+    "zdt3": (zdt3, 5, (1.1, 6.0)),
+    "zdt6": (zdt6, 4, (1.1, 8.0)),
+    "kursawe": (kursawe, 3, (-4.0, 5.0)),
+    "fonseca": (fonseca, 4, (1.0, 1.0)),
 }
+
+
+SAMPLERS = ["bayes", "TPESampler", "NSGAIISampler", "RandomSampler"]
 
 
 def volume(points: Sequence[Scores], reference: Scores) -> float:
@@ -89,10 +124,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--trials", type=int, default=60)
+    parser.add_argument("--samplers", nargs="+", choices=SAMPLERS, default=SAMPLERS)
     given = parser.parse_args()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-    names = ["bayes", "TPESampler", "NSGAIISampler", "RandomSampler"]
+    names = given.samplers
     at = [given.trials // 3, given.trials]
     print("| problem | trials |", " | ".join(names), "|\n|---|--:|" + "--:|" * len(names))
     for problem, (objective, size, reference) in PROBLEMS.items():
