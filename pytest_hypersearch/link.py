@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from itertools import count
+from threading import Lock
 from time import sleep
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -50,20 +52,38 @@ class DirectLink:
 
 
 class ChannelLink:
-    """The owner lives at the other end of a channel that carries texts, such as execnet's."""
+    """The owner lives at the other end of a channel that carries texts, such as execnet's.
+
+    A text is a JSON list of a number and the message; the answer bears the number of its message.
+    """
 
     def __init__(self, channel: Any) -> None:  # noqa: ANN401  any object with send and receive
         self._channel = channel
+        self._numbers = count()
+        self._lock = Lock()
 
     def call(self, message: Message) -> Message:
-        """Send the message as JSON and wait for the answer."""
-        self._channel.send(json.dumps(message))
-        answer: Message = json.loads(self._channel.receive())
-        return answer
+        """Send the message and wait for its answer; of several threads, one at a time.
+
+        A call that an exception has ended, such as a time limit's, leaves an answer behind, which
+        is passed over here.
+        """
+        with self._lock:
+            number = self._post(message)
+            while True:
+                answered, answer = json.loads(self._channel.receive())
+                if answered == number:
+                    found: Message = answer
+                    return found
 
     def send(self, message: Message) -> None:
-        """Send the message as JSON."""
-        self._channel.send(json.dumps(message))
+        """Send the message."""
+        self._post(message)
+
+    def _post(self, message: Message) -> int:
+        number = next(self._numbers)
+        self._channel.send(json.dumps([number, message]))
+        return number
 
 
 def _ignore(_answer: Message) -> None:

@@ -77,12 +77,12 @@ class Distribution:
 
         def receive(text: str) -> None:
             self._starting.discard(worker)
-            message = json.loads(text)
+            number, message = json.loads(text)
 
             def answer(reply: Message) -> None:
                 # A worker that died meanwhile wants no answer.
                 with contextlib.suppress(OSError):
-                    channel.send(json.dumps(reply))
+                    channel.send(json.dumps([number, reply]))
 
             if message["op"] == "book":
                 yours = not self._stops and self._bookings.book(message["slot"], worker)
