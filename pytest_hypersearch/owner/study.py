@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from pytest_hypersearch.marks import Sweep
     from pytest_hypersearch.owner.pruning import StoredCurves
     from pytest_hypersearch.samplers import Sampler
-    from pytest_hypersearch.store.journal import Record
+    from pytest_hypersearch.store.lines import Record
     from pytest_hypersearch.store.stored import Identity, Stored
     from pytest_hypersearch.trial import Config, TrialRecord
 
