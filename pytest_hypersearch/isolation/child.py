@@ -26,7 +26,7 @@ OPTIONS: dict[str, object] = {
     "dist": "no",
     "failedfirst": False,
     "lf": False,
-    "log_file": None,
+    "log_file": os.devnull,
     "looponfail": False,
     "maxfail": 0,
     "maxprocesses": None,
@@ -35,6 +35,7 @@ OPTIONS: dict[str, object] = {
     "pyargs": False,
     "stepwise": False,
     "stepwise_skip": False,
+    "trace": False,
     "tx": [],
     "usepdb": False,
 }

@@ -24,6 +24,8 @@ from typing import TYPE_CHECKING, Any
 
 import execnet
 
+from pytest_hypersearch.given import encodable
+
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
 
@@ -55,13 +57,15 @@ class Line:
         self._lock = Lock()
 
     def send(self, kind: str, body: object = None) -> None:
-        """Send what execnet can serialise: plain values, and tuples as such.
+        """Send plain values; of others within them, what tests hand to pytest, their texts.
 
         Raises:
             OSError: The other end is gone.
-            execnet.DumpError: A value is not plain.
         """
-        text = execnet.dumps((kind, body))
+        try:
+            text = execnet.dumps((kind, body))
+        except execnet.DumpError:
+            text = execnet.dumps((kind, _plain(body)))
         with self._lock:
             self.connection.send_bytes(text)
 
@@ -88,6 +92,14 @@ class Line:
 
     def _socket(self) -> socket.socket:
         return blocking(socket.socket(fileno=os.dup(self.connection.fileno())))
+
+
+def _plain(value: object) -> object:
+    if type(value) is dict:
+        return {_plain(name): _plain(each) for name, each in value.items()}
+    if type(value) in {list, tuple}:
+        return type(value)(map(_plain, value))
+    return value if type(value) in {bool, float, int, type(None)} else encodable(value)
 
 
 def blocking(end: socket.socket) -> socket.socket:

@@ -84,6 +84,44 @@ def test_outcome_output_curve_and_files_come_back(project, workers):
     ]
 
 
+@WORKERS
+def test_what_is_no_plain_value_comes_back_as_its_text(project, workers):
+    project.write(r"""
+import warnings
+import numpy as np
+
+@pytest.mark.sweep(grid={"x": [1, 2]}, isolate=True)
+def test_f(x, tmp_path, record_property):
+    record_property("size", np.float32(x + 0.5))
+    record_property("where", {"path": [tmp_path, (x,)]})
+    warnings.warn("no text: \udcff")
+    if x == 2:
+        raise ValueError("no such file: \udcff")
+    return x
+""")
+    code, output = project.run("--junitxml=junit.xml", *workers)
+    assert "1 failed, 1 passed, 2 warnings" in output
+    assert r"ValueError: no such file: \udcff" in output
+    assert 'name="size" value="1.5"' in (project.path / "junit.xml").read_text()
+    assert project.trials["x:2"]["state"] == "failed"
+
+
+def test_a_log_file_is_the_sessions_own(project):
+    project.write("""
+import logging
+
+def test_before():
+    logging.warning("said before")
+
+@pytest.mark.sweep(grid={"x": [1, 2]}, isolate=True)
+def test_f(x):
+    return x
+""")
+    code, output = project.run("-o", "log_file=session.log")
+    assert code == 0, output
+    assert "said before" in (project.path / "session.log").read_text()
+
+
 def test_options_of_the_session_are_the_parents_business(project):
     project.write("""
 @pytest.mark.sweep(grid={"x": [1, 2, 3]}, isolate=True)
@@ -93,7 +131,7 @@ def test_f(x):
     assert x != 2
     return x
 """)
-    code, output = project.spawn("-x", "-s", "-k", "x:1 or x:2 or x:3", "-v")
+    code, output = project.spawn("-x", "-s", "--trace", "-k", "x:1 or x:2 or x:3", "-v")
     assert code == 1
     assert project.ran == {"1": 1, "2": 1}
     assert "seen 1\n" in output
