@@ -1,8 +1,10 @@
 """The edition under ``best``: built aside, put in place at once, never half."""
 
 import json
+import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -85,6 +87,47 @@ def test_links_are_kept_as_links(tmp_path, saved):
     publish(edition(trial))
     assert (tmp_path / "best/r0/latest").read_text() == "a"
     assert (tmp_path / "best/r0/away").readlink() == Path("/nowhere")
+
+
+def test_links_into_the_trial_by_absolute_paths_lead_into_the_edition(tmp_path, saved):
+    trial = saved("a")
+    other = tmp_path / "alias"
+    other.symlink_to(trial)
+    (trial / "deep" / "model").symlink_to(trial / "model")
+    (trial / "deeper").symlink_to(other.resolve() / "deep")
+    (trial / "neighbour").symlink_to(trial / ".." / "grid-b")
+    publish(edition(trial))
+    shutil.rmtree(tmp_path / "0001")
+    best = tmp_path / "best/r0"
+    assert (best / "deep/model").read_text() == "a"
+    assert (best / "deeper/er").read_text() == "a"
+    assert (best / "neighbour").readlink() == trial / ".." / "grid-b"
+
+
+PUBLISHES = """
+import sys
+from pathlib import Path
+from pytest_hypersearch.store.best import Edition, publish, remove
+study = Path(sys.argv[1])
+for text in "abcd":
+    path = study / "0001" / "artifacts" / text
+    (path / "shut").mkdir(parents=True)
+    (path / "shut" / "model").write_text(text)
+    (path / "shut").chmod(0o555)
+    publish(Edition(study / "0001", {}, ((0, path),)))
+    remove(path)
+"""
+
+
+def test_directories_that_are_read_only_keep_nothing_from_being_replaced(tmp_path):
+    powers = "-dac_override,-dac_read_search"
+    mortal = ("setpriv", f"--bounding-set={powers}") if os.getuid() == 0 else ()
+    if mortal and shutil.which("setpriv") is None:
+        pytest.skip("root may write everywhere, and without setpriv it stays root")
+    subprocess.run([*mortal, sys.executable, "-c", PUBLISHES, tmp_path], check=True)
+    assert (tmp_path / "best/r0/shut/model").read_text() == "d"
+    assert not list((tmp_path / "0001/artifacts").iterdir())
+    assert len([path for path in (tmp_path / ".best").iterdir() if path.is_dir()]) == 2
 
 
 def test_removing_what_is_gone_is_no_error(saved):

@@ -19,10 +19,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_hypersearch.store.journal import make_dirs
-from pytest_hypersearch.store.runs import refuse_link
+from pytest_hypersearch.store.runs import refuse_link, remove_tree
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from filelock import BaseFileLock
 
@@ -67,7 +67,8 @@ def publish(edition: Edition) -> bool:
         run = _present(study).partition("-")[0]
         if run.isdecimal() and int(run) > int(edition.run.name) and (study / run).is_dir():
             return False
-        _tidy(study)
+        with suppress(OSError):  # `tidy` tells of what cannot be removed
+            _tidy(study)
         _swap(study, _build(edition))
     return True
 
@@ -96,10 +97,11 @@ def remove(directory: Path) -> None:
         directory.unlink()
         return
     aside = directory.parent / _REMOVED
-    shutil.rmtree(aside, ignore_errors=True)
+    with suppress(FileNotFoundError):
+        remove_tree(aside)
     with suppress(FileNotFoundError):
         directory.rename(aside)
-        shutil.rmtree(aside)
+        remove_tree(aside)
 
 
 def replicate_name(replicate: int) -> str:
@@ -129,7 +131,7 @@ def _tidy(study: Path) -> None:
     present = _present(study)
     for path in (study / _EDITIONS).iterdir():
         if path.is_dir() and not path.is_symlink() and path.name != present:
-            shutil.rmtree(path)
+            remove_tree(path)
 
 
 def _build(edition: Edition) -> Path:
@@ -155,6 +157,23 @@ def _link_tree(source: Path, target: Path) -> None:
     except shutil.Error as error:
         file, _, reason = error.args[0][0]
         raise OSError(f"{file}: {reason}") from error
+    _keep_within(target, (source, source.resolve()))
+
+
+def _keep_within(target: Path, sources: Iterable[Path]) -> None:
+    """Let links that lead into the source by absolute paths lead into the target instead."""
+    for folder, directories, files in os.walk(target):
+        for path in (os.path.join(folder, name) for name in directories + files):  # noqa: PTH118  much faster
+            if os.path.islink(path):  # noqa: PTH114  much faster
+                _redirect(Path(path), target, sources)
+
+
+def _redirect(link: Path, target: Path, sources: Iterable[Path]) -> None:
+    led = link.readlink()
+    inside = next((led.relative_to(one) for one in sources if led.is_relative_to(one)), None)
+    if inside is not None and ".." not in inside.parts:
+        link.unlink()
+        link.symlink_to(os.path.relpath(target / inside, link.parent))
 
 
 def _link(source: str, target: str) -> None:

@@ -15,6 +15,7 @@ import re
 import shutil
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_hypersearch.store.journal import (
@@ -28,8 +29,6 @@ from pytest_hypersearch.store.journal import (
 )
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from filelock import BaseFileLock
 
 ARTIFACTS = "artifacts"
@@ -307,9 +306,30 @@ def discard(run: Path) -> None:
     """
     lease = _lock(run)
     try:
-        shutil.rmtree(run)
+        remove_tree(run)
     finally:
         lease.lock.release()
+
+
+def remove_tree(directory: Path) -> None:
+    """Remove a directory, with what a test has made read-only in it.
+
+    Raises:
+        OSError: Something in it could not be removed.
+    """
+    try:
+        shutil.rmtree(directory)
+    except PermissionError:
+        _make_writable(directory)
+        shutil.rmtree(directory)
+
+
+def _make_writable(directory: Path) -> None:
+    directory.chmod(0o700)
+    with os.scandir(directory) as entries:
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                _make_writable(Path(entry.path))
 
 
 def digest(text: str) -> str:
