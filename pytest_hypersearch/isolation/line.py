@@ -95,10 +95,12 @@ class Line:
 
 
 def _plain(value: object) -> object:
-    if type(value) is dict:
+    if isinstance(value, dict):
         return {_plain(name): _plain(each) for name, each in value.items()}
-    if type(value) in {list, tuple}:
-        return type(value)(map(_plain, value))
+    if isinstance(value, list):
+        return [*map(_plain, value)]
+    if isinstance(value, tuple):
+        return (*map(_plain, value),)
     return value if type(value) in {bool, float, int, type(None)} else encodable(value)
 
 

@@ -99,7 +99,7 @@ def test_f(x, tmp_path, record_property):
         raise ValueError("no such file: \udcff")
     return x
 """)
-    code, output = project.run("--junitxml=junit.xml", *workers)
+    _, output = project.run("--junitxml=junit.xml", *workers)
     assert "1 failed, 1 passed, 2 warnings" in output
     assert r"ValueError: no such file: \udcff" in output
     assert 'name="size" value="1.5"' in (project.path / "junit.xml").read_text()
