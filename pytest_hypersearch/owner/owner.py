@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import traceback
 from threading import RLock
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from pytest_hypersearch.given import error_text
 from pytest_hypersearch.messages import UNANSWERED
@@ -35,6 +35,9 @@ if TYPE_CHECKING:
     from pytest_hypersearch.samplers import Sampler
     from pytest_hypersearch.store.archive import Archive
     from pytest_hypersearch.trial import Key, TrialRecord
+
+# What is done in a broken session too: nothing starts, what runs is recorded if it can be.
+_GOES_ON: Final = frozenset({"over", "report", "tell", "view"})
 
 
 class Owner:
@@ -201,7 +204,7 @@ class Owner:
 
     def _reply(self, worker: str, message: Message, *, force: bool) -> Message:
         """What to answer; an error that is not the sweep's end is part of it."""
-        if self.broken and message["op"] != "view":
+        if self.broken and message["op"] not in _GOES_ON:
             return {"stop": self.broken}
         try:
             reply: Message = getattr(self, f"_on_{message['op']}")(worker, message, force=force)

@@ -24,6 +24,7 @@ def test_{name}(x):
 def _own_machine(project, monkeypatch):
     """A ledger that no other test run on this machine sees."""
     monkeypatch.setenv("TMPDIR", str(project.path))
+    monkeypatch.setattr("tempfile.tempdir", str(project.path))
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
 
 
@@ -245,6 +246,31 @@ def test_f(x):
     assert code == 1, output
     assert project.ran == {"1": 2, "2": 1, "3": 1}
     assert project.states == {"complete": 2, "crashed": 1}
+
+
+def test_what_runs_while_the_ledger_fails_is_recorded(project):
+    project.write("""
+from pathlib import Path
+
+@pytest.mark.sweep(grid={"x": [1, 2, 3]}, resources={"memory": "1MiB"})
+def test_f(x, trial):
+    ran(x)
+    if x == 2:
+        while "1" not in Path("ran").read_text():
+            time.sleep(0.01)
+        next(Path().glob("pytest-hypersearch-*/claims-1.json")).write_text("{")
+        return x
+    while "{" != next(Path().glob("pytest-hypersearch-*/claims-1.json")).read_text():
+        time.sleep(0.01)
+    time.sleep(0.5)
+    (trial.path / "model").touch()
+    return x
+""")
+    code, output = project.run("-n2")
+    assert code != 0
+    assert "claims-1.json: " in output
+    assert project.trials["x:1"]["state"] == "complete"
+    assert next(project.path.glob(".pytest_cache/d/hypersearch/*/best/r0/model")).exists()
 
 
 def test_waiting_for_results_and_for_a_share_goes_together(project):
