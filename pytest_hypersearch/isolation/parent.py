@@ -33,6 +33,8 @@ START = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
     "from pytest_hypersearch.isolation.child import main; main(*map(int, sys.argv[2:]))"
 )
+# The child needs this package before pytest starts; projects may make errors of all warnings.
+EARLY_IMPORT = "ignore:Module already imported so cannot be rewritten"
 POLL_SECONDS = 0.5
 EXIT_SECONDS = 10.0
 
@@ -129,8 +131,10 @@ class Child:
     def _spec(self) -> Spec:
         config, item = self._item.config, self._item
         args = [*map(str, config.invocation_params.args)]
+        options = args.index("--") if "--" in args else len(args)
+        args[options:options] = ["-W", EARLY_IMPORT]
         if config.pluginmanager.has_plugin("pytest_cov"):
-            args.append("--no-cov")  # it would write over the data of this process
+            args[options:options] = ["--no-cov"]  # it would write over the data of this process
         file = os.path.relpath(item.path, config.invocation_params.dir)
         temporary = getattr(config, "_tmp_path_factory", None)
         folder = temporary and temporary.getbasetemp() / f"apart-{next(_numbers)}"

@@ -106,6 +106,23 @@ def test_f(x, tmp_path, record_property):
     assert project.trials["x:2"]["state"] == "failed"
 
 
+@pytest.mark.parametrize("where", ["option", "ini"])
+def test_a_project_may_make_errors_of_all_warnings(project, where):
+    project.write("""
+import warnings
+
+@pytest.mark.sweep(grid={"x": [1, 2]}, isolate=True)
+def test_f(x):
+    if x == 2:
+        warnings.warn("careful")
+    return x
+""")
+    given = ("-W", "error") if where == "option" else ("-o", "filterwarnings=error")
+    _, output = project.spawn(*given, "-p", "no:asyncio", "--", "test_it.py")
+    assert "1 failed, 1 passed" in output
+    assert "UserWarning: careful" in output
+
+
 def test_a_log_file_is_the_sessions_own(project):
     project.write("""
 import logging
