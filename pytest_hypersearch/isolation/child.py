@@ -110,6 +110,10 @@ class OneItem:
         """Say what went wrong in pytest."""
         self._tell_trouble(f"in its own process: {excrepr}")
 
+    def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
+        """Say that the test ended the session."""
+        self._line.send("exit", str(excinfo.value) or excinfo.typename)
+
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
         """Run the item as any other."""

@@ -10,6 +10,7 @@ report     child    a report of pytest's, as a dict
 warning    child    a warning that pytest recorded: ``warning_message``, ``nodeid``, ``location``
 capture    child    nothing; the files to which its output goes follow: pytest's, for each phase
 trouble    child    a text: why the trial cannot run
+exit       child    a text: why the test has ended the session
 finished   child    nothing: the item's last report was sent
 =========  =======  ================================================================================
 """

@@ -56,6 +56,7 @@ class Child:
         output: What it put out in the phase in which it died: phase, stream, text.
         seconds: How long the trial ran until then, without the start of the process.
         trouble: What kept the trial from being run, empty if nothing.
+        exit: Why the test has ended the session, empty if it did not.
     """
 
     def __init__(self, item: pytest.Function, link: Link, reply: Message) -> None:
@@ -69,6 +70,7 @@ class Child:
         self._reply: Message | None = {name: reply[name] for name in reply if name != "share"}
         self._share = Share.from_json(reply["share"]) if "share" in reply else Share()
         self.trouble = ""
+        self.exit = ""
         self._asked = self._finished = 0.0
         self._over: Message | None = None
         self._captured: list[int] = []
@@ -89,7 +91,7 @@ class Child:
         finally:
             code = _end(process, patience)
             output = [*map(_taken, self._captured)]
-        if not self._finished and not self.trouble:
+        if not (self._finished or self.trouble or self.exit):
             self._die(code, output)
         elif self._over is not None:
             self._link.call(self._over)
@@ -197,6 +199,9 @@ class Child:
 
     def _on_trouble(self, _line: Line, text: str) -> None:
         self.trouble = text
+
+    def _on_exit(self, _line: Line, text: str) -> None:
+        self.exit = text
 
     def _on_finished(self, _line: Line, _body: None) -> None:
         self._finished = monotonic()

@@ -128,6 +128,8 @@ class Runner:
         """Run the trial in a process of its own; this item only shows what came of it."""
         child = Child(active.item, self.link, reply)
         child.run()
+        if child.exit:
+            pytest.exit(child.exit)
         if child.trouble:
             active.trial = self._trial(active, reply)
             pytest.fail(child.trouble, pytrace=False)

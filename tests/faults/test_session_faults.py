@@ -335,9 +335,10 @@ def test_f(x):
 
 
 @WORKERS
-def test_a_test_that_exits_pytest_is_unfinished_and_no_crash(project, workers):
-    project.write("""
-@pytest.mark.sweep(grid={"x": [1, 2]}, retries=0)
+@pytest.mark.parametrize("isolate", [False, True])
+def test_a_test_that_exits_pytest_is_unfinished_and_no_crash(project, workers, isolate):
+    project.write(f"""
+@pytest.mark.sweep(grid={{"x": [1, 2]}}, retries=0, isolate={isolate})
 def test_f(x):
     if x == 2:
         pytest.exit("enough")
