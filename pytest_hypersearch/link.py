@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+from itertools import count
 from time import sleep
 from typing import TYPE_CHECKING, Any, Protocol
+
+from pytest_hypersearch.messages import CALL
 
 POLL_SECONDS = 0.2
 
@@ -54,12 +57,19 @@ class ChannelLink:
 
     def __init__(self, channel: Any) -> None:  # noqa: ANN401  any object with send and receive
         self._channel = channel
+        self._calls = count()
 
     def call(self, message: Message) -> Message:
-        """Send the message as JSON and wait for the answer."""
-        self._channel.send(json.dumps(message))
-        answer: Message = json.loads(self._channel.receive())
-        return answer
+        """Send the message as JSON and wait for its answer.
+
+        A timeout may end the waiting: the answer comes to a later call then, which passes over it.
+        """
+        call = next(self._calls)
+        self._channel.send(json.dumps({**message, CALL: call}))
+        while True:
+            answer: Message = json.loads(self._channel.receive())
+            if answer.pop(CALL) == call:
+                return answer
 
     def send(self, message: Message) -> None:
         """Send the message as JSON."""

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from pytest_hypersearch import xdist
 from pytest_hypersearch.booking import Booker
 from pytest_hypersearch.isolation import apart
-from pytest_hypersearch.isolation.parent import Timers
 from pytest_hypersearch.junit import SuiteProperties, wants_junit
 from pytest_hypersearch.link import ChannelLink, DirectLink
 from pytest_hypersearch.runner.runner import Runner
@@ -57,8 +56,7 @@ def start(config: pytest.Config) -> Runner | None:
 
 def _register(config: pytest.Config, runner: Runner) -> None:
     config.pluginmanager.register(runner, "hypersearch_runner")
-    if not apart(config):
-        config.pluginmanager.register(Timers(), "hypersearch_timers")
+    config.pluginmanager.register(runner.timers, "hypersearch_timers")
 
 
 def start_smoke(config: pytest.Config) -> Runner | None:

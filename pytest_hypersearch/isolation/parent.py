@@ -20,7 +20,7 @@ import pytest
 
 from pytest_hypersearch.isolation import APART
 from pytest_hypersearch.isolation.line import Line, Spec, blocking
-from pytest_hypersearch.messages import UNANSWERED
+from pytest_hypersearch.messages import CALL, UNANSWERED
 from pytest_hypersearch.resources.demand import Share
 from pytest_hypersearch.resources.process import environment
 from pytest_hypersearch.terminal.words import dress
@@ -157,7 +157,7 @@ class Child:
         if message["op"] in UNANSWERED:
             self._link.send(message)
         else:
-            line.send("answer", json.dumps(self._answer(message)))
+            line.send("answer", json.dumps({**self._answer(message), CALL: message[CALL]}))
 
     def _answer(self, message: Message) -> Message:
         if message["op"] == "hello":
@@ -198,20 +198,6 @@ class Child:
         self._finished = monotonic()
 
 
-class Timers:
-    """Hooks that leave the time limits of isolated trials to their own processes."""
-
-    @pytest.hookimpl(tryfirst=True, optionalhook=True)
-    def pytest_timeout_set_timer(self, item: pytest.Item) -> bool | None:
-        """Set no timer here, where it would count the start of the trial's process."""
-        return _isolated(item) or None
-
-    @pytest.hookimpl(tryfirst=True, optionalhook=True)
-    def pytest_timeout_cancel_timer(self, item: pytest.Item) -> bool | None:
-        """There is none to cancel."""
-        return _isolated(item) or None
-
-
 def retried(item: pytest.Item, child: Child) -> pytest.TestReport:
     """The report of a trial that is run again because its process died."""
     report = pytest.TestReport(
@@ -225,11 +211,6 @@ def retried(item: pytest.Item, child: Child) -> pytest.TestReport:
     )
     dress(report, "retried", "R", "RETRIED", "yellow")
     return report
-
-
-def _isolated(item: pytest.Item) -> bool:
-    mark = item.get_closest_marker("sweep_trial")
-    return mark is not None and mark.args[0].sweep.isolate
 
 
 def _worker(config: pytest.Config) -> dict[str, Any]:

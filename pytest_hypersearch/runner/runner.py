@@ -21,6 +21,7 @@ from pytest_hypersearch.resources.usage import Meter
 from pytest_hypersearch.runner.active import Active, fill_in, recording, replay, restore, stand_in
 from pytest_hypersearch.runner.fixtures import Sweeps, Trial
 from pytest_hypersearch.runner.telling import Teller, fail_if_refused
+from pytest_hypersearch.runner.timers import Timers
 from pytest_hypersearch.terminal.words import attach
 from pytest_hypersearch.trial import State, TrialRecord
 
@@ -38,6 +39,7 @@ class Runner:
         self.link = link
         self.plan = Plan({})
         self.active: Active | None = None
+        self.timers = Timers()
         self._rootpath = config.rootpath
         self._verbosity = config.get_verbosity()
         self._junit = wants_junit(config)
@@ -116,6 +118,7 @@ class Runner:
         elif active.slot.sweep.isolate and not self._alone:
             self._run_apart(active, reply)
         else:
+            self.timers.start(item)
             if "share" in reply:
                 active.confinement.enter_context(confined(Share.from_json(reply["share"])))
             active.trial = self._trial(active, reply)

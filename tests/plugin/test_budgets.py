@@ -162,3 +162,38 @@ def test_f(x):
     result.stdout.fnmatch_lines(
         ["*test_f: sweep(timeout=60): expected the plugin pytest-timeout beside it; *"]
     )
+
+
+def test_a_trials_time_starts_when_it_is_handed_out(project):
+    project.write("""
+from pytest_hypersearch import uniform
+
+@pytest.mark.sweep(bayes={"x": uniform(0, 1)}, n_trials=3, parallel=1, timeout=2)
+def test_f(x):
+    time.sleep(1.2)
+    return x
+""")
+    code, output = project.run("-n2")
+    assert code == 0, output
+    assert project.states == {"complete": 3}
+
+
+def test_a_time_limit_that_ends_the_waiting_for_other_trials_ends_nothing_else(project):
+    project.write("""
+@pytest.mark.timeout(0.5)
+def test_early(sweeps):
+    sweeps.best("test_f")
+
+@pytest.mark.sweep(grid={"x": [1]})
+def test_f(x):
+    time.sleep(2)
+    return x
+
+@pytest.mark.sweep(grid={"x": [1, 2, 3]})
+def test_g(x):
+    time.sleep(1)
+    return x
+""")
+    code, output = project.run("-n2")
+    assert code == 1, output
+    assert "1 failed, 4 passed" in output
