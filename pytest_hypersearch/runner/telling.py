@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_hypersearch.collect import MARK
-from pytest_hypersearch.given import error_text
+from pytest_hypersearch.given import encodable, error_text
 from pytest_hypersearch.masking import MASK, is_secret, masked
 from pytest_hypersearch.runner.skips import Ended, Pruned
 from pytest_hypersearch.score import judge
@@ -182,7 +182,7 @@ def fail_if_refused(active: Active, answer: Message) -> None:
 
 def describe(error: BaseException) -> str:
     """One line on an exception."""
-    first = error_text(error).strip().split("\n")[0]
+    first = encodable(error_text(error)).strip().split("\n")[0]
     name = type(error).__name__
     if isinstance(error, pytest.skip.Exception | pytest.fail.Exception):
         return first or name

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 from pytest_hypersearch.given import encodable
+from pytest_hypersearch.masking import masked
 from pytest_hypersearch.statistics.ranking import best
 from pytest_hypersearch.trackers.trials import (
     Points,
@@ -43,6 +44,7 @@ LONGEST_PARAM: Final = 6000
 LONGEST_TAG: Final = 5000
 METRICS_AT_ONCE: Final = 1000
 PARAMS_AT_ONCE: Final = 100
+ANSWER_SECONDS: Final = 20.0
 NOISY: Final = ("alembic", "mlflow")
 
 
@@ -72,6 +74,7 @@ class MLflow:
         self._root = config.rootpath
         self._names = Names()
         self._client: MlflowClient | None = None
+        self._silence = ""
         self._experiment = ""
         self._parents: dict[str, str] = {}
         self._written: dict[str, tuple[str, str]] = {}
@@ -167,6 +170,9 @@ class MLflow:
             own = not mlflow.is_tracking_uri_set()
             uri = f"sqlite:///{self._root / 'mlflow.db'}" if own else mlflow.get_tracking_uri()
             _check_file(uri)
+            self._silence = self._silence or _silence(uri)
+            if self._silence:
+                raise ConnectionError(self._silence)
             client = mlflow.MlflowClient(tracking_uri=uri)
             name = os.environ.get("MLFLOW_EXPERIMENT_NAME") or self._root.name or "hypersearch"
             location = (self._root / "mlartifacts").as_uri() if own else None
@@ -235,6 +241,21 @@ def _check_file(uri: str) -> None:
     if file and file != ":memory:":
         with Path(file).open("ab"):
             pass
+
+
+def _silence(uri: str) -> str:
+    """Why a server does not answer, empty if it does: MLflow would try for minutes."""
+    import requests
+
+    if not uri.startswith(("http:", "https:")):
+        return ""
+    try:
+        requests.head(uri, timeout=ANSWER_SECONDS, allow_redirects=False).close()
+    except requests.exceptions.SSLError:
+        return ""  # There is one; whether to trust it is said by MLflow's variables.
+    except (requests.ConnectionError, requests.Timeout) as error:
+        return f"{masked(uri)} does not answer: {error}"
+    return ""
 
 
 class Names:

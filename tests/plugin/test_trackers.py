@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import struct
 import sys
 
@@ -151,6 +152,21 @@ def test_a_file_that_mlflow_cannot_write_is_one_quick_warning(mlflow, pytester, 
     result = run("--sweep", "--sweep-track=mlflow", "-k", "x:1")
     assert result.parseoutcomes() == {"passed": 1, "deselected": 2, "warnings": 1}
     result.stdout.fnmatch_lines(["*mlflow failed in *_sweep_started: IsADirectoryError: *"])
+
+
+def test_a_server_of_mlflows_that_does_not_answer_is_one_quick_warning(
+    mlflow, module, run, monkeypatch
+):
+    monkeypatch.setattr("pytest_hypersearch.trackers.mlflow.ANSWER_SECONDS", 0.1)
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        uri = f"127.0.0.1:{mute.getsockname()[1]}"
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://me:hunter2@{uri}")
+        module(SWEPT)
+        result = run("--sweep", "--sweep-track=mlflow", "-k", "x:1")
+    assert result.parseoutcomes() == {"passed": 1, "deselected": 2, "warnings": 1}
+    failed = "*mlflow failed in *_sweep_started: ConnectionError: "
+    result.stdout.fnmatch_lines([f"{failed}http://[*][*][*]@{uri} does not answer: *timed out*"])
+    result.stdout.no_fnmatch_line("*hunter2*")
 
 
 def wandb_records(file):
