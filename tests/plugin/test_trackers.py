@@ -283,6 +283,35 @@ def test_tensorboard(tensorboard, pytester, module, run):
     assert again.keys() == found.keys()
 
 
+@pytest.mark.usefixtures("wandb", "tensorboard")
+def test_what_became_of_a_trial_in_an_untracked_session_is_caught_up_with(
+    mlflow, pytester, module, run, monkeypatch
+):
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    pytester.makeini("[pytest]\nsweep_track = mlflow, wandb, tensorboard")
+    module("""
+        from pathlib import Path
+
+        @pytest.mark.sweep(grid={"x": [1]})
+        def test_f(x):
+            assert Path("mended").exists()
+            return x
+    """)
+    assert run("--sweep").parseoutcomes() == {"failed": 1}
+    (pytester.path / "mended").touch()
+    assert run("--sweep-resume", "--sweep-track=").parseoutcomes() == {"passed": 1}
+    for _ in range(2):
+        assert run("--sweep-resume").parseoutcomes() == {"cached": 1}
+        client = mlflow.MlflowClient(f"sqlite:///{pytester.path}/mlflow.db")
+        experiment = client.get_experiment_by_name(pytester.path.name).experiment_id
+        found = client.search_runs([experiment], "tags.hypersearch.number = '0'")
+        assert [each.info.status for each in found] == ["FINISHED"]
+        (mark,) = (pytester.path / "runs").glob("*/*/finished")
+        assert mark.read_text() == "2"
+        runs = map(wandb_run, (pytester.path / "wandb").glob("offline-run-*"))
+        assert sorted(each["summary"]["state"] for each in runs) == ["complete", "failed"]
+
+
 def test_a_full_disk_below_tensorboard_fails_no_test(tensorboard, pytester, module, run):
     pytester.makeconftest("""
         import pytest
