@@ -19,7 +19,7 @@ from pytest_hypersearch.trial import Key
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from pytest_hypersearch.store.journal import Record
+    from pytest_hypersearch.store.lines import Record
 
 # Three doubles take 32 characters of base64, at the end of which it can be cut.
 _GROUP, _GROUP_TEXT = 3, 32

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 from itertools import count
+from threading import Lock
 from time import sleep
 from typing import TYPE_CHECKING, Any, Protocol
-
-from pytest_hypersearch.messages import CALL
 
 POLL_SECONDS = 0.2
 
@@ -53,27 +52,38 @@ class DirectLink:
 
 
 class ChannelLink:
-    """The owner lives at the other end of a channel that carries texts, such as execnet's."""
+    """The owner lives at the other end of a channel that carries texts, such as execnet's.
+
+    A text is a JSON list of a number and the message; the answer bears the number of its message.
+    """
 
     def __init__(self, channel: Any) -> None:  # noqa: ANN401  any object with send and receive
         self._channel = channel
-        self._calls = count()
+        self._numbers = count()
+        self._lock = Lock()
 
     def call(self, message: Message) -> Message:
-        """Send the message as JSON and wait for its answer.
+        """Send the message and wait for its answer; of several threads, one at a time.
 
-        A timeout may end the waiting: the answer comes to a later call then, which passes over it.
+        A call that an exception has ended, such as a time limit's, leaves an answer behind, which
+        is passed over here.
         """
-        call = next(self._calls)
-        self._channel.send(json.dumps({**message, CALL: call}))
-        while True:
-            answer: Message = json.loads(self._channel.receive())
-            if answer.pop(CALL) == call:
-                return answer
+        with self._lock:
+            number = self._post(message)
+            while True:
+                answered, answer = json.loads(self._channel.receive())
+                if answered == number:
+                    found: Message = answer
+                    return found
 
     def send(self, message: Message) -> None:
-        """Send the message as JSON."""
-        self._channel.send(json.dumps(message))
+        """Send the message."""
+        self._post(message)
+
+    def _post(self, message: Message) -> int:
+        number = next(self._numbers)
+        self._channel.send(json.dumps([number, message]))
+        return number
 
 
 def _ignore(_answer: Message) -> None:

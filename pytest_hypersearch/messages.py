@@ -26,7 +26,6 @@ saw     ``packages``: versions of what is imported  none
 Any reply may be ``{"error": text}`` instead: something failed that concerns this message alone.
 A reply may come later than the next message of another runner: a trial whose configuration depends
 on results waits until they are in, one that demands resources until they are free.
-Between processes a message and its reply have the same number, ``call``.
 """
 
 from __future__ import annotations
@@ -36,4 +35,3 @@ from typing import Any, Final, TypeAlias
 Message: TypeAlias = dict[str, Any]
 
 UNANSWERED: Final = frozenset({"report", "saw"})
-CALL: Final = "call"

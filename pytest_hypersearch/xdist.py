@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_hypersearch.booking import Bookings
-from pytest_hypersearch.messages import CALL, UNANSWERED
+from pytest_hypersearch.messages import UNANSWERED
 from pytest_hypersearch.resources.machine import cores
 from pytest_hypersearch.resources.process import THREAD_VARIABLES
 from pytest_hypersearch.terminal.words import dress
@@ -77,12 +77,12 @@ class Distribution:
 
         def receive(text: str) -> None:
             self._starting.discard(worker)
-            message = json.loads(text)
+            number, message = json.loads(text)
 
             def answer(reply: Message) -> None:
                 # A worker that died meanwhile wants no answer.
                 with contextlib.suppress(OSError):
-                    channel.send(json.dumps({**reply, CALL: message[CALL]}))
+                    channel.send(json.dumps([number, reply]))
 
             if message["op"] == "book":
                 yours = not self._stops and self._bookings.book(message["slot"], worker)

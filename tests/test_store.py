@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from pytest_hypersearch.store.journal import StoreError, encode, read
+from pytest_hypersearch.store.journal import StoreError, read
+from pytest_hypersearch.store.lines import encode
 from pytest_hypersearch.store.runs import RunInUse, Store, artifact_name
 
 NODEID = "tests/test_mlp.py::test_mlp[cifar]"

@@ -21,7 +21,8 @@ from pytest_hypersearch.trial import Config, Key, State, TrialRecord
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
-    from pytest_hypersearch.store.journal import JournalContents, Record
+    from pytest_hypersearch.store.journal import JournalContents
+    from pytest_hypersearch.store.lines import Record
     from pytest_hypersearch.store.runs import Run
 
 _SCALARS = frozenset({int, float, str, bool, type(None)})

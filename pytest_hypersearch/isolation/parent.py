@@ -20,7 +20,7 @@ import pytest
 
 from pytest_hypersearch.isolation import APART
 from pytest_hypersearch.isolation.line import Line, Spec, blocking
-from pytest_hypersearch.messages import CALL, UNANSWERED
+from pytest_hypersearch.messages import UNANSWERED
 from pytest_hypersearch.resources.demand import Share
 from pytest_hypersearch.resources.process import environment
 from pytest_hypersearch.terminal.words import dress
@@ -153,11 +153,11 @@ class Child:
             getattr(self, f"_on_{kind}")(line, body)
 
     def _on_message(self, line: Line, text: str) -> None:
-        message: Message = json.loads(text)
+        number, message = json.loads(text)
         if message["op"] in UNANSWERED:
             self._link.send(message)
         else:
-            line.send("answer", json.dumps({**self._answer(message), CALL: message[CALL]}))
+            line.send("answer", json.dumps([number, self._answer(message)]))
 
     def _answer(self, message: Message) -> Message:
         if message["op"] == "hello":

@@ -10,6 +10,7 @@ import traceback
 from threading import RLock
 from typing import TYPE_CHECKING
 
+from pytest_hypersearch.given import error_text
 from pytest_hypersearch.messages import UNANSWERED
 from pytest_hypersearch.naming import called
 from pytest_hypersearch.owner.background import Background
@@ -218,11 +219,11 @@ class Owner:
     def _fault(self, message: Message, error: BaseException) -> str:
         """What to say of an error; a trial that cannot be handed out has ended."""
         known = isinstance(error, SamplerError)
+        reason = str(error) if known else f"{type(error).__name__}: {error_text(error)}"
         if message["op"] == "ask":
             run, key = self._slots[message["slot"]]
-            reason = str(error) if known else f"{type(error).__name__}: {error}"
             self._ended(run, run.study.skip(key, reason))
-        return str(error) if known else "".join(traceback.format_exception(error))
+        return reason if known else f"{reason}\n\n{''.join(traceback.format_exception(error))}"
 
     def _order(self, message: Message) -> tuple[int, int]:
         """Trials by number, then those who want to look at results."""

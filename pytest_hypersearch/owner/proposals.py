@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pytest_hypersearch.marks import Sweep
     from pytest_hypersearch.owner.standing import Standing
     from pytest_hypersearch.samplers import Sampler
-    from pytest_hypersearch.store.journal import Record
+    from pytest_hypersearch.store.lines import Record
     from pytest_hypersearch.store.stored import Stored
     from pytest_hypersearch.trial import Config, TrialRecord
 

@@ -11,6 +11,7 @@ from math import inf
 from typing import TYPE_CHECKING
 
 from pytest_hypersearch.curves import unpack
+from pytest_hypersearch.given import shown
 from pytest_hypersearch.pruners import Curve
 
 if TYPE_CHECKING:
@@ -65,7 +66,12 @@ class Pruning:
         if sweep.prune is None or curve.last_step is None or raced:
             return ""
         since, self._reviewed[key] = self._reviewed[key], curve.last_step
-        return sweep.prune.verdict(curve, self._others(key), since=since)
+        reason = sweep.prune.verdict(curve, self._others(key), since=since)
+        if reason and not isinstance(reason, str):
+            raise TypeError(
+                f"{shown(sweep.prune)}: expected verdict() to return a text, not {shown(reason)}"
+            )
+        return reason or ""
 
     def end(self, key: Key, state: State) -> None:
         """A running trial ended."""

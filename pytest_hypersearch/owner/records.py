@@ -14,7 +14,7 @@ from pytest_hypersearch.trial import Key, State, TrialRecord
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from pytest_hypersearch.store.journal import Record
+    from pytest_hypersearch.store.lines import Record
     from pytest_hypersearch.trial import Config
 
 

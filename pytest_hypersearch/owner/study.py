@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from functools import cached_property
 from time import monotonic, time
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from pytest_hypersearch.owner.outcome import stored_outcome, timed_out
 from pytest_hypersearch.owner.proposals import Proposals
@@ -37,12 +37,9 @@ if TYPE_CHECKING:
     from pytest_hypersearch.marks import Sweep
     from pytest_hypersearch.owner.pruning import StoredCurves
     from pytest_hypersearch.samplers import Sampler
-    from pytest_hypersearch.store.journal import Record
+    from pytest_hypersearch.store.lines import Record
     from pytest_hypersearch.store.stored import Identity, Stored
     from pytest_hypersearch.trial import Config, TrialRecord
-
-# of the limit: pytest-timeout's clock starts with the item, before its trial is handed out
-TIMED_OUT_FROM: Final = 0.75
 
 
 class Study:
@@ -230,7 +227,7 @@ class Study:
         reason = reason or f"{worker} died"
         started, limit = self.running.get(key), self.sweeps[key.sweep].timeout
         ran = monotonic() - started.since if started and seconds is None else seconds
-        if started and limit and ran is not None and ran >= TIMED_OUT_FROM * limit:
+        if started and limit and ran is not None and ran >= limit:
             self.tell(key, started.attempt, timed_out(f"timeout > {limit:g} s: {reason}", limit))
             return False
         self._crashes[key] += 1

@@ -39,13 +39,13 @@ class Runner:
         self.link = link
         self.plan = Plan({})
         self.active: Active | None = None
-        self.timers = Timers()
         self._rootpath = config.rootpath
         self._verbosity = config.get_verbosity()
         self._junit = wants_junit(config)
         self._teller = Teller(link, shows_all=self._junit or self._verbosity > 0)
         config.add_cleanup(gc.unfreeze)
         self._alone = apart(config)
+        self.timers = Timers(config.pluginmanager, alone=self._alone)
         self._meter = Meter(alone=self._alone)
         config.add_cleanup(self._meter.close)
 
@@ -105,6 +105,7 @@ class Runner:
     def _begin(self, active: Active) -> None:
         item = active.item
         reply = active.reply = self.link.call({"op": "ask", "slot": item.nodeid})
+        self.timers.start(item)
         if "stop" in reply:
             item.session.shouldstop = reply["stop"]
             self._teller.not_run(active, reply["stop"])
@@ -118,7 +119,6 @@ class Runner:
         elif active.slot.sweep.isolate and not self._alone:
             self._run_apart(active, reply)
         else:
-            self.timers.start(item)
             if "share" in reply:
                 active.confinement.enter_context(confined(Share.from_json(reply["share"])))
             active.trial = self._trial(active, reply)
@@ -194,15 +194,20 @@ class Runner:
             active.trial.flush()
             raise
         except BaseException as error:
-            active.usage = self._meter.stop()
+            self._stop(active)
             self._teller.raised(active, error, perf_counter() - start)
             raise
         else:
-            active.usage = self._meter.stop()
+            self._stop(active)
             self._teller.returned(active, perf_counter() - start)
         finally:
             item.obj = function
         return result
+
+    def _stop(self, active: Active) -> None:
+        """Stop the clocks of a trial that has ended."""
+        self.timers.stop(active.item)
+        active.usage = self._meter.stop()
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_teardown(
@@ -217,11 +222,13 @@ class Runner:
             active.child.show_end()
             return result
         whole = False
+        self.timers.start(item)
         try:
             with active.confinement:
                 result = yield
             whole = active.trial is not None and active.trial.saved
         finally:
+            self.timers.stop(item)
             self._teller.over(active, nextitem, saved=whole)
         return result
 
@@ -235,6 +242,7 @@ class Runner:
             return self._report_of_child(self.active, call.when, report)
         self._note_subtest(item, report)
         if call.when == "setup" and call.excinfo is not None:
+            self.timers.stop(item)
             self._teller.setup_raised(self.active, item, call.excinfo.value, report.longreprtext)
         active = self.active
         if active and active.item is item and active.record and call.when != "teardown":

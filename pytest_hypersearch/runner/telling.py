@@ -11,7 +11,7 @@ import pytest
 from pytest_hypersearch.collect import MARK
 from pytest_hypersearch.given import encodable, error_text
 from pytest_hypersearch.masking import MASK, is_secret, masked
-from pytest_hypersearch.runner.skips import Ended, Pruned
+from pytest_hypersearch.runner.skips import Ended, Pruned, parts_of, skip_of
 from pytest_hypersearch.score import judge
 from pytest_hypersearch.space.choices import Choice
 from pytest_hypersearch.trial import State, TrialRecord
@@ -67,13 +67,13 @@ class Teller:
     def raised(self, active: Active, error: BaseException, duration: float) -> None:
         """Tell of a test that raised; what its mark tolerates is no failure."""
         assert active.trial is not None  # noqa: S101
-        reason = describe(error)
+        skip = skip_of(error)
+        reason = describe(skip or error)
         metrics = dict(active.trial.last)
-        if isinstance(error, Pruned):
-            score = active.trial.score
-            self._tell(active, State.PRUNED, duration, score=score, metrics=metrics, reason=reason)
-        elif isinstance(error, pytest.skip.Exception):
-            self._tell(active, State.NOT_RUN, duration, reason=f"skipped: {error.msg}")
+        if isinstance(skip, Pruned):
+            self._pruned(active, skip, duration)
+        elif skip is not None:
+            self._tell(active, State.NOT_RUN, duration, reason=f"skipped: {skip.msg}")
         elif isinstance(error, active.slot.sweep.raises):
             self._tell(active, State.FAILED, duration, metrics=metrics, reason=reason)
             raise Ended(reason) from error
@@ -83,6 +83,14 @@ class Teller:
             self._tell(
                 active, state, duration, metrics=metrics, reason=reason, error=text, failed=True
             )
+        if skip is not None and skip is not error:
+            raise skip from error
+
+    def _pruned(self, active: Active, error: Pruned, duration: float) -> None:
+        assert active.trial is not None  # noqa: S101
+        reason, known = describe(error), active.trial.last
+        score = active.trial.score
+        self._tell(active, State.PRUNED, duration, score=score, metrics=known, reason=reason)
 
     def setup_raised(
         self, active: Active | None, item: pytest.Item, error: BaseException, text: str
@@ -100,7 +108,10 @@ class Teller:
             state = State.NOT_RUN if skipped else timed_out
             shown = "" if skipped else text
             with contextlib.suppress(pytest.fail.Exception):
-                self._tell(active, state, 0.0, reason=reason, error=shown, failed=not skipped)
+                if isinstance(error, Pruned):
+                    self._pruned(active, error, 0.0)
+                else:
+                    self._tell(active, state, 0.0, reason=reason, error=shown, failed=not skipped)
 
     def over(self, active: Active, nextitem: pytest.Item | None, *, saved: bool) -> None:
         """Tell that the item is torn down, unless the next one's trial will tell it at once."""
@@ -207,4 +218,7 @@ def _without_secrets(text: str, space: Space) -> str:
 
 def is_timeout(error: BaseException) -> bool:
     """Whether pytest-timeout ended the test."""
-    return isinstance(error, pytest.fail.Exception) and "pytest-timeout" in str(error)
+    return any(
+        isinstance(part, pytest.fail.Exception) and "pytest-timeout" in str(part)
+        for part in parts_of(error)
+    )

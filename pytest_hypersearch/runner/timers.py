@@ -1,4 +1,8 @@
-"""Time limits, which pytest-timeout keeps: a trial's time starts when it is handed out."""
+"""Time limits by pytest-timeout: of a trial, not of its item.
+
+An item also waits: for results that its trial depends on, for a share of the machine, for the
+outcome to be written down. None of that is the trial's time, and none may be cut off in the middle.
+"""
 
 from __future__ import annotations
 
@@ -10,31 +14,36 @@ from pytest_hypersearch.collect import MARK
 
 
 class Timers:
-    """Hooks that hold back the timer of an item whose trial waits to be handed out.
+    """Hooks that leave it to the runner when the clock of a trial runs.
 
-    It may wait for results of other trials, or for a share of the machine. Those that run in a
-    process of their own are never started here: the timer is set in that process.
+    Args:
+        manager: Has pytest-timeout's hooks, if it is there.
+        alone: Whether this process is there for a single trial.
     """
 
-    def __init__(self) -> None:
-        self._held: Any = None
-        self._started: pytest.Item | None = None
+    def __init__(self, manager: pytest.PytestPluginManager, *, alone: bool) -> None:
+        self._manager = manager
+        self._alone = alone
+        self._limited: tuple[pytest.Item, Any] | None = None
 
     @pytest.hookimpl(tryfirst=True, optionalhook=True)
-    def pytest_timeout_set_timer(self, item: pytest.Item, settings: Any) -> bool | None:  # noqa: ANN401  pytest-timeout's, which may not be there
-        """Set no timer yet."""
-        if item is self._started or item.get_closest_marker(MARK) is None:
+    def pytest_timeout_set_timer(self, item: pytest.Item, settings: Any) -> bool | None:  # noqa: ANN401  pytest-timeout's
+        """Set no timer yet; none at all where the trial's own process does."""
+        mark = item.get_closest_marker(MARK)
+        if mark is None or settings.func_only:
             return None
-        self._held = settings
+        if self._alone or not mark.args[0].sweep.isolate:
+            self._limited = item, settings
         return True
 
-    @pytest.hookimpl(tryfirst=True, optionalhook=True)
-    def pytest_timeout_cancel_timer(self) -> None:
-        """Forget the item, which may come again."""
-        self._held = self._started = None
-
     def start(self, item: pytest.Item) -> None:
-        """Set the timer that was held back: the item's trial starts."""
-        settings, self._held, self._started = self._held, None, item
-        if settings is not None:
-            item.ihook.pytest_timeout_set_timer(item=item, settings=settings)
+        """Let the clock run, from zero."""
+        self.stop(item)
+        if self._limited and self._limited[0] is item:
+            others = self._manager.subset_hook_caller("pytest_timeout_set_timer", [self])
+            others(item=item, settings=self._limited[1])
+
+    def stop(self, item: pytest.Item) -> None:
+        """Stop the clock."""
+        if self._limited and self._limited[0] is item:
+            self._manager.hook.pytest_timeout_cancel_timer(item=item)

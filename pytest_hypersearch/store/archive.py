@@ -13,7 +13,8 @@ from uuid import uuid4
 
 from pytest_hypersearch.curves import portions, read_curves, series_json
 from pytest_hypersearch.fingerprint import Fingerprints
-from pytest_hypersearch.store.journal import FORMAT, MAX_LINE, StoreError, read, seal, to_json
+from pytest_hypersearch.store.journal import FORMAT, StoreError, read
+from pytest_hypersearch.store.lines import MAX_LINE, seal, to_json
 from pytest_hypersearch.store.runs import ARTIFACTS, Run, Store, digest
 from pytest_hypersearch.store.stored import Stored, gather
 
@@ -24,7 +25,8 @@ if TYPE_CHECKING:
 
     from pytest_hypersearch.curves import Packed, Series
     from pytest_hypersearch.provenance import Observer, Provenance
-    from pytest_hypersearch.store.journal import JournalContents, Record
+    from pytest_hypersearch.store.journal import JournalContents
+    from pytest_hypersearch.store.lines import Record
     from pytest_hypersearch.trial import Key
 
 

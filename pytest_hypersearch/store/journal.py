@@ -1,8 +1,8 @@
 """The journal: an append-only file of JSON lines, one checksum a line, one writing process.
 
-A line is compact ASCII JSON whose last key ``c`` is the CRC-32 of the line without that key. Lines
-are never rewritten: a reader skips what is damaged, keeps kinds and fields that it does not know,
-and of records that say the same thing twice believes the first. ``k`` names the kind of a record:
+Lines, which `pytest_hypersearch.store.lines` makes, are never rewritten: a reader skips what is
+damaged, keeps kinds and fields that it does not know, and of records that say the same thing twice
+believes the first. ``k`` names the kind of a record:
 
 =========  =========================================================================================
 kind       fields, and when it is written
@@ -41,28 +41,25 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import json
 import os
 import stat
-import zlib
 from dataclasses import dataclass
-from functools import partial
 from itertools import chain
-from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn, TypeAlias
+from typing import TYPE_CHECKING
+
+from pytest_hypersearch.store.lines import batches, body_of, decode, encode, lines_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
-FORMAT = 1
-MAX_LINE = 256 * 1024
+    from pytest_hypersearch.store.lines import Record
 
-_BATCH = 4096
+FORMAT = 1
+
 _COPY_BYTES = 1 << 20
 _TRIES = 100
 _SAFE = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-
-Record: TypeAlias = "dict[str, Any]"
 
 
 class StoreError(Exception):
@@ -84,46 +81,6 @@ class JournalContents:
     newer: bool
 
 
-def _refuse_constant(text: str) -> NoReturn:
-    msg = f"{text} is no number"
-    raise ValueError(msg)
-
-
-def _finite(text: str) -> float:
-    value = float(text)
-    return value if value - value == 0 else _refuse_constant(text)
-
-
-to_json = json.JSONEncoder(allow_nan=False, separators=(",", ":"), check_circular=False).encode
-_from_json = json.JSONDecoder(parse_float=_finite, parse_constant=_refuse_constant).decode
-
-
-def encode(record: Record) -> bytes:
-    """Return a record as a line of the journal.
-
-    Args:
-        record: JSON-able values; its kind under ``k``.
-
-    Raises:
-        ValueError: A number is not finite, or the line exceeds :data:`MAX_LINE` bytes.
-        TypeError: A value is not JSON-able.
-    """
-    return seal(to_json(record))
-
-
-def seal(text: str) -> bytes:
-    """Return the compact ASCII JSON of a record as a line of the journal.
-
-    Raises:
-        ValueError: The line exceeds :data:`MAX_LINE` bytes.
-    """
-    body = text.encode("ascii")
-    line = b'%b,"c":%d}\n' % (body[:-1], zlib.crc32(body))
-    if len(line) > MAX_LINE:
-        raise ValueError(f"a record of {len(line)} bytes: at most {MAX_LINE} fit in the journal")
-    return line
-
-
 def read(path: Path) -> JournalContents:
     """Read what is undamaged in a journal, which may be in use; a missing file is empty.
 
@@ -134,8 +91,8 @@ def read(path: Path) -> JournalContents:
     damaged = 0
     try:
         with os.fdopen(_open_regular(str(path), os.O_RDONLY), "rb", _COPY_BYTES) as file:
-            for bodies, bad in _batches(file):
-                decoded = _decode(bodies)
+            for bodies, bad in batches(file):
+                decoded = decode(bodies)
                 records += decoded
                 damaged += bad + len(bodies) - len(decoded)
     except FileNotFoundError:
@@ -153,12 +110,12 @@ def read_first(path: Path) -> Record | None:
     """
     try:
         with os.fdopen(_open_regular(str(path), os.O_RDONLY), "rb") as file:
-            body = next(map(_body, _lines(file)), None)
+            body = next(map(body_of, lines_of(file)), None)
     except FileNotFoundError:
         return None
     except OSError as error:
         raise _store_error("read", path, error) from error
-    return next(iter(_decode([body])), None) if body is not None else None
+    return next(iter(decode([body])), None) if body is not None else None
 
 
 class Journal:
@@ -187,16 +144,16 @@ class Journal:
 
         Raises:
             StoreError: It could not be written; the file is as before.
-            ValueError, TypeError: See :func:`encode`.
+            ValueError, TypeError: See `encode`.
         """
         self._append(encode(record))
 
     def append_many(self, records: Iterable[Record]) -> None:
-        """Write records together, at the cost of about one; errors as in :meth:`append`."""
+        """Write records together, at the cost of about one; errors as in `append`."""
         self.append_lines(map(encode, records))
 
     def append_lines(self, lines: Iterable[bytes]) -> None:
-        """Write what :func:`encode` or :func:`seal` returned; errors as in :meth:`append`."""
+        """Write what `encode` or `seal` returned; errors as in `append`."""
         if together := b"".join(lines):
             self._append(together)
 
@@ -289,10 +246,10 @@ class Journal:
 
     def _refuse_newer(self, fd: int) -> None:
         with os.fdopen(fd, "rb", _COPY_BYTES, closefd=False) as file:
-            for line in _lines(file):
-                if b'"format":' not in line or (body := _body(line)) is None:
+            for line in lines_of(file):
+                if b'"format":' not in line or (body := body_of(line)) is None:
                     continue
-                if any(map(_is_newer, _decode([body]))):
+                if any(map(_is_newer, decode([body]))):
                     raise newer_error(self.path)
 
     def _restore(self) -> None:
@@ -345,48 +302,6 @@ def _chunks(fd: int) -> Iterator[bytes]:
     while chunk := os.pread(fd, _COPY_BYTES, offset):
         yield chunk
         offset += len(chunk)
-
-
-def _lines(file: BinaryIO) -> Iterator[bytes]:
-    """Yield the lines of a file; of one that is too long only a beginning that cannot be valid."""
-    starts = True
-    for piece in iter(partial(file.readline, MAX_LINE + 1), b""):
-        if starts:
-            yield piece
-        starts = piece.endswith(b"\n")
-
-
-def _batches(file: BinaryIO) -> Iterator[tuple[list[bytes], int]]:
-    """Yield lists of undamaged JSON texts, each with the number of damaged lines among them."""
-    bodies: list[bytes] = []
-    damaged = 0
-    for line in _lines(file):
-        if (body := _body(line)) is not None:
-            bodies.append(body)
-        elif not line.isspace():
-            damaged += 1
-        if len(bodies) == _BATCH:
-            yield bodies, damaged
-            bodies, damaged = [], 0
-    yield bodies, damaged
-
-
-def _body(line: bytes) -> bytes | None:
-    """Return the JSON text of a line without its checksum, None if they do not agree."""
-    start, _, checksum = line.rstrip(b"\r\n").rpartition(b',"c":')
-    body = start + b"}"
-    return body if checksum == b"%d}" % zlib.crc32(body) else None
-
-
-def _decode(bodies: list[bytes]) -> list[Record]:
-    """Return the records of JSON texts, without those that are none."""
-    try:
-        values = _from_json((b"[%b]" % b",".join(bodies)).decode("ascii"))
-    except (ValueError, RecursionError):
-        values = []
-    if len(values) != len(bodies):
-        return [record for body in bodies for record in _decode([body])] if bodies[1:] else []
-    return [value for value in values if isinstance(value, dict) and "k" in value]
 
 
 def _is_newer(record: Record) -> bool:

@@ -14,7 +14,7 @@ from pytest_hypersearch.trial import State
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from pytest_hypersearch.store.journal import Record
+    from pytest_hypersearch.store.lines import Record
     from pytest_hypersearch.trial import Config
 
 Identity = tuple[str, str, int, int]

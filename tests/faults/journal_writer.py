@@ -8,7 +8,8 @@ import sys
 import time
 from pathlib import Path
 
-from pytest_hypersearch.store.journal import Journal, StoreError, encode
+from pytest_hypersearch.store.journal import Journal, StoreError
+from pytest_hypersearch.store.lines import encode
 from pytest_hypersearch.store.runs import RunInUse, Store
 
 NODEID = "test_a.py::test_a"

@@ -4,7 +4,8 @@ import re
 
 import pytest
 
-from pytest_hypersearch.store.journal import encode, read
+from pytest_hypersearch.store.journal import read
+from pytest_hypersearch.store.lines import encode
 
 SHARING = ("load", "worksteal")
 

@@ -151,6 +151,44 @@ def test_f(x):
     assert project.states == {"complete": 1, "timed out": 1, "crashed": 1}
 
 
+def test_a_trial_s_time_does_not_run_while_it_waits_for_others(project):
+    project.write("""
+@pytest.mark.sweep(grid={"x": [1, 2]}, replicates=3, race=True, timeout=4)
+def test_f(x, trial):
+    time.sleep([3 if x == 1 else 0, 2, 0][trial.replicate])
+    return x + trial.rng.random()
+""")
+    code, output = project.run("-n2")
+    assert code == 0, output
+    assert "timed out" not in project.states
+
+
+@pytest.mark.parametrize("isolate", [False, True])
+@PLAIN_AND_WORKERS
+def test_a_time_limit_within_a_review_costs_that_trial_alone(project, workers, isolate):
+    (project.path / "conftest.py").write_text("""
+import time
+class Slow:
+    def verdict(self, trial, others, *, since):
+        time.sleep(0.8 if trial.number == 1 else 0)
+        return ""
+""")
+    project.write(f"""
+from conftest import Slow
+
+@pytest.mark.sweep(
+    grid={{"x": [1, 2, 3]}}, replicates=2, prune=Slow(), timeout=0.5, isolate={isolate}
+)
+def test_f(x, trial):
+    trial.report(x)
+    return x
+""")
+    code, output = project.run(*workers)
+    assert code == 1
+    assert project.states == {"complete": 4, "timed out": 2}
+    assert "timed out: Timeout (>0.5s) from pytest-timeout. (2)" in output.replace("Failed: ", "")
+
+
 def test_a_time_limit_wants_the_plugin_that_keeps_it(project):
     project.write("""
 @pytest.mark.sweep(grid={"x": [1]}, timeout="1m")
@@ -162,38 +200,3 @@ def test_f(x):
     result.stdout.fnmatch_lines(
         ["*test_f: sweep(timeout=60): expected the plugin pytest-timeout beside it; *"]
     )
-
-
-def test_a_trials_time_starts_when_it_is_handed_out(project):
-    project.write("""
-from pytest_hypersearch import uniform
-
-@pytest.mark.sweep(bayes={"x": uniform(0, 1)}, n_trials=3, parallel=1, timeout=2)
-def test_f(x):
-    time.sleep(1.2)
-    return x
-""")
-    code, output = project.run("-n2")
-    assert code == 0, output
-    assert project.states == {"complete": 3}
-
-
-def test_a_time_limit_that_ends_the_waiting_for_other_trials_ends_nothing_else(project):
-    project.write("""
-@pytest.mark.timeout(0.5)
-def test_early(sweeps):
-    sweeps.best("test_f")
-
-@pytest.mark.sweep(grid={"x": [1]})
-def test_f(x):
-    time.sleep(2)
-    return x
-
-@pytest.mark.sweep(grid={"x": [1, 2, 3]})
-def test_g(x):
-    time.sleep(1)
-    return x
-""")
-    code, output = project.run("-n2")
-    assert code == 1, output
-    assert "1 failed, 4 passed" in output

@@ -247,3 +247,98 @@ def test_a_smoke_test_is_never_pruned(project):
     result = project.here("--sweep=smoke")
     assert result.ret == 0
     assert project.ran.total() == 10
+
+
+@PLAIN_AND_WORKERS
+@pytest.mark.parametrize(
+    ("verdict", "said"),
+    [
+        ("1 / 0", "failed: ZeroDivisionError: division by zero"),
+        ("b'no'", "verdict() to return a text, not b'no'"),
+    ],
+)
+def test_a_pruner_that_fails_is_told_in_one_line(project, workers, verdict, said):
+    (project.path / "conftest.py").write_text(OWN.replace('"enough" if', f"{verdict} if"))
+    project.write("from conftest import Impatient\n" + USES_OWN)
+    code, output = project.run(*workers)
+    assert code == 1
+    assert project.states == {"failed": 2}
+    assert said in output
+
+
+@PLAIN_AND_WORKERS
+def test_a_reason_that_cannot_be_encoded_ends_no_session(project, workers):
+    project.write("""
+@pytest.mark.sweep(grid={"x": [1, 2]})
+def test_f(x, trial):
+    trial.prune("no \\udcff here")
+""")
+    code, output = project.run(*workers)
+    assert code == 0
+    assert "2 pruned" in output
+
+
+def test_a_trial_is_pruned_out_of_a_task_group(project):
+    project.write("""
+import asyncio
+
+@pytest.mark.sweep(grid={"x": [1, 2, 3]}, prune="threshold:>2")
+def test_f(x, trial):
+    async def train():
+        trial.report(x)
+
+    async def run():
+        async with asyncio.TaskGroup() as group:
+            group.create_task(train())
+        if x == 2:
+            raise BaseExceptionGroup("two", [pytest.skip.Exception("a"), ValueError("b")])
+        return x
+
+    return asyncio.run(run())
+""")
+    result = project.here()
+    result.assert_outcomes(passed=1, failed=1)
+    assert project.states == {"complete": 1, "failed": 1, "pruned": 1}
+    assert project.trials["x:3"]["reason"] == "step 0: 3 is above 2"
+
+
+@PLAIN_AND_WORKERS
+def test_a_thread_may_report_while_its_trial_ends(project, workers):
+    project.write("""
+import threading
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.sweep(grid={"x": range(20)}, prune="median")
+def test_f(x, trial):
+    def train():
+        for step in range(90):
+            trial.report(step, step=step)
+
+    threading.Thread(target=train, daemon=True).start()
+    time.sleep(0.002 * x)
+    return x
+""")
+    code, _ = project.run(*workers)
+    assert code == 0
+    assert project.states == {"complete": 20}
+
+
+@PLAIN_AND_WORKERS
+def test_a_fixture_may_prune_its_trial(project, workers):
+    project.write("""
+@pytest.fixture
+def data(trial):
+    trial.report(trial.number)
+    if trial.number == 1:
+        trial.prune("no data")
+
+@pytest.mark.sweep(grid={"x": [1, 2, 3]}, prune="threshold:>1")
+def test_f(x, data):
+    return x
+""")
+    code, output = project.run(*workers)
+    assert code == 0
+    assert "1 passed, 2 pruned" in output
+    assert project.states == {"complete": 1, "pruned": 2}
+    assert project.trials["x:2"]["reason"] == "no data"
+    assert project.trials["x:3"]["score"] == 2

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from pytest_hypersearch.curves import read_curves
-from pytest_hypersearch.store.journal import encode, read
+from pytest_hypersearch.store.journal import read
+from pytest_hypersearch.store.lines import encode
 
 GRID = """
 @pytest.mark.sweep(grid={"x": [1, 2, 3, 4]})
