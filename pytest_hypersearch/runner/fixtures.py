@@ -10,7 +10,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from pytest_hypersearch.given import encodable, scalar_of, shown
+from pytest_hypersearch.given import scalar_of, shown
 from pytest_hypersearch.masking import MASK, is_secret
 from pytest_hypersearch.owner.outcome import storable
 from pytest_hypersearch.owner.proposals import Suggestion
@@ -130,7 +130,7 @@ class Trial(Reports):
     def prune(self, reason: str = "") -> NoReturn:
         """End this trial here: it is not worth going on with. Its test is no failure."""
         __tracebackhide__ = True
-        raise Pruned(encodable(reason) or "pruned by the test")
+        raise Pruned(reason or "pruned by the test")
 
 
 @dataclass(frozen=True, slots=True)
