@@ -170,14 +170,14 @@ def test_a_time_limit_within_a_review_costs_that_trial_alone(project, workers, i
 import time
 class Slow:
     def verdict(self, trial, others, *, since):
-        time.sleep(0.8 if trial.number == 1 else 0)
+        time.sleep(2 if trial.number == 1 else 0)
         return ""
 """)
     project.write(f"""
 from conftest import Slow
 
 @pytest.mark.sweep(
-    grid={{"x": [1, 2, 3]}}, replicates=2, prune=Slow(), timeout=0.5, isolate={isolate}
+    grid={{"x": [1, 2, 3]}}, replicates=2, prune=Slow(), timeout=1.5, isolate={isolate}
 )
 def test_f(x, trial):
     trial.report(x)
@@ -186,7 +186,7 @@ def test_f(x, trial):
     code, output = project.run(*workers)
     assert code == 1
     assert project.states == {"complete": 4, "timed out": 2}
-    assert "timed out: Timeout (>0.5s) from pytest-timeout. (2)" in output.replace("Failed: ", "")
+    assert "timed out: Timeout (>1.5s) from pytest-timeout. (2)" in output.replace("Failed: ", "")
 
 
 def test_a_time_limit_wants_the_plugin_that_keeps_it(project):
