@@ -151,18 +151,6 @@ def test_f(x):
     assert project.states == {"complete": 1, "timed out": 1, "crashed": 1}
 
 
-def test_a_trial_s_time_does_not_run_while_it_waits_for_others(project):
-    project.write("""
-@pytest.mark.sweep(grid={"x": [1, 2]}, replicates=3, race=True, timeout=4)
-def test_f(x, trial):
-    time.sleep([3 if x == 1 else 0, 2, 0][trial.replicate])
-    return x + trial.rng.random()
-""")
-    code, output = project.run("-n2")
-    assert code == 0, output
-    assert "timed out" not in project.states
-
-
 @pytest.mark.parametrize("isolate", [False, True])
 @PLAIN_AND_WORKERS
 def test_a_time_limit_within_a_review_costs_that_trial_alone(project, workers, isolate):
