@@ -18,7 +18,7 @@ class Ended(pytest.skip.Exception):  # type: ignore[name-defined, misc]
     """Ends an item whose trial is neither good nor the test's failure."""
 
     def __init__(self, reason: str) -> None:
-        super().__init__(reason, _use_item_location=True)
+        super().__init__(encodable(reason), _use_item_location=True)
 
 
 def parts_of(error: BaseException) -> list[BaseException]:

@@ -9,18 +9,18 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_hypersearch.collect import MARK
-from pytest_hypersearch.given import error_text
+from pytest_hypersearch.given import encodable, error_text
 from pytest_hypersearch.masking import MASK, is_secret, masked
 from pytest_hypersearch.runner.skips import Ended, Pruned, parts_of, skip_of
 from pytest_hypersearch.score import judge
+from pytest_hypersearch.space.choices import Choice
 from pytest_hypersearch.trial import State, TrialRecord
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from pytest_hypersearch.link import Link
     from pytest_hypersearch.messages import Message
     from pytest_hypersearch.runner.active import Active
+    from pytest_hypersearch.space import Space
 
 LONGEST_ERROR = 4000
 
@@ -142,8 +142,8 @@ class Teller:
             "score": score,
             "metrics": metrics or {},
             "duration": duration,
-            "reason": _without_secrets(reason, active.trial.params),
-            "error": _without_secrets(error[-LONGEST_ERROR:], active.trial.params),
+            "reason": _without_secrets(reason, active.slot.sweep.space),
+            "error": _without_secrets(error[-LONGEST_ERROR:], active.slot.sweep.space),
             "logged": active.trial.logged,
             "steps": active.trial.steps or None,
             "failed": failed,
@@ -193,7 +193,7 @@ def fail_if_refused(active: Active, answer: Message) -> None:
 
 def describe(error: BaseException) -> str:
     """One line on an exception."""
-    first = error_text(error).strip().split("\n")[0]
+    first = encodable(error_text(error)).strip().split("\n")[0]
     name = type(error).__name__
     if isinstance(error, pytest.skip.Exception | pytest.fail.Exception):
         return first or name
@@ -207,10 +207,12 @@ def _traceback(item: pytest.Function, error: BaseException) -> str:
     return ""
 
 
-def _without_secrets(text: str, params: Mapping[str, object]) -> str:
-    for name, value in params.items() if text else ():
-        if isinstance(value, str) and value and is_secret(name):
-            text = text.replace(value, MASK)
+def _without_secrets(text: str, space: Space) -> str:
+    """A text without the secrets that any of the sweep's trials may have got: it may quote them."""
+    for name, entry in ((name, branch[name]) for branch in space.branches for name in branch):
+        if isinstance(entry, Choice) and is_secret(name):
+            for value in filter(None, entry.objects):
+                text = text.replace(value, MASK) if isinstance(value, str) else text
     return masked(text)
 
 

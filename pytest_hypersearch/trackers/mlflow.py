@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 from pytest_hypersearch.given import encodable
+from pytest_hypersearch.masking import masked
 from pytest_hypersearch.statistics.ranking import best
 from pytest_hypersearch.trackers.trials import (
     Points,
@@ -37,13 +38,23 @@ if TYPE_CHECKING:
 
 TAG: Final = "hypersearch."
 ENDINGS: Final = {State.COMPLETE: "FINISHED", State.PRUNED: "KILLED", State.NOT_RUN: "KILLED"}
+ENDED: Final = frozenset({*ENDINGS.values(), "FAILED"})
 # What MLflow's stores take: https://mlflow.org/docs/latest/ml/tracking
 LONGEST_KEY: Final = 250
 LONGEST_PARAM: Final = 6000
 LONGEST_TAG: Final = 5000
 METRICS_AT_ONCE: Final = 1000
 PARAMS_AT_ONCE: Final = 100
+ANSWER_SECONDS: Final = 20.0
 NOISY: Final = ("alembic", "mlflow")
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A trial's run, and the attempt whose end it tells of; 0 before that."""
+
+    run: str
+    attempt: int = 0
 
 
 @dataclass(slots=True)
@@ -72,9 +83,10 @@ class MLflow:
         self._root = config.rootpath
         self._names = Names()
         self._client: MlflowClient | None = None
+        self._silence = ""
         self._experiment = ""
         self._parents: dict[str, str] = {}
-        self._written: dict[str, tuple[str, str]] = {}
+        self._written: dict[str, Written] = {}
         self._open: dict[tuple[str, int, int], Open] = {}
 
     @pytest.hookimpl(trylast=True)
@@ -95,8 +107,9 @@ class MLflow:
             parent = found[0].info.run_id
             client.update_run(parent, status="RUNNING")
             for run in self._search("mlflow.parentRunId", parent):
-                key = run.data.tags.get(f"{TAG}key", "")
-                self._written[key] = run.info.run_id, run.info.status
+                tags, ended = run.data.tags, run.info.status in ENDED
+                attempt = int(tags.get(f"{TAG}attempt", 0)) if ended else 0
+                self._written[tags.get(f"{TAG}key", "")] = Written(run.info.run_id, attempt)
         else:
             parent = self._new_run(f"{_short(sweep.nodeid)} {sweep.info.name}", sweep_tags(sweep))
             self._log_params(parent, sweep_params(sweep))
@@ -107,10 +120,10 @@ class MLflow:
         """Open the trial's run; it takes the place of an earlier attempt's."""
         key = trial_key(sweep, trial)
         if key in self._written:
-            self._connected().delete_run(self._written.pop(key)[0])
+            self._connected().delete_run(self._written.pop(key).run)
         parent = {"mlflow.parentRunId": self._parents[sweep.id], f"{TAG}key": key}
         run = self._new_run(_bracket(trial.nodeid), {**parent, **trial_tags(trial)})
-        self._written[key] = run, "RUNNING"
+        self._written[key] = Written(run)
         self._open[place(sweep, trial)] = Open(run, _now())
         self._log_params(run, trial.params)
 
@@ -132,7 +145,7 @@ class MLflow:
     ) -> None:
         """Log what came out; of a replayed trial all there is, unless that was done before."""
         key = trial_key(sweep, trial)
-        if trial.cached and self._written.get(key, ("", ""))[1] in {*ENDINGS.values(), "FAILED"}:
+        if trial.cached and key in self._written and self._written[key].attempt == trial.attempt:
             return
         if place(sweep, trial) not in self._open:
             self.pytest_hypersearch_trial_started(sweep, trial)
@@ -145,7 +158,7 @@ class MLflow:
         status = ENDINGS.get(trial.state, "FAILED")
         end = active.start + round(1000 * trial.duration)
         client.set_terminated(active.run, status, end)
-        self._written[key] = active.run, status
+        self._written[key] = Written(active.run, trial.attempt)
 
     def pytest_hypersearch_sweep_finished(self, sweep: SweepRun, results: StudyResults) -> None:
         """Tell of the best, with its artifacts, and close the sweep's run."""
@@ -167,6 +180,9 @@ class MLflow:
             own = not mlflow.is_tracking_uri_set()
             uri = f"sqlite:///{self._root / 'mlflow.db'}" if own else mlflow.get_tracking_uri()
             _check_file(uri)
+            self._silence = self._silence or _silence(uri)
+            if self._silence:
+                raise ConnectionError(self._silence)
             client = mlflow.MlflowClient(tracking_uri=uri)
             name = os.environ.get("MLFLOW_EXPERIMENT_NAME") or self._root.name or "hypersearch"
             location = (self._root / "mlartifacts").as_uri() if own else None
@@ -235,6 +251,21 @@ def _check_file(uri: str) -> None:
     if file and file != ":memory:":
         with Path(file).open("ab"):
             pass
+
+
+def _silence(uri: str) -> str:
+    """Why a server does not answer, empty if it does: MLflow would try for minutes."""
+    import requests
+
+    if not uri.startswith(("http:", "https:")):
+        return ""
+    try:
+        requests.head(uri, timeout=ANSWER_SECONDS, allow_redirects=False).close()
+    except requests.exceptions.SSLError:
+        return ""  # There is one; whether to trust it is said by MLflow's variables.
+    except (requests.ConnectionError, requests.Timeout) as error:
+        return f"{masked(uri)} does not answer: {error}"
+    return ""
 
 
 class Names:

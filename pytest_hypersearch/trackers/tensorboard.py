@@ -14,7 +14,14 @@ import pytest
 from pytest_hypersearch.given import encodable
 from pytest_hypersearch.space import config_key
 from pytest_hypersearch.store.runs import digest
-from pytest_hypersearch.trackers.trials import Points, place, quiet_import, trial_key, whole
+from pytest_hypersearch.trackers.trials import (
+    Points,
+    ended_in,
+    place,
+    quiet_import,
+    trial_key,
+    whole,
+)
 from pytest_hypersearch.trial import State
 
 if TYPE_CHECKING:
@@ -42,9 +49,9 @@ class TensorBoard:
     """Hooks that write event files: ``tensorboard --logdir runs`` shows them.
 
     They are in ``runs`` beside the project's configuration file, in a directory for each sweep of a
-    run and in that for each trial; replicates of a configuration are one session group. An empty
-    file ``finished`` marks the trials that are written: a resumed sweep leaves them alone, and a
-    trial that runs again replaces its files.
+    run and in that for each trial; replicates of a configuration are one session group. The
+    file ``finished`` tells which attempt of a trial is written: a resumed sweep leaves it alone,
+    and a trial that runs again replaces its files.
 
     TensorBoard counts in whole steps, to which fractions are rounded, and keeps single precision.
     """
@@ -92,7 +99,7 @@ class TensorBoard:
         self, sweep: SweepRun, trial: TrialRecord, series: Mapping[str, Series]
     ) -> None:
         """Write what came out; of a replayed trial all there is, unless that was done before."""
-        if trial.cached and (self._trial_directory(sweep, trial) / FINISHED).exists():
+        if trial.cached and ended_in(self._trial_directory(sweep, trial) / FINISHED, trial):
             return
         if place(sweep, trial) not in self._open:
             self.pytest_hypersearch_trial_started(sweep, trial)
@@ -101,7 +108,7 @@ class TensorBoard:
         end = _event(_hparams("SESSION_END_INFO_TAG", session_end_info=_end(trial)))
         points = (_point(*point) for point in active.points.missing(trial))
         _append(active.file, [*points, end])
-        (active.file.parent / FINISHED).touch()
+        (active.file.parent / FINISHED).write_text(str(trial.attempt))
 
     def _sweep_directory(self, sweep: SweepRun) -> Path:
         name = re.sub(r"[^\w.-]+", "-", sweep.nodeid.rpartition("::")[2], flags=re.ASCII)

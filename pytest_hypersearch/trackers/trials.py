@@ -15,6 +15,7 @@ from pytest_hypersearch.store.runs import digest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from pathlib import Path
 
     from pytest_hypersearch.curves import Series
     from pytest_hypersearch.owner.events import SweepRun
@@ -44,6 +45,11 @@ def facts(trial: TrialRecord) -> dict[str, Raw]:
         "duration": trial.duration,
         "reason": trial.reason,
     }
+
+
+def ended_in(mark: Path, trial: TrialRecord) -> bool:
+    """Whether a file marks the end of this attempt: sessions without a tracker make others."""
+    return mark.is_file() and mark.read_text() == str(trial.attempt)
 
 
 def whole(step: float) -> int:

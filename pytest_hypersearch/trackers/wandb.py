@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from pytest_hypersearch.trackers.trials import Points, facts, place, quiet_import, trial_key
+from pytest_hypersearch.trackers.trials import (
+    Points,
+    ended_in,
+    facts,
+    place,
+    quiet_import,
+    trial_key,
+)
 from pytest_hypersearch.trial import State
 
 if TYPE_CHECKING:
@@ -80,7 +87,7 @@ class WeightsAndBiases:
         self, sweep: SweepRun, trial: TrialRecord, series: Mapping[str, Series]
     ) -> None:
         """Log what came out; of a replayed trial all there is, unless that was done before."""
-        if trial.cached and self._finished(trial_key(sweep, trial)):
+        if trial.cached and self._finished(trial_key(sweep, trial), trial):
             return
         if place(sweep, trial) not in self._open:
             self.pytest_hypersearch_trial_started(sweep, trial)
@@ -92,14 +99,15 @@ class WeightsAndBiases:
         )
         kept = Path(run.settings.sync_dir)
         run.finish(exit_code=int(trial.state not in {State.COMPLETE, State.PRUNED}))
-        (kept / FINISHED).touch()
+        (kept / FINISHED).write_text(str(trial.attempt))
 
     @property
     def _directory(self) -> Path:
         return Path(os.environ.get("WANDB_DIR") or self._root)
 
-    def _finished(self, key: str) -> bool:
-        return any(self._directory.glob(f"wandb/*run-*-{key}/{FINISHED}"))
+    def _finished(self, key: str, trial: TrialRecord) -> bool:
+        marks = self._directory.glob(f"wandb/*run-*-{key}/{FINISHED}")
+        return any(ended_in(mark, trial) for mark in marks)
 
     def _init(self, sweep: SweepRun, trial: TrialRecord) -> Any:  # noqa: ANN401  W&B is imported later
         import wandb

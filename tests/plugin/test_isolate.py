@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import xml.etree.ElementTree as ET
 from contextlib import suppress
 from pathlib import Path
@@ -216,7 +217,8 @@ def test_f(x, deadly):
     assert project.states == {"complete": 1}
 
 
-def test_a_default_timeout_of_sockets_is_the_projects_own(project):
+def test_a_default_timeout_of_sockets_is_the_projects_own(project, request):
+    request.addfinalizer(lambda: socket.setdefaulttimeout(None))
     project.write("""
 __import__("socket").setdefaulttimeout(5)
 

@@ -80,6 +80,18 @@ def test_recorded_errors_keep_no_secrets(module, run, journals):
     assert SECRET not in str(end)
 
 
+def test_recorded_errors_keep_no_secrets_of_other_trials(module, run, journals):
+    module(f"""
+        @pytest.mark.sweep(grid={{"api_key": ["my-other-secret", "{SECRET}"]}})
+        def test_f(api_key):
+            assert not api_key
+    """)
+    run("--sweep").assert_outcomes(failed=2)
+    for end in journals("end"):
+        assert "@pytest.mark.sweep" in end["error"]
+        assert SECRET not in str(end)
+
+
 def test_options_with_labels_of_their_own_keep_them(module, run, journals):
     module("""
         @pytest.mark.sweep(grid={"key": choice({"short": "a", "long": "aaaa"})})

@@ -367,6 +367,25 @@ def test_a_timeout_is_a_state_of_its_own(module, run, journals):
     result.stdout.re_match_lines([r".*1 complete, 1 timed out of 2.*"])
 
 
+def test_reasons_that_cannot_be_encoded_end_their_trials_alone(module, run, journals):
+    module("""
+        import os
+
+        @pytest.mark.sweep(grid={"lr": [1, 2, 3]}, raises=(KeyError,))
+        def test_f(lr, trial):
+            name = os.fsdecode(b"\\xff")
+            if lr == 1:
+                trial.prune(name)
+            if lr == 2:
+                raise KeyError(name)
+            return lr
+    """)
+    result = run("--sweep", "-n1")
+    assert result.parseoutcomes() == {"pruned": 1, "tolerated": 1, "passed": 1}
+    reasons = [end.get("reason") for end in journals("end")]
+    assert reasons == [r"\udcff", r"KeyError: '\udcff'", None]
+
+
 def test_reruns_of_another_plugin_end_with_one_final_record(module, run, journals):
     module("""
         from pathlib import Path

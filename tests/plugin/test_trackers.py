@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import struct
 import sys
 
@@ -153,6 +154,21 @@ def test_a_file_that_mlflow_cannot_write_is_one_quick_warning(mlflow, pytester, 
     result.stdout.fnmatch_lines(["*mlflow failed in *_sweep_started: IsADirectoryError: *"])
 
 
+def test_a_server_of_mlflows_that_does_not_answer_is_one_quick_warning(
+    mlflow, module, run, monkeypatch
+):
+    monkeypatch.setattr("pytest_hypersearch.trackers.mlflow.ANSWER_SECONDS", 0.1)
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        uri = f"127.0.0.1:{mute.getsockname()[1]}"
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://me:hunter2@{uri}")
+        module(SWEPT)
+        result = run("--sweep", "--sweep-track=mlflow", "-k", "x:1")
+    assert result.parseoutcomes() == {"passed": 1, "deselected": 2, "warnings": 1}
+    failed = "*mlflow failed in *_sweep_started: ConnectionError: "
+    result.stdout.fnmatch_lines([f"{failed}http://[*][*][*]@{uri} does not answer: *timed out*"])
+    result.stdout.no_fnmatch_line("*hunter2*")
+
+
 def wandb_records(file):
     """The records of a .wandb file: LevelDB's log format around W&B's own messages."""
     from wandb.proto.wandb_internal_pb2 import Record
@@ -265,6 +281,35 @@ def test_tensorboard(tensorboard, pytester, module, run):
     again = read()
     assert [x for x in STATES if found[x][0] == again[x][0]] == [1, 2]
     assert again.keys() == found.keys()
+
+
+@pytest.mark.usefixtures("wandb", "tensorboard")
+def test_what_became_of_a_trial_in_an_untracked_session_is_caught_up_with(
+    mlflow, pytester, module, run, monkeypatch
+):
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    pytester.makeini("[pytest]\nsweep_track = mlflow, wandb, tensorboard")
+    module("""
+        from pathlib import Path
+
+        @pytest.mark.sweep(grid={"x": [1]})
+        def test_f(x):
+            assert Path("mended").exists()
+            return x
+    """)
+    assert run("--sweep").parseoutcomes() == {"failed": 1}
+    (pytester.path / "mended").touch()
+    assert run("--sweep-resume", "--sweep-track=").parseoutcomes() == {"passed": 1}
+    for _ in range(2):
+        assert run("--sweep-resume").parseoutcomes() == {"cached": 1}
+        client = mlflow.MlflowClient(f"sqlite:///{pytester.path}/mlflow.db")
+        experiment = client.get_experiment_by_name(pytester.path.name).experiment_id
+        found = client.search_runs([experiment], "tags.hypersearch.number = '0'")
+        assert [each.info.status for each in found] == ["FINISHED"]
+        (mark,) = (pytester.path / "runs").glob("*/*/finished")
+        assert mark.read_text() == "2"
+        runs = map(wandb_run, (pytester.path / "wandb").glob("offline-run-*"))
+        assert sorted(each["summary"]["state"] for each in runs) == ["complete", "failed"]
 
 
 def test_a_full_disk_below_tensorboard_fails_no_test(tensorboard, pytester, module, run):
