@@ -588,6 +588,14 @@ def test_a_newer_format_is_refused_and_left_alone(project, workers):
     assert project.here().ret == 0
 
 
+@pytest.fixture
+def _scratch(tmp_path, monkeypatch):
+    """A place of their own for sessions that store for the time being."""
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+
+
+@pytest.mark.usefixtures("_scratch")
 def test_without_the_cache_plugin_sweeps_run_and_one_warning_says_what_is_missing(project):
     project.write(GRID + GRID.replace("test_f", "test_g"))
     for extra in ((), ("-W", "error"), ("-n2",)):
@@ -609,6 +617,7 @@ def test_resume_without_the_cache_plugin_is_refused(project, workers):
     assert not project.ran
 
 
+@pytest.mark.usefixtures("_scratch")
 @pytest.mark.parametrize("place", [".pytest_cache", ".pytest_cache/d/hypersearch"])
 def test_a_file_in_place_of_the_store_leaves_a_temporary_one(project, place):
     project.write(GRID)
@@ -626,10 +635,11 @@ def test_a_file_in_place_of_the_store_leaves_a_temporary_one(project, place):
 
 
 @pytest.fixture
-def open_project(project):
+def open_project(project, monkeypatch):
     """A project in a directory that other users may enter, and how to become one of them."""
     project.path = Path(tempfile.mkdtemp())
     project.path.chmod(0o777)
+    monkeypatch.setenv("TMPDIR", str(project.path))
     project.prefix = ()
     if os.geteuid() == 0:
         setpriv = shutil.which("setpriv")
