@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import signal
+from contextlib import contextmanager
 from itertools import count
 from threading import Lock
 from time import sleep
@@ -11,6 +13,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 POLL_SECONDS = 0.2
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from pytest_hypersearch.messages import Message
     from pytest_hypersearch.owner.owner import Owner
 
@@ -27,6 +31,21 @@ class Link(Protocol):
         ...
 
 
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Let the clock of a time limit by signal stand still.
+
+    What it raises would be taken for an error of the owner, or leave half a message behind. What
+    the owner does is not the trial's time either.
+    """
+    left, interval = signal.setitimer(signal.ITIMER_REAL, 0)
+    try:
+        yield
+    finally:
+        if left:
+            signal.setitimer(signal.ITIMER_REAL, left, interval)
+
+
 class DirectLink:
     """The owner lives in this process, and this is its only runner."""
 
@@ -39,16 +58,18 @@ class DirectLink:
         Only other sessions can free what they hold of this machine: for that it waits.
         """
         answers: list[Message] = []
-        self._owner.handle("", message, answers.append)
-        while not answers:
-            self._owner.release()
-            if not answers:
-                sleep(POLL_SECONDS)
+        with _undisturbed():
+            self._owner.handle("", message, answers.append)
+            while not answers:
+                self._owner.release()
+                if not answers:
+                    sleep(POLL_SECONDS)
         return answers[0]
 
     def send(self, message: Message) -> None:
         """Hand the message over."""
-        self._owner.handle("", message, _ignore)
+        with _undisturbed():
+            self._owner.handle("", message, _ignore)
 
 
 class ChannelLink:
@@ -65,10 +86,10 @@ class ChannelLink:
     def call(self, message: Message) -> Message:
         """Send the message and wait for its answer; of several threads, one at a time.
 
-        A call that an exception has ended, such as a time limit's, leaves an answer behind, which
-        is passed over here.
+        A call that a signal's exception has ended leaves an answer behind, which is passed over
+        here.
         """
-        with self._lock:
+        with _undisturbed(), self._lock:
             number = self._post(message)
             while True:
                 answered, answer = json.loads(self._channel.receive())
@@ -78,7 +99,8 @@ class ChannelLink:
 
     def send(self, message: Message) -> None:
         """Send the message."""
-        self._post(message)
+        with _undisturbed():
+            self._post(message)
 
     def _post(self, message: Message) -> int:
         number = next(self._numbers)

@@ -151,30 +151,56 @@ def test_f(x):
     assert project.states == {"complete": 1, "timed out": 1, "crashed": 1}
 
 
-@pytest.mark.parametrize("isolate", [False, True])
-@PLAIN_AND_WORKERS
-def test_a_time_limit_within_a_review_costs_that_trial_alone(project, workers, isolate):
-    (project.path / "conftest.py").write_text("""
+SLOW_PRUNER = """
 import time
 class Slow:
     def verdict(self, trial, others, *, since):
-        time.sleep(2 if trial.number == 1 else 0)
+        time.sleep(1.5 if trial.number == 1 else 0)
         return ""
-""")
-    project.write(f"""
+"""
+
+
+@PLAIN_AND_WORKERS
+def test_what_the_pruner_takes_is_not_the_trials_time(project, workers):
+    (project.path / "conftest.py").write_text(SLOW_PRUNER)
+    project.write("""
 from conftest import Slow
 
+@pytest.mark.sweep(grid={"x": [1, 2, 3]}, prune=Slow(), timeout=1)
+def test_f(x, trial):
+    trial.report(x)
+    if x == 3:
+        time.sleep(60)
+    return x
+""")
+    _, output = project.run(*workers)
+    assert project.states == {"complete": 2, "timed out": 1}, output
+
+
+@pytest.mark.parametrize("isolate", [False, True])
+def test_an_exception_that_ends_a_call_leaves_no_answer_to_the_next(project, isolate):
+    (project.path / "conftest.py").write_text(SLOW_PRUNER)
+    project.write(f"""
+import threading
+from conftest import Slow
+
+def interrupt(*args):
+    raise TimeoutError
+
 @pytest.mark.sweep(
-    grid={{"x": [1, 2, 3]}}, replicates=2, prune=Slow(), timeout=1.5, isolate={isolate}
+    grid={{"x": [1, 2, 3]}}, replicates=2, prune=Slow(), isolate={isolate}, raises=TimeoutError
 )
 def test_f(x, trial):
+    signal.signal(signal.SIGUSR1, interrupt)
+    timer = threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGUSR1))
+    if x == 2:
+        timer.start()
     trial.report(x)
     return x
 """)
-    code, output = project.run(*workers)
-    assert code == 1
-    assert project.states == {"complete": 4, "timed out": 2}
-    assert "timed out: Timeout (>1.5s) from pytest-timeout. (2)" in output.replace("Failed: ", "")
+    code, output = project.run("-n2")
+    assert code == 0, output
+    assert project.states == {"complete": 4, "failed": 2}, output
 
 
 def test_a_time_limit_wants_the_plugin_that_keeps_it(project):
