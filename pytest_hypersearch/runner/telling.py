@@ -67,9 +67,7 @@ class Teller:
     def raised(self, active: Active, error: BaseException, duration: float) -> None:
         """Tell of a test that raised; what its mark tolerates is no failure."""
         assert active.trial is not None  # noqa: S101
-        skip = skip_of(error)
-        reason = describe(skip or error)
-        metrics = dict(active.trial.last)
+        skip, reason, metrics = skip_of(error), describe(error), active.trial.last
         if isinstance(skip, Pruned):
             self._pruned(active, skip, duration)
         elif skip is not None:
@@ -88,9 +86,9 @@ class Teller:
 
     def _pruned(self, active: Active, error: Pruned, duration: float) -> None:
         assert active.trial is not None  # noqa: S101
-        reason, known = describe(error), active.trial.last
-        score = active.trial.score
-        self._tell(active, State.PRUNED, duration, score=score, metrics=known, reason=reason)
+        score, metrics = active.trial.score, active.trial.last
+        reason = describe(error)
+        self._tell(active, State.PRUNED, duration, score=score, metrics=metrics, reason=reason)
 
     def setup_raised(
         self, active: Active | None, item: pytest.Item, error: BaseException, text: str
@@ -209,6 +207,8 @@ def _traceback(item: pytest.Function, error: BaseException) -> str:
 
 def _without_secrets(text: str, space: Space) -> str:
     """A text without the secrets that any of the sweep's trials may have got: it may quote them."""
+    if not text:
+        return ""
     for name, entry in ((name, branch[name]) for branch in space.branches for name in branch):
         if isinstance(entry, Choice) and is_secret(name):
             for value in filter(None, entry.objects):

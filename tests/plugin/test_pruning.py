@@ -266,18 +266,6 @@ def test_a_pruner_that_fails_is_told_in_one_line(project, workers, verdict, said
     assert said in output
 
 
-@PLAIN_AND_WORKERS
-def test_a_reason_that_cannot_be_encoded_ends_no_session(project, workers):
-    project.write("""
-@pytest.mark.sweep(grid={"x": [1, 2]})
-def test_f(x, trial):
-    trial.prune("no \\udcff here")
-""")
-    code, output = project.run(*workers)
-    assert code == 0
-    assert "2 pruned" in output
-
-
 def test_a_trial_is_pruned_out_of_a_task_group(project):
     project.write("""
 import asyncio

@@ -367,7 +367,8 @@ def test_a_timeout_is_a_state_of_its_own(module, run, journals):
     result.stdout.re_match_lines([r".*1 complete, 1 timed out of 2.*"])
 
 
-def test_reasons_that_cannot_be_encoded_end_their_trials_alone(module, run, journals):
+@pytest.mark.parametrize("workers", [(), ("-n1",)], ids=["plain", "workers"])
+def test_reasons_that_cannot_be_encoded_end_their_trials_alone(module, run, journals, workers):
     module("""
         import os
 
@@ -380,7 +381,8 @@ def test_reasons_that_cannot_be_encoded_end_their_trials_alone(module, run, jour
                 raise KeyError(name)
             return lr
     """)
-    result = run("--sweep", "-n1")
+    result = run("--sweep", *workers)
+    assert result.ret == 0
     assert result.parseoutcomes() == {"pruned": 1, "tolerated": 1, "passed": 1}
     reasons = [end.get("reason") for end in journals("end")]
     assert reasons == [r"\udcff", r"KeyError: '\udcff'", None]
