@@ -9,9 +9,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from pytest_hypersearch.samplers import Observation
-from pytest_hypersearch.samplers.gp import GP
-from pytest_hypersearch.space import (
+from pytest_hypersearch.core.space import (
     Distribution,
     Space,
     choice,
@@ -20,7 +18,9 @@ from pytest_hypersearch.space import (
     randint,
     uniform,
 )
-from pytest_hypersearch.trial import State
+from pytest_hypersearch.core.trial import State
+from pytest_hypersearch.samplers import Observation
+from pytest_hypersearch.search.gp import GP
 
 
 class Contender:

@@ -25,9 +25,9 @@ import numpy as np
 from pruning import HEADLINE, Contender, Ours, goal_of, problems, replay
 from scipy.stats import spearmanr
 
-from pytest_hypersearch.pruners import pruner
-from pytest_hypersearch.pruners.forecast import LEAST_REPORTS, WARMUP_SHARE
-from pytest_hypersearch.trial import State
+from pytest_hypersearch.core.trial import State
+from pytest_hypersearch.search.pruners import pruner
+from pytest_hypersearch.search.pruners.forecast import LEAST_REPORTS, WARMUP_SHARE
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

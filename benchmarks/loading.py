@@ -20,9 +20,9 @@ from time import process_time
 from typing import TYPE_CHECKING, TypeVar
 
 from pytest_hypersearch import Results, choice, load_results, loguniform, uniform
-from pytest_hypersearch.curves import pack
-from pytest_hypersearch.marks import from_mark
-from pytest_hypersearch.owner.records import trial_seed
+from pytest_hypersearch.engine.records import trial_seed
+from pytest_hypersearch.plugin.mark.arguments import from_mark
+from pytest_hypersearch.store.curves import pack
 from pytest_hypersearch.store.journal import FORMAT
 from pytest_hypersearch.store.runs import Store
 

@@ -32,8 +32,8 @@ from curves import load
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from pytest_hypersearch.pruners import Curve, Pruner, pruner
-from pytest_hypersearch.trial import State
+from pytest_hypersearch.core.trial import State
+from pytest_hypersearch.search.pruners import Curve, Pruner, pruner
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

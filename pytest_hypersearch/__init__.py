@@ -12,19 +12,19 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from pytest_hypersearch.sweep import sweep
+from pytest_hypersearch.plugin.mark.typed import sweep
 
 if TYPE_CHECKING:
-    from pytest_hypersearch.analysis import Results, load_results
-    from pytest_hypersearch.runner.fixtures import Sweeps, Trial
-    from pytest_hypersearch.space.choices import choice
-    from pytest_hypersearch.space.distributions import (
+    from pytest_hypersearch.core.space import (
+        choice,
         lograndint,
         loguniform,
         normal,
         randint,
         uniform,
     )
+    from pytest_hypersearch.plugin.fixtures import Sweeps, Trial
+    from pytest_hypersearch.results.results import Results, load_results
 
 __version__ = "0.1.0"
 
@@ -43,10 +43,10 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Results": "analysis",
-    "Sweeps": "runner.fixtures",
-    "Trial": "runner.fixtures",
-    "load_results": "analysis",
+    "Results": "results.results",
+    "Sweeps": "plugin.fixtures",
+    "Trial": "plugin.fixtures",
+    "load_results": "results.results",
 }
 
 
@@ -54,7 +54,7 @@ def __getattr__(name: str) -> Any:  # noqa: ANN401  any of the names above
     # Every pytest session imports this package; the names are for those who sweep.
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f"{__name__}.{_HOMES.get(name, 'space')}"), name)
+    value = getattr(import_module(f"{__name__}.{_HOMES.get(name, 'core.space')}"), name)
     globals()[name] = value
     return value
 

@@ -1,7 +1,7 @@
 """Studies without pytest: a sampler that notes what it is told, and outcomes of trials."""
 
-from pytest_hypersearch.marks import from_mark
-from pytest_hypersearch.trial import State
+from pytest_hypersearch.core.trial import State
+from pytest_hypersearch.plugin.mark.arguments import from_mark
 
 
 class Noting:

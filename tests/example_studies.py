@@ -3,8 +3,9 @@
 from dataclasses import replace
 from itertools import product
 
-from pytest_hypersearch.results import StudyResults, SweepInfo
-from pytest_hypersearch.trial import State, TrialRecord
+from pytest_hypersearch.core.study import StudyResults
+from pytest_hypersearch.core.sweep import SweepInfo
+from pytest_hypersearch.core.trial import State, TrialRecord
 
 
 def sweep_info(strategy="grid", planned=0, **changes):

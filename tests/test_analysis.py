@@ -8,7 +8,7 @@ import pytest
 from stored_project import run_sweeps
 
 from pytest_hypersearch import Results, load_results
-from pytest_hypersearch.analysis.loading import Loaded
+from pytest_hypersearch.store.find import Loaded
 
 
 def with_trials(results, trials):

@@ -13,11 +13,11 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 
 from pytest_hypersearch import Results, randint, uniform
-from pytest_hypersearch.analysis.loading import Loaded
-from pytest_hypersearch.goals import Constraint
-from pytest_hypersearch.results import StudyResults
-from pytest_hypersearch.space import Space
-from pytest_hypersearch.trial import State
+from pytest_hypersearch.core.goals import Constraint
+from pytest_hypersearch.core.space import Space
+from pytest_hypersearch.core.study import StudyResults
+from pytest_hypersearch.core.trial import State
+from pytest_hypersearch.store.find import Loaded
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 

@@ -8,10 +8,10 @@ import pytest
 from stored_project import run_sweeps
 
 from pytest_hypersearch import load_results
-from pytest_hypersearch.analysis.reading import read_run
-from pytest_hypersearch.marks import from_mark
+from pytest_hypersearch.plugin.mark.arguments import from_mark
 from pytest_hypersearch.store.journal import FORMAT, Journal
 from pytest_hypersearch.store.lines import encode
+from pytest_hypersearch.store.reader import read_run
 from pytest_hypersearch.store.runs import Run, Store
 
 GRID = """

@@ -1,7 +1,7 @@
 import errno
 from threading import Event, current_thread
 
-from pytest_hypersearch.owner.background import Background
+from pytest_hypersearch.engine.artifacts import Background
 
 
 def test_jobs_are_done_in_their_order_while_the_caller_goes_on():

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from pytest_hypersearch.core.errors import StoreError
 from pytest_hypersearch.store.best import Edition, publish, remove, tidy
-from pytest_hypersearch.store.journal import StoreError
 
 
 @pytest.fixture

@@ -15,12 +15,12 @@ import pytest
 import yaml
 from example_studies import sweep_info
 
-from pytest_hypersearch.analysis import load_results
-from pytest_hypersearch.cli import main
-from pytest_hypersearch.cli.written import params_text
-from pytest_hypersearch.statistics.ranking import Ranked
+from pytest_hypersearch.core.trial import State, TrialRecord
+from pytest_hypersearch.results.cli import main
+from pytest_hypersearch.results.results import load_results
+from pytest_hypersearch.results.text import params_text
+from pytest_hypersearch.stats.ranking import Ranked
 from pytest_hypersearch.store.runs import Run
-from pytest_hypersearch.trial import State, TrialRecord
 
 ROOT = Path(__file__).parents[1]
 
@@ -326,7 +326,7 @@ def test_any_encoding_of_the_terminal_will_do(swept):
 
 def test_the_command_imports_neither_numpy_nor_pandas_for_a_table(swept):
     code = (
-        "import sys; from pytest_hypersearch.cli import main; "
+        "import sys; from pytest_hypersearch.results.cli import main; "
         "main(['show', 'test_net', '--columns', 'number,score']); "
         "print({'numpy', 'pandas', 'scipy', 'optuna'} & set(sys.modules), file=sys.stderr)"
     )

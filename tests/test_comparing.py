@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy.stats import ttest_1samp
 
-from pytest_hypersearch.statistics.comparing import chances_of, indistinct
+from pytest_hypersearch.stats.comparing import chances_of, indistinct
 
 
 def table(*means, replicates=5, spread=1.0, seed=0):

@@ -5,8 +5,8 @@ import math
 
 import pytest
 
-from pytest_hypersearch.curves import pack, portions, read_curves, unpack
-from pytest_hypersearch.trial import Key
+from pytest_hypersearch.core.trial import Key
+from pytest_hypersearch.store.curves import pack, portions, read_curves, unpack
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from pytest_hypersearch.terminal.display import (
+from pytest_hypersearch.results.terminal.format import (
     Look,
     clean,
     columns,

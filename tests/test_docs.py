@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pytest_hypersearch.cli import main
+from pytest_hypersearch.results.cli import main
 
 ROOT = Path(__file__).parents[1]
 PAGES = {str(page.relative_to(ROOT / "docs")): page for page in (ROOT / "docs").rglob("*.md")}

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pytest_hypersearch.durations import duration_of
+from pytest_hypersearch.core.values import duration_of
 
 
 @pytest.mark.parametrize(

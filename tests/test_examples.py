@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_hypersearch.cli import main
+from pytest_hypersearch.results.cli import main
 
 ROOT = Path(__file__).parents[1]
 

@@ -5,7 +5,7 @@ from textwrap import dedent
 
 import pytest
 
-from pytest_hypersearch.fingerprint import Fingerprints, changed
+from pytest_hypersearch.store.fingerprint import Fingerprints, changed
 
 TEST = """
     import pytest
@@ -107,7 +107,7 @@ def test_it_is_the_same_in_another_process_and_place(project, tmp_path):
     project.write({f"elsewhere/{name}": text for name, text in FILES.items()})
     code = f"""
         from pathlib import Path
-        from pytest_hypersearch.fingerprint import Fingerprints
+        from pytest_hypersearch.store.fingerprint import Fingerprints
         root = Path({str(other)!r})
         files = [root / "conftest.py"]
         print(Fingerprints([root]).of(root / "tests/test_a.py", "test_f", files))
@@ -509,7 +509,7 @@ def test_a_thousand_tests_read_each_file_once(project, monkeypatch):
 
 def test_importing_it_loads_nothing_heavy():
     code = """
-        import sys, pytest_hypersearch.fingerprint
+        import sys, pytest_hypersearch.store.fingerprint
         print({"pytest", "filelock", "numpy", "scipy", "pandas"} & set(sys.modules))
     """
     answer = subprocess.run(

@@ -9,12 +9,7 @@ import sys
 import numpy as np
 import pytest
 
-from pytest_hypersearch.importance import importance
-from pytest_hypersearch.importance.ped_anova import ped_anova
-from pytest_hypersearch.importance.total import normal_scores
-from pytest_hypersearch.samplers import Optimizer
-from pytest_hypersearch.samplers.random import draw
-from pytest_hypersearch.space import (
+from pytest_hypersearch.core.space import (
     Space,
     choice,
     lograndint,
@@ -23,6 +18,11 @@ from pytest_hypersearch.space import (
     randint,
     uniform,
 )
+from pytest_hypersearch.samplers import Optimizer
+from pytest_hypersearch.search.samplers.random import draw
+from pytest_hypersearch.stats.importance import importance
+from pytest_hypersearch.stats.importance.ped_anova import ped_anova
+from pytest_hypersearch.stats.importance.total import normal_scores
 
 PI = math.pi
 METHODS = ("total", "ped-anova")
@@ -299,5 +299,5 @@ def test_normal_scores_keep_order_and_ties():
 
 
 def test_importing_importance_loads_no_numpy():
-    code = "import sys, pytest_hypersearch.importance; assert 'numpy' not in sys.modules"
+    code = "import sys, pytest_hypersearch.stats.importance; assert 'numpy' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -7,7 +7,8 @@ import zlib
 
 import pytest
 
-from pytest_hypersearch.store.journal import Journal, StoreError, read
+from pytest_hypersearch.core.errors import StoreError
+from pytest_hypersearch.store.journal import Journal, read
 from pytest_hypersearch.store.lines import MAX_LINE, encode
 
 END = {"k": "end", "sweep": "bayes", "number": 3, "state": "complete", "score": 0.1}

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from pytest_hypersearch.resources.demand import Demand
-from pytest_hypersearch.resources.ledger import Ledger
-from pytest_hypersearch.resources.machine import Gpu, Machine
-from pytest_hypersearch.store.journal import StoreError
+from pytest_hypersearch.core.demand import Demand
+from pytest_hypersearch.core.errors import StoreError
+from pytest_hypersearch.engine.resources.ledger import Ledger
+from pytest_hypersearch.engine.resources.machine import Gpu, Machine
 
 CLIENT = Path(__file__).parent / "faults" / "ledger_client.py"
 BOTH = ("a", "b")

@@ -5,8 +5,8 @@ import sys
 
 import pytest
 
-from pytest_hypersearch.resources.demand import Demand
-from pytest_hypersearch.resources.machine import Gpu, Machine, device_names, this_machine
+from pytest_hypersearch.core.demand import Demand
+from pytest_hypersearch.engine.resources.machine import Gpu, Machine, device_names, this_machine
 
 UUIDS = ("GPU-aaaa", "GPU-bbbb", "GPU-cccc")
 DRIVER = f"""

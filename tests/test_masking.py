@@ -1,6 +1,6 @@
 import pytest
 
-from pytest_hypersearch.masking import is_secret, masked, masked_command
+from pytest_hypersearch.core.secrets import is_secret, masked, masked_command
 
 
 @pytest.mark.parametrize(

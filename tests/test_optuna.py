@@ -11,11 +11,11 @@ from optuna.testing import pytest_samplers as suite
 from optuna.trial import TrialState, create_trial
 
 from pytest_hypersearch import choice, uniform
-from pytest_hypersearch.optuna import HypersearchSampler
+from pytest_hypersearch.core.space import Space
+from pytest_hypersearch.core.trial import State
 from pytest_hypersearch.samplers import Observation
-from pytest_hypersearch.samplers.gp import GP
-from pytest_hypersearch.space import Space
-from pytest_hypersearch.trial import State
+from pytest_hypersearch.search.gp import GP
+from pytest_hypersearch.search.optuna import HypersearchSampler
 
 KNOWN = {"c": CategoricalDistribution(["a", None, 2.5]), "x": FloatDistribution(-1, 1)}
 

@@ -3,11 +3,11 @@ from pathlib import Path
 import pytest
 from engine_parts import Noting, outcome, sweep
 
-from pytest_hypersearch.link import DirectLink
-from pytest_hypersearch.owner.events import Ended
-from pytest_hypersearch.owner.owner import Owner
-from pytest_hypersearch.provenance import Observer
+from pytest_hypersearch.engine.events import Ended
+from pytest_hypersearch.engine.link import DirectLink
+from pytest_hypersearch.engine.owner import Owner
 from pytest_hypersearch.store.archive import Archive, Policy
+from pytest_hypersearch.store.provenance import Observer
 
 STUDY = "test_it.py::test_f"
 FRESH = Policy(resume=False, replay=True, keep_stale=False, keep_runs=3)

@@ -3,9 +3,8 @@ import random
 import pytest
 from example_studies import record, sweep_info
 
-from pytest_hypersearch.results import StudyResults
-from pytest_hypersearch.statistics.picking import Candidate, picked
-from pytest_hypersearch.statistics.ranking import BestSoFar, best, objectives, rank
+from pytest_hypersearch.core.study import StudyResults
+from pytest_hypersearch.stats.ranking import BestSoFar, Candidate, best, objectives, picked, rank
 
 SCORES = {0: [1, 1, 9], 1: [3, 3, 3], 2: [2, 2, 6.5], 3: [0, 5, 7]}
 

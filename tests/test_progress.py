@@ -4,16 +4,10 @@ from dataclasses import replace
 import pytest
 from example_studies import cnn_random, record, sweep_info
 
-from pytest_hypersearch.statistics.ranking import BestSoFar, rank
-from pytest_hypersearch.terminal.display import columns
-from pytest_hypersearch.terminal.progress import (
-    Progress,
-    bar,
-    milestone,
-    milestone_due,
-    short_name,
-)
-from pytest_hypersearch.trial import State
+from pytest_hypersearch.core.trial import State
+from pytest_hypersearch.plugin.live import Progress, bar, milestone, milestone_due, short_name
+from pytest_hypersearch.results.terminal.format import columns
+from pytest_hypersearch.stats.ranking import BestSoFar, rank
 
 COUNTS = {State.COMPLETE: 39, State.FAILED: 3, State.PRUNED: 16}
 PROGRESS = Progress("test_cnn", 100, COUNTS, best=0.95312, number=52)

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from pytest_hypersearch.provenance import Observer, Provenance, imported_packages
+from pytest_hypersearch.store.provenance import Observer, Provenance, imported_packages
 
 
 @pytest.fixture

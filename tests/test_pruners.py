@@ -10,7 +10,8 @@ import sys
 
 import pytest
 
-from pytest_hypersearch.pruners import (
+from pytest_hypersearch.core.trial import State
+from pytest_hypersearch.search.pruners import (
     Curve,
     Forecast,
     Halving,
@@ -23,8 +24,7 @@ from pytest_hypersearch.pruners import (
     Wilcoxon,
     pruner,
 )
-from pytest_hypersearch.pruners.halving import bracket_of
-from pytest_hypersearch.trial import State
+from pytest_hypersearch.search.pruners.halving import bracket_of
 
 NAN = math.nan
 ALWAYS = -math.inf
@@ -514,7 +514,8 @@ def test_what_is_no_pruner_is_refused_with_what_was_expected(spec, message):
 
 def test_importing_pruners_imports_no_numpy_and_no_pytest():
     code = (
-        "import sys, pytest_hypersearch.pruners; print(sorted({'numpy', 'scipy'} & {*sys.modules}))"
+        "import sys, pytest_hypersearch.search.pruners; "
+        "print(sorted({'numpy', 'scipy', 'pytest'} & {*sys.modules}))"
     )
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert ran.stdout.strip() == "[]"

@@ -6,8 +6,8 @@ import random
 
 import pytest
 
-from pytest_hypersearch.pruners import Curve, Halving, Median, Percentile, Wilcoxon
-from pytest_hypersearch.trial import State
+from pytest_hypersearch.core.trial import State
+from pytest_hypersearch.search.pruners import Curve, Halving, Median, Percentile, Wilcoxon
 
 optuna = pytest.importorskip("optuna")
 pytestmark = pytest.mark.filterwarnings("ignore")

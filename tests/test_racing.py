@@ -1,6 +1,6 @@
 import numpy as np
 
-from pytest_hypersearch.statistics.racing import raced_out
+from pytest_hypersearch.stats.racing import raced_out
 
 
 def race(scores, planned):

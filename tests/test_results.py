@@ -6,12 +6,12 @@ import pytest
 from example_studies import booth_grid, booth_stacked, cnn_random, record, sweep_info
 from scipy import stats
 
-from pytest_hypersearch.results import StudyResults
-from pytest_hypersearch.space import Space, choice, loguniform, randint
-from pytest_hypersearch.statistics.grouping import Failure, count, failures, group, steps_saved
-from pytest_hypersearch.statistics.moments import mean, std, t_quantile
-from pytest_hypersearch.statistics.ranking import best, objectives, rank
-from pytest_hypersearch.trial import State
+from pytest_hypersearch.core.space import Space, choice, loguniform, randint
+from pytest_hypersearch.core.study import StudyResults
+from pytest_hypersearch.core.trial import State
+from pytest_hypersearch.stats.grouping import Failure, count, failures, group, steps_saved
+from pytest_hypersearch.stats.moments import mean, std, t_quantile
+from pytest_hypersearch.stats.ranking import best, objectives, rank
 
 
 def numbers(ranked):

@@ -176,4 +176,4 @@ def test_other_names_are_attribute_errors():
     import pytest_hypersearch.samplers
 
     with pytest.raises(AttributeError, match="has no attribute 'Optimiser'"):
-        pytest_hypersearch.samplers.Optimiser  # noqa: B018
+        pytest_hypersearch.search.samplers.Optimiser  # noqa: B018

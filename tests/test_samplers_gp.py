@@ -11,19 +11,7 @@ import pytest
 import scipy.optimize
 import scipy.stats
 
-from pytest_hypersearch.samplers import Observation
-from pytest_hypersearch.samplers.gp import GP
-from pytest_hypersearch.samplers.gp.acquisition import LogEI, log_improvement
-from pytest_hypersearch.samplers.gp.design import design_size
-from pytest_hypersearch.samplers.gp.encode import encoding_of
-from pytest_hypersearch.samplers.gp.fit import Data, Objective, default_theta, fit
-from pytest_hypersearch.samplers.gp.kernel import Hyper, Kernel
-from pytest_hypersearch.samplers.gp.memory import memories_of, refit_point
-from pytest_hypersearch.samplers.gp.optimise import search
-from pytest_hypersearch.samplers.gp.posterior import factor_of, posterior_of
-from pytest_hypersearch.samplers.gp.transform import scale_of, warp
-from pytest_hypersearch.samplers.random import Random
-from pytest_hypersearch.space import (
+from pytest_hypersearch.core.space import (
     Space,
     choice,
     lograndint,
@@ -32,7 +20,17 @@ from pytest_hypersearch.space import (
     randint,
     uniform,
 )
-from pytest_hypersearch.trial import State
+from pytest_hypersearch.core.trial import State
+from pytest_hypersearch.samplers import Observation
+from pytest_hypersearch.search.gp import GP
+from pytest_hypersearch.search.gp.acquisition import LogEI, log_improvement
+from pytest_hypersearch.search.gp.cache import memories_of, refit_point
+from pytest_hypersearch.search.gp.encode import design_size, encoding_of
+from pytest_hypersearch.search.gp.fit import Data, Objective, default_theta, fit, scale_of, warp
+from pytest_hypersearch.search.gp.kernel import Hyper, Kernel
+from pytest_hypersearch.search.gp.optimise import search
+from pytest_hypersearch.search.gp.posterior import factor_of, posterior_of
+from pytest_hypersearch.search.samplers.random import Random
 
 MIXED = Space(
     (
@@ -482,7 +480,7 @@ def test_refits_are_rarer_with_more_results():
 
 def test_importing_the_package_imports_no_numpy():
     code = (
-        "import sys; import pytest_hypersearch.samplers.gp as gp; gp.GP();"
+        "import sys; import pytest_hypersearch.search.gp as gp; gp.GP();"
         "assert not {'numpy', 'scipy', 'pytest'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
@@ -490,8 +488,8 @@ def test_importing_the_package_imports_no_numpy():
 
 def test_suggesting_does_not_import_scipy_stats():
     code = (
-        "import sys; from pytest_hypersearch.samplers.gp import GP;"
-        "from pytest_hypersearch.space import *;"
+        "import sys; from pytest_hypersearch.search.gp import GP;"
+        "from pytest_hypersearch.core.space import *;"
         "GP().suggest(Space(({'x': uniform(0, 1)},)), seed=0, index=0, history=());"
         "assert 'scipy.stats' not in sys.modules"
     )

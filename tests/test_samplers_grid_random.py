@@ -9,10 +9,7 @@ from collections import Counter
 import pytest
 import scipy.stats
 
-from pytest_hypersearch.samplers import Observation
-from pytest_hypersearch.samplers.grid import Grid
-from pytest_hypersearch.samplers.random import Random, permuted, unit_vector
-from pytest_hypersearch.space import (
+from pytest_hypersearch.core.space import (
     Space,
     as_distribution,
     choice,
@@ -22,7 +19,10 @@ from pytest_hypersearch.space import (
     randint,
     uniform,
 )
-from pytest_hypersearch.trial import State
+from pytest_hypersearch.core.trial import State
+from pytest_hypersearch.samplers import Observation
+from pytest_hypersearch.search.samplers.grid import Grid
+from pytest_hypersearch.search.samplers.random import Random, permuted, unit_vector
 
 CONTINUOUS = Space(({"a": uniform(0, 1), "b": loguniform(1e-5, 1), "c": choice(["x", "y", "z"])},))
 EQUAL = Space(({"a": randint(0, 3), "b": choice([1, 1.0, True]), "c": uniform(0, 1, step=0.5)},))
@@ -61,8 +61,8 @@ def test_the_order_of_asking_does_not_matter(space):
 
 def test_the_order_of_asking_does_not_matter_to_a_new_process():
     code = (
-        "from pytest_hypersearch.samplers.random import Random;"
-        "from pytest_hypersearch.space import *;"
+        "from pytest_hypersearch.search.samplers.random import Random;"
+        "from pytest_hypersearch.core.space import *;"
         "s = Space(({'a': choice([1, 2, 3], weights=[1, 1e-9, 5]), 'b': lograndint(1, 9)},));"
         "print([Random().suggest(s, seed=3, index=i, history=()) for i in (20, 5)])"
     )

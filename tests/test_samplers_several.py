@@ -10,21 +10,16 @@ import scipy.optimize
 import scipy.stats
 from test_samplers_gp import BRANCHES, MIXED, PLANE, TINY
 
+from pytest_hypersearch.core.space import Space, uniform
+from pytest_hypersearch.core.trial import State
 from pytest_hypersearch.samplers import Observation
-from pytest_hypersearch.samplers.gp import GP, purpose
-from pytest_hypersearch.samplers.gp.kernel import Hyper, Kernel
-from pytest_hypersearch.samplers.gp.memory import memories_of, recalled
-from pytest_hypersearch.samplers.gp.posterior import factor_of, posterior_of
-from pytest_hypersearch.samplers.gp.tradeoff import (
-    Bound,
-    LogEHVI,
-    Product,
-    boxes_of,
-    undominated,
-)
-from pytest_hypersearch.samplers.random import Random
-from pytest_hypersearch.space import Space, uniform
-from pytest_hypersearch.trial import State
+from pytest_hypersearch.search.gp import GP
+from pytest_hypersearch.search.gp import sampler as purpose
+from pytest_hypersearch.search.gp.cache import memories_of, recalled
+from pytest_hypersearch.search.gp.hypervolume import Bound, LogEHVI, Product, boxes_of, undominated
+from pytest_hypersearch.search.gp.kernel import Hyper, Kernel
+from pytest_hypersearch.search.gp.posterior import factor_of, posterior_of
+from pytest_hypersearch.search.samplers.random import Random
 
 UNIT = Space(({"a": uniform(0, 1), "b": uniform(0, 1)},))
 CUBE = Space(({name: uniform(0, 1) for name in "abcd"},))

@@ -9,8 +9,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from pytest_hypersearch.booking import Bookings
-from pytest_hypersearch.schedulers import SHARING, mended
+from pytest_hypersearch.plugin.xdist.schedulers import SHARING, mended
+from pytest_hypersearch.plugin.xdist.sharing import Bookings
 
 SHUTDOWN = object()
 MOST_STEPS = 20_000

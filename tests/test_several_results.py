@@ -6,10 +6,11 @@ import random
 
 import pytest
 
-from pytest_hypersearch.goals import Constraint, Goal, constraint_of
-from pytest_hypersearch.results import StudyResults, SweepInfo
-from pytest_hypersearch.statistics.ranking import BestSoFar, best, front, pareto, rank
-from pytest_hypersearch.trial import State, TrialRecord
+from pytest_hypersearch.core.goals import Constraint, Goal, constraint_of
+from pytest_hypersearch.core.study import StudyResults
+from pytest_hypersearch.core.sweep import SweepInfo
+from pytest_hypersearch.core.trial import State, TrialRecord
+from pytest_hypersearch.stats.ranking import BestSoFar, best, front, pareto, rank
 
 ONE = SweepInfo("s", "random", "a", "min", 0, 2, 40, (), ("x",))
 SEVERAL = SweepInfo(

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from pytest_hypersearch.space import (
+from pytest_hypersearch.core.space import (
     Space,
     as_distribution,
     choice,
@@ -426,7 +426,7 @@ def test_overlaps_of_long_ranges_are_counted_not_listed():
 
 @pytest.mark.parametrize("few", [0, 10_000])
 def test_grids_of_overlapping_ranges_are_those_of_their_values(few, monkeypatch):
-    monkeypatch.setattr("pytest_hypersearch.space.overlaps._FEW", few)
+    monkeypatch.setattr("pytest_hypersearch.core.space.overlaps._FEW", few)
     rng = random.Random(few)
     for _ in range(25):
         kinds = [rng.choice([randint, uniform]) for _ in range(2)]
@@ -534,7 +534,7 @@ def test_a_space_has_a_branch():
 
 def test_importing_and_using_it_imports_no_numpy():
     code = (
-        "import sys; from pytest_hypersearch.space import *;"
+        "import sys; from pytest_hypersearch.core.space import *;"
         "s = Space(({'a': uniform(0, 1), 'n': normal(0, 1), 'c': choice([1, 2])},));"
         "s.centre(); assert not {'numpy', 'scipy', 'pytest'} & set(sys.modules)"
     )

@@ -3,9 +3,9 @@
 import pytest
 from example_studies import record, sweep_info
 
-from pytest_hypersearch.goals import StopRule
-from pytest_hypersearch.owner.stopping import Stopping
-from pytest_hypersearch.trial import State
+from pytest_hypersearch.core.goals import StopRule
+from pytest_hypersearch.core.trial import State
+from pytest_hypersearch.engine.stopping import Stopping
 
 
 class Clock:

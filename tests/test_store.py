@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from pytest_hypersearch.store.journal import StoreError, read
+from pytest_hypersearch.core.errors import StoreError
+from pytest_hypersearch.store.journal import read
 from pytest_hypersearch.store.lines import encode
 from pytest_hypersearch.store.runs import RunInUse, Store, artifact_name
 

@@ -3,12 +3,11 @@ import time
 import pytest
 from engine_parts import Noting, outcome, sweep
 
-from pytest_hypersearch.owner.proposals import NotYetError
-from pytest_hypersearch.owner.records import trial_seed
-from pytest_hypersearch.owner.study import Study
-from pytest_hypersearch.store.journal import StoreError
+from pytest_hypersearch.core.errors import NotYetError, StoreError
+from pytest_hypersearch.core.trial import Key, State
+from pytest_hypersearch.engine.records import trial_seed
+from pytest_hypersearch.engine.study import Study
 from pytest_hypersearch.store.stored import Stored, gather
-from pytest_hypersearch.trial import Key, State
 
 
 class Bench:
@@ -122,7 +121,7 @@ def test_a_clock_that_is_set_meanwhile_makes_no_crash_a_timeout(monkeypatch):
     bench = Bench(timeout="1h")
     bench.ask(0)
     later = time.time() + 7200
-    monkeypatch.setattr("pytest_hypersearch.owner.study.time", lambda: later)
+    monkeypatch.setattr("pytest_hypersearch.engine.study.time", lambda: later)
     assert bench.study.crash(Key("s", 0, 0), "gw0")
 
 

@@ -16,14 +16,13 @@ from example_studies import (
     sweep_info,
 )
 
-from pytest_hypersearch.goals import Goal
-from pytest_hypersearch.results import StudyResults
-from pytest_hypersearch.samplers.random import draw
-from pytest_hypersearch.space import Space, choice, loguniform, randint, uniform
-from pytest_hypersearch.terminal.display import columns
-from pytest_hypersearch.terminal.layout import plain
-from pytest_hypersearch.terminal.summary import section, word
-from pytest_hypersearch.trial import State
+from pytest_hypersearch.core.goals import Goal
+from pytest_hypersearch.core.space import Space, choice, loguniform, randint, uniform
+from pytest_hypersearch.core.study import StudyResults
+from pytest_hypersearch.core.trial import State
+from pytest_hypersearch.results.terminal.format import columns, plain
+from pytest_hypersearch.results.terminal.summary import section, word
+from pytest_hypersearch.search.samplers.random import draw
 
 HOSTILE = "::error file=x::boom\n\x1b[31mred\x1b[0m\r ##[group]x \u202eabc"
 
@@ -876,7 +875,7 @@ def test_the_word_beside_a_trial_is_short():
 
 def test_the_summary_imports_nothing_heavy():
     code = (
-        "import sys, pytest_hypersearch.terminal.summary, pytest_hypersearch.terminal.progress\n"
+        "import sys, pytest_hypersearch.results.terminal.summary\n"
         "print({'numpy', 'scipy', 'pandas', 'pytest', 'wcwidth', 'tabulate'} & set(sys.modules))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from sphinx.util.docutils import SphinxDirective
 
-from pytest_hypersearch import plugin
+from pytest_hypersearch.plugin import hooks as plugin
 
 if TYPE_CHECKING:
     from docutils import nodes

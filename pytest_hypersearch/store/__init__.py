@@ -1,1 +1,1 @@
-"""What is kept of a sweep: journals of records, in runs, in a directory per study."""
+"""What lasts: journals of records, in runs, in a directory per study."""

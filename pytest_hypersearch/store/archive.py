@@ -11,23 +11,25 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from pytest_hypersearch.curves import portions, read_curves, series_json
-from pytest_hypersearch.fingerprint import Fingerprints
-from pytest_hypersearch.store.journal import FORMAT, StoreError, read
+from pytest_hypersearch.core.errors import StoreError
+from pytest_hypersearch.store.curves import portions, read_curves, series_json
+from pytest_hypersearch.store.fingerprint import Fingerprints
+from pytest_hypersearch.store.journal import FORMAT, read
 from pytest_hypersearch.store.lines import MAX_LINE, seal, to_json
 from pytest_hypersearch.store.runs import ARTIFACTS, Run, Store, digest
 from pytest_hypersearch.store.stored import Stored, gather
 
-MOST_OPEN = 50
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from pytest_hypersearch.curves import Packed, Series
-    from pytest_hypersearch.provenance import Observer, Provenance
+    from pytest_hypersearch.core.trial import Key
+    from pytest_hypersearch.store.curves import Packed, Series
     from pytest_hypersearch.store.journal import JournalContents
     from pytest_hypersearch.store.lines import Record
-    from pytest_hypersearch.trial import Key
+    from pytest_hypersearch.store.provenance import Observer, Provenance
+
+
+MOST_OPEN = 50
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from filelock import BaseFileLock
 
+
 BEST = "best"
 PARAMS = "params.json"
 

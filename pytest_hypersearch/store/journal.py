@@ -10,8 +10,8 @@ kind       fields, and when it is written
 run        ``format`` (int), ``nodeid``, ``sweeps`` (list: name, strategy, space, metric, mode,
            seed, ...), ``created`` (ISO time, for people): once, as the first record
 session    ``id``, ``started`` (ISO time), ``fingerprint`` (path -> digest), ``provenance`` (see
-           `pytest_hypersearch.provenance`): at the start of a run and at each resume; what follows
-           belongs to this session
+           `pytest_hypersearch.store.provenance`): at the start of a run and at each resume; what
+           follows belongs to this session
 packages   ``versions`` (import name -> version): what a session's tests imported beyond what its
            ``session`` says; at its end
 suggest    ``sweep``, ``seed``, ``number``, ``params``, ``seen`` (finished configurations that the
@@ -29,8 +29,8 @@ saved      ``sweep``, ``number``, ``replicate``, ``attempt``, ``directory`` (its
            saved is whole
 skip       ``sweep``, ``number``, ``replicate``, ``state``, ``reason``: a trial was left out
 curve      ``sweep``, ``number``, ``replicate``, ``attempt``, ``series`` (metric -> packed series,
-           see `pytest_hypersearch.curves`): values reported within a trial; these go to the file
-           of curves
+           see `pytest_hypersearch.store.curves`): values reported within a trial; these go to
+           the file of curves
 =========  =========================================================================================
 
 A run's record with a ``format`` above :data:`FORMAT` was written by a newer version: such a file is
@@ -47,6 +47,7 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING
 
+from pytest_hypersearch.core.errors import StoreError
 from pytest_hypersearch.store.lines import batches, body_of, decode, encode, lines_of
 
 if TYPE_CHECKING:
@@ -55,15 +56,12 @@ if TYPE_CHECKING:
 
     from pytest_hypersearch.store.lines import Record
 
+
 FORMAT = 1
 
 _COPY_BYTES = 1 << 20
 _TRIES = 100
 _SAFE = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-
-
-class StoreError(Exception):
-    """The store cannot do what it was asked; the message is one line that names the file."""
 
 
 @dataclass(frozen=True, slots=True)

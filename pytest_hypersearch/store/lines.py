@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn, TypeAlias
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+
 MAX_LINE = 256 * 1024
 
 _BATCH = 4096

@@ -18,10 +18,10 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pytest_hypersearch.core.errors import StoreError
 from pytest_hypersearch.store.journal import (
     Journal,
     JournalContents,
-    StoreError,
     make_dirs,
     newer_error,
     read,
@@ -30,6 +30,7 @@ from pytest_hypersearch.store.journal import (
 
 if TYPE_CHECKING:
     from filelock import BaseFileLock
+
 
 ARTIFACTS = "artifacts"
 

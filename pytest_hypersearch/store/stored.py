@@ -6,16 +6,17 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from pytest_hypersearch.fingerprint import changed
-from pytest_hypersearch.space import config_key
+from pytest_hypersearch.core.space import config_key
+from pytest_hypersearch.core.trial import State
+from pytest_hypersearch.store.fingerprint import changed
 from pytest_hypersearch.store.runs import artifact_name
-from pytest_hypersearch.trial import State
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from pytest_hypersearch.core.trial import Config
     from pytest_hypersearch.store.lines import Record
-    from pytest_hypersearch.trial import Config
+
 
 Identity = tuple[str, str, int, int]
 """Sweep, canonical configuration, replicate and seed: what makes two trials the same."""

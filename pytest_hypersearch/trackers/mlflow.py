@@ -11,34 +11,27 @@ from pathlib import Path
 from time import time
 from typing import TYPE_CHECKING, Any, Final
 
-import pytest
-
-from pytest_hypersearch.given import encodable
-from pytest_hypersearch.masking import masked
-from pytest_hypersearch.statistics.ranking import best
-from pytest_hypersearch.trackers.trials import (
-    Points,
-    facts,
-    place,
-    quiet_import,
-    trial_key,
-    whole,
-)
-from pytest_hypersearch.trial import State
+from pytest_hypersearch.core.secrets import masked
+from pytest_hypersearch.core.trial import State
+from pytest_hypersearch.core.values import encodable
+from pytest_hypersearch.stats.ranking import best
+from pytest_hypersearch.trackers.trials import Points, facts, place, quiet_import, trial_key, whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from mlflow import MlflowClient
 
-    from pytest_hypersearch.curves import Series
-    from pytest_hypersearch.owner.events import SweepRun
-    from pytest_hypersearch.results import StudyResults
-    from pytest_hypersearch.trial import TrialRecord
+    from pytest_hypersearch.core.study import StudyResults
+    from pytest_hypersearch.core.trial import TrialRecord
+    from pytest_hypersearch.engine.events import SweepRun
+    from pytest_hypersearch.store.curves import Series
+
 
 TAG: Final = "hypersearch."
 ENDINGS: Final = {State.COMPLETE: "FINISHED", State.PRUNED: "KILLED", State.NOT_RUN: "KILLED"}
 ENDED: Final = frozenset({*ENDINGS.values(), "FAILED"})
+
 # What MLflow's stores take: https://mlflow.org/docs/latest/ml/tracking
 LONGEST_KEY: Final = 250
 LONGEST_PARAM: Final = 6000
@@ -78,9 +71,8 @@ class MLflow:
     MLflow counts in whole steps: fractions are rounded.
     """
 
-    def __init__(self, config: pytest.Config) -> None:
-        self._config = config
-        self._root = config.rootpath
+    def __init__(self, root: Path) -> None:
+        self._root = root
         self._names = Names()
         self._client: MlflowClient | None = None
         self._silence = ""
@@ -89,11 +81,8 @@ class MLflow:
         self._written: dict[str, Written] = {}
         self._open: dict[tuple[str, int, int], Open] = {}
 
-    @pytest.hookimpl(trylast=True)
-    def pytest_sessionstart(self) -> None:
-        """Import MLflow, which takes seconds, before trials start."""
-        if self._config.option.collectonly:
-            return
+    def start(self) -> None:
+        """Import MLflow."""
         with quiet_import("mlflow"):
             import mlflow.store.tracking.sqlalchemy_store  # noqa: F401
         for name in NOISY:

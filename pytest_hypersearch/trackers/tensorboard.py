@@ -9,10 +9,9 @@ from dataclasses import dataclass, field
 from time import time, time_ns
 from typing import TYPE_CHECKING, Any, Final
 
-import pytest
-
-from pytest_hypersearch.given import encodable
-from pytest_hypersearch.space import config_key
+from pytest_hypersearch.core.space import config_key
+from pytest_hypersearch.core.trial import State
+from pytest_hypersearch.core.values import encodable
 from pytest_hypersearch.store.runs import digest
 from pytest_hypersearch.trackers.trials import (
     Points,
@@ -22,15 +21,15 @@ from pytest_hypersearch.trackers.trials import (
     trial_key,
     whole,
 )
-from pytest_hypersearch.trial import State
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
 
-    from pytest_hypersearch.curves import Series
-    from pytest_hypersearch.owner.events import SweepRun
-    from pytest_hypersearch.trial import TrialRecord
+    from pytest_hypersearch.core.trial import TrialRecord
+    from pytest_hypersearch.engine.events import SweepRun
+    from pytest_hypersearch.store.curves import Series
+
 
 DIRECTORY: Final = "runs"
 FINISHED: Final = "finished"
@@ -56,18 +55,15 @@ class TensorBoard:
     TensorBoard counts in whole steps, to which fractions are rounded, and keeps single precision.
     """
 
-    def __init__(self, config: pytest.Config) -> None:
-        self._config = config
-        self._root = config.rootpath / DIRECTORY
+    def __init__(self, root: Path) -> None:
+        self._root = root / DIRECTORY
         self._open: dict[tuple[str, int, int], Open] = {}
 
-    @pytest.hookimpl(trylast=True)
-    def pytest_sessionstart(self) -> None:
-        """Import TensorBoard before trials start."""
-        if not self._config.option.collectonly:
-            with quiet_import("tensorboard"):
-                import tensorboard.plugins.hparams.metadata
-                import tensorboard.summary.writer.record_writer  # noqa: F401
+    def start(self) -> None:
+        """Import TensorBoard."""
+        with quiet_import("tensorboard"):
+            import tensorboard.plugins.hparams.metadata
+            import tensorboard.summary.writer.record_writer  # noqa: F401
 
     def pytest_hypersearch_sweep_started(self, sweep: SweepRun) -> None:
         """Describe the parameters and metrics to the HParams view."""

@@ -8,18 +8,16 @@ from dataclasses import dataclass, field
 from math import isnan
 from typing import TYPE_CHECKING
 
-import pytest
-
-from pytest_hypersearch.space import config_key
+from pytest_hypersearch.core.space import config_key
 from pytest_hypersearch.store.runs import digest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-    from pytest_hypersearch.curves import Series
-    from pytest_hypersearch.owner.events import SweepRun
-    from pytest_hypersearch.trial import Raw, TrialRecord
+    from pytest_hypersearch.core.trial import Raw, TrialRecord
+    from pytest_hypersearch.engine.events import SweepRun
+    from pytest_hypersearch.store.curves import Series
 
 
 def trial_key(sweep: SweepRun, trial: TrialRecord) -> str:
@@ -88,7 +86,7 @@ def quiet_import(library: str) -> Iterator[None]:
     project turns warnings into errors.
 
     Raises:
-        UsageError: What is installed cannot be imported.
+        ImportError: What is installed cannot be imported.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -96,4 +94,4 @@ def quiet_import(library: str) -> Iterator[None]:
             yield
         except Exception as error:
             reason = f"{type(error).__name__}: {error}"
-            raise pytest.UsageError(f"{library} cannot be imported: {reason}") from error
+            raise ImportError(f"{library} cannot be imported: {reason}") from error

@@ -8,8 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-import pytest
-
+from pytest_hypersearch.core.trial import State
 from pytest_hypersearch.trackers.trials import (
     Points,
     ended_in,
@@ -18,14 +17,14 @@ from pytest_hypersearch.trackers.trials import (
     quiet_import,
     trial_key,
 )
-from pytest_hypersearch.trial import State
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from pytest_hypersearch.curves import Series
-    from pytest_hypersearch.owner.events import SweepRun
-    from pytest_hypersearch.trial import TrialRecord
+    from pytest_hypersearch.core.trial import TrialRecord
+    from pytest_hypersearch.engine.events import SweepRun
+    from pytest_hypersearch.store.curves import Series
+
 
 STEP: Final = "step"
 FINISHED: Final = "hypersearch-finished"
@@ -51,18 +50,15 @@ class WeightsAndBiases:
     The command line that W&B would record is not: ours has its secrets masked.
     """
 
-    def __init__(self, config: pytest.Config) -> None:
-        self._config = config
-        self._root = config.rootpath
+    def __init__(self, root: Path) -> None:
+        self._root = root
         self._open: dict[tuple[str, int, int], Open] = {}
 
-    @pytest.hookimpl(trylast=True)
-    def pytest_sessionstart(self) -> None:
-        """Import W&B, which takes seconds, before trials start."""
-        if not self._config.option.collectonly:
-            with quiet_import("wandb"):
-                import wandb  # noqa: F401
-            logging.getLogger("wandb").setLevel(logging.WARNING)
+    def start(self) -> None:
+        """Import W&B."""
+        with quiet_import("wandb"):
+            import wandb  # noqa: F401
+        logging.getLogger("wandb").setLevel(logging.WARNING)
 
     def pytest_hypersearch_trial_started(self, sweep: SweepRun, trial: TrialRecord) -> None:
         """Open the trial's run; it replaces that of an earlier attempt."""

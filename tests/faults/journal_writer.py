@@ -8,7 +8,8 @@ import sys
 import time
 from pathlib import Path
 
-from pytest_hypersearch.store.journal import Journal, StoreError
+from pytest_hypersearch.core.errors import StoreError
+from pytest_hypersearch.store.journal import Journal
 from pytest_hypersearch.store.lines import encode
 from pytest_hypersearch.store.runs import RunInUse, Store
 

@@ -9,9 +9,9 @@ import sys
 import time
 from pathlib import Path
 
-from pytest_hypersearch.resources.demand import Demand
-from pytest_hypersearch.resources.ledger import Ledger
-from pytest_hypersearch.resources.machine import Gpu, Machine
+from pytest_hypersearch.core.demand import Demand
+from pytest_hypersearch.engine.resources.ledger import Ledger
+from pytest_hypersearch.engine.resources.machine import Gpu, Machine
 
 MACHINE = Machine(cores=(0, 1, 2, 3), gpus=(Gpu("0", "0"), Gpu("1", "1")), memory=100)
 DEMANDS = (

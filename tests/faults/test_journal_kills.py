@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 from journal_writer import NODEID, record
 
-from pytest_hypersearch.store.journal import Journal, StoreError, read
+from pytest_hypersearch.core.errors import StoreError
+from pytest_hypersearch.store.journal import Journal, read
 from pytest_hypersearch.store.runs import RunInUse, Store
 
 SCRIPT = Path(__file__).with_name("journal_writer.py")

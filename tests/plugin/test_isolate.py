@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_hypersearch.curves import read_curves
+from pytest_hypersearch.store.curves import read_curves
 from pytest_hypersearch.store.journal import read
 
 WORKERS = pytest.mark.parametrize("workers", [(), ("-n2",)], ids=["plain", "n2"])

@@ -10,10 +10,12 @@ import optuna
 import pytest
 
 from pytest_hypersearch import choice, lograndint, loguniform, randint, uniform
-from pytest_hypersearch.samplers import ONE_METRIC, Observation, builtin
-from pytest_hypersearch.samplers import optuna as bridge
-from pytest_hypersearch.space import Space
-from pytest_hypersearch.trial import State
+from pytest_hypersearch.core.contracts import ONE_METRIC
+from pytest_hypersearch.core.space import Space
+from pytest_hypersearch.core.trial import State
+from pytest_hypersearch.samplers import Observation
+from pytest_hypersearch.search.optuna import strategy as bridge
+from pytest_hypersearch.search.samplers import builtin
 
 SAMPLERS = ["CmaEsSampler", "NSGAIISampler", "QMCSampler", "RandomSampler", "TPESampler"]
 if find_spec("torch") is not None:
@@ -258,7 +260,7 @@ def refusal(run):
 
 def test_without_optuna_there_is_one_clear_line(module, run, monkeypatch):
     monkeypatch.setitem(sys.modules, "optuna", None)
-    monkeypatch.delitem(sys.modules, "pytest_hypersearch.samplers.optuna")
+    monkeypatch.delitem(sys.modules, "pytest_hypersearch.search.optuna.strategy")
     module(SWEPT.format(name="TPESampler"))
     (line,) = refusal(run)
     assert line.startswith("test_it.py::test_f: sweep(strategy='optuna:TPESampler'): import of opt")

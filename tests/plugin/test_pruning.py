@@ -7,7 +7,7 @@ import pytest
 PLAIN_AND_WORKERS = pytest.mark.parametrize("workers", [(), ("-n2",)], ids=["plain", "workers"])
 
 LEVELS = """
-from pytest_hypersearch import pruners
+from pytest_hypersearch.search import pruners
 
 @pytest.mark.sweep(grid={"level": [1, 2, 3, 9]}, metric="loss", prune=%s)
 def test_f(level, trial):
@@ -41,7 +41,7 @@ def test_the_summary_says_what_share_of_steps_was_saved(project):
 
 def test_workers_decide_by_all_curves_of_the_study(project):
     project.write("""
-from pytest_hypersearch import pruners
+from pytest_hypersearch.search import pruners
 
 @pytest.mark.sweep(random={"level": range(1, 9)}, n_trials=8, prune=pruners.Median(warmup_trials=3))
 def test_f(level, trial):
@@ -98,7 +98,7 @@ def test_f(x, trial):
 
 def test_the_mode_turns_the_comparison(project):
     project.write("""
-from pytest_hypersearch import pruners
+from pytest_hypersearch.search import pruners
 
 @pytest.mark.sweep(grid={"x": [7, 8, 9, 1]}, mode="max", prune=pruners.Median(warmup_trials=3))
 def test_f(x, trial):
@@ -113,7 +113,7 @@ def test_f(x, trial):
 
 def test_other_replicates_of_a_configuration_are_no_rivals(project):
     project.write("""
-from pytest_hypersearch import pruners
+from pytest_hypersearch.search import pruners
 
 @pytest.mark.sweep(grid={"x": [1]}, replicates=4, prune=pruners.Median(warmup_trials=1))
 def test_f(x, trial):
@@ -127,7 +127,7 @@ def test_f(x, trial):
 
 def test_a_race_prunes_first_replicates_only(project):
     project.write("""
-from pytest_hypersearch import pruners
+from pytest_hypersearch.search import pruners
 
 @pytest.mark.sweep(grid={"x": [1, 1.1, 1.2, 9]}, replicates=3, race=True,
                    prune=pruners.Median(warmup_trials=2))

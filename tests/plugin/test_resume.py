@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_hypersearch.curves import read_curves
+from pytest_hypersearch.store.curves import read_curves
 from pytest_hypersearch.store.journal import read
 from pytest_hypersearch.store.lines import encode
 
@@ -646,7 +646,7 @@ def open_project(project, monkeypatch):
         if setpriv is None:
             pytest.skip("root may write everywhere, and without setpriv it stays root")
         project.prefix = (setpriv, "--reuid=65534", "--regid=65534", "--clear-groups")
-        check = [*project.prefix, sys.executable, "-c", "import pytest_hypersearch.plugin"]
+        check = [*project.prefix, sys.executable, "-c", "import pytest_hypersearch.plugin.hooks"]
         if subprocess.run(check, cwd=project.path, check=False).returncode:
             pytest.skip("nobody but root may start Python here")
     yield project

@@ -190,7 +190,7 @@ def test_a_terminal_follows_the_sweep_in_one_line(pytester, workers):
 def test_logs_get_milestones_instead(pytester):
     pytester.makepyfile(test_net=SWEPT)
     pytester.makeconftest(
-        "from pytest_hypersearch.terminal import progress\nprogress.MILESTONE_SECONDS = 0.0\n"
+        "from pytest_hypersearch.plugin import live\nlive.MILESTONE_SECONDS = 0.0\n"
     )
     result = pytester.runpytest_subprocess("--sweep", "--tb=no")
     text = result.stdout.str()

@@ -350,7 +350,7 @@ def test_a_full_disk_below_tensorboard_fails_no_test(tensorboard, pytester, modu
     ],
 )
 def test_a_tracker_that_is_not_there_is_one_clear_line(module, run, monkeypatch, name, line):
-    monkeypatch.setattr("pytest_hypersearch.trackers.find_spec", lambda _library: None)
+    monkeypatch.setattr("pytest_hypersearch.plugin.tracking.find_spec", lambda _library: None)
     module(SWEPT)
     result = run("--sweep", f"--sweep-track={name}")
     assert result.ret == pytest.ExitCode.USAGE_ERROR

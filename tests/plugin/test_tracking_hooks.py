@@ -193,8 +193,8 @@ def test_slow_and_leaky_plugins_delay_the_end_alone(pytester, module, run):
 
 
 def test_a_plugin_that_hangs_is_left_behind(pytester, module, run, monkeypatch):
-    monkeypatch.setattr("pytest_hypersearch.tracking.PATIENCE_SECONDS", 0.2)
-    monkeypatch.setattr("pytest_hypersearch.tracking.SILENT_SECONDS", 0.1)
+    monkeypatch.setattr("pytest_hypersearch.plugin.tracking.PATIENCE_SECONDS", 0.2)
+    monkeypatch.setattr("pytest_hypersearch.plugin.tracking.SILENT_SECONDS", 0.1)
     pytester.makeconftest("""
         import threading
 

@@ -70,14 +70,14 @@ def test_nothing_heavy_is_imported(two):
         heavy = {"numpy", "scipy", "pandas", "filelock", "tabulate", "threadpoolctl"}
         ours = {name for name in sys.modules if name.startswith("pytest_hypersearch.")}
         print("code", int(code), "heavy", sorted(heavy & set(sys.modules)))
-        print("engine", sorted(ours & {f"pytest_hypersearch.{name}" for name in (
-            "runner", "owner", "study", "journal", "store", "summary", "samplers.gp")}))
+        wings = ("search.gp", "store", "engine", "trackers", "results", "plugin.runner")
+        print("wings", sorted(ours & {f"pytest_hypersearch.{name}" for name in wings}))
         """
     )
     result = subprocess.run(
         [sys.executable, "main.py"], cwd=two.path, capture_output=True, text=True, check=True
     )
-    assert result.stdout.splitlines()[-2:] == ["code 0 heavy []", "engine []"]
+    assert result.stdout.splitlines()[-2:] == ["code 0 heavy []", "wings []"]
 
 
 def test_projects_without_sweeps_load_the_hooks_alone(pytester):
@@ -93,9 +93,11 @@ def test_projects_without_sweeps_load_the_hooks_alone(pytester):
         [sys.executable, "main.py"], cwd=pytester.path, capture_output=True, text=True, check=True
     )
     assert ast.literal_eval(result.stdout.splitlines()[-1]) == [
-        "pytest_hypersearch.hookspecs",
         "pytest_hypersearch.plugin",
-        "pytest_hypersearch.sweep",
+        "pytest_hypersearch.plugin.hooks",
+        "pytest_hypersearch.plugin.hookspecs",
+        "pytest_hypersearch.plugin.mark",
+        "pytest_hypersearch.plugin.mark.typed",
     ]
 
 

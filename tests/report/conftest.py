@@ -6,7 +6,8 @@ import shutil
 import pytest
 from report_parts import Opened, a_study
 
-from pytest_hypersearch.report import beside, page
+from pytest_hypersearch.results.report.artifacts import beside
+from pytest_hypersearch.results.report.page import page
 
 CHROMIUM = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), ""

@@ -5,11 +5,12 @@ import random
 from contextlib import contextmanager
 
 from pytest_hypersearch import choice, loguniform, uniform
-from pytest_hypersearch.goals import Goal
-from pytest_hypersearch.report import Reported
-from pytest_hypersearch.results import StudyResults, SweepInfo
-from pytest_hypersearch.space import Space
-from pytest_hypersearch.trial import Key, State, TrialRecord
+from pytest_hypersearch.core.goals import Goal
+from pytest_hypersearch.core.space import Space
+from pytest_hypersearch.core.study import StudyResults
+from pytest_hypersearch.core.sweep import SweepInfo
+from pytest_hypersearch.core.trial import Key, State, TrialRecord
+from pytest_hypersearch.results.report.payload import Reported
 
 HOSTILE = "</script><img src=x onerror='window.ran=1'>"
 

@@ -8,10 +8,13 @@ import pytest
 from report_parts import Opened, a_study, a_trial
 
 from pytest_hypersearch import Results, choice, uniform
-from pytest_hypersearch.analysis.loading import Loaded
-from pytest_hypersearch.report import Reported, beside, figures, page
-from pytest_hypersearch.space import Space
-from pytest_hypersearch.trial import State
+from pytest_hypersearch.core.space import Space
+from pytest_hypersearch.core.trial import State
+from pytest_hypersearch.results.report import figures
+from pytest_hypersearch.results.report.artifacts import beside
+from pytest_hypersearch.results.report.page import page
+from pytest_hypersearch.results.report.payload import Reported
+from pytest_hypersearch.store.find import Loaded
 
 pytestmark = pytest.mark.browser
 

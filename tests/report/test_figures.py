@@ -5,7 +5,7 @@ import math
 import pytest
 from report_parts import a_study
 
-from pytest_hypersearch.report import figures
+from pytest_hypersearch.results.report import figures
 
 
 @pytest.fixture

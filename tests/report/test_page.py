@@ -9,8 +9,8 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 from report_parts import HOSTILE, a_study, serving
 
-from pytest_hypersearch.report.serve import server
-from pytest_hypersearch.trial import State
+from pytest_hypersearch.core.trial import State
+from pytest_hypersearch.results.report.serve import server
 
 pytestmark = pytest.mark.browser
 

@@ -12,7 +12,7 @@ from urllib.request import urlopen
 import pytest
 
 from pytest_hypersearch import load_results
-from pytest_hypersearch.cli import main
+from pytest_hypersearch.results.cli import main
 
 SWEEP = """
     import pytest

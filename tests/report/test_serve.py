@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 import pytest
 from report_parts import a_study, serving
 
-from pytest_hypersearch.report.serve import server, stamp_of
+from pytest_hypersearch.results.report.serve import server, stamp_of
 
 
 @pytest.fixture

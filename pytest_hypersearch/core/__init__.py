@@ -1,0 +1,1 @@
+"""The nouns: trial, sweep, study, search space. No input or output."""

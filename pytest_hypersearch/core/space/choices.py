@@ -1,0 +1,279 @@
+"""Choices among arbitrary objects, known by their labels wherever they are stored or sampled."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from itertools import accumulate
+from math import isfinite
+from typing import TYPE_CHECKING, Any, Final
+
+from pytest_hypersearch.core.values import number_of, scalar_of, shown
+
+if TYPE_CHECKING:
+    from pytest_hypersearch.core.trial import Raw
+
+
+_SCALARS: Final = (int, float, str, bool, type(None))
+_ABSENT: Final = object()  # the object behind a label that was read from JSON
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Choice:
+    """One of several options, in a fixed order.
+
+    Two choices are equal if their labels and weights are, whatever objects the labels stand for.
+
+    Attributes:
+        labels: The options as JSON scalars, no two alike in value and type.
+        objects: What the test gets, in the order of the labels.
+        weights: Probability of each option, None if all are equally likely.
+        problem: What is wrong with the options or weights as given, empty if nothing is.
+    """
+
+    labels: tuple[Raw, ...]
+    objects: tuple[object, ...]
+    weights: tuple[float, ...] | None = None
+    problem: str = ""
+    _positions: dict[str, int] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        positions = {label_text(label): i for i, label in enumerate(self.labels)}
+        object.__setattr__(self, "_positions", positions)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Choice):
+            return NotImplemented
+        return (*self._positions, self.weights) == (*other._positions, other.weights)
+
+    def __hash__(self) -> int:
+        return hash((*self._positions, self.weights))
+
+    def check(self) -> None:
+        """Refuse options or weights that make no choice.
+
+        Raises:
+            ValueError: They are of the wrong kind, too few, or not distinct.
+        """
+        if self.problem:
+            raise ValueError(self.problem)
+
+    @property
+    def size(self) -> int:
+        """Number of options."""
+        return len(self.labels)
+
+    @property
+    def equal_shares(self) -> bool:
+        """Whether all options are equally likely."""
+        return self.weights is None
+
+    def at(self, position: int) -> Raw:
+        """Return the label at a position."""
+        return self.labels[position]
+
+    def position(self, raw: Raw) -> int:
+        """Return the position of a label.
+
+        Raises:
+            KeyError: There is no such label.
+        """
+        return self._positions[label_text(raw)]
+
+    def from_unit(self, u: float) -> Raw:
+        """Return the label whose share of [0, 1] holds u."""
+        if self.weights is None:
+            return self.labels[min(int(u * self.size), self.size - 1)]
+        return self.labels[min(bisect_right([*accumulate(self.weights)], u), self.size - 1)]
+
+    def to_unit(self, raw: Raw) -> float:
+        """Return the centre of the label's share of [0, 1]."""
+        position = self.position(raw)
+        if self.weights is None:
+            return (position + 0.5) / self.size
+        return sum(self.weights[:position]) + self.weights[position] / 2
+
+    def centre(self) -> Raw:
+        """Return the likeliest label, the middle one if all are equally likely."""
+        if self.weights is None:
+            return self.labels[(self.size - 1) // 2]
+        return self.labels[self.weights.index(max(self.weights))]
+
+    def contains(self, raw: Raw) -> bool:
+        """Tell whether raw is a label, of the same value and type."""
+        return type(raw) in _SCALARS and label_text(raw) in self._positions
+
+    def encode(self, value: object) -> Raw:
+        """Return the label of an option given as its object or its label.
+
+        Raises:
+            ValueError: The value is no option.
+        """
+        scalar = scalar_of(value)
+        for raw, option in zip(self.labels, self.objects, strict=True):
+            if option is value or option is scalar:
+                return raw
+            if type(option) is type(scalar) is str and option == scalar:
+                return raw
+        name = _stable_name(scalar)
+        if not self.contains(name) or (name is None and scalar is not None):
+            raise ValueError(f"{shown(value)}: expected a value of {self}")
+        return self.labels[self.position(name)]
+
+    def decode(self, raw: Raw) -> object:
+        """Return the object that a label stands for.
+
+        Raises:
+            KeyError: There is no such label.
+            LookupError: The choice was read from JSON, which has no objects.
+        """
+        found = self.objects[self.position(raw)]
+        if found is _ABSENT:
+            raise LookupError(f"the object behind the label {raw!r} is known to its test only")
+        return found
+
+    def veiled(self) -> Choice:
+        """Return the choice with ``secret-0``, ... for texts that are the options themselves."""
+        labels = tuple(
+            f"secret-{i}" if isinstance(raw, str) and raw == _stable_name(option) else raw
+            for i, (raw, option) in enumerate(zip(self.labels, self.objects, strict=True))
+        )
+        return replace(self, labels=labels)
+
+    def to_json(self) -> dict[str, object]:
+        """Return a JSON object from which `distribution_from_json` restores the labels."""
+        pairs = zip(self.labels, self.objects, strict=True)
+        opaque = [i for i, (raw, option) in enumerate(pairs) if option is not raw]
+        weights = None if self.weights is None else list(self.weights)
+        return {
+            "kind": "choice",
+            "options": list(self.labels),
+            "weights": weights,
+            "opaque": opaque,
+        }
+
+    @classmethod
+    def from_json(cls, record: Mapping[str, object]) -> Choice:
+        """Return the choice with labels only: other objects than JSON scalars cannot be decoded."""
+        labels, opaque, weights = record["options"], record.get("opaque", []), record.get("weights")
+        if not isinstance(labels, list) or not isinstance(opaque, list):
+            raise TypeError(f"{record!r} describes no choice")
+        objects = tuple(_ABSENT if i in opaque else raw for i, raw in enumerate(labels))
+        shares = tuple(weights) if isinstance(weights, list) else None
+        return cls(tuple(labels), objects, shares)
+
+    def __str__(self) -> str:
+        return f"choice({shown(list(self.labels))})"
+
+
+def choice(
+    options: Sequence[object] | Mapping[str, object], *, weights: Sequence[float] | None = None
+) -> Choice:
+    """Return one of several options.
+
+    Args:
+        options: A list, tuple, range, one-dimensional array, or a mapping of labels to objects.
+            Numbers, strings, booleans and None are their own labels; functions and classes go by
+            their qualified name, lists and dicts of plain values by their JSON text, other objects
+            by their repr if it is the same in every process.
+        weights: Relative probability of each option, above 0; equal if not given.
+    """
+    try:
+        labels, objects = _labelled(options)
+        return Choice(labels, objects, _shares(weights, len(labels)))
+    except ValueError as error:
+        suffix = "" if weights is None else f", weights={shown(weights)}"
+        return Choice((), (), problem=f"choice({shown(options)}{suffix}): {error}")
+
+
+def is_options(value: object) -> bool:
+    """Tell whether a plain value lists options: a list, tuple, range, array or mapping."""
+    return isinstance(value, (list, tuple, range, Mapping)) or getattr(value, "ndim", None) == 1
+
+
+@lru_cache(maxsize=4096, typed=True)
+def label_text(raw: Raw) -> str:
+    """Return a text that differs for values that differ in value or type, -0.0 counting as 0.0."""
+    return json.dumps(raw + 0.0 if type(raw) is float else raw)
+
+
+def _labelled(options: object) -> tuple[tuple[Raw, ...], tuple[object, ...]]:
+    """Return the labels and objects of the options.
+
+    Raises:
+        ValueError: They are no options, or some have no label of their own.
+    """
+    if not is_options(options):
+        raise ValueError(
+            "expected a list, tuple, range, one-dimensional array or mapping of labels to objects"
+        )
+    values: Any = options.tolist() if hasattr(options, "tolist") else options
+    objects = tuple(map(scalar_of, values.values() if isinstance(values, Mapping) else values))
+    labels = tuple(map(_key, values) if isinstance(values, Mapping) else map(_label, objects))
+    if not labels:
+        raise ValueError("expected at least one option")
+    counts = Counter(map(label_text, labels))
+    for raw in labels:
+        if counts[label_text(raw)] > 1:
+            raise ValueError(f"expected each option once; {shown(raw)} is given twice")
+    return labels, objects
+
+
+def _key(label: object) -> Raw:
+    if not _is_scalar(label):
+        raise ValueError(f"expected strings or numbers as labels, not {shown(label)}")
+    return label  # type: ignore[return-value]
+
+
+def _label(value: object) -> Raw:
+    name = _stable_name(value)
+    if name is None and value is not None:
+        raise ValueError(
+            f"expected options with a name that is the same in every process, not {shown(value)}; "
+            "give it a label: choice({'label': value})"
+        )
+    return name
+
+
+def _stable_name(value: object) -> Raw:
+    """Return a value's label: a scalar itself, a text for anything else, None without one."""
+    if _is_scalar(value):
+        return value  # type: ignore[return-value]
+    if inspect.isroutine(value) or isinstance(value, type):
+        name = getattr(value, "__qualname__", "<locals>")
+        return None if "<" in name else f"{value.__module__}.{name}"
+    if isinstance(value, (list, tuple, dict)):
+        try:
+            return json.dumps(value, separators=(",", ":"), allow_nan=False)
+        except (TypeError, ValueError):
+            pass
+    try:
+        text = repr(value)
+    except Exception:  # noqa: BLE001  a user's class may do anything
+        return None
+    return None if " at 0x" in text else text
+
+
+def _is_scalar(value: object) -> bool:
+    return type(value) in _SCALARS and not (isinstance(value, float) and not isfinite(value))
+
+
+def _shares(weights: object, size: int) -> tuple[float, ...] | None:
+    """Return the probabilities that weights stand for.
+
+    Raises:
+        ValueError: They are not one positive number for each option.
+    """
+    if weights is None:
+        return None
+    given: Any = weights if is_options(weights) and not isinstance(weights, Mapping) else ()
+    values = [number_of(weight) or 0.0 for weight in given]
+    total = sum(values)
+    if len(values) != size or min(values) <= 0 or not isfinite(total):
+        raise ValueError(f"expected {size} finite weights above 0, one for each option")
+    return tuple(weight / total for weight in values)

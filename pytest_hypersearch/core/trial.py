@@ -1,0 +1,205 @@
+"""What is known about one trial: its states and its record."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, NamedTuple, TypeAlias
+
+from pytest_hypersearch.core.values import shown
+
+Raw: TypeAlias = "int | float | str | bool | None"
+Config: TypeAlias = "dict[str, Raw]"
+
+
+class Key(NamedTuple):
+    """Which trial of a study."""
+
+    sweep: str
+    number: int
+    replicate: int
+
+
+class State(StrEnum):
+    """How a trial stands or ended; only complete trials rank."""
+
+    RUNNING = "running"
+    COMPLETE = "complete"
+    FAILED = "failed"
+    INVALID = "invalid"
+    PRUNED = "pruned"
+    CRASHED = "crashed"
+    TIMED_OUT = "timed out"
+    RACED_OUT = "raced out"
+    NOT_RUN = "not run"
+
+
+@dataclass(frozen=True, slots=True)
+class TrialRecord:
+    """One trial as it is stored and shown.
+
+    Attributes:
+        nodeid: The pytest item that ran it.
+        sweep: Name of the sweep within its study.
+        number: Index of the configuration within its sweep, from 0; the number in the item's id.
+        replicate: Index of the repetition of this configuration, from 0.
+        params: The configuration, as JSON scalars.
+        state: How it ended.
+        score: Value of the sweep's metric; None unless complete or pruned.
+        metrics: Every number that the trial gave, by name.
+        seed: Seed of ``trial.rng``; equal for all configurations of one replicate.
+        steps: How many values of the metric it reported on its way.
+        attempt: 1 for the first execution in its run, 2 for the first retry, and so on.
+        duration: Wall time of the test's call in seconds.
+        reason: One line on why it is not complete, empty otherwise.
+        cached: Whether it was replayed from the store instead of run.
+        worker: Name of the process that ran it, empty in plain pytest.
+        logged: What the test gave to ``trial.log``.
+        peak_memory: The most bytes of memory that its process held during the test's call; None
+            where the system cannot tell.
+        cpu_time: CPU seconds of the test's call, its finished child processes included.
+        started: When it was handed out, in seconds since the epoch; None if it was not.
+        error: The traceback of its failure as pytest shows it, its end if it is long.
+    """
+
+    nodeid: str
+    sweep: str
+    number: int
+    replicate: int
+    params: Config
+    state: State
+    score: float | None = None
+    metrics: dict[str, float] = field(default_factory=dict)
+    seed: int = 0
+    steps: int = 0
+    attempt: int = 1
+    duration: float = 0.0
+    reason: str = ""
+    cached: bool = False
+    worker: str = ""
+    logged: dict[str, Raw] = field(default_factory=dict)
+    peak_memory: int | None = None
+    cpu_time: float | None = None
+    started: float | None = None
+    error: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """The fields as JSON values."""
+        return {name: getattr(self, name) for name in self.__slots__}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> TrialRecord:
+        """The inverse of `to_json`."""
+        return cls(**{**data, "state": State(data["state"])})
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What a trial that did not raise came to.
+
+    Attributes:
+        state: Complete or invalid.
+        score: Value of the metric, None unless complete.
+        metrics: Every number that the trial gave.
+        reason: Why it is invalid.
+        failed: Whether the test is to blame: it gave no number at all.
+    """
+
+    state: State
+    score: float | None
+    metrics: dict[str, float]
+    reason: str = ""
+    failed: bool = False
+
+
+def judge(returned: object, reported: Mapping[str, float], metric: str, *others: str) -> Judgement:
+    """Find the score among what a test returned and what it reported last.
+
+    Args:
+        returned: The test's return value: a number, a mapping of metrics, or None.
+        reported: The last reported value of each metric.
+        metric: The name of the score.
+        others: Further metrics without which a trial is not complete.
+    """
+    try:
+        metrics = {**reported, **_returned(returned, metric)}
+    except TypeError as error:
+        return Judgement(State.INVALID, None, dict(reported), str(error), failed=True)
+    wanted = (metric, *others)
+    for name in wanted:
+        if name not in metrics:
+            reason = f"no score: {_missing(returned, metrics, name)}"
+            return Judgement(State.INVALID, None, metrics, reason, failed=True)
+    for name in wanted:
+        if not math.isfinite(metrics[name]):
+            return Judgement(State.INVALID, None, metrics, f"{name} is {metrics[name]}")
+    return Judgement(State.COMPLETE, metrics[metric], metrics)
+
+
+def number(value: object) -> float:
+    """The value as a float; numpy scalars and the like are numbers, texts and bools are not.
+
+    Raises:
+        TypeError: It is no number.
+    """
+    if (
+        isinstance(value, (bool, str, bytes))
+        or type(value).__name__ in {"bool", "bool_"}
+        or not (hasattr(value, "__float__") or hasattr(value, "__index__"))
+        or getattr(value, "ndim", 0) != 0
+    ):
+        raise _no_number(value)
+    try:
+        return float(value)  # type: ignore[arg-type]
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf  # type: ignore[operator]
+    except Exception:  # noqa: BLE001  a user's class may do anything
+        raise _no_number(value) from None
+
+
+def _no_number(value: object) -> TypeError:
+    return TypeError(f"{shown(value)} ({type(value).__name__}), which is not a number")
+
+
+def metrics_of(value: object, metric: str) -> dict[str, float]:
+    """A number as the metric, a mapping as metrics by name.
+
+    Raises:
+        TypeError: Something in it is no number, or a name is no string.
+    """
+    if not isinstance(value, Mapping):
+        return {metric: number(value)}
+    if not all(isinstance(name, str) for name in value):
+        raise TypeError(f"{shown(value)}, with names that are not strings")
+    return {name: _named(name, each) for name, each in value.items()}
+
+
+def _named(name: str, value: object) -> float:
+    try:
+        return number(value)
+    except TypeError as error:
+        raise TypeError(f"{name!r}: {error}") from None
+
+
+def _returned(value: object, metric: str) -> dict[str, float]:
+    if value is None:
+        return {}
+    try:
+        return metrics_of(value, metric)
+    except TypeError as error:
+        raise TypeError(f"the test returned {error}; expected a number or a dict of them") from None
+
+
+def _missing(returned: object, metrics: Mapping[str, float], metric: str) -> str:
+    if returned is None and not metrics:
+        return f"the test returned None and reported nothing; expected it to return {metric!r}"
+    given = "returned" if returned is not None else "reported"
+    names = ", ".join(metrics) or "no metrics"
+    return f"the test {given} {names}; expected {metric!r} among them"
+
+
+def storable(value: Raw) -> Raw:
+    """JSON has no word for NaN and infinity; ``float`` reads these words."""
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,0 +1,87 @@
+"""What a user gave: shown in messages on one line, as text for others, and as a number."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import Final
+
+_COLUMNS: Final = 60
+
+
+def shown(value: object) -> str:
+    """Return a value as it is written in a message: its repr on one line, cut when it is long."""
+    try:
+        text = " ".join(repr(value).split())
+    except Exception:  # noqa: BLE001  a user's class may do anything
+        text = f"<{type(value).__name__}>"
+    return text if len(text) <= _COLUMNS else f"{text[: _COLUMNS - 3]}..."
+
+
+def shown_number(value: object) -> str:
+    """Return a number as a user writes it, 1 rather than 1.0; anything else as `shown`."""
+    if isinstance(value, float) and value.is_integer() and abs(value) < 1e16:  # noqa: PLR2004
+        return str(int(value))
+    return shown(value)
+
+
+def error_text(error: BaseException) -> str:
+    """Return what an exception says, nothing if its class fails to."""
+    try:
+        return str(error)
+    except Exception:  # noqa: BLE001  a user's class may do anything
+        return ""
+
+
+def encodable(value: object) -> str:
+    """Return a value's text as any reader can encode it.
+
+    Lone surrogates are escaped: Python has them for bytes in names of files that are no text.
+    """
+    return str(value).encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def scalar_of(value: object) -> object:
+    """Return the Python scalar behind a numpy scalar, anything else as it is."""
+    item = getattr(value, "item", None)
+    return item() if item is not None and getattr(value, "ndim", None) == 0 else value
+
+
+def number_of(value: object) -> int | float | None:
+    """Return the finite Python number behind a (numpy) number, None for anything else."""
+    value = scalar_of(value)
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return None
+    try:
+        return value if math.isfinite(value) else None
+    except OverflowError:
+        return None
+
+
+LONGEST: Final = 100 * 366 * 86400  # the system's timers count nanoseconds in 63 bits
+
+_SECONDS: Final = {"d": 86400, "h": 3600, "m": 60, "s": 1}
+_PART: Final = re.compile(r"(\d+(?:\.\d+)?)\s*([dhms])\s*")
+
+
+def duration_of(value: object) -> float:
+    """The seconds in a number of seconds, or in a text such as ``1h30m``.
+
+    Raises:
+        ValueError: It is no positive span of time.
+    """
+    seconds = _of_text(value.strip()) if isinstance(value, str) else number_of(value)
+    if seconds is None or seconds <= 0:
+        raise ValueError(f"{shown(value)}: expected seconds, or a text such as '90s' or '1h30m'")
+    if seconds > LONGEST:
+        raise ValueError(f"{shown(value)}: expected at most 100 years")
+    return float(seconds)
+
+
+def _of_text(text: str) -> float | None:
+    try:
+        return number_of(float(text))
+    except ValueError:
+        parts = _PART.findall(text)
+        whole = re.fullmatch(f"(?:{_PART.pattern})+", text)
+        return sum(float(count) * _SECONDS[unit] for count, unit in parts) if whole else None

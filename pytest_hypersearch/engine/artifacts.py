@@ -1,0 +1,307 @@
+"""Work on files that nobody waits for: one thread, in the order of the requests."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from functools import cached_property, partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pytest_hypersearch.core.goals import ONE_SE
+from pytest_hypersearch.core.trial import Key, State
+from pytest_hypersearch.stats.ranking import front, objectives, rank
+from pytest_hypersearch.store.best import BEST, Edition, publish, remove, replicate_name, tidy
+from pytest_hypersearch.store.runs import artifact_name
+from pytest_hypersearch.store.stored import identity
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from concurrent.futures import Executor
+    from typing import TypeAlias
+
+    from pytest_hypersearch.core.sweep import SweepInfo
+    from pytest_hypersearch.core.trial import TrialRecord
+    from pytest_hypersearch.engine.study import Study
+    from pytest_hypersearch.stats.ranking import Ranked
+    from pytest_hypersearch.store.archive import RunLog
+
+
+class Background:
+    """Does jobs one after another, beside the session; there is no thread before the first.
+
+    Args:
+        warn: Takes one line that the user must see; called once at most.
+    """
+
+    def __init__(self, warn: Callable[[str], None]) -> None:
+        self._warn = warn
+        self._warned = False
+        self._executor: Executor | None = None
+
+    def submit(self, job: Callable[[], object]) -> None:
+        """Do a job after those before it. An error in it ends that job alone."""
+        if self._executor is None:
+            from concurrent.futures import ThreadPoolExecutor
+
+            self._executor = ThreadPoolExecutor(1, "hypersearch")
+        self._executor.submit(self._do, job)
+
+    def wait(self) -> None:
+        """Wait until all jobs so far are done."""
+        if self._executor is not None:
+            self._executor.submit(int).result()
+
+    def close(self) -> None:
+        """Wait until all jobs are done; more may come, and will start a new thread."""
+        if self._executor is not None:
+            self._executor.shutdown()
+            self._executor = None
+
+    def _do(self, job: Callable[[], object]) -> None:
+        try:
+            job()
+        except Exception as error:  # noqa: BLE001  whatever happens to files, results are kept
+            if not self._warned:
+                self._warned = True
+                self._warn(f"the best trials' files are not up to date: {_reason(error)}")
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, OSError) and error.filename:
+        return f"{error.filename}: {error.strerror}"
+    return str(error)
+
+
+if TYPE_CHECKING:
+    Configuration: TypeAlias = tuple[str, int]
+
+STAY = frozenset({State.FAILED, State.CRASHED, State.TIMED_OUT})
+
+
+class Keeper:
+    """Keeps the files of a study's best configurations.
+
+    As long as no trial saves anything, it does no more than to know which ones are on the way.
+
+    Args:
+        study: The study.
+        log: Its run.
+        background: Does the work on files.
+    """
+
+    def __init__(self, study: Study, log: RunLog, background: Background) -> None:
+        self._study = study
+        self._log = log
+        self._background = background
+        self._busy: set[Key] = set()
+        self._directories: dict[Key, str] = {}
+        self._saved: dict[Configuration, dict[int, str]] = defaultdict(dict)
+        self._waiting: dict[Configuration, None] = {}
+        self._kept: dict[str, set[int]] = defaultdict(set)
+        self._news = False
+        self._saved_before = bool(log.stored.saved or log.stored.superseded)
+        self._unreplayed = log.stored.saved.keys() & log.stored.ends.keys()
+        self._wanted: Edition | None = None
+        self._published: Edition | None = None
+        # Those who run some trials of a run again do not judge the others.
+        self._judges = not (log.continued and _is_selection(study))
+
+    @property
+    def quiet(self) -> bool:
+        """Whether no trial is on the way or still to be torn down."""
+        return not self._busy
+
+    def start(self, key: Key, reply: dict[str, Any]) -> str:
+        """The directory of a trial that was handed out.
+
+        It is a new one, unless the process of the attempt before died: what that one saved is there
+        to go on from.
+        """
+        self._busy.add(key)
+        name = self._directories.get(key) or self._unfinished(key, reply)
+        self._directories[key] = name = name or artifact_name(*key, reply["attempt"])
+        return self._log.artifacts(name)
+
+    def ended(self, record: TrialRecord) -> None:
+        """Take note of a trial's end; its item may still have to be torn down."""
+        if record.cached and self._saved_before:
+            self._recall(record)
+        self._judge()
+
+    def over(self, key: Key, *, saved: bool) -> None:
+        """Take note that a trial's item is torn down, and whether it has saved whole files."""
+        self._busy.discard(key)
+        record = self._study.records.get(key)
+        if record is None:
+            return
+        name = self._directories.pop(key)
+        if saved and record.state not in STAY:
+            about = {"attempt": record.attempt, "directory": name}
+            self._log.write({"k": "saved", **key._asdict(), **about})
+            self._take(key, name)
+        if self._saved_before and record.state is State.COMPLETE:
+            self._forget_earlier(key, record)
+        self._judge()
+
+    def close(self) -> None:
+        """Publish the best of what there is, however many replicates it has."""
+        for name, number in self._waiting:
+            if self._torn_down((name, number)):
+                self._kept[name].add(number)
+                self._news = True
+        for name in self._kept if self._study.done else ():
+            self._place(name)
+        self._publish()
+        if self._wanted is not None:
+            self._background.submit(partial(tidy, self._wanted.run.parent))
+
+    def directory(self) -> str:
+        """Where what the best saved is published, empty if it saved nothing."""
+        self._background.wait()
+        done = self._published
+        if done is None or done != self._wanted:
+            return ""
+        there = done.facts["sweep"], done.facts["number"]
+        return str(done.run.parent / BEST) if there == self._study.best.leader else ""
+
+    def paths(self) -> list[tuple[str, int, int, str]]:
+        """The directories that are kept by sweep, number and replicate; the published ones last."""
+        best = self.directory()
+        found = [
+            (*configuration, replicate, self._log.artifacts(name))
+            for configuration, names in self._saved.items()
+            for replicate, name in names.items()
+            if configuration[1] in self._kept[configuration[0]]
+        ]
+        if best and self._published is not None:
+            where = self._published.facts["sweep"], self._published.facts["number"]
+            found += [
+                (*where, replicate, f"{best}/{replicate_name(replicate)}")
+                for replicate, _ in self._published.directories
+            ]
+        return found
+
+    def _unfinished(self, key: Key, reply: dict[str, Any]) -> str:
+        """The directory of an attempt whose process died in an earlier session."""
+        stored = self._log.stored.unfinished
+        if not stored:
+            return ""
+        return stored.pop(identity(key.sweep, reply["params"], key.replicate, reply["seed"]), "")
+
+    @cached_property
+    def _infos(self) -> dict[str, SweepInfo]:
+        return {info.name: info for info in self._study.results().sweeps}
+
+    def _take(self, key: Key, name: str) -> None:
+        configuration = key.sweep, key.number
+        self._saved[configuration][key.replicate] = name
+        if self._judges:
+            self._waiting[configuration] = None
+
+    def _recall(self, record: TrialRecord) -> None:
+        """Take what a replayed trial saved, if it was kept."""
+        who = identity(record.sweep, record.params, record.replicate, record.seed)
+        self._unreplayed.discard(who)
+        self._remove(record.sweep, self._log.stored.superseded.pop(who, []))
+        name = self._log.stored.saved.get(who)
+        if name and Path(self._log.artifacts(name)).is_dir():
+            self._take(Key(record.sweep, record.number, record.replicate), name)
+
+    def _forget_earlier(self, key: Key, record: TrialRecord) -> None:
+        """Remove what the trial saved in earlier sessions, now that it has run again."""
+        who = identity(key.sweep, record.params, key.replicate, record.seed)
+        stored = self._log.stored
+        last = [stored.saved.pop(who)] if who in stored.saved else []
+        self._remove(key.sweep, stored.superseded.pop(who, []) + last)
+
+    def _torn_down(self, configuration: Configuration) -> bool:
+        keys = [Key(*configuration, replicate) for replicate in self._replicates(configuration[0])]
+        return self._busy.isdisjoint(keys)
+
+    def _replicates(self, sweep: str) -> range:
+        return range(self._study.sweeps[sweep].replicates)
+
+    def _judge(self) -> None:
+        """Find what stays and what is best, now that a trial has ended or is torn down."""
+        if not self._waiting and not self._news:
+            return
+        settled = [
+            (name, number)
+            for name, number in self._waiting
+            if self._study.standing.is_over(name, number) and self._torn_down((name, number))
+        ]
+        for configuration in settled:
+            del self._waiting[configuration]
+            self._place(*configuration)
+        self._publish()
+
+    def _place(self, name: str, *numbers: int) -> None:
+        """Give settled configurations their places among the best; some may lose theirs."""
+        candidates = self._kept[name].union(numbers)
+        self._news = True
+        if self._study.sweeps[name].pick.startswith(ONE_SE) and not self._study.done:
+            self._kept[name] = candidates  # with a new best, any of them may come to be picked
+            return
+        trials = self._trials(name, candidates)
+        places = [self._infos[name]]
+        stay = rank(trials, places)[: self._study.sweeps[name].keep or 1]
+        if self._infos[name].others:
+            stay += front(trials, places)
+        self._kept[name] = {one.number for one in stay}
+        for loser in candidates - self._kept[name]:
+            self._remove(name, self._saved.pop((name, loser), {}).values())
+
+    def _remove(self, sweep: str, names: Iterable[str]) -> None:
+        if self._judges and self._study.sweeps[sweep].keep is not None:
+            for name in names:
+                self._background.submit(partial(remove, Path(self._log.artifacts(name))))
+
+    def _trials(self, name: str, numbers: Iterable[int]) -> list[TrialRecord]:
+        keys = (Key(name, number, r) for number in numbers for r in self._replicates(name))
+        return [self._study.records[key] for key in keys if key in self._study.records]
+
+    def _publish(self) -> None:
+        """Put the best of what is kept under ``best``, unless a better one may be replayed yet."""
+        if not self._news or (self._unreplayed and not self._study.done):
+            return
+        self._news = False
+        sweeps = objectives(self._infos.values())[0]
+        trials = [one for info in sweeps for one in self._trials(info.name, self._kept[info.name])]
+        ranked = rank(trials, sweeps)
+        if not ranked or ranked[0].excess:
+            return
+        edition = self._edition(ranked[0])
+        if edition != self._wanted:
+            self._wanted = edition
+            self._background.submit(self._publish_wanted)
+
+    def _publish_wanted(self) -> None:
+        wanted = self._wanted
+        if wanted is not None and wanted != self._published and publish(wanted):
+            self._published = wanted
+
+    def _edition(self, best: Ranked) -> Edition:
+        run = Path(self._log.path)
+        saved = self._saved.get((best.sweep.name, best.number), {})
+        facts = {
+            "params": best.params,
+            "score": best.value,
+            "metric": best.sweep.metric,
+            "mode": best.sweep.mode,
+            "metrics": best.metrics,
+            "sweep": best.sweep.name,
+            "number": best.number,
+            "replicates": len(best.trials),
+            "study": self._study.nodeid,
+            "run": run.name,
+        }
+        directories = ((replicate, saved[replicate]) for replicate in sorted(saved))
+        return Edition(
+            run, facts, tuple((one, Path(self._log.artifacts(name))) for one, name in directories)
+        )
+
+
+def _is_selection(study: Study) -> bool:
+    """Whether the session's plan leaves out trials of its sweeps."""
+    planned = sum(sweep.n_trials * sweep.replicates for sweep in study.sweeps.values())
+    return len(study.slots) < planned

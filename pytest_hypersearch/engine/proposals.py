@@ -1,0 +1,225 @@
+"""Which configuration a trial gets: from a table, from an earlier session, or from a sampler."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
+
+from pytest_hypersearch.core.contracts import Observation
+from pytest_hypersearch.core.errors import NotYetError, SamplerError
+from pytest_hypersearch.core.goals import Constraint, Goal
+from pytest_hypersearch.core.study import scores_of
+from pytest_hypersearch.core.trial import Key, State
+from pytest_hypersearch.search.samplers.proposal import Table, propose
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from pytest_hypersearch.core.contracts import Sampler
+    from pytest_hypersearch.core.sweep import Sweep
+    from pytest_hypersearch.core.trial import Config, TrialRecord
+    from pytest_hypersearch.engine.progress import Standing
+    from pytest_hypersearch.store.lines import Record
+    from pytest_hypersearch.store.stored import Stored
+
+
+_Wanted = TypeVar("_Wanted", Goal, Constraint)
+
+
+@dataclass(frozen=True, slots=True)
+class Suggestion:
+    """A configuration that a sampler proposed from results.
+
+    Attributes:
+        sweep: Name of the sweep.
+        number: Index of the configuration.
+        params: What was proposed.
+        seen: Finished configurations that the sampler knew.
+        pending: Whether results of it are still to come.
+    """
+
+    sweep: str
+    number: int
+    params: Config
+    seen: int
+    pending: bool
+
+
+class Proposals:
+    """The configurations of a study's sweeps.
+
+    Args:
+        sweeps: The sweeps by name.
+        samplers: Their samplers.
+        standing: How the study's trials stand.
+        stored: What earlier sessions of the run left.
+        write: Puts a record into the journal, or raises `StoreError`.
+    """
+
+    def __init__(
+        self,
+        sweeps: Mapping[str, Sweep],
+        samplers: Mapping[str, Sampler],
+        standing: Standing,
+        *,
+        stored: Stored,
+        write: Callable[[Record], None],
+    ) -> None:
+        self._sweeps = sweeps
+        self._samplers = samplers
+        self._standing = standing
+        self._stored = stored
+        self._write = write
+        self._configs: dict[str, dict[int, Config | None]] = defaultdict(dict)
+        self._seen: dict[tuple[str, int], int] = {}
+        self._tables = {
+            name: Table(samplers[name], sweep)
+            for name, sweep in sweeps.items()
+            if not samplers[name].adaptive
+        }
+
+    def configuration(self, name: str, number: int, *, force: bool = False) -> Config | None:
+        """Give a sweep's configuration of this number; None once its space is exhausted.
+
+        Args:
+            name: The sweep.
+            number: The configuration's index in it.
+            force: Propose from what is known instead of raising `NotYetError`.
+
+        Raises:
+            NotYetError: It depends on trials that are still to end.
+            SamplerError: The sampler failed.
+            StoreError: The journal cannot be written.
+        """
+        if name in self._tables:
+            return self._tables[name][number]
+        known = self._configs[name]
+        if number not in known:
+            sweep = self._sweeps[name]
+            if sweep.parallel is not None:
+                self._propose_before(sweep, number, force=force)
+            known[number] = self._propose(sweep, number, force=force)
+        return known[number]
+
+    def is_decided(self, name: str, number: int) -> bool:
+        """Whether a configuration is given without asking a sampler that looks at results."""
+        sweep = self._sweeps[name]
+        return (
+            name in self._tables
+            or number in self._configs[name]
+            or number < len(sweep.points)
+            or (name, sweep.seed, number) in self._stored.suggestions
+        )
+
+    def known(self, key: Key) -> Config:
+        """What is known of a trial's configuration; empty if it was not proposed."""
+        if key.sweep in self._tables:
+            with suppress(SamplerError):
+                return self._tables[key.sweep][key.number] or {}
+        known = self._configs[key.sweep].get(key.number)
+        return known or self._recorded(self._sweeps[key.sweep], key.number) or {}
+
+    def suggestions(self) -> list[Suggestion]:
+        """What the samplers proposed from results so far."""
+        return [
+            Suggestion(
+                name, number, config, self._seen[name, number], number in self._standing.due[name]
+            )
+            for (name, number) in self._seen
+            if (config := self._configs[name][number]) is not None
+        ]
+
+    def _propose_before(self, sweep: Sweep, number: int, *, force: bool) -> None:
+        """Earlier configurations first, so that the table does not depend on who asks when."""
+        known = self._configs[sweep.name]
+        for earlier in sorted(set(self._standing.due[sweep.name]) - set(known)):
+            if earlier < number:
+                known[earlier] = self._propose(sweep, earlier, force=force)
+
+    def _propose(self, sweep: Sweep, number: int, *, force: bool) -> Config | None:
+        recorded = self._recorded(sweep, number)
+        if recorded is not None:
+            if number >= len(sweep.points):
+                self._seen[sweep.name, number] = self._stored.suggestions[
+                    sweep.name, sweep.seed, number
+                ][1]
+            return recorded
+        history = self._history(sweep, number, force=force)
+        config = propose(self._samplers[sweep.name], sweep, index=number, history=history)
+        seen = sum(observation.state is not State.RUNNING for observation in history)
+        if config is not None:
+            self._write(
+                {
+                    "k": "suggest",
+                    "sweep": sweep.name,
+                    "seed": sweep.seed,
+                    "number": number,
+                    "params": config,
+                    "seen": seen,
+                }
+            )
+        self._seen[sweep.name, number] = seen
+        return config
+
+    def _recorded(self, sweep: Sweep, number: int) -> Config | None:
+        """A configuration that nobody need propose: one of the points, or of an earlier session."""
+        if number < len(sweep.points):
+            return dict(sweep.points[number])
+        stored = self._stored.suggestions.get((sweep.name, sweep.seed, number))
+        return stored[0] if stored is not None and sweep.space.contains(stored[0]) else None
+
+    def _history(self, sweep: Sweep, number: int, *, force: bool) -> list[Observation]:
+        """What the sampler may know: finished configurations, then pending ones."""
+        known, due = self._configs[sweep.name], self._standing.due[sweep.name]
+        done = self._standing.settled[sweep.name]
+        if sweep.parallel is not None:
+            horizon = number - sweep.parallel
+            if not force and any(earlier <= horizon for earlier in due):
+                raise NotYetError
+            done = sorted(earlier for earlier in done if earlier <= horizon)
+        observations = [self._observation(sweep, n) for n in done if known.get(n) is not None]
+        finished = set(done)
+        pending = [n for n in sorted(known) if n not in finished and known[n] is not None]
+        return [
+            *(o for o in observations if o.state is not State.NOT_RUN),
+            *(self._pending(sweep, n) for n in pending),
+        ]
+
+    def _pending(self, sweep: Sweep, number: int) -> Observation:
+        """A configuration that is not settled; without ``parallel`` its first scores count."""
+        if sweep.parallel is None:
+            observation = self._observation(sweep, number)
+            if observation.scores:
+                return observation
+        return Observation(number, self._configs[sweep.name][number] or {}, State.RUNNING)
+
+    def _observation(self, sweep: Sweep, number: int) -> Observation:
+        records = [
+            record
+            for replicate in range(sweep.replicates)
+            if (record := self._standing.records.get(Key(sweep.name, number, replicate)))
+        ]
+        complete = [record for record in records if scores_of([record])]
+        sign = 1.0 if sweep.mode == "min" else -1.0
+        state = records[-1].state if records else State.NOT_RUN
+        return Observation(
+            number,
+            self._configs[sweep.name][number] or {},
+            State.COMPLETE if complete else state,
+            tuple(sign * score for score in scores_of(complete)),
+            others=_by_metric(sweep.others, complete, Goal.signed),
+            excess=_by_metric(sweep.constraints, complete, Constraint.excess),
+        )
+
+
+def _by_metric(
+    wanted: Iterable[_Wanted],
+    records: Iterable[TrialRecord],
+    of: Callable[[_Wanted, float], float],
+) -> tuple[tuple[float, ...], ...]:
+    """What goals or constraints make of their metrics, a tuple of the records' values for each."""
+    return tuple(
+        tuple(of(each, record.metrics[each.metric]) for record in records) for each in wanted
+    )

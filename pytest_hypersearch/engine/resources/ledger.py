@@ -1,0 +1,280 @@
+"""Who gets what, and who waits: first come, first served, and all of a demand at once.
+
+A claim that cannot be met keeps what it wants from those that come after it, so that demands for
+little do not starve demands for much. What it does not want goes to others meanwhile. Nobody holds
+anything while waiting, so that no two can wait for each other.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import stat
+import tempfile
+import uuid
+from collections import Counter
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pytest_hypersearch.core.demand import Demand
+from pytest_hypersearch.core.errors import StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from filelock import BaseFileLock
+
+    from pytest_hypersearch.engine.resources.machine import Machine
+
+
+_ROUNDING = 1e-6
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A demand that is met or waits.
+
+    Attributes:
+        holder: The session.
+        name: Which of the session's processes runs the trial.
+        demand: What it needs.
+        cores: The cores that the session may use.
+        among: UUIDs of the devices that it may have, in order of preference.
+        devices: UUIDs of the devices that it has; None while it waits.
+    """
+
+    holder: str
+    name: str
+    demand: Demand
+    cores: tuple[int, ...]
+    among: tuple[str, ...] = ()
+    devices: tuple[str, ...] | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """The fields as JSON values."""
+        plain = {name: getattr(self, name) for name in self.__slots__}
+        return plain | {"demand": self.demand.to_json()}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Claim:
+        """The inverse of `to_json`."""
+        devices = data["devices"]
+        return cls(
+            data["holder"],
+            data["name"],
+            Demand.from_json(data["demand"]),
+            tuple(data["cores"]),
+            tuple(data["among"]),
+            None if devices is None else tuple(devices),
+        )
+
+
+def devices_for(claim: Claim, others: Sequence[Claim], machine: Machine) -> tuple[str, ...] | None:
+    """Find what meets a claim.
+
+    Args:
+        claim: One that waits.
+        others: All other claims: those that hold something, and those that wait since before it.
+        machine: What there is to share.
+
+    Returns:
+        UUIDs of its devices, empty if it wants none; None if it has to wait.
+    """
+    # Sessions that are bound to other cores have another part of the machine: a job scheduler's.
+    near = [other for other in others if not set(other.cores).isdisjoint(claim.cores)]
+    cpus = sum(other.demand.cpus for other in near)
+    memory = sum(other.demand.memory for other in near)
+    if not _fits(claim.demand.cpus, cpus, len(machine.cores)):
+        return None
+    if not _fits(claim.demand.memory, memory, machine.memory):
+        return None
+    used = _used(others)
+    devices = _least_used(claim, used)
+    free = all(used[device] + claim.demand.portion <= 1 + _ROUNDING for device in devices)
+    return devices if free and len(devices) == claim.demand.devices else None
+
+
+def _fits(wanted: int, taken: int, total: int) -> bool:
+    """Whether a demand can be met; others that wait may want more than there is."""
+    return not wanted or wanted + taken <= total
+
+
+def _used(claims: Iterable[Claim]) -> Counter[str]:
+    """How much of each device is taken, or kept for one that waits."""
+    used: Counter[str] = Counter()
+    for claim in sorted(claims, key=lambda claim: claim.devices is None):
+        devices = _least_used(claim, used) if claim.devices is None else claim.devices
+        for device in devices:
+            used[device] += claim.demand.portion  # type: ignore[assignment]  # shares are no counts
+    return used
+
+
+def _least_used(claim: Claim, used: Mapping[str, float]) -> tuple[str, ...]:
+    return tuple(sorted(claim.among, key=used.__getitem__)[: claim.demand.devices])
+
+
+_CLAIMS = "claims-1.json"
+_POLL_SECONDS = 0.005
+_PATIENCE_SECONDS = 60.0
+
+
+class Ledger:
+    """A session's access to the ledger; one thread at a time.
+
+    Args:
+        machine: What there is to share.
+        directory: Where the file is; by default in the directory for temporary files.
+
+    Raises:
+        StoreError: The directory cannot be used, or is not the user's own.
+    """
+
+    def __init__(self, machine: Machine, directory: Path | None = None) -> None:
+        self._machine = machine
+        self._directory = directory or default_directory()
+        self._holder = f"{os.getpid()}-{uuid.uuid4().hex[:8]}"
+        try:
+            _make_own(self._directory)
+            self._lock = _lock(self._directory / "ledger.lock")
+            with self._locked():
+                self._life = _lock(self._life_of(self._holder))
+                self._life.acquire(blocking=False)
+        except OSError as error:
+            raise _fault(self._directory, error) from error
+
+    def take(self, name: str, demand: Demand, among: Sequence[str] = ()) -> tuple[str, ...] | None:
+        """Take all of a demand, or wait in line for it.
+
+        Args:
+            name: Which of this session's processes wants it; it waits for one demand at a time.
+            demand: What it wants.
+            among: UUIDs of the devices that it may have.
+
+        Returns:
+            UUIDs of the devices that it got; None if it has to come again.
+
+        Raises:
+            StoreError: The ledger cannot be read or written.
+        """
+        with self._opened() as claims:
+            place = self._place(claims, name)
+            if place is None:
+                cores = self._machine.cores
+                place = len(claims)
+                claims.append(Claim(self._holder, name, demand, cores, tuple(among)))
+            others = [
+                claim
+                for at, claim in enumerate(claims)
+                if at < place or (at > place and claim.devices is not None)
+            ]
+            devices = devices_for(claims[place], others, self._machine)
+            claims[place] = replace(claims[place], devices=devices)
+        return devices
+
+    def free(self, name: str) -> None:
+        """Give back what a process holds, or let it leave the line.
+
+        Raises:
+            StoreError: The ledger cannot be read or written.
+        """
+        with self._opened() as claims:
+            place = self._place(claims, name)
+            if place is not None:
+                del claims[place]
+
+    def close(self) -> None:
+        """Give back everything.
+
+        Raises:
+            StoreError: The ledger cannot be read or written.
+        """
+        with self._opened() as claims:
+            claims[:] = [claim for claim in claims if claim.holder != self._holder]
+            self._life_of(self._holder).unlink(missing_ok=True)
+            self._life.release()
+
+    def _place(self, claims: Sequence[Claim], name: str) -> int | None:
+        mine = (self._holder, name)
+        return next((at for at, c in enumerate(claims) if (c.holder, c.name) == mine), None)
+
+    @contextlib.contextmanager
+    def _opened(self) -> Iterator[list[Claim]]:
+        """The claims of the living, to be changed in place."""
+        file = self._directory / _CLAIMS
+        try:
+            with self._locked():
+                before = _read(file)
+                dead = {holder for holder in {c.holder for c in before} if self._is_dead(holder)}
+                claims = [claim for claim in before if claim.holder not in dead]
+                yield claims
+                if claims != before:
+                    _write(file, claims)
+        except OSError as error:
+            raise _fault(self._directory, error) from error
+
+    @contextlib.contextmanager
+    def _locked(self) -> Iterator[None]:
+        with self._lock.acquire(timeout=_PATIENCE_SECONDS, poll_interval=_POLL_SECONDS):
+            yield
+
+    def _is_dead(self, holder: str) -> bool:
+        if holder == self._holder:
+            return False
+        from filelock import Timeout
+
+        life = _lock(self._life_of(holder))
+        try:
+            life.acquire(blocking=False)
+        except Timeout:
+            return False
+        self._life_of(holder).unlink(missing_ok=True)
+        life.release()
+        return True
+
+    def _life_of(self, holder: str) -> Path:
+        return self._directory / f"{holder}.alive"
+
+
+def default_directory() -> Path:
+    """The user's directory on this machine."""
+    return Path(tempfile.gettempdir()) / f"pytest-hypersearch-{os.getuid()}"
+
+
+def _make_own(directory: Path) -> None:
+    """Make the directory, or make sure of it: in a shared place anybody may have made it."""
+    directory.mkdir(mode=0o700, exist_ok=True)
+    found = directory.lstat()
+    own = stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid()
+    if not own or found.st_mode & 0o077:
+        raise StoreError(
+            f"{directory} is open to others: expected a directory of your own with mode 0700; "
+            "remove it, or set TMPDIR"
+        )
+
+
+def _lock(path: Path) -> BaseFileLock:
+    from filelock import FileLock
+
+    return FileLock(path, mode=0o600, thread_local=False, fallback_to_soft=False)
+
+
+def _read(file: Path) -> list[Claim]:
+    try:
+        return [Claim.from_json(each) for each in json.loads(file.read_bytes())]
+    except FileNotFoundError:
+        return []
+    except (ValueError, KeyError, TypeError) as error:
+        raise StoreError(f"cannot read {file}: {error}; remove it") from error
+
+
+def _write(file: Path, claims: Sequence[Claim]) -> None:
+    """Replace the file: a writer may be killed at any moment."""
+    new = file.with_suffix(".new")
+    new.write_text(json.dumps([claim.to_json() for claim in claims]), encoding="ascii")
+    new.replace(file)
+
+
+def _fault(directory: Path, error: OSError) -> StoreError:
+    return StoreError(f"cannot use {directory}: {error.strerror or error}")

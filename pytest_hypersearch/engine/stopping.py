@@ -1,0 +1,87 @@
+"""When a sweep has had enough: its target reached, nothing better found, its budget used up."""
+
+from __future__ import annotations
+
+from time import monotonic
+from typing import TYPE_CHECKING
+
+from pytest_hypersearch.core.study import signed
+from pytest_hypersearch.core.trial import State
+from pytest_hypersearch.core.values import shown_number
+from pytest_hypersearch.stats.ranking import BestSoFar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pytest_hypersearch.core.goals import StopRule
+    from pytest_hypersearch.core.sweep import SweepInfo
+    from pytest_hypersearch.core.trial import TrialRecord
+
+
+_IDLE = frozenset({State.NOT_RUN, State.RACED_OUT})
+
+
+class Stopping:
+    """Watches one sweep.
+
+    Args:
+        rule: When it is to stop.
+        info: The sweep.
+        clock: Gives seconds.
+    """
+
+    def __init__(
+        self, rule: StopRule, info: SweepInfo, clock: Callable[[], float] = monotonic
+    ) -> None:
+        self._rule = rule
+        self._info = info
+        self._clock = clock
+        self._best = BestSoFar([info])
+        self._record: float | None = None
+        self._stale = 0
+        self._ended: set[tuple[int, int]] = set()
+        self._started: float | None = None
+
+    def start(self) -> None:
+        """A trial starts."""
+        if self._started is None:
+            self._started = self._clock()
+
+    def take(self, record: TrialRecord) -> None:
+        """A trial ended; one that runs again or is told of again counts once."""
+        if record.state in _IDLE:
+            return
+        who = record.number, record.replicate
+        self._stale += who not in self._ended
+        self._ended.add(who)
+        self._best.add(record)
+        score = self._best.score
+        if score is None:
+            return
+        score = signed(self._info, score)
+        if self._record is None or score < self._record - self._rule.min_delta:
+            self._record, self._stale = score, 0
+
+    def reason(self, running: int = 0) -> str:
+        """Why no trial should start any more; empty while they should.
+
+        Args:
+            running: How many trials are under way: a budget of trials is not overspent.
+        """
+        rule = self._rule
+        best = self._best.score
+        if rule.score is not None and best is not None and self._reached(best, rule.score):
+            return f"{self._info.metric} {best:.4g} reached the target {shown_number(rule.score)}"
+        if rule.patience is not None and self._stale >= rule.patience:
+            return f"no better {self._info.metric} for {rule.patience} trials"
+        if rule.trials is not None and len(self._ended) + running >= rule.trials:
+            return f"{rule.trials} trials"
+        if rule.time is not None and self._elapsed() >= rule.time:
+            return f"{shown_number(rule.time)} s"
+        return ""
+
+    def _reached(self, score: float, target: float) -> bool:
+        return signed(self._info, score) <= signed(self._info, target)
+
+    def _elapsed(self) -> float:
+        return 0.0 if self._started is None else self._clock() - self._started

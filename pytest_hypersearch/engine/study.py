@@ -1,0 +1,378 @@
+"""A study: the trials of one test's sweeps, from being asked for to being told.
+
+The study decides which configuration a trial gets, knows what is due, running and done, and writes
+each step down before it is acknowledged. It knows neither pytest nor where the trials run.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from functools import cached_property
+from time import monotonic, time
+from typing import TYPE_CHECKING, Any
+
+from pytest_hypersearch.core.study import StudyResults
+from pytest_hypersearch.core.sweep import SweepInfo
+from pytest_hypersearch.core.trial import Key, State
+from pytest_hypersearch.engine.progress import Standing
+from pytest_hypersearch.engine.proposals import Proposals
+from pytest_hypersearch.engine.pruning import Pruning
+from pytest_hypersearch.engine.racing import Rounds
+from pytest_hypersearch.engine.records import (
+    Started,
+    ended,
+    replayed,
+    stored_outcome,
+    timed_out,
+    trial_record,
+    trial_seed,
+    under_way,
+)
+from pytest_hypersearch.engine.stopping import Stopping
+from pytest_hypersearch.stats.ranking import BestSoFar
+from pytest_hypersearch.store.stored import identity
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from pytest_hypersearch.core.contracts import Sampler
+    from pytest_hypersearch.core.sweep import Sweep
+    from pytest_hypersearch.core.trial import Config, TrialRecord
+    from pytest_hypersearch.engine.pruning import StoredCurves
+    from pytest_hypersearch.store.curves import Packed
+    from pytest_hypersearch.store.lines import Record
+    from pytest_hypersearch.store.stored import Identity, Stored
+
+
+class Study:
+    """The trials of one test's sweeps, for one combination of the test's other parameters.
+
+    Args:
+        nodeid: The test without the trials' part.
+        sweeps: Its sweeps.
+        slots: The trials of this session's plan, by the node id of their items.
+        samplers: The sampler of each sweep, by the sweep's name.
+        write: Puts a record into the journal, or raises `StoreError`.
+        stored: What earlier sessions of the run left.
+        curves: Reads the curves that they left, by trial and attempt.
+
+    Attributes:
+        running: The trials that runners work on.
+        replayed: Under which key and attempt replayed trials were stored.
+    """
+
+    def __init__(
+        self,
+        nodeid: str,
+        sweeps: Iterable[Sweep],
+        *,
+        slots: Mapping[str, Key],
+        samplers: Mapping[str, Sampler],
+        write: Callable[[Record], None],
+        stored: Stored,
+        curves: Callable[[], StoredCurves] = dict,
+    ) -> None:
+        self.nodeid = nodeid
+        self.sweeps = {sweep.name: sweep for sweep in sweeps}
+        self.slots = dict(slots)
+        raced = {name for name, sweep in self.sweeps.items() if sweep.race}
+        self.standing = Standing(self.slots.values(), raced)
+        self.rounds = Rounds(self.sweeps, self.slots.values(), self.standing)
+        self.pruning = Pruning(self.sweeps, curves)
+        self.proposals = Proposals(self.sweeps, samplers, self.standing, stored=stored, write=write)
+        self.running: dict[Key, Started] = {}
+        self.replayed: dict[Key, tuple[Key, int]] = {}
+        self.notes: list[str] = []
+        self._write = write
+        self._stored = stored
+        self._nodeids = {key: nodeid for nodeid, key in self.slots.items()}
+        self._attempts = Counter({Key(*place): n for place, n in stored.attempts.items()})
+        self._crashes: Counter[Key] = Counter()
+        self._spans: dict[str, tuple[float, float]] = {}
+        infos = [self.info(sweep) for sweep in self.sweeps.values()]
+        self.best = BestSoFar(infos)
+        self._stopping = {
+            info.name: Stopping(rule, info)
+            for info in infos
+            if (rule := self.sweeps[info.name].stop)
+        }
+        self._recall()
+
+    @property
+    def records(self) -> Mapping[Key, TrialRecord]:
+        """The ended trials."""
+        return self.standing.records
+
+    @property
+    def done(self) -> bool:
+        """Whether every trial of the plan has ended."""
+        return self.standing.done
+
+    @cached_property
+    def durations(self) -> dict[str, float]:
+        """Seconds that trials took in earlier sessions of the run, by item."""
+        found = {}
+        for item, key in self.slots.items() if self._stored.durations else ():
+            who = self._identity(key)
+            if who in self._stored.durations:
+                found[item] = self._stored.durations[who]
+        return found
+
+    def ask(
+        self,
+        key: Key,
+        worker: str,
+        *,
+        force: bool = False,
+        closed: str = "",
+        take: Callable[[], None] = lambda: None,
+    ) -> dict[str, Any]:
+        """Hand out a trial.
+
+        Args:
+            key: Which one.
+            worker: Who will run it.
+            force: Decide from what is known instead of raising `NotYetError`.
+            closed: Why nothing is to start any more; what is stored is replayed all the same.
+            take: Called before its configuration is proposed and again before it is started:
+                takes what the trial needs, or raises `NotYetError`.
+
+        Returns:
+            ``{"do": "run", ...}``, ``{"do": "replay", ...}`` or ``{"do": "skip", "reason": ...}``.
+
+        Raises:
+            NotYetError: Its configuration depends on trials that are still to end.
+            StoreError: The journal cannot be written.
+        """
+        sweep = self.sweeps[key.sweep]
+        stopping = self._stopping.get(key.sweep)
+        over = closed or (stopping.reason(self._at_work(key.sweep)) if stopping else "")
+        if self._began(key):
+            over = ""  # left out, a trial that failed or crashed and is repeated would pass
+        if over:
+            params: Config | None = self.proposals.known(key)
+        else:
+            # Proposed while the trial waits, it would not know of results that come meanwhile.
+            if not self.proposals.is_decided(key.sweep, key.number):
+                take()
+            params = self.proposals.configuration(key.sweep, key.number, force=force)
+        if params is None:
+            return self._leave_out(key, {}, State.NOT_RUN, "search space exhausted")
+        seed = trial_seed(sweep.seed, key.replicate)
+        if self._stored.ends and (record := self._replay(key, params, seed)):
+            self._finish(key, record)
+            return {"do": "replay", "record": record.to_json()}
+        if over:
+            more = "; --sweep-resume goes on from there" if closed else ""
+            self._note(f"{key.sweep} stopped before its end: {over}{more}")
+            return self._leave_out(key, params, State.NOT_RUN, f"budget used up: {over}")
+        if self._crashes[key] > sweep.retries:
+            return {"do": "skip", "reason": "its process died too often"}
+        if reason := self.rounds.out(key, force=force):
+            self._write({"k": "skip", **key._asdict(), "state": State.RACED_OUT, "reason": reason})
+            return self._leave_out(key, params, State.RACED_OUT, reason)
+        take()
+        return self._start(key, params, seed, worker)
+
+    def tell(self, key: Key, attempt: int, outcome: Mapping[str, Any]) -> TrialRecord | None:
+        """Take the end of a trial; None if that attempt was given up before.
+
+        Args:
+            key: Which trial.
+            attempt: Which execution of it.
+            outcome: ``state``, ``score``, ``metrics``, ``duration``, ``reason``, ``logged``,
+                ``error`` (the failure's traceback) and ``failed``, whether the test failed by it.
+
+        Raises:
+            StoreError: The journal cannot be written.
+        """
+        if not self._runs(key, attempt):
+            return None
+        self._write({"k": "end", **key._asdict(), "attempt": attempt, **stored_outcome(outcome)})
+        record = ended(self._nodeids[key], key, self.running.pop(key), outcome)
+        self._finish(key, record)
+        return record
+
+    def report(self, key: Key, attempt: int, series: Mapping[str, Packed]) -> None:
+        """Take what a running trial reported; nothing if that attempt was given up before."""
+        if self._runs(key, attempt):
+            self.pruning.take(key, series)
+
+    def verdict(self, key: Key, attempt: int) -> str:
+        """Why a running trial should be pruned; empty if it should go on."""
+        if not self._runs(key, attempt):
+            return "this attempt was given up"
+        return self.pruning.verdict(key)
+
+    def skip(self, key: Key, reason: str) -> TrialRecord:
+        """Take note that a trial's item ended before the trial was asked for."""
+        record = self._record(key, self.proposals.known(key), State.NOT_RUN, reason=reason)
+        self._finish(key, record)
+        return record
+
+    def crash(self, key: Key, worker: str, reason: str = "", seconds: float | None = None) -> bool:
+        """Take note that the process that ran a trial is gone.
+
+        A trial that was at its time limit has timed out: pytest-timeout may end the process.
+
+        Args:
+            key: Which trial.
+            worker: Who ran it.
+            reason: What is known of the death, if more than that the worker died.
+            seconds: How long the trial ran; by default since it was handed out.
+
+        Returns:
+            Whether the trial is due once more.
+        """
+        if key in self.records:
+            return False
+        reason = reason or f"{worker} died"
+        started, limit = self.running.get(key), self.sweeps[key.sweep].timeout
+        ran = monotonic() - started.since if started and seconds is None else seconds
+        if started and limit and ran is not None and ran >= limit:
+            self.tell(key, started.attempt, timed_out(f"timeout > {limit:g} s: {reason}", limit))
+            return False
+        self._crashes[key] += 1
+        self.running.pop(key, None)
+        attempt = started.attempt if started else 0
+        self._write(
+            {"k": "crash", **key._asdict(), "attempt": attempt, "worker": worker, "reason": reason}
+        )
+        if self._crashes[key] <= self.sweeps[key.sweep].retries:
+            return True
+        record = self._record(
+            key,
+            started.params if started else self.proposals.known(key),
+            State.CRASHED,
+            seed=started.seed if started else 0,
+            attempt=max(attempt, 1),
+            reason=reason,
+            worker=worker,
+            started=started.at if started else None,
+        )
+        self._finish(key, record)
+        return False
+
+    def under_way(self, key: Key, attempt: int) -> TrialRecord | None:
+        """The trial as it runs; None if that attempt was given up before."""
+        if not self._runs(key, attempt):
+            return None
+        return under_way(self._nodeids[key], key, self.running[key], State.RUNNING)
+
+    def is_best(self, record: TrialRecord) -> bool:
+        """Whether the trial's configuration leads the study now."""
+        return self.best.leader == (record.sweep, record.number)
+
+    def results(self) -> StudyResults:
+        """Every trial of the plan, with those that did not end as not run."""
+        return StudyResults(
+            nodeid=self.nodeid,
+            sweeps=tuple(self.info(sweep) for sweep in self.sweeps.values()),
+            trials=tuple(self.records.get(key) or self._missing(key) for key in self._in_order()),
+            notes=tuple(self.notes),
+        )
+
+    def _runs(self, key: Key, attempt: int) -> bool:
+        return key in self.running and self.running[key].attempt == attempt
+
+    def _in_order(self) -> list[Key]:
+        places = {name: place for place, name in enumerate(self.sweeps)}
+        return sorted(self._nodeids, key=lambda key: (places[key.sweep], key[1:]))
+
+    def info(self, sweep: Sweep) -> SweepInfo:
+        """What a reader must know of one of the sweeps, as it stands."""
+        first, last = self._spans.get(sweep.name, (0.0, 0.0))
+        planned = sum(key.sweep == sweep.name for key in self._nodeids)
+        return SweepInfo.of(sweep, planned=planned, elapsed=last - first)
+
+    def _missing(self, key: Key) -> TrialRecord:
+        started = self.running.get(key)
+        if self._crashes[key] and not started:
+            reason = "its process died, and it was not tried again"
+            return self._record(key, self.proposals.known(key), State.CRASHED, reason=reason)
+        if started is None:
+            return self._record(key, self.proposals.known(key), State.NOT_RUN, reason="not started")
+        return under_way(self._nodeids[key], key, started, State.NOT_RUN, reason="interrupted")
+
+    def _record(self, key: Key, params: Config, state: State, **values: Any) -> TrialRecord:  # noqa: ANN401  the record's own fields
+        return trial_record(self._nodeids[key], key, params, state, **values)
+
+    def _began(self, key: Key) -> bool:
+        """Whether the trial was started or replayed in this session."""
+        record = self.records.get(key)
+        return self._crashes[key] > 0 or (record is not None and record.state is not State.NOT_RUN)
+
+    def _at_work(self, sweep: str) -> int:
+        return sum(key.sweep == sweep for key in self.running)
+
+    def _identity(self, key: Key) -> Identity:
+        seed = trial_seed(self.sweeps[key.sweep].seed, key.replicate)
+        return identity(key.sweep, self.proposals.known(key), key.replicate, seed)
+
+    def _recall(self) -> None:
+        """Tell the stop rules of all stored trials, whichever of them is asked for first."""
+        if not self._stopping or not self._stored.ends:
+            return
+        keys = {self._identity(key): key for key in self._nodeids if key.sweep in self._stopping}
+        for who, end in self._stored.ends.items():
+            if key := keys.get(who):
+                params, metrics = self.proposals.known(key), self.sweeps[key.sweep].metrics
+                item, seed = self._nodeids[key], who[-1]
+                if record := replayed(item, key, end, metrics, params=params, seed=seed):
+                    self._stopping[key.sweep].take(record)
+
+    def _replay(self, key: Key, params: Config, seed: int) -> TrialRecord | None:
+        """The stored trial, if it still has a score."""
+        end = self._stored.ends.get(identity(key.sweep, params, key.replicate, seed))
+        if end is None:
+            return None
+        metrics = self.sweeps[key.sweep].metrics
+        record = replayed(self._nodeids[key], key, end, metrics, params=params, seed=seed)
+        if record:
+            stored = Key(end["sweep"], end["number"], end["replicate"]), end["attempt"]
+            self.replayed[key] = stored
+            self.pruning.replay(key, record.state, *stored)
+        return record
+
+    def _leave_out(self, key: Key, params: Config, state: State, reason: str) -> dict[str, Any]:
+        self._finish(key, self._record(key, params, state, reason=reason))
+        return {"do": "skip", "state": state, "reason": reason}
+
+    def _note(self, text: str) -> None:
+        """Tell the reader of the results, once."""
+        note = f"{self.nodeid.rpartition('::')[2]}: {text}"
+        if note not in self.notes:
+            self.notes.append(note)
+
+    def _start(self, key: Key, params: Config, seed: int, worker: str) -> dict[str, Any]:
+        if key in self.records:
+            self.standing.reopen(key)
+        attempt, at = self._attempts[key] + 1, round(time(), 3)
+        self._write(
+            {
+                "k": "start",
+                **key._asdict(),
+                "attempt": attempt,
+                "seed": seed,
+                "params": params,
+                "worker": worker,
+                "started": at,
+                "item": self._nodeids[key],
+            }
+        )
+        self._attempts[key] = attempt
+        self._spans.setdefault(key.sweep, (monotonic(), monotonic()))
+        if key.sweep in self._stopping:
+            self._stopping[key.sweep].start()
+        self.pruning.start(key)
+        self.running[key] = Started(params, seed, attempt, worker, at, monotonic())
+        return {"do": "run", "params": params, "seed": seed, "attempt": attempt}
+
+    def _finish(self, key: Key, record: TrialRecord) -> None:
+        self.standing.end(key, record)
+        self.best.add(record)
+        self.pruning.end(key, record.state)
+        if key.sweep in self._stopping:
+            self._stopping[key.sweep].take(record)
+        first, _ = self._spans.get(key.sweep, (monotonic(), 0.0))
+        self._spans[key.sweep] = first, monotonic()

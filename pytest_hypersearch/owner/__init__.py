@@ -1,4 +1,0 @@
-"""In the controlling process: the studies, and all that is decided about their trials.
-
-Nothing here knows pytest.
-"""

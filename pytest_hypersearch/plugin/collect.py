@@ -1,0 +1,260 @@
+"""Collection: from the marks of one test to its items, one per trial.
+
+What is collected is a pure function of the source and the command line, so that all workers of a
+parallel run collect alike.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections import Counter
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import pytest
+
+from pytest_hypersearch.core.errors import SweepError
+from pytest_hypersearch.plugin.mark.arguments import from_mark
+from pytest_hypersearch.search.samplers.proposal import Table
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from pytest_hypersearch.core.contracts import Sampler
+    from pytest_hypersearch.core.sweep import Sweep
+    from pytest_hypersearch.core.trial import Config, Raw
+
+
+MARK = "sweep_trial"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Slot:
+    """The place of one trial among a test's items; also stands in for values that come late."""
+
+    sweep: Sweep
+    number: int
+    replicate: int
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Overrides:
+    """What the command line says instead of the marks."""
+
+    n_trials: int | None = None
+    seed: int | None = None
+
+
+def sweeps_of(metafunc: pytest.Metafunc, overrides: Overrides) -> list[Sweep]:
+    """The validated sweeps of a test, in reading order of its marks."""
+    marks = reversed(list(metafunc.definition.iter_markers("sweep")))
+    sweeps = [_sweep_of(metafunc, mark, overrides) for mark in marks]
+    names = [sweep.name for sweep in sweeps]
+    for name in names:
+        if names.count(name) > 1:
+            _refuse(
+                metafunc, f"two sweeps are called {name!r}; expected a name= of its own for each"
+            )
+    folder = metafunc.definition.path.parent
+    for file in (file for sweep in sweeps for file in sweep.depends_on):
+        if not (folder / file).is_file():
+            _refuse(metafunc, f"sweep(depends_on={file!r}): expected a file in {folder}")
+    return sweeps
+
+
+def _sweep_of(metafunc: pytest.Metafunc, mark: pytest.Mark, overrides: Overrides) -> Sweep:
+    try:
+        return from_mark(mark.args, _overridden(mark.kwargs, overrides))
+    except SweepError as error:
+        _refuse(metafunc, str(error))
+
+
+def _overridden(given: Mapping[str, Any], overrides: Overrides) -> dict[str, object]:
+    changes: dict[str, object] = {}
+    if overrides.n_trials is not None and "grid" not in given:
+        changes["n_trials"] = overrides.n_trials
+        if isinstance(given.get("points"), (list, tuple)):
+            changes["points"] = given["points"][: overrides.n_trials]
+    if overrides.seed is not None:
+        changes["seed"] = overrides.seed
+    return {**given, **changes}
+
+
+def parametrize_trials(metafunc: pytest.Metafunc, sweeps: Sequence[Sweep]) -> None:
+    """Make an item for each trial of the sweeps."""
+    argnames = _argnames(metafunc, sweeps)
+    grids = [sweep.name for sweep in sweeps if sweep.strategy == "grid"]
+    params = []
+    mark = pytest.mark.sweep_trial
+    for sweep in sweeps:
+        plain = grids == ["grid"]
+        limit = _time_limit(metafunc, sweep)
+        for slot, values in _slots(metafunc, sweep, argnames, prefixed=not plain):
+            marks = [mark.with_args(slot), *limit]
+            params.append(pytest.param(*values, id=slot.id, marks=marks))
+    _parametrize(metafunc, sweeps, argnames, params)
+
+
+def _time_limit(metafunc: pytest.Metafunc, sweep: Sweep) -> list[pytest.MarkDecorator]:
+    """The mark by which pytest-timeout ends a sweep's trials."""
+    if sweep.timeout is None:
+        return []
+    if not metafunc.config.pluginmanager.hasplugin("timeout"):
+        _refuse(
+            metafunc,
+            f"sweep(timeout={sweep.timeout:g}): expected the plugin pytest-timeout beside it; "
+            "install it by: pip install pytest-timeout",
+        )
+    return [pytest.mark.timeout(sweep.timeout)]
+
+
+def parametrize_skipped(metafunc: pytest.Metafunc, sweeps: Sequence[Sweep]) -> None:
+    """Make one skipped item for each sweep."""
+    argnames = _argnames(metafunc, sweeps)
+    skip = pytest.mark.skip(reason="needs --sweep")
+    _parametrize(
+        metafunc,
+        sweeps,
+        argnames,
+        [
+            pytest.param(*[None] * len(argnames), id=f"sweep-{sweep.name}", marks=skip)
+            for sweep in sweeps
+        ],
+    )
+
+
+def parametrize_smoke(metafunc: pytest.Metafunc, sweeps: Sequence[Sweep]) -> None:
+    """Make one item for the test, at the centre of its first sweep's space."""
+    sweep = replace(sweeps[0], replicates=1)
+    argnames = _argnames(metafunc, sweeps)
+    values = sweep.space.decode(sweep.space.centre())
+    slot = Slot(sweep, 0, 0, "sweep-smoke")
+    mark = pytest.mark.sweep_trial(slot)
+    param = pytest.param(*[values.get(name) for name in argnames], id=slot.id, marks=mark)
+    _parametrize(metafunc, sweeps, argnames, [param])
+
+
+def _parametrize(
+    metafunc: pytest.Metafunc,
+    sweeps: Sequence[Sweep],
+    argnames: Sequence[str],
+    params: Sequence[object],
+) -> None:
+    metafunc.parametrize(
+        argnames,
+        params,
+        indirect=[name for name in argnames if name in sweeps[0].indirect],
+        scope=sweeps[0].scope,
+    )
+
+
+def _slots(
+    metafunc: pytest.Metafunc, sweep: Sweep, argnames: Sequence[str], *, prefixed: bool
+) -> Iterator[tuple[Slot, Sequence[object]]]:
+    """Slots with their argument values; the slot itself stands for a value that comes late."""
+    sampler = sampler_of(metafunc, sweep)
+    if sweep.strategy == "grid":
+        configs = Table(sampler, sweep).upto(sweep.n_trials)
+        stem = f"{sweep.name}-" if prefixed else ""
+        ids = [f"{stem}{text}" for text in _grid_ids(configs)]
+        decode = sweep.space.decode
+        values = [[decode(config).get(name) for name in argnames] for config in configs]
+    else:
+        ids = [f"{sweep.name}-{number:03d}" for number in range(sweep.n_trials)]
+        values = []
+    for number in range(sweep.n_trials):
+        for replicate in range(sweep.replicates):
+            suffix = f"-r{replicate}" if sweep.replicates > 1 else ""
+            slot = Slot(sweep, number, replicate, ids[number] + suffix)
+            yield slot, values[number] if values else [slot] * len(argnames)
+
+
+def sampler_of(metafunc: pytest.Metafunc, sweep: Sweep) -> Sampler:
+    """The sampler that answers to the sweep's strategy."""
+    try:
+        sampler: Sampler | None = metafunc.config.hook.pytest_hypersearch_sampler(
+            strategy=sweep.strategy
+        )
+    except ValueError as error:
+        _refuse(metafunc, f"sweep(strategy={sweep.strategy!r}): {error}")
+    if sampler is None:
+        _refuse(
+            metafunc,
+            f"sweep(strategy={sweep.strategy!r}): expected grid, random, bayes or a strategy that "
+            "a plugin offers",
+        )
+    return sampler
+
+
+def _argnames(metafunc: pytest.Metafunc, sweeps: Sequence[Sweep]) -> list[str]:
+    """Parameters that the test or its fixtures take by name."""
+    first, *others = sweeps
+    for other in others:
+        if set(other.space.names) != set(first.space.names):
+            _refuse(
+                metafunc,
+                f"sweeps {first.name!r} and {other.name!r} have different parameters "
+                f"({', '.join(first.space.names)} and {', '.join(other.space.names)}); "
+                "expected the same in all sweeps of a test",
+            )
+        if (other.scope, other.indirect) != (first.scope, first.indirect):
+            _refuse(
+                metafunc,
+                f"sweeps {first.name!r} and {other.name!r} differ in scope= or indirect=; "
+                "expected the same in all sweeps of a test",
+            )
+    signature = inspect.signature(metafunc.function).parameters
+    argnames = []
+    for name in first.space.names:
+        if name in metafunc.fixturenames or name in signature:
+            argnames.append(name)
+        elif "trial" not in metafunc.fixturenames:
+            _refuse(
+                metafunc,
+                f"sweep({first.strategy}=...): the test has no argument {name!r}; expected it "
+                "among the arguments of the test or its fixtures, or read from trial.params",
+            )
+    return argnames
+
+
+def _grid_ids(configs: Sequence[Config]) -> list[str]:
+    """``lr:0.01-momentum:0.9`` for each configuration, unique."""
+    texts: dict[tuple[str, type, Raw], str] = {}
+    for config in configs:
+        for name, value in config.items():
+            texts.setdefault((name, type(value), value), _slug(value))
+    counts = Counter((name, text) for (name, _, _), text in texts.items())
+    for key, text in texts.items():
+        if counts[key[0], text] > 1:
+            texts[key] = _slug(key[2], exact=True)
+    ids = [
+        "-".join(
+            f"{_plain(name)}:{texts[name, type(value), value]}" for name, value in config.items()
+        )
+        for config in configs
+    ]
+    repeated = {text for text, count in Counter(ids).items() if count > 1}
+    numbered = [f"{text}-{number:03d}" for number, text in enumerate(ids)]
+    some = [
+        longer if text in repeated else text for text, longer in zip(ids, numbered, strict=True)
+    ]
+    return some if len(set(some)) == len(some) else numbered
+
+
+def _slug(value: Raw, *, exact: bool = False) -> str:
+    """The value as a short text of plain characters."""
+    text = repr(value) if exact or not isinstance(value, float) else f"{value:g}"
+    return _plain(text).strip("_") or "empty"
+
+
+def _plain(text: str) -> str:
+    """The text in characters that ``-k``, the shell and pytest's ids take as they are."""
+    return re.sub(r"[^\w.+-]+", "_", text, flags=re.ASCII)
+
+
+def _refuse(metafunc: pytest.Metafunc, problem: str) -> NoReturn:
+    message = f"{metafunc.definition.nodeid}: {problem}"
+    # Without a cause, or pytest would show one error as two.
+    raise pytest.fail.Exception(message, pytrace=False) from None

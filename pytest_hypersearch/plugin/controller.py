@@ -1,0 +1,183 @@
+"""The hooks of the controlling process: what the user sees of the sweeps, and their tidy end."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from dataclasses import replace
+from pathlib import Path
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_hypersearch.core.errors import StoreError
+from pytest_hypersearch.core.values import shown_number
+from pytest_hypersearch.engine.owner import Owner
+from pytest_hypersearch.engine.resources.machine import this_machine
+from pytest_hypersearch.engine.resources.shares import Shares
+from pytest_hypersearch.plugin.live import Follower, follow
+from pytest_hypersearch.plugin.tracking import Tracking
+from pytest_hypersearch.store.archive import Archive, Policy
+from pytest_hypersearch.store.provenance import Observer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pytest_hypersearch.core.study import StudyResults
+    from pytest_hypersearch.engine.resources.machine import Machine
+
+
+TITLE = "hypersearch"
+
+
+class Controller:
+    """Holds the owner of this session's studies.
+
+    Attributes:
+        owner: The owner, with its store in pytest's cache.
+    """
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+        self._started = monotonic()
+        self._warnings: list[str] = []
+        self._follower = Follower()
+        policy = Policy(
+            resume=config.option.sweep_resume or config.option.sweep_rerun,
+            replay=not config.option.sweep_rerun,
+            keep_stale=config.option.sweep_stale == "keep",
+            keep_runs=_keep_runs(config),
+        )
+        self.owner = Owner(
+            lambda strategy: config.hook.pytest_hypersearch_sampler(strategy=strategy),
+            Archive(self._store_root, policy, self._warnings.append, _observer(config)),
+            self._closed,
+            Shares(_machine(config)),
+        )
+        self.owner.listen(self._follower.take)
+        self._tracking = Tracking(config.pluginmanager, self.owner)
+        self.owner.listen(self._tracking.take)
+
+    def _closed(self) -> str:
+        """Why no trial is to start any more, empty before the session's time is up."""
+        timeout: float | None = self._config.option.sweep_timeout
+        over = timeout is not None and monotonic() - self._started >= timeout
+        return f"--sweep-timeout={shown_number(timeout)}" if over else ""
+
+    def _store_root(self) -> Path:
+        cache = getattr(self._config, "cache", None)
+        if cache is None:
+            raise OSError("pytest's cache is switched off")
+        path: Path = cache.mkdir("hypersearch")
+        return path
+
+    def pytest_sessionstart(self) -> None:
+        """Follow the sweeps on the terminal, which is there by now."""
+        terminal = self._config.pluginmanager.getplugin("terminalreporter")
+        follow(self._config, self._follower, ascii_only=_ascii_only(terminal))
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_sessionfinish(self) -> None:
+        """Close the runs, after the workers are gone; warn now that no other thread does."""
+        try:
+            self.owner.close()
+        except StoreError as error:
+            self._warnings.append(str(error))
+        self._warnings += self._tracking.finish(self.owner.results(), self._tell)
+        self._tell_github()
+        for line in self._warnings:
+            _warn(self._config, line)
+
+    def _tell_github(self) -> None:
+        if not os.environ.get("GITHUB_STEP_SUMMARY") or not self.owner.runs:
+            return
+        from pytest_hypersearch.plugin.github import append_summary
+
+        try:
+            append_summary(self.shown())
+        except OSError as error:
+            self._warnings.append(f"no summary for GitHub: {error}")
+
+    def _tell(self, line: str) -> None:
+        terminal = self._config.pluginmanager.getplugin("terminalreporter")
+        if terminal is not None:
+            terminal.ensure_newline()
+            terminal.write_line(line)
+
+    def pytest_terminal_summary(self, terminalreporter: Any) -> None:  # noqa: ANN401  pytest's terminal reporter
+        """Show what the sweeps found."""
+        verbosity = self._config.get_verbosity()
+        studies = self.shown()
+        if not studies or verbosity < -1:
+            return
+        from pytest_hypersearch.results.terminal.summary import section
+
+        terminalreporter.section(TITLE)
+        for line in section(
+            studies,
+            width=terminalreporter._tw.fullwidth,  # noqa: SLF001  no public way to the width
+            verbosity=verbosity,
+            ascii_only=_ascii_only(terminalreporter),
+            interrupted=self.owner.unfinished,
+        ):
+            for text, markup in line:
+                terminalreporter.write(text, **markup)
+            terminalreporter.line("")
+        if self.owner.broken:
+            terminalreporter.line(f"stopped: {self.owner.broken}", red=True)
+
+    def shown(self) -> list[StudyResults]:
+        """The results, with their directories as the user would write them."""
+        return [
+            replace(results, run=self._path(results.run), saved=self._path(results.saved))
+            for results in self.owner.results()
+        ]
+
+    def _path(self, text: str) -> str:
+        here = self._config.invocation_params.dir
+        inside = text and Path(text).is_relative_to(here)
+        return str(Path(text).relative_to(here)) if inside else text
+
+
+def _ascii_only(terminal: Any) -> bool:  # noqa: ANN401  pytest's terminal reporter
+    """Whether the terminal's encoding is too small for the signs that the summary would use."""
+    encoding = getattr(terminal._tw._file, "encoding", None) if terminal else None  # noqa: SLF001  no public way to the file
+    try:
+        "±…".encode(encoding or "ascii")
+    except (LookupError, UnicodeEncodeError):
+        return True
+    return False
+
+
+def _warn(config: pytest.Config, line: str) -> None:
+    """Let pytest's summary show a warning, which makes no error of it: the session is over."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        warnings.warn(pytest.PytestWarning(line), stacklevel=1)
+    config.hook.pytest_warning_recorded.call_historic(
+        kwargs={"warning_message": caught[0], "nodeid": "", "when": "config", "location": None}
+    )
+
+
+def _machine(config: pytest.Config) -> Callable[[], Machine]:
+    """What tells of the machine; only what the user says of it is checked at once."""
+    named = config.option.sweep_gpus
+    if not named:
+        return this_machine
+    try:
+        machine = this_machine(named)
+    except ValueError as error:
+        raise pytest.UsageError(f"--sweep-gpus={','.join(named)}: {error}") from None
+    return lambda: machine
+
+
+def _observer(config: pytest.Config) -> Observer:
+    return Observer(config.rootpath, ["pytest", *map(str, config.invocation_params.args)])
+
+
+def _keep_runs(config: pytest.Config) -> int:
+    text: str = config.getini("sweep_keep_runs")
+    if not text.isdecimal() or int(text) < 1:
+        raise pytest.UsageError(f"sweep_keep_runs={text}: expected an integer of at least 1")
+    return int(text)

@@ -1,0 +1,260 @@
+"""The objects behind the fixtures: `Trial`, one execution of a test, and `Sweeps`, all studies."""
+
+from __future__ import annotations
+
+import copy
+import os
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from pytest_hypersearch.core.secrets import MASK, is_secret
+from pytest_hypersearch.core.study import StudyResults
+from pytest_hypersearch.core.trial import Key, State, storable
+from pytest_hypersearch.core.values import scalar_of, shown
+from pytest_hypersearch.engine.proposals import Suggestion
+from pytest_hypersearch.plugin.runner.reports import Pruned, Reports
+from pytest_hypersearch.stats.ranking import best, pareto
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    import numpy as np
+
+    from pytest_hypersearch.core.space import Space
+    from pytest_hypersearch.core.sweep import Sweep
+    from pytest_hypersearch.core.trial import Config, Raw, TrialRecord
+    from pytest_hypersearch.engine.link import Link
+    from pytest_hypersearch.results.results import Results
+    from pytest_hypersearch.stats.ranking import Ranked
+    from pytest_hypersearch.store.curves import Packed
+
+
+PLAIN = (int, float, str)
+
+
+class Trial(Reports):
+    """One execution of a test: one configuration, one replicate.
+
+    Attributes:
+        params: The configuration, read-only.
+        number: Index of the configuration in its sweep, from 0.
+        replicate: Index of the repetition of this configuration, from 0.
+        seed: 32 bits that depend on the sweep's seed and the replicate alone, so that all
+            configurations meet the same luck and can be compared in pairs.
+    """
+
+    def __init__(
+        self,
+        sweep: Sweep,
+        params: Config,
+        *,
+        number: int,
+        replicate: int,
+        seed: int,
+        path: str,
+        send: Callable[[dict[str, Packed]], None],
+        review: Callable[[dict[str, Packed]], str] | None,
+    ) -> None:
+        super().__init__(sweep.metric, send=send, review=review)
+        self.params: Mapping[str, Any] = MappingProxyType(sweep.space.decode(params))
+        self.number = number
+        self.replicate = replicate
+        self.seed = seed
+        self.logged: dict[str, Raw] = {}
+        self._sweep = sweep
+        self._path = path
+
+    def __repr__(self) -> str:
+        params = ", ".join(f"{name}={value!r}" for name, value in self.params.items())
+        return f"<Trial {self.number} replicate {self.replicate}: {params}>"
+
+    @cached_property
+    def config(self) -> dict[str, Any]:
+        """The sweep's ``base`` patched by the parameters; this trial's own copy."""
+        config = copy.deepcopy(dict(self._sweep.base or {}))
+        for name, value in self.params.items():
+            *parents, leaf = name.split(".")
+            level = config
+            for parent in parents:
+                level = level.setdefault(parent, {})
+            level[leaf] = value
+        return config
+
+    @cached_property
+    def rng(self) -> np.random.Generator:
+        """A generator seeded by `seed`."""
+        import numpy as np
+
+        return np.random.default_rng(self.seed)
+
+    @cached_property
+    def path(self) -> Path:
+        """The trial's own directory; those of the best configurations are kept.
+
+        A trial that is started again after its process died finds there what it had saved.
+        """
+        path = Path(self._path)
+        path.mkdir(parents=True, exist_ok=True)
+        return path
+
+    @property
+    def saved(self) -> bool:
+        """Whether `path` was used and is there."""
+        return "path" in self.__dict__ and self.path.is_dir()
+
+    def log(self, values: Mapping[str, Raw] | None = None, /, **named: Raw) -> None:
+        """Keep values with the trial that are no metrics: texts, flags, counts.
+
+        Texts whose names are those of secrets, such as ``api_key``, are kept as ``***``.
+
+        Raises:
+            TypeError: A value is neither a number nor a text, a bool or None.
+            RuntimeError: The trial has ended: this is a fixture's teardown.
+        """
+        __tracebackhide__ = True
+        self._refuse_if_ended("log")
+        for name, value in {**(values or {}), **named}.items():
+            plain = scalar_of(value)
+            if not isinstance(name, str) or not (plain is None or isinstance(plain, PLAIN)):
+                raise TypeError(
+                    f"trial.log({name}={shown(value)}): expected a number, a text, a bool or None"
+                )
+            self.logged[name] = storable(plain) if isinstance(plain, float) else plain
+            if isinstance(plain, str) and is_secret(name):
+                self.logged[name] = MASK
+
+    def prune(self, reason: str = "") -> NoReturn:
+        """End this trial here: it is not worth going on with. Its test is no failure."""
+        __tracebackhide__ = True
+        raise Pruned(reason or "pruned by the test")
+
+
+@dataclass(frozen=True, slots=True)
+class Best:
+    """A configuration that none surpasses: the best one, or one on the Pareto front.
+
+    Attributes:
+        params: The configuration, as the tests get it.
+        score: Its mean score over complete replicates, or what ``pick`` says instead.
+        metrics: Means over its complete replicates of all metrics that are finite, by name.
+        trial: Its trial with the best score.
+        path: The directory of what that trial saved, None if it saved nothing that is kept. Of the
+            best configuration it is in the study's ``best`` directory, which stays the same from
+            run to run and has the parameters in ``params.json``.
+    """
+
+    params: Mapping[str, Any]
+    score: float
+    metrics: Mapping[str, float]
+    trial: TrialRecord
+    path: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StudyView:
+    """A study as it stands: what a test sees of it.
+
+    Attributes:
+        results: Its trials, with the parameters as JSON scalars.
+        suggestions: What adaptive samplers proposed: when, from how many results, still pending?
+        best: The best configuration by the first metric, None before any is complete and feasible.
+        pareto: The Pareto front, by the first metric; of a single metric it is the best.
+    """
+
+    results: StudyResults
+    suggestions: tuple[Suggestion, ...]
+    best: Best | None = None
+    pareto: tuple[Best, ...] = ()
+
+    @property
+    def trials(self) -> tuple[TrialRecord, ...]:
+        """Every trial, in the order of sweep, configuration and replicate."""
+        return self.results.trials
+
+
+class Sweeps:
+    """The studies of this session."""
+
+    def __init__(self, link: Link, space: Callable[[str, str], Space]) -> None:
+        self._link = link
+        self._space = space
+
+    def best(self, test: str, *, wait: bool = True) -> Best:
+        """A test's best configuration.
+
+        Args:
+            test: The test's name, or as much of its node id as makes it unique.
+            wait: Wait for trials that other workers still run; without, take the best so far.
+
+        Raises:
+            LookupError: There is no such study in this session, or several, or it has no complete
+                trial, or none that keeps the constraints.
+        """
+        view = self.study(test, wait=wait)
+        if view.best is None:
+            raise _no_best(test, view)
+        return view.best
+
+    def study(self, test: str, *, wait: bool = True) -> StudyView:
+        """A test's study.
+
+        Args:
+            test: The test's name, or as much of its node id as makes it unique.
+            wait: Wait for trials that other workers still run; without, show what is known.
+
+        Raises:
+            LookupError: There is no such study in this session, or several.
+        """
+        running = os.environ.get("PYTEST_CURRENT_TEST", "").rpartition(" ")[0]
+        message = {"op": "view", "slot": running, "study": test, "wait": wait}
+        answer = self._link.call(message)
+        if "found" in answer:
+            what = f"{answer['count']} studies" if answer["count"] else "no such study"
+            known = ", ".join(answer["found"])
+            hint = f"expected one of {known}" if known else "no sweep was collected"
+            raise LookupError(f"sweeps: {test!r}: {what}; {hint}")
+        results = StudyResults.from_json(answer["results"])
+        suggestions = tuple(Suggestion(**each) for each in answer["suggestions"])
+        ranked = best(results)
+        if ranked is None:
+            return StudyView(results, suggestions)
+        paths = {Key(*place): Path(path) for *place, path in answer["paths"]}
+        first, *front = (
+            self._best(results.nodeid, one, paths) for one in [ranked, *pareto(results)]
+        )
+        return StudyView(results, suggestions, first, tuple(front))
+
+    def results(self, test: str, *, wait: bool = True) -> Results:
+        """A test's trials, to be filtered, grouped, compared and exported.
+
+        Args:
+            test: The test's name, or as much of its node id as makes it unique.
+            wait: Wait for trials that other workers still run; without, take what is known.
+
+        Raises:
+            LookupError: There is no such study in this session, or several.
+        """
+        from pytest_hypersearch.results.results import Results
+        from pytest_hypersearch.store.find import Loaded
+
+        found = self.study(test, wait=wait).results
+        return Results([Loaded(found, (Path(found.run),) if found.run else ())])
+
+    def _best(self, study: str, ranked: Ranked, paths: Mapping[Key, Path]) -> Best:
+        top, space = ranked.top, self._space(study, ranked.sweep.name)
+        return Best(
+            params=MappingProxyType(space.decode(ranked.params)),
+            score=ranked.value,
+            metrics=MappingProxyType(ranked.metrics),
+            trial=top,
+            path=paths.get(Key(top.sweep, top.number, top.replicate)),
+        )
+
+
+def _no_best(test: str, view: StudyView) -> LookupError:
+    complete = any(trial.state is State.COMPLETE for trial in view.trials)
+    what = "feasible configuration" if complete else "complete trial"
+    return LookupError(f"sweeps: {test!r}: expected a {what}; it has none")

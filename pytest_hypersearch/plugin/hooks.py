@@ -1,0 +1,253 @@
+"""The pytest plugin: options, marks, fixtures, and who is registered when.
+
+Every pytest session imports this module, with or without sweeps: it imports nothing but pytest.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pytest_hypersearch.plugin import hookspecs
+
+if TYPE_CHECKING:
+    from pytest_hypersearch.core.contracts import Sampler
+    from pytest_hypersearch.plugin.fixtures import Sweeps, Trial
+    from pytest_hypersearch.plugin.runner.runner import Runner
+
+
+MODES = ("run", "smoke", "skip")
+SWEEP_MARK = (
+    "sweep(grid=..., random=..., bayes=..., n_trials=..., metric=..., mode=..., seed=..., "
+    "replicates=..., ...): run the test once for each configuration of a search space, with "
+    "--sweep; see pytest_hypersearch.sweep for the arguments."
+)
+TRIAL_MARK = "sweep_trial(slot): the trial of a sweep that an item runs; set by the plugin."
+
+_runner: pytest.StashKey[Runner | None] = pytest.StashKey()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Options share the prefix ``--sweep``, keys of the configuration file ``sweep_``."""
+    group = parser.getgroup("sweep", "hyperparameter sweeps")
+    group.addoption(
+        "--sweep",
+        nargs="?",
+        const="run",
+        metavar="run|smoke|skip",
+        help="run the sweeps (run, the default of the bare option), run each swept test once at "
+        "the centre of its space (smoke), or skip them (skip, the default without the option)",
+    )
+    group.addoption(
+        "--sweep-resume",
+        action="store_true",
+        help="continue the newest run of each study: finished trials are replayed from the store, "
+        "failed and missing ones run; implies --sweep",
+    )
+    group.addoption(
+        "--sweep-rerun",
+        action="store_true",
+        help="continue the newest run of each study, but run the selected trials again even if "
+        "they are finished, each with the configuration that it had; implies --sweep",
+    )
+    group.addoption(
+        "--sweep-stale",
+        choices=("rerun", "keep"),
+        default="rerun",
+        help="when resuming, run trials again whose code has changed since (rerun, the default), "
+        "or replay them all the same (keep)",
+    )
+    group.addoption(
+        "--sweep-trials",
+        type=_positive,
+        metavar="N",
+        help="configurations per sweep, instead of the marks' n_trials (grids stay whole)",
+    )
+    group.addoption(
+        "--sweep-seed", type=_natural, metavar="N", help="seed of all sweeps, instead of the marks'"
+    )
+    group.addoption(
+        "--sweep-gpus",
+        type=_devices,
+        metavar="0,1",
+        help="GPUs for trials that demand some, named as for CUDA_VISIBLE_DEVICES; by default "
+        "those that it names or that nvidia-ml-py finds",
+    )
+    group.addoption(
+        "--sweep-timeout",
+        type=_duration,
+        metavar="DURATION",
+        help="start no more trials after this time, such as 90s or 1h30m",
+    )
+    group.addoption(
+        "--sweep-track",
+        action="append",
+        metavar="NAMES",
+        help="write the sweeps to trackers too: mlflow, tensorboard, wandb (repeatable, or a comma "
+        "list; empty for none)",
+    )
+    group.addoption(
+        "--sweep-report",
+        metavar="PATH",
+        help="write an HTML page on the sweeps' results, which needs no network: report.html",
+    )
+    parser.addini(
+        "sweep_default",
+        "what a pytest command without --sweep does with swept tests: run, smoke or skip",
+        type="string",
+        default="skip",
+    )
+    parser.addini(
+        "sweep_track",
+        "trackers that sweeps are written to: mlflow, tensorboard, wandb",
+        type="args",
+        default=[],
+    )
+    parser.addini(
+        "sweep_keep_runs", "how many runs of each study are kept", type="string", default="5"
+    )
+
+
+def _natural(text: str) -> int:
+    return _integer(text, 0)
+
+
+def _positive(text: str) -> int:
+    return _integer(text, 1)
+
+
+def _devices(text: str) -> tuple[str, ...]:
+    from argparse import ArgumentTypeError
+
+    from pytest_hypersearch.engine.resources.machine import device_names
+
+    names = device_names(text)
+    if len(names) != len(text.split(",")):
+        raise ArgumentTypeError(f"{text!r}: expected numbers or UUIDs of GPUs, each once")
+    return names
+
+
+def _duration(text: str) -> float:
+    from argparse import ArgumentTypeError
+
+    from pytest_hypersearch.core.values import duration_of
+
+    try:
+        return duration_of(text)
+    except ValueError as error:
+        raise ArgumentTypeError(str(error)) from None
+
+
+def _integer(text: str, least: int) -> int:
+    from argparse import ArgumentTypeError
+
+    if not text.isdecimal() or int(text) < least:
+        raise ArgumentTypeError(f"{text!r}: expected an integer of at least {least}")
+    return int(text)
+
+
+def pytest_load_initial_conftests(args: list[str]) -> None:
+    """A bare ``--sweep`` takes no value: what follows may be a path."""
+    own = args.index("--") if "--" in args else len(args)
+    args[:own] = ["--sweep=run" if arg == "--sweep" else arg for arg in args[:own]]
+
+
+def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
+    """Make our own hooks known."""
+    pluginmanager.add_hookspecs(hookspecs)
+
+
+# tryfirst: the cache plugin clears the cache in its pytest_configure, and a worker that replaces a
+# crashed one would clear away the results of the run.
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Register what the session needs: nothing more than marks unless sweeps run."""
+    config.addinivalue_line("markers", SWEEP_MARK)
+    config.addinivalue_line("markers", TRIAL_MARK)
+    if hasattr(config, "workerinput"):
+        config.option.cacheclear = False
+    mode = sweep_mode(config)
+    if mode == "run":
+        from pytest_hypersearch.plugin.session import start
+
+        config.stash[_runner] = start(config)
+    elif mode == "smoke":
+        from pytest_hypersearch.plugin.session import start_smoke
+
+        config.stash[_runner] = start_smoke(config)
+
+
+def sweep_mode(config: pytest.Config) -> str:
+    """What to do with swept tests: run, smoke or skip."""
+    option: str | None = config.option.sweep
+    continues = config.option.sweep_resume or config.option.sweep_rerun
+    if option is None and continues:
+        return "run"
+    mode: str = option if option is not None else config.getini("sweep_default")
+    where = "--sweep" if option is not None else "sweep_default"
+    if mode not in MODES:
+        hint = "" if option is None else "; use --sweep as the last option or write --sweep=run"
+        raise pytest.UsageError(f"{where}={mode}: expected run, smoke or skip{hint}")
+    if continues and mode != "run":
+        beside = "--sweep-resume" if config.option.sweep_resume else "--sweep-rerun"
+        raise pytest.UsageError(f"{where}={mode}: expected run beside {beside}")
+    return mode
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Turn a swept test into its trials; after all other parametrizations, innermost."""
+    if metafunc.definition.get_closest_marker("sweep") is None:
+        return
+    from pytest_hypersearch.plugin import collect
+
+    config = metafunc.config
+    overrides = collect.Overrides(config.option.sweep_trials, config.option.sweep_seed)
+    sweeps = collect.sweeps_of(metafunc, overrides)
+    mode = sweep_mode(config)
+    if mode == "run":
+        collect.parametrize_trials(metafunc, sweeps)
+    elif mode == "smoke":
+        collect.parametrize_smoke(metafunc, sweeps)
+    else:
+        collect.parametrize_skipped(metafunc, sweeps)
+
+
+# Not at collection: there, a warning that is turned into an error ends the session.
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Warn of marks that have no effect: pytest parametrizes no methods of TestCase classes."""
+    __tracebackhide__ = True
+    if not hasattr(item, "callspec") and item.get_closest_marker("sweep") is not None:
+        item.warn(
+            pytest.PytestCollectionWarning(
+                f"{item.nodeid}: the sweep mark has no effect here; expected a test function or a "
+                "method of a plain class, which pytest can parametrize"
+            )
+        )
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_hypersearch_sampler(strategy: str) -> Sampler | None:
+    """The built-in strategies."""
+    from pytest_hypersearch.search.samplers import builtin
+
+    return builtin(strategy)
+
+
+@pytest.fixture
+def trial(request: pytest.FixtureRequest) -> Trial:
+    """The running trial: its parameters, seed and path; takes reports, logs and ``prune()``."""
+    runner = request.config.stash.get(_runner, None)
+    if runner is None or runner.active is None or runner.active.trial is None:
+        pytest.fail("the trial fixture needs a test with a sweep mark", pytrace=False)
+    return runner.active.trial
+
+
+@pytest.fixture(scope="session")
+def sweeps(request: pytest.FixtureRequest) -> Sweeps:
+    """This session's studies: their trials, suggestions and best configurations so far."""
+    runner = request.config.stash.get(_runner, None)
+    if runner is None or sweep_mode(request.config) != "run":
+        pytest.skip("needs --sweep")
+    return runner.sweeps

@@ -1,0 +1,110 @@
+"""Trials in processes of their own: pytest once more, for a single item.
+
+The item's pytest starts it (`parent`), and shows its reports as its own; between the two goes a
+line that also carries the trial's messages to the owner.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from dataclasses import dataclass
+from threading import Lock
+from typing import TYPE_CHECKING, Any
+
+import execnet
+
+from pytest_hypersearch.core.values import encodable
+
+if TYPE_CHECKING:
+    from multiprocessing.connection import Connection
+
+    import pytest
+
+
+APART = "hypersearch_apart"
+
+
+def apart(config: pytest.Config) -> bool:
+    """Whether this process is there for a single trial."""
+    return APART in getattr(config, "workerinput", {})
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """What the child has to run.
+
+    Attributes:
+        args: The command line of pytest.
+        path: What to collect: the test by its file.
+        nodeid: The item that is the trial.
+        basetemp: The directory for temporary ones, empty for pytest's own choice.
+        workerinput: What the child knows as a worker.
+    """
+
+    args: list[str]
+    path: str
+    nodeid: str
+    basetemp: str
+    workerinput: dict[str, Any]
+
+
+class Line:
+    """One end of the line; several threads may send."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        self._lock = Lock()
+
+    def send(self, kind: str, body: object = None) -> None:
+        """Send plain values; of others within them, what tests hand to pytest, their texts.
+
+        Raises:
+            OSError: The other end is gone.
+        """
+        try:
+            text = execnet.dumps((kind, body))
+        except execnet.DumpError:
+            text = execnet.dumps((kind, _plain(body)))
+        with self._lock:
+            self.connection.send_bytes(text)
+
+    def receive(self) -> tuple[str, Any]:
+        """Wait for what the other end sends.
+
+        Raises:
+            EOFError, OSError: The other end is gone.
+        """
+        kind, body = execnet.loads(self.connection.recv_bytes())
+        return kind, body
+
+    def send_files(self, kind: str, *files: int) -> None:
+        """Send open files, by their descriptors; errors as in `send`."""
+        text = execnet.dumps((kind, None))
+        with self._lock, self._socket() as end:
+            self.connection.send_bytes(text)
+            socket.send_fds(end, [b"."], files)
+
+    def receive_files(self, count: int) -> list[int]:
+        """Receive the files that come next, to be closed by the caller; errors as in `receive`."""
+        with self._socket() as end:
+            return socket.recv_fds(end, 1, count)[1]
+
+    def _socket(self) -> socket.socket:
+        return blocking(socket.socket(fileno=os.dup(self.connection.fileno())))
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, dict):
+        return {_plain(name): _plain(each) for name, each in value.items()}
+    if isinstance(value, list):
+        return [*map(_plain, value)]
+    if isinstance(value, tuple):
+        return (*map(_plain, value),)
+    return value if type(value) in {bool, float, int, type(None)} else encodable(value)
+
+
+def blocking(end: socket.socket) -> socket.socket:
+    """A socket that waits, whatever default timeout the project has set: a line knows none."""
+    end.setblocking(True)
+    return end

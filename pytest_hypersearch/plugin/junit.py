@@ -1,0 +1,67 @@
+"""What JUnit XML tells of sweeps: properties of each trial's test case and of the suite."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+from _pytest.junitxml import xml_key
+
+from pytest_hypersearch.stats.ranking import best
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pytest_hypersearch.core.study import StudyResults
+    from pytest_hypersearch.core.trial import TrialRecord
+    from pytest_hypersearch.engine.owner import Owner
+
+
+PREFIX = "hypersearch."
+
+
+def wants_junit(config: pytest.Config) -> bool:
+    """Whether this session, or that of which this process is a worker, writes JUnit XML."""
+    return bool(getattr(config.option, "xmlpath", None))
+
+
+def note_properties(item: pytest.Item, record: TrialRecord) -> None:
+    """Let the test case of a trial's item tell of the trial."""
+    score = {} if record.score is None else {"score": repr(record.score)}
+    found = {
+        "state": str(record.state),
+        **score,
+        "params": json.dumps(record.params),
+        "replicate": str(record.replicate),
+    }
+    # The item may have run before: a plugin repeats those that fail.
+    others = [each for each in item.user_properties if not each[0].startswith(PREFIX)]
+    item.user_properties[:] = others + [(f"{PREFIX}{name}", text) for name, text in found.items()]
+
+
+class SuiteProperties:
+    """Hooks of the controlling process: the best of each study, as properties of the suite."""
+
+    def __init__(self, config: pytest.Config, owner: Owner) -> None:
+        self._config = config
+        self._owner = owner
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionfinish(self) -> None:
+        """Add the properties before pytest writes its file."""
+        xml = self._config.stash.get(xml_key, None)
+        if xml is not None:
+            for results in self._owner.results():
+                for name, value in _of_study(results):
+                    xml.add_global_property(name, value)
+
+
+def _of_study(results: StudyResults) -> Iterator[tuple[str, str]]:
+    for sweep in results.sweeps:
+        head = f"{PREFIX}{results.nodeid}.{sweep.name}"
+        found = best(results, sweep.name)
+        if found is not None:
+            yield f"{head}.best.{sweep.metric}", repr(found.value)
+            yield f"{head}.best.params", json.dumps(found.params)
+            yield f"{head}.best.trial", found.top.nodeid

@@ -1,0 +1,1 @@
+"""The ``sweep`` mark: its typed form, and its arguments validated."""

@@ -1,0 +1,170 @@
+"""From the arguments of a ``sweep`` mark to a validated sweep."""
+
+from __future__ import annotations
+
+import difflib
+from typing import TYPE_CHECKING, Any, cast
+
+from pytest_hypersearch.core.errors import SweepError
+from pytest_hypersearch.core.sweep import Sweep
+from pytest_hypersearch.core.values import shown
+from pytest_hypersearch.plugin.mark.budget import (
+    constraints_of,
+    goals_of,
+    pick_of,
+    prune_of,
+    race_of,
+    resources_of,
+    stop_of,
+    timeout_of,
+)
+from pytest_hypersearch.plugin.mark.checks import (
+    files,
+    flag,
+    identifier,
+    integer,
+    one_of,
+    text,
+    wrong,
+)
+from pytest_hypersearch.plugin.mark.spaces import (
+    base_of,
+    indirect_of,
+    known_of,
+    points_of,
+    space_of,
+)
+from pytest_hypersearch.plugin.mark.typed import sweep
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from pytest_hypersearch.core.space import Space
+
+
+SHORTHANDS = ("grid", "random", "bayes")
+SCOPES = ("session", "package", "module", "class", "function")
+MOST_TRIALS = 1_000_000
+
+_ARGUMENTS = frozenset(cast("dict[str, Any]", sweep.__kwdefaults__))
+
+
+def from_mark(args: Sequence[object], kwargs: Mapping[str, Any]) -> Sweep:
+    """Validate the arguments of a ``sweep`` mark.
+
+    Raises:
+        SweepError: Anything is missing, unknown, contradictory or of the wrong kind.
+    """
+    if args:
+        raise SweepError(
+            f"sweep({shown(args[0])}, ...): expected keyword arguments only, such as grid={{...}}"
+        )
+    for name in kwargs:
+        if name not in _ARGUMENTS:
+            near = difflib.get_close_matches(name, sorted(_ARGUMENTS), n=1)
+            hint = (
+                f"did you mean {near[0]}?" if near else f"expected {', '.join(sorted(_ARGUMENTS))}"
+            )
+            raise wrong(name, kwargs[name], f"no such argument; {hint}")
+    given = {name: value for name, value in kwargs.items() if value is not None}
+    strategy, argument = _strategy(given)
+    space = space_of(argument, given[argument], strategy)
+    (metric, mode), *others = goals_of(given, strategy)
+    return Sweep(
+        name=identifier("name", given.get("name", strategy.replace(":", "-"))),
+        strategy=strategy,
+        space=space,
+        n_trials=_n_trials(given, strategy, space),
+        metric=metric,
+        mode=mode,
+        others=tuple(others),
+        constraints=constraints_of(given, strategy),
+        seed=integer(given, "seed", 0, least=0),
+        replicates=integer(given, "replicates", 1, least=1),
+        pick=pick_of(given, strategy, space),
+        points=points_of(given, space),
+        group_by=known_of(given, "group_by", space),
+        keep=_keep(given),
+        retries=integer(given, "retries", 1, least=0),
+        race=race_of(given),
+        prune=prune_of(given),
+        stop=stop_of(given),
+        timeout=timeout_of(given),
+        parallel=_parallel(given, strategy),
+        raises=_raises(given.get("raises", ())),
+        base=base_of(given.get("base"), space),
+        scope=one_of(given, "scope", SCOPES, "function"),
+        indirect=indirect_of(given, space),
+        depends_on=files(given.get("depends_on", ())),
+        resources=resources_of(given),
+        isolate=flag(given, "isolate"),
+    )
+
+
+def _strategy(given: Mapping[str, Any]) -> tuple[str, str]:
+    """The strategy and the name of the argument that holds its space."""
+    named = [name for name in (*SHORTHANDS, "strategy") if name in given]
+    if len(named) != 1:
+        what = " and ".join(f"{name}=..." for name in named) or "no strategy"
+        raise SweepError(
+            f"sweep: given {what}; expected exactly one of grid={{...}}, random={{...}}, "
+            "bayes={...} or strategy='...' with space={...}"
+        )
+    if named[0] != "strategy":
+        if "space" in given:
+            raise wrong("space", given["space"], f"expected it in {named[0]}=")
+        return named[0], named[0]
+    if "space" not in given:
+        raise wrong("strategy", given["strategy"], "expected space={...} beside it")
+    strategy = text(given, "strategy", "")
+    return identifier("strategy", strategy, also=":"), "space"
+
+
+def _n_trials(given: Mapping[str, Any], strategy: str, space: Space) -> int:
+    size = space.size
+    if strategy == "grid":
+        if "n_trials" in given:
+            raise wrong(
+                "n_trials", given["n_trials"], "expected none: a grid tries every combination"
+            )
+        wanted = size or 0
+    else:
+        if "n_trials" not in given:
+            raise SweepError(
+                f"sweep({strategy}=...): expected n_trials=, the configurations to try"
+            )
+        wanted = integer(given, "n_trials", 1, least=1)
+        wanted = wanted if size is None else min(wanted, size)
+    total = wanted * integer(given, "replicates", 1, least=1)
+    if total > MOST_TRIALS:
+        raise SweepError(
+            f"sweep({strategy}=...): {total:,} trials; expected at most {MOST_TRIALS:,}"
+        )
+    return wanted
+
+
+def _parallel(given: Mapping[str, Any], strategy: str) -> int | None:
+    if "parallel" not in given:
+        return None
+    if strategy in {"grid", "random"}:
+        raise wrong(
+            "parallel", given["parallel"], f"expected none: {strategy} is reproducible without"
+        )
+    return integer(given, "parallel", 1, least=1)
+
+
+def _keep(given: Mapping[str, Any]) -> int | None:
+    if isinstance(given.get("keep"), str) and given["keep"] == "all":
+        return None
+    try:
+        return integer(given, "keep", 1, least=1)
+    except SweepError:
+        expected = "expected an integer of at least 1 or 'all'"
+        raise wrong("keep", given["keep"], expected) from None
+
+
+def _raises(value: object) -> tuple[type[BaseException], ...]:
+    kinds = value if isinstance(value, tuple) else (value,)
+    if not all(isinstance(kind, type) and issubclass(kind, Exception) for kind in kinds):
+        raise wrong("raises", value, "expected an exception class or a tuple of them")
+    return kinds

@@ -1,0 +1,227 @@
+"""Metrics, modes and constraints among the arguments of a mark."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any
+
+from pytest_hypersearch.core.contracts import ONE_METRIC
+from pytest_hypersearch.core.demand import Demand
+from pytest_hypersearch.core.errors import SweepError
+from pytest_hypersearch.core.goals import ONE_SE, Constraint, Goal, StopRule, constraint_of
+from pytest_hypersearch.core.space import Choice
+from pytest_hypersearch.core.values import duration_of, number_of, shown
+from pytest_hypersearch.plugin.mark.checks import integer, one_of, text, wrong
+from pytest_hypersearch.search.pruners import pruner
+from pytest_hypersearch.search.pruners.parse import pickled
+from pytest_hypersearch.stats.ranking import STATISTICS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pytest_hypersearch.core.contracts import Pruner
+    from pytest_hypersearch.core.space import Space
+
+
+MODES = ("min", "max")
+
+
+def goals_of(given: Mapping[str, Any], strategy: str) -> list[Goal]:
+    """The metrics to optimise with their modes, from ``metric`` and ``mode``; the score first."""
+    metric, mode = given.get("metric", "score"), given.get("mode", "min")
+    if not isinstance(metric, (list, tuple)):
+        return [Goal(text(given, "metric", "score"), one_of(given, "mode", MODES, "min"))]
+    for each in metric:
+        if not isinstance(each, str) or not each.strip():
+            raise wrong("metric", metric, "expected non-empty strings in the list")
+    if len(metric) < 2:  # noqa: PLR2004 - one metric is no list
+        raise wrong("metric", metric, "expected a name, or a list of two or more names")
+    if len(set(metric)) < len(metric):
+        raise wrong("metric", metric, "expected each name once")
+    modes = [mode] * len(metric) if "mode" not in given else mode
+    if not isinstance(modes, (list, tuple)) or len(modes) != len(metric):
+        raise wrong("mode", mode, f"expected a list of {len(metric)}, one for each metric")
+    if any(each not in MODES for each in modes):
+        raise wrong("mode", mode, f"expected only {' or '.join(map(repr, MODES))} in the list")
+    if strategy in ONE_METRIC:
+        raise wrong("metric", metric, f"expected one metric with strategy={shown(strategy)}")
+    return [Goal(*pair) for pair in zip(metric, modes, strict=True)]
+
+
+def constraints_of(given: Mapping[str, Any], strategy: str) -> tuple[Constraint, ...]:
+    """The bounds that ``constraints`` puts on metrics."""
+    value = given.get("constraints", {})
+    if not isinstance(value, Mapping):
+        raise wrong("constraints", value, "expected a dict such as {'latency': '<= 50'}")
+    found = []
+    for metric, bound in value.items():
+        if not isinstance(metric, str) or not metric.strip():
+            raise wrong("constraints", metric, "expected names of metrics")
+        try:
+            found.append(constraint_of(metric, bound))
+        except ValueError as error:
+            raise SweepError(f"sweep(constraints=...): {error}") from None
+    if found and strategy.startswith("optuna:"):
+        what = "Optuna's samplers are told no constraints; expected bayes, random or grid"
+        raise wrong("constraints", value, what)
+    return tuple(found)
+
+
+def pick_of(given: Mapping[str, Any], strategy: str, space: Space) -> str:
+    """The rule by which the best configuration is picked."""
+    pick = text(given, "pick", "mean").strip()
+    rule, colon, simplest = pick.partition(":")
+    if rule not in {*STATISTICS, ONE_SE} or (colon and not (simplest and rule == ONE_SE)):
+        words = ", ".join(map(repr, (*STATISTICS, ONE_SE)))
+        raise wrong("pick", pick, f"expected one of {words}, 'one-se:NAME'")
+    if rule == "mean":
+        return pick
+    if isinstance(given.get("metric"), (list, tuple)):
+        raise wrong("pick", pick, "expected 'mean', by which several metrics are compared")
+    if integer(given, "replicates", 1, least=1) == 1:
+        raise wrong("pick", pick, "expected replicates= of at least 2 beside it")
+    if rule == ONE_SE and not simplest and strategy != "grid":
+        hint = "NAME is a parameter or metric whose lowest value is the simplest"
+        raise wrong("pick", pick, f"expected 'one-se:NAME' with {strategy}: {hint}")
+    for branch in space.branches:
+        entry = branch.get(simplest)
+        if isinstance(entry, Choice) and any(number_of(label) is None for label in entry.labels):
+            raise wrong("pick", pick, f"expected a parameter of numbers; {simplest} is {entry}")
+    return pick
+
+
+KINDS = ("cpus", "gpus", "memory")
+
+_SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([KMGT])(i?)B\s*", re.ASCII)
+_POWERS = {"K": 1, "M": 2, "G": 3, "T": 4}
+
+
+def resources_of(given: Mapping[str, Any]) -> Demand | None:
+    """Read what each trial demands of its machine, None if nothing.
+
+    Raises:
+        SweepError: It is no dict of known kinds to amounts.
+    """
+    if "resources" not in given:
+        return None
+    wanted = given["resources"]
+    if not isinstance(wanted, Mapping) or not wanted or not set(wanted) <= set(KINDS):
+        raise wrong("resources", wanted, "expected a dict with some of 'cpus', 'gpus', 'memory'")
+    return Demand(
+        cpus=_cpus(wanted) if "cpus" in wanted else 0,
+        gpus=_gpus(wanted) if "gpus" in wanted else 0,
+        memory=_memory(wanted) if "memory" in wanted else 0,
+    )
+
+
+def _cpus(wanted: Mapping[str, Any]) -> int:
+    number = number_of(wanted["cpus"])
+    if number is None or number < 1 or number != int(number):
+        raise wrong("resources", wanted, "expected 'cpus' to be an integer of at least 1")
+    return int(number)
+
+
+def _gpus(wanted: Mapping[str, Any]) -> float:
+    number = number_of(wanted["gpus"])
+    if number is None or number <= 0 or (number > 1 and number != int(number)):
+        raise wrong(
+            "resources", wanted, "expected 'gpus' to be a fraction of one or a whole number"
+        )
+    return number
+
+
+def _memory(wanted: Mapping[str, Any]) -> int:
+    value = wanted["memory"]
+    match = _SIZE.fullmatch(value) if isinstance(value, str) else None
+    if match:
+        base = 1024 if match[3] else 1000
+        value = float(match[1]) * base ** _POWERS[match[2]] // 1
+    number = number_of(value)
+    if number is None or number < 1 or number != int(number):
+        raise wrong("resources", wanted, "expected 'memory' to be bytes or a text such as '4GiB'")
+    return int(number)
+
+
+FEWEST_RACED = 3
+_RULES = tuple(field.name for field in fields(StopRule))
+
+
+def stop_of(given: Mapping[str, Any]) -> StopRule | None:
+    """The rule that ends the sweep early, None without one."""
+    value = given.get("stop")
+    if value is None:
+        return None
+    if not isinstance(value, Mapping) or not value or not set(value) <= set(_RULES):
+        raise wrong("stop", value, f"expected a dict with some of {', '.join(_RULES)}")
+    if "min_delta" in value and "patience" not in value:
+        raise wrong("stop", value, "expected patience beside min_delta")
+    kinds: dict[str, Callable[[Mapping[str, Any], str], float]] = {
+        "score": _finite,
+        "patience": _count,
+        "min_delta": _positive,
+        "time": _duration,
+        "trials": _count,
+    }
+    entries = {f"stop[{name!r}]": entry for name, entry in value.items()}
+    found: dict[str, Any] = {name: kinds[name](entries, f"stop[{name!r}]") for name in value}
+    return StopRule(**found)
+
+
+def race_of(given: Mapping[str, Any]) -> bool:
+    """Whether replicates are raced, which goes by the mean of one metric."""
+    race = given.get("race", False)
+    if not isinstance(race, bool):
+        raise wrong("race", race, "expected True or False")
+    if race and given.get("replicates", 1) < FEWEST_RACED:
+        raise wrong("race", race, f"expected replicates= of at least {FEWEST_RACED} beside it")
+    if race and not isinstance(given.get("metric", ""), str):
+        raise wrong("race", race, "expected one metric beside it")
+    if race and given.get("constraints"):
+        raise wrong("race", race, "expected no constraints= beside it")
+    if race and given.get("pick") in {"median", "max", "min"}:
+        raise wrong("race", race, f"expected no pick={given['pick']!r} beside it")
+    return race
+
+
+def timeout_of(given: Mapping[str, Any]) -> float | None:
+    """The seconds that a trial may take, None if it may take any time."""
+    return _duration(given, "timeout") if "timeout" in given else None
+
+
+def prune_of(given: Mapping[str, Any]) -> Pruner | None:
+    """The pruner, None without one."""
+    if "prune" not in given:
+        return None
+    try:
+        found = pruner(given["prune"])
+        pickled(found)
+    except ValueError as error:
+        raise SweepError(f"sweep(prune=...): {error}") from None
+    return found
+
+
+def _count(given: Mapping[str, Any], name: str) -> int:
+    return integer(given, name, 1, least=1)
+
+
+def _finite(given: Mapping[str, Any], name: str) -> float:
+    number = number_of(given[name])
+    if number is None:
+        raise wrong(name, given[name], "expected a finite number")
+    return number
+
+
+def _positive(given: Mapping[str, Any], name: str) -> float:
+    number = _finite(given, name)
+    if number < 0:
+        raise wrong(name, given[name], "expected a number of at least 0")
+    return number
+
+
+def _duration(given: Mapping[str, Any], name: str) -> float:
+    try:
+        return duration_of(given[name])
+    except ValueError as error:
+        raise wrong(name, given[name], str(error).partition(": ")[2]) from None

@@ -1,0 +1,131 @@
+"""The search space among the arguments of a mark, and what refers to its parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from pytest_hypersearch.core.errors import SweepError
+from pytest_hypersearch.core.secrets import is_secret
+from pytest_hypersearch.core.space import Choice, Normal, Scipy, Space, as_distribution
+from pytest_hypersearch.plugin.mark.checks import wrong
+
+if TYPE_CHECKING:
+    from pytest_hypersearch.core.space import Distribution
+    from pytest_hypersearch.core.trial import Config
+
+
+RESERVED = ("request", "sweeps", "trial")
+
+
+def space_of(argument: str, value: object, strategy: str) -> Space:
+    """The search space that an argument such as ``grid`` holds."""
+    branches = [value] if isinstance(value, Mapping) else value
+    if not isinstance(branches, (list, tuple)) or not branches:
+        raise wrong(argument, value, "expected a dict of parameters, or a non-empty list of dicts")
+    try:
+        space = Space(tuple(_branch(argument, branch) for branch in branches))
+    except SweepError:
+        raise
+    except ValueError as error:
+        raise SweepError(f"sweep({argument}=...): {error}") from None
+    for name, entry in (pair for branch in space.branches for pair in branch.items()):
+        if problem := _unsuited(entry, strategy):
+            raise SweepError(f"sweep({argument}=...): {name}: {entry}: {problem}")
+    return space
+
+
+def _branch(argument: str, branch: object) -> dict[str, Distribution]:
+    if not isinstance(branch, Mapping) or not branch:
+        raise wrong(argument, branch, "expected a non-empty dict of parameter name to values")
+    for name in branch:
+        for outer in branch:
+            if f"{name}".startswith(f"{outer}."):
+                raise wrong(argument, name, f"expected another name: {outer!r} is a parameter")
+    return {
+        _parameter(argument, name): _distribution(argument, name, values)
+        for name, values in branch.items()
+    }
+
+
+def _parameter(argument: str, name: object) -> str:
+    if not isinstance(name, str) or not all(part.isidentifier() for part in name.split(".")):
+        raise wrong(argument, name, "expected parameter names that are (dotted) identifiers")
+    if name in RESERVED:
+        raise wrong(argument, name, "expected another name: this is a fixture")
+    return name
+
+
+def _distribution(argument: str, name: str, values: object) -> Distribution:
+    try:
+        entry = as_distribution(values)
+        return entry.veiled() if isinstance(entry, Choice) and is_secret(name) else entry
+    except ValueError as error:
+        raise SweepError(f"sweep({argument}=...): {name}: {error}") from None
+
+
+def _unsuited(entry: Distribution, strategy: str) -> str:
+    """What a strategy misses in a distribution, empty if nothing."""
+    if strategy == "grid" and entry.size is None:
+        return "expected a list of values, or a distribution with a step, in a grid"
+    if strategy == "bayes" and isinstance(entry, Scipy):
+        return "expected uniform, loguniform, normal, ... with bayes=; scipy's go with random="
+    if strategy.startswith("optuna:") and isinstance(entry, (Normal, Scipy)):
+        return "Optuna has no such distribution; expected uniform, loguniform, randint, ..."
+    return ""
+
+
+def points_of(given: Mapping[str, Any], space: Space) -> tuple[Config, ...]:
+    """The configurations of ``points``, as JSON scalars."""
+    points = given.get("points", ())
+    if not isinstance(points, (list, tuple)):
+        raise wrong("points", points, "expected a list of dicts, each a complete configuration")
+    configs: dict[str, Config] = {}
+    for number, point in enumerate(points):
+        if not isinstance(point, Mapping):
+            raise wrong(f"points[{number}]", point, "expected a dict, a complete configuration")
+        try:
+            config = space.validate_config(point)
+        except (TypeError, ValueError) as error:
+            raise wrong(f"points[{number}]", point, str(error)) from None
+        if space.key(config) in configs:
+            raise wrong(f"points[{number}]", point, "expected each point once; it is there already")
+        configs[space.key(config)] = config
+    n_trials = given.get("n_trials")
+    if isinstance(n_trials, int) and len(configs) > n_trials:
+        raise wrong(
+            "points", points, f"{len(configs)} points; expected at most n_trials={n_trials}"
+        )
+    return tuple(configs.values())
+
+
+def known_of(given: Mapping[str, Any], argument: str, space: Space) -> tuple[str, ...]:
+    """The names in an argument that lists parameters of the space."""
+    value = given.get(argument, ())
+    names = (value,) if isinstance(value, str) else value
+    if not isinstance(names, (list, tuple)) or any(name not in space.names for name in names):
+        raise wrong(argument, value, f"expected names among {', '.join(space.names)}")
+    return tuple(names)
+
+
+def indirect_of(given: Mapping[str, Any], space: Space) -> tuple[str, ...]:
+    """The parameters that go through fixtures of their names."""
+    if isinstance(given.get("indirect"), bool):
+        return space.names if given["indirect"] else ()
+    return known_of(given, "indirect", space)
+
+
+def base_of(value: object, space: Space) -> Mapping[str, Any] | None:
+    """The nested configuration that dotted parameters patch, with a place for each of them."""
+    if value is None:
+        return None
+    if not isinstance(value, Mapping):
+        raise wrong("base", value, "expected a (nested) dict")
+    for name in space.names:
+        *parents, leaf = name.split(".")
+        level: object = value
+        for parent in parents:
+            level = level.get(parent) if isinstance(level, Mapping) else None
+        if parents and not (isinstance(level, Mapping) and leaf in level):
+            raise wrong("base", value, f"expected every dotted parameter in it; it has no {name!r}")
+    return value

@@ -1,0 +1,122 @@
+"""The typed form of the ``sweep`` mark. Every session imports it, with or without sweeps."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict
+
+if TYPE_CHECKING:
+    from os import PathLike
+
+    import pytest
+
+    from pytest_hypersearch.core.contracts import Pruner
+    from pytest_hypersearch.core.goals import Mode, ScopeName
+
+
+Branch: TypeAlias = Mapping[str, Any]
+SpaceLike: TypeAlias = Branch | Sequence[Branch]
+
+
+class Stop(TypedDict, total=False):
+    """What ends a sweep before its plan: the argument ``stop``."""
+
+    score: float
+    patience: int
+    min_delta: float
+    time: float | str
+    trials: int
+
+
+def sweep(
+    *,
+    grid: SpaceLike | None = None,
+    random: SpaceLike | None = None,
+    bayes: SpaceLike | None = None,
+    strategy: str | None = None,
+    space: SpaceLike | None = None,
+    n_trials: int | None = None,
+    metric: str | Sequence[str] | None = None,
+    mode: Mode | Sequence[Mode] | None = None,
+    constraints: Mapping[str, str] | None = None,
+    seed: int | None = None,
+    replicates: int | None = None,
+    pick: str | None = None,
+    points: Sequence[Branch] | None = None,
+    base: Mapping[str, Any] | None = None,
+    group_by: str | Sequence[str] | None = None,
+    name: str | None = None,
+    keep: int | Literal["all"] | None = None,
+    retries: int | None = None,
+    race: bool | None = None,
+    prune: str | Pruner | None = None,
+    stop: Stop | None = None,
+    timeout: float | str | None = None,
+    parallel: int | None = None,
+    raises: type[BaseException] | tuple[type[BaseException], ...] | None = None,
+    scope: ScopeName | None = None,
+    indirect: bool | Sequence[str] | None = None,
+    depends_on: str | PathLike[str] | Sequence[str | PathLike[str]] | None = None,
+    resources: Mapping[str, float | str] | None = None,
+    isolate: bool | None = None,
+) -> pytest.MarkDecorator:
+    """Mark a test for a sweep; the same as ``pytest.mark.sweep``, but checked by type checkers.
+
+    Exactly one of ``grid``, ``random``, ``bayes`` and ``strategy`` (with ``space``) is given. What
+    the arguments must be is checked when pytest collects the test.
+
+    Args:
+        grid: Parameter name to the values to combine, or a list of such grids.
+        random: Parameter name to a distribution to draw from, or a list of such spaces.
+        bayes: The same for the Bayesian sampler.
+        strategy: Name of a sampler that a plugin offers.
+        space: The search space of ``strategy``.
+        n_trials: Configurations to try in total; not for ``grid``, which tries all.
+        metric: Name of the score; default ``"score"``. A bare number that the test returns is
+            recorded under this name. A list of names searches their Pareto front; the first one is
+            the score.
+        mode: ``"min"`` (default) if lower scores are better, else ``"max"``; one for each metric
+            of a list.
+        constraints: Bounds on metrics, such as ``{"latency": "<= 50"}``; configurations that keep
+            them all rank first.
+        seed: Default 0. Decides the sampler's choices and the trials' seeds.
+        replicates: Trials per configuration; default 1.
+        pick: How replicates decide which configuration is the best: by the ``"mean"`` (default),
+            ``"median"``, ``"max"`` or ``"min"`` of its scores; ``"one-se"`` takes, of those whose
+            mean is within one standard error of the best mean, the first of a grid, and
+            ``"one-se:NAME"`` the one with the lowest parameter or metric of that name.
+        points: Complete configurations that are tried first.
+        base: Nested configuration; ``trial.config`` is a copy patched by the parameters, whose
+            names may be dotted (``"training.lr"``).
+        group_by: Parameter or parameters by which the summary groups.
+        name: Name of the sweep; default is the strategy's. Needed if a test has two of a kind.
+        keep: Of how many best configurations what their trials save in ``trial.path`` is kept,
+            ``"all"`` for all; default 1. Failed trials' files stay with the run.
+        retries: How often a trial is started again after its process died; default 1.
+        race: With three replicates or more: the further ones run only for configurations that
+            are not yet clearly worse than the best.
+        prune: What ends trials that do not promise enough by what they report: ``"forecast"``,
+            ``"median"``, ``"percentile:25"``, ``"halving"``, ``"hyperband"``, ``"threshold:>10"``,
+            ``"patience:20"``, ``"wilcoxon"`` or an object, see `pytest_hypersearch.search.pruners`.
+        stop: What ends the sweep before its plan, such as ``{"score": 0.01, "patience": 20,
+            "min_delta": 0.001, "time": "30m", "trials": 100}``; whatever comes first.
+        timeout: Seconds that a trial may take, or a text such as ``"10m"``; needs pytest-timeout.
+        parallel: At most so many configurations are in flight, and each is proposed from results
+            that do not depend on timing: the same table for any number of workers up to this.
+        raises: Exceptions that make a trial failed without failing the run.
+        scope: Scope of the parameters, as in ``parametrize``; default ``"function"``.
+        indirect: True or names: parameters that go through fixtures, as in ``parametrize``.
+        depends_on: Files that trials read; stored trials are stale when their contents change.
+        resources: What a trial holds of its machine while it runs, such as ``{"cpus": 2, "gpus": 1,
+            "memory": "4GiB"}``; it starts when all of it is free. A fraction of a GPU shares one
+            with other trials.
+        isolate: Run each trial in a fresh process of its own.
+
+    Returns:
+        The mark, to be used as a decorator or in ``pytestmark``.
+    """
+    given = {name: value for name, value in locals().items() if value is not None}
+    import pytest
+
+    mark: pytest.MarkDecorator = pytest.mark.sweep(**given)
+    return mark

@@ -1,0 +1,170 @@
+"""The plan of a session: which studies and trials its items are."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections import defaultdict
+from functools import cached_property
+from hashlib import blake2b
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pytest_hypersearch.plugin.collect import MARK, Slot
+from pytest_hypersearch.search.pruners.parse import pickled
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from typing import Any, TypeAlias
+
+    from pytest_hypersearch.core.space import Space
+    from pytest_hypersearch.engine.messages import Message
+
+    _Placed: TypeAlias = tuple[int, pytest.Function, Slot]
+
+
+class Plan:
+    """The studies among a session's items, in the order of the items.
+
+    Attributes:
+        studies: The items of each study with their slots, by the study's node id.
+    """
+
+    def __init__(
+        self, studies: dict[str, list[tuple[pytest.Function, Slot]]], rootpath: Path = Path()
+    ) -> None:
+        self.studies = studies
+        self._rootpath = rootpath
+
+    @classmethod
+    def of(cls, items: Iterable[pytest.Item], rootpath: Path) -> Plan:
+        """Find the trials among the items."""
+        studies: dict[str, list[tuple[pytest.Function, Slot]]] = defaultdict(list)
+        for _, item, slot in swept(items):
+            studies[study_of(item, slot)].append((item, slot))
+        return cls(dict(studies), rootpath)
+
+    @cached_property
+    def digest(self) -> str:
+        """Equal for runners that collected the same trials."""
+        names = "\n".join(item.nodeid for trials in self.studies.values() for item, _ in trials)
+        return blake2b(names.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+
+    def space(self, study: str, sweep: str) -> Space:
+        """The search space of a sweep, with the objects that its choices stand for."""
+        if study not in self.studies:
+            raise LookupError(f"sweeps: {study}: an isolated trial can look at its own study alone")
+        return next(slot.sweep.space for _, slot in self.studies[study] if slot.sweep.name == sweep)
+
+    def message(self) -> Message:
+        """All of it, for the owner."""
+        return {
+            "op": "plan",
+            "digest": self.digest,
+            "studies": [self._study(nodeid) for nodeid in self.studies],
+        }
+
+    @cached_property
+    def _roots(self) -> list[str]:
+        """Where the project's own modules are imported from."""
+        inside = [path for path in map(Path, sys.path) if path.is_relative_to(self._rootpath)]
+        return [str(path) for path in dict.fromkeys([self._rootpath, *inside])]
+
+    def _study(self, nodeid: str) -> Message:
+        trials = self.studies[nodeid]
+        sweeps = list({slot.sweep.name: slot.sweep for _, slot in trials}.values())
+        places = {sweep.name: place for place, sweep in enumerate(sweeps)}
+        item = trials[0][0]
+        return {
+            "nodeid": nodeid,
+            "sweeps": [sweep.to_json() for sweep in sweeps],
+            "pruners": {sweep.name: pickled(sweep.prune) for sweep in sweeps if sweep.prune},
+            "slots": [
+                (item.nodeid, places[slot.sweep.name], slot.number, slot.replicate)
+                for item, slot in trials
+            ],
+            "roots": self._roots,
+            "file": str(item.path),
+            "function": f"{item.cls.__qualname__}.{item.originalname}"
+            if item.cls
+            else item.originalname,
+            "others": self._fixture_files(item),
+            "depends_on": [
+                str(item.path.parent / file) for sweep in sweeps for file in sweep.depends_on
+            ],
+        }
+
+    def _fixture_files(self, item: pytest.Function) -> list[str]:
+        """The project's files that define the item's fixtures."""
+        found = set()
+        for definitions in item._fixtureinfo.name2fixturedefs.values():  # noqa: SLF001  no public way
+            for definition in definitions:
+                function = inspect.unwrap(definition.func)
+                file = Path(getattr(getattr(function, "__code__", None), "co_filename", ""))
+                if file.is_relative_to(self._rootpath) and file != item.path:
+                    found.add(str(file))
+        return sorted(found)
+
+
+def swept(items: Iterable[pytest.Item]) -> Iterator[_Placed]:
+    """The trials among items, with their places."""
+    for place, item in enumerate(items):
+        mark = item.get_closest_marker(MARK)
+        if mark is not None and isinstance(item, pytest.Function):
+            yield place, item, mark.args[0]
+
+
+def study_of(item: pytest.Function, slot: Slot) -> str:
+    """The item's node id without the trial's part."""
+    arguments: str = item.callspec.id
+    head = item.nodeid.rpartition(f"[{arguments}]")[0]
+    if arguments == slot.id:
+        return head
+    # Ours is the last parametrization unless another plugin insists on being later.
+    others = arguments.removesuffix(f"-{slot.id}")
+    return f"{head}[{others.replace(f'{slot.id}-', '', 1)}]"
+
+
+def in_order(items: list[pytest.Item]) -> None:
+    """Let trials that depend on others run after them, in the places that they have."""
+    groups: dict[tuple[str, str], list[_Placed]] = defaultdict(list)
+    for place, item, slot in swept(items):
+        if slot.sweep.parallel is not None or slot.sweep.race:
+            groups[study_of(item, slot), slot.sweep.name].append((place, item, slot))
+    for group in groups.values():
+        _sort(items, group, lambda placed: _turn(placed[2]))
+
+
+def longest_first(items: list[pytest.Item], durations: Mapping[str, float]) -> None:
+    """Let the trials of a study that took longest run first, in the places that they have.
+
+    Trials keep their order where it has a meaning: where they depend on others, or may be the last
+    before a sweep is stopped, or share fixtures that depend on their parameters.
+
+    Args:
+        items: What is going to run.
+        durations: Seconds that trials took before, by item; the others come last.
+    """
+    groups: dict[str, list[_Placed]] = defaultdict(list)
+    for place, item, slot in swept(items) if durations else ():
+        sweep = slot.sweep
+        if not (sweep.parallel or sweep.race or sweep.stop) and sweep.scope == "function":
+            groups[study_of(item, slot)].append((place, item, slot))
+    for group in groups.values():
+        _sort(items, group, lambda placed: -durations.get(placed[1].nodeid, 0.0))
+
+
+def _sort(
+    items: list[pytest.Item], group: Sequence[_Placed], key: Callable[[_Placed], Any]
+) -> None:
+    for (place, _, _), (_, item, _) in zip(group, sorted(group, key=key), strict=True):
+        items[place] = item
+
+
+def _turn(slot: Slot) -> tuple[int, int]:
+    """When a trial comes: a race goes through all configurations once for each replicate."""
+    if slot.sweep.race:
+        return slot.replicate, slot.number
+    return slot.number, slot.replicate

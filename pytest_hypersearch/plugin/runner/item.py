@@ -1,0 +1,97 @@
+"""The item that a process works on, and what is done to it for the sake of its trial."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import inspect
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from pytest_hypersearch.core.trial import State
+from pytest_hypersearch.plugin.collect import Slot
+from pytest_hypersearch.plugin.runner.reports import Ended, Pruned
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import pytest
+
+    from pytest_hypersearch.core.trial import TrialRecord
+    from pytest_hypersearch.engine.messages import Message
+    from pytest_hypersearch.engine.resources.machine import Usage
+    from pytest_hypersearch.plugin.fixtures import Trial
+    from pytest_hypersearch.plugin.isolation.parent import Child
+
+
+@dataclass(slots=True)
+class Active:
+    """What this process works on: an item and, once it is handed out, its trial."""
+
+    item: pytest.Function
+    slot: Slot
+    trial: Trial | None = None
+    reply: Message | None = None
+    returned: object = None
+    subtest_failed: bool = False
+    told: bool = False
+    record: TrialRecord | None = None
+    best: bool = False
+    usage: Usage | None = None
+    child: Child | None = None
+    unlogged: list[pytest.TestReport] = field(default_factory=list)
+    confinement: ExitStack = field(default_factory=ExitStack)
+
+
+def fill_in(item: pytest.Function, trial: Trial) -> None:
+    """Put the trial's values where other plugins look for an item's parameters."""
+    # Semi-private in pytest; fixtures get their values by pytest_fixture_setup if this fails.
+    with contextlib.suppress(AttributeError, TypeError):
+        params = item.callspec.params
+        params.update(
+            {name: trial.params.get(name) for name in params if type(params[name]) is Slot}
+        )
+
+
+def stand_in(item: pytest.Function, runtest: Callable[[], None]) -> None:
+    """Let something else run in place of the test, and no fixture."""
+    item.setup = _no_setup  # type: ignore[method-assign]
+    item.runtest = runtest  # type: ignore[method-assign]
+
+
+def restore(item: pytest.Function) -> None:
+    """Undo `stand_in`: a plugin that repeats items wants the real ones."""
+    for name in ("setup", "runtest"):
+        item.__dict__.pop(name, None)
+
+
+def replay(record: TrialRecord) -> None:
+    """End as the stored trial did."""
+    if record.state is State.PRUNED:
+        raise Pruned(record.reason, _use_item_location=True)
+    if record.state is not State.COMPLETE:
+        raise Ended(record.reason)
+
+
+def recording(function: Callable[..., Any], active: Active) -> Callable[..., Any]:
+    """The test, with its return value put aside: pytest wants tests that return nothing."""
+    if inspect.iscoroutinefunction(function):
+
+        @functools.wraps(function)
+        async def record_async(*args: object, **kwargs: object) -> None:
+            __tracebackhide__ = True
+            active.returned = await function(*args, **kwargs)
+
+        return record_async
+
+    @functools.wraps(function)
+    def record(*args: object, **kwargs: object) -> None:
+        __tracebackhide__ = True
+        active.returned = function(*args, **kwargs)
+
+    return record
+
+
+def _no_setup() -> None:
+    """No fixture runs for a trial that is replayed."""

@@ -1,0 +1,254 @@
+"""How a trial ends its item when it is no failure: as kinds of pytest's skip."""
+
+from __future__ import annotations
+
+from math import inf
+from time import monotonic
+from typing import TYPE_CHECKING, Final
+
+import pytest
+
+from pytest_hypersearch.core.trial import metrics_of
+from pytest_hypersearch.core.values import encodable, number_of, shown
+from pytest_hypersearch.store.curves import pack
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from pytest_hypersearch.store.curves import Packed, Series
+
+
+class Pruned(pytest.skip.Exception):  # type: ignore[name-defined, misc]
+    """Ends a trial that is not worth going on with."""
+
+    def __init__(self, reason: object, *, _use_item_location: bool = False) -> None:
+        super().__init__(encodable(reason), _use_item_location=_use_item_location)
+
+
+class Ended(pytest.skip.Exception):  # type: ignore[name-defined, misc]
+    """Ends an item whose trial is neither good nor the test's failure."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(encodable(reason), _use_item_location=True)
+
+
+def parts_of(error: BaseException) -> list[BaseException]:
+    """What ended a test: the exception, or those in the group that task groups make of them."""
+    if not isinstance(error, BaseExceptionGroup):
+        return [error]
+    return [part for each in error.exceptions for part in parts_of(each)]
+
+
+def skip_of(error: BaseException) -> pytest.skip.Exception | None:  # type: ignore[name-defined]
+    """The skip by which a test ended, a trial's end before another; None if all are not skips."""
+    parts = parts_of(error)
+    if not all(isinstance(part, pytest.skip.Exception) for part in parts):
+        return None
+    return min(parts, key=lambda part: not isinstance(part, Pruned))
+
+
+# pytest shows the name of a skip's class before the reason, except that of its own.
+for _kind in (Pruned, Ended):
+    _kind.__module__, _kind.__qualname__ = "builtins", "Skipped"
+
+FLUSH_SECONDS: Final = 0.2
+LOOKS_PER_FLUSH: Final = 8
+LONGEST_STRIDE: Final = 256
+MOST_BUFFERED: Final = 16384
+REVIEW_SHARE: Final = 50
+
+
+class Reports:
+    """The reports of one trial.
+
+    Reports leave this process every 0.2 seconds. The pruner reviews each of the first 100, then one
+    in 1% to 2% of those so far, which costs a trial of 10,000 quick steps some 300 reviews; the
+    count alone decides, so that the same trial is reviewed at the same steps everywhere.
+
+    Args:
+        metric: Name of the score.
+        send: Takes packed series by metric.
+        review: Takes them as well and tells why the trial should end, empty if it should not; None
+            without a pruner.
+    """
+
+    # A subclass has a dictionary as well, where `report` would find each of these later.
+    __slots__ = (
+        *("_metric", "_send", "_review", "_last", "_apart", "_values", "_first", "_next", "_due"),
+        *("_sent", "_next_review", "_stride", "_reason", "_looked", "_flushed", "_ended"),
+    )
+
+    def __init__(
+        self,
+        metric: str,
+        *,
+        send: Callable[[dict[str, Packed]], None],
+        review: Callable[[dict[str, Packed]], str] | None,
+    ) -> None:
+        self._metric = metric
+        self._send = send
+        self._review = review
+        self._last: dict[str, float] = {}
+        self._apart: dict[str, Series] = {}
+        self._values: list[float] = []
+        self._first: float = 0
+        self._next: float = 0
+        self._due: float = 1
+        self._sent = 0
+        self._next_review = self._stride = 1
+        self._reason = ""
+        self._looked = self._flushed = monotonic()
+        self._ended = False
+
+    @property
+    def score(self) -> float | None:
+        """The last reported value of the sweep's metric, None before the first."""
+        return self.last.get(self._metric)
+
+    @property
+    def last(self) -> dict[str, float]:
+        """The last reported value of each metric."""
+        unsent = {name: values for name, (_, values) in self._apart.items()}
+        if self._values:
+            unsent[self._metric] = self._values
+        return {**self._last, **{name: float(values[-1]) for name, values in unsent.items()}}
+
+    @property
+    def steps(self) -> int:
+        """How many values of the sweep's metric were reported."""
+        apart = self._apart.get(self._metric, ((), ()))[1]
+        return self._sent + len(apart) + len(self._values)
+
+    # Training loops call this innermost: floats at consecutive steps take the short way.
+    def report(
+        self, value: float | Mapping[str, float], *, step: float | None = None, prune: bool = True
+    ) -> None:
+        """Record an intermediate value; with ``prune=`` in the mark, this may end the trial.
+
+        Args:
+            value: The metric, or a dict of metrics by name. NaN and infinity are recorded as such.
+            step: Where in the trial this is, such as the epoch; one after the last by default.
+            prune: Whether the trial ends here if the sweep's pruner says so. A test that has to
+                clean up first passes False and asks `should_prune`.
+
+        Raises:
+            TypeError: A value is no number, or the step is no finite one.
+            RuntimeError: The trial has ended: this is a fixture's teardown.
+        """
+        __tracebackhide__ = True
+        at = self._next
+        if (step is None or step == at) and isinstance(value, float):
+            self._values.append(value)
+            self._next = at = at + 1
+        else:
+            self._add(step, value)
+            at = self._next
+        if at >= self._due:
+            self._look(prune=prune)
+
+    def should_prune(self) -> bool:
+        """Ask the sweep's pruner whether to end the trial, by what was reported so far.
+
+        Returns:
+            Whether `prune` should be called; never without ``prune=`` in the mark.
+
+        Raises:
+            RuntimeError: The trial has ended: this is a fixture's teardown.
+        """
+        __tracebackhide__ = True
+        self._refuse_if_ended("should_prune")
+        return bool(self._reviewed())
+
+    def flush(self) -> None:
+        """Send what was reported and not yet sent."""
+        if packed := self._take():
+            self._send(packed)
+
+    def end(self) -> None:
+        """Send the rest; nothing is taken any more."""
+        self.flush()
+        self._ended = True
+        self._due = -inf
+
+    def _refuse_if_ended(self, method: str) -> None:
+        __tracebackhide__ = True
+        if self._ended:
+            raise RuntimeError(f"trial.{method}: the trial has ended; expected it before its end")
+
+    def _add(self, step: float | None, value: float | Mapping[str, float]) -> None:
+        """Record any value at any step."""
+        __tracebackhide__ = True
+        at = self._next if step is None else number_of(step)
+        if at is None:
+            raise TypeError(f"trial.report(step={shown(step)}): expected a finite number")
+        try:
+            metrics = metrics_of(value, self._metric)
+        except TypeError as error:
+            raise TypeError(f"trial.report: {error}") from None
+        self._settle()
+        for name, number in metrics.items():
+            steps, values = self._apart.setdefault(name, ([], []))
+            steps.append(at)
+            values.append(number)
+        self._due += at - self._next
+        self._first = self._next = at + 1
+
+    def _settle(self) -> None:
+        """Put the values that took the short way with the others."""
+        if self._values:
+            steps, values = self._apart.setdefault(self._metric, ([], []))
+            steps.extend(self._consecutive())
+            values.extend(self._values)
+            self._values = []
+
+    def _consecutive(self) -> Sequence[float]:
+        """The steps of the values that took the short way."""
+        count = len(self._values)
+        if isinstance(self._first, int):
+            return range(self._first, self._first + count)
+        return [self._first + place for place in range(count)]
+
+    def _look(self, *, prune: bool) -> None:
+        """See to the pruner and to the clock, and when to see to them next."""
+        __tracebackhide__ = True
+        self._refuse_if_ended("report")
+        if self._review and prune and (reason := self._reviewed()):
+            raise Pruned(reason)
+        now, steps = monotonic(), self.steps
+        if now - self._flushed > FLUSH_SECONDS or steps - self._sent >= MOST_BUFFERED:
+            self.flush()
+        self._stride = self._stride_from(now, steps)
+        self._due = self._next + self._stride
+        self._looked = now
+
+    def _stride_from(self, now: float, steps: int) -> int:
+        """How many reports may come before the next look, going by their pace so far."""
+        soon = (now - self._looked) * LOOKS_PER_FLUSH / FLUSH_SECONDS
+        stride = int(min(LONGEST_STRIDE, steps / 2, self._stride / max(soon, 1e-9)))
+        if self._review:
+            stride = min(stride, self._next_review - steps)
+        return max(1, stride)
+
+    def _reviewed(self) -> str:
+        """Why the trial should end, as far as the reports that are to be reviewed are known."""
+        __tracebackhide__ = True
+        steps = self.steps
+        if self._review and not self._reason and steps >= self._next_review:
+            self._next_review = steps + max(1, steps // REVIEW_SHARE)
+            self._reason = self._review(self._take())
+        return self._reason
+
+    def _take(self) -> dict[str, Packed]:
+        """The buffered series, packed; they are not buffered any more."""
+        __tracebackhide__ = True
+        self._last, self._sent = self.last, self.steps
+        if self._apart:
+            self._settle()
+        consecutive = {self._metric: (self._consecutive(), self._values)} if self._values else {}
+        series = self._apart or consecutive
+        self._apart, self._values, self._first = {}, [], self._next
+        self._flushed = monotonic()
+        try:
+            return {name: pack(*parts) for name, parts in series.items()}
+        except OverflowError:
+            raise TypeError("trial.report: a step is too large; expected a number") from None

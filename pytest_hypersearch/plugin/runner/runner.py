@@ -1,0 +1,275 @@
+"""The runner: in every process that runs tests, from collected items to told outcomes."""
+
+from __future__ import annotations
+
+import gc
+from functools import partial
+from time import perf_counter
+from typing import TYPE_CHECKING, cast
+
+import pytest
+
+from pytest_hypersearch.core.demand import Share
+from pytest_hypersearch.core.trial import State, TrialRecord
+from pytest_hypersearch.engine.resources.machine import Meter, confined
+from pytest_hypersearch.plugin.collect import MARK, Slot
+from pytest_hypersearch.plugin.fixtures import Sweeps, Trial
+from pytest_hypersearch.plugin.isolation import apart
+from pytest_hypersearch.plugin.isolation.parent import Child, retried
+from pytest_hypersearch.plugin.junit import note_properties, wants_junit
+from pytest_hypersearch.plugin.plan import Plan, in_order
+from pytest_hypersearch.plugin.runner.item import (
+    Active,
+    fill_in,
+    recording,
+    replay,
+    restore,
+    stand_in,
+)
+from pytest_hypersearch.plugin.runner.outcomes import Teller, fail_if_refused
+from pytest_hypersearch.plugin.runner.timeouts import Timers
+from pytest_hypersearch.plugin.statuses import attach
+from pytest_hypersearch.store.provenance import imported_packages
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from pytest_hypersearch.engine.link import Link
+    from pytest_hypersearch.engine.messages import Message
+
+
+class Runner:
+    """Hooks of a process that runs tests; the owner is reached over the link."""
+
+    def __init__(self, config: pytest.Config, link: Link) -> None:
+        self.link = link
+        self.plan = Plan({})
+        self.active: Active | None = None
+        self._rootpath = config.rootpath
+        self._verbosity = config.get_verbosity()
+        self._junit = wants_junit(config)
+        self._teller = Teller(link, shows_all=self._junit or self._verbosity > 0)
+        config.add_cleanup(gc.unfreeze)
+        self._alone = apart(config)
+        self.timers = Timers(config.pluginmanager, alone=self._alone)
+        self._meter = Meter(alone=self._alone)
+        config.add_cleanup(self._meter.close)
+
+    @property
+    def sweeps(self) -> Sweeps:
+        """What the fixture of this name gives."""
+        return Sweeps(self.link, self.plan.space)
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        """Trials that depend on the results of earlier ones run in their order."""
+        in_order(items)
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        """Tell the owner what is going to run."""
+        if session.config.option.collectonly:
+            return
+        self.plan = Plan.of(session.items, self._rootpath)
+        if not self.plan.studies:
+            return
+        # Thousands of items live until the end: the garbage collector need not walk through them
+        # again and again, which takes a third of the time of short trials.
+        gc.freeze()
+        if self.link.call({"op": "hello", "digest": self.plan.digest}).get("known"):
+            return
+        self._tell_packages()
+        answer = self.link.call(self.plan.message())
+        if answer:
+            self._refused(session, answer.get("stop") or answer["error"])
+
+    def pytest_sessionfinish(self) -> None:
+        """Tell the owner what was imported, within tests too."""
+        if self.plan.studies:
+            self._tell_packages()
+
+    def _tell_packages(self) -> None:
+        self.link.send({"op": "saw", "packages": imported_packages()})
+
+    def _refused(self, session: pytest.Session, reason: str) -> None:
+        if not hasattr(session.config, "workerinput"):
+            raise pytest.UsageError(reason)
+        session.shouldstop = reason
+
+    # Not tryfirst: a skip mark is evaluated before, and then no trial is asked for; pytest's own
+    # setup, in which fixtures start, comes after this.
+    def pytest_runtest_setup(self, item: pytest.Item) -> None:
+        """Ask for the item's trial: run it, replay it, or leave it."""
+        self.active = None
+        mark = item.get_closest_marker(MARK)
+        if mark is None:
+            return
+        item = cast("pytest.Function", item)
+        self.active = active = Active(item, mark.args[0])
+        restore(item)
+        self._begin(active)
+
+    def _begin(self, active: Active) -> None:
+        item = active.item
+        reply = active.reply = self.link.call({"op": "ask", "slot": item.nodeid})
+        self.timers.start(item)
+        if "stop" in reply:
+            item.session.shouldstop = reply["stop"]
+            self._teller.not_run(active, reply["stop"])
+        elif "error" in reply:
+            pytest.fail(reply["error"], pytrace=False)
+        elif reply["do"] == "skip":
+            self._teller.not_run(active, reply["reason"], State(reply.get("state", State.NOT_RUN)))
+        elif reply["do"] == "replay":
+            active.record = TrialRecord.from_json(reply["record"])
+            stand_in(item, partial(replay, active.record))
+        elif active.slot.sweep.isolate and not self._alone:
+            self._run_apart(active, reply)
+        else:
+            if "share" in reply:
+                active.confinement.enter_context(confined(Share.from_json(reply["share"])))
+            active.trial = self._trial(active, reply)
+            fill_in(item, active.trial)
+
+    def _run_apart(self, active: Active, reply: Message) -> None:
+        """Run the trial in a process of its own; this item only shows what came of it."""
+        child = Child(active.item, self.link, reply)
+        child.run()
+        if child.exit:
+            pytest.exit(child.exit)
+        if child.trouble:
+            active.trial = self._trial(active, reply)
+            pytest.fail(child.trouble, pytrace=False)
+        if child.death and self._crashed(active, child):
+            active.unlogged.append(retried(active.item, child))
+            self._begin(active)
+            return
+        active.unlogged += child.others
+        active.child = child
+        stand_in(active.item, child.show)
+
+    def _crashed(self, active: Active, child: Child) -> bool:
+        """Tell that the trial's process died; whether it is due again."""
+        how = {"reason": child.death, "seconds": child.seconds}
+        message = {"op": "crash", "slot": active.item.nodeid, **how}
+        return bool(self.link.call(message).get("again"))
+
+    def _trial(self, active: Active, reply: Message) -> Trial:
+        head = {"slot": active.item.nodeid, "attempt": reply["attempt"]}
+
+        def send(series: Message) -> None:
+            self.link.send({"op": "report", **head, "series": series})
+
+        def review(series: Message) -> str:
+            __tracebackhide__ = True
+            answer = self.link.call({"op": "review", **head, "series": series})
+            fail_if_refused(active, answer)
+            reason: str = answer["prune"]
+            return reason
+
+        sweep = active.slot.sweep
+        return Trial(
+            sweep,
+            reply["params"],
+            number=active.slot.number,
+            replicate=active.slot.replicate,
+            seed=reply["seed"],
+            path=reply["path"],
+            send=send,
+            review=review if sweep.prune else None,
+        )
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_fixture_setup(
+        self, fixturedef: pytest.FixtureDef[object], request: pytest.FixtureRequest
+    ) -> None:
+        """Give a parameter, or a fixture that is parametrized by it, the trial's value."""
+        if type(getattr(request, "param", None)) is Slot and self.active and self.active.trial:
+            request.param = self.active.trial.params.get(fixturedef.argname)
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_call(self, item: pytest.Function) -> Generator[None, object, object]:
+        """Take the test's return value and tell how the trial ended, before pytest reports it."""
+        active = self.active
+        if active is None or active.trial is None:
+            return (yield)
+        function = item.obj
+        item.obj = recording(function, active)
+        self._meter.start()
+        start = perf_counter()
+        try:
+            result = yield
+        except (KeyboardInterrupt, pytest.exit.Exception):
+            active.trial.flush()
+            raise
+        except BaseException as error:
+            self._stop(active)
+            self._teller.raised(active, error, perf_counter() - start)
+            raise
+        else:
+            self._stop(active)
+            self._teller.returned(active, perf_counter() - start)
+        finally:
+            item.obj = function
+        return result
+
+    def _stop(self, active: Active) -> None:
+        """Stop the clocks of a trial that has ended."""
+        self.timers.stop(active.item)
+        active.usage = self._meter.stop()
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_teardown(
+        self, item: pytest.Item, nextitem: pytest.Item | None
+    ) -> Generator[None, object, object]:
+        """Tell that what the trial saved is whole now, and its share free."""
+        active = self.active
+        if active is None or active.item is not item:
+            return (yield)
+        if active.child:
+            result = yield
+            active.child.show_end()
+            return result
+        whole = False
+        self.timers.start(item)
+        try:
+            with active.confinement:
+                result = yield
+            whole = active.trial is not None and active.trial.saved
+        finally:
+            self.timers.stop(item)
+            self._teller.over(active, nextitem, saved=whole)
+        return result
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_makereport(
+        self, item: pytest.Item, call: pytest.CallInfo[None]
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        """Tell of trials that ended before their test was called; dress the report."""
+        report = yield
+        if self.active and self.active.child and self.active.item is item:
+            return self._report_of_child(self.active, call.when, report)
+        self._note_subtest(item, report)
+        if call.when == "setup" and call.excinfo is not None:
+            self.timers.stop(item)
+            self._teller.setup_raised(self.active, item, call.excinfo.value, report.longreprtext)
+        active = self.active
+        if active and active.item is item and active.record and call.when != "teardown":
+            attach(report, active.record, best=active.best, verbosity=self._verbosity)
+            if self._junit:
+                note_properties(item, active.record)
+        return report
+
+    def _report_of_child(
+        self, active: Active, phase: str, report: pytest.TestReport
+    ) -> pytest.TestReport:
+        # Not while the trial ran: what the terminal writes then is captured as the item's output.
+        while active.unlogged:
+            active.item.ihook.pytest_runtest_logreport(report=active.unlogged.pop(0))
+        assert active.child is not None  # noqa: S101
+        return active.child.reports.get(phase, report)
+
+    def _note_subtest(self, item: pytest.Item, report: pytest.TestReport) -> None:
+        """See failed subtests: pytest reports them in mid-test, and the test itself passes."""
+        active = self.active
+        if active and active.item is item and not active.told and active.trial is not None:
+            active.subtest_failed |= report.when == "call" and report.failed

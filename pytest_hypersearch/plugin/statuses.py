@@ -1,0 +1,83 @@
+"""How a trial's report shows: its letter, its word and its count in pytest's own lines.
+
+What is shown travels with the report, as JSON text: under xdist a report crosses a process, and
+anything but exact built-in types would break the run.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from pytest_hypersearch.core.trial import State
+
+if TYPE_CHECKING:
+    import pytest
+
+    from pytest_hypersearch.core.trial import TrialRecord
+
+
+ATTRIBUTE = "hypersearch"
+
+_SKIPPED = {
+    State.PRUNED: ("pruned", "p", "PRUNED"),
+    State.INVALID: ("invalid", "i", "INVALID"),
+    State.FAILED: ("tolerated", "t", "TOLERATED"),
+    State.RACED_OUT: ("raced out", "o", "RACED OUT"),
+    State.NOT_RUN: ("not run", "n", "NOT RUN"),
+}
+
+
+def attach(report: pytest.TestReport, record: TrialRecord, *, best: bool, verbosity: int) -> None:
+    """Put a trial's look on the report of its item, if it differs from pytest's own."""
+    if report.outcome == "failed":
+        report.sections.append(("trial", _describe(record)))
+    look = _look(report, record)
+    if look is None or hasattr(report, "wasxfail"):
+        return
+    category, letter, word, colour = look
+    if verbosity > 0:
+        from pytest_hypersearch.results.terminal.summary import word as text
+
+        word = f"{word} {text(record, best)}".strip()
+    elif category == "passed":
+        return
+    dress(report, category, letter, word, colour)
+
+
+def dress(report: pytest.TestReport, category: str, letter: str, word: str, colour: str) -> None:
+    """Let a report be shown and counted so, as long as its outcome stays what it is."""
+    setattr(report, ATTRIBUTE, json.dumps([report.outcome, category, letter, word, colour]))
+
+
+class Words:
+    """Shows reports as they are dressed."""
+
+    def pytest_report_teststatus(
+        self, report: pytest.CollectReport | pytest.TestReport
+    ) -> tuple[str, str, tuple[str, dict[str, bool]]] | None:
+        """Take category, letter and word from the report."""
+        text = getattr(report, ATTRIBUTE, None)
+        if text is None:
+            return None
+        outcome, category, letter, word, colour = json.loads(text)
+        if outcome != report.outcome:
+            return None  # another plugin thought better of it, such as rerunfailures
+        return category, letter, (word, {colour: True})
+
+
+def _look(report: pytest.TestReport, record: TrialRecord) -> tuple[str, str, str, str] | None:
+    if report.outcome == "passed" and report.when == "call":
+        if record.cached:
+            return "cached", "c", "CACHED", "green"
+        return "passed", ".", "PASSED", "green"
+    if report.outcome == "skipped":
+        if record.state is State.NOT_RUN and record.reason.startswith("skipped"):
+            return None
+        return (*_SKIPPED[record.state], "yellow")
+    return None
+
+
+def _describe(record: TrialRecord) -> str:
+    params = ", ".join(f"{name}={value!r}" for name, value in record.params.items())
+    return f"{params}\nreplicate {record.replicate}, seed {record.seed}"

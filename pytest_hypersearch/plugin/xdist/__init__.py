@@ -1,0 +1,1 @@
+"""Parallel runs: the owner in the controlling process, trials on workers."""

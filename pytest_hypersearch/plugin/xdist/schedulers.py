@@ -1,0 +1,227 @@
+"""Schedulers of xdist, mended: trials do not wait behind others, and no crash hangs a session.
+
+A worker of xdist starts no test before it knows of the next, and that one waits behind it. Here a
+trial that waits so is handed to workers that run out of others as well: the first that comes to it
+runs it (`booking`). Tests that are no trials are handed out as ever.
+
+What else is mended, of xdist 3.8:
+
+- Whatever is sent to a worker that has just died ends the session with an internal error, and so
+  does the collection of a worker that came up when the session seemed to be over.
+- Under ``worksteal``, a worker that dies while others still collect lets them be sent home.
+- In the schedulers that hand out whole scopes, what a dead worker leaves goes back to the queue
+  together with what it had finished, and a worker that is given finished work alone, or a single
+  test while more wait in the queue, sits there for good (pytest-xdist#784, #1327).
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from xdist.scheduler import (
+    LoadFileScheduling,
+    LoadGroupScheduling,
+    LoadScheduling,
+    LoadScopeScheduling,
+    WorkStealingScheduling,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import TypeAlias
+
+    import pytest
+
+    from pytest_hypersearch.plugin.xdist.sharing import Bookings
+
+    Node: TypeAlias = Any  # xdist's controller of a worker: xdist has no types
+    Base: Any
+else:
+    Base = object
+
+ENOUGH = 2
+"""Tests that a worker needs: one to run and the next."""
+
+LONG = 0.1
+"""Seconds from which on a test is a long one, to xdist as well."""
+
+
+class _Guarded(Base):  # type: ignore[misc]
+    """A scheduler that outlives workers which die or come up at the wrong moment."""
+
+    def add_node_collection(self, node: Node, collection: Sequence[str]) -> None:
+        """Take what a worker collected, unless it was sent home before."""
+        if node in self.nodes:
+            super().add_node_collection(node, collection)
+
+    def _send_tests(self, node: Node, num: int) -> None:
+        # A dead worker's tests are handed on when xdist hears of its death.
+        with suppress(OSError):
+            super()._send_tests(node, num)
+
+    def _assign_work_unit(self, node: Node) -> None:
+        with suppress(OSError):
+            super()._assign_work_unit(node)
+
+
+class _Shared(_Guarded):
+    """A scheduler that hands a waiting trial to several workers."""
+
+    def __init__(self, config: pytest.Config, log: Any, bookings: Bookings) -> None:  # noqa: ANN401  a logger of xdist, which has no types
+        super().__init__(config, log)
+        self._bookings = bookings
+
+    def mark_test_pending(self, item: str) -> None:
+        """Run a dead worker's trial again."""
+        self._bookings.release(item)
+        super().mark_test_pending(item)
+
+    def remove_node(self, node: Node) -> str | None:
+        """Take a worker out; it was at no trial that another one has come to, or that none has."""
+        left, worker = self.node2pending[node], node.gateway.id
+        left[:] = [
+            index
+            for index in left
+            if not self._bookings.is_elsewhere(self.collection[index], worker)
+        ]
+        if left and self._bookings.is_open(self.collection[left[0]]):
+            self.pending[:0] = left
+            left.clear()
+        crashed: str | None = super().remove_node(node)
+        return crashed
+
+    def _waiting(self, node: Node) -> list[int]:
+        """The trials that no worker has come to, of those that wait at others behind a test."""
+        held = {
+            index
+            for other, indices in self.node2pending.items()
+            for index in indices[1:]
+            if other is not node and self._bookings.is_open(self.collection[index])
+        }
+        return sorted(held - set(self.node2pending[node]))
+
+    def _share(self) -> None:
+        """Give every worker all that waits."""
+        for node in self.nodes:
+            if not node.shutting_down:
+                self._hand(node, self._waiting(node))
+
+    def _hand(self, node: Node, indices: list[int]) -> None:
+        if indices:
+            self.node2pending[node].extend(indices)
+            with suppress(OSError):
+                node.send_runtest_some(indices)
+
+
+class _Load(_Shared, LoadScheduling):  # type: ignore[misc]
+    """``--dist=load``: trials start in their order, whoever holds them."""
+
+    def __init__(self, config: pytest.Config, log: Any, bookings: Bookings) -> None:  # noqa: ANN401  see above
+        super().__init__(config, log, bookings)
+        self._handed: dict[int, int] = {}
+
+    def check_schedule(self, node: Node, duration: float = 0) -> None:
+        """Give a worker what is overdue, else what is left."""
+        held = self.node2pending[node]
+        if self.pending and not node.shutting_down and len(held) < ENOUGH:
+            self._hand(node, self._overdue(node, patient=duration < LONG))
+            if len(held) >= ENOUGH:
+                return
+        super().check_schedule(node, duration)
+
+    def _overdue(self, node: Node, *, patient: bool) -> list[int]:
+        """The first trial that waits at another worker.
+
+        Short trials are all but due there, and would be handed out twice: with them, one is overdue
+        once one and a half others for each worker were handed out after it.
+        """
+        patience = 1.5 * len(self.node2pending) if patient else 0
+        before = self._progress - patience
+        return [index for index in self._waiting(node) if self._handed[index] <= before][:1]
+
+    @property
+    def _progress(self) -> int:
+        return len(self.collection) - len(self.pending)
+
+    def _send_tests(self, node: Node, num: int) -> None:
+        self._handed.update(dict.fromkeys(self.pending[:num], self._progress))
+        super()._send_tests(node, num)
+        if not self.pending:
+            self._share()
+
+
+class _Stealing(_Shared, WorkStealingScheduling):  # type: ignore[misc]
+    """``--dist=worksteal``: what cannot be stolen is shared."""
+
+    def check_schedule(self) -> None:
+        """Steal work while there is some to steal, then give every worker all that waits."""
+        if self.collection is None:
+            return
+        self._share_rest()
+        with suppress(OSError):
+            super().check_schedule()
+
+    def _send_tests(self, node: Node, num: int) -> None:
+        super()._send_tests(node, num)
+        self._share_rest()
+
+    def _share_rest(self) -> None:
+        held = [held for node, held in self.node2pending.items() if not node.shutting_down]
+        most = max(map(len, held), default=0)
+        if not self.pending and self.steal_requested_from_node is None and most <= ENOUGH:
+            self._share()
+
+    def remove_pending_tests_from_node(self, node: Node, indices: Sequence[int]) -> None:
+        """Take back what a worker gave up: once, even if it holds a trial twice."""
+        self.steal_requested_from_node = None
+        left = self.node2pending[node][::-1]
+        for index in indices:
+            left.remove(index)
+        self.node2pending[node] = left[::-1]
+        self.pending.extend(indices)
+        self.check_schedule()
+
+
+class _Scoped(_Guarded, LoadScopeScheduling):  # type: ignore[misc]
+    """``--dist=loadscope``."""
+
+    def remove_node(self, node: Node) -> str | None:
+        """Take a worker out; only what it has not finished is to be done again."""
+        units = self.assigned_work[node]
+        self.assigned_work[node] = {
+            scope: unit for scope, unit in units.items() if not all(unit.values())
+        }
+        crashed: str | None = super().remove_node(node)
+        return crashed
+
+    def _reschedule(self, node: Node) -> None:
+        super()._reschedule(node)
+        while self.workqueue and not node.shutting_down and self._idle(node):
+            self._assign_work_unit(node)
+        if not self.workqueue and self._idle(node):
+            node.shutdown()
+
+    def _idle(self, node: Node) -> bool:
+        """Whether the worker cannot run what it has for want of more."""
+        return bool(self._pending_of(self.assigned_work[node]) < ENOUGH)
+
+
+class _File(_Scoped, LoadFileScheduling):  # type: ignore[misc]
+    """``--dist=loadfile``."""
+
+
+class _Group(_Scoped, LoadGroupScheduling):  # type: ignore[misc]
+    """``--dist=loadgroup``."""
+
+
+SHARING = {"load": _Load, "worksteal": _Stealing}
+"""What hands a trial to several workers; elsewhere the user wants scopes kept together."""
+
+_SCOPED = {"loadscope": _Scoped, "loadfile": _File, "loadgroup": _Group}
+
+
+def mended(config: pytest.Config, log: Any, bookings: Bookings) -> Any:  # noqa: ANN401  a scheduler of xdist, which has no types
+    """The scheduler for the ``--dist`` of a session."""
+    dist = config.option.dist
+    return SHARING[dist](config, log, bookings) if dist in SHARING else _SCOPED[dist](config, log)

@@ -1,0 +1,97 @@
+"""Which worker runs a trial: the first that comes to it.
+
+A worker of pytest-xdist holds its next test while it runs the current one. A trial that waits
+behind a long one is handed to other workers too; who comes to it later passes it over in silence.
+"""
+
+from __future__ import annotations
+
+from threading import Lock
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pytest_hypersearch.plugin.collect import MARK
+from pytest_hypersearch.plugin.plan import longest_first
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pytest_hypersearch.engine.link import Link
+
+
+class Bookings:
+    """The trials that workers have come to, in the controlling process.
+
+    Args:
+        is_trial: Whether a node id is that of a trial; other items are never shared.
+    """
+
+    def __init__(self, is_trial: Callable[[str], bool]) -> None:
+        self._is_trial = is_trial
+        self._holders: dict[str, str] = {}
+        self._lock = Lock()
+
+    def book(self, item: str, worker: str) -> bool:
+        """Give a trial to the worker that comes to it; False if any has come to it before."""
+        with self._lock:
+            if item in self._holders:
+                return False
+            self._holders[item] = worker
+            return True
+
+    def release(self, item: str) -> None:
+        """Let a trial be booked again: it is due once more."""
+        with self._lock:
+            self._holders.pop(item, None)
+
+    def is_open(self, item: str) -> bool:
+        """Whether it is a trial that no worker has come to."""
+        return self._is_trial(item) and item not in self._holders
+
+    def is_elsewhere(self, item: str, worker: str) -> bool:
+        """Whether it is a trial that another worker has come to."""
+        return self._holders.get(item, worker) != worker
+
+
+class Booker:
+    """Hooks of a worker: a trial that another worker has come to is none of its business."""
+
+    def __init__(self, link: Link) -> None:
+        self._link = link
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        """Start with what took longest before, so that no long trial is left alone at the end."""
+        answer = self._link.call({"op": "past"})
+        longest_first(session.items, answer.get("durations", {}))
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_protocol(
+        self, item: pytest.Item, nextitem: pytest.Item | None
+    ) -> bool | None:
+        """Pass over the trial, or leave it to pytest."""
+        if item.get_closest_marker(MARK) is None:
+            return None
+        if self._link.call({"op": "book", "slot": item.nodeid})["yours"]:
+            return None
+        _pass_over(item, nextitem)
+        # What the trial before holds would go back when this one is asked for.
+        self._link.call({"op": "over", "saved": False})
+        return True
+
+
+def _pass_over(item: pytest.Item, nextitem: pytest.Item | None) -> None:
+    """End the fixtures that were kept for an item which does not run here.
+
+    The item before it left them to this one; what they raise is reported, the rest is silence.
+    """
+    state = item.session._setupstate  # noqa: SLF001  no public way to end what the next item does not need
+    call = pytest.CallInfo.from_call(
+        lambda: state.teardown_exact(nextitem),
+        when="teardown",
+        reraise=(KeyboardInterrupt, pytest.exit.Exception),
+    )
+    if call.excinfo is not None:
+        # Not by the hook: plugins expect that the item was set up.
+        report = pytest.TestReport.from_item_and_call(item, call)
+        item.ihook.pytest_runtest_logreport(report=report)

@@ -1,0 +1,216 @@
+"""Trials on pytest-xdist's workers: a private channel to each, and what to do when one dies."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sys
+from threading import Event, Thread
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_hypersearch.engine.messages import UNANSWERED
+from pytest_hypersearch.engine.resources.machine import THREAD_VARIABLES, cores
+from pytest_hypersearch.plugin.statuses import dress
+from pytest_hypersearch.plugin.xdist.sharing import Bookings
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Sequence
+
+    from pytest_hypersearch.engine.messages import Message
+    from pytest_hypersearch.engine.owner import Owner
+
+
+CHANNEL = "hypersearch_channel"
+THREADS = "hypersearch_threads"
+SHARED = "hypersearch_shared"
+POLL_SECONDS = 0.2
+QUIET_POLLS = 10
+MOST_NAMED = 10
+
+
+def distributes(config: pytest.Config) -> bool:
+    """Whether tests are handed to workers; xdist's own plugin says so only later."""
+    if config.option.collectonly or not getattr(config.option, "tx", None):
+        return False
+    return bool(config.option.dist != "no")
+
+
+class Distribution:
+    """Hooks of the controlling process: connects workers with the owner."""
+
+    def __init__(self, config: pytest.Config, owner: Owner) -> None:
+        if config.option.dist == "each":
+            raise pytest.UsageError(
+                "--dist=each: runs every trial on every worker; expected load, worksteal, "
+                "loadscope, loadfile or loadgroup beside --sweep"
+            )
+        from pytest_hypersearch.plugin.xdist.schedulers import SHARING
+
+        # Chunks of consecutive items would leave workers idle while one holds the long trials.
+        if config.option.maxschedchunk is None:
+            config.option.maxschedchunk = 1
+        self._owner = owner
+        self._plugins = config.pluginmanager
+        self._shared = config.option.dist in SHARING
+        self._bookings = Bookings(owner.plans)
+        self._threads = max(1, len(cores()) // len(config.option.tx))
+        self._starting: set[str] = set()
+        self._running: set[str] = set()
+        self._stopped: set[str] = set()
+        self._over = Event()
+        self._watch = Thread(target=self._release_stalled, daemon=True)
+
+    @property
+    def _stops(self) -> bool:
+        """Whether xdist ends the session early, as after the first failure with ``-x``."""
+        return bool(getattr(self._plugins.getplugin("dsession"), "shouldstop", False))
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_configure_node(self, node: Any) -> None:  # noqa: ANN401  xdist's controller of a worker
+        """Give a worker its channel before it starts."""
+        worker = node.gateway.id
+        channel = node.gateway.newchannel()
+        self._starting.add(worker)
+
+        def receive(text: str) -> None:
+            self._starting.discard(worker)
+            number, message = json.loads(text)
+
+            def answer(reply: Message) -> None:
+                # A worker that died meanwhile wants no answer.
+                with contextlib.suppress(OSError):
+                    channel.send(json.dumps([number, reply]))
+
+            if message["op"] == "book":
+                yours = not self._stops and self._bookings.book(message["slot"], worker)
+                answer({"yours": yours})
+                return
+            unanswered = message["op"] in UNANSWERED
+            self._owner.handle(worker, message, _ignore if unanswered else answer)
+
+        channel.setcallback(receive)
+        node.workerinput[CHANNEL] = channel
+        node.workerinput[THREADS] = self._threads
+        node.workerinput[SHARED] = self._shared
+        if not self._watch.is_alive() and not self._over.is_set():
+            self._watch.start()
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_make_scheduler(self, config: pytest.Config, log: Any) -> Any:  # noqa: ANN401  xdist has no types
+        """Let no trial wait behind another, and no worker's death hang the session."""
+        from pytest_hypersearch.plugin.xdist.schedulers import mended
+
+        return mended(config, log, self._bookings)
+
+    # Before the scheduler hands the item of the dead worker to another one, which may ask for its
+    # trial at once.
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any, error: object) -> None:  # noqa: ANN401  xdist's controller of a worker
+        """A worker is gone, dead unless it has finished or was stopped."""
+        worker = node.gateway.id
+        self._starting.discard(worker)
+        if error == "keyboard-interrupt":
+            self._stopped.add(worker)
+        elif error is not None:
+            self._owner.died(worker)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_handlecrashitem(
+        self,
+        crashitem: str,
+        report: pytest.TestReport,
+        sched: Any,  # noqa: ANN401  any scheduler of xdist
+    ) -> None:
+        """Run the trial of a dead worker again, as often as its sweep allows."""
+        self._running.discard(crashitem)
+        worker = report.node.gateway.id
+        if worker in self._stopped or not self._owner.crash(crashitem, worker):
+            return
+        report.outcome = "rerun"  # type: ignore[assignment]
+        dress(report, "retried", "R", "RETRIED", "yellow")
+        # The scope-wise schedulers run the item again by themselves.
+        with contextlib.suppress(NotImplementedError):
+            sched.mark_test_pending(crashitem)
+
+    @pytest.hookimpl(wrapper=True, trylast=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> Generator[None, object, object]:
+        """Fail for trials that no worker is left to run; pytest would pass over them."""
+        result = yield
+        for study, items in self._owner.lost().items():
+            session.testscollected += 1
+            session.config.hook.pytest_runtest_logreport(report=_lost(study, items))
+        return result
+
+    def pytest_runtest_logstart(self, nodeid: str) -> None:
+        """Some worker is busy."""
+        self._running.add(nodeid)
+
+    def pytest_runtest_logfinish(self, nodeid: str) -> None:
+        """It is done with that."""
+        self._running.discard(nodeid)
+
+    def pytest_sessionfinish(self) -> None:
+        """Nobody waits any more."""
+        self._over.set()
+
+    def _release_stalled(self) -> None:
+        """Serve trials that wait for others when no others can come.
+
+        A retried item may queue behind the very trials that wait for it, and a scheduler that
+        steals work may reorder it: then the waiting is given up rather than the session.
+        """
+        quiet = 0
+        while not self._over.wait(POLL_SECONDS):
+            self._owner.poll()
+            waiting = set(self._owner.waiting)
+            busy = self._starting or not waiting or list(self._running - waiting)
+            quiet = 0 if busy else quiet + 1
+            if quiet >= QUIET_POLLS:
+                self._owner.release()
+                quiet = 0
+
+
+class WorkerThreads:
+    """Hooks of a worker: linear algebra takes this worker's share of the cores, not all of them."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._threads: int = config.workerinput[THREADS]  # type: ignore[attr-defined]
+        self._chosen = any(variable in os.environ for variable in THREAD_VARIABLES)
+        # All of these libraries go by OpenMP's variable unless their own is set.
+        if "OMP_NUM_THREADS" not in os.environ:
+            for variable in THREAD_VARIABLES:
+                os.environ.setdefault(variable, str(self._threads))
+
+    def pytest_collection_finish(self) -> None:
+        """Libraries that were loaded before the variables were set are limited as well."""
+        if not self._chosen and "numpy" in sys.modules:
+            from threadpoolctl import threadpool_limits
+
+            threadpool_limits(limits=self._threads)
+
+
+def _lost(study: str, items: Sequence[str]) -> pytest.TestReport:
+    shown = "\n".join(f"  {item}" for item in items[:MOST_NAMED])
+    more = f"\n  and {len(items) - MOST_NAMED} more" if len(items) > MOST_NAMED else ""
+    count = "1 trial was" if len(items) == 1 else f"{len(items)} trials were"
+    return pytest.TestReport(
+        nodeid=study,
+        location=(study.partition("::")[0], None, study.partition("::")[2]),
+        keywords={},
+        outcome="failed",
+        longrepr=f"{count} lost: no worker is left to run them. "
+        f"Run them with --sweep-resume:\n{shown}{more}",
+        when="call",
+    )
+
+
+def channel(config: pytest.Config) -> Any:  # noqa: ANN401  execnet's channel
+    """The worker's end of its channel to the owner."""
+    return config.workerinput[CHANNEL]  # type: ignore[attr-defined]
+
+
+def _ignore(_reply: Message) -> None:
+    """A message without an answer."""

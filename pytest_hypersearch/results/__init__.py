@@ -1,0 +1,1 @@
+"""What a person looks at: results, comparisons, exports, the report, the command line."""

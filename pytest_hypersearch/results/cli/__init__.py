@@ -1,0 +1,58 @@
+"""The command ``pytest-hypersearch``: a look at stored sweeps, without running a test.
+
+Exit codes: 0 if there was something to show, 1 if nothing was found or, in ``compare``, scores have
+become worse, 2 for a command that makes no sense or a file that cannot be read or written.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from io import TextIOWrapper
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+NOTHING, MISUSED = 1, 2
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command.
+
+    Args:
+        arguments: The command line without the program's name; that of this process by default.
+
+    Returns:
+        The exit code.
+    """
+    from pytest_hypersearch.core.errors import StoreError
+    from pytest_hypersearch.results.cli.parser import parser
+    from pytest_hypersearch.store.find import NothingStoredError
+
+    given = parser().parse_args(arguments)
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
+    try:
+        code: int = given.run(given)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Whoever reads has seen enough; Python must not find the pipe broken again when it ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except NothingStoredError as error:
+        return _complain(str(error), NOTHING)
+    except OSError as error:
+        named = error.filename and f"{error.filename}: {error.strerror}"
+        return _complain(named or str(error), MISUSED)
+    except (ImportError, StoreError, ValueError) as error:
+        return _complain(str(error), MISUSED)
+    except KeyboardInterrupt:
+        return 130
+    return code
+
+
+def _complain(problem: str, code: int) -> int:
+    sys.stderr.write(f"pytest-hypersearch: {problem}\n")
+    return code

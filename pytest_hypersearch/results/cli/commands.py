@@ -1,0 +1,297 @@
+"""From texts of the command line to what they ask for: which runs, which trials."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pytest_hypersearch.core.errors import StoreError
+from pytest_hypersearch.core.trial import State
+from pytest_hypersearch.results.comparison import comparison_text
+from pytest_hypersearch.results.export import columns_of, csv_to, json_of, rows_of
+from pytest_hypersearch.results.groups import objectives_of, ranked_in
+from pytest_hypersearch.results.query import entries
+from pytest_hypersearch.results.results import Results, load_results
+from pytest_hypersearch.results.terminal.format import plain
+from pytest_hypersearch.results.terminal.summary import section
+from pytest_hypersearch.results.text import group_text, look_of, params_text, rows_text, width
+from pytest_hypersearch.store.find import studies_of
+from pytest_hypersearch.store.runs import Run, discard, outdated
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+    from collections.abc import Iterable, Sequence
+
+    from pytest_hypersearch.core.study import StudyResults
+    from pytest_hypersearch.results.export import Row
+    from pytest_hypersearch.results.groups import Groups
+
+
+_RUN = re.compile(r"@(all|-?\d{1,9}|[0-9a-f]{4,40})$")
+_SIGNS = {"<=": "le", ">=": "ge", "!=": "ne", "=": "eq", "<": "lt", ">": "gt", "~": "contains"}
+_CONDITION = re.compile(r"([^<>=!~]+)(<=|>=|!=|=|<|>|~)(.*)", re.DOTALL)
+
+
+def results_of(what: Sequence[str], filters: Iterable[str]) -> Results:
+    """Load what is meant by ``WHAT`` or ``WHAT@RUN``, and filter it.
+
+    Raises:
+        NothingStoredError, StoreError, ValueError: As `load_results` and `Results.filter`.
+    """
+    split = [_split(one) for one in what]
+    runs = list(dict.fromkeys(run for _, run in split))
+    if len(runs) > 1:
+        raise ValueError(f"{' '.join(what)}: expected the same @RUN for all")
+    results = load_results(*(name for name, _ in split if name), run=runs[0] if runs else None)
+    for text in filters:
+        results = results.filter(**condition(text))
+    return results
+
+
+def _split(what: str) -> tuple[str, str | None]:
+    match = _RUN.search(what)
+    return (what[: match.start()], match[1]) if match else (what, None)
+
+
+def condition(text: str) -> dict[str, Any]:
+    """Return the argument of `Results.filter` that a condition such as ``lr<0.1`` stands for.
+
+    A value is read as JSON if it is some, otherwise as text.
+
+    Raises:
+        ValueError: It is no condition.
+    """
+    match = _CONDITION.fullmatch(text)
+    if match is None:
+        raise ValueError(f"{text!r}: expected a condition such as status=success or lr<0.1")
+    name, sign, value = match[1].strip(), match[2], match[3].strip()
+    return {name if sign == "=" else f"{name}__{_SIGNS[sign]}": _value(value)}
+
+
+def _value(text: str) -> Any:  # noqa: ANN401  any JSON value
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+FOUND, NOTHING, WORSE = 0, 1, 1
+_OWN = ("sweep", "number", "replicate", "status", "score", "duration")
+
+
+def list_runs(given: Namespace) -> int:
+    """List stored runs: all of them, a line each."""
+    results = load_results(*given.what, run="all")
+    _tell(results)
+    rows = [_run_row(study) for study in results.studies]
+    _print(rows_text(rows, given.format, drop=("running", "planned", "sweeps", "metric")))
+    return FOUND
+
+
+def _run_row(study: StudyResults) -> Row:
+    starts = [trial.started for trial in study.trials if trial.started is not None]
+    states = [trial.state for trial in study.trials]
+    alike = objectives_of([study])
+    best = next(iter(ranked_in([study], alike[0])), None) if alike else None
+    return {
+        "test": study.nodeid,
+        "run": Path(study.run).name,
+        "started": _when(min(starts)) if starts else None,
+        "sweeps": ", ".join(sweep.name for sweep in study.sweeps),
+        "complete": states.count(State.COMPLETE),
+        "planned": sum(sweep.planned for sweep in study.sweeps),
+        "running": states.count(State.RUNNING),
+        "metric": alike[0][0].metric if alike else None,
+        "best": best.value if best else None,
+    }
+
+
+def _when(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds).isoformat(" ", "minutes")  # noqa: DTZ006  for people
+
+
+def show(given: Namespace) -> int:
+    """Show the summary of runs, a table of groups, or a table of trials."""
+    results = results_of(given.what, given.filter)
+    _tell(results)
+    if not results:
+        return _nothing()
+    as_rows = given.columns or given.sort or given.format != "table"
+    if given.group_by and as_rows:
+        _print(rows_text(_group_rows(results.group_by(*given.group_by), given), given.format))
+    elif given.group_by:
+        _print(group_text(results.group_by(*given.group_by), width()))
+    elif as_rows:
+        _print(rows_text(_trial_rows(results, given), given.format))
+    else:
+        _print(_summary(results, given.verbose))
+    return FOUND
+
+
+def _summary(results: Results, verbosity: int) -> str:
+    look = look_of(width())
+    lines = section(
+        [study for study in results.studies if study.trials],
+        width=look.width,
+        verbosity=verbosity,
+        ascii_only=look.ascii_only,
+    )
+    return "\n".join(map(plain, lines))
+
+
+def _trial_rows(results: Results, given: Namespace) -> list[Row]:
+    """The chosen columns of the trials, sorted; by default what identifies and judges a trial."""
+    fields = results.fields
+    chosen = [fields.find(name) for name in given.columns] or [
+        field
+        for field in fields.every()
+        if field.name in _OWN or field.name.startswith(("params.", "metrics."))
+    ]
+    rows = rows_of(columns_of(entries(results.studies), chosen))
+    if not given.sort:
+        return rows
+    by = fields.find(given.sort.removeprefix("-"))
+    values = columns_of(entries(results.studies), [by])[by.name]
+    return _sorted(rows, values, down=given.sort.startswith("-"))
+
+
+def _group_rows(groups: Groups, given: Namespace) -> list[Row]:
+    """The chosen columns of the groups, sorted; by default all, the group with the best first."""
+    rows = groups.agg()
+    if given.sort and rows:
+        by = _column(rows[0], given.sort.removeprefix("-"))
+        rows = _sorted(rows, [row[by] for row in rows], down=given.sort.startswith("-"))
+    names = [_column(row, name) for row in rows[:1] for name in given.columns]
+    return [{name: row[name] for name in names} for row in rows] if names else rows
+
+
+def _column(row: Row, name: str) -> str:
+    """The column of groups that a user calls by its name, with or without what it belongs to."""
+    found = [one for one in row if name in {one, one.partition(".")[2], one.replace(".", "__")}]
+    if len(found) != 1:
+        raise ValueError(f"{name}: expected one of {', '.join(row)}")
+    return found[0]
+
+
+def _sorted(rows: Sequence[Row], values: Sequence[Any], *, down: bool) -> list[Row]:
+    """The rows in the order of their values, those without one last."""
+    order = sorted(range(len(rows)), key=lambda place: _sort_key(values[place]), reverse=down)
+    return [rows[place] for place in sorted(order, key=lambda place: values[place] is None)]
+
+
+def _sort_key(value: Any) -> tuple[str, Any]:  # noqa: ANN401  any scalar
+    number = isinstance(value, (int, float))
+    return ("", value) if number else (type(value).__name__, str(value))
+
+
+def best(given: Namespace) -> int:
+    """Print the best configuration of a test."""
+    results = results_of(given.what, given.filter)
+    _tell(results)
+    tests = list(dict.fromkeys(study.nodeid for study in results.studies))
+    if len(tests) > 1:
+        raise ValueError(f"best: expected one test, not {', '.join(tests)}")
+    found = results.best()
+    if not found:
+        return _nothing()
+    _print(params_text(found[0], given.format))
+    return FOUND
+
+
+def compare(given: Namespace) -> int:
+    """Compare two sets of results; worse is an exit code."""
+    sides = [results_of([what], given.filter) for what in (given.before, given.now)]
+    if given.filters:
+        sides = [
+            side.filter(**condition(text)) for side, text in zip(sides, given.filters, strict=True)
+        ]
+    for side in sides:
+        _tell(side)
+    if not all(sides):
+        return _nothing()
+    found = sides[1].compare(sides[0])
+    as_text = given.format == "table"
+    _print(comparison_text(found, width()) if as_text else rows_text(found.table(), given.format))
+    if not found.pairs and not (found.best_before and found.best_now):
+        return NOTHING
+    return WORSE if found.verdict == "worse" else FOUND
+
+
+def export(given: Namespace) -> int:
+    """Write a file."""
+    results = results_of(given.what, given.filter)
+    _tell(results)
+    if not results:
+        return _nothing()
+    if given.file != "-":
+        getattr(results, f"to_{given.to}")(given.file)
+    elif given.to == "csv":
+        csv_to(sys.stdout, results.table())
+    elif given.to == "json":
+        _print(json_of({"studies": [study.to_json() for study in results.studies]}))
+    else:
+        raise ValueError(f"export --to {given.to}: expected a file, not standard output")
+    return FOUND
+
+
+def report(given: Namespace) -> int:
+    """Write the report, or serve it until interrupted."""
+    found = results_of(given.what, given.filter)
+    _tell(found)
+    if not found:
+        return _nothing()
+    if given.serve:
+        from pytest_hypersearch.results.history import serve_stored
+
+        serve_stored(lambda: results_of(given.what, given.filter), _announce)
+    else:
+        found.to_html(given.file)
+        _print(f"report: {Path(given.file).resolve().as_uri()}")
+    return FOUND
+
+
+def _announce(address: str) -> None:
+    _print(f"report: {address}  (for this machine only; Ctrl-C ends it)")
+    sys.stdout.flush()
+
+
+def clean(given: Namespace) -> int:
+    """Remove old runs, but none of a live session."""
+    studies = dict.fromkeys(runs[-1].path.parent for runs in studies_of(given.what))
+    for path in (path for study in studies for path in outdated(study, given.keep)):
+        if not given.dry_run:
+            _remove(path)
+        elif not Run(path).in_use():
+            _print(f"would remove {path}")
+    return FOUND
+
+
+def _remove(path: Path) -> None:
+    try:
+        discard(path)
+    except (OSError, StoreError) as error:
+        _note(f"kept: {error}")
+    else:
+        _print(f"removed {path}")
+
+
+def _nothing() -> int:
+    _note("no trial fits")
+    return NOTHING
+
+
+def _tell(results: Results) -> None:
+    for note in results.notes:
+        _note(f"note: {note}")
+
+
+def _note(text: str) -> None:
+    sys.stderr.write(f"pytest-hypersearch: {text}\n")
+
+
+def _print(text: str) -> None:
+    sys.stdout.write(f"{text}\n")

@@ -1,0 +1,154 @@
+"""Trials as rows: plain dicts, or a typed DataFrame of pandas'.
+
+A column is named as its field: ``score``, ``params.lr``, ``metrics.loss``, so that parameters and
+metrics of one name stay apart. What a trial does not have is None.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from math import isfinite
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO, TypeAlias
+
+from pytest_hypersearch.core.errors import needs
+from pytest_hypersearch.results.query import ABSENT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from os import PathLike
+
+    import pandas as pd
+
+    from pytest_hypersearch.results.query import Entry, Field
+    from pytest_hypersearch.results.results import Results
+
+
+Columns: TypeAlias = "dict[str, list[Any]]"
+Row: TypeAlias = "dict[str, Any]"
+
+_DTYPES = {
+    frozenset({bool}): "boolean",
+    frozenset({int}): "Int64",
+    frozenset({float}): "float64",
+    frozenset({int, float}): "float64",
+    frozenset({str}): "string",
+}
+
+
+def columns_of(entries: Iterable[Entry], fields: Sequence[Field]) -> Columns:
+    """Return the values of fields, by the fields' names."""
+    known = list(entries)
+    return {field.name: [_none_if_absent(field.get(one)) for one in known] for field in fields}
+
+
+def rows_of(columns: Mapping[str, Sequence[Any]]) -> list[Row]:
+    """Return columns of equal length as one dict a row."""
+    names = list(columns)
+    return [dict(zip(names, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+
+
+def frame_of(columns: Mapping[str, Sequence[Any]]) -> pd.DataFrame:
+    """Return columns as a DataFrame.
+
+    Whole numbers, booleans and texts get pandas' types that know missing values; ``status`` is
+    categorical, ``started`` a time in UTC. A column of mixed types stays one of objects.
+    """
+    import pandas as pd
+
+    frame = pd.DataFrame({name: _series(values) for name, values in columns.items()})
+    if "status" in frame:
+        frame["status"] = frame["status"].astype("category")
+    if "started" in frame:
+        frame["started"] = pd.to_datetime(frame["started"], unit="s", utc=True)
+    return frame
+
+
+def _series(values: Sequence[Any]) -> pd.Series[Any]:
+    import pandas as pd
+
+    dtype = _DTYPES.get(frozenset(type(value) for value in values if value is not None), "object")
+    try:
+        return pd.Series(values, dtype=dtype)
+    except OverflowError:  # an integer beyond 64 bits
+        return pd.Series(values, dtype="object")
+
+
+def _none_if_absent(value: object) -> object:
+    return None if value is ABSENT else value
+
+
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
+
+
+def write_csv(results: Results, path: str | PathLike[str]) -> None:
+    """Write the table as CSV in UTF-8; see `csv_to`."""
+    with Path(path).open("w", newline="", encoding="utf-8", errors="backslashreplace") as file:
+        csv_to(file, results.table())
+
+
+def csv_to(file: TextIO, rows: Sequence[Row]) -> None:
+    """Write rows as CSV, None as nothing.
+
+    A text that a spreadsheet would take for a formula gets a leading ``'`` (OWASP, CSV injection);
+    numbers stay numbers.
+    """
+    writer = csv.writer(file)
+    writer.writerow([_harmless(name) for name in (rows[0] if rows else ())])
+    writer.writerows([_harmless(value) for value in row.values()] for row in rows)
+
+
+def _harmless(value: object) -> object:
+    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
+
+
+def write_json(results: Results, path: str | PathLike[str]) -> None:
+    """Write studies, sweeps and trials as JSON in ASCII; see `json_of`."""
+    Path(path).write_text(json_of({"studies": [s.to_json() for s in results.studies]}) + "\n")
+
+
+def json_of(value: object, *, indent: int | None = None) -> str:
+    """Return JSON that any reader takes: NaN and infinity as the texts nan, inf and -inf."""
+    return json.dumps(_finite(value), allow_nan=False, indent=indent)
+
+
+def _finite(value: Any) -> Any:  # noqa: ANN401  JSON values
+    if isinstance(value, float):
+        return value if isfinite(value) else str(value)
+    if isinstance(value, dict):
+        return {name: _finite(one) for name, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(one) for one in value]
+    return value
+
+
+def write_parquet(results: Results, path: str | PathLike[str]) -> None:
+    """Write the DataFrame as parquet; a column of mixed types becomes one of JSON texts.
+
+    Raises:
+        ModuleNotFoundError: pyarrow is not installed.
+    """
+    with needs("to_parquet", "pyarrow", "parquet"):
+        import pyarrow as pa  # noqa: F401  pandas would tell less well what is missing
+    frame = results.table(as_dataframe=True)
+    for name in frame.select_dtypes("object"):
+        frame[name] = frame[name].map(_json_or_none).astype("string")
+    frame.to_parquet(path, engine="pyarrow")
+
+
+def _json_or_none(value: object) -> str | None:
+    return None if value is None else json_of(value)
+
+
+def markdown_of(rows: Sequence[Mapping[str, str]]) -> str:
+    """Return rows as a table of Markdown (GitHub's), whose cells may hold anything."""
+    names = list(rows[0]) if rows else []
+    lines = [names, ["---"] * len(names), *([row[name] for name in names] for row in rows)]
+    return "\n".join(f"| {' | '.join(map(_cell, line))} |" for line in lines)
+
+
+def _cell(text: str) -> str:
+    for sign in "\\|`*_<>[]":
+        text = text.replace(sign, f"\\{sign}")
+    return text

@@ -1,0 +1,225 @@
+"""Results as a file of Optuna's JournalStorage, for optuna-dashboard and Optuna's own plots.
+
+Each sweep becomes a study, so that strategies can be compared there. A trial becomes a trial with
+its values, curve, times, how far it is from keeping each constraint and, as user attributes, what
+else is known of it. A parameter that is a choice or whose branches disagree is categorical, others
+have the range of their distribution.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from datetime import datetime
+from math import isfinite
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, TextIO
+
+from pytest_hypersearch.core.errors import needs
+from pytest_hypersearch.core.space.choices import Choice, label_text
+from pytest_hypersearch.core.space.numeric import Integer, Real
+from pytest_hypersearch.core.trial import State, storable
+from pytest_hypersearch.search.optuna.strategy import quietly
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from os import PathLike
+
+    from pytest_hypersearch.core.space import Distribution
+    from pytest_hypersearch.core.study import StudyResults
+    from pytest_hypersearch.core.sweep import SweepInfo
+    from pytest_hypersearch.core.trial import Raw, TrialRecord
+    from pytest_hypersearch.results.history import Curve
+
+
+with needs("to_optuna", "optuna", "optuna"):
+    import optuna
+    from optuna.distributions import (
+        BaseDistribution,
+        CategoricalDistribution,
+        FloatDistribution,
+        IntDistribution,
+    )
+    from optuna.storages import JournalStorage
+    from optuna.storages.journal import BaseJournalBackend
+    from optuna.trial import FrozenTrial, TrialState, create_trial
+
+_STATES: Final = {
+    State.COMPLETE: TrialState.COMPLETE,
+    State.PRUNED: TrialState.PRUNED,
+    State.RUNNING: TrialState.RUNNING,
+}
+_NEVER_RAN: Final = {State.NOT_RUN, State.RACED_OUT}
+
+
+def write_optuna(
+    studies: Sequence[StudyResults], curves: Iterable[Curve], path: str | PathLike[str]
+) -> None:
+    """Write studies in place of the file, if there is one, once all is written.
+
+    Args:
+        studies: What to write; trials that never ran are left out.
+        curves: What the trials reported.
+        path: The file.
+
+    Raises:
+        OSError: It cannot be written.
+    """
+    with quietly():
+        _write(studies, curves, Path(path))
+
+
+def _write(studies: Sequence[StudyResults], curves: Iterable[Curve], target: Path) -> None:
+    known = {id(curve.trial): curve for curve in curves if _is_score(curve, studies)}
+    draft = target.with_name(f".{target.name}-{os.getpid()}")
+    try:
+        with draft.open("w", encoding="ascii") as file:
+            storage = JournalStorage(_Lines(file))
+            for study in studies:
+                for sweep in study.sweeps:
+                    _write_sweep(storage, study, sweep, known)
+        draft.replace(target)
+    except BaseException:
+        draft.unlink(missing_ok=True)
+        raise
+
+
+class _Lines(BaseJournalBackend):
+    """A journal that one process writes from beginning to end: without locks and flushes."""
+
+    def __init__(self, file: TextIO) -> None:
+        self._file = file
+        self._logs: list[dict[str, Any]] = []
+
+    def read_logs(self, log_number_from: int) -> list[dict[str, Any]]:
+        return self._logs[log_number_from:]
+
+    def append_logs(self, logs: list[dict[str, Any]]) -> None:
+        for log in logs:
+            text = json.dumps(log, separators=(",", ":"))
+            self._file.write(f"{text}\n")
+            self._logs.append(json.loads(text))
+
+
+def _is_score(curve: Curve, studies: Iterable[StudyResults]) -> bool:
+    metrics = {sweep.metric for study in studies for sweep in study.sweeps}
+    return curve.metric in metrics
+
+
+def _write_sweep(
+    storage: JournalStorage,
+    results: StudyResults,
+    sweep: SweepInfo,
+    curves: Mapping[int, Curve],
+) -> None:
+    trials = [
+        trial
+        for trial in results.trials
+        if trial.sweep == sweep.name and trial.state not in _NEVER_RAN
+    ]
+    study = optuna.create_study(
+        storage=storage,
+        study_name=f"{results.nodeid} [{sweep.name}]",
+        directions=["minimize" if goal.mode == "min" else "maximize" for goal in sweep.goals],
+    )
+    study.set_metric_names([goal.metric for goal in sweep.goals])
+    study.set_user_attr("strategy", sweep.strategy)
+    study.set_user_attr("seed", sweep.seed)
+    study.set_user_attr("replicates", sweep.replicates)
+    entries = _distributions(sweep, trials)
+    study.add_trials([_trial(trial, sweep, entries, curves.get(id(trial))) for trial in trials])
+
+
+def _trial(
+    trial: TrialRecord,
+    sweep: SweepInfo,
+    entries: Mapping[str, BaseDistribution],
+    curve: Curve | None,
+) -> FrozenTrial:
+    state = _STATES.get(trial.state, TrialState.FAIL)
+    frozen = create_trial(
+        state=state,
+        values=_values(trial, sweep, state),
+        params=dict(trial.params),
+        distributions={name: entries[name] for name in trial.params},
+        user_attrs=_attributes(trial),
+        system_attrs=_constraints(trial, sweep),
+        intermediate_values=_steps(curve) if curve and not sweep.others else {},
+    )
+    if trial.started is not None:
+        frozen.datetime_start = datetime.fromtimestamp(trial.started)  # noqa: DTZ006  as Optuna's
+        if state.is_finished():
+            end = trial.started + trial.duration
+            frozen.datetime_complete = datetime.fromtimestamp(end)  # noqa: DTZ006  likewise
+    return frozen
+
+
+def _values(trial: TrialRecord, sweep: SweepInfo, state: TrialState) -> list[float] | None:
+    if state == TrialState.COMPLETE:
+        return [trial.metrics[goal.metric] for goal in sweep.goals]
+    known = state == TrialState.PRUNED and not sweep.others and trial.score is not None
+    return [trial.score] if known and isfinite(trial.score) else None  # type: ignore[list-item, arg-type]
+
+
+def _constraints(trial: TrialRecord, sweep: SweepInfo) -> dict[str, Any]:
+    """Optuna takes a trial for feasible if none of these is above 0."""
+    known = [one for one in sweep.constraints if one.metric in trial.metrics]
+    return (
+        {"constraints": [one.excess(trial.metrics[one.metric]) for one in known]} if known else {}
+    )
+
+
+def _attributes(trial: TrialRecord) -> dict[str, Any]:
+    """What Optuna has no place for; ``metrics.`` and ``logged.`` keep names apart.
+
+    The dashboard shows the first few without scrolling: those that tell most come first.
+    """
+    own: dict[str, Any] = {"reason": trial.reason} if trial.reason else {}
+    own["status"] = str(trial.state)
+    for kind in ("metrics", "logged"):
+        values: Mapping[str, Raw] = getattr(trial, kind)
+        own |= {f"{kind}.{name}": storable(value) for name, value in values.items()}
+    names = ("number", "replicate", "seed", "worker", "duration", "nodeid")
+    titles = {"number": "configuration", "nodeid": "item"}
+    return own | {titles.get(name, name): getattr(trial, name) for name in names}
+
+
+def _steps(curve: Curve) -> dict[int, float]:
+    """Optuna's steps are whole numbers; others are counted."""
+    whole = all(step >= 0 and float(step).is_integer() for step in curve.steps)
+    steps = [int(step) for step in curve.steps] if whole else range(len(curve.steps))
+    return dict(zip(steps, curve.values, strict=True))
+
+
+def _distributions(sweep: SweepInfo, trials: Iterable[TrialRecord]) -> dict[str, BaseDistribution]:
+    declared: dict[str, list[Distribution]] = {}
+    for branch in sweep.space.branches if sweep.space else ():
+        for name, entry in branch.items():
+            declared.setdefault(name, []).append(entry)
+    seen: dict[str, list[Raw]] = {}
+    for trial in trials:
+        for name, value in trial.params.items():
+            seen.setdefault(name, []).append(value)
+    return {name: _distribution(declared.get(name, []), values) for name, values in seen.items()}
+
+
+def _distribution(declared: Sequence[Distribution], seen: Sequence[Raw]) -> BaseDistribution:
+    numbers = [value for value in seen if type(value) in {int, float}]
+    if not declared or len(numbers) < len(seen) or any(isinstance(e, Choice) for e in declared):
+        labels = [label for e in declared if isinstance(e, Choice) for label in e.labels]
+        return CategoricalDistribution(list({label_text(v): v for v in (*labels, *seen)}.values()))
+    ends = [end for e in declared if isinstance(e, (Real, Integer)) for end in (e.low, e.high)]
+    low, high = min([*numbers, *ends]), max([*numbers, *ends])  # type: ignore[type-var]
+    log = all(isinstance(e, (Real, Integer)) and e.log for e in declared)
+    step = None if log else _step(declared, numbers)
+    if all(isinstance(e, Integer) for e in declared):
+        return IntDistribution(int(low), int(high), log=log, step=int(step or 1))  # type: ignore[arg-type]
+    return FloatDistribution(float(low), float(high), log=log, step=step)  # type: ignore[arg-type]
+
+
+def _step(declared: Sequence[Distribution], numbers: Sequence[Raw]) -> float | None:
+    """The step of a range, if all branches agree on it and all values are on it."""
+    first, *others = dict.fromkeys(declared)
+    if others or not isinstance(first, (Real, Integer)):
+        return None
+    return first.step if all(map(first.contains, numbers)) else None

@@ -1,0 +1,297 @@
+"""What can be asked of a trial by name: its own fields, parameters, metrics and logged values."""
+
+from __future__ import annotations
+
+import operator
+from dataclasses import dataclass
+from pathlib import PurePath
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from pytest_hypersearch.core.study import called, some
+from pytest_hypersearch.core.trial import State
+from pytest_hypersearch.core.values import shown
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+    from pytest_hypersearch.core.study import StudyResults
+    from pytest_hypersearch.core.sweep import SweepInfo
+    from pytest_hypersearch.core.trial import TrialRecord
+
+
+ABSENT: Final = object()
+"""The value of a parameter or metric that a trial does not have."""
+
+
+class Entry(NamedTuple):
+    """A trial and where it belongs."""
+
+    study: StudyResults
+    sweep: SweepInfo
+    trial: TrialRecord
+
+
+class Field(NamedTuple):
+    """Something that a trial may have.
+
+    Attributes:
+        name: Unique among all fields; a parameter's is ``params.lr``.
+        get: Finds it, or `ABSENT`.
+    """
+
+    name: str
+    get: Callable[[Entry], Any]
+
+
+OWN: Final[Mapping[str, Callable[[Entry], Any]]] = {
+    "test": lambda entry: entry.study.nodeid,
+    "run": lambda entry: PurePath(entry.study.run).name,
+    "sweep": lambda entry: entry.sweep.name,
+    "strategy": lambda entry: entry.sweep.strategy,
+    "number": lambda entry: entry.trial.number,
+    "replicate": lambda entry: entry.trial.replicate,
+    "status": lambda entry: str(entry.trial.state),
+    "score": lambda entry: entry.trial.score,
+    "seed": lambda entry: entry.trial.seed,
+    "started": lambda entry: entry.trial.started,
+    "duration": lambda entry: entry.trial.duration,
+    "cpu_time": lambda entry: entry.trial.cpu_time,
+    "peak_memory": lambda entry: entry.trial.peak_memory,
+    "steps": lambda entry: entry.trial.steps,
+    "attempt": lambda entry: entry.trial.attempt,
+    "worker": lambda entry: entry.trial.worker,
+    "cached": lambda entry: entry.trial.cached,
+    "item": lambda entry: entry.trial.nodeid,
+    "reason": lambda entry: entry.trial.reason,
+    "error": lambda entry: entry.trial.error,
+}
+"""The fields that every trial has."""
+
+_KINDS: Final = {"params": "parameter", "metrics": "metric", "logged": "logged value"}
+
+
+def entries(studies: Iterable[StudyResults]) -> Iterator[Entry]:
+    """Yield the trials of studies, in their order."""
+    for study in studies:
+        sweeps = {sweep.name: sweep for sweep in study.sweeps}
+        for trial in study.trials:
+            yield Entry(study, sweeps[trial.sweep], trial)
+
+
+@dataclass(frozen=True, slots=True)
+class Fields:
+    """The fields of some trials.
+
+    Attributes:
+        tests: Node ids of their tests.
+        params: Names of their parameters, in the order of the spaces.
+        metrics: Names of their metrics, the scores first.
+        logged: Names of what their tests logged.
+    """
+
+    tests: tuple[str, ...]
+    params: tuple[str, ...]
+    metrics: tuple[str, ...]
+    logged: tuple[str, ...]
+
+    @classmethod
+    def of(cls, studies: Iterable[StudyResults]) -> Fields:
+        """Find the names that occur in studies."""
+        tests: dict[str, None] = {}
+        params: dict[str, None] = {}
+        metrics: dict[str, None] = {}
+        logged: dict[str, None] = {}
+        for study in studies:
+            tests[study.nodeid] = None
+            for sweep in study.sweeps:
+                params.update(dict.fromkeys(sweep.space.names if sweep.space else ()))
+                metrics.update(dict.fromkeys(goal.metric for goal in sweep.goals))
+            for trial in study.trials:
+                params.update(dict.fromkeys(trial.params))
+                metrics.update(dict.fromkeys(trial.metrics))
+                logged.update(dict.fromkeys(trial.logged))
+        return cls(tuple(tests), tuple(params), tuple(metrics), tuple(logged))
+
+    def every(self) -> list[Field]:
+        """All fields: the trials' own, then parameters, metrics and logged values."""
+        own = [Field(name, get) for name, get in OWN.items()]
+        return [*own, *(_member(kind, name) for kind in _KINDS for name in getattr(self, kind))]
+
+    def find(self, name: str) -> Field:
+        """Return the field that a user calls by name.
+
+        Args:
+            name: Its plain name, or with where it belongs: ``params__lr``, ``metrics__loss``,
+                ``trial__seed``, or with a point. ``score`` is the metric that a sweep is after.
+
+        Raises:
+            ValueError: There is no such field, or several.
+        """
+        found = self._called(name)
+        if len(found) > 1:
+            kinds = " and a ".join(_KINDS.get(kind, "field of every trial") for kind, _ in found)
+            ways = " or ".join(f"{kind}__{name}" for kind, _ in found)
+            raise ValueError(f"{name} is a {kinds}: write {ways}")
+        if found:
+            return found[0][1]
+        for mark in ("__", "."):
+            kind, _, rest = name.partition(mark)
+            if fields := [field for where, field in self._called(rest) if where == kind]:
+                return fields[0]
+        raise ValueError(f"{name}: no such name; expected {self}")
+
+    def _called(self, name: str) -> list[tuple[str, Field]]:
+        own = [("trial", Field(name, OWN[name]))] if name in OWN else []
+        kinds = [kind for kind in _KINDS if name in getattr(self, kind)]
+        if name == "score" and "metrics" in kinds:
+            kinds.remove("metrics")
+        return [*((kind, _member(kind, name)) for kind in kinds), *own]
+
+    def __str__(self) -> str:
+        known = [f"one of {', '.join(OWN)}"]
+        for kind, noun in _KINDS.items():
+            if names := getattr(self, kind):
+                known.append(f"a {noun} ({', '.join(names)})")
+        return " or ".join(known)
+
+
+def _member(kind: str, name: str) -> Field:
+    def get(entry: Entry) -> object:
+        return getattr(entry.trial, kind).get(name, ABSENT)
+
+    return Field(f"{kind}.{name}", get)
+
+
+COMPLETE_TOO: Final = ("success", "completed")
+"""Other words for the state complete."""
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """One condition.
+
+    Attributes:
+        text: How the user wrote it.
+        field: What it looks at.
+        test: Compares a trial's value with the one asked for.
+        value: The one asked for.
+    """
+
+    text: str
+    field: Field
+    test: Callable[[Any, Any], bool]
+    value: object
+
+
+def conditions(fields: Fields, given: Mapping[str, object]) -> list[Condition]:
+    """Return what keyword arguments ask for.
+
+    Args:
+        fields: What the trials have.
+        given: Names with or without an operator (``lr__lt``) and values.
+
+    Raises:
+        ValueError: A name or a value makes no sense; the message tells what would.
+    """
+    return [_condition(fields, name, value) for name, value in given.items()]
+
+
+def matching(entries: Iterable[Entry], conditions: Sequence[Condition]) -> list[Entry]:
+    """Return those entries that fulfil all conditions; what a trial lacks fulfils none.
+
+    Raises:
+        ValueError: A condition's value can be compared with no trial's.
+    """
+    found = list(entries)
+    for condition in conditions:
+        found = _fulfilling(found, condition)
+    return found
+
+
+def _fulfilling(entries: list[Entry], condition: Condition) -> list[Entry]:
+    found, misfit, compared = [], ABSENT, False
+    for entry in entries:
+        value = condition.field.get(entry)
+        if value is ABSENT or (value is None and condition.test is not _equal):
+            continue
+        try:
+            fits = condition.test(value, condition.value)
+        except TypeError:
+            misfit = value
+            continue
+        compared = True
+        if fits:
+            found.append(entry)
+    if misfit is not ABSENT and not compared:
+        raise ValueError(
+            f"{condition.text}={shown(condition.value)}: expected a value that can be compared "
+            f"with {shown(misfit)}"
+        )
+    return found
+
+
+def _condition(fields: Fields, text: str, value: object) -> Condition:
+    name, test = text, OPERATORS["eq"]
+    head, _, last = text.rpartition("__")
+    if head and last in OPERATORS and not _known(fields, text):
+        name, test = head, OPERATORS[last]
+    field = fields.find(name)
+    if test is _in and (isinstance(value, (str, bytes)) or not hasattr(value, "__iter__")):
+        raise ValueError(f"{text}={shown(value)}: expected a list of values")
+    if field.name == "status" and test in {_equal, _unequal, _in}:
+        value = [_state(one) for one in value] if test is _in else _state(value)  # type: ignore[attr-defined]
+    if field.name == "test" and test is _equal:
+        test, value = _in, _tests(fields.tests, str(value))
+    return Condition(text, field, test, value)
+
+
+def _known(fields: Fields, name: str) -> bool:
+    return any(name in names for names in (fields.params, fields.metrics, fields.logged))
+
+
+def _state(word: object) -> str:
+    text = str(word).replace("_", " ")
+    if text in COMPLETE_TOO:
+        return State.COMPLETE
+    if text not in list(State):
+        raise ValueError(f"status={shown(word)}: expected one of {', '.join(State)}")
+    return text
+
+
+def _tests(known: Sequence[str], name: str) -> list[str]:
+    found = called(known, name)
+    if not found:
+        raise ValueError(f"test={shown(name)}: no such test; expected {some(known)}")
+    return found
+
+
+def _equal(value: object, other: object) -> bool:
+    """Compare as configurations do: True is not 1."""
+    return isinstance(value, bool) is isinstance(other, bool) and value == other
+
+
+def _unequal(value: object, other: object) -> bool:
+    return not _equal(value, other)
+
+
+def _in(value: object, options: Iterable[object]) -> bool:
+    return any(_equal(value, option) for option in options)
+
+
+def _contains(value: object, part: object) -> bool:
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r} is no text")
+    return str(part) in value
+
+
+OPERATORS: Final[Mapping[str, Callable[[Any, Any], bool]]] = {
+    "eq": _equal,
+    "ne": _unequal,
+    "lt": operator.lt,
+    "le": operator.le,
+    "gt": operator.gt,
+    "ge": operator.ge,
+    "in": _in,
+    "contains": _contains,
+}
+"""What may follow a name, behind two underscores."""

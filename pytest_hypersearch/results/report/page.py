@@ -1,0 +1,147 @@
+"""The colours of all figures, told apart in any kind of colour vision and on light and dark."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from base64 import b64encode
+from functools import cache
+from hashlib import sha256
+from importlib.resources import files
+from string import Template
+from typing import TYPE_CHECKING, Any
+
+from pytest_hypersearch.core.errors import needs
+from pytest_hypersearch.results.report.payload import payload
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from pytest_hypersearch.results.report.artifacts import Link
+    from pytest_hypersearch.results.report.payload import Reported
+
+
+LIGHT = ("#0b62a8", "#b5540a", "#0a7d5c", "#8a3f8f", "#7a6a00", "#5b6470")
+DARK = ("#6cb2f2", "#f2a65e", "#4fc9a0", "#d59ade", "#d8c34a", "#a8b1bd")
+"""After Okabe and Ito (2008), darkened or lightened for a contrast of at least 4.5."""
+
+SYMBOLS = ("circle", "square", "diamond", "triangle-up", "pentagon", "star")
+DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
+SCORES = "Cividis"
+
+
+def palette() -> dict[str, Any]:
+    """Return the colours, symbols and dashes as JSON values."""
+    return {
+        "light": list(LIGHT),
+        "dark": list(DARK),
+        "symbols": list(SYMBOLS),
+        "dashes": list(DASHES),
+        "scores": SCORES,
+    }
+
+
+SCRIPTS = (
+    "data.js",
+    "address.js",
+    "words.js",
+    "statistics.js",
+    "elements.js",
+    "keys.js",
+    "figures.js",
+    "marks.js",
+    "scores.js",
+    "parameters.js",
+    "time.js",
+    "views.js",
+    "filters.js",
+    "trials.js",
+    "main.js",
+)
+
+
+def page(studies: Iterable[Reported], link: Link, *, live: str = "") -> str:
+    """Return an HTML page on studies that needs no network and no other file.
+
+    Args:
+        studies: What to show, each on its own.
+        link: Tells the address of a directory of artifacts; see `artifacts.beside`.
+        live: Where newer data is to be asked for again and again, relative to the page; nowhere if
+            empty.
+
+    Raises:
+        ModuleNotFoundError: plotly is not installed.
+    """
+    require_plotly()
+    style, script = _asset("page.css"), _script()
+    return Template(_asset("page.html")).substitute(
+        policy=_policy(script, live=bool(live)),
+        style=style,
+        script=script,
+        plotly=_plotly()[0],
+        data=packed_text(data(studies, link)),
+        live=live,
+    )
+
+
+def data(studies: Iterable[Reported], link: Link) -> bytes:
+    """Return what the page shows as compressed JSON."""
+    known = {**payload(studies, link), "palette": palette()}
+    text = json.dumps(known, allow_nan=False, separators=(",", ":"))
+    return gzip.compress(text.encode(), compresslevel=6, mtime=0)
+
+
+def require_plotly() -> None:
+    """Make sure that plotly is there.
+
+    Raises:
+        ModuleNotFoundError: It is not; the message says what to install.
+    """
+    with needs("the report", "plotly", "report"):
+        import plotly  # noqa: F401  its script is read from its files
+
+
+def packed_text(packed: bytes) -> str:
+    """Return bytes as text that HTML leaves alone."""
+    return b64encode(packed).decode("ascii")
+
+
+def _policy(script: str, *, live: bool) -> str:
+    scripts = f"{_hash(script)} {_plotly()[1]}"
+    connections = "'self'" if live else "'none'"
+    return "; ".join(
+        (
+            "default-src 'none'",
+            f"script-src {scripts}",
+            "style-src 'unsafe-inline'",  # plotly adds styles of its own
+            "img-src data: blob:",
+            f"connect-src {connections}",
+            "base-uri 'none'",
+            "form-action 'none'",
+        )
+    )
+
+
+def _script() -> str:
+    parts = "\n".join(_asset(name) for name in SCRIPTS)
+    return f'(() => {{\n"use strict";\n{parts}\n}})();'
+
+
+def _asset(name: str) -> str:
+    return (
+        files("pytest_hypersearch.results.report")
+        .joinpath("assets", name)
+        .read_text(encoding="utf-8")
+    )
+
+
+@cache
+def _plotly() -> tuple[str, str]:
+    """The script of plotly, compressed, and its hash."""
+    source = (files("plotly") / "package_data" / "plotly.min.js").read_bytes()
+    packed = gzip.compress(source, compresslevel=6, mtime=0)
+    return packed_text(packed), _hash(source.decode("utf-8"))
+
+
+def _hash(text: str) -> str:
+    return f"'sha256-{b64encode(sha256(text.encode()).digest()).decode('ascii')}'"

@@ -1,0 +1,197 @@
+"""A server of the report for whoever sits at this machine, which follows sweeps that still run.
+
+It listens on the loopback interface only, and answers nobody who does not know the random token in
+the page's address: not other users of the machine, and no page of another site.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import shutil
+from hashlib import sha256
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from mimetypes import guess_type
+from threading import Lock
+from types import MappingProxyType
+from typing import TYPE_CHECKING, TypeAlias
+
+from pytest_hypersearch.core.errors import StoreError
+from pytest_hypersearch.results.report.artifacts import file_below
+from pytest_hypersearch.results.report.page import data, page
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from pathlib import Path
+
+    from pytest_hypersearch.results.report.payload import Reported
+
+    Load: TypeAlias = Callable[[], Sequence[Reported]]
+
+_HOST = "127.0.0.1"
+_DATA = "data.json"
+_FILES = "files"
+_FIXED = {
+    "Cache-Control": "no-cache",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+}
+
+
+def serve(load: Load, stamp: Callable[[], str], announce: Callable[[str], None]) -> None:
+    """Serve the report until interrupted.
+
+    Args:
+        load: Reads what is stored now.
+        stamp: Tells cheaply what `load` would read; another text if there is more than before.
+        announce: Told the address once the server listens.
+
+    Raises:
+        ModuleNotFoundError: plotly is not installed.
+        OSError: There is no free port.
+    """
+    with server(load, stamp) as listening, contextlib.suppress(KeyboardInterrupt):
+        announce(listening.url)
+        listening.serve_forever()
+
+
+def server(load: Load, stamp: Callable[[], str]) -> Server:
+    """Return a server that listens already, on a port that the system chose."""
+    return Server(_Report(load, stamp), secrets.token_urlsafe(16))
+
+
+def stamp_of(stores: Iterable[Path]) -> str:
+    """Return a text that changes whenever a file of records below stores' directories does."""
+    known = []
+    for file in sorted(file for store in stores for file in store.glob("*/*/*.jsonl")):
+        with contextlib.suppress(OSError):
+            about = file.stat()
+            known.append((str(file), about.st_size, about.st_mtime_ns))
+    return str(hash(tuple(known)))
+
+
+class _Report:
+    """The report as it was when it was last asked for."""
+
+    def __init__(self, load: Load, stamp: Callable[[], str]) -> None:
+        self._load = load
+        self._stamp = stamp
+        self._lock = Lock()
+        self._known: tuple[str, bytes] | None = None
+        self._linked: dict[str, Path] = {}
+
+    def page(self) -> bytes:
+        return page(self._load(), self._link, live=_DATA).encode()
+
+    def tag(self) -> str:
+        return f'"{self._stamp()}"'
+
+    def data(self) -> bytes:
+        with self._lock:
+            tag = self.tag()
+            if self._known is None or self._known[0] != tag:
+                self._known = tag, data(self._load(), self._link)
+            return self._known[1]
+
+    def file(self, address: str) -> Path | None:
+        """Return the file of an address below `_FILES`, None if the page has no link to it."""
+        key, _, below = address.partition("/")
+        return file_below(self._linked[key], below) if key in self._linked else None
+
+    def _link(self, directory: Path) -> str:
+        key = sha256(str(directory).encode(errors="surrogateescape")).hexdigest()[:16]
+        self._linked[key] = directory
+        return f"{_FILES}/{key}"
+
+
+class Server(ThreadingHTTPServer):
+    """Answers at one secret address.
+
+    Attributes:
+        url: The address of the page.
+    """
+
+    daemon_threads = True
+
+    def __init__(self, report: _Report, token: str) -> None:
+        super().__init__((_HOST, 0), _Handler)
+        self.report = report
+        self.token = token
+        self.url = f"http://{_HOST}:{self.server_port}/{token}/"
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: Server
+
+    def do_GET(self) -> None:
+        token, _, rest = self.path.removeprefix("/").partition("/")
+        mine = {f"{_HOST}:{self.server.server_port}", f"localhost:{self.server.server_port}"}
+        known = secrets.compare_digest(token.encode(), self.server.token.encode())
+        if not known or self.headers.get("Host") not in mine:
+            self._answer(HTTPStatus.NOT_FOUND, b"", "text/plain")
+            return
+        try:
+            self._known(rest)
+        except (LookupError, OSError, StoreError) as error:  # runs may be removed meanwhile
+            self._answer(HTTPStatus.SERVICE_UNAVAILABLE, str(error).encode(), "text/plain")
+
+    def _known(self, rest: str) -> None:
+        if rest == "":
+            self._answer(HTTPStatus.OK, self.server.report.page(), "text/html; charset=utf-8")
+        elif rest == _DATA:
+            self._data()
+        elif rest.startswith(f"{_FILES}/") and (
+            file := self.server.report.file(rest.removeprefix(f"{_FILES}/"))
+        ):
+            self._file(file)
+        else:
+            self._answer(HTTPStatus.NOT_FOUND, b"", "text/plain")
+
+    def _data(self) -> None:
+        tag = self.server.report.tag()
+        if self.headers.get("If-None-Match") == tag:
+            self._answer(HTTPStatus.NOT_MODIFIED, b"", "application/json", {"ETag": tag})
+            return
+        encoding = {"ETag": tag, "Content-Encoding": "gzip"}
+        self._answer(HTTPStatus.OK, self.server.report.data(), "application/json", encoding)
+
+    def _file(self, file: Path) -> None:
+        """Send what a trial saved; whatever it is, the browser runs nothing in it."""
+        kind, how = _shown(file)
+        with file.open("rb") as source:
+            size = str(os.fstat(source.fileno()).st_size)
+            headers = {"Content-Disposition": how, "Content-Security-Policy": "sandbox"}
+            self._head(HTTPStatus.OK, {"Content-Type": kind, "Content-Length": size, **headers})
+            shutil.copyfileobj(source, self.wfile)
+
+    def _answer(
+        self,
+        status: HTTPStatus,
+        body: bytes,
+        kind: str,
+        more: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
+        self._head(status, {"Content-Type": kind, "Content-Length": str(len(body)), **more})
+        self.wfile.write(body)
+
+    def _head(self, status: HTTPStatus, headers: Mapping[str, str]) -> None:
+        self.send_response(status)
+        for name, value in {**_FIXED, **headers}.items():
+            self.send_header(name, value)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing: the address is secret."""
+
+
+def _shown(file: Path) -> tuple[str, str]:
+    """The type of a file and whether it is shown: pictures as they are, other text plain."""
+    kind = guess_type(file.name)[0] or ""
+    if kind.startswith("image/"):
+        return kind, "inline"
+    if kind.startswith("text/") or kind == "application/json":
+        return "text/plain; charset=utf-8", "inline"
+    return "application/octet-stream", "attachment"

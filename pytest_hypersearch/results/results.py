@@ -1,0 +1,387 @@
+"""Results: trials of stored or running sweeps, to be filtered, grouped, compared and exported."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, overload
+
+from pytest_hypersearch.core.study import some
+from pytest_hypersearch.core.trial import State
+from pytest_hypersearch.results.groups import (
+    Groups,
+    objectives_of,
+    partition,
+    ranked_in,
+    with_trials,
+)
+from pytest_hypersearch.results.query import Fields, conditions, entries, matching
+from pytest_hypersearch.stats.grouping import FAILURES
+from pytest_hypersearch.store.find import Loaded, load
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from os import PathLike
+
+    import pandas as pd
+
+    from pytest_hypersearch.core.study import StudyResults
+    from pytest_hypersearch.core.sweep import SweepInfo
+    from pytest_hypersearch.core.trial import TrialRecord
+    from pytest_hypersearch.results.comparison import Comparison
+    from pytest_hypersearch.results.export import Row
+    from pytest_hypersearch.results.history import Curve
+    from pytest_hypersearch.results.query import Entry
+    from pytest_hypersearch.results.report.payload import Reported
+    from pytest_hypersearch.results.report.plots import Plots
+    from pytest_hypersearch.stats.importance import Importance, Method
+    from pytest_hypersearch.stats.ranking import Ranked
+    from pytest_hypersearch.store.find import Source
+
+
+def load_results(*paths_or_tests: Source | None, run: int | str | None = None) -> Results:
+    """Read stored sweeps; nothing of theirs is executed.
+
+    Args:
+        paths_or_tests: A project's directory, a cache of pytest's, a study or a run in it, or a
+            test by its node id or the end of it. Nothing stands for the project around the working
+            directory. The runs of a study that several paths have, such as the caches of CI shards,
+            become one if they searched the same.
+        run: Which run of each study: the newest by default, ``"all"``, a run's number (the name of
+            its directory), -2 for the one before the newest and so on, or the beginning of the
+            commit that it ran.
+
+    Returns:
+        What was recorded, also by a session that still runs. Damaged lines and unreadable runs are
+        skipped and named in `Results.notes`.
+
+    Raises:
+        NothingStoredError: There is nothing of that kind; it is a LookupError.
+        StoreError: There is, but none of it can be read.
+        ValueError: ``run`` makes no sense.
+    """
+    sources = [source for source in paths_or_tests if source is not None]
+    loaded, problems = load(sources, run)
+    return Results(loaded, problems)
+
+
+class Results(Sequence["TrialRecord"]):
+    """Trials and the sweeps that they belong to; never changes.
+
+    A sequence of trials in the order of test, sweep, configuration and replicate; slices and most
+    methods return further results. Names of parameters, metrics and logged values are used as they
+    are; one that several of these have is written ``params__lr``, ``metrics__lr``. Every trial also
+    has ``test``, ``run``, ``sweep``, ``strategy``, ``number``, ``replicate``, ``status``,
+    ``score``, ``seed``, ``started``, ``duration``, ``cpu_time``, ``peak_memory``, ``steps``,
+    ``attempt``, ``worker``, ``cached``, ``item``, ``reason`` and ``error``.
+    """
+
+    def __init__(
+        self,
+        loaded: Iterable[Loaded],
+        notes: Iterable[str] = (),
+        *,
+        fields: Fields | None = None,
+    ) -> None:
+        self._loaded = tuple(loaded)
+        self._fields = fields
+        self._problems = tuple(notes)
+        self._flat: tuple[TrialRecord, ...] | None = None
+
+    @property
+    def studies(self) -> tuple[StudyResults, ...]:
+        """The studies, each with those of its trials that are here."""
+        return tuple(one.results for one in self._loaded)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """One line each on what a reader must be told: damaged lines, runs that were skipped."""
+        return (*self._problems, *(note for study in self.studies for note in study.notes))
+
+    @property
+    def fields(self) -> Fields:
+        """Names of parameters, metrics and logged values; filters leave them as they are."""
+        if self._fields is None:
+            self._fields = Fields.of(self.studies)
+        return self._fields
+
+    @property
+    def successful(self) -> Results:
+        """The complete trials."""
+        return self._only(lambda trial: trial.state is State.COMPLETE)
+
+    @property
+    def failed(self) -> Results:
+        """The failed, invalid, crashed and timed out trials."""
+        return self._only(lambda trial: trial.state in FAILURES)
+
+    def filter(
+        self, *, where: Callable[[TrialRecord], object] | None = None, **named: object
+    ) -> Results:
+        """Keep the trials that fulfil all conditions.
+
+        Args:
+            where: Tells of each trial whether to keep it.
+            named: The name of anything that a trial has, alone (``optimizer="adam"``) or with an
+                operator: ``lt``, ``le``, ``gt``, ``ge``, ``ne``, ``in`` or ``contains``
+                (``lr__lt=0.1``, ``optimizer__in=["adam", "sgd"]``). ``status`` may be ``success``;
+                a ``test`` is called by the end of its node id.
+
+        Raises:
+            ValueError: A name or a value makes no sense; the message tells what would.
+        """
+        asked = conditions(self.fields, named)
+        kept = matching(self._entries(), asked)
+        if where is not None:
+            kept = [entry for entry in kept if where(entry.trial)]
+        return self._with(kept)
+
+    def group_by(self, *names: str) -> Groups:
+        """Group the trials by the values of parameters or of anything else that they have.
+
+        Raises:
+            ValueError: There is no such name.
+        """
+        fields = [self.fields.find(name) for name in names]
+        parts = partition(self._entries(), fields)
+        return Groups(fields, ((key, self._with(members)) for key, members in parts))
+
+    def best(self, k: int = 1) -> list[Ranked]:
+        """Find the best configurations, by the rule that the summary ranks by.
+
+        Args:
+            k: How many at most.
+
+        Returns:
+            The best first, each with ``params``, ``mean``, ``std``, ``value``, ``metrics``,
+            ``trials`` and ``top``, its best trial; only configurations that keep the constraints.
+
+        Raises:
+            ValueError: The trials have different scores, which cannot be compared.
+        """
+        if not (alike := self._objective("best")):
+            return []
+        return [one for one in ranked_in(self.studies, alike) if not one.excess][:k]
+
+    def pareto(self) -> list[Ranked]:
+        """Find the Pareto front of a test, by the first metric; of one metric it is the best.
+
+        Raises:
+            ValueError: There are several tests or scores.
+        """
+        from pytest_hypersearch.stats.ranking import front
+
+        study, alike = self._study("pareto"), self._objective("pareto")
+        return front(study.trials, [sweep for sweep in study.sweeps if sweep in alike])
+
+    def importance(self, method: Method = "total") -> tuple[Importance, ...]:
+        """Tell how much each parameter matters for the score of a test; see `importance`.
+
+        Args:
+            method: ``total`` (what moves the score anywhere in the space) or ``ped-anova`` (what
+                tells the best tenth from the rest).
+
+        Raises:
+            ValueError: There are several tests or spaces, fewer than 10 complete configurations,
+                or their scores are all alike.
+        """
+        from pytest_hypersearch.stats.importance import importance, pools
+
+        found = [pool for pool in pools(self._study("importance")) if pool.configs]
+        if len(found) != 1:
+            raise ValueError(f"importance: expected sweeps over one space, not {len(found)}")
+        return importance(found[0].space, found[0].configs, found[0].scores, method=method)
+
+    def history(self) -> list[Row]:
+        """Tell how the best score of each sweep grew.
+
+        Returns:
+            A row for each trial that ended, in that order: ``test``, ``sweep``, ``strategy``,
+            ``n`` (from 1, within the sweep), ``number``, ``replicate``, ``started``, ``status``,
+            ``score`` and ``best``, the best configuration's score so far, None before the first.
+        """
+        from pytest_hypersearch.results.history import history
+
+        return [row for study in self.studies for row in history(study)]
+
+    def curves(self, metric: str | None = None) -> list[Curve]:
+        """Read what the trials reported on their way.
+
+        Args:
+            metric: Name of the metric; all by default.
+
+        Returns:
+            A curve for each metric of each trial that reported it.
+        """
+        from pytest_hypersearch.results.history import curves
+
+        found = (curve for one in self._loaded for curve in curves(one))
+        return [curve for curve in found if metric is None or curve.metric == metric]
+
+    def compare(self, other: Results) -> Comparison:
+        """Compare with other results, which are taken as those from before.
+
+        Scores are paired by test, configuration and replicate.
+
+        Args:
+            other: Results of the same tests: of another run, commit or strategy.
+
+        Raises:
+            ValueError: The trials have different scores, which cannot be compared.
+        """
+        from pytest_hypersearch.results.comparison import compare
+
+        alike, before = self._objective("compare"), other._objective("compare")
+        return compare(self.studies, alike, other.studies, before)
+
+    @overload
+    def table(self, *, as_dataframe: Literal[False] = False) -> list[Row]: ...
+    @overload
+    def table(self, *, as_dataframe: Literal[True]) -> pd.DataFrame: ...
+    @overload
+    def table(self, *, as_dataframe: bool) -> list[Row] | pd.DataFrame: ...
+    def table(self, *, as_dataframe: bool = False) -> list[Row] | pd.DataFrame:
+        """Return a row for each trial.
+
+        Columns are what every trial has, then ``params.NAME``, ``metrics.NAME`` and
+        ``logged.NAME``.
+
+        Args:
+            as_dataframe: Whether to return a DataFrame with typed columns instead of plain dicts.
+        """
+        from pytest_hypersearch.results.export import columns_of, frame_of, rows_of
+
+        columns = columns_of(self._entries(), self.fields.every())
+        return frame_of(columns) if as_dataframe else rows_of(columns)
+
+    def display(self, group_by: str | Sequence[str] = (), *, width: int = 80) -> None:
+        """Print what was found: a line for each sweep, or a table of groups.
+
+        Args:
+            group_by: Names by whose values the trials are grouped; each group is shown with the
+                number of complete trials, mean and standard deviation of their scores, the best
+                configuration's score, in the direction of the sweep, and where it is.
+            width: Columns of the terminal.
+
+        Raises:
+            ValueError: There is no such name.
+        """
+        from pytest_hypersearch.results.text import group_text, sweep_text
+
+        names = [group_by] if isinstance(group_by, str) else list(group_by)
+        text = group_text(self.group_by(*names), width) if names else sweep_text(self, width)
+        print(text)  # noqa: T201  it is what the method is for
+
+    def to_csv(self, path: str | PathLike[str]) -> None:
+        """Write the table; texts that a spreadsheet would take for formulas get a leading ``'``."""
+        from pytest_hypersearch.results.export import write_csv
+
+        write_csv(self, path)
+
+    def to_json(self, path: str | PathLike[str]) -> None:
+        """Write studies, sweeps with their spaces, and trials; NaN and infinity become texts."""
+        from pytest_hypersearch.results.export import write_json
+
+        write_json(self, path)
+
+    def to_parquet(self, path: str | PathLike[str]) -> None:
+        """Write the DataFrame; needs ``pytest-hypersearch[parquet]``."""
+        from pytest_hypersearch.results.export import write_parquet
+
+        write_parquet(self, path)
+
+    def to_optuna(self, path: str | PathLike[str]) -> None:
+        """Write a file of Optuna's JournalStorage, which optuna-dashboard opens.
+
+        Each sweep becomes a study; needs ``pytest-hypersearch[optuna]``.
+        """
+        from pytest_hypersearch.results.export_optuna import write_optuna
+
+        write_optuna(self.studies, self.curves(), path)
+
+    def to_html(self, path: str | PathLike[str]) -> None:
+        """Write the report, a page that needs no network; needs ``pytest-hypersearch[report]``."""
+        from pytest_hypersearch.results.report.artifacts import beside
+        from pytest_hypersearch.results.report.page import page
+
+        Path(path).write_text(page(self.reported(), beside(Path(path))), encoding="utf-8")
+
+    def reported(self) -> list[Reported]:
+        """Read what the trials reported, and return it with the studies, as the report takes it."""
+        from pytest_hypersearch.results.history import reported
+
+        return [reported(one) for one in self._loaded]
+
+    @property
+    def plot(self) -> Plots:
+        """The figures of the report, of one test; need ``pytest-hypersearch[report]``."""
+        from pytest_hypersearch.results.report.plots import Plots
+
+        self._study("plot")
+        (reported,) = self.reported()
+        return Plots(reported.study, reported.curves)
+
+    def __len__(self) -> int:
+        return len(self._trials)
+
+    def __iter__(self) -> Iterator[TrialRecord]:
+        return iter(self._trials)
+
+    @overload
+    def __getitem__(self, index: int) -> TrialRecord: ...
+    @overload
+    def __getitem__(self, index: slice) -> Results: ...
+    def __getitem__(self, index: int | slice) -> TrialRecord | Results:
+        if isinstance(index, slice):
+            return self._with(self._entries()[index])
+        return self._trials[index]
+
+    def __repr__(self) -> str:
+        from pytest_hypersearch.results.text import sweep_text
+
+        return sweep_text(self, 80)
+
+    def _repr_html_(self) -> str:
+        from pytest_hypersearch.results.text import sweep_html
+
+        return sweep_html(self)
+
+    @property
+    def _trials(self) -> tuple[TrialRecord, ...]:
+        if self._flat is None:
+            self._flat = tuple(trial for study in self.studies for trial in study.trials)
+        return self._flat
+
+    def _entries(self) -> list[Entry]:
+        return list(entries(self.studies))
+
+    def _only(self, keep: Callable[[TrialRecord], bool]) -> Results:
+        return self._with([entry for entry in self._entries() if keep(entry.trial)])
+
+    def _with(self, kept: Iterable[Entry]) -> Results:
+        """These results with some of their trials."""
+        trials: dict[int, list[TrialRecord]] = {}
+        for entry in kept:
+            trials.setdefault(id(entry.study), []).append(entry.trial)
+        parts = [
+            Loaded(with_trials(one.results, trials[id(one.results)]), one.runs)
+            for one in self._loaded
+            if id(one.results) in trials
+        ]
+        return Results(parts, self._problems, fields=self.fields)
+
+    def _objective(self, method: str) -> tuple[SweepInfo, ...]:
+        """The sweeps, which have to be after the same; none if there are no trials."""
+        alike, *others = objectives_of(self.studies) or [()]
+        if others:
+            goals = (sweeps[0].goals[0] for sweeps in (alike, *others))
+            scores = ", ".join(f"{goal.metric} ({goal.mode})" for goal in goals)
+            raise ValueError(f"{method}: expected trials of one score, not {scores}; filter first")
+        return alike
+
+    def _study(self, method: str) -> StudyResults:
+        studies = self.studies
+        if len(studies) != 1:
+            names = some(study.nodeid for study in studies) or "none"
+            raise ValueError(f"{method}: expected trials of one test, not {names}; filter first")
+        return studies[0]

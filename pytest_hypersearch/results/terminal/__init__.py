@@ -1,0 +1,1 @@
+"""What the terminal shows of results: the summary and its tables."""

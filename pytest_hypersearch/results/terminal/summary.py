@@ -1,0 +1,335 @@
+"""The section at the end of pytest's output: what the sweeps found, as text.
+
+One study is shown in full: what became of its trials, its strategies compared, its scores grouped
+by parameters, its best configuration and how to run it again. Of many studies each gets a line, and
+a test's studies are compared with each other.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from typing import TYPE_CHECKING
+
+from pytest_hypersearch.core.trial import State
+from pytest_hypersearch.results.terminal.counts import count_words, headlines, sweep_lines
+from pytest_hypersearch.results.terminal.findings import (
+    comparable,
+    doubt_lines,
+    doubtful,
+    feasible,
+    fronts,
+    importances,
+    infeasible_words,
+)
+from pytest_hypersearch.results.terminal.format import (
+    BLANK,
+    Look,
+    clean,
+    cut,
+    flow,
+    line,
+    scale_of,
+    show_mean,
+    show_params,
+)
+from pytest_hypersearch.results.terminal.tables import (
+    families,
+    groupings,
+    name_of,
+    other_parameters,
+    split,
+    strategies,
+    top_table,
+    trial_table,
+)
+from pytest_hypersearch.stats.grouping import FAILURES, failures, steps_saved
+from pytest_hypersearch.stats.ranking import by_mean, objectives, rank, rank_key
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from pytest_hypersearch.core.study import StudyResults
+    from pytest_hypersearch.core.sweep import SweepInfo
+    from pytest_hypersearch.core.trial import TrialRecord
+    from pytest_hypersearch.results.terminal.format import Line, Segment
+    from pytest_hypersearch.stats.ranking import Ranked
+
+
+_IN_FULL = 4
+_JUDGED = 2  # studies whose parameters are judged: it takes a tenth of a second each
+_KINDS = 3
+_TOP_SHORT = 5
+_TOP_ROWS = 10
+_REASON_COLUMNS = 60
+_WORD_COLUMNS = 60
+_UNQUOTABLE = re.compile(r"[\"$`\\!%]")
+
+
+def section(
+    studies: Sequence[StudyResults],
+    *,
+    width: int,
+    verbosity: int,
+    ascii_only: bool,
+    interrupted: bool = False,
+) -> list[Line]:
+    """Writes the whole section, without its title.
+
+    Args:
+        studies: All studies of the session, in the order of collection.
+        width: Columns of the terminal.
+        verbosity: pytest's; at -2 and below there should be no section.
+        ascii_only: Whether the terminal cannot encode anything beyond ASCII.
+        interrupted: Whether the session ended before its plan.
+
+    Returns:
+        Lines of (text, markup) segments for ``terminalreporter.write(text, **markup)``.
+    """
+    look = Look(width, verbosity, ascii_only)
+    hint = _hint(studies) if interrupted else []
+    if verbosity < 0:
+        return headlines(studies, look) + hint
+    tests = families(studies)
+    if verbosity > 0 or len(studies) <= _IN_FULL:
+        judged = len(studies) <= _JUDGED
+        blocks = [_study(results, look, judged=judged) for results in studies]
+        blocks += [_family(test, alike, look) for test, alike in tests.items() if len(alike) > 1]
+    else:
+        blocks = _digest(tests, look)
+    notes = dict.fromkeys(note for results in studies for note in results.notes)
+    blocks.append([one for note in notes for one in _sentence("note:", note, look, indent=0)])
+    return _stack([*blocks, hint])
+
+
+def word(record: TrialRecord, best: bool, *, ascii_only: bool = False) -> str:
+    """Writes what ``-v`` shows beside a trial's word: ``0.01231 best (lr=0.01 momentum=0.9)``.
+
+    Args:
+        record: The trial that ended.
+        best: Whether it is the best so far.
+        ascii_only: Whether the terminal cannot encode anything beyond ASCII.
+    """
+    look = Look(ascii_only=ascii_only)
+    words = [] if record.score is None else [f"{record.score:.4g}"]
+    if best:
+        words.append("best")
+    if record.params:
+        words.append(f"({cut(' '.join(show_params(record.params, look)), _WORD_COLUMNS, look)})")
+    return " ".join(words)
+
+
+def _stack(blocks: Iterable[list[Line]]) -> list[Line]:
+    """Puts a blank line between blocks."""
+    found: list[Line] = []
+    for block in blocks:
+        if block:
+            found += [BLANK, *block] if found else block
+    return found
+
+
+def _study(results: StudyResults, look: Look, *, judged: bool) -> list[Line]:
+    """Shows a study; how much its parameters matter only if they are judged."""
+    head = [_name(results.nodeid, look), *sweep_lines(results, look)]
+    blocks = [
+        *(strategies(results, alike, look) for alike in objectives(results.sweeps)),
+        *(table for sweep in results.sweeps for table in groupings(results, sweep, look)),
+        *(_top_table(results, sweep, look) for sweep in results.sweeps if look.verbosity > 0),
+        trial_table(results.trials, look) if look.verbosity > 1 and results.trials else [],
+        *fronts(results, look),
+        [*(importances(results, look) if judged else []), *_findings([results], look)],
+    ]
+    return _stack([head, *blocks])
+
+
+def _family(test: str, studies: Sequence[StudyResults], look: Look) -> list[Line]:
+    """Compares studies that are shown in full above."""
+    tables = other_parameters(studies, look)
+    return _stack([[_name(test, look), *tables[0]], *tables[1:]]) if tables else []
+
+
+def _digest(tests: Mapping[str, Sequence[StudyResults]], look: Look) -> list[list[Line]]:
+    """Shows many studies: a line each, or a table for those of one test."""
+    singles = [studies[0] for studies in tests.values() if len(studies) == 1]
+    blocks = [headlines(singles, look), _failure_lines(singles, look)]
+    for test, studies in tests.items():
+        if len(studies) > 1:
+            trials = [trial for results in studies for trial in results.trials]
+            planned = sum(sweep.planned for results in studies for sweep in results.sweeps)
+            counts = [(f"{len(studies)} studies", {}), *count_words(trials, planned)]
+            head = [_name(test, look), *flow(counts, look)]
+            tables = other_parameters(studies, look)
+            blocks.append(_stack([head, *tables, _findings(studies, look)]))
+    return [*blocks, _sentence("", "each study in full with -v", look, indent=0, light=True)]
+
+
+def _name(text: str, look: Look) -> Line:
+    return line(cut(clean(text, look), look.width, look, left=True), bold=True)
+
+
+def _top_table(results: StudyResults, sweep: SweepInfo, look: Look) -> list[Line]:
+    every = [] if sweep.others else feasible(results, sweep)
+    ranked = every[:_TOP_ROWS]
+    if len(ranked) < 2:  # noqa: PLR2004 - the best is shown anyway
+        return []
+    label = f"top {len(ranked)}" + f" of {clean(sweep.name, look)}" * (len(results.sweeps) > 1)
+    alike = doubtful(every) if comparable(every) else set()
+    return [*_sentence("", label, look), *top_table(ranked, look, alike)]
+
+
+def _findings(studies: Sequence[StudyResults], look: Look) -> list[Line]:
+    """Names the best configuration of each objective, the failures, and what to do next."""
+    found: list[Line] = []
+    ranking = _ranking(studies)
+    for first, results in ranking:
+        if len(studies) > 1 or not first.sweep.others:
+            found += _best_lines(first, results, look, several=len(studies) > 1)
+    found += _saved_lines(studies, look)
+    if len(studies) == 1:
+        for sweep in studies[0].sweeps:
+            of = f" of {clean(sweep.name, look)}" if len(studies[0].sweeps) > 1 else ""
+            found += doubt_lines(feasible(studies[0], sweep), look, of)
+    if look.verbosity < 1 and len(studies) == 1:
+        for sweep in studies[0].sweeps:
+            found += _top_lines(studies[0], sweep, look)
+    trials = [trial for results in studies for trial in results.trials]
+    if not ranking and any(trial.state is not State.NOT_RUN for trial in trials):
+        found += _sentence("", "no trial is complete: there is no best", look)
+    found += _pruning_lines(studies, look)
+    found += _infeasible_lines(studies, look)
+    found += _failure_lines(studies, look)
+    for first, _ in ranking:
+        found += _rerun_lines(first, look)
+    if look.verbosity > 0 and studies[0].run:
+        found += _sentence("stored:", studies[0].run, look)
+    return found
+
+
+def _ranking(studies: Sequence[StudyResults]) -> list[tuple[Ranked, StudyResults]]:
+    """The best configuration of each objective, over studies of one test."""
+    firsts = []
+    for alike in objectives(sweep for results in studies for sweep in results.sweeps):
+        tops = [
+            (ranked[0], results)
+            for results in studies
+            if (ranked := rank(results.trials, [one for one in results.sweeps if one in alike]))
+        ]
+        if tops:
+            firsts.append(min(tops, key=lambda top: rank_key(top[0])))
+    return firsts
+
+
+def _best_lines(first: Ranked, results: StudyResults, look: Look, *, several: bool) -> list[Line]:
+    sweep = first.sweep
+    where = [f"#{first.number}"]
+    if len(results.sweeps) > 1:
+        where.insert(0, clean(sweep.name, look))
+    if several:
+        where.insert(0, clean(split(results.nodeid)[1], look))
+    text = " ".join(where)
+    if sweep.replicates > 1:
+        text += f", {_replicates(first)}"
+    label = "nearest to feasible," if first.excess else "best"
+    spread = first.std if by_mean(sweep.pick) else None
+    words: list[Segment] = [
+        (f"{label} {clean(sweep.metric, look)}", {}),
+        (show_mean(first.value, spread, look), {"green": True, "bold": True}),
+        (f"({text}):", {}),
+        *((word, {}) for word in show_params(first.params, look)),
+    ]
+    return flow(words, look)
+
+
+def _saved_lines(studies: Sequence[StudyResults], look: Look) -> list[Line]:
+    paths = (results.saved for results in studies if results.saved)
+    # Uncut, to be copied; what could not be printed would be another path.
+    return [line(f"  saved: {path}") for path in paths if clean(path, look) == path]
+
+
+def _replicates(first: Ranked) -> str:
+    """Says of how many replicates the best score is made, and by which rule."""
+    pick = first.sweep.pick
+    of = "" if first.full else f"{len(first.trials)} of "
+    text = f"{of}{first.sweep.replicates} replicates"
+    if not by_mean(pick):
+        return f"{pick} of {text}"
+    return text if pick == "mean" else f"{text}, {pick}"
+
+
+def _top_lines(results: StudyResults, sweep: SweepInfo, look: Look) -> list[Line]:
+    told_otherwise = sweep.strategy == "grid" or sweep.others
+    ranked = [] if told_otherwise else feasible(results, sweep)[:_TOP_SHORT]
+    if len(ranked) < 2:  # noqa: PLR2004 - the best is shown anyway
+        return []
+    scale = scale_of([one.value for one in ranked])
+    texts = ", ".join(f"{scale.value(one.value)} {name_of(one)}" for one in ranked).split(", ")
+    of = f" of {clean(sweep.name, look)}" if len(results.sweeps) > 1 else ""
+    words = [f"top {len(ranked)}{of}:", *(f"{text}," for text in texts[:-1]), texts[-1]]
+    return flow(((word, {}) for word in words), look)
+
+
+def _pruning_lines(studies: Iterable[StudyResults], look: Look) -> list[Line]:
+    """Says what share of the steps pruning saved, over all sweeps of the same objective."""
+    saved = steps_saved(trial for results in studies for trial in results.trials)
+    return [] if saved is None else _sentence("", f"pruning saved {saved:.0%} of steps", look)
+
+
+def _infeasible_lines(studies: Iterable[StudyResults], look: Look) -> list[Line]:
+    """Says of each sweep with constraints how many configurations break them."""
+    found: list[Line] = []
+    for results in studies:
+        for sweep in results.sweeps:
+            if text := infeasible_words(results, sweep, look):
+                of = f" of {clean(sweep.name, look)}" if len(results.sweeps) > 1 else ""
+                found += _sentence(f"infeasible{of}:", text, look, yellow=True)
+    return found
+
+
+def _failure_lines(studies: Iterable[StudyResults], look: Look) -> list[Line]:
+    """Names the failures by kind: the frequent ones on one line a state, with ``-v`` all."""
+    found: list[Line] = []
+    kinds = failures(trial for results in studies for trial in results.trials)
+    for state in FAILURES:
+        texts = [
+            (clean(kind.reason, look) or "no reason given", kind.count)
+            for kind in kinds
+            if kind.state is state
+        ]
+        if look.verbosity > 0:
+            for text, count in texts:
+                found += _sentence(f"{state}:", f"{text} ({count})", look, red=True)
+        elif texts:
+            shown = [f"{cut(text, _REASON_COLUMNS, look)} ({n})" for text, n in texts[:_KINDS]]
+            if len(texts) > _KINDS:
+                shown.append(f"and {len(texts) - _KINDS} more kinds with -v")
+            words = [f"{text}," for text in shown[:-1]] + shown[-1:]
+            found += flow([(f"{state}:", {"red": True}), *((one, {}) for one in words)], look)
+    return found
+
+
+def _rerun_lines(first: Ranked, look: Look) -> list[Line]:
+    nodeid = first.top.nodeid
+    if clean(nodeid, look) != nodeid:
+        return []  # what can be printed would be another test's name
+    quoted = shlex.quote(nodeid) if _UNQUOTABLE.search(nodeid) else f'"{nodeid}"'
+    return [line(f"  rerun: pytest {quoted} --sweep-rerun")]
+
+
+def _sentence(label: str, text: str, look: Look, *, indent: int = 2, **markup: bool) -> list[Line]:
+    """Writes text of several words, the label in colour, or all if there is no label."""
+    words: list[Segment] = [(label, markup)] if label else []
+    # each word may come to stand at the start of a line
+    words += [(clean(each, look), {} if label else markup) for each in clean(text, look).split()]
+    return flow(words, look, indent=indent)
+
+
+def _hint(studies: Sequence[StudyResults]) -> list[Line]:
+    trials = [trial for results in studies for trial in results.trials]
+    done = sum(trial.state not in {State.NOT_RUN, State.RUNNING} for trial in trials)
+    planned = sum(sweep.planned for results in studies for sweep in results.sweeps)
+    if done >= planned:
+        return []
+    text = f"interrupted at {done}/{planned}"
+    if any(results.run for results in studies):
+        return [line(f"{text}: continue with pytest --sweep --sweep-resume", yellow=True)]
+    return [line(f"{text}; nothing is stored: the next run starts anew", yellow=True)]

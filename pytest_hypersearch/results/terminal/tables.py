@@ -1,0 +1,303 @@
+"""Tables of scores: groups of trials, the best configurations, single trials."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pytest_hypersearch.results.terminal.format import (
+    Column,
+    clean,
+    cut,
+    fits,
+    flow,
+    line,
+    render,
+    scale_of,
+    show_duration,
+    show_params,
+    show_value,
+)
+from pytest_hypersearch.stats.grouping import Group, group
+from pytest_hypersearch.stats.ranking import by_mean, objectives, rank_key
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Sequence
+
+    from pytest_hypersearch.core.study import StudyResults
+    from pytest_hypersearch.core.sweep import SweepInfo
+    from pytest_hypersearch.core.trial import Config, TrialRecord
+    from pytest_hypersearch.results.terminal.format import Line, Look
+    from pytest_hypersearch.stats.ranking import Ranked
+
+
+WIDE = 120
+INDENT = 2
+
+
+def group_table(
+    keys: Sequence[tuple[str, Sequence[str]]],
+    groups: Sequence[Group],
+    look: Look,
+    *,
+    without: Collection[str] = (),
+) -> list[Line]:
+    """Compares groups of trials.
+
+    Args:
+        keys: Headings and texts of the columns that name the groups.
+        groups: One a row.
+        look: Decides which columns are shown: the 95% confidence interval from ``-v`` on, median
+            and time from 120 columns on.
+        without: Parameters that need not be shown again with the best configuration.
+    """
+    wide = look.width >= WIDE
+    scale = scale_of([one.mean for one in groups if one.mean is not None], _stds(groups))
+    bests = [one.best for one in groups]
+    several = any(one.configurations > 1 for one in groups)
+    table = [
+        Column(clean(name, look), tuple(cells), right=False, shrinks=True) for name, cells in keys
+    ]
+    table.append(Column("n", tuple(str(one.n) for one in groups)))
+    table.append(_mean_column([(one.mean, one.std) for one in groups], look))
+    if wide or look.verbosity > 0:
+        intervals = (one.interval for one in groups)
+        cells = (f"[{scale.value(i[0])}, {scale.value(i[1])}]" if i else "-" for i in intervals)
+        table.append(Column("95% CI", tuple(cells), drop=3))
+    if wide:
+        table.append(_median_column([one.median for one in groups]))
+    if several:
+        table.append(_best_column(bests))
+    places = tuple(_place(one, look, without) for one in bests)
+    table.append(Column("at", places, right=False, drop=1, shrinks=True))
+    if wide:
+        table.append(_time_column([one.duration for one in groups], "time/trial"))
+    return draw(table, look)
+
+
+def _stds(groups: Sequence[Group]) -> list[float | None]:
+    return [one.std for one in groups if one.mean is not None]
+
+
+def _mean_column(moments: Sequence[tuple[float | None, float | None]], look: Look) -> Column:
+    known = [(mean, std) for mean, std in moments if mean is not None]
+    scale = scale_of([mean for mean, _ in known], [std for _, std in known])
+    if all(std is None for _, std in known):
+        return Column("score", tuple(scale.value(mean) for mean, _ in moments))
+    width = max(len(scale.spread(std)) for _, std in known)
+    blank = " " * (2 + len(look.plus_minus) + width)
+    cells = []
+    for mean, std in moments:
+        spread = blank if std is None else f" {look.plus_minus} {scale.spread(std):>{width}}"
+        cells.append(scale.value(mean) + spread)
+    return Column(f"mean {look.plus_minus} std", tuple(cells))
+
+
+def _median_column(medians: Sequence[float | None]) -> Column:
+    scale = scale_of([one for one in medians if one is not None])
+    return Column("median", tuple(scale.value(one) for one in medians), drop=2)
+
+
+def _best_column(bests: Sequence[Ranked | None]) -> Column:
+    known = [one for one in bests if one is not None]
+    scale = scale_of([one.value for one in known], [one.std for one in known])
+    return Column("best", tuple("-" if one is None else scale.value(one.value) for one in bests))
+
+
+def _time_column(durations: Sequence[float | None], header: str) -> Column:
+    cells = ("-" if seconds is None else show_duration(seconds) for seconds in durations)
+    return Column(header, tuple(cells), drop=4)
+
+
+def _place(one: Ranked | None, look: Look, without: Collection[str]) -> str:
+    if one is None:
+        return "-"
+    return " ".join([name_of(one), *show_params(one.params, look, without=without)])
+
+
+def name_of(one: Ranked) -> str:
+    """Names a configuration within its sweep: ``#22``, or ``#22 (2/3)`` if replicates miss."""
+    return (
+        f"#{one.number}"
+        if one.full
+        else f"#{one.number} ({len(one.trials)}/{one.sweep.replicates})"
+    )
+
+
+def top_table(ranked: Sequence[Ranked], look: Look, alike: Collection[int] = ()) -> list[Line]:
+    """Lists configurations with their scores, best first.
+
+    Args:
+        ranked: One a row.
+        look: Decides the width.
+        alike: Numbers of those to be marked as hardly worse than the best.
+    """
+    table = [
+        Column("#", tuple(name_of(one).removeprefix("#") for one in ranked)),
+        _mean_column([(one.mean, one.std) for one in ranked], look),
+    ]
+    if not by_mean(ranked[0].sweep.pick):
+        scale = scale_of([one.value for one in ranked])
+        values = tuple(scale.value(one.value) for one in ranked)
+        table.append(Column(ranked[0].sweep.pick, values))
+    if alike:
+        marks = ("~best" if one.number in alike else "" for one in ranked[1:])
+        table.append(Column("vs best", ("best", *marks), right=False))
+    return draw(with_params(table, [one.params for one in ranked], look), look)
+
+
+def trial_table(trials: Sequence[TrialRecord], look: Look) -> list[Line]:
+    """Lists trials: configuration and replicate, state, score, time, parameters, reason."""
+    scale = scale_of([trial.score for trial in trials if trial.score is not None])
+    sweeps = tuple(clean(trial.sweep, look) for trial in trials)
+    table = [
+        Column("sweep", sweeps, right=False, shrinks=True),
+        Column("#", tuple(str(trial.number) for trial in trials)),
+        Column("r", tuple(str(trial.replicate) for trial in trials)),
+        Column("state", tuple(_state(trial) for trial in trials), right=False),
+        Column("score", tuple(scale.value(trial.score) for trial in trials)),
+        _time_column([trial.duration or None for trial in trials], "time"),
+    ]
+    if not any(trial.replicate for trial in trials):
+        del table[2]
+    if len({trial.sweep for trial in trials}) == 1:
+        del table[0]
+    table = with_params(table, [trial.params for trial in trials], look)
+    if any(trial.reason for trial in trials):
+        reasons = tuple(clean(trial.reason, look) for trial in trials)
+        table.append(Column("reason", reasons, right=False, drop=5, shrinks=True))
+    return draw(table, look)
+
+
+def _state(trial: TrialRecord) -> str:
+    return f"{trial.state} (cache)" if trial.cached else str(trial.state)
+
+
+def with_params(table: list[Column], configs: Sequence[Config], look: Look) -> list[Column]:
+    """Adds a column for each parameter, or one for all where these don't fit."""
+    names = dict.fromkeys(name for config in configs for name in config)
+    each = [
+        Column(
+            clean(name, look),
+            tuple(show_value(c[name], look) if name in c else "-" for c in configs),
+            right=all(isinstance(c.get(name, 0), (int, float)) for c in configs),
+        )
+        for name in names
+    ]
+    if fits([*table, *each], look, indent=INDENT):
+        return [*table, *each]
+    joined = tuple(" ".join(show_params(config, look)) for config in configs)
+    return [*table, Column("parameters", joined, right=False, shrinks=True)]
+
+
+def draw(table: Sequence[Column], look: Look) -> list[Line]:
+    """Draws a table, indented; heading and rule stand back."""
+    head, rule, *rows = render(table, look, indent=INDENT)
+    return [line(head, light=True), line(rule, light=True), *map(line, rows)]
+
+
+_GROUP_ROWS = 8
+_GROUP_VALUES = 8
+
+
+def strategies(results: StudyResults, alike: Sequence[SweepInfo], look: Look) -> list[Line]:
+    """Compares the sweeps of one objective."""
+    rows = sorted(
+        ((_overall(results, one), one) for one in alike), key=lambda row: rank_key(row[0].best)
+    )
+    if len(rows) < 2 or not rows[0][0].n:  # noqa: PLR2004 - nothing to compare
+        return []
+    names = [clean(sweep.name, look) for _, sweep in rows]
+    table = group_table([("sweep", names)], [one for one, _ in rows], look)
+    return [_title(alike[0], "sweep", look), *table]
+
+
+def _overall(results: StudyResults, sweep: SweepInfo) -> Group:
+    found = group(results.trials, [sweep], ())
+    return found[0] if found else Group((), (), None, 0)
+
+
+def groupings(results: StudyResults, sweep: SweepInfo, look: Look) -> list[list[Line]]:
+    """Groups a sweep's scores, in tables of few rows altogether unless ``-v`` asks for all."""
+    tables: list[list[Line]] = []
+    left = _GROUP_ROWS
+    hidden = []
+    prefix = f"{clean(sweep.name, look)}: " if len(results.sweeps) > 1 else ""
+    for names, groups in _shown(results, sweep):
+        by = ", ".join(clean(name, look) for name in names)
+        if look.verbosity < 1 and tables and len(groups) > left:
+            hidden.append(by)
+            continue
+        shown = groups if look.verbosity > 0 else groups[:_GROUP_ROWS]
+        keys = [
+            (name, [show_value(one.key[place], look) for one in shown])
+            for place, name in enumerate(names)
+        ]
+        table = group_table(keys, shown, look, without=names)
+        more = _more(len(groups) - len(shown), look)
+        tables.append([_title(sweep, by, look, prefix), *table, *more])
+        left -= len(groups)
+    if hidden:
+        tables[-1] += flow([(f"more with -v: by {', '.join(hidden)}", {"light": True})], look)
+    return tables
+
+
+def _shown(
+    results: StudyResults, sweep: SweepInfo
+) -> Iterable[tuple[tuple[str, ...], list[Group]]]:
+    """Groups by ``group_by``, or for a grid by each parameter that has a few values."""
+    by_default = [(name,) for name in sweep.varied] if sweep.strategy == "grid" else []
+    for names in [sweep.group_by] if sweep.group_by else by_default:
+        groups = group(results.trials, [sweep], names)
+        few = bool(sweep.group_by) or len(groups) <= _GROUP_VALUES
+        if few and len(groups) > 1 and groups[0].n:
+            yield names, groups
+
+
+def _more(count: int, look: Look) -> list[Line]:
+    return flow([(f"and {count} more with -v", {"light": True})], look) if count > 0 else []
+
+
+def families(studies: Iterable[StudyResults]) -> dict[str, list[StudyResults]]:
+    """Puts the studies of one test together, by its node id without arguments."""
+    found: dict[str, list[StudyResults]] = {}
+    for results in studies:
+        found.setdefault(split(results.nodeid)[0], []).append(results)
+    return found
+
+
+def split(nodeid: str) -> tuple[str, str]:
+    """Splits a node id into the test and its arguments: ``("t.py::test_f", "[cifar]")``."""
+    path, colons, name = nodeid.partition("::")
+    test, bracket, arguments = name.partition("[")
+    return path + colons + test, bracket + arguments
+
+
+def other_parameters(studies: Sequence[StudyResults], look: Look) -> list[list[Line]]:
+    """Compares the studies of one test, in one table for each objective."""
+    tables = []
+    for alike in objectives(sweep for results in studies for sweep in results.sweeps):
+        rows = sorted(
+            (
+                (_overall(results, sweep), split(results.nodeid)[1][1:-1], sweep)
+                for results in studies
+                for sweep in results.sweeps
+                if sweep in alike
+            ),
+            key=lambda row: rank_key(row[0].best),
+        )
+        if len(rows) < 2 or not rows[0][0].n:  # noqa: PLR2004 - nothing to compare
+            continue
+        shown = rows if look.verbosity > 0 else rows[:_GROUP_ROWS]
+        keys = [("parameters", [clean(arguments, look) for _, arguments, _ in shown])]
+        if len({sweep.name for _, _, sweep in rows}) > 1:
+            keys.append(("sweep", [clean(sweep.name, look) for _, _, sweep in shown]))
+        table = group_table(keys, [one for one, _, _ in shown], look)
+        title = _title(alike[0], "the test's other parameters", look)
+        tables.append([title, *table, *_more(len(rows) - len(shown), look)])
+    return tables
+
+
+def _title(sweep: SweepInfo, by: str, look: Look, prefix: str = "") -> Line:
+    better = "lower" if sweep.mode == "min" else "higher"
+    text = f"  {prefix}{clean(sweep.metric, look)} by {by} ({better} is better)"
+    return line(cut(text, look.width, look))

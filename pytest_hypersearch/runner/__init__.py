@@ -1,1 +1,0 @@
-"""In every process that runs tests: from an item to its trial, and to how that ended."""

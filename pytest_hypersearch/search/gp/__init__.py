@@ -1,0 +1,56 @@
+"""The bayes strategy: Gaussian-process search. numpy and scipy are imported by its first use."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from contextlib import AbstractContextManager
+
+    from threadpoolctl import ThreadpoolController
+
+    from pytest_hypersearch.core.contracts import Observation
+    from pytest_hypersearch.core.space import Space
+    from pytest_hypersearch.core.trial import Config
+
+
+@dataclass(frozen=True, slots=True)
+class GP:
+    """Proposes where a Gaussian process expects the largest improvement.
+
+    The first few configurations fill the space evenly; then a model of all results so far is
+    searched for the configuration of largest expected improvement, as if pending configurations
+    would score what the model expects of them.
+    """
+
+    adaptive: ClassVar[bool] = True
+
+    def suggest(
+        self, space: Space, *, seed: int, index: int, history: Sequence[Observation]
+    ) -> Config | None:
+        """Return a configuration that is neither finished nor pending, None if there is none."""
+        from pytest_hypersearch.search.gp.sampler import suggest
+
+        with one_thread():
+            return suggest(space, seed, index, history)
+
+
+def one_thread() -> AbstractContextManager[object]:
+    """Let BLAS use one thread for a while.
+
+    For matrices of a few hundred rows, threads wait for each other longer than they work; and their
+    number changes the last digits, while proposals must not depend on the process.
+    """
+    limit: AbstractContextManager[object] = _controller().limit(limits=1, user_api="blas")
+    return limit
+
+
+@cache
+def _controller() -> ThreadpoolController:
+    import scipy.linalg  # noqa: F401  loads its BLAS, which the controller would not know else
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()

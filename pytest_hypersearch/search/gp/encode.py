@@ -1,0 +1,303 @@
+"""Configurations as rows of numbers, on which kernels are defined, and back.
+
+Notation: D is the number of features. A numeric parameter is one feature in [0, 1], uniform where
+its distribution is; a choice is one feature that holds the option's number; a space of several
+branches has one more such feature, the branch's number. A parameter that a branch lacks rests in
+the middle, so that branches share what is known of the parameters that they have in common.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import count
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pytest_hypersearch.core.space.choices import Choice, label_text
+from pytest_hypersearch.core.space.numeric import Integer, Real
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from pytest_hypersearch.core.space import Distribution, Space
+    from pytest_hypersearch.core.trial import Config, Raw
+
+
+Array: TypeAlias = NDArray[np.float64]
+
+_LEAST_SHARE: Final = 1e-6  # of an axis, for what is to be told apart within a range
+_LARGEST_LATTICE: Final = 1024  # beyond it a stepped range is searched as if it were continuous
+
+
+@dataclass(frozen=True, slots=True)
+class Domain:
+    """What one feature may be in one branch.
+
+    Attributes:
+        feature: The feature's index.
+        low: Smallest value of the feature; of an option's number too.
+        high: Largest value.
+        lattice: All values in ascending order if they are few, None for a continuum.
+        categorical: Whether the values are unordered.
+    """
+
+    feature: int
+    low: float
+    high: float
+    lattice: Array | None
+    categorical: bool
+
+    def place(self, u: Array) -> Array:
+        """Return the feature's values at numbers in [0, 1], giving each an equal share."""
+        if self.categorical and self.lattice is not None:
+            last = len(self.lattice) - 1
+            chosen: Array = self.lattice[np.minimum((u * len(self.lattice)).astype(int), last)]
+            return chosen
+        return self.snap(self.low + u * (self.high - self.low))
+
+    def snap(self, x: Array) -> Array:
+        """Return the nearest values of an ordered feature."""
+        if self.lattice is None:
+            return np.minimum(np.maximum(x, self.low), self.high)
+        edges = (self.lattice[1:] + self.lattice[:-1]) / 2
+        return self.lattice[np.searchsorted(edges, x)]
+
+
+@dataclass(frozen=True, slots=True)
+class Branch:
+    """How the configurations of one branch are written as rows.
+
+    Attributes:
+        base: The row (D,) in which everything that can vary is still to be filled in.
+        domains: The features that vary.
+        names: The parameter of each of the domains.
+        distributions: Its distribution.
+        constants: Parameters with a single value.
+    """
+
+    base: Array
+    domains: tuple[Domain, ...]
+    names: tuple[str, ...]
+    distributions: tuple[Distribution, ...]
+    constants: Config
+    order: tuple[str, ...]
+
+    def rows(self, u: Array) -> Array:
+        """Return the rows (m, D) at points (m, number of domains) of the unit cube."""
+        rows = np.repeat(self.base[None, :], len(u), axis=0)
+        for column, domain in enumerate(self.domains):
+            rows[:, domain.feature] = domain.place(u[:, column])
+        return rows
+
+    def config(self, row: Array) -> Config:
+        """Return the configuration that a row stands for."""
+        config = dict(self.constants)
+        for name, domain, entry in zip(self.names, self.domains, self.distributions, strict=True):
+            config[name] = _value(domain, entry, float(row[domain.feature]))
+        return {name: config[name] for name in self.order}
+
+
+@dataclass(frozen=True, slots=True)
+class Encoding:
+    """How the configurations of a space are written as rows.
+
+    Attributes:
+        features: D.
+        categorical: Which features (D,) hold unordered numbers.
+        branches: The space's branches.
+    """
+
+    features: int
+    categorical: NDArray[np.bool_]
+    branches: tuple[Branch, ...]
+    _axes: tuple[tuple[tuple[str, _Axis], ...], ...]
+
+    def row(self, branch: int, config: Config) -> Array:
+        """Return the row (D,) of a configuration of a branch."""
+        row = self.branches[branch].base.copy()
+        for name, axis in self._axes[branch]:
+            row[axis.feature] = axis.position(config[name])
+        return row
+
+
+@dataclass(frozen=True, slots=True)
+class _Axis:
+    """One feature: the distribution that covers its values in all branches that have it."""
+
+    feature: int
+    cover: Distribution
+
+    def position(self, raw: Raw) -> float:
+        if isinstance(self.cover, Choice):
+            return float(self.cover.position(raw))
+        return self.cover.to_unit(raw)
+
+
+@lru_cache(maxsize=16)
+def encoding_of(space: Space) -> Encoding:
+    """Return the encoding of a space."""
+    counter = count()
+    axes = {name: _axes(space, name, counter) for name in space.names}
+    per_branch = tuple(
+        tuple((name, axes[name][index]) for name in branch if index in axes[name])
+        for index, branch in enumerate(space.branches)
+    )
+    number = next(counter)
+    several = len(space.branches) > 1
+    categorical = np.zeros(number + several, dtype=bool)
+    for _, axis in (pair for pairs in per_branch for pair in pairs):
+        categorical[axis.feature] = isinstance(axis.cover, Choice)
+    categorical[number:] = True
+    branches = tuple(
+        _branch(space, index, per_branch[index], categorical)
+        for index in range(len(space.branches))
+    )
+    return Encoding(number + several, categorical, branches, per_branch)
+
+
+def _branch(
+    space: Space,
+    index: int,
+    axes: tuple[tuple[str, _Axis], ...],
+    categorical: NDArray[np.bool_],
+) -> Branch:
+    branch = space.branches[index]
+    base = np.where(categorical, -1.0, 0.5)
+    if len(space.branches) > 1:
+        base[-1] = index
+    free = [(name, axis) for name, axis in axes if branch[name].size != 1]
+    for name, axis in axes:
+        if branch[name].size == 1:
+            base[axis.feature] = axis.position(branch[name].centre())
+    constants = {name: entry.centre() for name, entry in branch.items() if entry.size == 1}
+    return Branch(
+        base=base,
+        domains=tuple(_domain(axis, branch[name]) for name, axis in free),
+        names=tuple(name for name, _ in free),
+        distributions=tuple(branch[name] for name, _ in free),
+        constants=constants,
+        order=tuple(branch),
+    )
+
+
+def _domain(axis: _Axis, entry: Distribution) -> Domain:
+    size = entry.size
+    if size is not None and size <= _LARGEST_LATTICE:
+        lattice = np.array([axis.position(entry.at(i)) for i in range(size)])  # type: ignore[union-attr]
+        if isinstance(entry, Choice):
+            return Domain(axis.feature, 0.0, float(size), lattice, categorical=True)
+        same = entry == axis.cover
+        low, high = (0.0, 1.0) if same else (float(lattice[0]), float(lattice[-1]))
+        return Domain(axis.feature, low, high, lattice, categorical=False)
+    if entry == axis.cover:
+        return Domain(axis.feature, 0.0, 1.0, None, categorical=False)
+    low, high = (axis.position(entry.from_unit(u)) for u in (0.0, 1.0))
+    return Domain(axis.feature, low, high, None, categorical=False)
+
+
+def _value(domain: Domain, entry: Distribution, x: float) -> Raw:
+    if domain.lattice is not None:
+        return entry.at(int(np.argmin(np.abs(domain.lattice - x))))  # type: ignore[union-attr]
+    return entry.from_unit((x - domain.low) / (domain.high - domain.low))
+
+
+def _axes(space: Space, name: str, counter: Iterator[int]) -> dict[int, _Axis]:
+    """Return a parameter's axis by branch: as few axes as cover its values in all of them."""
+    groups: list[list[Distribution]] = []
+    places = {}
+    for index, branch in enumerate(space.branches):
+        if name in branch:
+            fitting = (group for group in groups if _cover([*group, branch[name]]) is not None)
+            places[index] = next(fitting, [])
+            if not places[index]:
+                groups.append(places[index])
+            places[index].append(branch[name])
+    axes = {
+        id(group): _Axis(next(counter), cover)
+        for group in groups
+        if (cover := _cover(group)) is not None and cover.size != 1
+    }
+    return {index: axes[id(group)] for index, group in places.items() if id(group) in axes}
+
+
+def _cover(entries: Sequence[Distribution]) -> Distribution | None:
+    """Return a distribution that has the values of several and tells them apart, None without."""
+    first, *others = entries
+    if all(entry == first for entry in others):
+        return first
+    choices = [entry for entry in entries if isinstance(entry, Choice)]
+    if len(choices) == len(entries):
+        labels = {label_text(raw): raw for entry in choices for raw in entry.labels}
+        return Choice(tuple(labels.values()), tuple(labels.values()))
+    ranges = [entry for entry in entries if isinstance(entry, (Real, Integer))]
+    if len(ranges) < len(entries) or len({entry.log for entry in ranges}) > 1:
+        return None
+    low, high = min(entry.low for entry in ranges), max(entry.high for entry in ranges)
+    cover = Real(low, high, None, ranges[0].log)
+    wide = (entry.size == 1 or _share(cover, entry) > _LEAST_SHARE for entry in ranges)
+    return cover if all(wide) else None
+
+
+def _share(cover: Real, entry: Real | Integer) -> float:
+    return cover.to_unit(entry.from_unit(1.0)) - cover.to_unit(entry.from_unit(0.0))
+
+
+_TRIES: Final = 64
+
+
+def design_size(space: Space) -> int:
+    """Return how many configurations are spread evenly before the first model is built."""
+    widest = max(len(branch.domains) for branch in encoding_of(space).branches)
+    return max(min(widest + 2, 8), 4) if len(space.branches) == 1 else 3 * len(space.branches) + 3
+
+
+@lru_cache(maxsize=16)
+def initial_design(space: Space, seed: int) -> tuple[tuple[int, Array], ...]:
+    """Return branch and row (D,) of the first configurations.
+
+    Every numeric parameter meets each of as many equal parts of its range as there are points, and
+    every choice its options equally often; of 64 such designs the one with the largest smallest
+    distance is taken (maximin Latin hypercube: Morris & Mitchell 1995). Branches take turns.
+    """
+    encoding, size = encoding_of(space), design_size(space)
+    rng = np.random.default_rng((seed, 0))
+    plan: list[tuple[int, Array]] = []
+    count = len(encoding.branches)
+    for number, branch in enumerate(encoding.branches):
+        share = len(range(number, size, count))
+        unit = _spread(rng, share, [domain.lattice is None for domain in branch.domains])
+        plan += [(number, row) for row in branch.rows(unit)]
+    order = _interleave([number for number, _ in plan])
+    return tuple(plan[i] for i in order)
+
+
+def _spread(rng: np.random.Generator, size: int, continuous: list[bool]) -> Array:
+    """Return the points (size, dimensions) of a Latin hypercube in the unit cube.
+
+    Only continuous parameters are moved about within their cells: the middles of the cells are
+    spread most evenly over a few values.
+    """
+    dimensions = len(continuous)
+    best, distance = np.full((size, dimensions), 0.5), -1.0
+    for _ in range(_TRIES if size > 1 and dimensions else 0):
+        cells = rng.permuted(np.tile(np.arange(size), (dimensions, 1)), axis=1).T
+        within = np.where(continuous, rng.random((size, dimensions)), 0.5)
+        points = (cells + within) / size
+        gaps = ((points[:, None, :] - points[None, :, :]) ** 2).sum(axis=2)
+        nearest = float(gaps[np.triu_indices(size, 1)].min())
+        if nearest > distance:
+            best, distance = points, nearest
+    return best
+
+
+def _interleave(branches: list[int]) -> list[int]:
+    """Return an order in which the branches take turns."""
+    seen: dict[int, int] = {}
+    keys = []
+    for position, branch in enumerate(branches):
+        seen[branch] = seen.get(branch, -1) + 1
+        keys.append((seen[branch], branch, position))
+    return [position for _, _, position in sorted(keys)]

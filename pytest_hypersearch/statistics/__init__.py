@@ -1,1 +1,0 @@
-"""What scores say: which are better, by how much, and how sure that is."""

@@ -1,0 +1,1 @@
+"""What is better, and how sure that is: ranking, comparison, racing, importance."""

@@ -1,0 +1,173 @@
+"""Trials put together: by the values of parameters, by state, by the way they failed."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections import Counter
+from dataclasses import dataclass
+from statistics import median
+from typing import TYPE_CHECKING
+
+from pytest_hypersearch.core.study import scores_of
+from pytest_hypersearch.core.trial import State
+from pytest_hypersearch.stats.moments import mean, std, t_quantile
+from pytest_hypersearch.stats.ranking import rank, rank_key
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from pytest_hypersearch.core.sweep import SweepInfo
+    from pytest_hypersearch.core.trial import Raw, TrialRecord
+    from pytest_hypersearch.stats.ranking import Ranked
+
+
+FAILURES = (State.FAILED, State.INVALID, State.CRASHED, State.TIMED_OUT)
+_RANDOM_NUMBERS = re.compile(r"0x[0-9a-fA-F]+|[-+]?\d*\.\d+(e[-+]?\d+)?|\d+e[-+]?\d+")
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """The trials that share the values of some parameters.
+
+    Attributes:
+        key: The shared values, in the order of the parameters asked for.
+        trials: Its complete trials.
+        best: Its best configuration, None without a complete trial.
+        configurations: How many of its configurations have a score.
+    """
+
+    key: tuple[Raw, ...]
+    trials: tuple[TrialRecord, ...]
+    best: Ranked | None
+    configurations: int
+
+    @property
+    def n(self) -> int:
+        """Number of complete trials."""
+        return len(self.trials)
+
+    @property
+    def mean(self) -> float | None:
+        """Mean of all scores, None without one."""
+        return mean(scores_of(self.trials)) if self.trials else None
+
+    @property
+    def std(self) -> float | None:
+        """Sample standard deviation of all scores, None for fewer than two."""
+        return std(scores_of(self.trials))
+
+    @property
+    def median(self) -> float | None:
+        """Median of all scores, None without one."""
+        return median(scores_of(self.trials)) if self.trials else None
+
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """95% confidence interval of the mean (Student's t), None for fewer than two scores."""
+        centre, spread = self.mean, self.std
+        if centre is None or spread is None:
+            return None
+        half = t_quantile(self.n - 1) * spread / math.sqrt(self.n)
+        return centre - half, centre + half
+
+    @property
+    def duration(self) -> float | None:
+        """Mean time of a complete trial in seconds, None without one."""
+        return mean([trial.duration for trial in self.trials]) if self.trials else None
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Trials that ended alike.
+
+    Attributes:
+        state: How they ended.
+        reason: Why the first of them did.
+        count: How many they are.
+    """
+
+    state: State
+    reason: str
+    count: int
+
+
+def group(
+    trials: Iterable[TrialRecord], sweeps: Sequence[SweepInfo], parameters: Sequence[str]
+) -> list[Group]:
+    """Groups trials by the values of parameters.
+
+    Args:
+        trials: Trials of one study; those of other sweeps or without the parameters are left out.
+        sweeps: Sweeps of one objective.
+        parameters: Names of the parameters; no name makes one group of all.
+
+    Returns:
+        The groups in the order of their best configurations; those without a score at the end.
+    """
+    names = {sweep.name for sweep in sweeps}
+    found: dict[str, list[TrialRecord]] = {}
+    for trial in trials:
+        if trial.sweep in names and all(name in trial.params for name in parameters):
+            # JSON text tells 1, 1.0, True and "1" apart
+            key = json.dumps([trial.params[name] for name in parameters])
+            found.setdefault(key, []).append(trial)
+    groups = [_group(json.loads(key), alike, sweeps) for key, alike in found.items()]
+    return sorted(groups, key=lambda one: rank_key(one.best))
+
+
+def _group(key: list[Raw], trials: Sequence[TrialRecord], sweeps: Sequence[SweepInfo]) -> Group:
+    ranked = rank(trials, sweeps)
+    complete = tuple(trial for trial in trials if scores_of([trial]))
+    return Group(tuple(key), complete, ranked[0] if ranked else None, len(ranked))
+
+
+def count(trials: Iterable[TrialRecord], planned: int) -> dict[State, int]:
+    """Counts trials by state.
+
+    Args:
+        trials: The trials known.
+        planned: Trials in the plan; what is missing counts as not run.
+
+    Returns:
+        Every state that occurs, in the order in which `State` lists them.
+    """
+    found = Counter(trial.state for trial in trials)
+    found[State.NOT_RUN] += max(0, planned - found.total())
+    return {state: found[state] for state in State if found[state]}
+
+
+def failures(trials: Iterable[TrialRecord]) -> list[Failure]:
+    """Counts failures by kind: state and reason.
+
+    Reasons that differ only in measured numbers (decimals, addresses) are one kind, named by its
+    first.
+
+    Returns:
+        The kinds in the order of `FAILURES`, the most frequent first.
+    """
+    found: dict[tuple[State, str], list[str]] = {}
+    for trial in trials:
+        if trial.state in FAILURES:
+            kind = _RANDOM_NUMBERS.sub("#", trial.reason)
+            found.setdefault((trial.state, kind), []).append(trial.reason)
+    kinds = [Failure(state, reasons[0], len(reasons)) for (state, _), reasons in found.items()]
+    return sorted(kinds, key=lambda kind: (FAILURES.index(kind.state), -kind.count))
+
+
+def steps_saved(trials: Iterable[TrialRecord]) -> float | None:
+    """Estimates the share of steps that pruning saved.
+
+    Returns:
+        Between 0 and 1, taking a pruned trial for as long as the median complete one would have
+        been; None if no trial was pruned, or none is complete that reported.
+    """
+    known = list(trials)
+    pruned = [trial.steps for trial in known if trial.state is State.PRUNED]
+    whole = [t.steps for t in known if t.state is State.COMPLETE and t.steps]
+    if not pruned or not whole:
+        return None
+    length = median(whole)
+    saved = sum(max(0.0, length - steps) for steps in pruned)
+    return saved / (saved + sum(pruned) + sum(whole))

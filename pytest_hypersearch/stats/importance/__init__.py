@@ -1,0 +1,138 @@
+"""How much each parameter matters for the score. Importing this package imports no numpy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias
+
+from pytest_hypersearch.core.study import signed
+from pytest_hypersearch.stats.ranking import objectives, rank
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from pytest_hypersearch.core.space import Space
+    from pytest_hypersearch.core.study import StudyResults
+    from pytest_hypersearch.core.sweep import SweepInfo
+    from pytest_hypersearch.core.trial import Config
+    from pytest_hypersearch.stats.ranking import Ranked
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """Complete configurations of one or several sweeps.
+
+    Attributes:
+        sweeps: The sweeps, all of one objective.
+        space: The space of one of them, which has the most of the configurations.
+        configs: Those of the configurations that it has, as it writes them.
+        scores: Their mean scores; lower is better, whatever the mode.
+    """
+
+    sweeps: tuple[SweepInfo, ...]
+    space: Space
+    configs: tuple[Config, ...]
+    scores: tuple[float, ...]
+
+
+def pools(results: StudyResults) -> list[Pool]:
+    """Return the pools of a study: its sweeps of one objective over the same parameters.
+
+    Sweeps whose space is not known are left out.
+    """
+    found = []
+    for alike in objectives(results.sweeps):
+        together: dict[frozenset[str], list[SweepInfo]] = {}
+        for sweep in alike:
+            if sweep.space is not None:
+                together.setdefault(frozenset(sweep.space.names), []).append(sweep)
+        found += [_pool(sweeps, rank(results.trials, sweeps)) for sweeps in together.values()]
+    return found
+
+
+def _pool(sweeps: Sequence[SweepInfo], ranked: Sequence[Ranked]) -> Pool:
+    spaces = dict.fromkeys(sweep.space for sweep in sweeps if sweep.space is not None)
+    space, kept = max(
+        ((space, _within(space, ranked, only=len(spaces) == 1)) for space in spaces),
+        key=lambda pair: len(pair[1]),
+    )
+    configs, scores = tuple(config for config, _ in kept), tuple(score for _, score in kept)
+    return Pool(tuple(sweeps), space, configs, scores)
+
+
+def _within(space: Space, ranked: Iterable[Ranked], *, only: bool) -> list[tuple[Config, float]]:
+    """Return the configurations that a space has, which all are if it is the only one."""
+    found = []
+    for one in ranked:
+        try:
+            config = one.params if only else space.validate_config(one.params)
+        except ValueError:
+            continue
+        found.append((config, signed(one.sweep, one.mean)))
+    return found
+
+
+__all__ = ["FEWEST", "Importance", "Method", "importance"]
+
+FEWEST: Final = 10
+"""Complete configurations below which nothing can be said."""
+
+Method: TypeAlias = Literal["total", "ped-anova"]
+
+
+@dataclass(frozen=True, slots=True)
+class Importance:
+    """How much one parameter matters.
+
+    Attributes:
+        parameter: Its name.
+        share: Its part of the effects of all parameters, which sum to 1.
+        spread: Standard error of the share, from leaving out parts of the configurations.
+        n: Configurations judged that have the parameter.
+    """
+
+    parameter: str
+    share: float
+    spread: float
+    n: int
+
+
+def importance(
+    space: Space,
+    configs: Sequence[Config],
+    scores: Sequence[float],
+    *,
+    method: Method = "total",
+    seed: int = 0,
+) -> tuple[Importance, ...]:
+    """Return the importance of each parameter with more than one value, the largest first.
+
+    ``total`` asks what moves the score anywhere in the space: by how much the expected score
+    changes when the parameter alone is drawn anew, interactions included. ``ped-anova`` asks what
+    tells the best tenth of configurations from the rest. A parameter that only some branches of
+    the space have is judged within these.
+
+    Args:
+        space: The space, whose distributions are the reference.
+        configs: Complete configurations of the space.
+        scores: The mean score of each over its complete replicates; finite, lower is better.
+        method: Which of the two.
+        seed: Decides subsets and draws; the same arguments give the same result.
+
+    Raises:
+        ValueError: There are fewer than 10 configurations, or their scores are all alike.
+    """
+    if len(configs) < FEWEST:
+        raise ValueError(f"importance needs at least {FEWEST} complete configurations")
+    if min(scores) == max(scores):
+        raise ValueError("importance needs scores that differ")
+    from pytest_hypersearch.search.gp import one_thread
+    from pytest_hypersearch.stats.importance.subsets import over_subsets
+
+    with one_thread():
+        shares, spreads = over_subsets(space, configs, scores, method=method, seed=seed)
+    found = [
+        Importance(name, share, spread, sum(name in config for config in configs))
+        for name, share, spread in zip(space.varied, shares, spreads, strict=True)
+    ]
+    return tuple(sorted(found, key=lambda one: -one.share))

@@ -1,0 +1,145 @@
+"""Parameters of a space of several branches."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from statistics import NormalDist
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from pytest_hypersearch.core.space.choices import Choice, label_text
+from pytest_hypersearch.search.gp.encode import encoding_of
+from pytest_hypersearch.search.gp.fit import Data, fit, standardised
+from pytest_hypersearch.search.gp.kernel import Kernel
+from pytest_hypersearch.search.gp.posterior import factor_of, posterior_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from pytest_hypersearch.core.space import Distribution, Space
+    from pytest_hypersearch.core.trial import Config
+    from pytest_hypersearch.search.gp.encode import Array, Branch, Domain, Encoding
+    from pytest_hypersearch.search.gp.posterior import Posterior
+
+
+def tell_apart(one: Distribution, other: Distribution) -> bool:
+    """Tell whether a parameter's value shows which of two branches a configuration is of.
+
+    Such a parameter is one choice, whose options are spread over branches: in
+    ``[{"optimizer": ["sgd"], "momentum": ...}, {"optimizer": ["adam"], ...}]`` it is ``optimizer``.
+    """
+    if not isinstance(one, Choice) or not isinstance(other, Choice):
+        return False
+    return {*map(label_text, one.labels)}.isdisjoint(map(label_text, other.labels))
+
+
+_DRAWS: Final = 256
+_FEWEST_DRAWS: Final = 64
+
+
+@dataclass(frozen=True, slots=True)
+class _Expected:
+    """Expected scores of one branch.
+
+    Attributes:
+        kept: At draws (m,).
+        anew: At the same with one parameter drawn anew (m,), by its name.
+    """
+
+    kept: Array
+    anew: Mapping[str, Array]
+
+
+def total_effects(
+    space: Space,
+    configs: Sequence[Config],
+    scores: Array,
+    rng: np.random.Generator,
+) -> Array:
+    """Return the total effect (p,) of each varied parameter, in variances of a normal score.
+
+    The reference are the distributions of the space, whose branches count alike. A parameter is
+    judged among the branches that have it; one that tells branches apart is drawn anew together
+    with the branch, the others keeping their quantiles.
+
+    Args:
+        space: The space.
+        configs: Configurations of the space.
+        scores: Their scores (n,).
+        rng: Decides the draws.
+    """
+    encoding = encoding_of(space)
+    rows = np.array([encoding.row(space.branch_of(one) or 0, one) for one in configs])
+    model = _model(encoding, rows, normal_scores(scores))
+    if model is None:
+        return np.zeros(len(space.varied))
+    draws = max(_FEWEST_DRAWS, _DRAWS // len(space.branches))
+    kept, anew = (_hypercube(rng, draws, space.varied) for _ in range(2))
+    expected = [_expected(model, branch, kept, anew) for branch in encoding.branches]
+    return np.array([_effect(space, name, expected) for name in space.varied])
+
+
+def normal_scores(scores: Array) -> Array:
+    """Return the normal quantiles (n,) of the ranks of scores (n,); equal scores stay equal."""
+    _, inverse, counts = np.unique(scores, return_inverse=True, return_counts=True)
+    middles = (np.cumsum(counts) - counts / 2) / len(scores)
+    quantile = NormalDist().inv_cdf
+    normal: Array = np.array([quantile(middle) for middle in middles.tolist()])[inverse]
+    return normal
+
+
+def _model(encoding: Encoding, rows: Array, scores: Array) -> Posterior | None:
+    """Return the Gaussian process of scores (n,) at rows (n, D), None if there is none."""
+    ones = np.ones(len(rows))
+    hyper = fit(Data(rows, scores, ones, ones > 0), encoding.categorical)
+    factor = factor_of(Kernel(hyper, encoding.categorical), rows, ones)
+    targets = standardised(scores, np.array([hyper.exponent]))[0].T
+    return None if factor is None else posterior_of(factor, targets)
+
+
+def _hypercube(rng: np.random.Generator, size: int, names: Sequence[str]) -> dict[str, Array]:
+    """Return the columns (size,) of a Latin hypercube in the unit cube by parameter."""
+    return {name: (rng.permutation(size) + rng.random(size)) / size for name in names}
+
+
+def _expected(
+    model: Posterior, branch: Branch, kept: Mapping[str, Array], anew: Mapping[str, Array]
+) -> _Expected:
+    """Return what is expected at quantiles, and with one of them replaced after the other."""
+    axes = [*zip(branch.names, branch.domains, branch.distributions, strict=True)]
+    draws = len(next(iter(kept.values())))
+    rows = np.repeat(branch.base[None, :], draws, axis=0)
+    for name, domain, entry in axes:
+        rows[:, domain.feature] = _placed(domain, entry, kept[name])
+    blocks = np.repeat(rows[None], len(axes) + 1, axis=0)
+    for block, (name, domain, entry) in zip(blocks, axes, strict=False):
+        block[:, domain.feature] = _placed(domain, entry, anew[name])
+    means = model.mean(blocks.reshape(-1, rows.shape[1])).reshape(-1, draws)
+    return _Expected(means[-1], dict(zip(branch.names, means, strict=False)))
+
+
+def _placed(domain: Domain, entry: Distribution, quantiles: Array) -> Array:
+    """Return the feature's values (m,) at quantiles (m,) of the parameter's distribution."""
+    if domain.lattice is None:
+        return domain.place(quantiles)
+    values = map(entry.from_unit, quantiles.tolist())
+    chosen: Array = domain.lattice[[entry.position(raw) for raw in values]]  # type: ignore[union-attr]
+    return chosen
+
+
+def _effect(space: Space, name: str, expected: Sequence[_Expected]) -> float:
+    """Return half the mean squared change over all ways to draw a parameter anew."""
+    having = [
+        (branch[name], each)
+        for branch, each in zip(space.branches, expected, strict=True)
+        if name in branch
+    ]
+    changes = [each.kept - each.anew.get(name, each.kept) for _, each in having]
+    changes += [
+        each.kept - other.kept
+        for entry, each in having
+        for wanted, other in having
+        if tell_apart(entry, wanted)
+    ]
+    return float(np.mean(np.square(changes))) / 2

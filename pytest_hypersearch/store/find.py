@@ -1,0 +1,304 @@
+"""Where stored runs are found: pytest's cache of a project, or a directory that the user names."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from configparser import ConfigParser
+from configparser import Error as ConfigParserError
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+from pytest_hypersearch.core.errors import StoreError
+from pytest_hypersearch.core.study import called, some
+from pytest_hypersearch.core.trial import State
+from pytest_hypersearch.store.reader import distinct, identity_of, read_run
+from pytest_hypersearch.store.runs import Run, is_run, runs_of, study_dirs
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from os import PathLike
+
+    from pytest_hypersearch.core.study import StudyResults
+    from pytest_hypersearch.core.sweep import SweepInfo
+    from pytest_hypersearch.core.trial import TrialRecord
+    from pytest_hypersearch.store.reader import Identity
+
+
+STORE: Final = Path("d", "hypersearch")
+_DEFAULT: Final = ".pytest_cache"
+
+
+def project_studies(start: Path) -> list[list[Run]]:
+    """Find the nearest project, from a directory upwards, whose cache has runs.
+
+    Args:
+        start: The directory to begin with.
+
+    Returns:
+        The runs of each study, oldest first; nothing if there is none.
+    """
+    for folder in (start, *start.parents):
+        if studies := _in_cache(folder / _cache_dir(folder)):
+            return studies
+    return []
+
+
+def studies_at(path: Path) -> list[list[Run]]:
+    """Find the runs below a directory, by study.
+
+    Args:
+        path: A run, a study, a store, a cache of pytest's, or the directory of a project.
+
+    Returns:
+        The runs of each study, oldest first; nothing if the path is none of these.
+    """
+    if is_run(path):
+        return [[Run(path)]]
+    if runs := runs_of(path):
+        return [runs]
+    inside = _in_cache(path) or _in_cache(path / _cache_dir(path))
+    return inside or _by_study(path)
+
+
+def _in_cache(cache: Path) -> list[list[Run]]:
+    return _by_study(cache / STORE)
+
+
+def _by_study(store: Path) -> list[list[Run]]:
+    return [runs for study in study_dirs(store) if (runs := runs_of(study))]
+
+
+def _cache_dir(folder: Path) -> str:
+    """Return pytest's ``cache_dir`` as far as the project's files tell."""
+    for settings in _settings(folder):
+        if isinstance(found := settings.get("cache_dir"), str):
+            return found
+    return _DEFAULT
+
+
+def _settings(folder: Path) -> Iterator[Mapping[str, object]]:
+    """Yield pytest's settings in a directory, in the order in which pytest looks for them."""
+    for name in ("pytest.toml", ".pytest.toml"):
+        yield _toml(folder / name, "pytest")
+    for name in ("pytest.ini", ".pytest.ini"):
+        yield _ini(folder / name, "pytest")
+    yield _toml(folder / "pyproject.toml", "tool", "pytest")
+    yield _toml(folder / "pyproject.toml", "tool", "pytest", "ini_options")
+    yield _ini(folder / "tox.ini", "pytest")
+    yield _ini(folder / "setup.cfg", "tool:pytest")
+
+
+def _toml(file: Path, *keys: str) -> Mapping[str, object]:
+    try:
+        table: object = tomllib.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    for key in keys:
+        table = table.get(key) if isinstance(table, dict) else None
+    return table if isinstance(table, dict) else {}
+
+
+def _ini(file: Path, section: str) -> Mapping[str, object]:
+    parser = ConfigParser(interpolation=None)
+    try:
+        parser.read(file, encoding="utf-8")
+    except (ConfigParserError, ValueError):
+        return {}
+    return dict(parser[section]) if section in parser else {}
+
+
+def merge(parts: Sequence[StudyResults]) -> StudyResults:
+    """Put results of one study together, of which each has some of the trials.
+
+    Of a trial that several have, the one that got furthest counts: complete before pruned or
+    failed ones, these before those that did not run; the latest of equal ones.
+
+    Args:
+        parts: Results whose sweeps are alike, see `mergeable`.
+    """
+    found: dict[Identity, TrialRecord] = {}
+    for trial in (trial for part in parts for trial in part.trials):
+        who = identity_of(trial)
+        if who not in found or _standing(trial) >= _standing(found[who]):
+            found[who] = trial
+    numbers = distinct({who[:2]: trial.number for who, trial in found.items()})
+    trials = [replace(trial, number=numbers[who[:2]]) for who, trial in found.items()]
+    sweeps = _sweeps(parts)
+    places = {name: place for place, name in enumerate(sweeps)}
+    return replace(
+        parts[0],
+        sweeps=tuple(max(known, key=lambda sweep: sweep.elapsed) for known in sweeps.values()),
+        trials=tuple(sorted(trials, key=lambda t: (places[t.sweep], t.number, t.replicate))),
+        notes=tuple(dict.fromkeys(note for part in parts for note in part.notes)),
+    )
+
+
+def mergeable(parts: Iterable[StudyResults]) -> list[list[StudyResults]]:
+    """Put those results together that are of one study and searched the same.
+
+    Each may have some of the study's sweeps; those that several have must be alike.
+    """
+    found: list[list[StudyResults]] = []
+    for part in parts:
+        group = next((group for group in found if _fits(part, group)), None)
+        if group is None:
+            found.append([part])
+        else:
+            group.append(part)
+    return found
+
+
+def _fits(part: StudyResults, group: Sequence[StudyResults]) -> bool:
+    return part.nodeid == group[0].nodeid and all(
+        len({replace(sweep, elapsed=0.0) for sweep in known}) == 1
+        for known in _sweeps([*group, part]).values()
+    )
+
+
+def _sweeps(parts: Iterable[StudyResults]) -> dict[str, list[SweepInfo]]:
+    """The sweeps of several results by name."""
+    found: dict[str, list[SweepInfo]] = {}
+    for sweep in (sweep for part in parts for sweep in part.sweeps):
+        found.setdefault(sweep.name, []).append(sweep)
+    return found
+
+
+def _standing(trial: TrialRecord) -> tuple[int, float]:
+    idle = trial.state in {State.NOT_RUN, State.RACED_OUT, State.RUNNING}
+    rank = 2 if trial.state is State.COMPLETE else 0 if idle else 1
+    return rank, trial.started or 0.0
+
+
+Source: TypeAlias = "str | PathLike[str]"
+_NUMBER = re.compile(r"-?\d{1,9}")
+_COMMIT = re.compile(r"[0-9a-f]{4,40}")
+
+
+class NothingStoredError(LookupError):
+    """There is no stored run of the kind that is asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """Results of a study and the directories of the runs that they come from."""
+
+    results: StudyResults
+    runs: tuple[Path, ...]
+
+
+def load(sources: Sequence[Source], run: int | str | None) -> tuple[list[Loaded], list[str]]:
+    """Read stored runs.
+
+    Args:
+        sources: Paths or tests; the project around the working directory if there is none.
+        run: Which run of each study; see `pytest_hypersearch.load_results`.
+
+    Returns:
+        The studies by node id, and a line on each run that could not be read.
+
+    Raises:
+        NothingStoredError: There are no such runs.
+        StoreError: There are, but none of them can be read.
+        ValueError: ``run`` makes no sense.
+    """
+    places = _places(sources)
+    found, problems = [], []
+    for chosen in (one for studies in places for runs in studies for one in choose(runs, run)):
+        try:
+            found.append(Loaded(read_run(chosen), (chosen.path,)))
+        except (StoreError, ValueError) as error:
+            problems.append(str(error))
+    if problems and not found:
+        raise StoreError(problems[0])
+    if not found:
+        raise NothingStoredError(f"there is no run {run} of {_names(places)}")
+    if len(places) > 1 and run != "all":
+        found = _merged(found)
+    return sorted(found, key=lambda one: (one.results.nodeid, one.runs)), problems
+
+
+def studies_of(sources: Sequence[Source]) -> list[list[Run]]:
+    """Find the runs of each study that paths or tests stand for, oldest first.
+
+    Raises:
+        NothingStoredError: There are none.
+    """
+    return [runs for studies in _places(sources) for runs in studies]
+
+
+def _places(sources: Sequence[Source]) -> list[list[list[Run]]]:
+    return [_studies(source) for source in sources] or [_project()]
+
+
+def choose(runs: Sequence[Run], run: int | str | None) -> Sequence[Run]:
+    """Return those runs of a study that are asked for.
+
+    Args:
+        runs: All of them, oldest first; at least one.
+        run: None for the newest, ``"all"``, a run's number, -1 for the newest, -2 for the one
+            before and so on, or the beginning of the commit that it ran.
+
+    Raises:
+        ValueError: It is none of these.
+    """
+    text = "-1" if run is None else str(run)
+    if text == "all":
+        return runs
+    if _NUMBER.fullmatch(text):
+        number = int(text)
+        if number < 0:
+            return runs[number : number + 1 or None] if -number <= len(runs) else []
+        found = [one for one in runs if int(one.path.name) == number]
+        if found or not _COMMIT.fullmatch(text):
+            return found
+    if not _COMMIT.fullmatch(text):
+        raise ValueError(f"run {text!r}: expected all, a number, or the beginning of a commit")
+    return [one for one in runs if any(each.startswith(text) for each in _commits(one))][-1:]
+
+
+def _commits(run: Run) -> Iterable[str]:
+    for record in run.read().records:
+        provenance: Any = record.get("provenance")
+        if record["k"] == "session" and isinstance(provenance, dict):
+            yield str(provenance.get("commit", ""))
+
+
+def _studies(source: Source) -> list[list[Run]]:
+    """The runs of each study that a path or test stands for."""
+    path = Path(source)
+    if path.is_dir() or path.name == "journal.jsonl":
+        folder = path if path.is_dir() else path.parent
+        if studies := studies_at(folder):
+            return studies
+        raise NothingStoredError(
+            f"{path}: there are no stored runs in it; pytest --sweep makes some"
+        )
+    studies = _project()
+    nodeids = {runs[-1].nodeid: runs for runs in studies}
+    if found := called(nodeids, str(source)):
+        return [nodeids[nodeid] for nodeid in found]
+    raise NothingStoredError(f"{source}: no such path or test; there are runs of {some(nodeids)}")
+
+
+def _project() -> list[list[Run]]:
+    here = Path.cwd()
+    studies = project_studies(here)
+    if not studies:
+        raise NothingStoredError(
+            f"there are no stored runs in {here} or above; pytest --sweep makes some"
+        )
+    return studies
+
+
+def _names(places: Iterable[Iterable[Sequence[Run]]]) -> str:
+    return some(runs[-1].nodeid for studies in places for runs in studies)
+
+
+def _merged(found: Sequence[Loaded]) -> list[Loaded]:
+    paths = {id(one.results): one.runs for one in found}
+    return [
+        Loaded(merge(parts), tuple(path for part in parts for path in paths[id(part)]))
+        for parts in mergeable(one.results for one in found)
+    ]
