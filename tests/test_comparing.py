@@ -50,7 +50,7 @@ def test_scores_of_any_size_can_be_compared():
     assert chances_of((scores * 1e-300).tolist(), 0) == expected
 
 
-def test_what_cannot_be_told_from_the_best():
+def test_what_is_not_significantly_worse_than_the_best():
     scores = by_replicate(table(0.0, 0.3, 50.0, 60.0, 0.5))
     assert indistinct(scores, 0) == [1, 4]
 
@@ -76,7 +76,7 @@ def test_a_single_configuration_is_like_no_other():
 
 
 @pytest.mark.parametrize("replicates", [2, 3, 5])
-def test_the_truly_best_is_rarely_told_apart(replicates):
+def test_the_truly_best_is_rarely_found_worse(replicates):
     rng = np.random.default_rng(10 + replicates)
     missed = 0
     for _ in range(300):

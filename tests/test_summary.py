@@ -150,7 +150,7 @@ test_booth.py::test_booth
   0.5       9  0.93 ± 1.28  0.06520  #7 lr=0.1
 
   best loss 0.01230 ± 0.00062 (#5, 3 replicates): lr=0.01 momentum=0.9
-  ~best: none; #5 is better than 8 others (paired t-test)
+  ~best: none; #5 is significantly better than 8 others (paired t-test)
   rerun: pytest "test_booth.py::test_booth[lr:0.01-momentum:0.9-r0]" --sweep-rerun"""
     )
 
@@ -177,7 +177,7 @@ test_booth.py::test_booth
   0.5       9  0.93 ± 1.28  [-0.06, 1.91]  0.0871  0.06520  #7 lr=0.1        0.50s
 
   best loss 0.01230 ± 0.00062 (#5, 3 replicates): lr=0.01 momentum=0.9
-  ~best: none; #5 is better than 8 others (paired t-test)
+  ~best: none; #5 is significantly better than 8 others (paired t-test)
   rerun: pytest "test_booth.py::test_booth[lr:0.01-momentum:0.9-r0]" --sweep-rerun"""
     )
 
@@ -228,11 +228,11 @@ test_booth.py::test_booth
 
   best loss 0.001040 ± 0.000095 (bayes #13, 3 replicates): lr=0.007143
     momentum=0.4074
-  ~best of grid: none; #5 is better than 8 others (paired t-test)
-  ~best of random: 8 of 25 others cannot be told from #13 (paired t-test): #3,
-    #26, #16, #6, #19, 3 more with -v
-  ~best of bayes: 8 of 26 others cannot be told from #13 (paired t-test): #3,
-    #26, #16, #6, #19, 3 more with -v
+  ~best of grid: none; #5 is significantly better than 8 others (paired t-test)
+  ~best of random: 8 of 25 others are not significantly worse than #13 (paired
+    t-test): #3, #26, #16, #6, #19, 3 more with -v
+  ~best of bayes: 8 of 26 others are not significantly worse than #13 (paired
+    t-test): #3, #26, #16, #6, #19, 3 more with -v
   top 5 of random: 0.001871 #13, 0.002045 #3, 0.002045 #26, 0.002245 #16,
     0.002475 #6
   top 5 of bayes: 0.001040 #13, 0.001136 #3, 0.001136 #26, 0.001247 #16,
@@ -300,7 +300,7 @@ test_booth.py::test_booth
   0  4.81000 ± 0.24050  0.001       0.0
 
   best loss 0.01230 ± 0.00062 (#5, 3 replicates): lr=0.01 momentum=0.9
-  ~best: none; #5 is better than 8 others (paired t-test)
+  ~best: none; #5 is significantly better than 8 others (paired t-test)
   rerun: pytest "test_booth.py::test_booth[lr:0.01-momentum:0.9-r0]" --sweep-rerun
   stored: /cache/run-001"""
     )
@@ -490,7 +490,7 @@ test_booth.py::test_booth
   0.0       6  2.67 +/- 2.35  0.5230  #3 lr=0.01
 
   best loss 0.0871 +/- 0.0044 (#4, 3 replicates): lr=0.01 momentum=0.5
-  ~best: 1 of 5 others cannot be told from #4 (paired t-test): #5
+  ~best: 1 of 5 others is not significantly worse than #4 (paired t-test): #5
   rerun: pytest "test_booth.py::test_booth[lr:0.01-momentum:0.5-r0]" --sweep-rerun
 
 note: 12 trials are stale: models.py changed
@@ -690,8 +690,8 @@ test_booth.py::test_booth
   1 (2/3)  2.56425 ± 0.09298  ~best    0.001       0.5
 
   best loss 4.81 ± 0.24 (#0, 3 replicates): lr=0.001 momentum=0.0
-  ~best: 8 of 8 others cannot be told from #0 (paired t-test): #5, #6, #7, #4,
-    #2, #3, #8, #1
+  ~best: 8 of 8 others are not significantly worse than #0 (paired t-test): #5,
+    #6, #7, #4, #2, #3, #8, #1
   rerun: pytest "test_booth.py::test_booth[lr:0.001-momentum:0.0-r0]" --sweep-rerun
   stored: /cache/run-001"""
     )
@@ -714,7 +714,7 @@ def test_many_doubts_are_named_with_verbose():
         for replicate in range(2)
     ]
     study = StudyResults("t.py::test_f", (sweep_info(planned=18, replicates=2),), tuple(trials))
-    start = "~best: 8 of 8 others cannot be told from #"
+    start = "~best: 8 of 8 others are not significantly worse than #"
     text = " ".join(shown(study).split())
     assert start in text
     assert re.search(r"(#\d, ){5}3 more with -v", text)

@@ -35,12 +35,12 @@ _Name = TypeVar("_Name")
 
 
 def indistinct(scores: Mapping[_Name, Mapping[int, float]], best: _Name) -> list[_Name]:
-    """Finds the configurations that cannot be told from the best.
+    """Finds the configurations that are not significantly worse than the best.
 
     Each is compared by the moderated test and by the plain one, which knows better where scores
     differ by orders of magnitude. The best is chosen among m by the same scores, so each of these
     2 (m - 1) tests has to pass at an equal part of `ALPHA`. A configuration that is truly the best
-    is then told apart with a probability of at most `ALPHA` (subset selection: S. S. Gupta, On some
+    is found worse with a probability of at most `ALPHA` (subset selection: S. S. Gupta, On some
     multiple decision (selection and ranking) rules, Technometrics 7, 1965).
 
     Args:

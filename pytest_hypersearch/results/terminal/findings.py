@@ -1,4 +1,4 @@
-"""Which configurations cannot be told from the best, in a line and as marks in a table."""
+"""Configurations that are not significantly worse than the best, fronts and importances."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def comparable(ranked: Sequence[Ranked]) -> bool:
 
 
 def doubtful(ranked: Sequence[Ranked]) -> set[int]:
-    """Numbers of the configurations of one sweep that cannot be told from the first."""
+    """Numbers of the configurations of a sweep that are not significantly worse than the best."""
     from pytest_hypersearch.stats.comparing import indistinct
 
     scores = {
@@ -46,7 +46,7 @@ def doubtful(ranked: Sequence[Ranked]) -> set[int]:
 
 
 def doubt_lines(ranked: Sequence[Ranked], look: Look, of: str = "") -> list[Line]:
-    """Says how many of a sweep's configurations cannot be told from the best, and names some.
+    """Names the configurations of a sweep that are not significantly worse than the best.
 
     Args:
         ranked: The feasible ones, best first.
@@ -64,12 +64,14 @@ def _doubts(ranked: Sequence[Ranked], look: Look) -> str:
         return f"unknown, 2 complete replicates are needed and #{first.number} has 1"
     alike = doubtful(ranked)
     if not alike:
-        return f"none; #{first.number} is better than {_count(others)} (paired t-test)"
+        better = f"#{first.number} is significantly better than {_count(others)}"
+        return f"none; {better} (paired t-test)"
     names = [f"#{one.number}" for one in ranked if one.number in alike]
     if look.verbosity < 1 and len(names) > _NAMED:
         names[_NAMED:] = [f"{len(names) - _NAMED} more with -v"]
-    told = f"{len(alike)} of {_count(others)} cannot be told from #{first.number}"
-    return f"{told} (paired t-test): {', '.join(names)}"
+    verb = "is" if len(alike) == 1 else "are"
+    found = f"{len(alike)} of {_count(others)} {verb} not significantly worse than #{first.number}"
+    return f"{found} (paired t-test): {', '.join(names)}"
 
 
 def _count(others: int) -> str:
