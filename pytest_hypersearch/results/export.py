@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+    from pytest_hypersearch.core.study import StudyResults
     from pytest_hypersearch.results.query import Entry, Field
-    from pytest_hypersearch.results.results import Results
 
 
 Columns: TypeAlias = "dict[str, list[Any]]"
@@ -82,10 +82,10 @@ def _none_if_absent(value: object) -> object:
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
-def write_csv(results: Results, path: str | PathLike[str]) -> None:
+def write_csv(rows: Sequence[Row], path: str | PathLike[str]) -> None:
     """Write the table as CSV in UTF-8; see `csv_to`."""
     with Path(path).open("w", newline="", encoding="utf-8", errors="backslashreplace") as file:
-        csv_to(file, results.table())
+        csv_to(file, rows)
 
 
 def csv_to(file: TextIO, rows: Sequence[Row]) -> None:
@@ -103,9 +103,14 @@ def _harmless(value: object) -> object:
     return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
 
 
-def write_json(results: Results, path: str | PathLike[str]) -> None:
-    """Write studies, sweeps and trials as JSON in ASCII; see `json_of`."""
-    Path(path).write_text(json_of({"studies": [s.to_json() for s in results.studies]}) + "\n")
+def write_json(studies: Iterable[StudyResults], path: str | PathLike[str]) -> None:
+    """Write studies as JSON; see `studies_json`."""
+    Path(path).write_text(studies_json(studies) + "\n")
+
+
+def studies_json(studies: Iterable[StudyResults]) -> str:
+    """Return studies, sweeps and trials as JSON in ASCII; see `json_of`."""
+    return json_of({"studies": [study.to_json() for study in studies]})
 
 
 def json_of(value: object, *, indent: int | None = None) -> str:
@@ -123,7 +128,7 @@ def _finite(value: Any) -> Any:  # noqa: ANN401  JSON values
     return value
 
 
-def write_parquet(results: Results, path: str | PathLike[str]) -> None:
+def write_parquet(frame: pd.DataFrame, path: str | PathLike[str]) -> None:
     """Write the DataFrame as parquet; a column of mixed types becomes one of JSON texts.
 
     Raises:
@@ -131,7 +136,6 @@ def write_parquet(results: Results, path: str | PathLike[str]) -> None:
     """
     with needs("to_parquet", "pyarrow", "parquet"):
         import pyarrow as pa  # noqa: F401  pandas would tell less well what is missing
-    frame = results.table(as_dataframe=True)
     for name in frame.select_dtypes("object"):
         frame[name] = frame[name].map(_json_or_none).astype("string")
     frame.to_parquet(path, engine="pyarrow")

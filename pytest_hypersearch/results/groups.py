@@ -1,10 +1,10 @@
-"""Trials put together by the values of any fields, and what can be said of each group."""
+"""Groups of trials by the values of any fields, and the statistics of each group."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Literal, overload
+from typing import TYPE_CHECKING, Any
 
 from pytest_hypersearch.core.trial import State
 from pytest_hypersearch.results.query import ABSENT
@@ -15,88 +15,27 @@ from pytest_hypersearch.stats.ranking import objectives, rank, rank_key
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    import pandas as pd
-
     from pytest_hypersearch.core.study import StudyResults
     from pytest_hypersearch.core.sweep import SweepInfo
     from pytest_hypersearch.core.trial import TrialRecord
     from pytest_hypersearch.results.export import Row
     from pytest_hypersearch.results.query import Entry, Field
-    from pytest_hypersearch.results.results import Results
     from pytest_hypersearch.stats.ranking import Ranked
 
 
 Key = tuple[Any, ...]
 
 
-class Groups:
-    """Results by the values of fields, in the order of their best scores.
-
-    Iteration yields pairs: the values, one for each field, and the trials that share them.
-
-    Attributes:
-        fields: By what the trials are grouped.
-
-    Args:
-        fields: By what the trials are grouped.
-        parts: The trials of each group.
-    """
-
-    def __init__(self, fields: Sequence[Field], parts: Iterable[tuple[Key, Results]]) -> None:
-        self.fields = tuple(fields)
-        self._parts = sorted(parts, key=lambda part: order_of(part[1].studies))
-
-    def __iter__(self) -> Iterator[tuple[Key, Results]]:
-        return iter(self._parts)
-
-    def __len__(self) -> int:
-        return len(self._parts)
-
-    def __repr__(self) -> str:
-        names = ", ".join(field.name for field in self.fields)
-        return f"<{len(self)} groups by {names}>"
-
-    @overload
-    def agg(
-        self, metric: str | None = None, *, as_dataframe: Literal[False] = False
-    ) -> list[Row]: ...
-    @overload
-    def agg(self, metric: str | None = None, *, as_dataframe: Literal[True]) -> pd.DataFrame: ...
-    def agg(
-        self, metric: str | None = None, *, as_dataframe: bool = False
-    ) -> list[Row] | pd.DataFrame:
-        """Aggregate the complete trials of each group.
-
-        Args:
-            metric: Name of any metric; the score of each sweep by default.
-            as_dataframe: Whether to return a DataFrame.
-
-        Returns:
-            A row for each group, and for each metric if the sweeps' scores differ: the values that
-            the group shares, ``metric``, ``n``, ``mean``, ``std``, ``sem`` (standard error of the
-            mean), ``low`` and ``high`` (95% confidence interval, Student's t), ``median``, ``min``,
-            ``max``, and ``best``: the score of the best configuration, or the best value in the
-            metric's direction; None where there is none.
-        """
-        rows = [row for key, part in self for row in self._rows(key, part, metric)]
-        if not as_dataframe:
-            return rows
-        from pytest_hypersearch.results.export import frame_of
-
-        return frame_of({name: [row[name] for row in rows] for name in (rows[0] if rows else ())})
-
-    def _rows(self, key: Key, part: Results, metric: str | None) -> Iterator[Row]:
-        shared = {field.name: value for field, value in zip(self.fields, key, strict=True)}
-        for alike in objectives_of(part.studies):
-            group = group_of(key, part.studies, alike)
-            name = metric or alike[0].metric
-            values = _values(group.trials, name)
-            yield (
-                shared
-                | {"metric": name}
-                | summary(values)
-                | {"best": _best(group, alike[0], metric)}
-            )
+def group_rows(
+    fields: Sequence[Field], key: Key, studies: Sequence[StudyResults], metric: str | None
+) -> Iterator[Row]:
+    """Yield a row for each objective of a group's trials; see `Groups.agg`."""
+    shared = {field.name: value for field, value in zip(fields, key, strict=True)}
+    for alike in objectives_of(studies):
+        group = group_of(key, studies, alike)
+        name = metric or alike[0].metric
+        numbers = summary(_values(group.trials, name))
+        yield shared | {"metric": name} | numbers | {"best": _best(group, alike[0], metric)}
 
 
 def _values(trials: Iterable[TrialRecord], metric: str) -> list[float]:

@@ -15,12 +15,11 @@ from pytest_hypersearch.store.reader import identity_of, places_of
 from pytest_hypersearch.store.runs import Run
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from pytest_hypersearch.core.study import StudyResults
     from pytest_hypersearch.core.trial import TrialRecord
     from pytest_hypersearch.results.export import Row
-    from pytest_hypersearch.results.results import Results
     from pytest_hypersearch.store.curves import Series
     from pytest_hypersearch.store.find import Loaded
 
@@ -101,19 +100,3 @@ def _from_here(path: str) -> str:
     """A path as whoever works in this directory would write it."""
     here = Path.cwd()
     return str(Path(path).relative_to(here)) if Path(path).is_relative_to(here) else path
-
-
-def serve_stored(results: Callable[[], Results], announce: Callable[[str], None]) -> None:
-    """Serve the report on stored runs until interrupted; it follows those that still go on.
-
-    Args:
-        results: Reads what is to be shown.
-        announce: Told the address once the server listens.
-
-    Raises:
-        ModuleNotFoundError: plotly is not installed.
-    """
-    from pytest_hypersearch.results.report.serve import serve, stamp_of
-
-    stores = {Path(study.run).parent.parent for study in results().studies}
-    serve(lambda: results().reported(), lambda: stamp_of(stores), announce)

@@ -8,14 +8,26 @@ from typing import TYPE_CHECKING, Literal, overload
 
 from pytest_hypersearch.core.study import some
 from pytest_hypersearch.core.trial import State
+from pytest_hypersearch.results.comparison import compare
+from pytest_hypersearch.results.export import (
+    columns_of,
+    frame_of,
+    rows_of,
+    write_csv,
+    write_json,
+    write_parquet,
+)
 from pytest_hypersearch.results.groups import (
-    Groups,
+    group_rows,
     objectives_of,
+    order_of,
     partition,
     ranked_in,
     with_trials,
 )
+from pytest_hypersearch.results.history import curves, history, reported
 from pytest_hypersearch.results.query import Fields, conditions, entries, matching
+from pytest_hypersearch.results.text import group_text, sweep_html, sweep_text
 from pytest_hypersearch.stats.grouping import FAILURES
 from pytest_hypersearch.store.find import Loaded, load
 
@@ -30,8 +42,9 @@ if TYPE_CHECKING:
     from pytest_hypersearch.core.trial import TrialRecord
     from pytest_hypersearch.results.comparison import Comparison
     from pytest_hypersearch.results.export import Row
+    from pytest_hypersearch.results.groups import Key
     from pytest_hypersearch.results.history import Curve
-    from pytest_hypersearch.results.query import Entry
+    from pytest_hypersearch.results.query import Entry, Field
     from pytest_hypersearch.results.report.payload import Reported
     from pytest_hypersearch.results.report.plots import Plots
     from pytest_hypersearch.stats.importance import Importance, Method
@@ -200,8 +213,6 @@ class Results(Sequence["TrialRecord"]):
             ``n`` (from 1, within the sweep), ``number``, ``replicate``, ``started``, ``status``,
             ``score`` and ``best``, the best configuration's score so far, None before the first.
         """
-        from pytest_hypersearch.results.history import history
-
         return [row for study in self.studies for row in history(study)]
 
     def curves(self, metric: str | None = None) -> list[Curve]:
@@ -213,8 +224,6 @@ class Results(Sequence["TrialRecord"]):
         Returns:
             A curve for each metric of each trial that reported it.
         """
-        from pytest_hypersearch.results.history import curves
-
         found = (curve for one in self._loaded for curve in curves(one))
         return [curve for curve in found if metric is None or curve.metric == metric]
 
@@ -229,8 +238,6 @@ class Results(Sequence["TrialRecord"]):
         Raises:
             ValueError: The trials have different scores, which cannot be compared.
         """
-        from pytest_hypersearch.results.comparison import compare
-
         alike, before = self._objective("compare"), other._objective("compare")
         return compare(self.studies, alike, other.studies, before)
 
@@ -249,8 +256,6 @@ class Results(Sequence["TrialRecord"]):
         Args:
             as_dataframe: Whether to return a DataFrame with typed columns instead of plain dicts.
         """
-        from pytest_hypersearch.results.export import columns_of, frame_of, rows_of
-
         columns = columns_of(self._entries(), self.fields.every())
         return frame_of(columns) if as_dataframe else rows_of(columns)
 
@@ -266,29 +271,25 @@ class Results(Sequence["TrialRecord"]):
         Raises:
             ValueError: There is no such name.
         """
-        from pytest_hypersearch.results.text import group_text, sweep_text
-
         names = [group_by] if isinstance(group_by, str) else list(group_by)
-        text = group_text(self.group_by(*names), width) if names else sweep_text(self, width)
+        if names:
+            groups = self.group_by(*names)
+            text = group_text(groups.fields, groups.studies, width)
+        else:
+            text = sweep_text(self.studies, self.notes, width)
         print(text)  # noqa: T201  it is what the method is for
 
     def to_csv(self, path: str | PathLike[str]) -> None:
         """Write the table; texts that a spreadsheet would take for formulas get a leading ``'``."""
-        from pytest_hypersearch.results.export import write_csv
-
-        write_csv(self, path)
+        write_csv(self.table(), path)
 
     def to_json(self, path: str | PathLike[str]) -> None:
         """Write studies, sweeps with their spaces, and trials; NaN and infinity become texts."""
-        from pytest_hypersearch.results.export import write_json
-
-        write_json(self, path)
+        write_json(self.studies, path)
 
     def to_parquet(self, path: str | PathLike[str]) -> None:
         """Write the DataFrame; needs ``pytest-hypersearch[parquet]``."""
-        from pytest_hypersearch.results.export import write_parquet
-
-        write_parquet(self, path)
+        write_parquet(self.table(as_dataframe=True), path)
 
     def to_optuna(self, path: str | PathLike[str]) -> None:
         """Write a file of Optuna's JournalStorage, which optuna-dashboard opens.
@@ -308,8 +309,6 @@ class Results(Sequence["TrialRecord"]):
 
     def reported(self) -> list[Reported]:
         """Read what the trials reported, and return it with the studies, as the report takes it."""
-        from pytest_hypersearch.results.history import reported
-
         return [reported(one) for one in self._loaded]
 
     @property
@@ -337,14 +336,10 @@ class Results(Sequence["TrialRecord"]):
         return self._trials[index]
 
     def __repr__(self) -> str:
-        from pytest_hypersearch.results.text import sweep_text
-
-        return sweep_text(self, 80)
+        return sweep_text(self.studies, self.notes, 80)
 
     def _repr_html_(self) -> str:
-        from pytest_hypersearch.results.text import sweep_html
-
-        return sweep_html(self)
+        return sweep_html(self.studies, self.notes)
 
     @property
     def _trials(self) -> tuple[TrialRecord, ...]:
@@ -385,3 +380,67 @@ class Results(Sequence["TrialRecord"]):
             names = some(study.nodeid for study in studies) or "none"
             raise ValueError(f"{method}: expected trials of one test, not {names}; filter first")
         return studies[0]
+
+
+class Groups:
+    """Results by the values of fields, in the order of their best scores.
+
+    Iteration yields pairs: the values, one for each field, and the trials that share them.
+
+    Attributes:
+        fields: By what the trials are grouped.
+
+    Args:
+        fields: By what the trials are grouped.
+        parts: The trials of each group.
+    """
+
+    def __init__(self, fields: Sequence[Field], parts: Iterable[tuple[Key, Results]]) -> None:
+        self.fields = tuple(fields)
+        self._parts = sorted(parts, key=lambda part: order_of(part[1].studies))
+
+    def __iter__(self) -> Iterator[tuple[Key, Results]]:
+        return iter(self._parts)
+
+    def __len__(self) -> int:
+        return len(self._parts)
+
+    @property
+    def studies(self) -> list[tuple[Key, tuple[StudyResults, ...]]]:
+        """The values of each group and its studies, with those of their trials that are in it."""
+        return [(key, part.studies) for key, part in self]
+
+    def __repr__(self) -> str:
+        names = ", ".join(field.name for field in self.fields)
+        return f"<{len(self)} groups by {names}>"
+
+    @overload
+    def agg(
+        self, metric: str | None = None, *, as_dataframe: Literal[False] = False
+    ) -> list[Row]: ...
+    @overload
+    def agg(self, metric: str | None = None, *, as_dataframe: Literal[True]) -> pd.DataFrame: ...
+    def agg(
+        self, metric: str | None = None, *, as_dataframe: bool = False
+    ) -> list[Row] | pd.DataFrame:
+        """Aggregate the complete trials of each group.
+
+        Args:
+            metric: Name of any metric; the score of each sweep by default.
+            as_dataframe: Whether to return a DataFrame.
+
+        Returns:
+            A row for each group, and for each metric if the sweeps' scores differ: the values that
+            the group shares, ``metric``, ``n``, ``mean``, ``std``, ``sem`` (standard error of the
+            mean), ``low`` and ``high`` (95% confidence interval, Student's t), ``median``, ``min``,
+            ``max``, and ``best``: the score of the best configuration, or the best value in the
+            metric's direction; None where there is none.
+        """
+        rows = [
+            row
+            for key, studies in self.studies
+            for row in group_rows(self.fields, key, studies, metric)
+        ]
+        if not as_dataframe:
+            return rows
+        return frame_of({name: [row[name] for row in rows] for name in (rows[0] if rows else ())})

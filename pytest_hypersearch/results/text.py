@@ -26,14 +26,13 @@ from pytest_hypersearch.results.terminal.tables import group_table
 from pytest_hypersearch.stats.grouping import count
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from pytest_hypersearch.core.study import StudyResults
     from pytest_hypersearch.core.trial import Config, Raw
     from pytest_hypersearch.results.export import Row
-    from pytest_hypersearch.results.groups import Groups
+    from pytest_hypersearch.results.groups import Key
     from pytest_hypersearch.results.query import Field
-    from pytest_hypersearch.results.results import Results
     from pytest_hypersearch.stats.ranking import Ranked
 
 
@@ -50,14 +49,14 @@ def look_of(width: int) -> Look:
     return Look(width)
 
 
-def sweep_text(results: Results, width: int) -> str:
+def sweep_text(results: Sequence[StudyResults], notes: Iterable[str], width: int) -> str:
     """Count the trials and show a line for each sweep, as far as they fit on a screen."""
     look = look_of(width)
-    studies = [_tried(study) for study in results.studies if study.trials]
+    studies = [_tried(study) for study in results if study.trials]
     lines = [_counts(results), *map(plain, headlines(studies[:_SWEEPS], look))]
     if studies[_SWEEPS:]:
         lines.append(f"and {len(studies) - _SWEEPS} more tests")
-    return "\n".join([*lines, *(clean(f"note: {note}", look) for note in results.notes)])
+    return "\n".join([*lines, *(clean(f"note: {note}", look) for note in notes)])
 
 
 def _tried(study: StudyResults) -> StudyResults:
@@ -66,37 +65,40 @@ def _tried(study: StudyResults) -> StudyResults:
     return replace(study, sweeps=tuple(s for s in study.sweeps if s.planned or s.name in names))
 
 
-def sweep_html(results: Results) -> str:
+def sweep_html(results: Sequence[StudyResults], notes: Iterable[str]) -> str:
     """Return the same for a notebook; texts of users' are escaped."""
     from html import escape
 
-    return f"<pre>{escape(sweep_text(results, 100))}</pre>"
+    return f"<pre>{escape(sweep_text(results, notes, 100))}</pre>"
 
 
-def _counts(results: Results) -> str:
-    found = count(results, 0)
+def _counts(results: Iterable[StudyResults]) -> str:
+    trials = [trial for study in results for trial in study.trials]
+    found = count(trials, 0)
     states = ", ".join(f"{number} {state}" for state, number in found.items())
-    return f"Results: {len(results)} trials" + (f": {states}" if found else "")
+    return f"Results: {len(trials)} trials" + (f": {states}" if found else "")
 
 
-def group_text(groups: Groups, width: int) -> str:
+def group_text(
+    fields: Sequence[Field], groups: Sequence[tuple[Key, Sequence[StudyResults]]], width: int
+) -> str:
     """Show a table of groups for each score, the group with the best first."""
     look = look_of(width)
     blocks = []
-    for alike in objectives_of(study for _, part in groups for study in part.studies):
+    for alike in objectives_of(study for _, part in groups for study in part):
         rows = [
-            (key, group_of(key, part.studies, alike))
+            (key, group_of(key, part, alike))
             for key, part in groups
-            if any(sweep in alike for sweeps in objectives_of(part.studies) for sweep in sweeps)
+            if any(sweep in alike for sweeps in objectives_of(part) for sweep in sweeps)
         ]
         keys = [
             (short_name(field), [show_value(key[place], look) for key, _ in rows])
-            for place, field in enumerate(groups.fields)
+            for place, field in enumerate(fields)
         ]
-        sweep, by = alike[0], ", ".join(short_name(field) for field in groups.fields)
+        sweep, by = alike[0], ", ".join(short_name(field) for field in fields)
         better = "lower" if sweep.mode == "min" else "higher"
         title = clean(f"{sweep.metric} by {by} ({better} is better)", look)
-        without = [short_name(f) for f in groups.fields if f.name.startswith("params.")]
+        without = [short_name(f) for f in fields if f.name.startswith("params.")]
         table = group_table(keys, [group for _, group in rows], look, without=without)
         blocks.append("\n".join([title, *map(plain, table)]))
     return "\n\n".join(blocks) or "no trials"

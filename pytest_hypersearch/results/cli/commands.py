@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 from pytest_hypersearch.core.errors import StoreError
 from pytest_hypersearch.core.trial import State
 from pytest_hypersearch.results.comparison import comparison_text
-from pytest_hypersearch.results.export import columns_of, csv_to, json_of, rows_of
+from pytest_hypersearch.results.export import columns_of, csv_to, rows_of, studies_json
 from pytest_hypersearch.results.groups import objectives_of, ranked_in
 from pytest_hypersearch.results.query import entries
-from pytest_hypersearch.results.results import Results, load_results
+from pytest_hypersearch.results.results import Groups, Results, load_results
 from pytest_hypersearch.results.terminal.format import plain
 from pytest_hypersearch.results.terminal.summary import section
 from pytest_hypersearch.results.text import group_text, look_of, params_text, rows_text, width
@@ -24,11 +24,10 @@ from pytest_hypersearch.store.runs import Run, discard, outdated
 
 if TYPE_CHECKING:
     from argparse import Namespace
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from pytest_hypersearch.core.study import StudyResults
     from pytest_hypersearch.results.export import Row
-    from pytest_hypersearch.results.groups import Groups
 
 
 _RUN = re.compile(r"@(all|-?\d{1,9}|[0-9a-f]{4,40})$")
@@ -124,7 +123,8 @@ def show(given: Namespace) -> int:
     if given.group_by and as_rows:
         _print(rows_text(_group_rows(results.group_by(*given.group_by), given), given.format))
     elif given.group_by:
-        _print(group_text(results.group_by(*given.group_by), width()))
+        groups = results.group_by(*given.group_by)
+        _print(group_text(groups.fields, groups.studies, width()))
     elif as_rows:
         _print(rows_text(_trial_rows(results, given), given.format))
     else:
@@ -232,7 +232,7 @@ def export(given: Namespace) -> int:
     elif given.to == "csv":
         csv_to(sys.stdout, results.table())
     elif given.to == "json":
-        _print(json_of({"studies": [study.to_json() for study in results.studies]}))
+        _print(studies_json(results.studies))
     else:
         raise ValueError(f"export --to {given.to}: expected a file, not standard output")
     return FOUND
@@ -245,13 +245,23 @@ def report(given: Namespace) -> int:
     if not found:
         return _nothing()
     if given.serve:
-        from pytest_hypersearch.results.history import serve_stored
-
-        serve_stored(lambda: results_of(given.what, given.filter), _announce)
+        _serve(lambda: results_of(given.what, given.filter))
     else:
         found.to_html(given.file)
         _print(f"report: {Path(given.file).resolve().as_uri()}")
     return FOUND
+
+
+def _serve(load: Callable[[], Results]) -> None:
+    """Serve the report on stored runs until interrupted; it follows those that still go on.
+
+    Raises:
+        ModuleNotFoundError: plotly is not installed.
+    """
+    from pytest_hypersearch.results.report.serve import serve, stamp_of
+
+    stores = {Path(study.run).parent.parent for study in load().studies}
+    serve(lambda: load().reported(), lambda: stamp_of(stores), _announce)
 
 
 def _announce(address: str) -> None:
