@@ -128,375 +128,54 @@ STUDIES = {
 }
 
 
-def test_grid_at_80_columns():
-    assert (
-        shown(booth_grid())
-        == """\
-test_booth.py::test_booth
-  grid 3x3 x 3 replicates  27 complete of 27  1.23s
-
-  loss by lr (lower is better)
-  lr     n   mean ± std     best  at
-  -----  -  -----------  -------  ---------------
-  0.01   9  0.21 ± 0.24  0.01230  #5 momentum=0.9
-  0.1    9  0.49 ± 0.66  0.04410  #6 momentum=0.0
-  0.001  9  2.62 ± 1.91  0.41200  #2 momentum=0.9
-
-  loss by momentum (lower is better)
-  momentum  n   mean ± std     best  at
-  --------  -  -----------  -------  ----------
-  0.9       9  0.60 ± 0.61  0.01230  #5 lr=0.01
-  0.0       9  1.79 ± 2.28  0.04410  #6 lr=0.1
-  0.5       9  0.93 ± 1.28  0.06520  #7 lr=0.1
-
-  best loss 0.01230 ± 0.00062 (#5, 3 replicates): lr=0.01 momentum=0.9
-  ~best: none; #5 is significantly better than 8 others (paired t-test)
-  rerun: pytest "test_booth.py::test_booth[lr:0.01-momentum:0.9-r0]" --sweep-rerun"""
-    )
+@pytest.mark.parametrize("width", [60, 80, 120])
+@pytest.mark.parametrize("name", ["grid", "random", "stacked", "states", "three"])
+def test_the_screen_at_each_width(name, width, snapshot):
+    assert shown(*STUDIES[name], width=width) == snapshot
 
 
-def test_grid_at_120_columns_shows_intervals_medians_and_times():
-    assert (
-        shown(booth_grid(), width=120)
-        == """\
-test_booth.py::test_booth
-  grid 3x3 x 3 replicates  27 complete of 27  1.23s
-
-  loss by lr (lower is better)
-  lr     n   mean ± std         95% CI  median     best  at               time/trial
-  -----  -  -----------  -------------  ------  -------  ---------------  ----------
-  0.01   9  0.21 ± 0.24   [0.02, 0.39]   0.087  0.01230  #5 momentum=0.9       0.50s
-  0.1    9  0.49 ± 0.66  [-0.01, 1.00]   0.065  0.04410  #6 momentum=0.0       0.50s
-  0.001  9  2.62 ± 1.91   [1.15, 4.08]   2.630  0.41200  #2 momentum=0.9       0.50s
-
-  loss by momentum (lower is better)
-  momentum  n   mean ± std         95% CI  median     best  at          time/trial
-  --------  -  -----------  -------------  ------  -------  ----------  ----------
-  0.9       9  0.60 ± 0.61   [0.13, 1.06]  0.4120  0.01230  #5 lr=0.01       0.50s
-  0.0       9  1.79 ± 2.28   [0.04, 3.54]  0.5230  0.04410  #6 lr=0.1        0.50s
-  0.5       9  0.93 ± 1.28  [-0.06, 1.91]  0.0871  0.06520  #7 lr=0.1        0.50s
-
-  best loss 0.01230 ± 0.00062 (#5, 3 replicates): lr=0.01 momentum=0.9
-  ~best: none; #5 is significantly better than 8 others (paired t-test)
-  rerun: pytest "test_booth.py::test_booth[lr:0.01-momentum:0.9-r0]" --sweep-rerun"""
-    )
+def test_quiet_is_one_line_a_sweep(snapshot):
+    assert shown(booth_stacked(), cnn_random(), verbosity=-1, width=100) == snapshot
 
 
-def test_random_search_for_the_highest_score():
-    assert (
-        shown(cnn_random())
-        == """\
-test_train.py::test_cnn
-  random seed=0  37 complete, 3 failed of 40  31.0s
-
-  best val_acc 0.9500 (#0): lr=0.1 width=32 act=relu
-  top 5: 0.9500 #0, 0.9449 #17, 0.9398 #34, 0.9388 #4, 0.9337 #21
-  failed: ValueError: loss is nan (2), MemoryError (1)
-  rerun: pytest "test_train.py::test_cnn[random-000]" --sweep-rerun"""
-    )
+def test_quiet_lines_lose_what_matters_least_at_80_columns(snapshot):
+    assert shown(booth_stacked(), cnn_random(), every_state(), verbosity=-1) == snapshot
 
 
-def test_stacked_sweeps_are_compared():
-    assert (
-        shown(booth_stacked())
-        == """\
-test_booth.py::test_booth
-  grid 3x3 x 3 replicates       27 complete of 27            1.23s
-  random seed=0 x 3 replicates  78 complete, 3 failed of 81  3.90s
-  bayes seed=0 x 3 replicates   81 complete of 81            12.3s
-
-  loss by sweep (lower is better)
-  sweep    n   mean ± std      best  at
-  ------  --  -----------  --------  -------------------------------
-  bayes   81  0.05 ± 0.14  0.001040  #13 lr=0.007143 momentum=0.4074
-  random  78  0.10 ± 0.26  0.001871  #13 lr=0.007143 momentum=0.4074
-  grid    27  1.11 ± 1.57  0.012300  #5 lr=0.01 momentum=0.9
-
-  grid: loss by lr (lower is better)
-  lr     n   mean ± std     best  at
-  -----  -  -----------  -------  ---------------
-  0.01   9  0.21 ± 0.24  0.01230  #5 momentum=0.9
-  0.1    9  0.49 ± 0.66  0.04410  #6 momentum=0.0
-  0.001  9  2.62 ± 1.91  0.41200  #2 momentum=0.9
-
-  grid: loss by momentum (lower is better)
-  momentum  n   mean ± std     best  at
-  --------  -  -----------  -------  ----------
-  0.9       9  0.60 ± 0.61  0.01230  #5 lr=0.01
-  0.0       9  1.79 ± 2.28  0.04410  #6 lr=0.1
-  0.5       9  0.93 ± 1.28  0.06520  #7 lr=0.1
-
-  best loss 0.001040 ± 0.000095 (bayes #13, 3 replicates): lr=0.007143
-    momentum=0.4074
-  ~best of grid: none; #5 is significantly better than 8 others (paired t-test)
-  ~best of random: 8 of 25 others are not significantly worse than #13 (paired
-    t-test): #3, #26, #16, #6, #19, 3 more with -v
-  ~best of bayes: 8 of 26 others are not significantly worse than #13 (paired
-    t-test): #3, #26, #16, #6, #19, 3 more with -v
-  top 5 of random: 0.001871 #13, 0.002045 #3, 0.002045 #26, 0.002245 #16,
-    0.002475 #6
-  top 5 of bayes: 0.001040 #13, 0.001136 #3, 0.001136 #26, 0.001247 #16,
-    0.001375 #6
-  failed: OverflowError: math range error (3)
-  rerun: pytest "test_booth.py::test_booth[bayes-013-r0]" --sweep-rerun"""
-    )
+def test_verbose_shows_intervals_and_the_top_10(snapshot):
+    assert shown(booth_grid(), verbosity=1) == snapshot
 
 
-def test_quiet_is_one_line_a_sweep():
-    assert (
-        shown(booth_stacked(), cnn_random(), verbosity=-1, width=100)
-        == """\
-test_booth.py::test_booth  grid    27 complete of 27            best loss 0.01230 (#5)    1.23s
-test_booth.py::test_booth  random  78 complete, 3 failed of 81  best loss 0.001871 (#13)  3.90s
-test_booth.py::test_booth  bayes   81 complete of 81            best loss 0.001040 (#13)  12.3s
-test_train.py::test_cnn    random  37 complete, 3 failed of 40  best val_acc 0.9500 (#0)  31.0s"""
-    )
+def test_very_verbose_lists_all_trials(snapshot):
+    assert shown(cnn_random(12), verbosity=2, width=100) == snapshot
 
 
-def test_quiet_lines_lose_what_matters_least_at_80_columns():
-    assert (
-        shown(booth_stacked(), cnn_random(), every_state(), verbosity=-1)
-        == """\
-test_booth.py::test_booth  grid    27 of 27 complete  best loss 0.01230    1.23s
-test_booth.py::test_booth  random  78 of 81 complete  best loss 0.001871   3.90s
-test_booth.py::test_booth  bayes   81 of 81 complete  best loss 0.001040   12.3s
-test_train.py::test_cnn    random  37 of 40 complete  best val_acc 0.9500  31.0s
-test_train.py::test_cnn    random  38 of 60 complete  best val_acc 0.9449  31.0s"""
-    )
+def test_200_studies_of_one_test_stay_readable(snapshot):
+    assert shown(*parametrized(200)) == snapshot
 
 
-def test_verbose_shows_intervals_and_the_top_10():
-    assert (
-        shown(booth_grid(), verbosity=1)
-        == """\
-test_booth.py::test_booth
-  grid 3x3 x 3 replicates  27 complete of 27  1.23s
-
-  loss by lr (lower is better)
-  lr     n   mean ± std         95% CI     best  at
-  -----  -  -----------  -------------  -------  ---------------
-  0.01   9  0.21 ± 0.24   [0.02, 0.39]  0.01230  #5 momentum=0.9
-  0.1    9  0.49 ± 0.66  [-0.01, 1.00]  0.04410  #6 momentum=0.0
-  0.001  9  2.62 ± 1.91   [1.15, 4.08]  0.41200  #2 momentum=0.9
-
-  loss by momentum (lower is better)
-  momentum  n   mean ± std         95% CI     best  at
-  --------  -  -----------  -------------  -------  ----------
-  0.9       9  0.60 ± 0.61   [0.13, 1.06]  0.01230  #5 lr=0.01
-  0.0       9  1.79 ± 2.28   [0.04, 3.54]  0.04410  #6 lr=0.1
-  0.5       9  0.93 ± 1.28  [-0.06, 1.91]  0.06520  #7 lr=0.1
-
-  top 9
-  #         mean ± std     lr  momentum
-  -  -----------------  -----  --------
-  5  0.01230 ± 0.00062   0.01       0.9
-  6  0.04410 ± 0.00220    0.1       0.0
-  7  0.06520 ± 0.00326    0.1       0.5
-  4  0.08710 ± 0.00435   0.01       0.5
-  2  0.41200 ± 0.02060  0.001       0.9
-  3  0.52300 ± 0.02615   0.01       0.0
-  8  1.37000 ± 0.06850    0.1       0.9
-  1  2.63000 ± 0.13150  0.001       0.5
-  0  4.81000 ± 0.24050  0.001       0.0
-
-  best loss 0.01230 ± 0.00062 (#5, 3 replicates): lr=0.01 momentum=0.9
-  ~best: none; #5 is significantly better than 8 others (paired t-test)
-  rerun: pytest "test_booth.py::test_booth[lr:0.01-momentum:0.9-r0]" --sweep-rerun
-  stored: /cache/run-001"""
-    )
-
-
-def test_very_verbose_lists_all_trials():
-    assert (
-        shown(cnn_random(12), verbosity=2, width=100)
-        == """\
-test_train.py::test_cnn
-  random seed=0  9 complete, 3 failed of 12  31.0s
-
-  top 9
-   #   score         lr  width  act
-  --  ------  ---------  -----  ----
-   0  0.9500        0.1     32  relu
-   4  0.9388  0.0006026     32  relu
-   7  0.8879   0.001413    128  tanh
-   2  0.8594   0.007762     96  relu
-   6  0.8482  4.677e-05     96  relu
-  10  0.8370   0.003311     96  relu
-   1  0.8197   0.000257     64  tanh
-   5  0.8085     0.0182     64  tanh
-   9  0.7973  0.0001096     64  tanh
-
-   #  state      score   time         lr  width  act   reason
-  --  --------  ------  -----  ---------  -----  ----  -----------------------
-   0  complete  0.9500  0.50s        0.1     32  relu
-   1  complete  0.8197  0.50s   0.000257     64  tanh
-   2  complete  0.8594  0.50s   0.007762     96  relu
-   3  failed         -  0.50s  1.995e-05    128  tanh  ValueError: loss is nan
-   4  complete  0.9388  0.50s  0.0006026     32  relu
-   5  complete  0.8085  0.50s     0.0182     64  tanh
-   6  complete  0.8482  0.50s  4.677e-05     96  relu
-   7  complete  0.8879  0.50s   0.001413    128  tanh
-   8  failed         -  0.50s    0.04266     32  relu  MemoryError
-   9  complete  0.7973  0.50s  0.0001096     64  tanh
-  10  complete  0.8370  0.50s   0.003311     96  relu
-  11  failed         -  0.50s        0.1    128  tanh  ValueError: loss is nan
-
-  best val_acc 0.9500 (#0): lr=0.1 width=32 act=relu
-  failed: ValueError: loss is nan (2)
-  failed: MemoryError (1)
-  rerun: pytest "test_train.py::test_cnn[random-000]" --sweep-rerun
-  stored: /cache/run-001"""
-    )
-
-
-def test_studies_of_one_test_are_compared_by_its_other_parameters():
-    assert (
-        shown(*parametrized(3))
-        == """\
-test_train.py::test_cnn[data0]
-  random seed=0  10 complete of 10  2.50s
-
-  best val_acc 0.9500 (#0): lr=0.1 width=32 act=relu
-  top 5: 0.9500 #0, 0.9388 #4, 0.9276 #8, 0.8991 #3, 0.8879 #7
-  rerun: pytest "test_train.py::test_cnn[data0-random-000]" --sweep-rerun
-
-test_train.py::test_cnn[data1]
-  random seed=0  10 complete of 10  2.50s
-
-  best val_acc 0.8760 (#0): lr=0.1 width=32 act=relu
-  top 5: 0.8760 #0, 0.8648 #4, 0.8536 #8, 0.8251 #3, 0.8139 #7
-  rerun: pytest "test_train.py::test_cnn[data1-random-000]" --sweep-rerun
-
-test_train.py::test_cnn[data2]
-  random seed=0  10 complete of 10  2.50s
-
-  best val_acc 0.8020 (#0): lr=0.1 width=32 act=relu
-  top 5: 0.8020 #0, 0.7908 #4, 0.7796 #8, 0.7511 #3, 0.7399 #7
-  rerun: pytest "test_train.py::test_cnn[data2-random-000]" --sweep-rerun
-
-test_train.py::test_cnn
-  val_acc by the test's other parameters (higher is better)
-  parameters   n     mean ± std    best  at
-  ----------  --  -------------  ------  ---------------------------
-  data0       10  0.874 ± 0.055  0.9500  #0 lr=0.1 width=32 act=relu
-  data1       10  0.800 ± 0.055  0.8760  #0 lr=0.1 width=32 act=relu
-  data2       10  0.726 ± 0.055  0.8020  #0 lr=0.1 width=32 act=relu"""
-    )
-
-
-def test_200_studies_of_one_test_stay_readable():
-    assert (
-        shown(*parametrized(200))
-        == """\
-test_train.py::test_cnn
-  200 studies  2000 complete of 2000
-
-  val_acc by the test's other parameters (higher is better)
-  parameters   n     mean ± std    best  at
-  ----------  --  -------------  ------  ---------------------------
-  data0       10  0.874 ± 0.055  0.9500  #0 lr=0.1 width=32 act=relu
-  data101     10  0.874 ± 0.055  0.9500  #0 lr=0.1 width=32 act=relu
-  data71      10  0.872 ± 0.055  0.9480  #0 lr=0.1 width=32 act=relu
-  data172     10  0.872 ± 0.055  0.9480  #0 lr=0.1 width=32 act=relu
-  data41      10  0.870 ± 0.055  0.9460  #0 lr=0.1 width=32 act=relu
-  data142     10  0.870 ± 0.055  0.9460  #0 lr=0.1 width=32 act=relu
-  data11      10  0.868 ± 0.055  0.9440  #0 lr=0.1 width=32 act=relu
-  data112     10  0.868 ± 0.055  0.9440  #0 lr=0.1 width=32 act=relu
-  and 192 more with -v
-
-  best val_acc 0.9500 ([data0] #0): lr=0.1 width=32 act=relu
-  rerun: pytest "test_train.py::test_cnn[data0-random-000]" --sweep-rerun
-
-each study in full with -v"""
-    )
-
-
-def test_200_tests_get_a_line_each():
+def test_200_tests_get_a_line_each(snapshot):
     text = shown(*many_tests(200)).splitlines()
     assert len(text) == 202
-    assert (
-        "\n".join([*text[:2], *text[-3:]])
-        == """\
-tests/test_models.py::test_000  random  10 complete of 10  best val_acc 0.9500
-tests/test_models.py::test_001  random  10 complete of 10  best val_acc 0.9500
-tests/test_models.py::test_199  random  10 complete of 10  best val_acc 0.9500
-
-each study in full with -v"""
-    )
+    assert "\n".join([*text[:2], *text[-3:]]) == snapshot
 
 
-def test_tests_with_and_without_other_parameters_together():
+def test_tests_with_and_without_other_parameters_together(snapshot):
     assert (
         shown(
             *many_tests(3),
             *parametrized(10),
             replace(every_state(), nodeid="test_late.py::test_late"),
         )
-        == """\
-tests/test_models.py::test_000  random  10 of 10 complete  best val_acc 0.9500
-tests/test_models.py::test_001  random  10 of 10 complete  best val_acc 0.9500
-tests/test_models.py::test_002  random  10 of 10 complete  best val_acc 0.9500
-test_late.py::test_late         random  38 of 60 complete  best val_acc 0.9449
-
-  failed: reason 1 (2), reason 2 (2), reason 0 (1), and 3 more kinds with -v
-  invalid: reason 0 (1), reason 1 (1), reason 2 (1)
-  crashed: reason 3 (1), reason 4 (1), reason 0 (1)
-  timed out: reason 3 (1), reason 4 (1)
-
-test_train.py::test_cnn
-  10 studies  100 complete of 100
-
-  val_acc by the test's other parameters (higher is better)
-  parameters   n     mean ± std    best  at
-  ----------  --  -------------  ------  ---------------------------
-  data0       10  0.874 ± 0.055  0.9500  #0 lr=0.1 width=32 act=relu
-  data3       10  0.854 ± 0.055  0.9300  #0 lr=0.1 width=32 act=relu
-  data6       10  0.834 ± 0.055  0.9100  #0 lr=0.1 width=32 act=relu
-  data9       10  0.814 ± 0.055  0.8900  #0 lr=0.1 width=32 act=relu
-  data1       10  0.800 ± 0.055  0.8760  #0 lr=0.1 width=32 act=relu
-  data4       10  0.780 ± 0.055  0.8560  #0 lr=0.1 width=32 act=relu
-  data7       10  0.760 ± 0.055  0.8360  #0 lr=0.1 width=32 act=relu
-  data2       10  0.726 ± 0.055  0.8020  #0 lr=0.1 width=32 act=relu
-  and 2 more with -v
-
-  best val_acc 0.9500 ([data0] #0): lr=0.1 width=32 act=relu
-  rerun: pytest "test_train.py::test_cnn[data0-random-000]" --sweep-rerun
-
-each study in full with -v"""
+        == snapshot
     )
 
 
-def test_interrupted_with_notes_on_an_ascii_terminal():
+def test_interrupted_with_notes_on_an_ascii_terminal(snapshot):
     study = booth_grid()
     notes = ("12 trials are stale: models.py changed",)
     cut_short = replace(study, trials=study.trials[:17], notes=notes)
-    assert (
-        shown(cut_short, ascii_only=True, interrupted=True)
-        == """\
-test_booth.py::test_booth
-  grid 3x3 x 3 replicates  17 complete, 10 not run of 27  1.23s
-
-  loss by lr (lower is better)
-  lr     n   mean +/- std    best  at
-  -----  -  -------------  ------  ---------------
-  0.01   8  0.23 +/- 0.24  0.0871  #4 momentum=0.5
-  0.001  9  2.62 +/- 1.91  0.4120  #2 momentum=0.9
-
-  loss by momentum (lower is better)
-  momentum  n   mean +/- std    best  at
-  --------  -  -------------  ------  -----------
-  0.5       6  1.36 +/- 1.40  0.0871  #4 lr=0.01
-  0.9       5  0.25 +/- 0.22  0.4120  #2 lr=0.001
-  0.0       6  2.67 +/- 2.35  0.5230  #3 lr=0.01
-
-  best loss 0.0871 +/- 0.0044 (#4, 3 replicates): lr=0.01 momentum=0.5
-  ~best: 1 of 5 others is not significantly worse than #4 (paired t-test): #5
-  rerun: pytest "test_booth.py::test_booth[lr:0.01-momentum:0.5-r0]" --sweep-rerun
-
-note: 12 trials are stale: models.py changed
-
-interrupted at 17/27: continue with pytest --sweep --sweep-resume"""
-    )
+    assert shown(cut_short, ascii_only=True, interrupted=True) == snapshot
 
 
 def test_the_hint_after_an_interruption_fits_what_happened():
@@ -516,39 +195,21 @@ def test_notes_of_many_studies_are_told_once():
     assert shown(*noted).count("note: the journal was damaged") == 1
 
 
-def test_all_trials_failed():
+def test_all_trials_failed(snapshot):
     failing = [
         replace(trial, state=State.FAILED, score=None, reason=f"assert 0.{trial.number} < 0.1")
         for trial in cnn_random(6).trials
     ]
-    assert (
-        shown(replace(cnn_random(6), trials=tuple(failing)))
-        == """\
-test_train.py::test_cnn
-  random seed=0  6 failed of 6  31.0s
-
-  no trial is complete: there is no best
-  failed: assert 0.0 < 0.1 (6)"""
-    )
+    assert shown(replace(cnn_random(6), trials=tuple(failing))) == snapshot
 
 
-def test_no_trial_ran_or_none_was_selected():
+def test_no_trial_ran_or_none_was_selected(snapshot):
     study = cnn_random(6)
     untouched = replace(study.sweeps[0], elapsed=0)
     waiting = [replace(trial, state=State.NOT_RUN, score=None) for trial in study.trials]
-    assert (
-        shown(replace(study, sweeps=(untouched,), trials=tuple(waiting)))
-        == """\
-test_train.py::test_cnn
-  random seed=0  6 not run of 6"""
-    )
+    assert shown(replace(study, sweeps=(untouched,), trials=tuple(waiting))) == snapshot
     empty = replace(study, sweeps=(replace(untouched, planned=0),), trials=())
-    assert (
-        shown(empty)
-        == """\
-test_train.py::test_cnn
-  random seed=0  0 complete of 0"""
-    )
+    assert shown(empty) == snapshot
     assert shown(empty, verbosity=-1) == (
         "test_train.py::test_cnn  random  0 complete of 0  no score"
     )
@@ -556,145 +217,27 @@ test_train.py::test_cnn
     assert shown(verbosity=-1) == ""
 
 
-def test_every_state_is_counted_apart():
-    assert (
-        shown(every_state())
-        == """\
-test_train.py::test_cnn
-  random seed=0  38 complete, 8 failed, 3 invalid, 3 pruned, 3 crashed,
-    2 timed out, 3 not run of 60 (13 from cache)  31.0s
-
-  best val_acc 0.9449 (#17): lr=4.677e-05 width=64 act=tanh
-  top 5: 0.9449 #17, 0.9398 #34, 0.9388 #4, 0.9286 #38, 0.9235 #55
-  failed: reason 1 (2), reason 2 (2), reason 0 (1), and 3 more kinds with -v
-  invalid: reason 0 (1), reason 1 (1), reason 2 (1)
-  crashed: reason 3 (1), reason 4 (1), reason 0 (1)
-  timed out: reason 3 (1), reason 4 (1)
-  rerun: pytest "test_train.py::test_cnn[random-017]" --sweep-rerun"""
-    )
+def test_one_parameter_without_replicates(snapshot):
+    assert shown(one_parameter()) == snapshot
 
 
-def test_one_parameter_without_replicates():
-    assert (
-        shown(one_parameter())
-        == """\
-test_train.py::test_cnn
-  grid 5  5 complete of 5  0.03s
-
-  loss by lr (lower is better)
-  lr      n    score  at
-  ------  -  -------  --
-  0.0001  1  0.00012  #4
-  0.001   1  0.00123  #3
-  0.01    1  0.01234  #2
-  0.1     1  0.12340  #1
-  1.0     1  1.23400  #0
-
-  best loss 1.234e-04 (#4): lr=0.0001
-  rerun: pytest "test_train.py::test_cnn[grid-004-r0]" --sweep-rerun"""
-    )
-
-
-def test_many_groups_are_left_to_verbose():
-    assert (
-        shown(six_parameters())
-        == """\
-test_train.py::test_cnn
-  grid 4x4x4x4x4x4  200 complete, 3896 not run of 4096  1m15s
-
-  loss by a (lower is better)
-  a   n     mean ± std      best  at
-  -  --  -------------  --------  ------------------------
-  3  50  0.022 ± 0.039  0.005000  #199 b=1 c=0 d=3 e=0 f=0
-  2  50  0.025 ± 0.051  0.005025  #198 b=1 c=0 d=3 e=0 f=0
-  1  50  0.029 ± 0.073  0.005051  #197 b=1 c=0 d=3 e=0 f=0
-  0  50  0.041 ± 0.142  0.005076  #196 b=1 c=0 d=3 e=0 f=0
-
-  loss by b (lower is better)
-  b   n     mean ± std      best  at
-  -  --  -------------  --------  ------------------------
-  1  52  0.025 ± 0.041  0.005000  #199 a=3 c=0 d=3 e=0 f=0
-  0  52  0.054 ± 0.159  0.005102  #195 a=3 c=0 d=3 e=0 f=0
-  3  48  0.017 ± 0.018  0.005208  #191 a=3 c=3 d=2 e=0 f=0
-  2  48  0.020 ± 0.025  0.005319  #187 a=3 c=3 d=2 e=0 f=0
-  more with -v: by c, d
-
-  best loss 0.005000 (#199): a=3 b=1 c=0 d=3 e=0 f=0
-  rerun: pytest "test_train.py::test_cnn[grid-199-r0]" --sweep-rerun"""
-    )
+def test_many_groups_are_left_to_verbose(snapshot):
+    assert shown(six_parameters()) == snapshot
     assert "more with -v" not in shown(six_parameters(), verbosity=1)
 
 
-def test_group_by_groups_by_combinations_and_shows_eight():
+def test_group_by_groups_by_combinations_and_shows_eight(snapshot):
     study = cnn_random()
     grouped = replace(study, sweeps=(replace(study.sweeps[0], group_by=("act", "lr")),))
-    assert (
-        shown(grouped).partition("\n\n")[2]
-        == """\
-  val_acc by act, lr (higher is better)
-  act   lr         n     mean ± std    best  at
-  ----  ---------  -  -------------  ------  ------------
-  relu  0.1        2  0.877 ± 0.104  0.9500  #0 width=32
-  tanh  4.677e-05  2  0.872 ± 0.104  0.9449  #17 width=64
-  relu  0.000257   2  0.928 ± 0.017  0.9398  #34 width=96
-  relu  0.0006026  2  0.865 ± 0.104  0.9388  #4 width=32
-  tanh  0.003311   1  0.934          0.9337  #21 width=64
-  relu  0.0182     2  0.917 ± 0.017  0.9286  #38 width=96
-  tanh  1.995e-05  1  0.922          0.9225  #25 width=64
-  tanh  0.001413   2  0.900 ± 0.017  0.9113  #29 width=64
-  and 14 more with -v
-
-  best val_acc 0.9500 (#0): lr=0.1 width=32 act=relu
-  top 5: 0.9500 #0, 0.9449 #17, 0.9398 #34, 0.9388 #4, 0.9337 #21
-  failed: ValueError: loss is nan (2), MemoryError (1)
-  rerun: pytest "test_train.py::test_cnn[random-000]" --sweep-rerun"""
-    )
+    assert shown(grouped).partition("\n\n")[2] == snapshot
     assert "more with -v" not in shown(grouped, verbosity=1)
 
 
-def test_configurations_without_all_replicates_are_marked():
+def test_configurations_without_all_replicates_are_marked(snapshot):
     study = booth_grid()
     kept = tuple(trial for trial in study.trials if trial.replicate < 2 or trial.number == 0)
     text = shown(replace(study, trials=kept), verbosity=1)
-    assert (
-        text
-        == """\
-test_booth.py::test_booth
-  grid 3x3 x 3 replicates  19 complete, 8 not run of 27  1.23s
-
-  loss by lr (lower is better)
-  lr     n   mean ± std         95% CI     best  at
-  -----  -  -----------  -------------  -------  ---------------------
-  0.001  7  2.91 ± 1.99   [1.07, 4.75]  4.81000  #0 momentum=0.0
-  0.01   6  0.20 ± 0.24  [-0.05, 0.45]  0.01199  #5 (2/3) momentum=0.9
-  0.1    6  0.48 ± 0.66  [-0.21, 1.18]  0.04300  #6 (2/3) momentum=0.0
-
-  loss by momentum (lower is better)
-  momentum  n   mean ± std         95% CI     best  at
-  --------  -  -----------  -------------  -------  ----------------
-  0.0       7  2.22 ± 2.43  [-0.03, 4.47]  4.81000  #0 lr=0.001
-  0.9       6  0.58 ± 0.61  [-0.06, 1.22]  0.01199  #5 (2/3) lr=0.01
-  0.5       6  0.90 ± 1.29  [-0.45, 2.25]  0.06357  #7 (2/3) lr=0.1
-
-  top 9
-        #         mean ± std  vs best     lr  momentum
-  -------  -----------------  -------  -----  --------
-        0  4.81000 ± 0.24050  best     0.001       0.0
-  5 (2/3)  0.01199 ± 0.00043  ~best     0.01       0.9
-  6 (2/3)  0.04300 ± 0.00156  ~best      0.1       0.0
-  7 (2/3)  0.06357 ± 0.00231  ~best      0.1       0.5
-  4 (2/3)  0.08492 ± 0.00308  ~best     0.01       0.5
-  2 (2/3)  0.40170 ± 0.01457  ~best    0.001       0.9
-  3 (2/3)  0.50992 ± 0.01849  ~best     0.01       0.0
-  8 (2/3)  1.33575 ± 0.04844  ~best      0.1       0.9
-  1 (2/3)  2.56425 ± 0.09298  ~best    0.001       0.5
-
-  best loss 4.81 ± 0.24 (#0, 3 replicates): lr=0.001 momentum=0.0
-  ~best: 8 of 8 others are not significantly worse than #0 (paired t-test): #5,
-    #6, #7, #4, #2, #3, #8, #1
-  rerun: pytest "test_booth.py::test_booth[lr:0.001-momentum:0.0-r0]" --sweep-rerun
-  stored: /cache/run-001"""
-    )
+    assert text == snapshot
     partial = tuple(trial for trial in kept if trial.number > 0)
     best = "best loss 0.01199 ± 0.00043 (#5, 2 of 3 replicates): lr=0.01 momentum=0.9"
     assert best in shown(replace(study, trials=partial))
@@ -756,30 +299,8 @@ def test_sweeps_of_different_metrics_have_a_best_each():
     assert text.count("rerun: ") == 2
 
 
-def test_wide_characters_are_aligned():
-    assert (
-        shown(chinese())
-        == """\
-test_文.py::test_f
-  grid 4x2  8 complete of 8
-
-  损失 by 激活 (lower is better)
-  激活    n     mean ± std    best  at
-  ------  -  -------------  ------  ------------
-  ガウス  2  0.305 ± 0.021  0.2900  #7 width=128
-  relu    2  0.365 ± 0.021  0.3500  #5 width=128
-  线性    2  0.425 ± 0.021  0.4100  #3 width=128
-  激活    2  0.485 ± 0.021  0.4700  #1 width=128
-
-  损失 by width (lower is better)
-  width  n     mean ± std    best  at
-  -----  -  -------------  ------  --------------
-  128    4  0.380 ± 0.077  0.2900  #7 激活=ガウス
-  64     4  0.410 ± 0.077  0.3200  #6 激活=ガウス
-
-  best 损失 0.2900 (#7): 激活=ガウス width=128
-  rerun: pytest "test_文.py::test_f[7]" --sweep-rerun"""
-    )
+def test_wide_characters_are_aligned(snapshot):
+    assert shown(chinese()) == snapshot
     table = [line for line in shown(chinese()).splitlines() if "±" in line]
     assert len({columns(line.partition("±")[0]) for line in table[1:5]}) == 1
 
