@@ -19,9 +19,7 @@ COMMANDS = {
     "list": "list",
     "show": "show test_net",
     "group-by": "show test_net --group-by strategy,opt",
-    "columns": "show test_net --columns number,params.lr,opt,score --sort score --filter score<0.53",
     "compare": "compare test_net@1 test_net",
-    "strategies": "compare test_net test_net --filters strategy=random strategy=grid",
 }
 
 TRIALS = """
@@ -63,6 +61,16 @@ def printed(swept, monkeypatch, capsys):
 @pytest.mark.parametrize("name", COMMANDS)
 def test_commands(name, width, printed, snapshot):
     assert printed(COMMANDS[name], width) == snapshot
+
+
+def test_chosen_columns(printed, snapshot):
+    columns = "--columns number,params.lr,opt,score --sort score"
+    assert printed(f"show test_net --filter score<0.53 {columns}") == snapshot
+
+
+def test_strategies_compared(printed, snapshot):
+    filters = "--filters strategy=random strategy=grid"
+    assert printed(f"compare test_net test_net {filters}") == snapshot
 
 
 @pytest.mark.parametrize("form", ["json", "yaml", "toml", "pytest"])
