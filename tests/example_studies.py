@@ -3,24 +3,32 @@
 from dataclasses import replace
 from itertools import product
 
+from pytest_hypersearch.core.space import Space, choice
 from pytest_hypersearch.core.study import StudyResults
-from pytest_hypersearch.core.sweep import SweepInfo
+from pytest_hypersearch.core.sweep import Sweep
 from pytest_hypersearch.core.trial import State, TrialRecord
 
+NO_PARAMETERS = Space(({},))
 
-def sweep_info(strategy="grid", planned=0, **changes):
+
+def sweep_of(strategy="grid", planned=0, *, space=NO_PARAMETERS, **changes):
+    replicates = changes.get("replicates", 1)
     known = {
         "name": strategy,
         "strategy": strategy,
+        "space": space,
+        "n_trials": planned // replicates,
         "metric": "loss",
-        "mode": "min",
-        "seed": 0,
-        "replicates": 1,
         "planned": planned,
-        "group_by": (),
-        "varied": (),
     }
-    return SweepInfo(**{**known, **changes})
+    return Sweep(**{**known, **changes})
+
+
+def grid_of(*branches):
+    """A space of branches that give the number of values of each parameter."""
+    return Space(
+        tuple({name: choice([*range(size)]) for name, size in each.items()} for each in branches)
+    )
 
 
 def record(number=0, score=None, *, sweep="grid", replicate=0, state=None, **changes):
@@ -60,9 +68,8 @@ def booth_grid():
         for number, ((lr, momentum), centre) in enumerate(centres.items())
         for replicate in range(3)
     ]
-    sweep = sweep_info(
-        planned=27, replicates=3, varied=("lr", "momentum"), shape=((3, 3),), elapsed=1.23
-    )
+    space = grid_of({"lr": 3, "momentum": 3})
+    sweep = sweep_of(planned=27, replicates=3, space=space, elapsed=1.23)
     return StudyResults("test_booth.py::test_booth", (sweep,), tuple(trials), run="/cache/run-001")
 
 
@@ -81,12 +88,11 @@ def cnn_trials(sweep, total, failing=(), offset=0.0, prefix="test_train.py::test
 def cnn_random(total=40):
     """Random search for accuracy with two failures."""
     failing = {3: "ValueError: loss is nan", 8: "MemoryError", 11: "ValueError: loss is nan"}
-    sweep = sweep_info(
+    sweep = sweep_of(
         "random",
         planned=total,
         metric="val_acc",
         mode="max",
-        varied=("lr", "width", "act"),
         elapsed=31.02,
     )
     trials = tuple(cnn_trials("random", total, failing))
@@ -96,7 +102,7 @@ def cnn_random(total=40):
 def booth_stacked():
     """Grid, random and bayes on one test."""
     grid = booth_grid()
-    changes = {"replicates": 3, "planned": 81, "varied": ("lr", "momentum")}
+    changes = {"replicates": 3, "planned": 81}
     others = []
     for place, strategy in enumerate(("random", "bayes")):
         for number, replicate in product(range(27), range(3)):
@@ -116,17 +122,15 @@ def booth_stacked():
             )
     sweeps = (
         *grid.sweeps,
-        sweep_info("random", elapsed=3.9, **changes),
-        sweep_info("bayes", elapsed=12.3, **changes),
+        sweep_of("random", elapsed=3.9, **changes),
+        sweep_of("bayes", elapsed=12.3, **changes),
     )
     return StudyResults(grid.nodeid, sweeps, (*grid.trials, *others), run=grid.run)
 
 
 def parametrized(count=3, test="test_train.py::test_cnn", metric="val_acc"):
     """One test with other arguments, a random sweep each."""
-    sweep = sweep_info(
-        "random", planned=10, metric=metric, mode="max", varied=("lr", "width", "act"), elapsed=2.5
-    )
+    sweep = sweep_of("random", planned=10, metric=metric, mode="max", elapsed=2.5)
     return [
         StudyResults(
             f"{test}[data{index}]",

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from example_studies import sweep_info
+from example_studies import sweep_of
 
 from pytest_hypersearch.core.trial import State, TrialRecord
 from pytest_hypersearch.results.cli import main
@@ -189,7 +189,7 @@ ODD = {
 
 def configuration(params):
     trial = TrialRecord("t.py::f[a'b $(x)]", "grid", 0, 0, params, State.COMPLETE, 1.0)
-    return Ranked(sweep_info(), (trial,))
+    return Ranked(sweep_of(), (trial,))
 
 
 def test_odd_parameters_come_back_from_every_format():

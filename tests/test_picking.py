@@ -1,7 +1,7 @@
 import random
 
 import pytest
-from example_studies import record, sweep_info
+from example_studies import record, sweep_of
 
 from pytest_hypersearch.core.study import StudyResults
 from pytest_hypersearch.stats.ranking import BestSoFar, Candidate, best, objectives, picked, rank
@@ -10,7 +10,7 @@ SCORES = {0: [1, 1, 9], 1: [3, 3, 3], 2: [2, 2, 6.5], 3: [0, 5, 7]}
 
 
 def sweep(pick, **changes):
-    return sweep_info(replicates=3, pick=pick, **changes)
+    return sweep_of(replicates=3, pick=pick, **changes)
 
 
 def trials(scores, params=lambda _: {}, metrics=lambda _: {}):

@@ -2,7 +2,7 @@ import random
 from dataclasses import replace
 
 import pytest
-from example_studies import cnn_random, record, sweep_info
+from example_studies import cnn_random, record, sweep_of
 
 from pytest_hypersearch.core.trial import State
 from pytest_hypersearch.plugin.live import Progress, bar, milestone, milestone_due, short_name
@@ -98,7 +98,7 @@ def test_trials_of_every_state_are_done():
 
 
 def test_best_so_far_agrees_with_the_final_ranking_at_every_step():
-    sweeps = [sweep_info("a", replicates=2), sweep_info("b", replicates=3)]
+    sweeps = [sweep_of("a", replicates=2), sweep_of("b", replicates=3)]
     trials = [
         record(number, (number * 7 + replicate * 5) % 10, sweep=sweep.name, replicate=replicate)
         for sweep in sweeps
@@ -115,7 +115,7 @@ def test_best_so_far_agrees_with_the_final_ranking_at_every_step():
 
 
 def test_best_so_far_passes_over_what_does_not_rank():
-    best = BestSoFar([sweep_info("a"), sweep_info("b", metric="accuracy")])
+    best = BestSoFar([sweep_of("a"), sweep_of("b", metric="accuracy")])
     assert not best.add(record(0, 1.0, sweep="b"))
     assert not best.add(record(0, 1.0, sweep="a", state=State.PRUNED))
     assert not best.add(record(0, sweep="a"))

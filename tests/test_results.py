@@ -3,7 +3,7 @@ import math
 from dataclasses import replace
 
 import pytest
-from example_studies import booth_grid, booth_stacked, cnn_random, record, sweep_info
+from example_studies import booth_grid, booth_stacked, cnn_random, record, sweep_of
 from scipy import stats
 
 from pytest_hypersearch.core.space import Space, choice, loguniform, randint
@@ -20,8 +20,8 @@ def numbers(ranked):
 
 def test_lower_scores_rank_first_for_min_and_higher_for_max():
     trials = [record(0, 2.0), record(1, 1.0), record(2, 3.0)]
-    assert numbers(rank(trials, [sweep_info()])) == [1, 0, 2]
-    assert numbers(rank(trials, [sweep_info(mode="max")])) == [2, 0, 1]
+    assert numbers(rank(trials, [sweep_of()])) == [1, 0, 2]
+    assert numbers(rank(trials, [sweep_of(mode="max")])) == [2, 0, 1]
 
 
 def test_configurations_rank_by_the_mean_over_replicates():
@@ -31,7 +31,7 @@ def test_configurations_rank_by_the_mean_over_replicates():
         record(1, 2.0),
         record(1, 3.0, replicate=1),
     ]
-    first, second = rank(trials, [sweep_info(replicates=2)])
+    first, second = rank(trials, [sweep_of(replicates=2)])
     assert (first.number, first.mean, first.scores) == (1, 2.5, (2.0, 3.0))
     assert second.std == pytest.approx(math.sqrt(8))
     assert second.top.replicate == 0
@@ -45,18 +45,18 @@ def test_incomplete_configurations_rank_behind_complete_ones():
         record(1, 3.0, replicate=1),
         record(2, 0.2),
     ]
-    ranked = rank(trials, [sweep_info(replicates=2)])
+    ranked = rank(trials, [sweep_of(replicates=2)])
     assert [(one.number, one.full) for one in ranked] == [(1, True), (0, False), (2, False)]
 
 
 def test_only_complete_trials_rank():
     states = [state for state in State if state is not State.COMPLETE]
     trials = [record(place, 0.0, state=state) for place, state in enumerate(states)]
-    assert rank(trials, [sweep_info()]) == []
+    assert rank(trials, [sweep_of()]) == []
 
 
 def test_equal_scores_rank_in_the_order_of_sweep_and_number():
-    sweeps = [sweep_info("random"), sweep_info("grid")]
+    sweeps = [sweep_of("random"), sweep_of("grid")]
     trials = [record(n, 1.0, sweep=name) for name in ("grid", "random") for n in (1, 0)]
     ranked = rank(trials, sweeps)
     assert [(one.sweep.name, one.number) for one in ranked] == [
@@ -77,7 +77,7 @@ def test_best_of_a_study_looks_at_all_sweeps_of_the_first_objective():
 
 
 def test_objectives_put_sweeps_of_one_metric_and_mode_together():
-    one, two, three = sweep_info("a"), sweep_info("b", mode="max"), sweep_info("c")
+    one, two, three = sweep_of("a"), sweep_of("b", mode="max"), sweep_of("c")
     assert objectives([one, two, three]) == [(one, three), (two,)]
 
 
@@ -103,7 +103,7 @@ def test_groups_without_a_score_come_last_and_those_without_the_parameter_not_at
         record(1, 2.0, params={"lr": 2}),
         record(2, 1.0, params={"width": 3}),
     ]
-    groups = group(trials, [sweep_info()], ["lr"])
+    groups = group(trials, [sweep_of()], ["lr"])
     assert [(one.key, one.n, one.mean, one.std, one.interval) for one in groups] == [
         ((2,), 1, 2.0, None, None),
         ((1,), 0, None, None, None),
@@ -113,7 +113,7 @@ def test_groups_without_a_score_come_last_and_those_without_the_parameter_not_at
 def test_groups_tell_values_of_different_types_apart():
     values = [1, 1.0, True, "1", None]
     trials = [record(n, float(n), params={"x": value}) for n, value in enumerate(values)]
-    keys = [one.key[0] for one in group(trials, [sweep_info()], ["x"])]
+    keys = [one.key[0] for one in group(trials, [sweep_of()], ["x"])]
     assert [repr(key) for key in keys] == [repr(value) for value in values]
 
 

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 import pytest
+from example_studies import sweep_of
 
 from pytest_hypersearch.core.goals import Constraint, Goal, constraint_of
 from pytest_hypersearch.core.study import StudyResults
-from pytest_hypersearch.core.sweep import SweepInfo
 from pytest_hypersearch.core.trial import State, TrialRecord
 from pytest_hypersearch.stats.ranking import BestSoFar, best, front, pareto, rank
 
-ONE = SweepInfo("s", "random", "a", "min", 0, 2, 40, (), ("x",))
-SEVERAL = SweepInfo(
-    "s", "random", "a", "min", 0, 2, 40, (), ("x",),
-    others=(Goal("b", "max"),), constraints=(Constraint("c", "<=", 4.0),),
-)  # fmt: skip
+ONE = sweep_of("random", 40, name="s", metric="a", replicates=2)
+SEVERAL = replace(ONE, others=(Goal("b", "max"),), constraints=(Constraint("c", "<=", 4.0),))
 
 
 def trial(number, a, b, c, replicate=0):

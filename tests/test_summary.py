@@ -10,10 +10,11 @@ from example_studies import (
     booth_grid,
     booth_stacked,
     cnn_random,
+    grid_of,
     many_tests,
     parametrized,
     record,
-    sweep_info,
+    sweep_of,
 )
 
 from pytest_hypersearch.core.goals import Goal
@@ -59,7 +60,7 @@ def every_state():
 
 def one_parameter():
     """A grid over one parameter without replicates; scores over four orders of magnitude."""
-    sweep = sweep_info(planned=5, varied=("lr",), shape=((5,),), elapsed=0.03)
+    sweep = sweep_of(planned=5, space=grid_of({"lr": 5}), elapsed=0.03)
     trials = [record(n, 1.234 * 10.0**-n, params={"lr": 10.0**-n}) for n in range(5)]
     return StudyResults("test_train.py::test_cnn", (sweep,), tuple(trials))
 
@@ -67,7 +68,7 @@ def one_parameter():
 def six_parameters():
     """A part of a large grid: 200 of 4096 configurations."""
     names = "abcdef"
-    sweep = sweep_info(planned=4096, varied=tuple(names), shape=((4,) * 6,), elapsed=75)
+    sweep = sweep_of(planned=4096, space=grid_of(dict.fromkeys(names, 4)), elapsed=75)
     trials = [
         record(n, 1 / (1 + n), params={name: n // 4**k % 4 for k, name in enumerate(names)})
         for n in range(200)
@@ -78,7 +79,7 @@ def six_parameters():
 def chinese():
     """Names and values that take two columns a character."""
     acts = ["激活", "线性", "relu", "ガウス"]
-    sweep = sweep_info(planned=8, varied=("激活", "width"), shape=((4, 2),), metric="损失")
+    sweep = sweep_of(planned=8, space=grid_of({"激活": 4, "width": 2}), metric="损失")
     trials = [
         record(
             n,
@@ -94,8 +95,11 @@ def chinese():
 def hostile():
     """A study in which every text that users choose tries to break the terminal or the CI log."""
     names = ("::warning::p", "lr\n::error::x")
-    sweep = sweep_info(
-        planned=5, name=f"##[a]{HOSTILE}", metric="::set-output name=x::1", varied=names
+    sweep = sweep_of(
+        planned=4,
+        name=f"##[a]{HOSTILE}",
+        metric="::set-output name=x::1",
+        space=grid_of(dict.fromkeys(names, 2)),
     )
     trials = [
         record(
@@ -256,7 +260,7 @@ def test_many_doubts_are_named_with_verbose():
         for number in range(9)
         for replicate in range(2)
     ]
-    study = StudyResults("t.py::test_f", (sweep_info(planned=18, replicates=2),), tuple(trials))
+    study = StudyResults("t.py::test_f", (sweep_of(planned=18, replicates=2),), tuple(trials))
     start = "~best: 8 of 8 others are not significantly worse than #"
     text = " ".join(shown(study).split())
     assert start in text
@@ -279,7 +283,7 @@ def test_the_rule_is_named_with_the_best(pick, expected):
         for number, row in enumerate(scores)
         for replicate, score in enumerate(row)
     ]
-    sweep = sweep_info(planned=9, replicates=3, pick=pick, varied=("x",))
+    sweep = sweep_of(planned=9, replicates=3, pick=pick, space=grid_of({"x": 3}))
     text = shown(StudyResults("t.py::test_f", (sweep,), tuple(trials)), verbosity=1)
     assert expected in text
     assert "~best" not in text
@@ -307,7 +311,11 @@ def test_wide_characters_are_aligned(snapshot):
 
 def test_lists_of_grids_name_each_shape():
     study = booth_grid()
-    sweep = replace(study.sweeps[0], shape=((3, 3), (1, 4), (1,)), replicates=1)
+    sweep = replace(
+        study.sweeps[0],
+        space=grid_of({"a": 3, "b": 3}, {"a": 1, "b": 4}, {"a": 1}),
+        replicates=1,
+    )
     assert "grid 3x3 + 4 + 1  27 complete" in shown(replace(study, sweeps=(sweep,)))
 
 
@@ -412,7 +420,7 @@ def searched(*spaces, total=30, test="test_train.py::test_cnn", **changes):
     """A study with a sweep over each space, in which lr matters, and act a little."""
     sweeps, trials = [], []
     for place, space in enumerate(spaces):
-        sweeps.append(sweep_info(f"s{place}", planned=total, space=space, **changes))
+        sweeps.append(sweep_of(f"s{place}", planned=total, space=space, **changes))
         count = total if space.size is None else min(total, space.size)
         for number in range(count):
             params = draw(space, place, number)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pytest_hypersearch.core.sweep import SweepInfo
+from pytest_hypersearch.core.sweep import Sweep
 from pytest_hypersearch.core.trial import State, TrialRecord
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ class StudyResults:
     """
 
     nodeid: str
-    sweeps: tuple[SweepInfo, ...]
+    sweeps: tuple[Sweep, ...]
     trials: tuple[TrialRecord, ...]
     notes: tuple[str, ...] = ()
     run: str = ""
@@ -48,7 +48,7 @@ class StudyResults:
         """The inverse of `to_json`."""
         return cls(
             nodeid=data["nodeid"],
-            sweeps=tuple(map(SweepInfo.from_json, data["sweeps"])),
+            sweeps=tuple(map(Sweep.from_json, data["sweeps"])),
             trials=tuple(map(TrialRecord.from_json, data["trials"])),
             notes=tuple(data["notes"]),
             run=data["run"],
@@ -56,7 +56,7 @@ class StudyResults:
         )
 
 
-def signed(sweep: SweepInfo, score: float) -> float:
+def signed(sweep: Sweep, score: float) -> float:
     """Turns a score of a sweep so that lower is better."""
     return score if sweep.mode == "min" else -score
 

@@ -1,9 +1,9 @@
-"""A sweep as its mark asks for it."""
+"""A sweep: one strategy over one search space."""
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, fields
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from pytest_hypersearch.core.demand import Demand
 from pytest_hypersearch.core.goals import Constraint, Goal, StopRule, simplest_of
@@ -19,12 +19,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sweep:
-    """One strategy over one search space, as a mark asks for it.
+    """One strategy over one search space, as a mark asks for it or as a run carried it out.
+
+    What only the test's process needs (``raises``, ``base``, ``scope``, ``indirect``,
+    ``depends_on``) and the pruner are left at their defaults in a sweep that comes with results.
 
     Attributes:
         name: Unique among the marks of a test; the strategy's name unless given.
         strategy: ``grid``, ``random``, ``bayes`` or a name that a plugin's sampler answers to.
-        space: What is searched.
+        space: What is searched; without parameters if a journal had no room for it.
         n_trials: Configurations to try, points included.
         metric: Which of the test's metrics is the score.
         mode: Whether lower or higher scores are better.
@@ -49,6 +52,8 @@ class Sweep:
         depends_on: Files whose change makes stored trials stale, relative to the test's file.
         resources: What each trial holds of its machine while it runs.
         isolate: Whether each trial runs in a fresh process of its own.
+        planned: Trials in the plan of the run; 0 in a mark and in results that were filtered.
+        elapsed: Wall time in seconds from its first trial's start to its last one's end.
     """
 
     name: str
@@ -78,6 +83,8 @@ class Sweep:
     depends_on: tuple[str, ...] = ()
     resources: Demand | None = None
     isolate: bool = False
+    planned: int = 0
+    elapsed: float = 0.0
 
     @property
     def goals(self) -> tuple[Goal, ...]:
@@ -93,8 +100,20 @@ class Sweep:
             names.append(simplest)
         return tuple(dict.fromkeys(names))
 
+    @property
+    def varied(self) -> tuple[str, ...]:
+        """Parameters with more than one possible value, in the order of the space."""
+        return self.space.varied
+
+    @property
+    def shape(self) -> tuple[tuple[int, ...], ...]:
+        """Numbers of values of a grid's parameters, one tuple per branch; empty otherwise."""
+        if self.strategy != "grid" or not self.space.names:
+            return ()
+        return tuple(tuple(d.size or 0 for d in branch.values()) for branch in self.space.branches)
+
     def to_json(self) -> dict[str, Any]:
-        """The part that the owner of the study needs, as JSON values."""
+        """The fields that a reader of results needs, as JSON values; empty ones are left out."""
         plain = {name: getattr(self, name) for name in _OWNED}
         seldom = {name: value for name in _SELDOM if (value := getattr(self, name))}
         if self.resources is not None:
@@ -108,114 +127,23 @@ class Sweep:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Sweep:
-        """The inverse of `to_json`; what only the test's process uses is left at its default.
-
-        So is the pruner, of which JSON has but a description.
-        """
+        """The inverse of `to_json`, but for the pruner, of which JSON has only a description."""
         known = {name: data[name] for name in _OWNED}
+        known |= {name: data[name] for name in _SELDOM if name in data}
         known["points"] = tuple(known["points"])
         known["group_by"] = tuple(known["group_by"])
         known["others"] = tuple(Goal(*each) for each in data.get("others", ()))
         known["constraints"] = tuple(Constraint(*each) for each in data.get("constraints", ()))
-        known["race"] = data.get("race", False)
-        known["stop"] = StopRule(**data["stop"]) if "stop" in data else None
-        known["isolate"] = data.get("isolate", False)
-        known["timeout"] = data.get("timeout")
+        if "stop" in data:
+            known["stop"] = StopRule(**data["stop"])
         if "resources" in data:
             known["resources"] = Demand.from_json(data["resources"])
-        return cls(**known, space=Space.from_json(data["space"]))
+        return cls(**known, space=Space.from_json(data.get("space", [{}])))
 
 
-_SELDOM = ("others", "constraints", "race", "isolate", "timeout")
+_SELDOM = ("others", "constraints", "race", "isolate", "timeout", "planned", "elapsed")
 _OWN = {"space", "prune", "stop", "resources"}
 _RUNNERS = {"raises", "base", "scope", "indirect", "depends_on"}
 _OWNED = tuple(
     field.name for field in fields(Sweep) if field.name not in {*_SELDOM, *_OWN, *_RUNNERS}
 )
-
-
-@dataclass(frozen=True, slots=True)
-class SweepInfo:
-    """What a reader must know of one sweep to rank and group its trials.
-
-    Attributes:
-        name: Unique within the study; the strategy's name unless the mark gives another.
-        strategy: ``grid``, ``random``, ``bayes`` or a plugin's.
-        metric: Name of the score among the metrics.
-        mode: Whether lower (``min``) or higher (``max``) scores are better.
-        others: Further metrics that are optimised.
-        constraints: Bounds that make a configuration feasible.
-        pick: What makes one of several replicates' scores the best; see `picking`.
-        seed: The sweep's seed.
-        replicates: Trials per configuration.
-        planned: Trials in this run's plan.
-        group_by: Parameters by which the summary groups.
-        varied: Parameters with more than one possible value, in the order of the space.
-        shape: Numbers of values of a grid's parameters, one tuple per grid; empty otherwise.
-        elapsed: Wall time in seconds from its first trial's start to its last one's end.
-        space: What it searches, None if that is not known.
-    """
-
-    name: str
-    strategy: str
-    metric: str
-    mode: Literal["min", "max"]
-    seed: int
-    replicates: int
-    planned: int
-    group_by: tuple[str, ...]
-    varied: tuple[str, ...]
-    shape: tuple[tuple[int, ...], ...] = ()
-    elapsed: float = 0.0
-    others: tuple[Goal, ...] = ()
-    constraints: tuple[Constraint, ...] = ()
-    pick: str = "mean"
-    space: Space | None = None
-
-    @property
-    def goals(self) -> tuple[Goal, ...]:
-        """All that it optimises, the score first."""
-        return Goal(self.metric, self.mode), *self.others
-
-    @classmethod
-    def of(cls, sweep: Sweep, *, planned: int, elapsed: float = 0.0) -> SweepInfo:
-        """What a reader must know of a sweep as its mark asks for it."""
-        return cls(
-            name=sweep.name,
-            strategy=sweep.strategy,
-            metric=sweep.metric,
-            mode=sweep.mode,
-            others=sweep.others,
-            constraints=sweep.constraints,
-            pick=sweep.pick,
-            seed=sweep.seed,
-            replicates=sweep.replicates,
-            planned=planned,
-            group_by=sweep.group_by,
-            varied=sweep.space.varied,
-            shape=_shape(sweep),
-            elapsed=elapsed,
-            space=sweep.space,
-        )
-
-    def to_json(self) -> dict[str, Any]:
-        """The fields as JSON values."""
-        space = None if self.space is None else self.space.to_json()
-        return {**{name: getattr(self, name) for name in self.__slots__}, "space": space}
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> SweepInfo:
-        """The inverse of `to_json`."""
-        tuples: dict[str, Any] = {name: tuple(data[name]) for name in ("group_by", "varied")}
-        tuples["shape"] = tuple(map(tuple, data["shape"]))
-        tuples["others"] = tuple(Goal(*each) for each in data["others"])
-        tuples["constraints"] = tuple(Constraint(*each) for each in data["constraints"])
-        space = None if data["space"] is None else Space.from_json(data["space"])
-        return cls(**{**data, **tuples, "space": space})
-
-
-def _shape(sweep: Sweep) -> tuple[tuple[int, ...], ...]:
-    """Numbers of values of a grid's parameters."""
-    if sweep.strategy != "grid":
-        return ()
-    return tuple(tuple(d.size or 0 for d in branch.values()) for branch in sweep.space.branches)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
     from typing import TypeAlias
 
-    from pytest_hypersearch.core.sweep import SweepInfo
+    from pytest_hypersearch.core.sweep import Sweep
     from pytest_hypersearch.core.trial import TrialRecord
     from pytest_hypersearch.engine.study import Study
     from pytest_hypersearch.stats.ranking import Ranked
@@ -189,7 +189,7 @@ class Keeper:
         return stored.pop(identity(key.sweep, reply["params"], key.replicate, reply["seed"]), "")
 
     @cached_property
-    def _infos(self) -> dict[str, SweepInfo]:
+    def _infos(self) -> dict[str, Sweep]:
         return {info.name: info for info in self._study.results().sweeps}
 
     def _take(self, key: Key, name: str) -> None:

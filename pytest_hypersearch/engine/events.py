@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeAlias
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from pytest_hypersearch.core.sweep import SweepInfo
+    from pytest_hypersearch.core.sweep import Sweep
     from pytest_hypersearch.core.trial import TrialRecord
     from pytest_hypersearch.engine.study import Study
     from pytest_hypersearch.store.curves import Packed
@@ -74,6 +74,6 @@ class SweepRun:
 
     id: str
     nodeid: str
-    info: SweepInfo
+    info: Sweep
     directory: str
     provenance: Provenance

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pytest_hypersearch.core.goals import StopRule
-    from pytest_hypersearch.core.sweep import SweepInfo
+    from pytest_hypersearch.core.sweep import Sweep
     from pytest_hypersearch.core.trial import TrialRecord
 
 
@@ -30,9 +30,7 @@ class Stopping:
         clock: Gives seconds.
     """
 
-    def __init__(
-        self, rule: StopRule, info: SweepInfo, clock: Callable[[], float] = monotonic
-    ) -> None:
+    def __init__(self, rule: StopRule, info: Sweep, clock: Callable[[], float] = monotonic) -> None:
         self._rule = rule
         self._info = info
         self._clock = clock

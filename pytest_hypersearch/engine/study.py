@@ -7,12 +7,12 @@ each step down before it is acknowledged. It knows neither pytest nor where the 
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from functools import cached_property
 from time import monotonic, time
 from typing import TYPE_CHECKING, Any
 
 from pytest_hypersearch.core.study import StudyResults
-from pytest_hypersearch.core.sweep import SweepInfo
 from pytest_hypersearch.core.trial import Key, State
 from pytest_hypersearch.engine.progress import Standing
 from pytest_hypersearch.engine.proposals import Proposals
@@ -279,11 +279,11 @@ class Study:
         places = {name: place for place, name in enumerate(self.sweeps)}
         return sorted(self._nodeids, key=lambda key: (places[key.sweep], key[1:]))
 
-    def info(self, sweep: Sweep) -> SweepInfo:
-        """What a reader must know of one of the sweeps, as it stands."""
+    def info(self, sweep: Sweep) -> Sweep:
+        """One of the sweeps for readers, as it stands."""
         first, last = self._spans.get(sweep.name, (0.0, 0.0))
         planned = sum(key.sweep == sweep.name for key in self._nodeids)
-        return SweepInfo.of(sweep, planned=planned, elapsed=last - first)
+        return replace(sweep, prune=None, planned=planned, elapsed=last - first)
 
     def _missing(self, key: Key) -> TrialRecord:
         started = self.running.get(key)

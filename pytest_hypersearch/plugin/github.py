@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pytest_hypersearch.core.study import StudyResults
-    from pytest_hypersearch.core.sweep import SweepInfo
+    from pytest_hypersearch.core.sweep import Sweep
 
 
 VARIABLE: Final = "GITHUB_STEP_SUMMARY"
@@ -57,7 +57,7 @@ def job_summary(studies: Sequence[StudyResults]) -> str:
     return f"### Hyperparameter sweeps\n\n{short}\n\nThe rest is in the log.\n"
 
 
-def _row(results: StudyResults, sweep: SweepInfo) -> dict[str, str]:
+def _row(results: StudyResults, sweep: Sweep) -> dict[str, str]:
     trials = trials_of(results, sweep)
     found = best(results, sweep.name)
     score = "" if found is None else show_mean(found.value, found.std, _LOOK)

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from pytest_hypersearch.core.study import StudyResults
-    from pytest_hypersearch.core.sweep import SweepInfo
+    from pytest_hypersearch.core.sweep import Sweep
     from pytest_hypersearch.core.trial import Config
     from pytest_hypersearch.results.export import Row
     from pytest_hypersearch.stats.ranking import Ranked
@@ -77,7 +77,7 @@ class Comparison:
         best_now: The best configuration of these.
     """
 
-    sweep: SweepInfo
+    sweep: Sweep
     pairs: tuple[Pair, ...]
     unpaired: tuple[int, int]
     best_before: Ranked | None
@@ -121,9 +121,9 @@ class Comparison:
 
 def compare(
     studies: Sequence[StudyResults],
-    alike: Sequence[SweepInfo],
+    alike: Sequence[Sweep],
     others: Sequence[StudyResults],
-    before: Sequence[SweepInfo],
+    before: Sequence[Sweep],
 ) -> Comparison:
     """Compare studies with others from before; see `Results.compare`.
 
@@ -147,12 +147,12 @@ def compare(
     return Comparison(alike[0], tuple(pairs), unpaired, best_before, best_now)
 
 
-def _best(studies: Iterable[StudyResults], alike: Sequence[SweepInfo]) -> Ranked | None:
+def _best(studies: Iterable[StudyResults], alike: Sequence[Sweep]) -> Ranked | None:
     return next((one for one in ranked_in(studies, alike) if not one.excess), None)
 
 
 def _scores(
-    studies: Iterable[StudyResults], alike: Sequence[SweepInfo]
+    studies: Iterable[StudyResults], alike: Sequence[Sweep]
 ) -> dict[_Pairing, tuple[Config, list[float]]]:
     """Configuration and scores by what they are paired by; several sweeps may have the same."""
     found: dict[_Pairing, tuple[Config, list[float]]] = {}

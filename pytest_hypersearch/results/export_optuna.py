@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from pytest_hypersearch.core.space import Distribution
     from pytest_hypersearch.core.study import StudyResults
-    from pytest_hypersearch.core.sweep import SweepInfo
+    from pytest_hypersearch.core.sweep import Sweep
     from pytest_hypersearch.core.trial import Raw, TrialRecord
     from pytest_hypersearch.results.history import Curve
 
@@ -109,7 +109,7 @@ def _is_score(curve: Curve, studies: Iterable[StudyResults]) -> bool:
 def _write_sweep(
     storage: JournalStorage,
     results: StudyResults,
-    sweep: SweepInfo,
+    sweep: Sweep,
     curves: Mapping[int, Curve],
 ) -> None:
     trials = [
@@ -132,7 +132,7 @@ def _write_sweep(
 
 def _trial(
     trial: TrialRecord,
-    sweep: SweepInfo,
+    sweep: Sweep,
     entries: Mapping[str, BaseDistribution],
     curve: Curve | None,
 ) -> FrozenTrial:
@@ -154,14 +154,14 @@ def _trial(
     return frozen
 
 
-def _values(trial: TrialRecord, sweep: SweepInfo, state: TrialState) -> list[float] | None:
+def _values(trial: TrialRecord, sweep: Sweep, state: TrialState) -> list[float] | None:
     if state == TrialState.COMPLETE:
         return [trial.metrics[goal.metric] for goal in sweep.goals]
     known = state == TrialState.PRUNED and not sweep.others and trial.score is not None
     return [trial.score] if known and isfinite(trial.score) else None  # type: ignore[list-item, arg-type]
 
 
-def _constraints(trial: TrialRecord, sweep: SweepInfo) -> dict[str, Any]:
+def _constraints(trial: TrialRecord, sweep: Sweep) -> dict[str, Any]:
     """Optuna takes a trial for feasible if none of these is above 0."""
     known = [one for one in sweep.constraints if one.metric in trial.metrics]
     return (
@@ -191,9 +191,9 @@ def _steps(curve: Curve) -> dict[int, float]:
     return dict(zip(steps, curve.values, strict=True))
 
 
-def _distributions(sweep: SweepInfo, trials: Iterable[TrialRecord]) -> dict[str, BaseDistribution]:
+def _distributions(sweep: Sweep, trials: Iterable[TrialRecord]) -> dict[str, BaseDistribution]:
     declared: dict[str, list[Distribution]] = {}
-    for branch in sweep.space.branches if sweep.space else ():
+    for branch in sweep.space.branches:
         for name, entry in branch.items():
             declared.setdefault(name, []).append(entry)
     seen: dict[str, list[Raw]] = {}

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from pytest_hypersearch.core.study import StudyResults
-    from pytest_hypersearch.core.sweep import SweepInfo
+    from pytest_hypersearch.core.sweep import Sweep
     from pytest_hypersearch.core.trial import TrialRecord
     from pytest_hypersearch.results.export import Row
     from pytest_hypersearch.results.query import Entry, Field
@@ -43,7 +43,7 @@ def _values(trials: Iterable[TrialRecord], metric: str) -> list[float]:
     return [value for value in known if math.isfinite(value)]
 
 
-def _best(group: Group, sweep: SweepInfo, metric: str | None) -> float | None:
+def _best(group: Group, sweep: Sweep, metric: str | None) -> float | None:
     if metric is None or metric == sweep.metric:
         return group.best.value if group.best else None
     for goal in sweep.goals:
@@ -73,7 +73,7 @@ def with_trials(study: StudyResults, trials: Sequence[TrialRecord]) -> StudyResu
     return replace(study, sweeps=sweeps, trials=tuple(trials))
 
 
-def objectives_of(studies: Iterable[StudyResults]) -> list[tuple[SweepInfo, ...]]:
+def objectives_of(studies: Iterable[StudyResults]) -> list[tuple[Sweep, ...]]:
     """Put the sweeps that have trials together by what they are after; see `objectives`."""
     return objectives(
         sweep
@@ -84,7 +84,7 @@ def objectives_of(studies: Iterable[StudyResults]) -> list[tuple[SweepInfo, ...]
     )
 
 
-def group_of(key: Key, studies: Sequence[StudyResults], alike: Sequence[SweepInfo]) -> Group:
+def group_of(key: Key, studies: Sequence[StudyResults], alike: Sequence[Sweep]) -> Group:
     """Return what the terminal's tables show of the trials of sweeps of one objective."""
     ranked = ranked_in(studies, alike)
     trials = [
@@ -97,7 +97,7 @@ def group_of(key: Key, studies: Sequence[StudyResults], alike: Sequence[SweepInf
     return Group(key, tuple(trials), ranked[0] if ranked else None, len(ranked))
 
 
-def ranked_in(studies: Iterable[StudyResults], alike: Sequence[SweepInfo]) -> list[Ranked]:
+def ranked_in(studies: Iterable[StudyResults], alike: Sequence[Sweep]) -> list[Ranked]:
     """Rank the configurations of several studies by one objective, best first."""
     each = [rank(study.trials, [s for s in study.sweeps if s in alike]) for study in studies]
     found = [ranked for ranked in each if ranked]

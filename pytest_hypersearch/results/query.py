@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from pytest_hypersearch.core.study import StudyResults
-    from pytest_hypersearch.core.sweep import SweepInfo
+    from pytest_hypersearch.core.sweep import Sweep
     from pytest_hypersearch.core.trial import TrialRecord
 
 
@@ -27,7 +27,7 @@ class Entry(NamedTuple):
     """A trial and where it belongs."""
 
     study: StudyResults
-    sweep: SweepInfo
+    sweep: Sweep
     trial: TrialRecord
 
 
@@ -104,7 +104,7 @@ class Fields:
         for study in studies:
             tests[study.nodeid] = None
             for sweep in study.sweeps:
-                params.update(dict.fromkeys(sweep.space.names if sweep.space else ()))
+                params.update(dict.fromkeys(sweep.space.names))
                 metrics.update(dict.fromkeys(goal.metric for goal in sweep.goals))
             for trial in study.trials:
                 params.update(dict.fromkeys(trial.params))

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from pytest_hypersearch.core.study import StudyResults
-    from pytest_hypersearch.core.sweep import SweepInfo
+    from pytest_hypersearch.core.sweep import Sweep
     from pytest_hypersearch.core.trial import TrialRecord
     from pytest_hypersearch.results.comparison import Comparison
     from pytest_hypersearch.results.export import Row
@@ -365,7 +365,7 @@ class Results(Sequence["TrialRecord"]):
         ]
         return Results(parts, self._problems, fields=self.fields)
 
-    def _objective(self, method: str) -> tuple[SweepInfo, ...]:
+    def _objective(self, method: str) -> tuple[Sweep, ...]:
         """The sweeps, which have to be after the same; none if there are no trials."""
         alike, *others = objectives_of(self.studies) or [()]
         if others:

@@ -18,7 +18,7 @@ from pytest_hypersearch.stats.ranking import rank, rank_key
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from pytest_hypersearch.core.sweep import SweepInfo
+    from pytest_hypersearch.core.sweep import Sweep
     from pytest_hypersearch.core.trial import Raw, TrialRecord
     from pytest_hypersearch.stats.ranking import Ranked
 
@@ -94,7 +94,7 @@ class Failure:
 
 
 def group(
-    trials: Iterable[TrialRecord], sweeps: Sequence[SweepInfo], parameters: Sequence[str]
+    trials: Iterable[TrialRecord], sweeps: Sequence[Sweep], parameters: Sequence[str]
 ) -> list[Group]:
     """Groups trials by the values of parameters.
 
@@ -117,7 +117,7 @@ def group(
     return sorted(groups, key=lambda one: rank_key(one.best))
 
 
-def _group(key: list[Raw], trials: Sequence[TrialRecord], sweeps: Sequence[SweepInfo]) -> Group:
+def _group(key: list[Raw], trials: Sequence[TrialRecord], sweeps: Sequence[Sweep]) -> Group:
     ranked = rank(trials, sweeps)
     complete = tuple(trial for trial in trials if scores_of([trial]))
     return Group(tuple(key), complete, ranked[0] if ranked else None, len(ranked))

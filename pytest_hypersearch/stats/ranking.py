@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from pytest_hypersearch.core.study import StudyResults
-    from pytest_hypersearch.core.sweep import SweepInfo
+    from pytest_hypersearch.core.sweep import Sweep
     from pytest_hypersearch.core.trial import Config, Raw, TrialRecord
 
 
@@ -110,7 +110,7 @@ class Ranked:
         trials: Its complete trials, in the order of replicate; at least one.
     """
 
-    sweep: SweepInfo
+    sweep: Sweep
     trials: tuple[TrialRecord, ...]
 
     def __repr__(self) -> str:
@@ -197,15 +197,15 @@ class Ranked:
         return min(self.trials, key=lambda trial: signed(self.sweep, trial.score or 0.0))
 
 
-def objectives(sweeps: Iterable[SweepInfo]) -> list[tuple[SweepInfo, ...]]:
+def objectives(sweeps: Iterable[Sweep]) -> list[tuple[Sweep, ...]]:
     """Puts those sweeps together that can be compared: same metrics, modes, rule, constraints."""
-    found: dict[tuple[object, ...], list[SweepInfo]] = {}
+    found: dict[tuple[object, ...], list[Sweep]] = {}
     for sweep in sweeps:
         found.setdefault((sweep.goals, sweep.pick, sweep.constraints), []).append(sweep)
     return [tuple(alike) for alike in found.values()]
 
 
-def rank(trials: Iterable[TrialRecord], sweeps: Sequence[SweepInfo]) -> list[Ranked]:
+def rank(trials: Iterable[TrialRecord], sweeps: Sequence[Sweep]) -> list[Ranked]:
     """Ranks configurations, best first, by the rule at the top of this module.
 
     Args:
@@ -237,7 +237,7 @@ def rank_key(ranked: Ranked | None) -> tuple[float, bool, tuple[float, ...]]:
     return ranked.excess, not ranked.full, ranked.signed_values
 
 
-def front(trials: Iterable[TrialRecord], sweeps: Sequence[SweepInfo]) -> list[Ranked]:
+def front(trials: Iterable[TrialRecord], sweeps: Sequence[Sweep]) -> list[Ranked]:
     """Finds the Pareto front: configurations whose means no other's surpass in all metrics.
 
     Args:
@@ -289,7 +289,7 @@ class BestSoFar:
             passed over.
     """
 
-    def __init__(self, sweeps: Sequence[SweepInfo]) -> None:
+    def __init__(self, sweeps: Sequence[Sweep]) -> None:
         self._sweeps = {sweep.name: sweep for sweep in objectives(sweeps)[0]} if sweeps else {}
         self._places = {name: place for place, name in enumerate(self._sweeps)}
         self._trials: dict[tuple[str, int], dict[int, TrialRecord]] = {}

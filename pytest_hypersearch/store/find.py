@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from os import PathLike
 
     from pytest_hypersearch.core.study import StudyResults
-    from pytest_hypersearch.core.sweep import SweepInfo
+    from pytest_hypersearch.core.sweep import Sweep
     from pytest_hypersearch.core.trial import TrialRecord
     from pytest_hypersearch.store.reader import Identity
 
@@ -152,14 +152,19 @@ def mergeable(parts: Iterable[StudyResults]) -> list[list[StudyResults]]:
 
 def _fits(part: StudyResults, group: Sequence[StudyResults]) -> bool:
     return part.nodeid == group[0].nodeid and all(
-        len({replace(sweep, elapsed=0.0) for sweep in known}) == 1
-        for known in _sweeps([*group, part]).values()
+        len(set(map(_searched, known))) == 1 for known in _sweeps([*group, part]).values()
     )
 
 
-def _sweeps(parts: Iterable[StudyResults]) -> dict[str, list[SweepInfo]]:
+def _searched(sweep: Sweep) -> tuple[object, ...]:
+    """What must be equal for two sweeps to have searched the same."""
+    what = sweep.strategy, sweep.space, sweep.seed, sweep.n_trials, sweep.replicates
+    return *what, sweep.goals, sweep.constraints, sweep.pick, sweep.group_by
+
+
+def _sweeps(parts: Iterable[StudyResults]) -> dict[str, list[Sweep]]:
     """The sweeps of several results by name."""
-    found: dict[str, list[SweepInfo]] = {}
+    found: dict[str, list[Sweep]] = {}
     for sweep in (sweep for part in parts for sweep in part.sweeps):
         found.setdefault(sweep.name, []).append(sweep)
     return found

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pytest_hypersearch.core.space import config_key
 from pytest_hypersearch.core.study import StudyResults
-from pytest_hypersearch.core.sweep import Sweep, SweepInfo
+from pytest_hypersearch.core.sweep import Sweep
 from pytest_hypersearch.core.trial import Config, Key, State, TrialRecord, judge
 from pytest_hypersearch.search.samplers import builtin
 from pytest_hypersearch.search.samplers.proposal import Table
@@ -83,7 +83,7 @@ def read_run(run: Run) -> StudyResults:
     notes = (f"{lines} skipped in {run.path}",) if damaged else ()
     return StudyResults(
         nodeid=reading.nodeid or run.path.parent.name,
-        sweeps=tuple(reading.infos()),
+        sweeps=tuple(reading.timed()),
         trials=tuple(reading.trials(live=run.in_use())),
         notes=notes,
         run=str(run.path),
@@ -141,7 +141,6 @@ class _Reading:
         self.sweeps: dict[str, Sweep] = {}
         self.found: dict[Identity, _Found] = {}
         self.damaged = 0
-        self._spaceless: set[str] = set()
         self._sessions: list[dict[str, tuple[str, ...]]] = [{}]
         self._open: dict[Place, _Found] = {}
         self._seen: set[Place] = set()
@@ -243,17 +242,14 @@ class _Reading:
         for data in sweeps:
             if data["mode"] not in {"min", "max"}:
                 raise ValueError(f"{data['mode']!r} is no mode")
-            sweep = Sweep.from_json({**data, "space": data.get("space", [{}])})
-            self.sweeps[sweep.name] = sweep
-            (self._spaceless.discard if "space" in data else self._spaceless.add)(sweep.name)
+            sweep = Sweep.from_json(data)
+            self.sweeps[sweep.name] = replace(sweep, planned=sweep.n_trials * sweep.replicates)
 
-    def infos(self) -> Iterable[SweepInfo]:
-        """What a reader must know of each sweep."""
+    def timed(self) -> Iterable[Sweep]:
+        """Each sweep with its wall time."""
         times = self._times()
         for sweep in self.sweeps.values():
-            planned = sweep.n_trials * sweep.replicates
-            info = SweepInfo.of(sweep, planned=planned, elapsed=times.get(sweep.name, 0.0))
-            yield replace(info, space=None) if sweep.name in self._spaceless else info
+            yield replace(sweep, elapsed=times.get(sweep.name, 0.0))
 
     def _times(self) -> dict[str, float]:
         """How long each sweep took, without the time between sessions."""

@@ -297,7 +297,7 @@ def sweep_params(sweep: SweepRun) -> dict[str, object]:
     """How the sweep searches, and where."""
     info = sweep.info
     goals = ", ".join(f"{goal.mode} {goal.metric}" for goal in info.goals)
-    branches = info.space.branches if info.space else ()
+    branches = info.space.branches
     spaces = {
         f"space{'.' + str(number) if len(branches) > 1 else ''}.{name}": entry
         for number, branch in enumerate(branches)

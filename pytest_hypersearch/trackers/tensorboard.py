@@ -175,7 +175,7 @@ def _experiment(sweep: SweepRun) -> Any:  # noqa: ANN401  a message of TensorBoa
         time_created_secs=time(),
         hparam_infos=[
             api_pb2.HParamInfo(name=name, description=_described(sweep, name))
-            for name in (sweep.info.space.names if sweep.info.space else ())
+            for name in sweep.info.space.names
         ],
         metric_infos=[
             api_pb2.MetricInfo(name=api_pb2.MetricName(tag=metric)) for metric in metrics
@@ -184,7 +184,7 @@ def _experiment(sweep: SweepRun) -> Any:  # noqa: ANN401  a message of TensorBoa
 
 
 def _described(sweep: SweepRun, name: str) -> str:
-    branches = sweep.info.space.branches if sweep.info.space else ()
+    branches = sweep.info.space.branches
     return " or ".join(str(branch[name]) for branch in branches if name in branch)
 
 

@@ -8,7 +8,7 @@ from pytest_hypersearch import choice, loguniform, uniform
 from pytest_hypersearch.core.goals import Goal
 from pytest_hypersearch.core.space import Space
 from pytest_hypersearch.core.study import StudyResults
-from pytest_hypersearch.core.sweep import SweepInfo
+from pytest_hypersearch.core.sweep import Sweep
 from pytest_hypersearch.core.trial import Key, State, TrialRecord
 from pytest_hypersearch.results.report.payload import Reported
 
@@ -52,20 +52,17 @@ def a_study(trials=20, nodeid="test_it.py::test_net", hostile="act"):
         )
     )
     sweeps = tuple(
-        SweepInfo(
-            name,
-            name,
-            "acc",
-            "max",
-            0,
-            2,
-            2 * trials,
-            (),
-            space.varied,
-            (),
-            9.0,
-            (Goal("cost", "min"),),
+        Sweep(
+            name=name,
+            strategy=name,
             space=space,
+            n_trials=trials,
+            metric="acc",
+            mode="max",
+            others=(Goal("cost", "min"),),
+            replicates=2,
+            planned=2 * trials,
+            elapsed=9.0,
         )
         for name in ("random", "bayes")
     )

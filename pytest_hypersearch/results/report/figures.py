@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from pytest_hypersearch.core.goals import Goal
     from pytest_hypersearch.core.study import StudyResults
-    from pytest_hypersearch.core.sweep import SweepInfo
+    from pytest_hypersearch.core.sweep import Sweep
     from pytest_hypersearch.core.trial import TrialRecord
     from pytest_hypersearch.stats.importance import Method
     from pytest_hypersearch.store.curves import Series
@@ -33,7 +33,7 @@ def figure(**layout: Any) -> go.Figure:  # noqa: ANN401  plotly's own arguments
     return go.Figure(layout={"template": "plotly_white", "colorway": list(LIGHT), **layout})
 
 
-def styled(study: StudyResults) -> Iterator[tuple[SweepInfo, dict[str, Any]]]:
+def styled(study: StudyResults) -> Iterator[tuple[Sweep, dict[str, Any]]]:
     """Yield the sweeps with how their points, lines and bands are drawn."""
     for place, sweep in enumerate(study.sweeps):
         colour = LIGHT[place % len(LIGHT)]
@@ -326,11 +326,11 @@ def _has(study: StudyResults, trial: TrialRecord, goal: Goal) -> bool:
     return any(sweep.name == trial.sweep and sweep.goals[0] == goal for sweep in study.sweeps)
 
 
-def _of(study: StudyResults, sweep: SweepInfo) -> list[TrialRecord]:
+def _of(study: StudyResults, sweep: Sweep) -> list[TrialRecord]:
     return [trial for trial in study.trials if trial.sweep == sweep.name]
 
 
-def _bests(study: StudyResults, sweep: SweepInfo) -> list[list[float]]:
+def _bests(study: StudyResults, sweep: Sweep) -> list[list[float]]:
     """Best so far of each replicate, over the configurations that all replicates completed."""
     found: dict[int, dict[int, float]] = {}
     for trial in _of(study, sweep):

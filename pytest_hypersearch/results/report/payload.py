@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pytest_hypersearch.core.study import StudyResults
-    from pytest_hypersearch.core.sweep import SweepInfo
+    from pytest_hypersearch.core.sweep import Sweep
     from pytest_hypersearch.core.trial import Config, Raw, TrialRecord
     from pytest_hypersearch.results.report.artifacts import Link
     from pytest_hypersearch.stats.importance import Pool
@@ -67,10 +67,7 @@ def _scale(name: str, study: StudyResults) -> Scale:
     if any(number_of(value) is None for value in values):
         return Scale(name, labels=tuple(dict.fromkeys(map(label, _declared(name, study, values)))))
     drawn = [
-        branch[name]
-        for sweep in study.sweeps
-        for branch in (sweep.space.branches if sweep.space else ())
-        if name in branch
+        branch[name] for sweep in study.sweeps for branch in sweep.space.branches if name in branch
     ]
     ranges = [one for one in drawn if isinstance(one, (Real, Integer))]
     if ranges:
@@ -82,7 +79,7 @@ def _scale(name: str, study: StudyResults) -> Scale:
 def _declared(name: str, study: StudyResults, values: Iterable[Raw]) -> Iterable[Raw]:
     """The options as the spaces list them, then whatever else occurred."""
     for sweep in study.sweeps:
-        for branch in sweep.space.branches if sweep.space else ():
+        for branch in sweep.space.branches:
             yield from getattr(branch.get(name), "labels", ())
     yield from values
 
@@ -153,7 +150,7 @@ def _study(reported: Reported, link: Link) -> Json:
     }
 
 
-def _sweep(sweep: SweepInfo) -> Json:
+def _sweep(sweep: Sweep) -> Json:
     kept = ("name", "strategy", "planned", "replicates", "seed", "elapsed", "pick")
     goals = [goal._asdict() for goal in sweep.goals]
     return {

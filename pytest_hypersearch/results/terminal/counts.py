@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from pytest_hypersearch.core.study import StudyResults
-    from pytest_hypersearch.core.sweep import SweepInfo
+    from pytest_hypersearch.core.sweep import Sweep
     from pytest_hypersearch.core.trial import TrialRecord
     from pytest_hypersearch.results.terminal.format import Line, Look, Segment
 
@@ -43,12 +43,12 @@ _COLOURS = {
 }
 
 
-def trials_of(results: StudyResults, sweep: SweepInfo) -> list[TrialRecord]:
+def trials_of(results: StudyResults, sweep: Sweep) -> list[TrialRecord]:
     """Returns a sweep's trials."""
     return [trial for trial in results.trials if trial.sweep == sweep.name]
 
 
-def describe(sweep: SweepInfo, look: Look) -> str:
+def describe(sweep: Sweep, look: Look) -> str:
     """Says what a sweep is: ``grid 3x3 x 3 replicates``, ``wide (random seed=0)``."""
     words = [clean(sweep.strategy, look)]
     if sweep.shape:
@@ -130,7 +130,7 @@ def headlines(studies: Sequence[StudyResults], look: Look) -> list[Line]:
 
 
 def _cells(
-    results: StudyResults, sweep: SweepInfo, look: Look, *, short: bool, number: bool, time: bool
+    results: StudyResults, sweep: Sweep, look: Look, *, short: bool, number: bool, time: bool
 ) -> list[Segment]:
     trials = trials_of(results, sweep)
     found = count(trials, sweep.planned)
@@ -148,7 +148,7 @@ def _cells(
     ]
 
 
-def _best(trials: Sequence[TrialRecord], sweep: SweepInfo, look: Look, *, number: bool) -> str:
+def _best(trials: Sequence[TrialRecord], sweep: Sweep, look: Look, *, number: bool) -> str:
     ranked = rank(trials, [sweep])
     if not ranked:
         return "no score"

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pytest_hypersearch.core.study import StudyResults
-    from pytest_hypersearch.core.sweep import SweepInfo
+    from pytest_hypersearch.core.sweep import Sweep
     from pytest_hypersearch.results.terminal.format import Line, Look
     from pytest_hypersearch.stats.importance import Importance, Pool
     from pytest_hypersearch.stats.ranking import Ranked
@@ -91,7 +91,7 @@ def fronts(results: StudyResults, look: Look) -> list[list[Line]]:
     return tables
 
 
-def _front(found: Sequence[Ranked], alike: Sequence[SweepInfo], look: Look) -> list[Line]:
+def _front(found: Sequence[Ranked], alike: Sequence[Sweep], look: Look) -> list[Line]:
     goals = alike[0].goals
     better = {"min": "lower", "max": "higher"}
     wanted = ", ".join(f"{better[goal.mode]} {clean(goal.metric, look)}" for goal in goals)
@@ -123,12 +123,12 @@ def front_words(found: Sequence[Ranked]) -> str:
     return f"{len(found)} on the Pareto front"
 
 
-def feasible(results: StudyResults, sweep: SweepInfo) -> list[Ranked]:
+def feasible(results: StudyResults, sweep: Sweep) -> list[Ranked]:
     """Ranks a sweep's configurations that keep its constraints."""
     return [one for one in rank(results.trials, [sweep]) if not one.excess]
 
 
-def infeasible_words(results: StudyResults, sweep: SweepInfo, look: Look) -> str:
+def infeasible_words(results: StudyResults, sweep: Sweep, look: Look) -> str:
     """Says how many configurations break a sweep's constraints: ``3 of 40 (loss <= 5)``."""
     ranked = rank(results.trials, [sweep])
     broken = sum(one.excess > 0 for one in ranked)

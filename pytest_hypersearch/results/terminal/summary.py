@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from pytest_hypersearch.core.study import StudyResults
-    from pytest_hypersearch.core.sweep import SweepInfo
+    from pytest_hypersearch.core.sweep import Sweep
     from pytest_hypersearch.core.trial import TrialRecord
     from pytest_hypersearch.results.terminal.format import Line, Segment
     from pytest_hypersearch.stats.ranking import Ranked
@@ -167,7 +167,7 @@ def _name(text: str, look: Look) -> Line:
     return line(cut(clean(text, look), look.width, look, left=True), bold=True)
 
 
-def _top_table(results: StudyResults, sweep: SweepInfo, look: Look) -> list[Line]:
+def _top_table(results: StudyResults, sweep: Sweep, look: Look) -> list[Line]:
     every = [] if sweep.others else feasible(results, sweep)
     ranked = every[:_TOP_ROWS]
     if len(ranked) < 2:  # noqa: PLR2004 - the best is shown anyway
@@ -256,7 +256,7 @@ def _replicates(first: Ranked) -> str:
     return text if pick == "mean" else f"{text}, {pick}"
 
 
-def _top_lines(results: StudyResults, sweep: SweepInfo, look: Look) -> list[Line]:
+def _top_lines(results: StudyResults, sweep: Sweep, look: Look) -> list[Line]:
     told_otherwise = sweep.strategy == "grid" or sweep.others
     ranked = [] if told_otherwise else feasible(results, sweep)[:_TOP_SHORT]
     if len(ranked) < 2:  # noqa: PLR2004 - the best is shown anyway

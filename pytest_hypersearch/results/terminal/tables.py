@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
 
     from pytest_hypersearch.core.study import StudyResults
-    from pytest_hypersearch.core.sweep import SweepInfo
+    from pytest_hypersearch.core.sweep import Sweep
     from pytest_hypersearch.core.trial import Config, TrialRecord
     from pytest_hypersearch.results.terminal.format import Line, Look
     from pytest_hypersearch.stats.ranking import Ranked
@@ -199,7 +199,7 @@ _GROUP_ROWS = 8
 _GROUP_VALUES = 8
 
 
-def strategies(results: StudyResults, alike: Sequence[SweepInfo], look: Look) -> list[Line]:
+def strategies(results: StudyResults, alike: Sequence[Sweep], look: Look) -> list[Line]:
     """Compares the sweeps of one objective."""
     rows = sorted(
         ((_overall(results, one), one) for one in alike), key=lambda row: rank_key(row[0].best)
@@ -211,12 +211,12 @@ def strategies(results: StudyResults, alike: Sequence[SweepInfo], look: Look) ->
     return [_title(alike[0], "sweep", look), *table]
 
 
-def _overall(results: StudyResults, sweep: SweepInfo) -> Group:
+def _overall(results: StudyResults, sweep: Sweep) -> Group:
     found = group(results.trials, [sweep], ())
     return found[0] if found else Group((), (), None, 0)
 
 
-def groupings(results: StudyResults, sweep: SweepInfo, look: Look) -> list[list[Line]]:
+def groupings(results: StudyResults, sweep: Sweep, look: Look) -> list[list[Line]]:
     """Groups a sweep's scores, in tables of few rows altogether unless ``-v`` asks for all."""
     tables: list[list[Line]] = []
     left = _GROUP_ROWS
@@ -241,9 +241,7 @@ def groupings(results: StudyResults, sweep: SweepInfo, look: Look) -> list[list[
     return tables
 
 
-def _shown(
-    results: StudyResults, sweep: SweepInfo
-) -> Iterable[tuple[tuple[str, ...], list[Group]]]:
+def _shown(results: StudyResults, sweep: Sweep) -> Iterable[tuple[tuple[str, ...], list[Group]]]:
     """Groups by ``group_by``, or for a grid by each parameter that has a few values."""
     by_default = [(name,) for name in sweep.varied] if sweep.strategy == "grid" else []
     for names in [sweep.group_by] if sweep.group_by else by_default:
@@ -297,7 +295,7 @@ def other_parameters(studies: Sequence[StudyResults], look: Look) -> list[list[L
     return tables
 
 
-def _title(sweep: SweepInfo, by: str, look: Look, prefix: str = "") -> Line:
+def _title(sweep: Sweep, by: str, look: Look, prefix: str = "") -> Line:
     better = "lower" if sweep.mode == "min" else "higher"
     text = f"  {prefix}{clean(sweep.metric, look)} by {by} ({better} is better)"
     return line(cut(text, look.width, look))

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from pytest_hypersearch.core.space import Space
     from pytest_hypersearch.core.study import StudyResults
-    from pytest_hypersearch.core.sweep import SweepInfo
+    from pytest_hypersearch.core.sweep import Sweep
     from pytest_hypersearch.core.trial import Config
     from pytest_hypersearch.stats.ranking import Ranked
 
@@ -29,7 +29,7 @@ class Pool:
         scores: Their mean scores; lower is better, whatever the mode.
     """
 
-    sweeps: tuple[SweepInfo, ...]
+    sweeps: tuple[Sweep, ...]
     space: Space
     configs: tuple[Config, ...]
     scores: tuple[float, ...]
@@ -42,16 +42,16 @@ def pools(results: StudyResults) -> list[Pool]:
     """
     found = []
     for alike in objectives(results.sweeps):
-        together: dict[frozenset[str], list[SweepInfo]] = {}
+        together: dict[frozenset[str], list[Sweep]] = {}
         for sweep in alike:
-            if sweep.space is not None:
+            if sweep.space.names:
                 together.setdefault(frozenset(sweep.space.names), []).append(sweep)
         found += [_pool(sweeps, rank(results.trials, sweeps)) for sweeps in together.values()]
     return found
 
 
-def _pool(sweeps: Sequence[SweepInfo], ranked: Sequence[Ranked]) -> Pool:
-    spaces = dict.fromkeys(sweep.space for sweep in sweeps if sweep.space is not None)
+def _pool(sweeps: Sequence[Sweep], ranked: Sequence[Ranked]) -> Pool:
+    spaces = dict.fromkeys(sweep.space for sweep in sweeps)
     space, kept = max(
         ((space, _within(space, ranked, only=len(spaces) == 1)) for space in spaces),
         key=lambda pair: len(pair[1]),
