@@ -24,12 +24,18 @@ from pytest_hypersearch.core.trial import State
 from pytest_hypersearch.samplers import Observation
 from pytest_hypersearch.search.gp import GP
 from pytest_hypersearch.search.gp.acquisition import LogEI, log_improvement
-from pytest_hypersearch.search.gp.cache import memories_of, refit_point
+from pytest_hypersearch.search.gp.cache import histories_of, refit_point
 from pytest_hypersearch.search.gp.encode import design_size, encoding_of
-from pytest_hypersearch.search.gp.fit import Data, Objective, default_theta, fit, scale_of, warp
-from pytest_hypersearch.search.gp.kernel import Hyper, Kernel
+from pytest_hypersearch.search.gp.fit import (
+    Data,
+    Objective,
+    default_theta,
+    fit,
+    scale_of,
+    yeo_johnson,
+)
 from pytest_hypersearch.search.gp.optimise import search
-from pytest_hypersearch.search.gp.posterior import factor_of, posterior_of
+from pytest_hypersearch.search.gp.regression import Hyperparameters, Kernel, factor_of, posterior_of
 from pytest_hypersearch.search.samplers.random import Random
 
 MIXED = Space(
@@ -285,7 +291,7 @@ def test_a_cold_cache_changes_nothing(space):
 
     history = play(space, score, 40)
     for index in (9, 17, 39):
-        memories_of.cache_clear()
+        histories_of.cache_clear()
         encoding_of.cache_clear()
         cold = GP().suggest(space, seed=0, index=index, history=history[:index])
         assert cold == history[index].params
@@ -295,7 +301,7 @@ def test_a_cold_process_changes_nothing():
     code = (
         "from test_samplers_gp import *;"
         "h = play(PLANE, branin, 20);"
-        "memories_of.cache_clear();"
+        "histories_of.cache_clear();"
         "print(GP().suggest(PLANE, seed=0, index=20, history=h))"
     )
     done = subprocess.run(
@@ -315,7 +321,7 @@ def test_a_changed_past_is_noticed():
         Observation(o.index, o.params, o.state, (o.scores[0] * 3 + o.params["x"],)) for o in history
     ]
     warm = GP().suggest(PLANE, seed=0, index=20, history=changed)
-    memories_of.cache_clear()
+    histories_of.cache_clear()
     assert GP().suggest(PLANE, seed=0, index=20, history=changed) == warm
 
 
@@ -354,7 +360,7 @@ def test_gradient_of_the_acquisition():
     rng = np.random.default_rng(1)
     encoding, data = toy_data(rng)
     hyper = fit(data, encoding.categorical)
-    factor = factor_of(Kernel(hyper, encoding.categorical), data.rows, data.counts)
+    factor = factor_of(Kernel(hyper, encoding.categorical), data.X, data.counts)
     acquisition = LogEI(posterior_of(factor, rng.standard_normal((14, 2))), -1.0)
     row = encoding.branches[0].rows(rng.random((1, 3)))
 
@@ -364,19 +370,19 @@ def test_gradient_of_the_acquisition():
         return acquisition.value(moved)[0]
 
     numeric = scipy.optimize.approx_fprime(row[0, :1], value, 1e-7)
-    assert acquisition.slopes(row)[1][0, 0] == pytest.approx(numeric[0], rel=1e-3)
+    assert acquisition.value_and_gradient(row)[1][0, 0] == pytest.approx(numeric[0], rel=1e-3)
 
 
 class Spike:
     """An acquisition that is high a long step along the first of six parameters from 0.3."""
 
-    inverse = np.ones(6)
+    inverse_squared_lengthscales = np.ones(6)
 
     def value(self, rows):
         along = np.abs(rows[:, 1:] - 0.3).max(axis=1) < 0.03
         return np.where(along & (np.abs(rows[:, 0] - 0.9) < 0.09), 1.0, 0.0)
 
-    def slopes(self, rows):
+    def value_and_gradient(self, rows):
         return self.value(rows), np.zeros_like(rows)
 
 
@@ -392,13 +398,13 @@ class Slow:
     """An acquisition that counts the rows that it was asked for."""
 
     def __init__(self, features):
-        self.inverse, self.asked = np.ones(features), 0
+        self.inverse_squared_lengthscales, self.asked = np.ones(features), 0
 
     def value(self, rows):
         self.asked += len(rows)
         return -np.abs(rows - 0.3).sum(axis=1)
 
-    def slopes(self, rows):
+    def value_and_gradient(self, rows):
         return self.value(rows), np.sign(0.3 - rows)
 
 
@@ -424,13 +430,13 @@ def test_many_branches_options_or_parameters_are_not_all_tried(space):
 def test_rows_appended_equal_a_fresh_factor():
     rng = np.random.default_rng(2)
     encoding, data = toy_data(rng)
-    hyper = Hyper(np.array([4.0, 2.0, 1.0]), 1.3, 0.6, 1e-2, 1.0)
+    hyper = Hyperparameters(np.array([4.0, 2.0, 1.0]), 1.3, 0.6, 1e-2, 1.0)
     kernel = Kernel(hyper, encoding.categorical)
-    whole = factor_of(kernel, data.rows, data.counts)
-    grown = factor_of(kernel, data.rows[:10], data.counts[:10])
-    for row, count in zip(data.rows[10:], data.counts[10:], strict=True):
+    whole = factor_of(kernel, data.X, data.counts)
+    grown = factor_of(kernel, data.X[:10], data.counts[:10])
+    for row, count in zip(data.X[10:], data.counts[10:], strict=True):
         grown = grown.appended(row, count)
-    assert grown.inverse == pytest.approx(whole.inverse, abs=1e-8)
+    assert grown.L_inv == pytest.approx(whole.L_inv, abs=1e-8)
 
 
 def test_log_improvement_is_exact_far_out():
@@ -449,10 +455,10 @@ def test_log_improvement_is_exact_far_out():
 def test_the_warp_is_yeo_and_johnsons():
     t = np.linspace(-3, 5, 20)
     for exponent in (-0.5, 0.0, 0.7, 1.0, 2.0):
-        assert warp(t, np.array([exponent]))[0] == pytest.approx(
+        assert yeo_johnson(t, np.array([exponent]))[0] == pytest.approx(
             scipy.stats.yeojohnson(t, exponent)
         )
-    assert warp(t, np.array([1.0]))[0] == pytest.approx(t)
+    assert yeo_johnson(t, np.array([1.0]))[0] == pytest.approx(t)
 
 
 def test_scales_survive_anything():
@@ -467,7 +473,7 @@ def test_lengths_tell_what_matters():
     rows = rng.random((30, 3))
     scores = np.sin(6 * rows[:, 1])
     data = Data(rows, scores, np.ones(30), np.ones(30, dtype=bool))
-    inverse = fit(data, np.zeros(3, dtype=bool)).inverse
+    inverse = fit(data, np.zeros(3, dtype=bool)).inverse_squared_lengthscales
     assert inverse[1] > 10 * max(inverse[0], inverse[2])
 
 
@@ -501,8 +507,8 @@ def test_expectations_at_training_points_come_free():
     encoding, data = toy_data(rng)
     kernel = Kernel(fit(data, encoding.categorical), encoding.categorical)
     targets = rng.standard_normal((14, 2))
-    posterior = posterior_of(factor_of(kernel, data.rows, data.counts), targets)
-    assert posterior.smoothed(targets) == pytest.approx(posterior.mean(data.rows), abs=1e-6)
+    posterior = posterior_of(factor_of(kernel, data.X, data.counts), targets)
+    assert posterior.smoothed(targets) == pytest.approx(posterior.mean(data.X), abs=1e-6)
 
 
 def test_a_thousand_results_are_modelled_by_a_few_hundred():
@@ -520,21 +526,21 @@ def test_a_thousand_results_are_modelled_by_a_few_hundred():
                 index, config, State.COMPLETE, (sum((u - 0.3) ** 2 for u in config.values()),)
             )
         )
-        assert len(memories_of(space)[0].factor.rows) < 400
+        assert len(histories_of(space)[0].factor.X) < 400
     assert best(history) < 1e-3 < best(history[:1000])
-    memories_of.cache_clear()
+    histories_of.cache_clear()
     again = GP().suggest(space, seed=0, index=1007, history=history[:1007])
     assert again == history[1007].params
 
 
 def test_studies_of_one_space_do_not_disturb_each_other():
     first, second = play(PLANE, branin, 20), play(PLANE, lambda c: -branin(c), 20)
-    memories_of.cache_clear()
+    histories_of.cache_clear()
     for index in range(14, 20):
         for history in (first, second):
             config = GP().suggest(PLANE, seed=0, index=index, history=history[:index])
             assert config == history[index].params
-    assert len(memories_of(PLANE)) == 2
+    assert len(histories_of(PLANE)) == 2
 
 
 def test_proposals_do_not_depend_on_the_threads_of_the_process():

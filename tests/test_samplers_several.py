@@ -13,12 +13,16 @@ from test_samplers_gp import BRANCHES, MIXED, PLANE, TINY
 from pytest_hypersearch.core.space import Space, uniform
 from pytest_hypersearch.core.trial import State
 from pytest_hypersearch.samplers import Observation
-from pytest_hypersearch.search.gp import GP
-from pytest_hypersearch.search.gp import sampler as purpose
-from pytest_hypersearch.search.gp.cache import memories_of, recalled
-from pytest_hypersearch.search.gp.hypervolume import Bound, LogEHVI, Product, boxes_of, undominated
-from pytest_hypersearch.search.gp.kernel import Hyper, Kernel
-from pytest_hypersearch.search.gp.posterior import factor_of, posterior_of
+from pytest_hypersearch.search.gp import GP, sampler
+from pytest_hypersearch.search.gp.cache import histories_of, history_of
+from pytest_hypersearch.search.gp.hypervolume import (
+    LogEHVI,
+    LogFeasibility,
+    Product,
+    boxes_of,
+    undominated,
+)
+from pytest_hypersearch.search.gp.regression import Hyperparameters, Kernel, factor_of, posterior_of
 from pytest_hypersearch.search.samplers.random import Random
 
 UNIT = Space(({"a": uniform(0, 1), "b": uniform(0, 1)},))
@@ -81,7 +85,7 @@ class Fixed:
 def posterior(targets, seed):
     rng = np.random.default_rng(seed)
     rows = rng.random((6, 2))
-    hyper = Hyper(np.array([4.0, 9.0]), 0.8, 0.3, 0.01, 1.0)
+    hyper = Hyperparameters(np.array([4.0, 9.0]), 0.8, 0.3, 0.01, 1.0)
     factor = factor_of(Kernel(hyper, np.zeros(2, dtype=bool)), rows, np.ones(6))
     return posterior_of(factor, rng.standard_normal((6, targets)) + 0.3)
 
@@ -101,7 +105,9 @@ def test_of_very_many_results_those_count_that_none_surpasses():
         Observation(i, {"a": x, "b": y}, State.COMPLETE, (x,), ((y,),))
         for i, (x, y) in enumerate(np.random.default_rng(0).random((2000, 2)).tolist())
     ]
-    found = {each.observation.index for each in purpose._contenders(recalled(UNIT, history))}
+    found = {
+        each.observation.index for each in sampler._front_and_subset(history_of(UNIT, history))
+    }
     best = undominated(np.array([[*o.params.values()] for o in history]))
     assert {*np.flatnonzero(best)} <= found
     assert 300 <= len(found) < 350
@@ -144,9 +150,9 @@ def test_growth_of_a_hopeless_point_still_has_a_logarithm():
 def test_slopes_are_right(dimensions, failures):
     models = tuple(posterior(1 + (failures and not k), k) for k in range(dimensions))
     growth = LogEHVI(models, boxes_of(fronts(dimensions), np.ones(dimensions)))
-    acquisition = Product([growth, Bound(posterior(1, 9), -0.2)])
+    acquisition = Product([growth, LogFeasibility(posterior(1, 9), -0.2)])
     for row in np.random.default_rng(3).random((5, 2)):
-        _, slope = acquisition.slopes(row[None, :])
+        _, slope = acquisition.value_and_gradient(row[None, :])
         numeric = scipy.optimize.approx_fprime(
             row, lambda x: acquisition.value(x[None, :])[0], 1e-7
         )
@@ -154,15 +160,15 @@ def test_slopes_are_right(dimensions, failures):
 
 
 def test_bound_is_the_probability_that_it_is_kept():
-    acquisition = Bound(Fixed(0.3, 0.5), 0.1)
+    acquisition = LogFeasibility(Fixed(0.3, 0.5), 0.1)
     kept = np.exp(acquisition.value(np.zeros((1, 2))))[0]
     assert kept == pytest.approx(scipy.stats.norm.cdf(0.1, 0.3, 0.5))
 
 
 @pytest.mark.parametrize("level", [-200.0, -3.0, 0.5])
 def test_bound_has_the_slope_of_its_value(level):
-    acquisition, row = Bound(posterior(1, 0), level), np.array([0.3, 0.6])
-    (slope,) = acquisition.slopes(row[None, :])[1]
+    acquisition, row = LogFeasibility(posterior(1, 0), level), np.array([0.3, 0.6])
+    (slope,) = acquisition.value_and_gradient(row[None, :])[1]
     numeric = scipy.optimize.approx_fprime(row, lambda x: acquisition.value(x[None, :])[0], 1e-7)
     assert slope == pytest.approx(numeric, rel=1e-3)
 
@@ -187,7 +193,7 @@ def test_failures_are_avoided_although_the_first_metric_is_always_the_same():
 
 @pytest.mark.parametrize("level", [-1e50, -1e7, 1.0, 1e50])
 def test_bound_out_of_reach_has_a_finite_slope(level):
-    value, slope = Bound(posterior(1, 0), level).slopes(np.zeros((1, 2)))
+    value, slope = LogFeasibility(posterior(1, 0), level).value_and_gradient(np.zeros((1, 2)))
     assert np.isfinite(value).all()
     assert np.isfinite(slope).all()
 
@@ -330,6 +336,6 @@ def test_replicates_and_pruned_trials_count():
 def test_proposals_do_not_depend_on_what_is_remembered():
     history = play(CUBE, lambda p: (*zdt1(p)[:2], (p["b"] - 0.5,)), 14)
     for index in (7, 13):
-        memories_of.cache_clear()
+        histories_of.cache_clear()
         seen = history[:index]
         assert GP().suggest(CUBE, seed=0, index=index, history=seen) == history[index].params

@@ -1,7 +1,16 @@
-"""A batched quasi-Newton search for minima in a box.
+"""Batched BFGS: quasi-Newton minimisation from several starts within a box.
 
-Every start has its own dense inverse Hessian (BFGS) and step length; one call of the objective
-serves all starts, so that few starts of few dimensions cost little more than one.
+Every start has its own inverse Hessian and step length; one call of the objective serves all
+starts, so that a few starts in few dimensions cost little more than one.
+
+Notation, as in Nocedal & Wright, Numerical Optimization (2006), chapter 6:
+
+    k, c   starts, coordinates
+    x      points (k, c)
+    f, g   objective (k,) and gradient (k, c) at x
+    H      approximations of the inverse Hessian (k, c, c)
+    p      search directions (k, c):  p = -H g
+    s, y   changes of x and of g in a step (k, c)
 """
 
 from __future__ import annotations
@@ -17,14 +26,14 @@ if TYPE_CHECKING:
 
     from pytest_hypersearch.search.gp.encode import Array
 
-_SHRINK: Final = 0.3
-_SHORTEST: Final = 1e-4
-_DECREASE: Final = 1e-4
-_CATCHING_UP: Final = 0.1  # share of its lag that a start must make up in a step
+_BACKTRACKING: Final = 0.3  # factor on the step length after a step that was refused
+_SHORTEST: Final = 1e-4  # step length below which a start gives up
+_SUFFICIENT: Final = 1e-4  # c1 of Armijo's condition
+_CATCHING_UP: Final = 0.1  # share of its distance to the best start that a start must gain per step
 _FLAT: Final = 1e-14
 
 
-def descend(
+def minimise(
     objective: Callable[[Array], tuple[Array, Array]],
     start: Array,
     low: Array,
@@ -35,41 +44,45 @@ def descend(
     steps: int,
     tolerance: float,
 ) -> tuple[Array, Array]:
-    """Return points (k, c) of small objective, and their values (k,), found from the starts.
+    """Return local minima (k, c) reached from the starts, and their values (k,).
 
     Args:
         objective: From points (k, c) to values (k,) and gradients (k, c).
-        start: Where to begin (k, c).
+        start: The starts (k, c).
         low: Lower bounds (c,).
         high: Upper bounds (c,).
-        scale: Squares of the lengths over which the objective bends (c,), up to a factor.
+        scale: Diagonal (c,) of the initial inverse Hessian, up to a factor: squared length scales
+            of the objective.
         longest: Largest change of a coordinate in one step.
         steps: Most calls of the objective, besides the first.
-        tolerance: A start rests when a step gains less, or little of what the best is ahead.
+        tolerance: A start stops when a step gains less than this, or less than a tenth of what the
+            best start is ahead.
     """
     x = np.minimum(np.maximum(start, low), high)
-    value, slope = objective(x)
+    f, g = objective(x)
     count = len(start)
-    metric = np.repeat(np.diag(scale)[None], count, axis=0)
-    length, fresh = np.ones(count), np.ones(count, dtype=bool)
-    moving = np.ones(count, dtype=bool)
+    H = np.repeat(np.diag(scale)[None], count, axis=0)
+    length, initial = np.ones(count), np.ones(count, dtype=bool)
+    active = np.ones(count, dtype=bool)
     for _ in range(steps):
-        held = np.minimum(np.maximum(x - slope, low), high) == x
-        way = _direction(metric, np.where(held, 0.0, slope), held, longest)
-        trial = np.minimum(np.maximum(x + length[:, None] * way, low), high)
-        trial_value, trial_slope = objective(trial)
-        step, bend = trial - x, trial_slope - slope
-        better = moving & (trial_value <= value + _DECREASE * _dot(step, slope))
-        metric, fresh = _updated(metric, fresh, step, bend)
-        worth = np.maximum(tolerance, _CATCHING_UP * (trial_value - value.min()))
-        moving &= np.where(better, value - trial_value > worth, length > _SHORTEST)
-        length = np.where(better, 1.0, length * _SHRINK)
-        value = np.where(better, trial_value, value)
-        np.copyto(x, trial, where=better[:, None])
-        np.copyto(slope, trial_slope, where=better[:, None])
-        if not moving.any():
+        # Coordinates at a bound that the gradient pushes against are held (Bertsekas, Projected
+        # Newton methods, 1982): through H they would bend the direction of the others.
+        held = np.minimum(np.maximum(x - g, low), high) == x
+        p = _direction(H, np.where(held, 0.0, g), held, longest)
+        x_new = np.minimum(np.maximum(x + length[:, None] * p, low), high)
+        f_new, g_new = objective(x_new)
+        s, y = x_new - x, g_new - g
+        accepted = active & (f_new <= f + _SUFFICIENT * _dot(s, g))
+        H, initial = _updated(H, initial, s, y)
+        least_gain = np.maximum(tolerance, _CATCHING_UP * (f_new - f.min()))
+        active &= np.where(accepted, f - f_new > least_gain, length > _SHORTEST)
+        length = np.where(accepted, 1.0, length * _BACKTRACKING)
+        f = np.where(accepted, f_new, f)
+        np.copyto(x, x_new, where=accepted[:, None])
+        np.copyto(g, g_new, where=accepted[:, None])
+        if not active.any():
             break
-    return x, value
+    return x, f
 
 
 def _dot(a: Array, b: Array) -> Array:
@@ -78,33 +91,38 @@ def _dot(a: Array, b: Array) -> Array:
     return product
 
 
-def _direction(metric: Array, slope: Array, held: NDArray[np.bool_], longest: float) -> Array:
-    """Return the quasi-Newton step (k, c) among coordinates that do not push against an end."""
-    way = np.where(held, 0.0, (metric @ slope[:, :, None])[:, :, 0])
-    way *= -1.0
-    uphill = _dot(way, slope) > 0
+def _direction(H: Array, g: Array, held: NDArray[np.bool_], longest: float) -> Array:
+    """Return p = -H g (k, c) without the held coordinates; -g where p would lead uphill."""
+    p = np.where(held, 0.0, (H @ g[:, :, None])[:, :, 0])
+    p *= -1.0
+    uphill = _dot(p, g) > 0
     if uphill.any():
-        way = np.where(uphill[:, None], -slope, way)
-    reach = np.maximum.reduce(np.abs(way), axis=1, initial=longest)
-    way *= (longest / reach)[:, None]
-    return way
+        p = np.where(uphill[:, None], -g, p)
+    reach = np.maximum.reduce(np.abs(p), axis=1, initial=longest)
+    p *= (longest / reach)[:, None]
+    return p
 
 
 def _updated(
-    metric: Array, fresh: NDArray[np.bool_], step: Array, bend: Array
+    H: Array, initial: NDArray[np.bool_], s: Array, y: Array
 ) -> tuple[Array, NDArray[np.bool_]]:
-    """Return the inverse Hessians after BFGS updates where the curvature is positive."""
-    curvature = _dot(step, bend)
-    good = np.isfinite(curvature) & (curvature > _FLAT)
-    safe = np.where(good, curvature, 1.0)
-    first = good & fresh
+    """Return H after the BFGS update where the curvature s^T y is positive.
+
+    H' = H + (1 + y^T H y / s^T y) s s^T / s^T y - (H y s^T + s y^T H) / s^T y
+
+    Before the first update, H is scaled by s^T y / y^T H y, so that its size is the objective's.
+    """
+    curvature = _dot(s, y)
+    valid = np.isfinite(curvature) & (curvature > _FLAT)
+    divisor = np.where(valid, curvature, 1.0)
+    first = valid & initial
     if first.any():
-        square = _dot(bend, (metric @ bend[:, :, None])[:, :, 0])
-        factor = np.where(first, safe / np.where(first, square, 1.0), 1.0)
-        metric = metric * factor[:, None, None]
-    bent = (metric @ bend[:, :, None])[:, :, 0]
-    weight = (1.0 + _dot(bend, bent) / safe) / safe
-    bent /= safe[:, None]
-    changed = metric + step[:, :, None] * (weight[:, None] * step - bent)[:, None, :]
-    changed -= bent[:, :, None] * step[:, None, :]
-    return np.where(good[:, None, None], changed, metric), fresh & ~good
+        yHy = _dot(y, (H @ y[:, :, None])[:, :, 0])
+        factor = np.where(first, divisor / np.where(first, yHy, 1.0), 1.0)
+        H = H * factor[:, None, None]
+    Hy = (H @ y[:, :, None])[:, :, 0]
+    weight = (1.0 + _dot(y, Hy) / divisor) / divisor
+    Hy /= divisor[:, None]
+    updated = H + s[:, :, None] * (weight[:, None] * s - Hy)[:, None, :]
+    updated -= Hy[:, :, None] * s[:, None, :]
+    return np.where(valid[:, None, None], updated, H), initial & ~valid

@@ -1,8 +1,13 @@
-"""What is kept between suggestions to save time; it never changes what is suggested.
+"""Fits and models of a history, kept between suggestions to save time.
 
-Hyperparameters are fitted to the first so many results, at fixed numbers of results, and rows are
-added to the model one by one in between: a process that begins with a long history computes the
-very same numbers.
+The cache never changes what is suggested. Hyperparameters are fitted to the first so many results,
+at fixed numbers of results, and training points are appended to the model one by one in between: a
+process that begins with a long history computes the very same numbers.
+
+Notation, besides that of `regression` and `fit`:
+
+    N        results of the history, of which n are training points of the model
+    y        their scores (N,), NaN without one
 """
 
 from __future__ import annotations
@@ -15,9 +20,22 @@ import numpy as np
 
 from pytest_hypersearch.core.trial import State
 from pytest_hypersearch.search.gp.encode import Array, Encoding, encoding_of
-from pytest_hypersearch.search.gp.fit import CUT, Data, Scale, fit, scale_of, standardised, warp
-from pytest_hypersearch.search.gp.kernel import Hyper, Kernel
-from pytest_hypersearch.search.gp.posterior import Factor, factor_of, posterior_of
+from pytest_hypersearch.search.gp.fit import (
+    CEILING,
+    Data,
+    Scale,
+    fit,
+    scale_of,
+    standardised,
+    yeo_johnson,
+)
+from pytest_hypersearch.search.gp.regression import (
+    Factor,
+    Hyperparameters,
+    Kernel,
+    factor_of,
+    posterior_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,13 +44,14 @@ if TYPE_CHECKING:
 
     from pytest_hypersearch.core.contracts import Observation
     from pytest_hypersearch.core.space import Space
-    from pytest_hypersearch.search.gp.posterior import Posterior
+    from pytest_hypersearch.search.gp.regression import Posterior
 
 
-HUGE: Final = 1e150  # squares of worse scores would overflow
-MODELLED: Final = 300  # results in a model
-_FITTED: Final = 150  # results in a fit of hyperparameters
+HUGE: Final = 1e150  # squares of larger scores would overflow
+LARGEST_MODEL: Final = 300  # training points of a model
+_LARGEST_FIT: Final = 150  # training points of a fit of hyperparameters
 _LATEST: Final = 50
+_PRUNED_QUANTILE: Final = 0.75
 _HISTORIES: Final = 16  # studies of one space that run side by side, times their metrics
 
 
@@ -41,19 +60,19 @@ class Result:
     """A finished configuration of the present space.
 
     Attributes:
-        observation: What was told.
+        observation: The observation of it.
         key: The configuration's key.
-        branch: The space's branch that it belongs to.
-        row: Its row (D,).
+        branch: Index of the branch that it belongs to.
+        x: Its row (D,).
         score: Mean of its scores, NaN without one.
         count: How many scores there are, 1 without one.
-        failed: Whether it ended without a score; what was pruned did not fail.
+        failed: Whether it ended without a score; a pruned one did not fail.
     """
 
     observation: Observation
     key: str
     branch: int
-    row: Array
+    x: Array
     score: float
     count: float
     failed: bool
@@ -64,22 +83,22 @@ class Table:
     """Results in columns.
 
     Attributes:
-        rows: The configurations (n, D).
-        scores: Means of their scores (n,), NaN without one.
-        counts: How many scores there are (n,), 1 without one.
-        failed: Which ended without a score (n,).
+        X: The configurations (N, D).
+        y: Means of their scores (N,), NaN without one.
+        counts: How many scores there are (N,), 1 without one.
+        failed: Which ended without a score (N,).
     """
 
-    rows: Array
-    scores: Array
+    X: Array
+    y: Array
     counts: Array
     failed: NDArray[np.bool_]
 
     @classmethod
-    def of(cls, results: Sequence[Result], features: int) -> Table:
-        """Return the table of results."""
+    def of(cls, results: Sequence[Result], D: int) -> Table:
+        """Return the table of results with so many features."""
         return cls(
-            np.array([result.row for result in results]).reshape(len(results), features),
+            np.array([result.x for result in results]).reshape(len(results), D),
             np.array([result.score for result in results]),
             np.array([result.count for result in results]),
             np.array([result.failed for result in results], dtype=bool),
@@ -88,39 +107,39 @@ class Table:
     def followed_by(self, other: Table) -> Table:
         """Return this table and then another."""
         return Table(
-            np.concatenate([self.rows, other.rows]),
-            np.concatenate([self.scores, other.scores]),
+            np.concatenate([self.X, other.X]),
+            np.concatenate([self.y, other.y]),
             np.concatenate([self.counts, other.counts]),
             np.concatenate([self.failed, other.failed]),
         )
 
 
 @dataclass(slots=True)
-class Memory:
+class History:
     """Results and fits of one history.
 
     Attributes:
         space: The space.
         encoding: Its encoding.
         ceiling: What bad scores are cut to, in spreads from the centre.
-        heard: All observations that the results are made of.
+        observations: All finished ones so far.
         results: Those of the present space.
-        table: What the model sees of them.
-        seen: Keys of the results.
+        table: The same in columns.
+        keys: Keys of the results.
         hypers: Hyperparameters by the number of results that they were fitted to.
-        active: Which results the factor's rows are.
+        active: Which results the training points are (n,).
         factor: The model's factor.
         fitted: The number of results that its hyperparameters were fitted to.
     """
 
     space: Space
     encoding: Encoding
-    ceiling: float = CUT
-    heard: list[Observation] = field(default_factory=list)
+    ceiling: float = CEILING
+    observations: list[Observation] = field(default_factory=list)
     results: list[Result] = field(default_factory=list)
     table: Table = field(init=False)
-    seen: set[str] = field(default_factory=set)
-    hypers: dict[int, Hyper] = field(default_factory=dict)
+    keys: set[str] = field(default_factory=set)
+    hypers: dict[int, Hyperparameters] = field(default_factory=dict)
     active: NDArray[np.intp] = field(default_factory=lambda: np.zeros(0, dtype=np.intp))
     factor: Factor | None = None
     fitted: int = 0
@@ -129,20 +148,20 @@ class Memory:
         """Begin without results."""
         self.table = Table.of([], self.encoding.features)
 
-    def continues(self, finished: Sequence[Observation]) -> bool:
-        """Tell whether a history begins with all that was heard."""
-        return len(finished) >= len(self.heard) and all(
-            old is new or old == new for old, new in zip(self.heard, finished, strict=False)
+    def is_start_of(self, finished: Sequence[Observation]) -> bool:
+        """Tell whether finished observations begin with those of this history."""
+        return len(finished) >= len(self.observations) and all(
+            old is new or old == new for old, new in zip(self.observations, finished, strict=False)
         )
 
-    def hear(self, finished: Sequence[Observation]) -> None:
-        """Take the rest of a history that continues what was heard."""
-        news = finished[len(self.heard) :]
-        results = [result for result in map(self.result, news) if result is not None]
-        self.heard.extend(news)
+    def extend(self, finished: Sequence[Observation]) -> None:
+        """Add those of the finished observations that this history does not have yet."""
+        new = finished[len(self.observations) :]
+        results = [result for result in map(self.result, new) if result is not None]
+        self.observations.extend(new)
         if results:
             self.results.extend(results)
-            self.seen.update(result.key for result in results)
+            self.keys.update(result.key for result in results)
             self.table = self.table.followed_by(Table.of(results, self.encoding.features))
 
     def result(self, observation: Observation) -> Result | None:
@@ -162,9 +181,9 @@ class Memory:
         )
 
     def model(self) -> tuple[Factor, Data, NDArray[np.bool_]] | None:
-        """Return the model's factor, the scores of its rows, and which rows (n,) failed.
+        """Return the model's factor, the scores of its points, and which of them (n,) failed.
 
-        There is none while all scores are alike.
+        There is none while all scores are equal.
         """
         count = len(self.results)
         start = refit_point(count)
@@ -173,105 +192,108 @@ class Memory:
             return None
         if self.factor is None or self.fitted != start:
             kernel = Kernel(hyper, self.encoding.categorical)
-            self.active = chosen(self.table.scores[:start], MODELLED)
-            rows, counts = self.table.rows[self.active], self.table.counts[self.active]
-            self.factor, self.fitted = factor_of(kernel, rows, counts), start
+            self.active = training_subset(self.table.y[:start], LARGEST_MODEL)
+            X, counts = self.table.X[self.active], self.table.counts[self.active]
+            self.factor, self.fitted = factor_of(kernel, X, counts), start
         if self.factor is not None:
             for result in self.results[self.active[-1] + 1 :]:
-                self.factor = self.factor.appended(result.row, result.count)
+                self.factor = self.factor.appended(result.x, result.count)
             self.active = np.append(self.active, np.arange(self.active[-1] + 1, count))
         data = self._data(count, self.active)
         failed = self.table.failed[self.active]
         return None if self.factor is None or data is None else (self.factor, data, failed)
 
-    def level(self, score: float, data: Data) -> float:
-        """Return a score as the present model sees it, which was made of data."""
+    def standardised_level(self, score: float, data: Data) -> float:
+        """Return a score on the scale of z of the present model, whose training data these are."""
         scale = self._scale(len(self.results))
         if scale is None or self.factor is None:
             return 0.0
-        exponents = np.array([self.factor.kernel.hyper.exponent])
-        _, (deviation,) = standardised(data.scores, exponents)
-        (warped,) = warp(np.append(data.scores, scale.apply(np.array(score))), exponents)
+        exponents = np.array([self.factor.kernel.hyper.warp_exponent])
+        _, (deviation,) = standardised(data.t, exponents)
+        (warped,) = yeo_johnson(np.append(data.t, scale.apply(np.array(score))), exponents)
         return float((warped[-1] - warped[:-1].mean()) / deviation)
 
-    def _fit(self, count: int) -> Hyper | None:
-        data = self._data(count, chosen(self.table.scores[:count], _FITTED))
+    def _fit(self, count: int) -> Hyperparameters | None:
+        data = self._data(count, training_subset(self.table.y[:count], _LARGEST_FIT))
         if data is None:
             return None
         self.hypers[count] = fit(data, self.encoding.categorical)
         return self.hypers[count]
 
     def _scale(self, count: int) -> Scale | None:
-        """Return the scale of so many results' scores, None if they are all alike."""
-        scores = self.table.scores[:count]
-        judged = ~np.isnan(scores)
-        return scale_of(scores[judged], self.ceiling) if judged.any() else None
+        """Return the scale of the first so many scores, None if all of them are equal."""
+        y = self.table.y[:count]
+        measured = ~np.isnan(y)
+        return scale_of(y[measured], self.ceiling) if measured.any() else None
 
     def _data(self, count: int, active: NDArray[np.intp]) -> Data | None:
-        """Return what did not fail as the model sees it, None if all scores are alike.
+        """Return the training data without failures, None if all scores are equal.
 
         Pruned configurations count as bad as the upper quartile of scores.
         """
-        scores = self.table.scores[:count]
-        judged = ~np.isnan(scores)
+        y = self.table.y[:count]
+        measured = ~np.isnan(y)
         scale = self._scale(count)
         if scale is None:
             return None
-        t = scale.apply(scores)
-        if not judged.all():
-            t = np.where(judged, t, np.quantile(t[judged], 0.75))
+        t = scale.apply(y)
+        if not measured.all():
+            t = np.where(measured, t, np.quantile(t[measured], _PRUNED_QUANTILE))
         active = active[~self.table.failed[active]]
         counts = self.table.counts[active]
         repeated = (self.results[i].observation.scores for i in active[counts > 1])
         groups = [scale.apply(np.array(scores)) for scores in repeated]
         return Data(
-            rows=self.table.rows[active],
-            scores=t[active],
+            X=self.table.X[active],
+            t=t[active],
             counts=counts,
-            judged=judged[active],
+            measured=measured[active],
             within=float(sum(((group - group.mean()) ** 2).sum() for group in groups)),
             freedom=sum(len(group) - 1 for group in groups),
         )
 
 
 @lru_cache(maxsize=16)
-def memories_of(space: Space) -> list[Memory]:  # noqa: ARG001 - the cache's key
-    """Return the memories of a space, one for each history that was met, the latest first."""
+def histories_of(space: Space) -> list[History]:  # noqa: ARG001 - the cache's key
+    """Return the known histories of a space, the latest used first."""
     return []
 
 
-def recalled(space: Space, finished: Sequence[Observation], ceiling: float = CUT) -> Memory:
-    """Return the memory of a history, whose bad scores are cut at a ceiling."""
-    memories = memories_of(space)
-    fitting = [m for m in memories if m.ceiling == ceiling and m.continues(finished)]
+def history_of(space: Space, finished: Sequence[Observation], ceiling: float = CEILING) -> History:
+    """Return the history of finished observations, whose bad scores are cut at a ceiling."""
+    histories = histories_of(space)
+    fitting = [h for h in histories if h.ceiling == ceiling and h.is_start_of(finished)]
     if fitting:
-        memory = max(fitting, key=lambda memory: len(memory.heard))
+        history = max(fitting, key=lambda history: len(history.observations))
     else:
-        memory = Memory(space, encoding_of(space), ceiling)
-    memories[:] = [memory, *(m for m in memories if m is not memory)][:_HISTORIES]
-    memory.hear(finished)
-    return memory
+        history = History(space, encoding_of(space), ceiling)
+    histories[:] = [history, *(h for h in histories if h is not history)][:_HISTORIES]
+    history.extend(finished)
+    return history
 
 
 def refit_point(count: int) -> int:
-    """Return how many of so many results the hyperparameters are fitted to."""
+    """Return how many of so many results the hyperparameters are fitted to.
+
+    All up to 15, then the multiples of 2, 4, 8, ..., each from 8 times itself on.
+    """
     stride = 1 << max(0, count.bit_length() - 4)
     return count - count % stride
 
 
-def chosen(scores: Array, most: int) -> NDArray[np.intp]:
-    """Return which results make the model, in ascending order, the last one among them.
+def training_subset(y: Array, size: int) -> NDArray[np.intp]:
+    """Return which results are training points, in ascending order, the last one among them.
 
-    Beyond the most that a model takes these are the best third, the last ones, and for the rest
+    Where there are more than ``size``, these are the best third, the latest, and for the rest
     results spread evenly over the history.
     """
-    count = len(scores)
-    if count <= most:
+    count = len(y)
+    if count <= size:
         return np.arange(count)
-    best = np.argsort(np.where(np.isnan(scores), np.inf, scores), kind="stable")[: most // 3]
+    best = np.argsort(np.where(np.isnan(y), np.inf, y), kind="stable")[: size // 3]
     kept = {*best.tolist(), *range(count - _LATEST, count)}
     rest = [i for i in range(count) if i not in kept]
-    spread = np.linspace(0, len(rest) - 1, most - len(kept)).astype(int)
+    spread = np.linspace(0, len(rest) - 1, size - len(kept)).astype(int)
     return np.array(sorted({*kept, *(rest[i] for i in spread)}))
 
 
@@ -280,55 +302,60 @@ class Surrogate:
     """A model of one metric.
 
     Attributes:
-        settled: What the finished configurations let expect; a second target, if there were
-            failures whose chance is wanted, is 1 where there is a score and -1 where there is none.
-        posterior: The same, as if pending configurations had scored what is expected of them.
-        expected: Expected scores (n,) of the model's results, infinite where they failed.
-        data: What it was made of.
+        finished: The posterior given the finished configurations; a second target, if there were
+            failures whose probability is wanted, is 1 where there is a score and -1 where there is
+            none.
+        believed: The same, as if pending configurations had scored what is expected of them.
+        expected: Posterior mean (n,) at the training points, infinite where they failed.
+        data: The training data.
     """
 
-    settled: Posterior
-    posterior: Posterior
+    finished: Posterior
+    believed: Posterior
     expected: Array
     data: Data
 
 
 def surrogate_of(
-    memory: Memory, pending: Sequence[Result], *, chance: bool = True
+    history: History, pending: Sequence[Result], *, failures: bool = True
 ) -> Surrogate | None:
-    """Return the model of a memory's results, None if these are too few or all alike.
+    """Return the model of a history's results, None if these are too few or all alike.
+
+    A pending configuration is believed to score the posterior mean (the "kriging believer" of
+    Ginsbourger, Le Riche & Carraro, 2010), but no better than the best expected score: the search
+    would crowd around a success that is only hoped for.
 
     Args:
-        memory: The results.
-        pending: Configurations under way.
-        chance: Whether the chance that there is a score is modelled too.
+        history: The results.
+        pending: Pending configurations.
+        failures: Whether the probability that there is a score is modelled too.
     """
-    model = memory.model() if len(memory.results) > 1 else None
+    model = history.model() if len(history.results) > 1 else None
     if model is None:
         return None
     factor, data, failed = model
-    targets = _targets(factor, data, failed)[:, : 2 if chance else 1]
-    settled = posterior_of(factor, targets)
-    expected = settled.smoothed(targets)[:, 0]
+    Z = _targets(factor, data, failed)[:, : 2 if failures else 1]
+    finished = posterior_of(factor, Z)
+    expected = finished.smoothed(Z)[:, 0]
     expected[failed] = np.inf
     for result in pending:
-        believed = settled.mean(result.row[None, :])
-        believed[0, 0] = max(believed[0, 0], expected.min())  # what runs is no reason to crowd
-        factor, targets = factor.appended(result.row, 1.0), np.vstack([targets, believed])
-    return Surrogate(settled, posterior_of(factor, targets), expected, data)
+        z = finished.mean(result.x[None, :])
+        z[0, 0] = max(z[0, 0], expected.min())
+        factor, Z = factor.appended(result.x, 1.0), np.vstack([Z, z])
+    return Surrogate(finished, posterior_of(factor, Z), expected, data)
 
 
 def _targets(factor: Factor, data: Data, failed: NDArray[np.bool_]) -> Array:
     """Return the standardised scores and, if something failed, whether there is one (n, 1 or 2).
 
-    A failure is believed to have had the score that the others let expect.
+    The score of a failure is imputed by the posterior mean given the others.
     """
-    z: Array = standardised(data.scores, np.array([factor.kernel.hyper.exponent]))[0][0]
+    z: Array = standardised(data.t, np.array([factor.kernel.hyper.warp_exponent]))[0][0]
     if not failed.any():
         return z[:, None]
     scores = np.full(len(failed), z.max())
     scores[~failed] = z
-    others = factor_of(factor.kernel, factor.rows[~failed], data.counts)
+    others = factor_of(factor.kernel, factor.X[~failed], data.counts)
     if others is not None:
-        scores[failed] = posterior_of(others, z[:, None]).mean(factor.rows[failed])[:, 0]
+        scores[failed] = posterior_of(others, z[:, None]).mean(factor.X[failed])[:, 0]
     return np.column_stack([scores, np.where(failed, -1.0, 1.0)])

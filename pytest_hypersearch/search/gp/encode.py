@@ -1,9 +1,15 @@
-"""Configurations as rows of numbers, on which kernels are defined, and back.
+"""Encoding of configurations as rows of numbers, and the initial design.
 
-Notation: D is the number of features. A numeric parameter is one feature in [0, 1], uniform where
-its distribution is; a choice is one feature that holds the option's number; a space of several
-branches has one more such feature, the branch's number. A parameter that a branch lacks rests in
-the middle, so that branches share what is known of the parameters that they have in common.
+Notation:
+
+    D       features
+    X       rows (m, D), one per configuration
+    U       points of the unit cube (m, d), one coordinate for each of d parameters that vary
+
+A numeric parameter is one feature in [0, 1], uniform where its distribution is; a choice is one
+feature that holds the option's number; a space of several branches has one more such feature, the
+branch's number. A parameter that a branch lacks has the middle value, so that branches share what
+is known of the parameters that they have in common.
 """
 
 from __future__ import annotations
@@ -28,13 +34,13 @@ if TYPE_CHECKING:
 
 Array: TypeAlias = NDArray[np.float64]
 
-_LEAST_SHARE: Final = 1e-6  # of an axis, for what is to be told apart within a range
-_LARGEST_LATTICE: Final = 1024  # beyond it a stepped range is searched as if it were continuous
+_LEAST_SHARE: Final = 1e-6  # of a common axis; values of a narrower range would coincide on it
+_LARGEST_LATTICE: Final = 1024  # larger stepped ranges are searched as if they were continuous
 
 
 @dataclass(frozen=True, slots=True)
 class Domain:
-    """What one feature may be in one branch.
+    """The values of one feature in one branch.
 
     Attributes:
         feature: The feature's index.
@@ -50,16 +56,20 @@ class Domain:
     lattice: Array | None
     categorical: bool
 
-    def place(self, u: Array) -> Array:
-        """Return the feature's values at numbers in [0, 1], giving each an equal share."""
+    def from_unit(self, u: Array) -> Array:
+        """Return the values (m,) at numbers (m,) in [0, 1], of which each has an equal share."""
         if self.categorical and self.lattice is not None:
             last = len(self.lattice) - 1
-            chosen: Array = self.lattice[np.minimum((u * len(self.lattice)).astype(int), last)]
-            return chosen
+            values: Array = self.lattice[np.minimum((u * len(self.lattice)).astype(int), last)]
+            return values
         return self.snap(self.low + u * (self.high - self.low))
 
     def snap(self, x: Array) -> Array:
-        """Return the nearest values of an ordered feature."""
+        """Return the nearest values (m,) of an ordered feature.
+
+        Rounding before the kernel and the acquisition see a value, not after (Garrido-Merchan &
+        Hernandez-Lobato, Neurocomputing 2020), keeps the search from proposing a value twice.
+        """
         if self.lattice is None:
             return np.minimum(np.maximum(x, self.low), self.high)
         edges = (self.lattice[1:] + self.lattice[:-1]) / 2
@@ -68,14 +78,15 @@ class Domain:
 
 @dataclass(frozen=True, slots=True)
 class Branch:
-    """How the configurations of one branch are written as rows.
+    """The encoding of one branch's configurations.
 
     Attributes:
-        base: The row (D,) in which everything that can vary is still to be filled in.
+        base: The row (D,) with the values of all features that do not vary.
         domains: The features that vary.
         names: The parameter of each of the domains.
         distributions: Its distribution.
         constants: Parameters with a single value.
+        order: All parameters, in the order of the branch.
     """
 
     base: Array
@@ -85,24 +96,24 @@ class Branch:
     constants: Config
     order: tuple[str, ...]
 
-    def rows(self, u: Array) -> Array:
-        """Return the rows (m, D) at points (m, number of domains) of the unit cube."""
-        rows = np.repeat(self.base[None, :], len(u), axis=0)
+    def rows(self, U: Array) -> Array:
+        """Return the rows (m, D) at points (m, d) of the unit cube."""
+        X = np.repeat(self.base[None, :], len(U), axis=0)
         for column, domain in enumerate(self.domains):
-            rows[:, domain.feature] = domain.place(u[:, column])
-        return rows
+            X[:, domain.feature] = domain.from_unit(U[:, column])
+        return X
 
-    def config(self, row: Array) -> Config:
-        """Return the configuration that a row stands for."""
+    def config(self, x: Array) -> Config:
+        """Return the configuration whose row (D,) this is."""
         config = dict(self.constants)
         for name, domain, entry in zip(self.names, self.domains, self.distributions, strict=True):
-            config[name] = _value(domain, entry, float(row[domain.feature]))
+            config[name] = _value(domain, entry, float(x[domain.feature]))
         return {name: config[name] for name in self.order}
 
 
 @dataclass(frozen=True, slots=True)
 class Encoding:
-    """How the configurations of a space are written as rows.
+    """The encoding of a space's configurations.
 
     Attributes:
         features: D.
@@ -117,10 +128,10 @@ class Encoding:
 
     def row(self, branch: int, config: Config) -> Array:
         """Return the row (D,) of a configuration of a branch."""
-        row = self.branches[branch].base.copy()
+        x = self.branches[branch].base.copy()
         for name, axis in self._axes[branch]:
-            row[axis.feature] = axis.position(config[name])
-        return row
+            x[axis.feature] = axis.position(config[name])
+        return x
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,8 +200,9 @@ def _domain(axis: _Axis, entry: Distribution) -> Domain:
         lattice = np.array([axis.position(entry.at(i)) for i in range(size)])  # type: ignore[union-attr]
         if isinstance(entry, Choice):
             return Domain(axis.feature, 0.0, float(size), lattice, categorical=True)
-        same = entry == axis.cover
-        low, high = (0.0, 1.0) if same else (float(lattice[0]), float(lattice[-1]))
+        # [0, 1] reaches half a step beyond the end values, so that these get a full share.
+        covers = entry == axis.cover
+        low, high = (0.0, 1.0) if covers else (float(lattice[0]), float(lattice[-1]))
         return Domain(axis.feature, low, high, lattice, categorical=False)
     if entry == axis.cover:
         return Domain(axis.feature, 0.0, 1.0, None, categorical=False)
@@ -207,24 +219,24 @@ def _value(domain: Domain, entry: Distribution, x: float) -> Raw:
 def _axes(space: Space, name: str, counter: Iterator[int]) -> dict[int, _Axis]:
     """Return a parameter's axis by branch: as few axes as cover its values in all of them."""
     groups: list[list[Distribution]] = []
-    places = {}
+    group_of = {}
     for index, branch in enumerate(space.branches):
         if name in branch:
             fitting = (group for group in groups if _cover([*group, branch[name]]) is not None)
-            places[index] = next(fitting, [])
-            if not places[index]:
-                groups.append(places[index])
-            places[index].append(branch[name])
+            group_of[index] = next(fitting, [])
+            if not group_of[index]:
+                groups.append(group_of[index])
+            group_of[index].append(branch[name])
     axes = {
         id(group): _Axis(next(counter), cover)
         for group in groups
         if (cover := _cover(group)) is not None and cover.size != 1
     }
-    return {index: axes[id(group)] for index, group in places.items() if id(group) in axes}
+    return {index: axes[id(group)] for index, group in group_of.items() if id(group) in axes}
 
 
 def _cover(entries: Sequence[Distribution]) -> Distribution | None:
-    """Return a distribution that has the values of several and tells them apart, None without."""
+    """Return a distribution with the values of several, all apart on its axis; None without."""
     first, *others = entries
     if all(entry == first for entry in others):
         return first
@@ -245,7 +257,7 @@ def _share(cover: Real, entry: Real | Integer) -> float:
     return cover.to_unit(entry.from_unit(1.0)) - cover.to_unit(entry.from_unit(0.0))
 
 
-_TRIES: Final = 64
+_DESIGNS: Final = 64
 
 
 def design_size(space: Space) -> int:
@@ -258,9 +270,8 @@ def design_size(space: Space) -> int:
 def initial_design(space: Space, seed: int) -> tuple[tuple[int, Array], ...]:
     """Return branch and row (D,) of the first configurations.
 
-    Every numeric parameter meets each of as many equal parts of its range as there are points, and
-    every choice its options equally often; of 64 such designs the one with the largest smallest
-    distance is taken (maximin Latin hypercube: Morris & Mitchell 1995). Branches take turns.
+    Every numeric parameter has one value in each of as many equal parts of its range as there are
+    points, and every choice has its options equally often. Branches take turns.
     """
     encoding, size = encoding_of(space), design_size(space)
     rng = np.random.default_rng((seed, 0))
@@ -268,36 +279,39 @@ def initial_design(space: Space, seed: int) -> tuple[tuple[int, Array], ...]:
     count = len(encoding.branches)
     for number, branch in enumerate(encoding.branches):
         share = len(range(number, size, count))
-        unit = _spread(rng, share, [domain.lattice is None for domain in branch.domains])
-        plan += [(number, row) for row in branch.rows(unit)]
+        U = _maximin_hypercube(rng, share, [domain.lattice is None for domain in branch.domains])
+        plan += [(number, x) for x in branch.rows(U)]
     order = _interleave([number for number, _ in plan])
     return tuple(plan[i] for i in order)
 
 
-def _spread(rng: np.random.Generator, size: int, continuous: list[bool]) -> Array:
-    """Return the points (size, dimensions) of a Latin hypercube in the unit cube.
+def _maximin_hypercube(rng: np.random.Generator, size: int, continuous: list[bool]) -> Array:
+    """Return the points (size, d) of a Latin hypercube in the unit cube.
 
-    Only continuous parameters are moved about within their cells: the middles of the cells are
-    spread most evenly over a few values.
+    Of 64 random ones it has the largest smallest distance (Morris & Mitchell, Exploratory designs
+    for computational experiments, 1995). Only continuous parameters are jittered within their
+    cells: the middles of the cells are spread most evenly over a few values.
     """
-    dimensions = len(continuous)
-    best, distance = np.full((size, dimensions), 0.5), -1.0
-    for _ in range(_TRIES if size > 1 and dimensions else 0):
-        cells = rng.permuted(np.tile(np.arange(size), (dimensions, 1)), axis=1).T
-        within = np.where(continuous, rng.random((size, dimensions)), 0.5)
-        points = (cells + within) / size
-        gaps = ((points[:, None, :] - points[None, :, :]) ** 2).sum(axis=2)
-        nearest = float(gaps[np.triu_indices(size, 1)].min())
-        if nearest > distance:
-            best, distance = points, nearest
+    # scipy.stats.qmc has no such jitter, and its import takes longer than all suggestions of a
+    # short sweep.
+    d = len(continuous)
+    best, largest = np.full((size, d), 0.5), -1.0
+    for _ in range(_DESIGNS if size > 1 and d else 0):
+        cells = rng.permuted(np.tile(np.arange(size), (d, 1)), axis=1).T
+        jitter = np.where(continuous, rng.random((size, d)), 0.5)
+        U = (cells + jitter) / size
+        squares = ((U[:, None, :] - U[None, :, :]) ** 2).sum(axis=2)
+        smallest = float(squares[np.triu_indices(size, 1)].min())
+        if smallest > largest:
+            best, largest = U, smallest
     return best
 
 
 def _interleave(branches: list[int]) -> list[int]:
-    """Return an order in which the branches take turns."""
-    seen: dict[int, int] = {}
+    """Return an order of positions in which the branches take turns."""
+    turns: dict[int, int] = {}
     keys = []
     for position, branch in enumerate(branches):
-        seen[branch] = seen.get(branch, -1) + 1
-        keys.append((seen[branch], branch, position))
+        turns[branch] = turns.get(branch, -1) + 1
+        keys.append((turns[branch], branch, position))
     return [position for _, _, position in sorted(keys)]

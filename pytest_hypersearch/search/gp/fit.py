@@ -1,9 +1,23 @@
-"""Scores as the Gaussian process sees them: bad tail cut, warped, standardised.
+"""Fitting the Gaussian process: transform of the scores and hyperparameters by MAP.
 
 Real losses are skewed: a few terrible values would set the scale and drown the differences among
-the good ones. The tail of bad scores is cut at five median absolute deviations above the median;
-the warp is the power transform of Yeo & Johnson (Biometrika 2000), whose exponent is fitted
-together with the kernel, by the evidence of the untransformed scores (Snelson et al. 2004).
+the good ones. Three steps bring scores y to targets z:
+
+    t = min((y - centre) / spread, ceiling)    median, median absolute deviation, cut at 5 of them
+    w = YJ(t; lambda)                          power transform (Yeo & Johnson, Biometrika 2000)
+    z = (w - mean(w)) / std(w)
+
+The exponent lambda is fitted together with the kernel's hyperparameters, by the evidence of the
+untransformed scores: the evidence of z times the Jacobian |dz/dt| (Snelson, Rasmussen & Ghahramani,
+Warped Gaussian processes, NeurIPS 2004). Without the Jacobian, the fit would squeeze all scores
+into one value.
+
+Notation, besides that of `regression`:
+
+    p          pairs of training points: n (n - 1) / 2
+    theta      (D + 4,): log 1/ell^2 of each feature, log joint, log additive and log noise
+               variance, lambda
+    counts     of how many scores each of the n targets is the mean: its noise is noise / count
 """
 
 from __future__ import annotations
@@ -14,8 +28,12 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from scipy.linalg.lapack import dpotrf, dpotri, dpotrs
 
-from pytest_hypersearch.search.gp.bfgs import descend
-from pytest_hypersearch.search.gp.kernel import Hyper, distances
+from pytest_hypersearch.search.gp.bfgs import minimise
+from pytest_hypersearch.search.gp.regression import (
+    NOISE_FLOOR,
+    Hyperparameters,
+    pairwise_distances,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -23,38 +41,39 @@ if TYPE_CHECKING:
     from pytest_hypersearch.search.gp.encode import Array
 
 
-CUT: Final = 5.0
+CEILING: Final = 5.0
 _FARTHEST: Final = 1e50  # spreads from the centre, whose warped squares do not overflow
-_LOGARITHMIC: Final = 1e-8  # smaller exponents do not differ
+_LOGARITHMIC: Final = 1e-8  # smaller exponents give the same as the limit, the logarithm
 
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """Location and scale of the finite scores, by which they are brought to order one.
+    """Location and scale of the finite scores.
 
     Attributes:
         centre: Their median.
-        spread: Their median absolute deviation, or the next best measure that is not zero.
+        spread: Their median absolute deviation; if it is 0, the median of those deviations that
+            are not.
         ceiling: What worse scores are cut to, in spreads from the centre.
     """
 
     centre: float
     spread: float
-    ceiling: float = CUT
+    ceiling: float = CEILING
 
-    def apply(self, scores: Array) -> Array:
+    def apply(self, y: Array) -> Array:
         """Return scores in spreads from the centre, cut at the ceiling."""
         with np.errstate(over="ignore"):
-            t = (scores - self.centre) / self.spread
+            t = (y - self.centre) / self.spread
         return np.minimum(np.maximum(t, -_FARTHEST), min(self.ceiling, _FARTHEST))
 
 
-def scale_of(scores: Array, ceiling: float = CUT) -> Scale | None:
-    """Return the scale of finite scores, None if they are all alike."""
-    centre = _median(scores)
+def scale_of(y: Array, ceiling: float = CEILING) -> Scale | None:
+    """Return the scale of finite scores, None if all of them are equal."""
+    centre = _median(y)
     with np.errstate(over="ignore"):
-        away = np.abs(scores - centre)
-        finite = away[np.isfinite(away)]
+        deviations = np.abs(y - centre)
+        finite = deviations[np.isfinite(deviations)]
         spread = _median(finite)
         if not spread > 0:
             positive = finite[finite > 0]
@@ -63,218 +82,252 @@ def scale_of(scores: Array, ceiling: float = CUT) -> Scale | None:
 
 
 def _median(numbers: Array) -> float:
-    """Return the median, of few numbers much sooner than numpy's."""
+    """Return the median; much faster than numpy's for few numbers."""
     ordered, middle = np.sort(numbers), len(numbers) // 2
     return float(0.5 * ordered[~middle] + 0.5 * ordered[middle])
 
 
-def warp(t: Array, exponents: Array) -> Array:
-    """Return Yeo and Johnson's power transform (k, n) of numbers (n,) of order one.
+def yeo_johnson(t: Array, exponents: Array) -> Array:
+    """Return Yeo and Johnson's power transform (k, n) of numbers (n,) for exponents (k,).
 
-    Args:
-        t: The numbers.
-        exponents: Exponents of the transform (k,).
+    YJ(t) = ((1 + t)^lambda - 1) / lambda for t >= 0, and -((1 - t)^(2 - lambda) - 1) / (2 - lambda)
+    for t < 0; where an exponent is 0, its limit, a logarithm.
     """
-    # ((1 + t) ** exponent - 1) / exponent from log(1 + t), also for exponent 0
     power = np.where(t >= 0, exponents[:, None], 2.0 - exponents[:, None])
     power = np.where(np.abs(power) < _LOGARITHMIC, _LOGARITHMIC, power)
     warped: Array = np.copysign(np.expm1(power * np.log1p(np.abs(t))) / power, t)
     return warped
 
 
-def warp_slope(t: Array, exponents: Array) -> Array:
-    """Return the sums (k,) of the logarithms of the transform's derivatives at t (n,)."""
+def log_jacobian(t: Array, exponents: Array) -> Array:
+    """Return the log Jacobian (k,) of the power transform of numbers (n,).
+
+    log |dYJ/dt| = (lambda - 1) sign(t) log(1 + |t|), summed over t.
+    """
     return (exponents - 1.0) * float(np.sign(t) @ np.log1p(np.abs(t)))
 
 
-NOISE_FLOOR: Final = 1e-6
-_LENGTH: Final = 0.5  # median of the prior on length scales, up to 8 features
-_LENGTH_SIGMA: Final = 1.0  # of its logarithm
-_EXPONENT_SIGMA: Final = 0.4
+_LENGTHSCALE: Final = 0.5  # median of the prior on length scales, up to 8 features
+_LENGTHSCALE_SIGMA: Final = 1.0  # standard deviation of their logarithm
+_EXPONENT_SIGMA: Final = 0.4  # standard deviation of lambda, whose prior's mean is 1: no warp
 _ADDITIVE_POWER: Final = 0.5
 _NOISE_RATE: Final = 20.0
 _NOISE_POWER: Final = 0.1
 _FLAT: Final = 1e-12
-_SMALL: Final = 1e-4
+_DIFFERENCE: Final = 1e-4  # for the derivative by lambda, by central differences
 _ITERATIONS: Final = 40
 _TOLERANCE: Final = 1e-3
+_NOT_DEFINITE: Final = 1e10  # value of the objective where the covariance has no Cholesky factor
 
 
 @dataclass(frozen=True, slots=True)
 class Data:
-    """What the model is fitted to.
+    """The training data of a fit.
 
     Attributes:
-        rows: The configurations (n, D).
-        scores: Means (n,) of their scores in spreads from the centre, cut.
+        X: The configurations (n, D).
+        t: Means (n,) of their scores in spreads from the centre, cut.
         counts: How many scores each mean is of (n,).
-        judged: Which of them (n,) decide the warp: pruned ones, whose scores are made up, don't.
+        measured: Which of them (n,) count for the Jacobian: not the pruned ones, whose scores are
+            imputed.
         within: Sum of squares of single scores around their configuration's mean.
         freedom: Its degrees of freedom.
     """
 
-    rows: Array
-    scores: Array
+    X: Array
+    t: Array
     counts: Array
-    judged: NDArray[np.bool_]
+    measured: NDArray[np.bool_]
     within: float = 0.0
     freedom: int = 0
 
 
-def standardised(scores: Array, exponents: Array) -> tuple[Array, Array]:
-    """Return warped scores z (k, n) by exponent (k,), and the deviations (k,) of what they were."""
-    warped = warp(scores, exponents)
-    warped -= np.add.reduce(warped, axis=1, keepdims=True) / len(scores)
-    deviations = np.sqrt(np.add.reduce(warped * warped, axis=1) / len(scores))
+def standardised(t: Array, exponents: Array) -> tuple[Array, Array]:
+    """Return z (k, n) for exponents (k,), and the standard deviations (k,) of the warped scores."""
+    w = yeo_johnson(t, exponents)
+    w -= np.add.reduce(w, axis=1, keepdims=True) / len(t)
+    deviations = np.sqrt(np.add.reduce(w * w, axis=1) / len(t))
     deviations = np.where(deviations > _FLAT, deviations, 1.0)
-    return warped / deviations[:, None], deviations
+    return w / deviations[:, None], deviations
 
 
-def default_theta(features: int) -> Array:
-    """Return theta where the search for the best begins."""
-    length = _LENGTH * max(1.0, features / 8) ** 0.5
-    return np.array([*[-2.0 * np.log(length)] * features, 0.0, np.log(0.5), np.log(1e-3), 1.0])
+def default_theta(D: int) -> Array:
+    """Return the theta (D + 4,) at which the search begins, for so many features.
+
+    Beyond 8 features length scales grow as sqrt(D), so that the typical distance of two points of
+    the unit cube stays the same number of length scales (Hvarfner et al., ICML 2024).
+    """
+    ell = _LENGTHSCALE * max(1.0, D / 8) ** 0.5
+    return np.array([*[-2.0 * np.log(ell)] * D, 0.0, np.log(0.5), np.log(1e-3), 1.0])
 
 
-def fit(data: Data, categorical: NDArray[np.bool_]) -> Hyper:
-    """Return the hyperparameters of largest posterior density."""
-    features = len(categorical)
+def fit(data: Data, categorical: NDArray[np.bool_]) -> Hyperparameters:
+    """Return the hyperparameters of largest posterior density.
+
+    Args:
+        data: The training data.
+        categorical: Which features (D,) hold unordered numbers.
+    """
+    D = len(categorical)
     objective = Objective.of(data, categorical)
 
     def batched(points: Array) -> tuple[Array, Array]:
         value, gradient = objective(points[0])
         return np.array([value]), gradient[None, :]
 
-    limits = np.array(
+    bounds = np.array(
         [
-            *[(-7.0, 9.0)] * features,
+            *[(-7.0, 9.0)] * D,
             (-9.0, 5.0),
             (-9.0, 5.0),
             (np.log(NOISE_FLOOR), 1.0),
             (-1.0, 3.0),
         ]
     )
-    found, _ = descend(
+    minima, _ = minimise(
         batched,
-        default_theta(features)[None, :],
-        *limits.T,
-        scale=np.ones(features + 4),
+        default_theta(D)[None, :],
+        *bounds.T,
+        scale=np.ones(D + 4),
         longest=1.0,
         steps=_ITERATIONS,
         tolerance=_TOLERANCE,
     )
-    theta = found[0]
-    signal, additive, noise = np.exp(theta[features : features + 3]).tolist()
-    return Hyper(np.exp(theta[:features]), signal, additive, noise, float(theta[-1]))
+    theta = minima[0]
+    joint, additive, noise = np.exp(theta[D : D + 3]).tolist()
+    return Hyperparameters(np.exp(theta[:D]), joint, additive, noise, float(theta[-1]))
 
 
 @dataclass(frozen=True, slots=True)
 class Objective:
-    """Negative logarithm of the posterior density of theta, and its gradient.
+    """Negative log posterior density of theta, up to a constant, and its gradient.
+
+    -log p(z | theta) - log |dz/dt| - log p(theta), where (Rasmussen & Williams, eq. 5.8 and 5.9)
+
+        -log p(z | theta) = z^T alpha / 2 + sum of log L_ii,   alpha = K^-1 z
+        derivative by a hyperparameter = tr((K^-1 - alpha alpha^T) dK) / 2
+
+    K is symmetric and its diagonal known, so that only the pairs above the diagonal are computed.
 
     Attributes:
-        data: What is fitted.
-        gaps: Distances by feature and pair (D, p).
+        data: The training data.
+        distances: By feature and pair (D, p).
         pairs: Where the pairs are in the covariance matrix, as a flat index (p,).
-        scratch: Room for what is computed by feature, and jointly, and pair (3, D + 1, p).
+        scratch: Room for three arrays by feature, then jointly, and pair (3, D + 1, p).
     """
 
     data: Data
-    gaps: Array
+    distances: Array
     pairs: NDArray[np.intp]
     scratch: Array
 
     @classmethod
     def of(cls, data: Data, categorical: NDArray[np.bool_]) -> Objective:
         """Return the objective of a fit."""
-        n = len(data.rows)
+        n = len(data.X)
         first, second = np.triu_indices(n, 1)
-        gaps = distances(data.rows, categorical)
-        return cls(data, gaps, first * n + second, np.empty((3, len(categorical) + 1, len(first))))
+        scratch = np.empty((3, len(categorical) + 1, len(first)))
+        return cls(data, pairwise_distances(data.X, categorical), first * n + second, scratch)
 
     def __call__(self, theta: Array) -> tuple[float, Array]:
         """Return value and gradient (D + 4,) at theta (D + 4,)."""
-        d = len(self.gaps)
-        signal, additive, noise = np.exp(theta[d : d + 3])
-        value_of, bend, squares = self._matern(np.sqrt(5.0 * np.exp(theta[:d])))
-        joint, alone = value_of[-1], np.add.reduce(value_of[:-1], axis=0) / d
+        D = len(self.distances)
+        joint, additive, noise = np.exp(theta[D : D + 3])
+        M, slope, R2 = self._matern(np.sqrt(5.0 * np.exp(theta[:D])))
+        M_joint, M_additive = M[-1], np.add.reduce(M[:-1], axis=0) / D
         diagonal = noise / self.data.counts + NOISE_FLOOR
-        lower, failed = self._cholesky(
-            signal * joint + additive * alone, signal + additive + diagonal
+        L, failed = self._cholesky(
+            joint * M_joint + additive * M_additive, joint + additive + diagonal
         )
         if failed:
-            return 1e10, np.zeros_like(theta)
-        z, slope_z, jacobian, slope_jacobian = self._warped(theta[d + 3])
-        alpha, _ = dpotrs(lower, z, lower=1)
-        value = 0.5 * float(z @ alpha) + float(np.log(np.diagonal(lower)).sum()) - jacobian
-        inverse, _ = dpotri(lower, lower=1, overwrite_c=1)
-        spread = np.diagonal(inverse) - alpha * alpha
-        # the lower triangle in Fortran's order is the upper one in C's, where the pairs are
-        weight = inverse.T.ravel()[self.pairs] - np.outer(alpha, alpha).ravel()[self.pairs]
-        trace = 0.5 * float(spread.sum())
+            return _NOT_DEFINITE, np.zeros_like(theta)
+        z, z_by_exponent, jacobian, jacobian_by_exponent = self._warped(theta[D + 3])
+        alpha, _ = dpotrs(L, z, lower=1)
+        value = 0.5 * float(z @ alpha) + float(np.log(np.diagonal(L)).sum()) - jacobian
+        K_inv, _ = dpotri(L, lower=1, overwrite_c=1)
+        # W = K^-1 - alpha alpha^T, of its diagonal and of the pairs: LAPACK fills the lower
+        # triangle in Fortran's order, which is the upper one in C's, where the pairs are.
+        W_diagonal = np.diagonal(K_inv) - alpha * alpha
+        W = K_inv.T.ravel()[self.pairs] - np.outer(alpha, alpha).ravel()[self.pairs]
+        half_trace = 0.5 * float(W_diagonal.sum())
         gradient = np.empty_like(theta)
-        jointly = squares[:-1] @ (weight * bend[-1])
-        bend *= squares
-        gradient[:d] = (signal * jointly + additive / d * (bend[:-1] @ weight)) / -6.0
-        gradient[d] = signal * (float(weight @ joint) + trace)
-        gradient[d + 1] = additive * (float(weight @ alone) + trace)
-        gradient[d + 2] = 0.5 * noise * float((spread / self.data.counts).sum())
-        gradient[d + 3] = float(alpha @ slope_z) - slope_jacobian
+        # dM/dR^2 = -(1 + R) exp(-R) / 6 = -slope / 6, and R_d^2 is proportional to 1/ell_d^2, so
+        # its derivative by log 1/ell_d^2 is R_d^2. The trace has each pair twice and is halved.
+        by_joint = R2[:-1] @ (W * slope[-1])
+        slope *= R2
+        gradient[:D] = (joint * by_joint + additive / D * (slope[:-1] @ W)) / -6.0
+        gradient[D] = joint * (float(W @ M_joint) + half_trace)
+        gradient[D + 1] = additive * (float(W @ M_additive) + half_trace)
+        gradient[D + 2] = 0.5 * noise * float((W_diagonal / self.data.counts).sum())
+        gradient[D + 3] = float(alpha @ z_by_exponent) - jacobian_by_exponent
         return self._with_priors(theta, value, gradient)
 
     def _matern(self, rates: Array) -> tuple[Array, Array, Array]:
-        """Return correlations, -6 times their derivatives by R^2, and R^2 (D + 1, p) of pairs.
+        """Return M(R), (1 + R) exp(-R) and R^2 of pairs, by feature and then jointly (D + 1, p).
 
-        These are by single features with rates (D,), and at last jointly.
+        Args:
+            rates: sqrt(5) / ell (D,).
         """
-        value, bend, squares = self.scratch
-        np.multiply(self.gaps, rates[:, None], out=squares[:-1])
-        np.einsum("dp,dp->p", squares[:-1], squares[:-1], out=squares[-1])
-        np.sqrt(squares[-1], out=squares[-1])
-        np.exp(np.negative(squares, out=value), out=value)
-        np.multiply(squares, value, out=bend)
-        bend += value
-        squares *= squares
-        value *= squares
-        value *= 1.0 / 3.0
-        value += bend
-        return value, bend, squares
+        M, slope, R2 = self.scratch
+        R = R2  # squared in place once the exponential is known
+        np.multiply(self.distances, rates[:, None], out=R[:-1])
+        np.einsum("dp,dp->p", R[:-1], R[:-1], out=R[-1])
+        np.sqrt(R[-1], out=R[-1])
+        np.exp(np.negative(R, out=M), out=M)
+        np.multiply(R, M, out=slope)
+        slope += M
+        R2 *= R2
+        M *= R2
+        M *= 1.0 / 3.0
+        M += slope
+        return M, slope, R2
 
     def _cholesky(self, pairs: Array, diagonal: Array) -> tuple[Array, int]:
-        """Return the lower Cholesky factor (n, n) and whether there is none."""
+        """Return the lower Cholesky factor (n, n) and whether there is none.
+
+        Args:
+            pairs: Covariances of the pairs (p,).
+            diagonal: Variances (n,).
+        """
         n = len(diagonal)
-        covariance = np.zeros((n, n))
-        covariance.ravel()[self.pairs] = pairs
-        covariance.flat[:: n + 1] = diagonal
-        lower, failed = dpotrf(covariance.T, lower=1, overwrite_a=1)
-        return lower, failed
+        K = np.zeros((n, n))
+        K.ravel()[self.pairs] = pairs
+        K.flat[:: n + 1] = diagonal
+        L, failed = dpotrf(K.T, lower=1, overwrite_a=1)
+        return L, failed
 
     def _warped(self, exponent: float) -> tuple[Array, Array, float, float]:
-        """Return z, its derivative by the exponent, the log Jacobian and its derivative."""
-        judged = self.data.scores[self.data.judged]
-        exponents = exponent + np.array([0.0, -_SMALL, _SMALL])
-        (z, below, above), deviations = standardised(self.data.scores, exponents)
-        jacobians = warp_slope(judged, exponents) - len(judged) * np.log(deviations)
-        jacobian, jacobian_below, jacobian_above = jacobians.tolist()
-        width = 2.0 * _SMALL
-        return z, (above - below) / width, jacobian, (jacobian_above - jacobian_below) / width
+        """Return z (n,), its derivative by lambda, the log Jacobian dz/dt, and its derivative."""
+        measured = self.data.t[self.data.measured]
+        exponents = exponent + np.array([0.0, -_DIFFERENCE, _DIFFERENCE])
+        (z, z_below, z_above), deviations = standardised(self.data.t, exponents)
+        jacobians = log_jacobian(measured, exponents) - len(measured) * np.log(deviations)
+        jacobian, below, above = jacobians.tolist()
+        width = 2.0 * _DIFFERENCE
+        return z, (z_above - z_below) / width, jacobian, (above - below) / width
 
     def _with_priors(self, theta: Array, value: float, gradient: Array) -> tuple[float, Array]:
-        """Add the priors' terms, and what replicates tell of the noise."""
-        d = len(self.gaps)
-        away = theta - default_theta(d)
-        precision = np.zeros(d + 4)
-        precision[:d] = 1.0 / (2.0 * _LENGTH_SIGMA) ** 2
-        precision[d + 3] = 1.0 / _EXPONENT_SIGMA**2
+        """Add the priors' terms, and what replicates say of the noise.
+
+        log ell and lambda have normal priors around `default_theta`. A variance v has a Gamma
+        prior of shape ``power``: the negative log density of log v is rate * v - power * log v. The
+        sum of squares S within configurations, with f degrees of freedom, is noise times chi^2_f,
+        whose negative log density is (f log noise + S / noise) / 2.
+        """
+        D = len(self.distances)
+        deviation = theta - default_theta(D)
+        precision = np.zeros(D + 4)
+        precision[:D] = 1.0 / (2.0 * _LENGTHSCALE_SIGMA) ** 2  # log 1/ell^2 is -2 log ell
+        precision[D + 3] = 1.0 / _EXPONENT_SIGMA**2
         rates = np.array([1.0, 1.0, _NOISE_RATE])
         powers = np.array([1.0, _ADDITIVE_POWER, _NOISE_POWER])
-        variances = np.exp(theta[d : d + 3])
-        value += 0.5 * float(precision @ (away * away))
-        value += float(rates @ variances - powers @ theta[d : d + 3])
-        gradient += precision * away
-        gradient[d : d + 3] += rates * variances - powers
+        variances = np.exp(theta[D : D + 3])
+        value += 0.5 * float(precision @ (deviation * deviation))
+        value += float(rates @ variances - powers @ theta[D : D + 3])
+        gradient += precision * deviation
+        gradient[D : D + 3] += rates * variances - powers
         if self.data.freedom:
-            within = self.data.within / max(float(self.data.scores.var()), _FLAT) / variances[2]
-            value += 0.5 * (self.data.freedom * theta[d + 2] + within)
-            gradient[d + 2] += 0.5 * (self.data.freedom - within)
+            within = self.data.within / max(float(self.data.t.var()), _FLAT) / variances[2]
+            value += 0.5 * (self.data.freedom * theta[D + 2] + within)
+            gradient[D + 2] += 0.5 * (self.data.freedom - within)
         return value, gradient

@@ -1,12 +1,23 @@
-"""Several metrics and constraints: acquisitions made of one Gaussian process for each of them.
+"""Acquisitions for several metrics and for constraints, each of which has a Gaussian process.
 
-The expected hypervolume improvement is exact: what is not dominated by the front is cut into boxes,
-over each of which the expectation is a product of differences of expected improvements (Emmerich,
-Yang, Deutz, Wang & Fonseca, 2016; Daulton, Balandat & Bakshy, NeurIPS 2020). Its logarithm is taken
-box by box, so that it does not underflow. Constraints weigh it by the probability that they are
-kept (Gardner et al., ICML 2014).
+Notation:
 
-Notation: m rows, t objectives, b boxes.
+    m, D       query points, features
+    t, b       objectives, boxes; lower is better in all objectives
+    mu, sigma  posterior mean and standard deviation (m,) of one objective
+    low, high  ends (b,) of the boxes along one objective
+    h          h(z) = phi(z) + z Phi(z), as in `acquisition`
+
+The expected hypervolume improvement is exact. What the Pareto front does not dominate, up to a
+reference point, is cut into disjoint boxes. A new point f gains within a box the volume that it
+dominates there, a product over objectives, which the models take as independent:
+
+    EHVI = sum over boxes of prod over objectives of E[length of [max(f, low), high]]
+    E[length] = E[max(high - f, 0)] - E[max(low - f, 0)] = sigma (h(z_high) - h(z_low))
+
+(Emmerich, Yang, Deutz, Wang & Fonseca, 2016; Daulton, Balandat & Bakshy, NeurIPS 2020). Its
+logarithm is taken box by box, so that it does not underflow. Constraints add the log probability
+that they are kept (Gardner et al., ICML 2014).
 """
 
 from __future__ import annotations
@@ -16,9 +27,14 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
-from scipy.special import erfcx, log_ndtr, logsumexp
+from scipy.special import log_ndtr, logsumexp
 
-from pytest_hypersearch.search.gp.acquisition import chance_slopes, log_improvement, width_of
+from pytest_hypersearch.search.gp.acquisition import (
+    cdf_over_pdf,
+    latent_deviation,
+    log_improvement,
+    log_probability,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,27 +43,26 @@ if TYPE_CHECKING:
 
     from pytest_hypersearch.search.gp.acquisition import Acquisition
     from pytest_hypersearch.search.gp.encode import Array
-    from pytest_hypersearch.search.gp.posterior import Posterior
+    from pytest_hypersearch.search.gp.regression import Posterior
 
 
 _PLANE: Final = 2
 _HOPELESS: Final = 5.0  # minus the log probability from which on it falls more slowly
-_SURE: Final = 20.0  # beyond it the probability that a constraint is kept has no slope
-_LOW: Final = -1e6  # stands for minus infinity: its expected improvement is nil
-_EQUAL: Final = 1.0 - 1e-12
-_ROOT_HALF_PI: Final = np.sqrt(np.pi / 2.0)
+_SURE: Final = 20.0  # beyond it, the probability that a constraint is kept has no gradient
+_MINUS_INFINITY: Final = -1e6  # in standardised scores: no improvement is expected below it
+_ALMOST_ONE: Final = 1.0 - 1e-12
 
 
 def undominated(values: Array) -> NDArray[np.bool_]:
-    """Return which points (n,) of values (n, t) no other point surpasses, lower being better."""
+    """Return which points (n,) of values (n, t) no other point dominates, lower being better."""
     free = np.zeros(len(values), dtype=bool)
-    rest = np.lexsort(values.T[::-1])  # what surpasses a point comes before it
+    rest = np.lexsort(values.T[::-1])  # in this order, no point dominates one before it
     while len(rest):
         first = values[rest[0]]
         free[rest[0]] = True
         others = values[rest[1:]]
-        surpassed = (first <= others).all(axis=1) & (first < others).any(axis=1)
-        rest = rest[1:][~surpassed]
+        dominated = (first <= others).all(axis=1) & (first < others).any(axis=1)
+        rest = rest[1:][~dominated]
     return free
 
 
@@ -55,31 +70,33 @@ def boxes_of(front: Array, reference: Array) -> Array:
     """Return disjoint boxes (b, t, 2) that fill what is below the reference and not dominated.
 
     Args:
-        front: Points (n, t) that are dominated by none of each other; or, of one objective, any.
+        front: Points (n, t) of which none dominates another; or, of one objective, any.
         reference: Upper end (t,) of what counts.
     """
     inside = front[(front < reference).all(axis=1)]
     if len(reference) == 1:
         top = min([reference[0], *inside[:, 0]])
-        return np.array([[[_LOW, top]]])
-    # slices along the last objective: in each, the points below it are those that dominate
-    cuts = [_LOW, *np.unique(inside[:, -1]), reference[-1]]
-    found = []
+        return np.array([[[_MINUS_INFINITY, top]]])
+    # Between two neighbouring values of the last objective, the points that dominate are those
+    # whose last objective is below the slice: one dimension less remains.
+    cuts = [_MINUS_INFINITY, *np.unique(inside[:, -1]), reference[-1]]
+    slices = []
     for low, high in pairwise(cuts):
-        under = inside[inside[:, -1] <= low][:, :-1]
+        below = inside[inside[:, -1] <= low][:, :-1]
         if len(reference) > _PLANE:
-            under = under[undominated(under)]
-        flat = boxes_of(under, reference[:-1])
-        found.append(np.concatenate([flat, np.full((len(flat), 1, 2), (low, high))], axis=1))
-    return np.concatenate(found)
+            below = below[undominated(below)]
+        flat = boxes_of(below, reference[:-1])
+        slices.append(np.concatenate([flat, np.full((len(flat), 1, 2), (low, high))], axis=1))
+    return np.concatenate(slices)
 
 
 @dataclass(frozen=True, slots=True)
 class LogEHVI:
-    """Log of expected hypervolume improvement, times the probability that there is a score.
+    """Log expected hypervolume improvement, plus the log probability that there is a score.
 
     Attributes:
-        posteriors: The model of each objective; the first one also knows of failures, as `LogEI`.
+        posteriors: The model of each objective; the first also has the target of `LogEI` that says
+            whether there is a score.
         boxes: What is not dominated (b, t, 2).
     """
 
@@ -87,73 +104,85 @@ class LogEHVI:
     boxes: Array
 
     @property
-    def inverse(self) -> Array:
-        """Inverse squared lengths (D,) over which it bends."""
-        return _shortest([each.factor.kernel.hyper.inverse for each in self.posteriors])
+    def inverse_squared_lengthscales(self) -> Array:
+        """The largest (D,) of all models."""
+        return _largest(
+            [p.factor.kernel.hyper.inverse_squared_lengthscales for p in self.posteriors]
+        )
 
-    def value(self, rows: Array) -> Array:
-        """Return the acquisition (m,) at rows (m, D)."""
-        total = np.zeros((len(rows), len(self.boxes)))
-        chances = np.zeros(len(rows))
-        for place, posterior in enumerate(self.posteriors):
-            means, deviation = posterior.predict(rows)
-            total += _gain(means[:, 0], deviation, self.boxes[:, place])[0]
-            for mean in means.T[1:]:
-                chances += log_ndtr(mean / width_of(posterior, deviation))
-        value: Array = logsumexp(total, axis=1) + chances
+    def value(self, X: Array) -> Array:
+        """Return the acquisition (m,) at points (m, D)."""
+        log_volume = np.zeros((len(X), len(self.boxes)))
+        log_p = np.zeros(len(X))
+        for objective, posterior in enumerate(self.posteriors):
+            mu, sigma = posterior.predict(X)
+            log_volume += _log_length(mu[:, 0], sigma, self.boxes[:, objective])[0]
+            for latent in mu.T[1:]:
+                log_p += log_ndtr(latent / latent_deviation(posterior, sigma))
+        value: Array = logsumexp(log_volume, axis=1) + log_p
         return value
 
-    def slopes(self, rows: Array) -> tuple[Array, Array]:
+    def value_and_gradient(self, X: Array) -> tuple[Array, Array]:
         """Return the acquisition (m,) and its gradient (m, D)."""
-        total = np.zeros((len(rows), len(self.boxes)))
-        chances, gradient = np.zeros(len(rows)), np.zeros_like(rows)
+        log_volume = np.zeros((len(X), len(self.boxes)))
+        log_p, gradient = np.zeros(len(X)), np.zeros_like(X)
         parts = []
-        for place, posterior in enumerate(self.posteriors):
-            means, deviation, slope = posterior.predict_slopes(rows)
-            gain, by_mean, by_deviation = _gain(means[:, 0], deviation, self.boxes[:, place])
-            total += gain
-            by_means, narrowing = np.zeros_like(means), np.zeros(len(rows))
-            for target in range(1, means.shape[1]):
-                chance, weight, widening = chance_slopes(posterior, means[:, target], deviation)
-                chances += chance
-                by_means[:, target] = weight
-                narrowing -= weight * widening
-            parts.append((slope, by_means, by_mean, narrowing, by_deviation))
-        value = logsumexp(total, axis=1)
-        share = np.exp(total - value[:, None])
-        for slope, by_means, by_mean, narrowing, by_deviation in parts:
-            by_means[:, 0] = (share * by_mean).sum(axis=1)
-            gradient += slope(by_means, (share * by_deviation).sum(axis=1) + narrowing)
-        return value + chances, gradient
+        for objective, posterior in enumerate(self.posteriors):
+            mu, sigma, chain_rule = posterior.predict_with_gradient(X)
+            log_length, length_by_mu, length_by_sigma = _log_length(
+                mu[:, 0], sigma, self.boxes[:, objective]
+            )
+            log_volume += log_length
+            by_mu, p_by_sigma = np.zeros_like(mu), np.zeros(len(X))
+            for target in range(1, mu.shape[1]):
+                log_chance, by_latent, by_width = log_probability(posterior, mu[:, target], sigma)
+                log_p += log_chance
+                by_mu[:, target] = by_latent
+                p_by_sigma -= by_latent * by_width
+            parts.append((chain_rule, by_mu, length_by_mu, p_by_sigma, length_by_sigma))
+        value = logsumexp(log_volume, axis=1)
+        # d log(sum of v_b) = sum of v_b / (sum of v) d log v_b
+        share = np.exp(log_volume - value[:, None])
+        for chain_rule, by_mu, length_by_mu, p_by_sigma, length_by_sigma in parts:
+            by_mu[:, 0] = (share * length_by_mu).sum(axis=1)
+            gradient += chain_rule(by_mu, (share * length_by_sigma).sum(axis=1) + p_by_sigma)
+        return value + log_p, gradient
 
 
-def _gain(mean: Array, deviation: Array, sides: Array) -> tuple[Array, Array, Array]:
-    """Return the log of the expected length gained within sides, and its slopes (m, b) each.
+def _log_length(mu: Array, sigma: Array, sides: Array) -> tuple[Array, Array, Array]:
+    """Return the log expected length gained within sides, and its derivatives (m, b) each.
+
+    With r = h(z_low) / h(z_high), log E = log h(z_high) + log(1 - r) + log sigma. Since h' = Phi
+    and h - z h' = phi, the derivatives are
+
+        by mu:     -(Phi(z_high) - Phi(z_low)) / (h(z_high) (1 - r) sigma)
+        by sigma:   (phi(z_high) - phi(z_low)) / (h(z_high) (1 - r) sigma)
 
     Args:
-        mean: What is expected (m,) of an objective.
-        deviation: How unsurely (m,).
+        mu: Posterior mean (m,) of an objective.
+        sigma: Posterior standard deviation (m,).
         sides: Lower and upper ends (b, 2).
     """
-    ends, places = np.unique(sides, return_inverse=True)
-    low, high = places.reshape(sides.shape).T
-    log, ratio, density = log_improvement((ends - mean[:, None]) / deviation[:, None])
-    less = np.minimum(np.exp(log[:, low] - log[:, high]), _EQUAL)
-    gain = log[:, high] + np.log1p(-less) + np.log(deviation)[:, None]
-    divisor = (1.0 - less) * deviation[:, None]
-    by_mean = -(ratio[:, high] - ratio[:, low] * less) / divisor
-    return gain, by_mean, (density[:, high] - density[:, low] * less) / divisor
+    # Neighbouring boxes share their ends: h is computed once for each.
+    ends, positions = np.unique(sides, return_inverse=True)
+    low, high = positions.reshape(sides.shape).T
+    log_h, Phi_over_h, phi_over_h = log_improvement((ends - mu[:, None]) / sigma[:, None])
+    r = np.minimum(np.exp(log_h[:, low] - log_h[:, high]), _ALMOST_ONE)
+    log_length = log_h[:, high] + np.log1p(-r) + np.log(sigma)[:, None]
+    divisor = (1.0 - r) * sigma[:, None]
+    by_mu = -(Phi_over_h[:, high] - Phi_over_h[:, low] * r) / divisor
+    return log_length, by_mu, (phi_over_h[:, high] - phi_over_h[:, low] * r) / divisor
 
 
 @dataclass(frozen=True, slots=True)
-class Bound:
-    """Log of the probability that a constraint is kept.
+class LogFeasibility:
+    """Log probability that a constraint is kept: log Phi((level - mu) / sigma).
 
-    Far from any hope it falls more slowly, as its own logarithm: what nothing is known to keep must
-    not outweigh that there will be no score at all.
+    Far from feasibility it falls more slowly, as its own logarithm: a constraint that no
+    configuration is known to keep must not outweigh that there will be no score at all.
 
     Attributes:
-        posterior: The model of how much it is broken.
+        posterior: The model of by how much the constraint is broken.
         level: The standardised value up to which it is kept.
     """
 
@@ -161,55 +190,61 @@ class Bound:
     level: float
 
     @property
-    def inverse(self) -> Array:
-        """Inverse squared lengths (D,) over which it bends."""
-        return self.posterior.factor.kernel.hyper.inverse
+    def inverse_squared_lengthscales(self) -> Array:
+        """The (D,) of the model."""
+        return self.posterior.factor.kernel.hyper.inverse_squared_lengthscales
 
-    def value(self, rows: Array) -> Array:
-        """Return the acquisition (m,) at rows (m, D)."""
-        means, deviation = self.posterior.predict(rows)
-        return _flattened(log_ndtr((self.level - means[:, 0]) / deviation))[0]
+    def value(self, X: Array) -> Array:
+        """Return the acquisition (m,) at points (m, D)."""
+        mu, sigma = self.posterior.predict(X)
+        return _flattened(log_ndtr((self.level - mu[:, 0]) / sigma))[0]
 
-    def slopes(self, rows: Array) -> tuple[Array, Array]:
+    def value_and_gradient(self, X: Array) -> tuple[Array, Array]:
         """Return the acquisition (m,) and its gradient (m, D)."""
-        means, deviation, slope = self.posterior.predict_slopes(rows)
-        ratio = (self.level - means[:, 0]) / deviation
-        mills = _ROOT_HALF_PI * erfcx(np.minimum(ratio, _SURE) * -np.sqrt(0.5))  # Phi / phi
-        by_means = np.zeros_like(means)
-        value, turn = _flattened(log_ndtr(ratio))
-        by_means[:, 0] = -turn / (mills * deviation)
-        return value, slope(by_means, by_means[:, 0] * ratio)
+        mu, sigma, chain_rule = self.posterior.predict_with_gradient(X)
+        z = (self.level - mu[:, 0]) / sigma
+        # d log Phi(z) = phi / Phi dz, dz/dmu = -1 / sigma, dz/dsigma = -z / sigma
+        ratio = cdf_over_pdf(np.minimum(z, _SURE))
+        by_mu = np.zeros_like(mu)
+        value, slope = _flattened(log_ndtr(z))
+        by_mu[:, 0] = -slope / (ratio * sigma)
+        return value, chain_rule(by_mu, by_mu[:, 0] * z)
 
 
-def _flattened(log: Array) -> tuple[Array, Array]:
+def _flattened(log_p: Array) -> tuple[Array, Array]:
     """Return log probabilities that fall as their own logarithm far down, and the derivatives."""
-    depth = np.maximum(log / -_HOPELESS, 1.0)
-    return np.maximum(log, -_HOPELESS) - _HOPELESS * np.log(depth), 1.0 / depth
+    depth = np.maximum(log_p / -_HOPELESS, 1.0)
+    return np.maximum(log_p, -_HOPELESS) - _HOPELESS * np.log(depth), 1.0 / depth
 
 
 @dataclass(frozen=True, slots=True)
 class Product:
-    """Several acquisitions at once: the sum of logarithms."""
+    """A product of acquisitions: the sum of their logarithms.
+
+    Attributes:
+        factors: The acquisitions.
+    """
 
     factors: Sequence[Acquisition]
 
     @property
-    def inverse(self) -> Array:
-        """Inverse squared lengths (D,) over which it bends."""
-        return _shortest([factor.inverse for factor in self.factors])
+    def inverse_squared_lengthscales(self) -> Array:
+        """The largest (D,) of all factors."""
+        return _largest([factor.inverse_squared_lengthscales for factor in self.factors])
 
-    def value(self, rows: Array) -> Array:
-        """Return the acquisition (m,) at rows (m, D)."""
-        value: Array = np.sum([factor.value(rows) for factor in self.factors], axis=0)
+    def value(self, X: Array) -> Array:
+        """Return the acquisition (m,) at points (m, D)."""
+        value: Array = np.sum([factor.value(X) for factor in self.factors], axis=0)
         return value
 
-    def slopes(self, rows: Array) -> tuple[Array, Array]:
+    def value_and_gradient(self, X: Array) -> tuple[Array, Array]:
         """Return the acquisition (m,) and its gradient (m, D)."""
-        values, slopes = zip(*(factor.slopes(rows) for factor in self.factors), strict=True)
-        return np.sum(values, axis=0), np.sum(slopes, axis=0)
+        pairs = (factor.value_and_gradient(X) for factor in self.factors)
+        values, gradients = zip(*pairs, strict=True)
+        return np.sum(values, axis=0), np.sum(gradients, axis=0)
 
 
-def _shortest(inverses: Sequence[Array]) -> Array:
-    """Return the inverse squared lengths (D,) of what bends soonest in each feature."""
-    shortest: Array = np.max(inverses, axis=0)
-    return shortest
+def _largest(inverse_squared_lengthscales: Sequence[Array]) -> Array:
+    """Return the (D,) of the shortest length scale in each feature."""
+    largest: Array = np.max(inverse_squared_lengthscales, axis=0)
+    return largest

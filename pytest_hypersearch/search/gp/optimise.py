@@ -1,4 +1,17 @@
-"""Where the acquisition is largest: a cloud of candidates, then climbs and sweeps from the best."""
+"""Maximisation of the acquisition: random candidates, then BFGS and sweeps from the best of them.
+
+Notation:
+
+    m, D    candidates, features
+    k       starts of the local search
+    X       rows (m, D); values are the acquisition (m,) at them
+    d       features of a branch that vary
+
+The candidates are points of the whole branch, the best configurations so far with some parameters
+moved, and the best one with a single parameter moved across its range. From the best candidates
+and the best configuration, continuous parameters climb by the gradient and discrete ones change one
+at a time, in turns, until nothing improves.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +20,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from pytest_hypersearch.search.gp.bfgs import descend
+from pytest_hypersearch.search.gp.bfgs import minimise
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -16,22 +29,22 @@ if TYPE_CHECKING:
     from pytest_hypersearch.search.gp.encode import Array, Branch, Domain
 
 
-_SPREAD: Final = 128
-_NEAR: Final = 96
-_ALONG: Final = 12
-_CROSSING: Final = 96
-_CLIMBED: Final = 3
+_UNIFORM: Final = 128  # candidates all over a branch
+_NEAR: Final = 96  # candidates near the best configurations
+_LINE: Final = 12  # candidates along one parameter, at most
+_LINES: Final = 96  # candidates along all parameters, at most
+_REFINED_BRANCHES: Final = 3
 _STARTS: Final = 3
-_SWEPT: Final = 16
-_TRIED: Final = 8000  # changes in a sweep, times features and what else a change costs
+_SWEPT: Final = 16  # ordered values of a parameter up to which a sweep tries all of them
+_SWEEP_COST: Final = 8000  # changes in a sweep times the cost of one: features and an overhead
 _OVERHEAD: Final = 4
 _ROUNDS: Final = 3
-_APART: Final = 0.1
-_LOOKED_AT: Final = 60
+_APART: Final = 0.1  # largest coordinate distance between starts
+_BEST_CANDIDATES: Final = 60  # among which starts are chosen
 _LONGEST: Final = 0.05
-_SHARPEST: Final = 1e3
-_FLATTEST: Final = 0.3
-_CLIMB: Final = 20
+_LARGEST_INVERSE: Final = 1e3
+_SMALLEST_INVERSE: Final = 0.3
+_CLIMB_STEPS: Final = 20
 _TOLERANCE: Final = 1e-3
 
 
@@ -43,26 +56,26 @@ def search(
 ) -> list[tuple[Array, Array]]:
     """Return each branch's rows (m, D) in descending order of their acquisition (m,).
 
-    Many branches share the candidates, and only the most promising of them are climbed in.
+    Many branches share the candidates, and only the most promising of them are refined.
 
     Args:
         branches: The branches to search.
-        acquisition: What is to be large.
+        acquisition: What to maximise.
         incumbents: The best configurations so far (k, D) of each branch, best first.
         rng: Source of all random decisions.
     """
-    share = min(1.0, _CLIMBED / len(branches))
-    clouds = [
-        _cloud(branch, acquisition, known, rng, share)
-        for branch, known in zip(branches, incumbents, strict=True)
+    share = min(1.0, _REFINED_BRANCHES / len(branches))
+    candidates = [
+        _candidates(branch, acquisition, best, rng, share)
+        for branch, best in zip(branches, incumbents, strict=True)
     ]
-    ahead = sorted(range(len(clouds)), key=lambda i: -clouds[i][1][0])[:_CLIMBED]
-    for i in ahead:
-        clouds[i] = _climbed(branches[i], acquisition, clouds[i], incumbents[i])
-    return clouds
+    order = sorted(range(len(candidates)), key=lambda i: -candidates[i][1][0])
+    for i in order[:_REFINED_BRANCHES]:
+        candidates[i] = _refined(branches[i], acquisition, candidates[i], incumbents[i])
+    return candidates
 
 
-def _cloud(
+def _candidates(
     branch: Branch,
     acquisition: Acquisition,
     incumbents: Array,
@@ -70,158 +83,157 @@ def _cloud(
     share: float,
 ) -> tuple[Array, Array]:
     """Return candidates (m, D) and their acquisition (m,), best first."""
-    count = len(branch.domains)
-    if not count:
+    d = len(branch.domains)
+    if not d:
         return branch.base[None, :], acquisition.value(branch.base[None, :])
-    cloud = branch.rows(rng.random((ceil(share * _SPREAD), count)))
+    X = branch.rows(rng.random((ceil(share * _UNIFORM), d)))
     if len(incumbents):
         near = _neighbours(branch, incumbents, rng, ceil(share * _NEAR))
-        cloud = np.vstack([cloud, near, _crossing(branch, incumbents[0], rng, share)])
-    return _ordered(cloud, acquisition.value(cloud))
+        X = np.vstack([X, near, _lines(branch, incumbents[0], rng, share)])
+    return _ordered(X, acquisition.value(X))
 
 
-def _climbed(
-    branch: Branch, acquisition: Acquisition, cloud: tuple[Array, Array], incumbents: Array
+def _refined(
+    branch: Branch, acquisition: Acquisition, candidates: tuple[Array, Array], incumbents: Array
 ) -> tuple[Array, Array]:
-    """Return a cloud with what climbs and sweeps from its best rows reach, best first."""
-    rows, values = cloud
-    refined, reached = _refine(branch, acquisition, _starts(rows, incumbents))
-    return _ordered(np.vstack([refined, rows]), np.concatenate([reached, values]))
+    """Return candidates together with what the local search reaches from them, best first."""
+    X, values = candidates
+    X_local, local = _local_search(branch, acquisition, _starts(X, incumbents))
+    return _ordered(np.vstack([X_local, X]), np.concatenate([local, values]))
 
 
-def _ordered(rows: Array, values: Array) -> tuple[Array, Array]:
+def _ordered(X: Array, values: Array) -> tuple[Array, Array]:
     order = np.argsort(-values, kind="stable")
-    return rows[order], values[order]
+    return X[order], values[order]
 
 
 def _neighbours(branch: Branch, incumbents: Array, rng: np.random.Generator, size: int) -> Array:
     """Return incumbents with a random part of their parameters moved, by steps of many sizes."""
-    rows = incumbents[rng.integers(len(incumbents), size=size)].copy()
-    count = len(branch.domains)
-    moved = rng.random((size, count)) < rng.uniform(1.0 / count, 1.0, size=(size, 1))
-    moved[np.arange(size), rng.integers(count, size=size)] = True
+    X = incumbents[rng.integers(len(incumbents), size=size)].copy()
+    d = len(branch.domains)
+    moved = rng.random((size, d)) < rng.uniform(1.0 / d, 1.0, size=(size, 1))
+    moved[np.arange(size), rng.integers(d, size=size)] = True
     reach = 0.5 * 10.0 ** rng.uniform(-3.0, 0.0, size=(size, 1))
-    steps = reach * rng.standard_normal((size, count))
-    fresh = rng.random((size, count))
+    steps = reach * rng.standard_normal((size, d))
+    U = rng.random((size, d))
     for column, domain in enumerate(branch.domains):
-        old = rows[:, domain.feature]
+        old = X[:, domain.feature]
         new = (
-            domain.place(fresh[:, column])
+            domain.from_unit(U[:, column])
             if domain.categorical
             else domain.snap(old + steps[:, column] * (domain.high - domain.low))
         )
-        rows[:, domain.feature] = np.where(moved[:, column], new, old)
-    return rows
+        X[:, domain.feature] = np.where(moved[:, column], new, old)
+    return X
 
 
-def _crossing(branch: Branch, incumbent: Array, rng: np.random.Generator, share: float) -> Array:
-    """Return the incumbent with one continuous parameter at a time taken across all of its range.
+def _lines(branch: Branch, incumbent: Array, rng: np.random.Generator, share: float) -> Array:
+    """Return the incumbent with one continuous parameter at a time moved across its range.
 
     Where a loss is largely a sum of single effects with several minima each, the way to a better
-    one is a long step along a single parameter, of which a cloud has hardly any. Those of other
-    parameters are swept anyway.
+    one is a long step along a single parameter, which random candidates hardly ever are. Sweeps
+    try those of discrete parameters anyway.
     """
     continuous = [domain for domain in branch.domains if domain.lattice is None]
-    steps = min(_ALONG, max(_CROSSING // len(branch.domains), 1))
+    steps = min(_LINE, max(_LINES // len(branch.domains), 1))
     steps = ceil(share * steps)
-    rows = np.repeat(incumbent[None, :], len(continuous) * steps, axis=0)
-    for place, domain in enumerate(continuous):
-        part = rows[place * steps : (place + 1) * steps]
-        part[:, domain.feature] = domain.place((np.arange(steps) + rng.random(steps)) / steps)
-    return rows
+    X = np.repeat(incumbent[None, :], len(continuous) * steps, axis=0)
+    for i, domain in enumerate(continuous):
+        part = X[i * steps : (i + 1) * steps]
+        part[:, domain.feature] = domain.from_unit((np.arange(steps) + rng.random(steps)) / steps)
+    return X
 
 
-def _starts(cloud: Array, incumbents: Array) -> Array:
-    """Return the best of the cloud, some apart from it, and the best incumbent."""
-    looked_at = cloud[:_LOOKED_AT]
-    picked, apart = [0], np.ones(len(looked_at), dtype=bool)
+def _starts(X: Array, incumbents: Array) -> Array:
+    """Return the best candidates that are apart from each other, and the best incumbent."""
+    best = X[:_BEST_CANDIDATES]
+    picked, apart = [0], np.ones(len(best), dtype=bool)
     while len(picked) < _STARTS:
-        apart &= np.abs(looked_at - cloud[picked[-1]]).max(axis=1) > _APART
+        apart &= np.abs(best - X[picked[-1]]).max(axis=1) > _APART
         if not apart.any():
             break
         picked.append(int(apart.argmax()))
-    return np.vstack([cloud[picked], incumbents[:1]])
+    return np.vstack([X[picked], incumbents[:1]])
 
 
-def _refine(branch: Branch, acquisition: Acquisition, starts: Array) -> tuple[Array, Array]:
-    """Return starts (k, D) after climbs and sweeps, with their acquisition (k,).
-
-    Continuous parameters climb by the gradient; the others move one at a time, while that helps.
-    """
-    rows, values = starts, np.full(len(starts), -np.inf)
+def _local_search(branch: Branch, acquisition: Acquisition, starts: Array) -> tuple[Array, Array]:
+    """Return local maxima (k, D) reached from the starts, with their acquisition (k,)."""
+    X, values = starts, np.full(len(starts), -np.inf)
     continuous = [domain for domain in branch.domains if domain.lattice is None]
     discrete = [domain for domain in branch.domains if domain.lattice is not None]
     for _ in range(_ROUNDS):
         if continuous:
-            rows, values = _climb(acquisition, continuous, rows)
+            X, values = _climb(acquisition, continuous, X)
         if not discrete:
             break
-        before = rows
-        rows, values = _sweep(acquisition, discrete, rows, values)
-        if np.array_equal(before, rows):
+        before = X
+        X, values = _sweep(acquisition, discrete, X, values)
+        if np.array_equal(before, X):
             break
-    return rows, values
+    return X, values
 
 
-def _climb(acquisition: Acquisition, domains: list[Domain], rows: Array) -> tuple[Array, Array]:
+def _climb(acquisition: Acquisition, domains: list[Domain], X: Array) -> tuple[Array, Array]:
     """Return rows (k, D) at local maxima in the continuous parameters, and the maxima (k,)."""
     features = np.array([domain.feature for domain in domains])
-    inverse = acquisition.inverse[features]
-    moved = rows.copy()
+    inverse = acquisition.inverse_squared_lengthscales[features]
+    moved = X.copy()
 
-    def objective(points: Array) -> tuple[Array, Array]:
+    def negative(points: Array) -> tuple[Array, Array]:
         moved[:, features] = points
-        value, slope = acquisition.slopes(moved)
-        return -value, -slope[:, features]
+        value, gradient = acquisition.value_and_gradient(moved)
+        return -value, -gradient[:, features]
 
-    climbed = rows.copy()
-    climbed[:, features], values = descend(
-        objective,
-        rows[:, features],
+    climbed = X.copy()
+    climbed[:, features], values = minimise(
+        negative,
+        X[:, features],
         np.array([domain.low for domain in domains]),
         np.array([domain.high for domain in domains]),
-        scale=1.0 / np.minimum(np.maximum(inverse, _FLATTEST), _SHARPEST),
+        # Curvature goes as 1 / ell^2: in multiples of ell, the acquisition is about isotropic.
+        scale=1.0 / np.minimum(np.maximum(inverse, _SMALLEST_INVERSE), _LARGEST_INVERSE),
         longest=_LONGEST,
-        steps=_CLIMB,
+        steps=_CLIMB_STEPS,
         tolerance=_TOLERANCE,
     )
     return climbed, -values
 
 
 def _sweep(
-    acquisition: Acquisition, domains: list[Domain], rows: Array, values: Array
+    acquisition: Acquisition, domains: list[Domain], X: Array, values: Array
 ) -> tuple[Array, Array]:
-    """Return rows (k, D) each with the single change that gains most, and what they reach (k,).
+    """Return rows (k, D) each with the single change that gains most, and their acquisition (k,).
 
     Where there are very many changes to try, only the best rows are changed.
     """
-    options = [[row, *_changes(row, domains)] for row in rows]
-    most = _TRIED // (_OVERHEAD + rows.shape[1]) // max(map(len, options))
-    chosen = np.sort(np.argsort(-values, kind="stable")[: max(most, 1)])
-    reached = acquisition.value(np.array([row for i in chosen for row in options[i]]))
-    groups = np.split(reached, np.cumsum([len(options[i]) for i in chosen])[:-1])
-    swept, values = rows.copy(), values.copy()
-    for i, group in zip(chosen, groups, strict=True):
+    options = [[x, *_changes(x, domains)] for x in X]
+    affordable = _SWEEP_COST // (_OVERHEAD + X.shape[1]) // max(map(len, options))
+    swept = np.sort(np.argsort(-values, kind="stable")[: max(affordable, 1)])
+    reached = acquisition.value(np.array([x for i in swept for x in options[i]]))
+    groups = np.split(reached, np.cumsum([len(options[i]) for i in swept])[:-1])
+    X, values = X.copy(), values.copy()
+    for i, group in zip(swept, groups, strict=True):
         best = int(np.argmax(group))
-        swept[i], values[i] = options[i][best], group[best]
-    return swept, values
+        X[i], values[i] = options[i][best], group[best]
+    return X, values
 
 
-def _changes(row: Array, domains: list[Domain]) -> list[Array]:
+def _changes(x: Array, domains: list[Domain]) -> list[Array]:
+    """Return the row (D,) with one discrete parameter changed, in all ways that a sweep tries."""
     changed = []
     for domain in domains:
         lattice = domain.lattice
         if lattice is None:
             continue
-        here = int(np.argmin(np.abs(lattice - row[domain.feature])))
+        current = int(np.argmin(np.abs(lattice - x[domain.feature])))
         near = (
             range(len(lattice))
             if domain.categorical or len(lattice) <= _SWEPT
-            else range(max(here - 3, 0), min(here + 4, len(lattice)))
+            else range(max(current - 3, 0), min(current + 4, len(lattice)))
         )
         for position in near:
-            if position != here:
-                other = row.copy()
+            if position != current:
+                other = x.copy()
                 other[domain.feature] = lattice[position]
                 changed.append(other)
     return changed

@@ -1,4 +1,11 @@
-"""What a suggestion is after: improvement, growth of the Pareto front, kept constraints."""
+"""Suggestions of the bayes strategy: choice of the acquisition, and its maximisation.
+
+Notation:
+
+    N, D, t    results with scores, features, objectives
+    x          row (D,) of a configuration
+    values     posterior means (N, t) of the objectives at the results
+"""
 
 from __future__ import annotations
 
@@ -16,16 +23,22 @@ from pytest_hypersearch.core.trial import State
 from pytest_hypersearch.search.gp.acquisition import LogEI
 from pytest_hypersearch.search.gp.cache import (
     HUGE,
-    MODELLED,
-    Memory,
+    LARGEST_MODEL,
+    History,
     Result,
     Surrogate,
-    chosen,
-    recalled,
+    history_of,
     surrogate_of,
+    training_subset,
 )
 from pytest_hypersearch.search.gp.encode import design_size, encoding_of, initial_design
-from pytest_hypersearch.search.gp.hypervolume import Bound, LogEHVI, Product, boxes_of, undominated
+from pytest_hypersearch.search.gp.hypervolume import (
+    LogEHVI,
+    LogFeasibility,
+    Product,
+    boxes_of,
+    undominated,
+)
 from pytest_hypersearch.search.gp.optimise import search
 from pytest_hypersearch.search.samplers.random import permuted
 
@@ -41,94 +54,114 @@ if TYPE_CHECKING:
     from pytest_hypersearch.search.gp.acquisition import Acquisition
     from pytest_hypersearch.search.gp.encode import Array
 
-    Purpose: TypeAlias = tuple[Acquisition, Sequence[Result]]
+    Choice: TypeAlias = tuple[Acquisition, Sequence[Result]]
+    Proposal: TypeAlias = tuple[int, Array]
 
-_FIRST: Final = 10
-_FAR: Final = 4.0  # times the usual size of how much a constraint is broken or kept
+_FIRST: Final = 10  # results from which the scale of a constraint is taken
+_FAR: Final = 4.0  # in usual sizes of a constraint's excess
 _BOXES: Final = 256
-_FEWEST: Final = 6
+_FEWEST_OF_FRONT: Final = 6
 _MARGIN: Final = 0.5
 _CROWDED: Final = 10
 _NOTABLE: Final = 0.1
 
 
-def purpose_of(memory: Memory, pending: Sequence[Result]) -> Purpose | None:
+def acquisition_of(history: History, pending: Sequence[Result]) -> Choice | None:
     """Return the acquisition and the results so far, best first; None without a model.
 
+    One metric is searched by expected improvement, several by hypervolume improvement; constraints
+    multiply either by the probability that they are kept.
+
     Args:
-        memory: What is known of the score, and with it of further metrics and constraints.
-        pending: Configurations under way.
+        history: Results with the score, and with it of further metrics and constraints.
+        pending: Pending configurations.
     """
-    score = surrogate_of(memory, pending)
-    first = next((each.observation for each in memory.results if each.observation.scores), None)
+    surrogate = surrogate_of(history, pending)
+    first = next((each.observation for each in history.results if each.observation.scores), None)
     if first is not None and (first.others or first.excess):
-        return _several(memory, pending, score)
-    if score is None:
+        return _combined(history, pending, surrogate)
+    if surrogate is None:
         return None
-    order = np.argsort(score.expected, kind="stable")
-    ranking = [memory.results[i] for i in memory.active[order]]
-    return LogEI(score.posterior, float(score.expected.min())), ranking
+    order = np.argsort(surrogate.expected, kind="stable")
+    ranking = [history.results[i] for i in history.active[order]]
+    # The best posterior mean, not the best score: under noise, the latter is mostly luck.
+    return LogEI(surrogate.believed, float(surrogate.expected.min())), ranking
 
 
-def _several(memory: Memory, pending: Sequence[Result], score: Surrogate | None) -> Purpose | None:
-    scored = _contenders(memory)
-    goals = [] if score is None else [score]
-    for place in range(len(scored[0].observation.others)):
-        other = recalled(memory.space, _other(memory.heard, place))
-        goal = surrogate_of(other, pending, chance=not goals)
-        goals += [] if goal is None else [goal]
-    broken = [
-        recalled(memory.space, _broken(memory.heard, place), np.inf)
-        for place in range(len(scored[0].observation.excess))
+def _combined(
+    history: History, pending: Sequence[Result], surrogate: Surrogate | None
+) -> Choice | None:
+    """Return the acquisition of several metrics or constraints, and the results, best first."""
+    scored = _front_and_subset(history)
+    objectives = [] if surrogate is None else [surrogate]
+    for index in range(len(scored[0].observation.others)):
+        other = history_of(history.space, _of_other(history.observations, index))
+        objective = surrogate_of(other, pending, failures=not objectives)
+        objectives += [] if objective is None else [objective]
+    excesses = [
+        history_of(history.space, _of_excess(history.observations, index), np.inf)
+        for index in range(len(scored[0].observation.excess))
     ]
-    bounds = [bound for each in broken if (bound := _bound(each, pending)) is not None]
-    if not goals:
+    bounds = [bound for each in excesses if (bound := _feasibility(each, pending)) is not None]
+    if not objectives:
         return (Product(bounds), scored) if bounds else None
-    rows = np.array([result.row for result in scored])
-    values = np.column_stack([goal.settled.mean(rows)[:, 0] for goal in goals])
-    kept = np.array([_keeps(result.observation) for result in scored])
+    X = np.array([result.x for result in scored])
+    values = np.column_stack([objective.finished.mean(X)[:, 0] for objective in objectives])
+    feasible = np.array([_is_feasible(result.observation) for result in scored])
     best = np.zeros(len(scored), dtype=bool)
-    best[kept] = undominated(values[kept])
-    gain = _improvement(goals[0], values[:, 0], kept)
-    if len(goals) > 1:
-        gain = _growth(goals, values, values[best])
-    order = np.lexsort((values[:, 0], ~kept, ~best))
-    return Product([gain, *bounds]), [scored[i] for i in order]
+    best[feasible] = undominated(values[feasible])
+    improvement = _improvement(objectives[0], values[:, 0], feasible)
+    if len(objectives) > 1:
+        improvement = _hypervolume_improvement(objectives, values, values[best])
+    order = np.lexsort((values[:, 0], ~feasible, ~best))
+    return Product([improvement, *bounds]), [scored[i] for i in order]
 
 
-def _contenders(memory: Memory) -> list[Result]:
-    """Return results with scores: of very many some, with all that none surpasses as it scored."""
-    scored = [result for result in memory.results if result.observation.scores]
-    told = [(each.observation.scores, *each.observation.others) for each in scored]
-    means = np.array([[sum(one) / len(one) for one in each] for each in told])
+def _front_and_subset(history: History) -> list[Result]:
+    """Return results with scores: of very many a subset, with the scores' whole Pareto front."""
+    scored = [result for result in history.results if result.observation.scores]
+    metrics = [(each.observation.scores, *each.observation.others) for each in scored]
+    means = np.array([[sum(scores) / len(scores) for scores in each] for each in metrics])
     kept = undominated(means)
-    kept[chosen(means[:, 0], MODELLED)] = True
+    kept[training_subset(means[:, 0], LARGEST_MODEL)] = True
     return [scored[i] for i in np.flatnonzero(kept)]
 
 
-def _bound(memory: Memory, pending: Sequence[Result]) -> Bound | None:
-    model = surrogate_of(memory, pending, chance=False)
-    return None if model is None else Bound(model.posterior, memory.level(0.0, model.data))
+def _feasibility(history: History, pending: Sequence[Result]) -> LogFeasibility | None:
+    surrogate = surrogate_of(history, pending, failures=False)
+    if surrogate is None:
+        return None
+    return LogFeasibility(surrogate.believed, history.standardised_level(0.0, surrogate.data))
 
 
-def _improvement(goal: Surrogate, values: Array, kept: NDArray[np.bool_]) -> Acquisition:
-    """Return the improvement over the best that keeps all constraints, or over the worst of all."""
-    best = values[kept].min() if kept.any() else values.max()
-    return LogEI(goal.posterior, float(best))
+def _improvement(objective: Surrogate, values: Array, feasible: NDArray[np.bool_]) -> Acquisition:
+    """Return the improvement over the best feasible result, or over the worst if none is feasible.
+
+    Args:
+        objective: The model of the score.
+        values: Posterior means (N,) of the results.
+        feasible: Which of them (N,) keep all constraints.
+    """
+    best = values[feasible].min() if feasible.any() else values.max()
+    return LogEI(objective.believed, float(best))
 
 
-def _growth(goals: Sequence[Surrogate], values: Array, front: Array) -> Acquisition:
-    """Return how much the volume below a reference point grows that the front (n, t) dominates."""
-    reference = _reference(values, front)
+def _hypervolume_improvement(
+    objectives: Sequence[Surrogate], values: Array, front: Array
+) -> Acquisition:
+    """Return the growth of the volume between the front (n, t) and a reference point."""
+    reference = _reference_point(values, front)
     front = front - _notable(front)
-    most = max(_FEWEST, round(_BOXES ** (1.0 / (values.shape[1] - 1))))
+    most = max(_FEWEST_OF_FRONT, round(_BOXES ** (1.0 / (values.shape[1] - 1))))
     if len(front) > most:
         ordered = front[np.argsort(front[:, 0], kind="stable")]
         front = ordered[np.linspace(0, len(front) - 1, most).round().astype(int)]
-    return LogEHVI(tuple(goal.posterior for goal in goals), boxes_of(front, reference))
+    return LogEHVI(
+        tuple(objective.believed for objective in objectives), boxes_of(front, reference)
+    )
 
 
-def _reference(values: Array, front: Array) -> Array:
+def _reference_point(values: Array, front: Array) -> Array:
     """Return the upper end (t,) of what counts: far enough for the front to grow at its ends."""
     ends: Array = (front if len(front) else values).max(axis=0)
     reference: Array = ends + _MARGIN * np.ptp(values, axis=0)
@@ -139,7 +172,7 @@ def _notable(front: Array) -> Array:
     """Return by how much (t,) to surpass the front (n, t) to count: epsilon dominance.
 
     The volume beyond the ends of a front is large. Where nothing is to be gained there but what
-    the models are still unsure of, it would outweigh the gaps between the points of a crowded
+    the models are still uncertain of, it would outweigh the gaps between the points of a crowded
     front, so a tenth of the mean gap is not counted (after Laumanns et al., Combining Convergence
     and Diversity in Evolutionary Multiobjective Optimization, Evolutionary Computation 2002).
     """
@@ -149,44 +182,50 @@ def _notable(front: Array) -> Array:
     return _NOTABLE * gap
 
 
-def _keeps(observation: Observation) -> bool:
+def _is_feasible(observation: Observation) -> bool:
     return all(sum(each) <= 0.0 for each in observation.excess)
 
 
-def _other(heard: Sequence[Observation], place: int) -> list[Observation]:
-    return _rescored(heard, lambda observation: observation.others[place])
+def _of_other(observations: Sequence[Observation], index: int) -> list[Observation]:
+    """Return observations whose score is one of the further metrics."""
+    return _rescored(observations, lambda observation: observation.others[index])
 
 
-def _broken(heard: Sequence[Observation], place: int) -> list[Observation]:
-    """How much a constraint was broken, brought to between -1 and 1: far off is far off.
+def _of_excess(observations: Sequence[Observation], index: int) -> list[Observation]:
+    """Return observations whose score is the excess of a constraint, squeezed into (-1, 1).
 
-    What is far is known from the first results, before the search has gone where they are near.
+    e / (far + |e|): how far beyond ``far`` an excess is does not matter. The scale is that of the
+    first results, before the search has gone where excesses are small.
     """
-    told = [each for each in heard if each.scores and each.excess[place]]
-    sizes = [abs(each.excess[place][0]) for each in told[:_FIRST]]
+    measured = [each for each in observations if each.scores and each.excess[index]]
+    sizes = [abs(each.excess[index][0]) for each in measured[:_FIRST]]
     far = _FAR * min(median_high(sizes or [0.0]), HUGE) or 1.0
 
-    def squeezed(number: float) -> float:
-        return number / (far + abs(number)) if abs(number) < HUGE else copysign(1.0, number)
+    def squeezed(excess: float) -> float:
+        return excess / (far + abs(excess)) if abs(excess) < HUGE else copysign(1.0, excess)
 
-    met = [e for e in heard if (e.excess[place] if e.scores else e.state is not State.PRUNED)]
-    return _rescored(met, lambda each: tuple(map(squeezed, each.excess[place])))
+    usable = [
+        each
+        for each in observations
+        if (each.excess[index] if each.scores else each.state is not State.PRUNED)
+    ]
+    return _rescored(usable, lambda each: tuple(map(squeezed, each.excess[index])))
 
 
 def _rescored(
-    heard: Sequence[Observation], score: Callable[[Observation], tuple[float, ...]]
+    observations: Sequence[Observation], score: Callable[[Observation], tuple[float, ...]]
 ) -> list[Observation]:
-    """Return observations with another score; without it those that have none."""
+    """Return observations with another score; those without scores as they are."""
     return [
         replace(each, scores=score(each), others=(), excess=()) if each.scores else each
-        for each in heard
+        for each in observations
     ]
 
 
 _EXHAUSTIVE: Final = 1000  # spaces up to this size are searched point by point
 _INCUMBENTS: Final = 5
-_FAR_TRIES: Final = 64
-_CHECKED: Final = 200
+_RANDOM: Final = 64
+_TRIED: Final = 200
 
 
 def suggest(space: Space, seed: int, index: int, history: Sequence[Observation]) -> Config | None:
@@ -198,88 +237,90 @@ def suggest(space: Space, seed: int, index: int, history: Sequence[Observation])
         index: Which configuration of the sweep this is, from 0.
         history: Finished configurations in a fixed order, then the pending ones.
     """
-    told = [o for o in history if o.state is not State.NOT_RUN]
-    memory = recalled(space, [o for o in told if o.state is not State.RUNNING or o.scores])
-    running = [memory.result(o) for o in told if o.state is State.RUNNING and not o.scores]
+    ran = [o for o in history if o.state is not State.NOT_RUN]
+    past = history_of(space, [o for o in ran if o.state is not State.RUNNING or o.scores])
+    running = [past.result(o) for o in ran if o.state is State.RUNNING and not o.scores]
     pending = [result for result in running if result is not None]
-    seen = memory.seen.union(result.key for result in pending) if pending else memory.seen
+    seen = past.keys.union(result.key for result in pending) if pending else past.keys
     if space.size is not None and len(seen) >= space.size:
         return None
     rng = np.random.default_rng((seed % 2**64, index + 1))
-    for branch, row in _ranked(memory, seed % 2**64, index, pending, rng):
-        config = memory.encoding.branches[branch].config(row)
+    for branch, x in _ranked(past, seed % 2**64, index, pending, rng):
+        config = past.encoding.branches[branch].config(x)
         if space.key(config) not in seen:
             return config
     return _unseen(space, seed % 2**64 + index, seen)
 
 
 def _ranked(
-    memory: Memory, seed: int, index: int, pending: Sequence[Result], rng: np.random.Generator
-) -> Iterator[tuple[int, Array]]:
+    history: History, seed: int, index: int, pending: Sequence[Result], rng: np.random.Generator
+) -> Iterator[Proposal]:
     """Yield branches and rows in descending order of preference."""
-    if index < design_size(memory.space):
-        yield initial_design(memory.space, seed)[index]
-    rows = _modelled(memory, pending, rng)
-    yield from islice(_far(memory, pending, rng) if rows is None else rows, _CHECKED)
+    if index < design_size(history.space):
+        yield initial_design(history.space, seed)[index]
+    ranked = _by_acquisition(history, pending, rng)
+    if ranked is None:
+        ranked = _by_distance(history, pending, rng)
+    yield from islice(ranked, _TRIED)
 
 
-def _far(
-    memory: Memory, pending: Sequence[Result], rng: np.random.Generator
-) -> list[tuple[int, Array]]:
-    """Return random branches and rows in descending order of distance from everything known."""
-    branches = memory.encoding.branches
-    known = [result.row for result in (*memory.results, *pending)]
+def _by_distance(
+    history: History, pending: Sequence[Result], rng: np.random.Generator
+) -> list[Proposal]:
+    """Return random branches and rows in descending order of distance from all results."""
+    branches = history.encoding.branches
+    X = [result.x for result in (*history.results, *pending)]
     drawn = []
-    for number in rng.integers(len(branches), size=_FAR_TRIES):
+    for number in rng.integers(len(branches), size=_RANDOM):
         branch = branches[number]
-        row = branch.rows(rng.random((1, len(branch.domains))))[0]
-        drawn.append((int(number), row))
-    if not known:
+        x = branch.rows(rng.random((1, len(branch.domains))))[0]
+        drawn.append((int(number), x))
+    if not X:
         return drawn
-    gaps = np.array([row for _, row in drawn])[:, None, :] - np.array(known)[None, :, :]
-    gaps[..., memory.encoding.categorical] = gaps[..., memory.encoding.categorical] != 0
+    gaps = np.array([x for _, x in drawn])[:, None, :] - np.array(X)[None, :, :]
+    gaps[..., history.encoding.categorical] = gaps[..., history.encoding.categorical] != 0
     order = np.argsort(-(gaps**2).sum(axis=2).min(axis=1), kind="stable")
     return [drawn[i] for i in order]
 
 
-def _modelled(
-    memory: Memory, pending: Sequence[Result], rng: np.random.Generator
-) -> Iterable[tuple[int, Array]] | None:
+def _by_acquisition(
+    history: History, pending: Sequence[Result], rng: np.random.Generator
+) -> Iterable[Proposal] | None:
     """Return branches and rows in descending order of acquisition, None without a model."""
-    found = purpose_of(memory, pending)
-    if found is None:
+    choice = acquisition_of(history, pending)
+    if choice is None:
         return None
-    acquisition, ranking = found
-    if memory.space.size is not None and memory.space.size <= _EXHAUSTIVE:
-        return _all_ranked(memory, acquisition)
-    return _searched(memory, acquisition, ranking, rng)
+    acquisition, ranking = choice
+    if history.space.size is not None and history.space.size <= _EXHAUSTIVE:
+        return _all_by_acquisition(history, acquisition)
+    return _search_by_acquisition(history, acquisition, ranking, rng)
 
 
-def _searched(
-    memory: Memory, acquisition: Acquisition, ranking: Sequence[Result], rng: np.random.Generator
-) -> Iterator[tuple[int, Array]]:
+def _search_by_acquisition(
+    history: History, acquisition: Acquisition, ranking: Sequence[Result], rng: np.random.Generator
+) -> Iterator[Proposal]:
     """Yield rows of all branches in descending order of acquisition."""
-    branches = memory.encoding.branches
+    branches = history.encoding.branches
     incumbents = []
     for number in range(len(branches)):
-        best = islice((result.row for result in ranking if result.branch == number), _INCUMBENTS)
-        incumbents.append(np.array(list(best)).reshape(-1, memory.encoding.features))
-    found = [
-        zip(-values, repeat(number), rows, strict=False)
-        for number, (rows, values) in enumerate(search(branches, acquisition, incumbents, rng))
+        best = islice((result.x for result in ranking if result.branch == number), _INCUMBENTS)
+        incumbents.append(np.array(list(best)).reshape(-1, history.encoding.features))
+    per_branch = [
+        zip(-values, repeat(number), X, strict=False)
+        for number, (X, values) in enumerate(search(branches, acquisition, incumbents, rng))
     ]
-    for _, number, row in merge(*found, key=itemgetter(0)):
-        yield number, row
+    for _, number, x in merge(*per_branch, key=itemgetter(0)):
+        yield number, x
 
 
-def _all_ranked(memory: Memory, acquisition: Acquisition) -> list[tuple[int, Array]]:
+def _all_by_acquisition(history: History, acquisition: Acquisition) -> list[Proposal]:
     """Return all of a small space in descending order of acquisition."""
-    pairs = []
-    for config in memory.space.grid():
-        branch = memory.space.branch_of(config) or 0
-        pairs.append((branch, memory.encoding.row(branch, config)))
-    values = acquisition.value(np.array([row for _, row in pairs]))
-    return [pairs[i] for i in np.argsort(-values, kind="stable")]
+    proposals = []
+    for config in history.space.grid():
+        branch = history.space.branch_of(config) or 0
+        proposals.append((branch, history.encoding.row(branch, config)))
+    values = acquisition.value(np.array([x for _, x in proposals]))
+    return [proposals[i] for i in np.argsort(-values, kind="stable")]
 
 
 def _unseen(space: Space, seed: int, seen: set[str]) -> Config | None:

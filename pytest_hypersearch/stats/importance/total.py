@@ -11,8 +11,7 @@ import numpy as np
 from pytest_hypersearch.core.space.choices import Choice, label_text
 from pytest_hypersearch.search.gp.encode import encoding_of
 from pytest_hypersearch.search.gp.fit import Data, fit, standardised
-from pytest_hypersearch.search.gp.kernel import Kernel
-from pytest_hypersearch.search.gp.posterior import factor_of, posterior_of
+from pytest_hypersearch.search.gp.regression import Kernel, factor_of, posterior_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
     from pytest_hypersearch.core.space import Distribution, Space
     from pytest_hypersearch.core.trial import Config
     from pytest_hypersearch.search.gp.encode import Array, Branch, Domain, Encoding
-    from pytest_hypersearch.search.gp.posterior import Posterior
+    from pytest_hypersearch.search.gp.regression import Posterior
 
 
 def tell_apart(one: Distribution, other: Distribution) -> bool:
@@ -94,7 +93,7 @@ def _model(encoding: Encoding, rows: Array, scores: Array) -> Posterior | None:
     ones = np.ones(len(rows))
     hyper = fit(Data(rows, scores, ones, ones > 0), encoding.categorical)
     factor = factor_of(Kernel(hyper, encoding.categorical), rows, ones)
-    targets = standardised(scores, np.array([hyper.exponent]))[0].T
+    targets = standardised(scores, np.array([hyper.warp_exponent]))[0].T
     return None if factor is None else posterior_of(factor, targets)
 
 
@@ -122,7 +121,7 @@ def _expected(
 def _placed(domain: Domain, entry: Distribution, quantiles: Array) -> Array:
     """Return the feature's values (m,) at quantiles (m,) of the parameter's distribution."""
     if domain.lattice is None:
-        return domain.place(quantiles)
+        return domain.from_unit(quantiles)
     values = map(entry.from_unit, quantiles.tolist())
     chosen: Array = domain.lattice[[entry.position(raw) for raw in values]]  # type: ignore[union-attr]
     return chosen
