@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from time import monotonic
 from typing import TYPE_CHECKING
 
+from pytest_hypersearch.core.clock import monotonic
 from pytest_hypersearch.core.study import signed
 from pytest_hypersearch.core.trial import State
 from pytest_hypersearch.core.values import shown_number

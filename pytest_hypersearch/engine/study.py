@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import replace
 from functools import cached_property
-from time import monotonic, time
 from typing import TYPE_CHECKING, Any
 
+from pytest_hypersearch.core.clock import monotonic, wall
 from pytest_hypersearch.core.study import StudyResults
 from pytest_hypersearch.core.trial import Key, State
 from pytest_hypersearch.engine.progress import Standing
@@ -347,7 +347,7 @@ class Study:
     def _start(self, key: Key, params: Config, seed: int, worker: str) -> dict[str, Any]:
         if key in self.records:
             self.standing.reopen(key)
-        attempt, at = self._attempts[key] + 1, round(time(), 3)
+        attempt, at = self._attempts[key] + 1, round(wall(), 3)
         self._write(
             {
                 "k": "start",

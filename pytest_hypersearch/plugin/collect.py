@@ -87,14 +87,30 @@ def parametrize_trials(metafunc: pytest.Metafunc, sweeps: Sequence[Sweep]) -> No
     argnames = _argnames(metafunc, sweeps)
     grids = [sweep.name for sweep in sweeps if sweep.strategy == "grid"]
     params = []
+    once = _once(metafunc)
     mark = pytest.mark.sweep_trial
     for sweep in sweeps:
         plain = grids == ["grid"]
         limit = _time_limit(metafunc, sweep)
         for slot, values in _slots(metafunc, sweep, argnames, prefixed=not plain):
-            marks = [mark.with_args(slot), *limit]
+            marks = [mark.with_args(slot), *limit, *once]
             params.append(pytest.param(*values, id=slot.id, marks=marks))
     _parametrize(metafunc, sweeps, argnames, params)
+
+
+def _once(metafunc: pytest.Metafunc) -> list[pytest.MarkDecorator]:
+    """Marks by which plugins that repeat tests or move them elsewhere run a trial once, here."""
+    config = metafunc.config
+    forked = config.getoption("forked", None)
+    if forked or (forked is False and metafunc.definition.get_closest_marker("forked")):
+        _refuse(
+            metafunc,
+            "pytest-forked runs trials in processes whose results do not come back; "
+            "expected sweep(isolate=True), without --forked and the mark forked",
+        )
+    if not config.pluginmanager.hasplugin("_run-parallel"):
+        return []
+    return [pytest.mark.force_parallel_threads(1), pytest.mark.iterations(1)]
 
 
 def _time_limit(metafunc: pytest.Metafunc, sweep: Sweep) -> list[pytest.MarkDecorator]:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
+import shutil
 import warnings
 from dataclasses import replace
 from pathlib import Path
-from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pytest_hypersearch.core.clock import monotonic
 from pytest_hypersearch.core.errors import StoreError
 from pytest_hypersearch.core.values import shown_number
 from pytest_hypersearch.engine.owner import Owner
@@ -18,17 +19,19 @@ from pytest_hypersearch.engine.resources.machine import this_machine
 from pytest_hypersearch.engine.resources.shares import Shares
 from pytest_hypersearch.plugin.live import Follower, follow
 from pytest_hypersearch.plugin.tracking import Tracking
+from pytest_hypersearch.plugin.xdist import workers as xdist
 from pytest_hypersearch.store.archive import Archive, Policy
 from pytest_hypersearch.store.provenance import Observer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Generator, Sequence
 
     from pytest_hypersearch.core.study import StudyResults
     from pytest_hypersearch.engine.resources.machine import Machine
 
 
 TITLE = "hypersearch"
+MOST_NAMED = 10
 
 
 class Controller:
@@ -71,6 +74,17 @@ class Controller:
             raise OSError("pytest's cache is switched off")
         path: Path = cache.mkdir("hypersearch")
         return path
+
+    @pytest.hookimpl(wrapper=True, trylast=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> Generator[None, object, object]:
+        """Fail for trials that nobody has run here; pytest would pass over them."""
+        result = yield
+        distributed = xdist.distributes(self._config)
+        why = "no worker is left to run them" if distributed else "another plugin took them over"
+        for study, items in self.owner.lost().items():
+            session.testscollected += 1
+            session.config.hook.pytest_runtest_logreport(report=_lost(study, items, why))
+        return result
 
     def pytest_sessionstart(self) -> None:
         """Follow the sweeps on the terminal, which is there by now."""
@@ -116,7 +130,7 @@ class Controller:
         terminalreporter.section(TITLE)
         for line in section(
             studies,
-            width=terminalreporter._tw.fullwidth,  # noqa: SLF001  no public way to the width
+            width=_width(terminalreporter),
             verbosity=verbosity,
             ascii_only=_ascii_only(terminalreporter),
             interrupted=self.owner.unfinished,
@@ -140,9 +154,31 @@ class Controller:
         return str(Path(text).relative_to(here)) if inside else text
 
 
-def _ascii_only(terminal: Any) -> bool:  # noqa: ANN401  pytest's terminal reporter
+def _lost(study: str, items: Sequence[str], why: str) -> pytest.TestReport:
+    shown = "\n".join(f"  {item}" for item in items[:MOST_NAMED])
+    more = f"\n  and {len(items) - MOST_NAMED} more" if len(items) > MOST_NAMED else ""
+    count = "1 trial was" if len(items) == 1 else f"{len(items)} trials were"
+    return pytest.TestReport(
+        nodeid=study,
+        location=(study.partition("::")[0], None, study.partition("::")[2]),
+        keywords={},
+        outcome="failed",
+        longrepr=f"{count} lost: {why}. Run them with --sweep-resume:\n{shown}{more}",
+        when="call",
+    )
+
+
+def _width(terminal: Any) -> int:  # noqa: ANN401  any reporter
+    """The columns of a reporter; that of another plugin may not tell them."""
+    writer = getattr(terminal, "_tw", None)
+    width: int = getattr(writer, "fullwidth", 0) or shutil.get_terminal_size().columns
+    return width
+
+
+def _ascii_only(terminal: Any) -> bool:  # noqa: ANN401  any reporter
     """Whether the terminal's encoding is too small for the signs that the summary would use."""
-    encoding = getattr(terminal._tw._file, "encoding", None) if terminal else None  # noqa: SLF001  no public way to the file
+    file = getattr(getattr(terminal, "_tw", None), "_file", None)
+    encoding = getattr(file, "encoding", None)
     try:
         "±…".encode(encoding or "ascii")
     except (LookupError, UnicodeEncodeError):

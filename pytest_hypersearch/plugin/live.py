@@ -8,11 +8,11 @@ from __future__ import annotations
 import os
 from collections import Counter
 from dataclasses import dataclass, field
-from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pytest_hypersearch.core.clock import monotonic
 from pytest_hypersearch.core.trial import State
 from pytest_hypersearch.engine.events import Ended
 from pytest_hypersearch.results.terminal.format import Look, clean, columns, cut, show_duration
@@ -335,7 +335,8 @@ def is_trial(report: pytest.TestReport) -> bool:
 def follow(config: pytest.Config, follower: Follower, *, ascii_only: bool) -> None:
     """Register the hooks that suit the terminal."""
     terminal = config.pluginmanager.getplugin("terminalreporter")
-    if terminal is None or config.get_verbosity() != 0:
+    # Reporters that take its name without being one, such as pytest-tldr's, draw as they like.
+    if not isinstance(terminal, pytest.TerminalReporter) or config.get_verbosity() != 0:
         return
     kind = LiveLine if _rewritable(config, terminal) else Milestones
     config.pluginmanager.register(
@@ -343,7 +344,7 @@ def follow(config: pytest.Config, follower: Follower, *, ascii_only: bool) -> No
     )
 
 
-def _rewritable(config: pytest.Config, terminal: Any) -> bool:  # noqa: ANN401  pytest's terminal reporter
+def _rewritable(config: pytest.Config, terminal: pytest.TerminalReporter) -> bool:
     on_ci = any(os.environ.get(name) for name in ("CI", "BUILD_NUMBER"))
     return bool(
         terminal.isatty

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
+from pytest_hypersearch.core.clock import wall
 from pytest_hypersearch.core.errors import StoreError
 from pytest_hypersearch.store.curves import portions, read_curves, series_json
 from pytest_hypersearch.store.fingerprint import Fingerprints
@@ -334,7 +335,7 @@ def _first_session(contents: JournalContents | None) -> str:
 
 
 def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")
+    return datetime.fromtimestamp(wall(), UTC).isoformat(timespec="seconds")
 
 
 def _count(number: int, thing: str) -> str:

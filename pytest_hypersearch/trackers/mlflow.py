@@ -8,9 +8,9 @@ import os
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from time import time
 from typing import TYPE_CHECKING, Any, Final
 
+from pytest_hypersearch.core.clock import wall
 from pytest_hypersearch.core.secrets import masked
 from pytest_hypersearch.core.trial import State
 from pytest_hypersearch.core.values import encodable
@@ -331,4 +331,4 @@ def _batches(entries: list[Any], size: int) -> Iterator[list[Any]]:
 
 def _now() -> int:
     """Milliseconds since 1970."""
-    return round(1000 * time())
+    return round(1000 * wall())

@@ -6,9 +6,9 @@ import platform
 import re
 import shutil
 from dataclasses import dataclass, field
-from time import time, time_ns
 from typing import TYPE_CHECKING, Any, Final
 
+from pytest_hypersearch.core.clock import wall
 from pytest_hypersearch.core.space import config_key
 from pytest_hypersearch.core.trial import State
 from pytest_hypersearch.core.values import encodable
@@ -123,8 +123,8 @@ def _begin(directory: Path, about: Any) -> Path:  # noqa: ANN401  TensorBoard is
     from tensorboard.compat.proto.event_pb2 import Event
 
     directory.mkdir(parents=True, exist_ok=True)
-    file = directory / f"events.out.tfevents.{time_ns()}.{platform.node()}"
-    _append(file, [Event(wall_time=time(), file_version="brain.Event:2"), _event(about)])
+    file = directory / f"events.out.tfevents.{round(1e9 * wall())}.{platform.node()}"
+    _append(file, [Event(wall_time=wall(), file_version="brain.Event:2"), _event(about)])
     return file
 
 
@@ -142,7 +142,7 @@ def _event(value: Any, step: int = 0) -> Any:  # noqa: ANN401  as above
     from tensorboard.compat.proto.event_pb2 import Event
     from tensorboard.compat.proto.summary_pb2 import Summary
 
-    return Event(wall_time=time(), step=step, summary=Summary(value=[value]))
+    return Event(wall_time=wall(), step=step, summary=Summary(value=[value]))
 
 
 def _point(name: str, step: float, value: float) -> Any:  # noqa: ANN401  as above
@@ -172,7 +172,7 @@ def _experiment(sweep: SweepRun) -> Any:  # noqa: ANN401  a message of TensorBoa
     return api_pb2.Experiment(
         name=sweep.nodeid,
         description=", ".join(f"{goal.mode} {goal.metric}" for goal in sweep.info.goals),
-        time_created_secs=time(),
+        time_created_secs=wall(),
         hparam_infos=[
             api_pb2.HParamInfo(name=name, description=_described(sweep, name))
             for name in sweep.info.space.names
@@ -192,7 +192,7 @@ def _start(trial: TrialRecord) -> Any:  # noqa: ANN401  a message of TensorBoard
     from tensorboard.plugins.hparams.plugin_data_pb2 import SessionStartInfo
 
     group = digest(f"{trial.sweep}\n{config_key(trial.params)}")
-    start = SessionStartInfo(group_name=group, start_time_secs=time())
+    start = SessionStartInfo(group_name=group, start_time_secs=wall())
     for name, value in trial.params.items():
         entry = start.hparams[name]
         if isinstance(value, bool):
@@ -209,4 +209,4 @@ def _end(trial: TrialRecord) -> Any:  # noqa: ANN401  a message of TensorBoard's
     from tensorboard.plugins.hparams.plugin_data_pb2 import SessionEndInfo
 
     status = getattr(api_pb2, STATUSES.get(trial.state, "STATUS_FAILURE"))
-    return SessionEndInfo(status=status, end_time_secs=time())
+    return SessionEndInfo(status=status, end_time_secs=wall())

@@ -88,9 +88,10 @@ class OneItem:
     def pytest_configure(self, config: pytest.Config) -> None:
         """Let the terminal reporter write nowhere; other plugins need it to be there."""
         terminal = config.pluginmanager.get_plugin("terminalreporter")
-        if terminal is not None:
+        writer = getattr(terminal, "_tw", None)
+        if writer is not None:
             nowhere = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123  for the process's life
-            terminal._tw._file = nowhere  # noqa: SLF001  no public way
+            writer._file = nowhere  # noqa: SLF001  no public way
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_collection_modifyitems(

@@ -13,11 +13,12 @@ import uuid
 from dataclasses import asdict
 from itertools import count
 from multiprocessing.connection import Connection
-from time import monotonic, sleep
+from time import sleep
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 
+from pytest_hypersearch.core.clock import monotonic
 from pytest_hypersearch.core.demand import Share
 from pytest_hypersearch.engine.messages import UNANSWERED
 from pytest_hypersearch.engine.resources.machine import environment

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from math import inf
-from time import monotonic
 from typing import TYPE_CHECKING, Final
 
 import pytest
 
+from pytest_hypersearch.core.clock import monotonic
 from pytest_hypersearch.core.trial import metrics_of
 from pytest_hypersearch.core.values import encodable, number_of, shown
 from pytest_hypersearch.store.curves import pack
@@ -44,12 +44,15 @@ def skip_of(error: BaseException) -> pytest.skip.Exception | None:  # type: igno
     parts = parts_of(error)
     if not all(isinstance(part, pytest.skip.Exception) for part in parts):
         return None
-    return min(parts, key=lambda part: not isinstance(part, Pruned))
+    # pytest-trio raises a skip of its own while it handles the one that ended the test.
+    handled = parts_of(error.__context__) if error.__context__ else []
+    return next((part for part in parts + handled if isinstance(part, Pruned)), parts[0])
 
 
-# pytest shows the name of a skip's class before the reason, except that of its own.
+# pytest shows the name of a skip's class before the reason, except that of its own; flaky goes by
+# the name, too, and would repeat what is not called Skipped.
 for _kind in (Pruned, Ended):
-    _kind.__module__, _kind.__qualname__ = "builtins", "Skipped"
+    _kind.__module__, _kind.__name__, _kind.__qualname__ = "builtins", "Skipped", "Skipped"
 
 FLUSH_SECONDS: Final = 0.2
 LOOKS_PER_FLUSH: Final = 8

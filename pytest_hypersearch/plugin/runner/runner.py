@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import gc
 from functools import partial
-from time import perf_counter
 from typing import TYPE_CHECKING, cast
 
 import pytest
 
+from pytest_hypersearch.core.clock import monotonic
 from pytest_hypersearch.core.demand import Share
 from pytest_hypersearch.core.trial import State, TrialRecord
 from pytest_hypersearch.engine.resources.machine import Meter, confined
@@ -195,7 +195,7 @@ class Runner:
         function = item.obj
         item.obj = recording(function, active)
         self._meter.start()
-        start = perf_counter()
+        start = monotonic()
         try:
             result = yield
         except (KeyboardInterrupt, pytest.exit.Exception):
@@ -203,11 +203,11 @@ class Runner:
             raise
         except BaseException as error:
             self._stop(active)
-            self._teller.raised(active, error, perf_counter() - start)
+            self._teller.raised(active, error, monotonic() - start)
             raise
         else:
             self._stop(active)
-            self._teller.returned(active, perf_counter() - start)
+            self._teller.returned(active, monotonic() - start)
         finally:
             item.obj = function
         return result

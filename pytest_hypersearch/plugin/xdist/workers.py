@@ -17,8 +17,6 @@ from pytest_hypersearch.plugin.statuses import dress
 from pytest_hypersearch.plugin.xdist.sharing import Bookings
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Sequence
-
     from pytest_hypersearch.engine.messages import Message
     from pytest_hypersearch.engine.owner import Owner
 
@@ -28,7 +26,6 @@ THREADS = "hypersearch_threads"
 SHARED = "hypersearch_shared"
 POLL_SECONDS = 0.2
 QUIET_POLLS = 10
-MOST_NAMED = 10
 
 
 def distributes(config: pytest.Config) -> bool:
@@ -135,15 +132,6 @@ class Distribution:
         with contextlib.suppress(NotImplementedError):
             sched.mark_test_pending(crashitem)
 
-    @pytest.hookimpl(wrapper=True, trylast=True)
-    def pytest_runtestloop(self, session: pytest.Session) -> Generator[None, object, object]:
-        """Fail for trials that no worker is left to run; pytest would pass over them."""
-        result = yield
-        for study, items in self._owner.lost().items():
-            session.testscollected += 1
-            session.config.hook.pytest_runtest_logreport(report=_lost(study, items))
-        return result
-
     def pytest_runtest_logstart(self, nodeid: str) -> None:
         """Some worker is busy."""
         self._running.add(nodeid)
@@ -190,21 +178,6 @@ class WorkerThreads:
             from threadpoolctl import threadpool_limits
 
             threadpool_limits(limits=self._threads)
-
-
-def _lost(study: str, items: Sequence[str]) -> pytest.TestReport:
-    shown = "\n".join(f"  {item}" for item in items[:MOST_NAMED])
-    more = f"\n  and {len(items) - MOST_NAMED} more" if len(items) > MOST_NAMED else ""
-    count = "1 trial was" if len(items) == 1 else f"{len(items)} trials were"
-    return pytest.TestReport(
-        nodeid=study,
-        location=(study.partition("::")[0], None, study.partition("::")[2]),
-        keywords={},
-        outcome="failed",
-        longrepr=f"{count} lost: no worker is left to run them. "
-        f"Run them with --sweep-resume:\n{shown}{more}",
-        when="call",
-    )
 
 
 def channel(config: pytest.Config) -> Any:  # noqa: ANN401  execnet's channel
