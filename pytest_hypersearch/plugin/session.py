@@ -79,7 +79,7 @@ def start(config: pytest.Config) -> Runner | None:
         if xdist.THREADS in config.workerinput:
             manager.register(xdist.WorkerThreads(config), "hypersearch_threads")
         if config.workerinput.get(xdist.SHARED) and not apart(config):
-            manager.register(Booker(runner.link), "hypersearch_booker")
+            manager.register(Booker(runner.link, manager), "hypersearch_booker")
         _register(config, runner)
         return runner
     from pytest_hypersearch.plugin.controller import Controller

@@ -36,10 +36,26 @@ def test_f(x):
 """
 
 
+WITNESS = """
+import pytest
+
+class Witness:
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_protocol(self, item):
+        with open("seen", "a") as file:
+            file.write(item.nodeid + "\\n")
+        return (yield)
+
+def pytest_configure(config):
+    config.pluginmanager.register(Witness())
+"""
+
+
 @pytest.mark.parametrize(
     ("dist", "n", "long", "workers"), [("load", 9, 5, 3), ("load", 3, 1, 2), ("worksteal", 9, 5, 3)]
 )
 def test_no_trial_waits_behind_a_long_one(project, dist, n, long, workers):
+    (project.path / "conftest.py").write_text(WITNESS)
     project.write(LONG + WAITING.format(n=n, long=long))
     code, output = project.run(f"-n{workers}", "--dist", dist, "--junit-xml=junit.xml")
     assert code == 0, output
@@ -47,6 +63,7 @@ def test_no_trial_waits_behind_a_long_one(project, dist, n, long, workers):
     assert project.ran == {str(x): 1 for x in range(n)}
     junit = (project.path / "junit.xml").read_text()
     assert len(re.findall("<testcase ", junit)) == n
+    assert len((project.path / "seen").read_text().splitlines()) == n
 
 
 def test_what_waits_too_long_is_not_left_to_the_end(project):

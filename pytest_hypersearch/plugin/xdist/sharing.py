@@ -15,7 +15,7 @@ from pytest_hypersearch.plugin.collect import MARK
 from pytest_hypersearch.plugin.plan import longest_first
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Generator
 
     from pytest_hypersearch.engine.link import Link
 
@@ -57,8 +57,9 @@ class Bookings:
 class Booker:
     """Hooks of a worker: a trial that another worker has come to is none of its business."""
 
-    def __init__(self, link: Link) -> None:
+    def __init__(self, link: Link, manager: pytest.PytestPluginManager) -> None:
         self._link = link
+        self._manager = manager
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Start with what took longest before, so that no long trial is left alone at the end."""
@@ -66,18 +67,50 @@ class Booker:
         longest_first(session.items, answer.get("durations", {}))
 
     @pytest.hookimpl(tryfirst=True)
+    def pytest_runtestloop(self) -> None:
+        """Stand before all other plugins; by now they are registered."""
+        self._manager.register(_Gate(self._link), "hypersearch_gate")
+        self._manager.register(_Passage(), "hypersearch_passage")
+
+
+class _ElsewhereError(Exception):
+    """Another worker has come to the trial."""
+
+
+class _Passage:
+    """The outermost wrapper: ends the call for what the gate turns away."""
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_protocol(self) -> Generator[None, object, object]:
+        """Let xdist take the item for done."""
+        try:
+            return (yield)
+        except _ElsewhereError:
+            return True
+
+
+class _Gate:
+    """The next wrapper: raises before its yield, so that no plugin within it is called.
+
+    An implementation that returned True would shut out the plain ones alone; wrappers of other
+    plugins would see the item come and go, and allure would report it as skipped.
+    """
+
+    def __init__(self, link: Link) -> None:
+        self._link = link
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_protocol(
         self, item: pytest.Item, nextitem: pytest.Item | None
-    ) -> bool | None:
+    ) -> Generator[None, object, object]:
         """Pass over the trial, or leave it to pytest."""
-        if item.get_closest_marker(MARK) is None:
-            return None
-        if self._link.call({"op": "book", "slot": item.nodeid})["yours"]:
-            return None
-        _pass_over(item, nextitem)
-        # What the trial before holds would go back when this one is asked for.
-        self._link.call({"op": "over", "saved": False})
-        return True
+        trial = item.get_closest_marker(MARK) is not None
+        if trial and not self._link.call({"op": "book", "slot": item.nodeid})["yours"]:
+            _pass_over(item, nextitem)
+            # What the trial before holds would go back when this one is asked for.
+            self._link.call({"op": "over", "saved": False})
+            raise _ElsewhereError
+        return (yield)
 
 
 def _pass_over(item: pytest.Item, nextitem: pytest.Item | None) -> None:
