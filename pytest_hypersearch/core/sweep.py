@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_hypersearch.core.demand import Demand
 from pytest_hypersearch.core.goals import Constraint, Goal, StopRule, simplest_of
-from pytest_hypersearch.core.space import Space
+from pytest_hypersearch.core.secrets import is_secret, secrets_in
+from pytest_hypersearch.core.space import Choice, Space
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from pytest_hypersearch.core.contracts import Pruner
     from pytest_hypersearch.core.goals import Mode, ScopeName
@@ -111,6 +112,13 @@ class Sweep:
         if self.strategy != "grid" or not self.space.names:
             return ()
         return tuple(tuple(d.size or 0 for d in branch.values()) for branch in self.space.branches)
+
+    def secrets(self) -> Iterator[str]:
+        """Yield the texts among its parameters' values that are secrets."""
+        yield from secrets_in(self.base)
+        for name, entry in (pair for branch in self.space.branches for pair in branch.items()):
+            if isinstance(entry, Choice):
+                yield from secrets_in(entry.objects, secret=is_secret(name))
 
     def to_json(self) -> dict[str, Any]:
         """The fields that a reader of results needs, as JSON values; empty ones are left out."""

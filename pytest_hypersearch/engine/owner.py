@@ -6,11 +6,12 @@ Runners send it `pytest_hypersearch.engine.messages` over a link and get the rep
 from __future__ import annotations
 
 import contextlib
-import traceback
 from threading import RLock
+from traceback import format_exception
 from typing import TYPE_CHECKING, Final
 
 from pytest_hypersearch.core.errors import NotYetError, PrunerError, SamplerError, StoreError
+from pytest_hypersearch.core.secrets import masked
 from pytest_hypersearch.core.study import called
 from pytest_hypersearch.core.values import error_text
 from pytest_hypersearch.engine.artifacts import Background
@@ -213,18 +214,18 @@ class Owner:
             return {"stop": self.broken}
         except BaseException as error:  # noqa: BLE001  a sampler may do anything: the runner waits
             if message["op"] in UNANSWERED:
-                self.broken = f"{message['op']}: {type(error).__name__}: {error}"
+                self.broken = masked(f"{message['op']}: {type(error).__name__}: {error}")
             return {"error": self._fault(message, error)}
         return reply
 
     def _fault(self, message: Message, error: BaseException) -> str:
         """What to say of an error; a trial that cannot be handed out has ended."""
         known = isinstance(error, SamplerError)
-        reason = str(error) if known else f"{type(error).__name__}: {error_text(error)}"
+        reason = masked(str(error) if known else f"{type(error).__name__}: {error_text(error)}")
         if message["op"] == "ask":
             run, key = self._slots[message["slot"]]
             self._ended(run, run.study.skip(key, reason))
-        return reason if known else f"{reason}\n\n{''.join(traceback.format_exception(error))}"
+        return reason if known else f"{reason}\n\n{masked(''.join(format_exception(error)))}"
 
     def _order(self, message: Message) -> tuple[int, int]:
         """Trials by number, then those who want to look at results."""

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import pytest
 
 from pytest_hypersearch.core.errors import SweepError
+from pytest_hypersearch.core.secrets import Secrets, secrets_in
 from pytest_hypersearch.plugin.mark.arguments import from_mark
 from pytest_hypersearch.search.samplers.proposal import Table
 
@@ -68,7 +69,7 @@ def _sweep_of(metafunc: pytest.Metafunc, mark: pytest.Mark, overrides: Overrides
     try:
         return from_mark(mark.args, _overridden(mark.kwargs, overrides))
     except SweepError as error:
-        _refuse(metafunc, str(error))
+        _refuse(metafunc, Secrets(secrets_in(mark.kwargs)).masked(str(error)))
 
 
 def _overridden(given: Mapping[str, Any], overrides: Overrides) -> dict[str, object]:

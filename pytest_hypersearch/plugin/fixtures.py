@@ -10,10 +10,10 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from pytest_hypersearch.core.secrets import MASK, is_secret
+from pytest_hypersearch.core.secrets import MASK, Secrets, is_secret
 from pytest_hypersearch.core.study import StudyResults
 from pytest_hypersearch.core.trial import Key, State, storable
-from pytest_hypersearch.core.values import scalar_of, shown
+from pytest_hypersearch.core.values import encodable, scalar_of, shown
 from pytest_hypersearch.engine.proposals import Suggestion
 from pytest_hypersearch.plugin.runner.reports import Pruned, Reports
 from pytest_hypersearch.stats.ranking import best, pareto
@@ -65,10 +65,12 @@ class Trial(Reports):
         self.seed = seed
         self.logged: dict[str, Raw] = {}
         self._sweep = sweep
+        self._labels = params
         self._path = path
+        self._logged_secrets: list[str] = []
 
     def __repr__(self) -> str:
-        params = ", ".join(f"{name}={value!r}" for name, value in self.params.items())
+        params = ", ".join(f"{name}={value!r}" for name, value in self._labels.items())
         return f"<Trial {self.number} replicate {self.replicate}: {params}>"
 
     @cached_property
@@ -105,10 +107,17 @@ class Trial(Reports):
         """Whether `path` was used and is there."""
         return "path" in self.__dict__ and self.path.is_dir()
 
+    @cached_property
+    def secrets(self) -> Secrets:
+        """What no text may show: the secrets of all trials of the sweep, and those logged."""
+        return Secrets([*self._sweep.secrets(), *self._logged_secrets])
+
     def log(self, values: Mapping[str, Raw] | None = None, /, **named: Raw) -> None:
         """Keep values with the trial that are no metrics: texts, flags, counts.
 
-        Texts whose names are those of secrets, such as ``api_key``, are kept as ``***``.
+        Texts whose names are those of secrets, such as ``api_key``, are kept as ``***``; within
+        other texts so are the sweep's secrets, what they name themselves (``password=...``) and
+        credentials in URLs.
 
         Raises:
             TypeError: A value is neither a number nor a text, a bool or None.
@@ -122,14 +131,22 @@ class Trial(Reports):
                 raise TypeError(
                     f"trial.log({name}={shown(value)}): expected a number, a text, a bool or None"
                 )
-            self.logged[name] = storable(plain) if isinstance(plain, float) else plain
-            if isinstance(plain, str) and is_secret(name):
-                self.logged[name] = MASK
+            self.logged[name] = (
+                self._open(name, plain) if isinstance(plain, str) else storable(plain)
+            )
+
+    def _open(self, name: str, text: str) -> str:
+        """A logged text without secrets."""
+        if not is_secret(name):
+            return self.secrets.masked(text)
+        self._logged_secrets.append(text)
+        self.__dict__.pop("secrets", None)
+        return MASK
 
     def prune(self, reason: str = "") -> NoReturn:
         """End this trial here: it is not worth going on with. Its test is no failure."""
         __tracebackhide__ = True
-        raise Pruned(reason or "pruned by the test")
+        raise Pruned(self.secrets.masked(encodable(reason)) or "pruned by the test")
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +168,10 @@ class Best:
     metrics: Mapping[str, float]
     trial: TrialRecord
     path: Path | None = None
+
+    def __repr__(self) -> str:
+        params = ", ".join(f"{name}={value!r}" for name, value in self.trial.params.items())
+        return f"<Best score {self.score:g}: {params}>"
 
 
 @dataclass(frozen=True, slots=True)

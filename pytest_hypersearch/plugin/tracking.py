@@ -16,6 +16,7 @@ import pytest
 
 from pytest_hypersearch import trackers
 from pytest_hypersearch.core.errors import StoreError
+from pytest_hypersearch.core.secrets import masked
 from pytest_hypersearch.core.trial import Key
 from pytest_hypersearch.core.values import error_text
 from pytest_hypersearch.engine.events import Reported, Started
@@ -315,7 +316,7 @@ class Calls:
         return self._callers[name]
 
     def _note(self, plugin: str, what: str) -> None:
-        failures = self._failures.setdefault(plugin, Failures(" ".join(what.split())[:500]))
+        failures = self._failures.setdefault(plugin, Failures(masked(" ".join(what.split()))[:500]))
         failures.count += 1
 
 

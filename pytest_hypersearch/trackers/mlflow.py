@@ -253,7 +253,7 @@ def _silence(uri: str) -> str:
     except requests.exceptions.SSLError:
         return ""  # There is one; whether to trust it is said by MLflow's variables.
     except (requests.ConnectionError, requests.Timeout) as error:
-        return f"{masked(uri)} does not answer: {error}"
+        return masked(f"{uri} does not answer: {error}")
     return ""
 
 

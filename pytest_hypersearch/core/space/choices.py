@@ -13,6 +13,7 @@ from itertools import accumulate
 from math import isfinite
 from typing import TYPE_CHECKING, Any, Final
 
+from pytest_hypersearch.core.secrets import is_secret, masked, veiled
 from pytest_hypersearch.core.values import number_of, scalar_of, shown
 
 if TYPE_CHECKING:
@@ -118,9 +119,10 @@ class Choice:
         for raw, option in zip(self.labels, self.objects, strict=True):
             if option is value or option is scalar:
                 return raw
-            if type(option) is type(scalar) is str and option == scalar:
-                return raw
         name = _stable_name(scalar)
+        for raw, option in zip(self.labels, self.objects, strict=True):
+            if isinstance(name, str) and name == _stable_name(option):
+                return raw
         if not self.contains(name) or (name is None and scalar is not None):
             raise ValueError(f"{shown(value)}: expected a value of {self}")
         return self.labels[self.position(name)]
@@ -137,13 +139,20 @@ class Choice:
             raise LookupError(f"the object behind the label {raw!r} is known to its test only")
         return found
 
-    def veiled(self) -> Choice:
-        """Return the choice with ``secret-0``, ... for texts that are the options themselves."""
+    def veiled(self, parameter: str) -> Choice:
+        """Return the choice with ``secret-0``, ... in the labels for the secrets of the options.
+
+        A label that the user gave beside its option stays.
+
+        Args:
+            parameter: The name that the options go by.
+        """
+        secret = is_secret(parameter)
         labels = tuple(
-            f"secret-{i}" if isinstance(raw, str) and raw == _stable_name(option) else raw
+            _veiled(raw, option, f"secret-{i}", secret=secret)
             for i, (raw, option) in enumerate(zip(self.labels, self.objects, strict=True))
         )
-        return replace(self, labels=labels)
+        return self if labels == self.labels else replace(self, labels=labels)
 
     def to_json(self) -> dict[str, object]:
         """Return a JSON object from which `distribution_from_json` restores the labels."""
@@ -222,6 +231,16 @@ def _labelled(options: object) -> tuple[tuple[Raw, ...], tuple[object, ...]]:
         if counts[label_text(raw)] > 1:
             raise ValueError(f"expected each option once; {shown(raw)} is given twice")
     return labels, objects
+
+
+def _veiled(raw: Raw, option: object, mask: str, *, secret: bool) -> Raw:
+    """Return the label of an option, with a mask for its secrets if the label is its own text."""
+    if not isinstance(raw, str) or raw != _stable_name(option):
+        return raw
+    if secret:
+        return mask
+    plain = isinstance(option, (list, tuple, dict))
+    return _stable_name(veiled(option, mask)) if plain else masked(raw, mask)
 
 
 def _key(label: object) -> Raw:

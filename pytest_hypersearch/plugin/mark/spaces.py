@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from pytest_hypersearch.core.errors import SweepError
-from pytest_hypersearch.core.secrets import is_secret
 from pytest_hypersearch.core.space import Choice, Normal, Scipy, Space, as_distribution
 from pytest_hypersearch.plugin.mark.checks import wrong
 
@@ -59,7 +58,7 @@ def _parameter(argument: str, name: object) -> str:
 def _distribution(argument: str, name: str, values: object) -> Distribution:
     try:
         entry = as_distribution(values)
-        return entry.veiled() if isinstance(entry, Choice) and is_secret(name) else entry
+        return entry.veiled(name) if isinstance(entry, Choice) else entry
     except ValueError as error:
         raise SweepError(f"sweep({argument}=...): {name}: {error}") from None
 

@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from _pytest._code.code import ReprEntry, TerminalRepr
 
-from pytest_hypersearch.core.secrets import MASK, is_secret, masked
-from pytest_hypersearch.core.space.choices import Choice
+from pytest_hypersearch.core.secrets import Secrets
 from pytest_hypersearch.core.trial import State, TrialRecord, judge
 from pytest_hypersearch.core.values import encodable, error_text
 from pytest_hypersearch.plugin.collect import MARK
 from pytest_hypersearch.plugin.runner.reports import Ended, Pruned, parts_of, skip_of
 
 if TYPE_CHECKING:
-    from pytest_hypersearch.core.space import Space
+    from collections.abc import Callable
+    from typing import TypeAlias
+
     from pytest_hypersearch.engine.link import Link
     from pytest_hypersearch.engine.messages import Message
     from pytest_hypersearch.plugin.runner.item import Active
+
+    Mask: TypeAlias = Callable[[str], str]
 
 
 LONGEST_ERROR = 4000
@@ -47,6 +51,7 @@ class Teller:
         assert active.trial is not None  # noqa: S101
         sweep = active.slot.sweep
         verdict = judge(active.returned, active.trial.last, *sweep.metrics)
+        reason = active.trial.secrets.masked(verdict.reason)
         if active.subtest_failed:
             self._tell(active, State.FAILED, duration, reason="a subtest failed", failed=True)
             return
@@ -56,22 +61,24 @@ class Teller:
             duration,
             score=verdict.score,
             metrics=verdict.metrics,
-            reason=verdict.reason,
+            reason=reason,
             failed=verdict.failed,
         )
         if verdict.failed:
-            pytest.fail(verdict.reason, pytrace=False)
+            pytest.fail(reason, pytrace=False)
         if verdict.state is State.INVALID:
-            raise Ended(verdict.reason)
+            raise Ended(reason)
 
     def raised(self, active: Active, error: BaseException, duration: float) -> None:
         """Tell of a test that raised; what its mark tolerates is no failure."""
         assert active.trial is not None  # noqa: S101
-        skip, reason, metrics = skip_of(error), describe(error), active.trial.last
+        skip, metrics = skip_of(error), active.trial.last
+        reason = describe(error, active.trial.secrets)
         if isinstance(skip, Pruned):
             self._pruned(active, skip, duration)
         elif skip is not None:
-            self._tell(active, State.NOT_RUN, duration, reason=f"skipped: {skip.msg}")
+            reason = active.trial.secrets.masked(f"skipped: {skip.msg}")
+            self._tell(active, State.NOT_RUN, duration, reason=reason)
         elif isinstance(error, active.slot.sweep.raises):
             self._tell(active, State.FAILED, duration, metrics=metrics, reason=reason)
             raise Ended(reason) from error
@@ -87,7 +94,7 @@ class Teller:
     def _pruned(self, active: Active, error: Pruned, duration: float) -> None:
         assert active.trial is not None  # noqa: S101
         score, metrics = active.trial.score, active.trial.last
-        reason = describe(error)
+        reason = describe(error, active.trial.secrets)
         self._tell(active, State.PRUNED, duration, score=score, metrics=metrics, reason=reason)
 
     def setup_raised(
@@ -96,11 +103,14 @@ class Teller:
         """A fixture failed or skipped, or a mark kept the item from asking for its trial."""
         if isinstance(error, (KeyboardInterrupt, pytest.exit.Exception)):
             return
+        mark = item.get_closest_marker(MARK)
+        if mark is None:
+            return
         skipped = isinstance(error, pytest.skip.Exception)
-        reason = f"skipped: {error}" if skipped else f"in setup: {describe(error)}"
+        said = describe(error, Secrets(mark.args[0].sweep.secrets()))
+        reason = f"skipped: {said}" if skipped else f"in setup: {said}"
         if active is None or active.item is not item:
-            if item.get_closest_marker(MARK):
-                self._link.call({"op": "skip", "slot": item.nodeid, "reason": reason})
+            self._link.call({"op": "skip", "slot": item.nodeid, "reason": reason})
         elif active.trial is not None:
             timed_out = State.TIMED_OUT if is_timeout(error) else State.FAILED
             state = State.NOT_RUN if skipped else timed_out
@@ -135,13 +145,14 @@ class Teller:
         assert active.trial is not None  # noqa: S101
         assert active.reply is not None  # noqa: S101
         active.trial.end()
+        secrets = active.trial.secrets
         outcome = {
             "state": state,
             "score": score,
             "metrics": metrics or {},
             "duration": duration,
-            "reason": _without_secrets(reason, active.slot.sweep.space),
-            "error": _without_secrets(error[-LONGEST_ERROR:], active.slot.sweep.space),
+            "reason": reason,
+            "error": secrets.masked(error)[-LONGEST_ERROR:],
             "logged": active.trial.logged,
             "steps": active.trial.steps or None,
             "failed": failed,
@@ -189,9 +200,9 @@ def fail_if_refused(active: Active, answer: Message) -> None:
         pytest.fail(problem, pytrace=False)
 
 
-def describe(error: BaseException) -> str:
-    """One line on an exception."""
-    first = encodable(error_text(error)).strip().split("\n")[0]
+def describe(error: BaseException, secrets: Secrets) -> str:
+    """One line on an exception, without secrets."""
+    first = secrets.masked(encodable(error_text(error)).strip()).split("\n")[0]
     name = type(error).__name__
     if isinstance(error, pytest.skip.Exception | pytest.fail.Exception):
         return first or name
@@ -205,15 +216,28 @@ def _traceback(item: pytest.Function, error: BaseException) -> str:
     return ""
 
 
-def _without_secrets(text: str, space: Space) -> str:
-    """A text without the secrets that any of the sweep's trials may have got: it may quote them."""
-    if not text:
-        return ""
-    for name, entry in ((name, branch[name]) for branch in space.branches for name in branch):
-        if isinstance(entry, Choice) and is_secret(name):
-            for value in filter(None, entry.objects):
-                text = text.replace(value, MASK) if isinstance(value, str) else text
-    return masked(text)
+def hide(report: pytest.TestReport, secrets: Secrets) -> None:
+    """Mask secrets in what pytest shows of a trial: in source and output only those known."""
+
+    def of_line(line: str) -> str:
+        return secrets.masked(line) if line.startswith("E ") else secrets.known_masked(line)
+
+    if secrets.masked(text := report.longreprtext) != text:
+        report.longrepr = _hidden(report.longrepr, secrets.masked, of_line)
+    report.sections = _hidden(report.sections, secrets.known_masked, of_line)
+
+
+def _hidden(value: Any, mask: Mask, of_line: Mask) -> Any:  # noqa: ANN401  a text, or what holds texts
+    """A representation of pytest's with its texts masked, lines of a traceback by `of_line`."""
+    if isinstance(value, str):
+        return mask(value)
+    if isinstance(value, (list, tuple)):
+        return type(value)(_hidden(one, mask, of_line) for one in value)
+    if isinstance(value, TerminalRepr):
+        for name, one in vars(value).items():
+            traceback = name == "lines" and isinstance(value, ReprEntry)
+            setattr(value, name, _hidden(one, of_line if traceback else mask, of_line))
+    return value
 
 
 def is_timeout(error: BaseException) -> bool:

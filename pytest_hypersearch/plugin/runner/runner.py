@@ -26,7 +26,7 @@ from pytest_hypersearch.plugin.runner.item import (
     restore,
     stand_in,
 )
-from pytest_hypersearch.plugin.runner.outcomes import Teller, fail_if_refused
+from pytest_hypersearch.plugin.runner.outcomes import Teller, fail_if_refused, hide
 from pytest_hypersearch.plugin.runner.timeouts import Timers
 from pytest_hypersearch.plugin.statuses import attach
 from pytest_hypersearch.store.provenance import imported_packages
@@ -253,6 +253,8 @@ class Runner:
             self.timers.stop(item)
             self._teller.setup_raised(self.active, item, call.excinfo.value, report.longreprtext)
         active = self.active
+        if active and active.item is item and active.trial:
+            hide(report, active.trial.secrets)
         if active and active.item is item and active.record and call.when != "teardown":
             attach(report, active.record, best=active.best, verbosity=self._verbosity)
             if self._junit:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from math import isfinite
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
+from pytest_hypersearch.core.secrets import is_secret
 from pytest_hypersearch.core.space.numeric import Integer, Real
 from pytest_hypersearch.core.trial import Key, State, storable
 from pytest_hypersearch.core.values import number_of
@@ -114,15 +114,12 @@ MOST_CURVES = 500
 MOST_POINTS = 200
 _FIELDS = ("number", "replicate", "duration", "started", "worker", "attempt", "seed", "steps")
 _TEXTS = ("nodeid", "state", "reason", "error", "cached")
-_SECRET = re.compile(
-    r"(?:^|[\W_])(?:password|passwd|secret|token|api_?key|credentials?)(?:$|[\W_])", re.IGNORECASE
-)
 
 
 def payload(studies: Iterable[Reported], link: Link) -> Json:
     """Return what the page shows, as JSON values.
 
-    Text under names like ``password`` or ``api_key`` is left out: reports travel.
+    Texts under names of secrets are left out: reports travel.
 
     Args:
         studies: What to show.
@@ -161,7 +158,7 @@ def _sweep(sweep: Sweep) -> Json:
 
 
 def _parameter(scale: Scale, trials: Iterable[TrialRecord]) -> Json:
-    name, secret = scale.parameter, bool(_SECRET.search(scale.parameter))
+    name, secret = scale.parameter, is_secret(scale.parameter)
     labels = scale.labels
     if secret and labels is not None:
         labels = tuple(f"hidden {index + 1}" for index, _ in enumerate(labels))
@@ -209,7 +206,7 @@ def _best(study: StudyResults, trials: Sequence[TrialRecord]) -> Json | None:
 def _open(logged: Config) -> Config:
     """Logged values without secrets."""
     return {
-        name: "hidden" if isinstance(value, str) and _SECRET.search(name) else storable(value)
+        name: "hidden" if isinstance(value, str) and is_secret(name) else storable(value)
         for name, value in logged.items()
     }
 
