@@ -16,13 +16,13 @@ from pytest_hypersearch.plugin.collect import MARK, Slot
 from pytest_hypersearch.search.pruners.parse import pickled
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-    from typing import Any, TypeAlias
+    from collections.abc import Iterable, Iterator
+    from typing import TypeAlias
 
     from pytest_hypersearch.core.space import Space
     from pytest_hypersearch.engine.messages import Message
 
-    _Placed: TypeAlias = tuple[int, pytest.Function, Slot]
+    Placed: TypeAlias = tuple[int, pytest.Function, Slot]
 
 
 class Plan:
@@ -108,7 +108,7 @@ class Plan:
         return sorted(found)
 
 
-def swept(items: Iterable[pytest.Item]) -> Iterator[_Placed]:
+def swept(items: Iterable[pytest.Item]) -> Iterator[Placed]:
     """The trials among items, with their places."""
     for place, item in enumerate(items):
         mark = item.get_closest_marker(MARK)
@@ -125,46 +125,3 @@ def study_of(item: pytest.Function, slot: Slot) -> str:
     # Ours is the last parametrization unless another plugin insists on being later.
     others = arguments.removesuffix(f"-{slot.id}")
     return f"{head}[{others.replace(f'{slot.id}-', '', 1)}]"
-
-
-def in_order(items: list[pytest.Item]) -> None:
-    """Let trials that depend on others run after them, in the places that they have."""
-    groups: dict[tuple[str, str], list[_Placed]] = defaultdict(list)
-    for place, item, slot in swept(items):
-        if slot.sweep.parallel is not None or slot.sweep.race:
-            groups[study_of(item, slot), slot.sweep.name].append((place, item, slot))
-    for group in groups.values():
-        _sort(items, group, lambda placed: _turn(placed[2]))
-
-
-def longest_first(items: list[pytest.Item], durations: Mapping[str, float]) -> None:
-    """Let the trials of a study that took longest run first, in the places that they have.
-
-    Trials keep their order where it has a meaning: where they depend on others, or may be the last
-    before a sweep is stopped, or share fixtures that depend on their parameters.
-
-    Args:
-        items: What is going to run.
-        durations: Seconds that trials took before, by item; the others come last.
-    """
-    groups: dict[str, list[_Placed]] = defaultdict(list)
-    for place, item, slot in swept(items) if durations else ():
-        sweep = slot.sweep
-        if not (sweep.parallel or sweep.race or sweep.stop) and sweep.scope == "function":
-            groups[study_of(item, slot)].append((place, item, slot))
-    for group in groups.values():
-        _sort(items, group, lambda placed: -durations.get(placed[1].nodeid, 0.0))
-
-
-def _sort(
-    items: list[pytest.Item], group: Sequence[_Placed], key: Callable[[_Placed], Any]
-) -> None:
-    for (place, _, _), (_, item, _) in zip(group, sorted(group, key=key), strict=True):
-        items[place] = item
-
-
-def _turn(slot: Slot) -> tuple[int, int]:
-    """When a trial comes: a race goes through all configurations once for each replicate."""
-    if slot.sweep.race:
-        return slot.replicate, slot.number
-    return slot.number, slot.replicate

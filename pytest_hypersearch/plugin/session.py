@@ -12,6 +12,7 @@ from pytest_hypersearch.engine.link import ChannelLink, DirectLink
 from pytest_hypersearch.engine.records import trial_seed
 from pytest_hypersearch.plugin.isolation import apart
 from pytest_hypersearch.plugin.junit import SuiteProperties, wants_junit
+from pytest_hypersearch.plugin.order import Order
 from pytest_hypersearch.plugin.runner.runner import Runner
 from pytest_hypersearch.plugin.statuses import Words
 from pytest_hypersearch.plugin.xdist import workers as xdist
@@ -106,6 +107,7 @@ def start(config: pytest.Config) -> Runner | None:
 def _register(config: pytest.Config, runner: Runner) -> None:
     config.pluginmanager.register(runner, "hypersearch_runner")
     config.pluginmanager.register(runner.timers, "hypersearch_timers")
+    config.pluginmanager.register(Order(), "hypersearch_order")
 
 
 def start_smoke(config: pytest.Config) -> Runner | None:

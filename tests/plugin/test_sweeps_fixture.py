@@ -75,9 +75,10 @@ def test_no_suggestions(sweeps):
     run("--sweep").assert_outcomes(passed=15)
 
 
-def test_an_earlier_test_sees_what_is_pending(module, run):
+def test_a_test_that_gets_the_fixture_late_keeps_its_place_and_sees_what_is_pending(module, run):
     module("""
-        def test_early(sweeps):
+        def test_early(request):
+            sweeps = request.getfixturevalue("sweeps")
             study = sweeps.study("test_f", wait=False)
             assert study.best is None
             assert study.pareto == ()
@@ -88,6 +89,102 @@ def test_an_earlier_test_sees_what_is_pending(module, run):
             return x
     """)
     run("--sweep").assert_outcomes(passed=3)
+
+
+READERS = """
+NAME = "test_g"
+
+@pytest.fixture
+def best(sweeps):
+    return sweeps.best("test_f")
+
+@pytest.mark.parametrize("name", ["test_f", "test_g"])
+def test_by_parameter(sweeps, name):
+    assert sweeps.best(name).params == {"x": 1}
+
+def test_by_fixture(best):
+    assert best.params == {"x": 1}
+
+def test_by_constant(sweeps):
+    assert [sweeps.best(name).params for name in ("test_f",)] == [{"x": 1}]
+
+def test_by_nobody_knows_what(sweeps):
+    assert sweeps.best(NAME).params == {"x": 1}
+
+@pytest.mark.sweep(grid={"x": [1, 2]})
+def test_f(x):
+    return x
+
+@pytest.mark.sweep(random={"y": [3]}, n_trials=1)
+def test_second_stage(y, sweeps):
+    return y + sweeps.best("test_g").score
+
+def test_plain():
+    pass
+
+@pytest.mark.sweep(grid={"x": [1, 2]})
+def test_g(x):
+    return x
+
+def test_of_the_second_stage(sweeps):
+    assert sweeps.best("test_second_stage").score == 4
+"""
+ORDER = [
+    *("test_f[x:1]", "test_f[x:2]"),
+    *("test_by_parameter[test_f]", "test_by_fixture", "test_by_constant"),
+    *("test_plain", "test_g[x:1]", "test_g[x:2]"),
+    *("test_by_parameter[test_g]", "test_second_stage[random-000]"),
+    *("test_by_nobody_knows_what", "test_of_the_second_stage"),
+]
+REORDERING = """
+import pytest
+
+@pytest.hookimpl({})
+def pytest_collection_modifyitems(items):
+    {}
+    items.sort(key=lambda item: item.name)
+"""
+
+
+def test_tests_run_after_the_sweeps_that_they_ask_for(module, collected, run):
+    module(READERS)
+    assert collected() == ORDER
+    run("--sweep").assert_outcomes(passed=12)
+    run("--sweep", "-n2").assert_outcomes(passed=12)
+
+
+@pytest.mark.parametrize(
+    "how", [("trylast=True", ""), ("wrapper=True, tryfirst=True", "yield")], ids=["last", "around"]
+)
+def test_whatever_reorders_a_session_asking_comes_after_the_sweep(
+    module, pytester, collected, run, how
+):
+    """As pytest-randomly and pytest-random-order, and as ``--ff``, which wraps all others."""
+    module(READERS)
+    pytester.makeconftest(REORDERING.format(*how))
+    order = collected()
+    assert sorted(order) == sorted(ORDER)
+    assert order[0] == "test_f[x:1]"
+    run("--sweep").assert_outcomes(passed=12)
+
+
+def test_failed_first_is_after_the_sweep_and_keeps_dependent_trials_in_order(module, run, noted):
+    module("""
+        import os
+
+        def test_gate(sweeps, note):
+            note("gate")
+            assert sweeps.best("test_f").score < 0
+
+        @pytest.mark.sweep(bayes={"x": uniform(-1, 1)}, n_trials=4, parallel=1)
+        def test_f(x, trial, note):
+            note(trial.number)
+            assert trial.number != 2 or "again" in os.environ
+            return x
+    """)
+    run("--sweep").assert_outcomes(failed=1, passed=4)
+    run("--sweep", "--ff").assert_outcomes(failed=1, passed=4)
+    assert noted() == [[0], [1], [2], [3], ["gate"]] * 2
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from pytest_hypersearch.plugin.fixtures import Sweeps, Trial
 from pytest_hypersearch.plugin.isolation import apart
 from pytest_hypersearch.plugin.isolation.parent import Child, retried
 from pytest_hypersearch.plugin.junit import note_properties, wants_junit
-from pytest_hypersearch.plugin.plan import Plan, in_order
+from pytest_hypersearch.plugin.plan import Plan
 from pytest_hypersearch.plugin.runner.item import (
     Active,
     fill_in,
@@ -59,11 +59,6 @@ class Runner:
     def sweeps(self) -> Sweeps:
         """What the fixture of this name gives."""
         return Sweeps(self.link, self.plan.space)
-
-    @pytest.hookimpl(trylast=True)
-    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        """Trials that depend on the results of earlier ones run in their order."""
-        in_order(items)
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Tell the owner what is going to run."""

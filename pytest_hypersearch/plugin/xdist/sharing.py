@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_hypersearch.plugin.collect import MARK
-from pytest_hypersearch.plugin.plan import longest_first
+from pytest_hypersearch.plugin.order import longest_first
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
