@@ -1,6 +1,7 @@
 """Studies without pytest: a sampler that notes what it is told, and outcomes of trials."""
 
 from pytest_hypersearch.core.trial import State
+from pytest_hypersearch.engine.records import Outcome
 from pytest_hypersearch.plugin.mark.arguments import from_mark
 
 
@@ -25,12 +26,4 @@ def sweep(**options):
 
 def outcome(score=1.0, state=State.COMPLETE, **options):
     metrics = {} if score is None else {"score": score}
-    plain = {
-        "duration": 0.5,
-        "reason": "",
-        "logged": {},
-        "steps": None,
-        "error": "",
-        "failed": False,
-    }
-    return {"state": str(state), "score": score, "metrics": metrics, **plain, **options}
+    return Outcome(state, score, metrics, **{"duration": 0.5, **options})

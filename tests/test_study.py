@@ -5,7 +5,7 @@ from engine_parts import Noting, outcome, sweep
 
 from pytest_hypersearch.core.errors import NotYetError, StoreError
 from pytest_hypersearch.core.trial import Key, State
-from pytest_hypersearch.engine.records import trial_seed
+from pytest_hypersearch.engine.records import Attempt, trial_seed
 from pytest_hypersearch.engine.study import Study
 from pytest_hypersearch.store.stored import Stored, gather
 
@@ -36,7 +36,7 @@ class Bench:
         return self.study.tell(Key("s", number, replicate), attempt, told)
 
     def run(self, number, score=1.0, replicate=0, **options):
-        attempt = self.ask(number, replicate)["attempt"]
+        attempt = self.ask(number, replicate).number
         return self.tell(number, score, replicate, attempt, **options)
 
     def kinds(self):
@@ -51,10 +51,17 @@ class Bench:
         return self.study.results().trials
 
 
+def done(answer):
+    """What becomes of a trial that was asked for."""
+    if isinstance(answer, Attempt):
+        return "run"
+    return "replay" if answer.cached else "skip"
+
+
 def test_a_trial_is_written_down_before_it_runs_and_before_its_end_is_known():
     bench = Bench()
-    reply = bench.ask(0)
-    assert reply == {"do": "run", "params": {"x": 0}, "seed": trial_seed(0, 0), "attempt": 1}
+    attempt = bench.ask(0)
+    assert (attempt.params, attempt.seed, attempt.number) == ({"x": 0}, trial_seed(0, 0), 1)
     assert bench.kinds() == ["suggest", "start"]
     record = bench.tell(0, 2.5)
     assert bench.kinds() == ["suggest", "start", "end"]
@@ -85,7 +92,7 @@ def test_what_could_not_be_written_has_not_happened():
 
 def test_seeds_depend_on_the_sweeps_seed_and_the_replicate_alone():
     bench = Bench(replicates=2, seed=3)
-    seeds = [[bench.ask(n, r)["seed"] for r in range(2)] for n in range(3)]
+    seeds = [[bench.ask(n, r).seed for r in range(2)] for n in range(3)]
     assert seeds[0] == seeds[1] == seeds[2]
     assert len({*seeds[0], trial_seed(4, 0)}) == 3
 
@@ -95,7 +102,7 @@ def test_a_late_end_of_an_attempt_given_up_is_dropped():
     bench.ask(0)
     assert bench.study.crash(Key("s", 0, 0), "gw0")
     assert bench.tell(0, attempt=1) is None
-    assert bench.ask(0, worker="gw1")["attempt"] == 2
+    assert bench.ask(0, worker="gw1").number == 2
     assert bench.tell(0, 9.0, attempt=1) is None
     assert bench.tell(0, 1.0, attempt=2).score == 1.0
     assert bench.tell(0, 9.0, attempt=2) is None
@@ -108,12 +115,12 @@ def test_a_trial_crashes_for_good_after_its_retries(retries):
     bench = Bench(retries=retries)
     key = Key("s", 2, 0)
     for turn in range(retries + 1):
-        assert bench.ask(2, worker=f"gw{turn}")["attempt"] == turn + 1
+        assert bench.ask(2, worker=f"gw{turn}").number == turn + 1
         assert bench.study.crash(key, f"gw{turn}") == (turn < retries)
     record = bench.study.records[key]
     assert (record.state, record.attempt) == (State.CRASHED, retries + 1)
     assert record.reason == f"gw{retries} died"
-    assert bench.ask(2)["do"] == "skip"
+    assert done(bench.ask(2)) == "skip"
     assert not bench.study.crash(key, "gw9")
 
 
@@ -121,7 +128,7 @@ def test_a_clock_that_is_set_meanwhile_makes_no_crash_a_timeout(monkeypatch):
     bench = Bench(timeout="1h")
     bench.ask(0)
     later = time.time() + 7200
-    monkeypatch.setattr("pytest_hypersearch.engine.study.time", lambda: later)
+    monkeypatch.setattr("pytest_hypersearch.engine.study.wall", lambda: later)
     assert bench.study.crash(Key("s", 0, 0), "gw0")
 
 
@@ -169,7 +176,7 @@ def test_a_study_is_done_when_all_has_ended_somehow():
 
 def test_a_space_that_is_used_up_leaves_trials_unrun():
     bench = Bench(Noting(limit=2), n_trials=4)
-    assert [bench.ask(n)["do"] for n in range(4)] == ["run", "run", "skip", "skip"]
+    assert [done(bench.ask(n)) for n in range(4)] == ["run", "run", "skip", "skip"]
     assert bench.study.records[Key("s", 3, 0)].state is State.NOT_RUN
 
 
@@ -177,7 +184,7 @@ def test_a_trial_that_runs_again_replaces_its_end():
     bench = Bench(n_trials=1)
     bench.run(0, None, state=State.FAILED)
     assert bench.study.done
-    assert bench.ask(0)["attempt"] == 2
+    assert bench.ask(0).number == 2
     assert not bench.study.done
     bench.tell(0, 4.0, attempt=2)
     assert [trial.score for trial in bench.trials] == [4.0]
@@ -225,7 +232,7 @@ def test_what_did_not_run_is_no_news_to_a_sampler():
 
 def test_points_come_first():
     bench = Bench(points=[{"x": 55}, {"x": 66}], n_trials=3)
-    assert [bench.ask(n)["params"]["x"] for n in range(3)] == [55, 66, 2]
+    assert [bench.ask(n).params["x"] for n in range(3)] == [55, 66, 2]
     assert list(bench.sampler.histories) == [2]
 
 
@@ -269,7 +276,7 @@ def test_in_parallel_replicates_are_waited_for():
     with pytest.raises(NotYetError):
         bench.ask(1)
     bench.run(0, 2.0, replicate=1)
-    assert bench.ask(1)["do"] == "run"
+    assert done(bench.ask(1)) == "run"
 
 
 def test_in_parallel_who_asks_first_makes_no_difference():
@@ -284,18 +291,18 @@ def test_in_parallel_who_asks_first_makes_no_difference():
 def test_a_forced_proposal_goes_by_what_is_there():
     bench = Bench(parallel=1)
     bench.ask(0)
-    assert bench.ask(1, force=True)["do"] == "run"
+    assert done(bench.ask(1, force=True)) == "run"
     assert bench.sampler.histories[1] == [(0, "running", ())]
 
 
 def test_a_forced_replicate_runs_and_settles_nothing_for_the_others():
     bench = Bench(n_trials=3, replicates=3, race=True)
     bench.run(0, 5.0)
-    assert bench.ask(1, replicate=1, force=True)["do"] == "run"
+    assert done(bench.ask(1, replicate=1, force=True)) == "run"
     bench.tell(1, 1.0, replicate=1)
     bench.run(1, 1.0)
     bench.run(2, 1.2)
-    assert [bench.ask(number, replicate=1)["do"] for number in (0, 2)] == ["run", "run"]
+    assert [done(bench.ask(number, replicate=1)) for number in (0, 2)] == ["run", "run"]
 
 
 def test_in_parallel_a_crash_that_is_retried_is_waited_for():
@@ -315,7 +322,7 @@ def test_trials_of_a_part_of_the_plan_wait_for_that_part():
     with pytest.raises(NotYetError):
         bench.ask(5)
     bench.run(2)
-    assert bench.ask(5)["do"] == "run"
+    assert done(bench.ask(5)) == "run"
 
 
 def test_a_resumed_study_replays_what_finished_and_runs_the_rest():
@@ -324,11 +331,10 @@ def test_a_resumed_study_replays_what_finished_and_runs_the_rest():
     bench.run(1, None, state=State.FAILED)
     bench.ask(2)
     again = bench.resumed(n_trials=4)
-    reply = again.ask(0)
-    assert reply["do"] == "replay"
-    record = reply["record"]
-    assert (record["score"], record["cached"], record["logged"]) == (0.5, True, {"note": "hm"})
-    assert [again.ask(n)["do"] for n in (1, 2, 3)] == ["run"] * 3
+    record = again.ask(0)
+    assert record.cached
+    assert (record.score, record.logged) == (0.5, {"note": "hm"})
+    assert [done(again.ask(n)) for n in (1, 2, 3)] == ["run"] * 3
     assert again.written[1:][0]["attempt"] == 2
     assert [r["attempt"] for r in again.written if r["k"] == "start"] == [2, 2, 1]
     assert list(again.sampler.histories) == [3]
@@ -337,7 +343,7 @@ def test_a_resumed_study_replays_what_finished_and_runs_the_rest():
 
 def test_a_budget_of_trials_is_not_overspent_by_those_that_run_at_once():
     bench = Bench(stop={"trials": 2})
-    assert [bench.ask(number)["do"] for number in range(3)] == ["run", "run", "skip"]
+    assert [done(bench.ask(number)) for number in range(3)] == ["run", "run", "skip"]
 
 
 def test_a_budget_that_was_used_up_is_so_whichever_trial_a_resumed_run_is_asked_for_first():
@@ -345,40 +351,40 @@ def test_a_budget_that_was_used_up_is_so_whichever_trial_a_resumed_run_is_asked_
     bench.run(0)
     bench.run(1)
     resumed = bench.resumed(stop={"trials": 2})
-    assert [resumed.ask(number)["do"] for number in (2, 0, 1)] == ["skip", "replay", "replay"]
+    assert [done(resumed.ask(number)) for number in (2, 0, 1)] == ["skip", "replay", "replay"]
     more = bench.resumed(stop={"trials": 3})
-    assert [more.ask(number)["do"] for number in (2, 0, 1)] == ["run", "replay", "replay"]
+    assert [done(more.ask(number)) for number in (2, 0, 1)] == ["run", "replay", "replay"]
 
 
 def test_a_trial_that_is_repeated_needs_no_budget_of_its_own():
     bench = Bench(stop={"trials": 1})
     bench.run(0, state="failed", failed=True)
-    assert bench.ask(1)["do"] == "skip"
-    assert bench.ask(0)["do"] == "run"
+    assert done(bench.ask(1)) == "skip"
+    assert done(bench.ask(0)) == "run"
     assert bench.study.crash(Key("s", 0, 0), "gw0")
-    assert bench.ask(0, closed="--sweep-timeout")["do"] == "run"
+    assert done(bench.ask(0, closed="--sweep-timeout")) == "run"
 
 
 def test_only_what_earlier_sessions_left_is_replayed():
     """A plugin that retries failures asks again for what has just ended."""
     bench = Bench(n_trials=2)
     bench.run(0)
-    assert bench.ask(0)["do"] == "run"
+    assert done(bench.ask(0)) == "run"
     again = bench.resumed(n_trials=2)
-    assert [again.ask(0)["do"] for _ in range(2)] == ["replay"] * 2
+    assert [done(again.ask(0)) for _ in range(2)] == ["replay"] * 2
     again.run(1)
-    assert again.ask(1)["do"] == "run"
+    assert done(again.ask(1)) == "run"
 
 
 def test_identity_is_configuration_replicate_and_seed():
     bench = Bench(n_trials=2, replicates=2)
     bench.run(0, replicate=1)
-    assert bench.resumed(n_trials=2, replicates=2).ask(0, 1)["do"] == "replay"
-    assert bench.resumed(n_trials=2, replicates=2).ask(0, 0)["do"] == "run"
-    assert bench.resumed(n_trials=2, replicates=2, seed=1).ask(0, 1)["do"] == "run"
-    assert bench.resumed(n_trials=2, replicates=2, points=[{"x": 1}]).ask(0, 1)["do"] == "run"
+    assert done(bench.resumed(n_trials=2, replicates=2).ask(0, 1)) == "replay"
+    assert done(bench.resumed(n_trials=2, replicates=2).ask(0, 0)) == "run"
+    assert done(bench.resumed(n_trials=2, replicates=2, seed=1).ask(0, 1)) == "run"
+    assert done(bench.resumed(n_trials=2, replicates=2, points=[{"x": 1}]).ask(0, 1)) == "run"
     moved = bench.resumed(n_trials=2, replicates=2, points=[{"x": 7}, {"x": 0}])
-    assert moved.ask(1, 1)["do"] == "replay"
+    assert done(moved.ask(1, 1)) == "replay"
 
 
 def test_proposals_are_kept_with_what_they_were_made_from():
@@ -398,7 +404,7 @@ def test_a_proposal_outside_of_the_space_is_made_anew():
     bench = Bench(n_trials=2)
     bench.run(1)
     again = bench.resumed(n_trials=2, space={"x": [0, 2, 3]})
-    assert again.ask(0)["do"] == "run"
+    assert done(again.ask(0)) == "run"
     assert list(again.sampler.histories) == [0]
 
 
@@ -412,13 +418,13 @@ def test_scores_and_logs_that_json_cannot_say_are_stored():
         {"score": "nan"},
         {"rate": "inf"},
     )
-    record = bench.resumed(n_trials=1).ask(0)["record"]
-    assert record["state"] == "pruned"
-    assert record["score"] != record["score"]
+    record = bench.resumed(n_trials=1).ask(0)
+    assert record.state == "pruned"
+    assert record.score != record.score
 
 
 def test_a_score_of_zero_is_a_score():
     bench = Bench(n_trials=1)
     bench.run(0, 0.0)
     assert bench.written[-1]["score"] == 0.0
-    assert bench.resumed(n_trials=1).ask(0)["record"]["score"] == 0.0
+    assert bench.resumed(n_trials=1).ask(0).score == 0.0

@@ -13,6 +13,25 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
+class StudyCode:
+    """Where the code of a study's test is, for its fingerprint.
+
+    Attributes:
+        roots: Directories from which the project's modules are imported, the project's own first.
+        file: The test's module.
+        function: The test's qualified name in it.
+        fixtures: The project's other files that define the test's fixtures.
+        depends_on: Files that the test reads.
+    """
+
+    roots: list[str]
+    file: str
+    function: str
+    fixtures: list[str]
+    depends_on: list[str]
+
+
+@dataclass(frozen=True, slots=True)
 class StudyResults:
     """All trials of one test's sweeps, for one combination of the test's other parameters.
 

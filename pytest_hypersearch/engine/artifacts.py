@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pytest_hypersearch.core.goals import ONE_SE
 from pytest_hypersearch.core.trial import Key, State
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from pytest_hypersearch.core.sweep import Sweep
     from pytest_hypersearch.core.trial import TrialRecord
+    from pytest_hypersearch.engine.records import Attempt
     from pytest_hypersearch.engine.study import Study
     from pytest_hypersearch.stats.ranking import Ranked
     from pytest_hypersearch.store.archive import RunLog
@@ -111,15 +112,15 @@ class Keeper:
         """Whether no trial is on the way or still to be torn down."""
         return not self._busy
 
-    def start(self, key: Key, reply: dict[str, Any]) -> str:
+    def start(self, key: Key, attempt: Attempt) -> str:
         """The directory of a trial that was handed out.
 
         It is a new one, unless the process of the attempt before died: what that one saved is there
         to go on from.
         """
         self._busy.add(key)
-        name = self._directories.get(key) or self._unfinished(key, reply)
-        self._directories[key] = name = name or artifact_name(*key, reply["attempt"])
+        name = self._directories.get(key) or self._unfinished(key, attempt)
+        self._directories[key] = name = name or artifact_name(*key, attempt.number)
         return self._log.artifacts(name)
 
     def ended(self, record: TrialRecord) -> None:
@@ -164,11 +165,11 @@ class Keeper:
         there = done.facts["sweep"], done.facts["number"]
         return str(done.run.parent / BEST) if there == self._study.best.leader else ""
 
-    def paths(self) -> list[tuple[str, int, int, str]]:
-        """The directories that are kept by sweep, number and replicate; the published ones last."""
+    def paths(self) -> tuple[tuple[Key, str], ...]:
+        """The directories that are kept, by trial; the published ones last."""
         best = self.directory()
         found = [
-            (*configuration, replicate, self._log.artifacts(name))
+            (Key(*configuration, replicate), self._log.artifacts(name))
             for configuration, names in self._saved.items()
             for replicate, name in names.items()
             if configuration[1] in self._kept[configuration[0]]
@@ -176,17 +177,17 @@ class Keeper:
         if best and self._published is not None:
             where = self._published.facts["sweep"], self._published.facts["number"]
             found += [
-                (*where, replicate, f"{best}/{replicate_name(replicate)}")
+                (Key(*where, replicate), f"{best}/{replicate_name(replicate)}")
                 for replicate, _ in self._published.directories
             ]
-        return found
+        return tuple(found)
 
-    def _unfinished(self, key: Key, reply: dict[str, Any]) -> str:
+    def _unfinished(self, key: Key, attempt: Attempt) -> str:
         """The directory of an attempt whose process died in an earlier session."""
         stored = self._log.stored.unfinished
         if not stored:
             return ""
-        return stored.pop(identity(key.sweep, reply["params"], key.replicate, reply["seed"]), "")
+        return stored.pop(identity(key.sweep, attempt.params, key.replicate, attempt.seed), "")
 
     @cached_property
     def _infos(self) -> dict[str, Sweep]:

@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
-import json
 import signal
 from contextlib import contextmanager
 from itertools import count
 from threading import Lock
 from time import sleep
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, cast
+
+from pytest_hypersearch.engine.messages import decode_reply, encode
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from pytest_hypersearch.engine.messages import Message
+    from pytest_hypersearch.engine.messages import (
+        AnswerT,
+        AnyNotice,
+        AnyRequest,
+        Message,
+        Refused,
+        Reply,
+        Request,
+    )
     from pytest_hypersearch.engine.owner import Owner
 
 
@@ -21,14 +30,14 @@ POLL_SECONDS = 0.2
 
 
 class Link(Protocol):
-    """Carries messages to the owner and brings its answers."""
+    """Carries a runner's messages to the owner, and the replies back."""
 
-    def call(self, message: Message) -> Message:
-        """Send a message and wait for its answer."""
+    def call(self, request: Request[AnswerT]) -> AnswerT | Refused:
+        """Send a request and wait for its reply."""
         ...
 
-    def send(self, message: Message) -> None:
-        """Send a message that has no answer."""
+    def send(self, notice: AnyNotice) -> None:
+        """Send a message that has no reply."""
         ...
 
 
@@ -53,61 +62,52 @@ class DirectLink:
     def __init__(self, owner: Owner) -> None:
         self._owner = owner
 
-    def call(self, message: Message) -> Message:
-        """Let the owner answer; what would have to wait for other runners is answered at once.
+    def call(self, request: Request[AnswerT]) -> AnswerT | Refused:
+        """Let the owner reply; what would have to wait for other runners is answered at once.
 
         Only other sessions can free what they hold of this machine: for that it waits.
         """
-        answers: list[Message] = []
+        replies: list[Reply] = []
         with _undisturbed():
-            self._owner.handle("", message, answers.append)
-            while not answers:
+            self._owner.handle("", cast("AnyRequest", request), replies.append)
+            while not replies:
                 self._owner.release()
-                if not answers:
+                if not replies:
                     sleep(POLL_SECONDS)
-        return answers[0]
+        return cast("AnswerT | Refused", replies[0])
 
-    def send(self, message: Message) -> None:
+    def send(self, notice: AnyNotice) -> None:
         """Hand the message over."""
         with _undisturbed():
-            self._owner.handle("", message, _ignore)
+            self._owner.note(notice)
 
 
 class ChannelLink:
-    """The owner lives at the other end of a channel that carries texts, such as execnet's.
-
-    A text is a JSON list of a number and the message; the answer bears the number of its message.
-    """
+    """The owner lives at the other end of a channel that carries texts, such as execnet's."""
 
     def __init__(self, channel: Any) -> None:  # noqa: ANN401  any object with send and receive
         self._channel = channel
         self._numbers = count()
         self._lock = Lock()
 
-    def call(self, message: Message) -> Message:
-        """Send the message and wait for its answer; of several threads, one at a time.
+    def call(self, request: Request[AnswerT]) -> AnswerT | Refused:
+        """Send the request and wait for its reply; of several threads, one at a time.
 
-        A call that a signal's exception has ended leaves an answer behind, which is passed over
-        here.
+        A call that a signal's exception has ended leaves a reply behind, which is passed over here.
         """
         with _undisturbed(), self._lock:
-            number = self._post(message)
+            number = self._post(cast("Message", request))
             while True:
-                answered, answer = json.loads(self._channel.receive())
-                if answered == number:
-                    found: Message = answer
-                    return found
+                replied, reply = decode_reply(self._channel.receive())
+                if replied == number:
+                    return cast("AnswerT | Refused", reply)
 
-    def send(self, message: Message) -> None:
+    def send(self, notice: AnyNotice) -> None:
         """Send the message."""
         with _undisturbed():
-            self._post(message)
+            self._post(notice)
 
     def _post(self, message: Message) -> int:
         number = next(self._numbers)
-        self._channel.send(json.dumps([number, message]))
+        self._channel.send(encode(number, message))
         return number
-
-
-def _ignore(_answer: Message) -> None:
-    """A message without an answer."""

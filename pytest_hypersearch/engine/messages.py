@@ -1,37 +1,443 @@
-"""What runners and the owner say to each other: plain JSON messages and plain JSON replies.
+"""Messages between the runners of trials and the owner of their studies.
 
-======  ==========================================  ================================================
-op      fields                                      reply
-======  ==========================================  ================================================
-hello   ``digest`` of the runner's plan             ``{"known": bool}``: whether the plan is here
-plan    ``digest``, ``studies``                     ``{}`` or ``{"stop": reason}``
-past                                                ``{"durations"}``: seconds that trials took
-                                                    earlier in the run, by item
-ask     ``slot`` (an item's node id)                ``{"do": "run", "params", "seed", "attempt",
-                                                    "path"}`` and ``share`` of the resources,
-                                                    ``{"do": "replay", "record"}``,
-                                                    ``{"do": "skip", "reason"}`` or ``{"stop"}``
-report  ``slot``, ``attempt``, ``series``           none
-review  ``slot``, ``attempt``, ``series``           ``{"prune": reason}``, empty to go on
-tell    ``slot``, ``attempt``, ``outcome``          ``{"best": bool}`` or ``{"stop": reason}``
-crash   ``slot``, ``reason``, ``seconds`` for       ``{"again": bool}``: a trial's own process died
-        which the trial ran
-over    ``saved``: whether the worker's trial left  ``{}``
-        whole files
-skip    ``slot``, ``reason``                        ``{}``
-view    ``slot``, ``study``, ``wait``               ``{"results", "suggestions", "paths"}``
-saw     ``packages``: versions of what is imported  none
-======  ==========================================  ================================================
+A runner sends a `Request` and waits for its reply, whose type is the request's parameter, or a
+`Notice`, which has none. Any request may be answered by `Refused` instead. A reply may come later
+than the next message of another runner: a trial whose configuration depends on results waits until
+they are in, one that demands resources until they are free.
 
-Any reply may be ``{"error": text}`` instead: something failed that concerns this message alone.
-A reply may come later than the next message of another runner: a trial whose configuration depends
-on results waits until they are in, one that demands resources until they are free.
+In one process the objects themselves are handed over; between processes each travels as a line of
+JSON, see `encode`.
 """
 
 from __future__ import annotations
 
-from typing import Any, Final, TypeAlias
+import json
+from dataclasses import dataclass, fields, is_dataclass
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeAlias, TypeVar
 
-Message: TypeAlias = dict[str, Any]
+from pytest_hypersearch.core.demand import Share
+from pytest_hypersearch.core.study import StudyCode, StudyResults
+from pytest_hypersearch.core.trial import Key, State, TrialRecord
+from pytest_hypersearch.engine.proposals import Suggestion
+from pytest_hypersearch.engine.records import Outcome
 
-UNANSWERED: Final = frozenset({"report", "saw"})
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from pytest_hypersearch.core.trial import Config
+    from pytest_hypersearch.store.curves import Packed
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The owner cannot do what it was asked.
+
+    Attributes:
+        reason: Why.
+        ends_session: Whether no more trials can be run, as on a full disk; else the fault concerns
+            this request alone.
+    """
+
+    reason: str
+    ends_session: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The owner has taken note."""
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """Whether the owner has the runner's plan already."""
+
+    known: bool
+
+
+@dataclass(frozen=True, slots=True)
+class TrialDurations:
+    """Seconds that trials took earlier in the run, by the node ids of their items."""
+
+    seconds: dict[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Booked:
+    """Whether the trial belongs to the worker that asked; else another one has come to it."""
+
+    granted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RunTrial:
+    """Run the trial.
+
+    Attributes:
+        params: The configuration, as JSON scalars.
+        seed: The trial's seed.
+        attempt: 1 for the first execution of the trial in its run.
+        path: The trial's artifact directory, which may not exist yet.
+        share: The trial's share of the machine, None if it demands none.
+    """
+
+    params: Config
+    seed: int
+    attempt: int
+    path: str
+    share: Share | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayTrial:
+    """Show the stored trial instead of running it."""
+
+    record: TrialRecord
+
+
+@dataclass(frozen=True, slots=True)
+class SkipTrial:
+    """Skip the trial's item."""
+
+    state: State
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class PruneVerdict:
+    """Why the pruner ends the trial, empty if the trial goes on."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """The outcome is recorded.
+
+    Attributes:
+        best: Whether the trial's configuration leads the study now.
+    """
+
+    best: bool
+
+
+@dataclass(frozen=True, slots=True)
+class CrashVerdict:
+    """Whether a trial whose process died is to be run again."""
+
+    again: bool
+
+
+@dataclass(frozen=True, slots=True)
+class StudyState:
+    """A study as it stands.
+
+    Attributes:
+        results: Its sweeps and trials.
+        suggestions: The configurations that adaptive samplers proposed.
+        paths: The artifact directories that are kept, by trial; of two the later one counts.
+    """
+
+    results: StudyResults
+    suggestions: tuple[Suggestion, ...]
+    paths: tuple[tuple[Key, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class NoSuchStudy:
+    """A name does not identify one study.
+
+    Attributes:
+        matches: The node ids of all studies that the name matches.
+        studies: The node ids of all studies.
+    """
+
+    matches: list[str]
+    studies: list[str]
+
+
+Assignment: TypeAlias = RunTrial | ReplayTrial | SkipTrial
+Answer: TypeAlias = (
+    Done
+    | Known
+    | TrialDurations
+    | Booked
+    | Assignment
+    | PruneVerdict
+    | Told
+    | CrashVerdict
+    | StudyState
+    | NoSuchStudy
+)
+AnswerT = TypeVar("AnswerT", bound=Answer)
+Reply: TypeAlias = Answer | Refused
+
+
+class Request(Generic[AnswerT]):
+    """A message whose reply is an ``AnswerT`` or `Refused`."""
+
+    __slots__ = ()
+
+
+class Notice:
+    """A message without a reply."""
+
+    __slots__ = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Hello(Request[Known]):
+    """A runner has collected the plan with this digest."""
+
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class StudyPlan:
+    """The trials of one study that a session is going to run.
+
+    Attributes:
+        nodeid: The test without the trials' part.
+        sweeps: Its sweeps, as JSON values.
+        pruners: The pickled pruner of each sweep that has one, by the sweep's name.
+        slots: For each trial its item's node id, the index of its sweep, its configuration's number
+            and its replicate.
+        code: Where the test's code is.
+    """
+
+    nodeid: str
+    sweeps: list[dict[str, Any]]
+    pruners: dict[str, str]
+    slots: tuple[tuple[str, int, int, int], ...]
+    code: StudyCode
+
+
+@dataclass(frozen=True, slots=True)
+class Plan(Request[Done]):
+    """All studies of a session.
+
+    Attributes:
+        digest: Equal for runners that collected the same trials.
+        studies: The studies.
+    """
+
+    digest: str
+    studies: tuple[StudyPlan, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Durations(Request[TrialDurations]):
+    """How long did trials take before?"""
+
+
+@dataclass(frozen=True, slots=True)
+class Book(Request[Booked]):
+    """May this worker run the trial of an item? For who distributes the items, not for the owner.
+
+    A worker holds trials that other workers hold as well: the first that comes to one runs it.
+    """
+
+    item: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ask(Request[Assignment]):
+    """What is to be done with the trial of an item?"""
+
+    item: str
+
+
+@dataclass(frozen=True, slots=True)
+class Report(Notice):
+    """A trial reported intermediate values.
+
+    Attributes:
+        item: The node id of the trial's item.
+        attempt: Which execution of the trial.
+        series: The packed series of each metric since the last report or review.
+    """
+
+    item: str
+    attempt: int
+    series: dict[str, Packed]
+
+
+@dataclass(frozen=True, slots=True)
+class Review(Request[PruneVerdict]):
+    """Should the trial be pruned, given these intermediate values? Attributes as in `Report`."""
+
+    item: str
+    attempt: int
+    series: dict[str, Packed]
+
+
+@dataclass(frozen=True, slots=True)
+class Tell(Request[Told]):
+    """A trial has ended.
+
+    Attributes:
+        item: The node id of the trial's item.
+        attempt: Which execution of the trial.
+        outcome: How it ended.
+    """
+
+    item: str
+    attempt: int
+    outcome: Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Crash(Request[CrashVerdict]):
+    """The process of an isolated trial died.
+
+    Attributes:
+        item: The node id of the trial's item.
+        reason: How it died.
+        seconds: How long the trial had run.
+    """
+
+    item: str
+    reason: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Skip(Request[Done]):
+    """An item ended before its trial was asked for."""
+
+    item: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Finish(Request[Done]):
+    """The worker's item is torn down; a worker that asks for its next trial says so as well.
+
+    Attributes:
+        saved: Whether the trial has left complete artifacts.
+    """
+
+    saved: bool
+
+
+@dataclass(frozen=True, slots=True)
+class View(Request[StudyState | NoSuchStudy]):
+    """How does a study stand?
+
+    Attributes:
+        item: The node id of the test that asks.
+        study: The study's node id, or as much of its end as makes it unique.
+        wait: Whether to wait until the study is done.
+    """
+
+    item: str
+    study: str
+    wait: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Packages(Notice):
+    """Versions of the packages that a runner has imported, by their import names."""
+
+    versions: dict[str, str]
+
+
+AnyRequest: TypeAlias = (
+    Hello | Plan | Durations | Ask | Review | Tell | Crash | Skip | Finish | View
+)
+AnyNotice: TypeAlias = Report | Packages
+Message: TypeAlias = AnyRequest | AnyNotice | Book
+
+
+def encode(number: int, body: Message | Reply) -> str:
+    """Write a message or a reply as JSON: its number, the name of its type, and its fields.
+
+    Args:
+        number: Tells to which message a reply belongs.
+        body: The message or the reply.
+    """
+    return _ENCODER.encode((number, type(body).__name__, _fields_of(body)))
+
+
+def decode_message(text: str) -> tuple[int, Message]:
+    """Read a message that `encode` wrote.
+
+    Returns:
+        Its number and the message.
+
+    Raises:
+        ValueError: It is no message, or its fields are not those of its type.
+    """
+    return _decode(text, _MESSAGES)
+
+
+def decode_reply(text: str) -> tuple[int, Reply]:
+    """Read a reply that `encode` wrote; returns and raises as `decode_message` does."""
+    return _decode(text, _REPLIES)
+
+
+def _fields_of(value: Any) -> dict[str, Any]:  # noqa: ANN401  any of the dataclasses above
+    return {name: getattr(value, name) for name in value.__slots__}
+
+
+def _plain(value: Any) -> dict[str, Any]:  # noqa: ANN401  whatever JSON does not know
+    if not is_dataclass(value):
+        raise TypeError(f"{value!r} ({type(value).__name__}) has no form in JSON")
+    plain: dict[str, Any] = value.to_json() if hasattr(value, "to_json") else _fields_of(value)
+    return plain
+
+
+_ENCODER: Final = json.JSONEncoder(default=_plain)
+_BodyT = TypeVar("_BodyT")
+
+
+def _decode(text: str, kinds: Mapping[str, type[_BodyT]]) -> tuple[int, _BodyT]:
+    number, name, values = json.loads(text)
+    kind = kinds.get(name)
+    if kind is None:
+        raise ValueError(f"message {name!r}: expected one of {', '.join(kinds)}")
+    if values.keys() != _NAMES[name]:
+        given, expected = (", ".join(names) or "none" for names in (values, _NAMES[name]))
+        raise ValueError(f"message {name}: fields {given}; expected {expected}")
+    for field, read in _NESTED.get(name, {}).items():
+        values[field] = read(values[field])
+    return number, kind(**values)
+
+
+_MESSAGES: Final[dict[str, type[Message]]] = {
+    kind.__name__: kind
+    for kind in (
+        *(Hello, Plan, Durations, Book, Ask, Report, Review, Tell),
+        *(Crash, Skip, Finish, View, Packages),
+    )
+}
+_REPLIES: Final[dict[str, type[Reply]]] = {
+    kind.__name__: kind
+    for kind in (
+        *(Refused, Done, Known, TrialDurations, Booked, RunTrial, ReplayTrial, SkipTrial),
+        *(PruneVerdict, Told, CrashVerdict, StudyState, NoSuchStudy),
+    )
+}
+_NAMES: Final = {
+    name: {field.name: None for field in fields(kind)}.keys()
+    for name, kind in {**_MESSAGES, **_REPLIES}.items()
+}
+
+
+def _study_plan(data: dict[str, Any]) -> StudyPlan:
+    slots = tuple(map(tuple, data["slots"]))
+    return StudyPlan(**{**data, "slots": slots, "code": StudyCode(**data["code"])})
+
+
+# The fields that are more than JSON values: what reads each of them.
+_NESTED: Final[dict[str, dict[str, Callable[[Any], object]]]] = {
+    "Plan": {"studies": lambda plans: tuple(map(_study_plan, plans))},
+    "Tell": {"outcome": lambda fields: Outcome(**{**fields, "state": State(fields["state"])})},
+    "RunTrial": {"share": lambda share: share and Share.from_json(share)},
+    "ReplayTrial": {"record": TrialRecord.from_json},
+    "SkipTrial": {"state": State},
+    "StudyState": {
+        "results": StudyResults.from_json,
+        "paths": lambda paths: tuple((Key(*key), path) for key, path in paths),
+        "suggestions": lambda suggestions: tuple(Suggestion(**each) for each in suggestions),
+    },
+}

@@ -1,4 +1,4 @@
-"""The owner: the one place where studies live, whoever runs their trials.
+"""The owner of a session's studies, whoever runs their trials.
 
 Runners send it `pytest_hypersearch.engine.messages` over a link and get the replies.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 from threading import RLock
 from traceback import format_exception
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from pytest_hypersearch.core.errors import NotYetError, PrunerError, SamplerError, StoreError
 from pytest_hypersearch.core.secrets import masked
@@ -16,9 +16,33 @@ from pytest_hypersearch.core.study import called
 from pytest_hypersearch.core.values import error_text
 from pytest_hypersearch.engine.artifacts import Background
 from pytest_hypersearch.engine.events import Ended, Reported, Started
-from pytest_hypersearch.engine.messages import UNANSWERED
-from pytest_hypersearch.engine.records import empty_outcome
-from pytest_hypersearch.engine.request_queue import Desk
+from pytest_hypersearch.engine.messages import (
+    Ask,
+    Crash,
+    CrashVerdict,
+    Done,
+    Durations,
+    Finish,
+    Hello,
+    Known,
+    NoSuchStudy,
+    Packages,
+    Plan,
+    PruneVerdict,
+    Refused,
+    ReplayTrial,
+    Report,
+    Review,
+    RunTrial,
+    Skip,
+    SkipTrial,
+    Tell,
+    Told,
+    TrialDurations,
+    View,
+)
+from pytest_hypersearch.engine.records import Attempt
+from pytest_hypersearch.engine.request_queue import RequestQueue
 from pytest_hypersearch.engine.resources.shares import Shares
 from pytest_hypersearch.engine.study_run import StudyRun, opened
 
@@ -29,14 +53,16 @@ if TYPE_CHECKING:
     from pytest_hypersearch.core.study import StudyResults
     from pytest_hypersearch.core.trial import Key, TrialRecord
     from pytest_hypersearch.engine.events import Event, Listener, SweepRun
-    from pytest_hypersearch.engine.messages import Message
+    from pytest_hypersearch.engine.messages import (
+        AnyNotice,
+        AnyRequest,
+        Assignment,
+        Reply,
+        StudyState,
+    )
     from pytest_hypersearch.engine.request_queue import Answer
     from pytest_hypersearch.store.archive import Archive
-    from pytest_hypersearch.store.curves import Series
-
-
-# What is done in a broken session too: nothing starts, what runs is recorded if it can be.
-_GOES_ON: Final = frozenset({"over", "report", "tell", "view"})
+    from pytest_hypersearch.store.curves import Packed, Series
 
 
 class Owner:
@@ -68,7 +94,7 @@ class Owner:
         self._slots: dict[str, tuple[StudyRun, Key]] = {}
         self._verdicts: dict[tuple[str, str], bool] = {}
         self._digest = ""
-        self._desk = Desk(self._reply, self._order)
+        self._queue = RequestQueue(self._reply, self._priority)
         self._lock = RLock()
 
     def listen(self, listener: Listener) -> None:
@@ -80,9 +106,9 @@ class Owner:
         """The items that wait for results of others."""
         with self._lock:
             return [
-                message["slot"]
-                for worker, message in self._desk.waiting
-                if worker not in self._shares.waiting
+                request.item
+                for worker, request, _ in self._queue.waiting
+                if isinstance(request, Ask | View) and worker not in self._shares.waiting
             ]
 
     @property
@@ -95,34 +121,49 @@ class Owner:
         """Whether an item is a trial of the plan."""
         return item in self._slots
 
-    def handle(self, worker: str, message: Message, answer: Answer) -> None:
-        """Take a message of a runner; the answer may be given later, by another thread."""
+    def handle(self, worker: str, request: AnyRequest, answer: Answer) -> None:
+        """Take a request of a runner; the reply may be given later, by another thread."""
         with self._lock:
-            self._desk.take(worker, message, answer)
+            self._queue.take(worker, request, answer)
+
+    def note(self, notice: AnyNotice) -> None:
+        """Take a message that has no reply; if that fails, the session ends."""
+        with self._lock:
+            try:
+                match notice:
+                    case Report():
+                        self._take_values(notice.item, notice.attempt, notice.series)
+                    case Packages():
+                        self._archive.observer.packages.update(notice.versions)
+            except StoreError as error:
+                self.broken = str(error)
+            except Exception as error:  # noqa: BLE001  nobody waits to be told of it
+                name, kind = type(notice).__name__, type(error).__name__
+                self.broken = masked(f"{name}: {kind}: {error}")
 
     def poll(self) -> None:
         """Look whether other sessions on this machine have freed what a trial waits for."""
         with self._lock:
             if self._shares.waiting:
-                self._desk.look_again()
+                self._queue.retry()
 
     def release(self) -> None:
-        """Answer the first waiting message from what is known: nothing more is coming."""
+        """Answer the first waiting request from what is known: nothing more is coming."""
         with self._lock:
-            self._desk.force_first()
+            self._queue.force_first()
 
     def died(self, worker: str) -> None:
         """Take note that a runner died, over whatever it was running."""
         with self._lock:
             # It waits no more; an answer would start an attempt that nobody works on.
-            self._desk.forget(worker)
+            self._queue.forget(worker)
             self._free(worker)
             for nodeid, (run, key) in self._slots.items():
                 started = run.study.running.get(key)
                 if started is not None and started.worker == worker:
                     self._verdicts[nodeid, worker] = self._crash(nodeid, worker)
             self._torn_down(worker, saved=False)
-            self._desk.look_again()
+            self._queue.retry()
 
     def crash(self, nodeid: str, worker: str) -> bool:
         """Take note over which item a runner died; return whether the item is due again."""
@@ -130,7 +171,7 @@ class Owner:
             if (nodeid, worker) in self._verdicts:
                 return self._verdicts[nodeid, worker]
             again = nodeid in self._slots and self._crash(nodeid, worker)
-            self._desk.look_again()
+            self._queue.retry()
             return again
 
     def _free(self, worker: str) -> None:
@@ -201,115 +242,135 @@ class Owner:
         for listener in self._listeners:
             listener(event)
 
-    def _reply(self, worker: str, message: Message, *, force: bool) -> Message:
-        """What to answer; an error that is not the sweep's end is part of it."""
-        if self.broken and message["op"] not in _GOES_ON:
-            return {"stop": self.broken}
+    def _reply(self, worker: str, request: AnyRequest, *, force: bool) -> Reply:
+        """What to reply; an error that does not end the session is part of it."""
+        # In a broken session nothing starts, and what runs is recorded if it can be.
+        if self.broken and not isinstance(request, Finish | Tell | View):
+            return Refused(self.broken, ends_session=True)
         try:
-            reply: Message = getattr(self, f"_on_{message['op']}")(worker, message, force=force)
+            return self._answer(worker, request, force=force)
         except (NotYetError, KeyboardInterrupt):
             raise
         except (StoreError, PrunerError) as error:
             self.broken = str(error)
-            return {"stop": self.broken}
+            return Refused(self.broken, ends_session=True)
         except BaseException as error:  # noqa: BLE001  a sampler may do anything: the runner waits
-            if message["op"] in UNANSWERED:
-                self.broken = masked(f"{message['op']}: {type(error).__name__}: {error}")
-            return {"error": self._fault(message, error)}
-        return reply
+            return self._refuse(request, error)
 
-    def _fault(self, message: Message, error: BaseException) -> str:
-        """What to say of an error; a trial that cannot be handed out has ended."""
-        known = isinstance(error, SamplerError)
-        reason = masked(str(error) if known else f"{type(error).__name__}: {error_text(error)}")
-        if message["op"] == "ask":
-            run, key = self._slots[message["slot"]]
+    def _answer(self, worker: str, request: AnyRequest, *, force: bool) -> Reply:  # noqa: C901, PLR0911  one case for each type
+        match request:
+            case Ask():
+                return self._ask(worker, request, force=force)
+            case Tell():
+                return self._tell(request)
+            case Review():
+                return self._review(request)
+            case Finish():
+                self._torn_down(worker, saved=request.saved)
+                return Done()
+            case Skip():
+                self._torn_down(worker, saved=False)
+                return self._skip(request)
+            case Crash():
+                again = self._crash(request.item, worker, request.reason, request.seconds)
+                self._torn_down(worker, saved=False)
+                return CrashVerdict(again)
+            case View():
+                return self._view(request, force=force)
+            case Hello():
+                return Known(request.digest == self._digest)
+            case Plan():
+                return self._plan(request)
+            case Durations():
+                return self._durations()
+
+    def _refuse(self, request: AnyRequest, error: BaseException) -> Refused:
+        """Say what went wrong; a trial that cannot be handed out has ended."""
+        if isinstance(error, SamplerError):
+            reason = details = masked(str(error))
+        else:
+            reason = masked(f"{type(error).__name__}: {error_text(error)}")
+            details = f"{reason}\n\n{masked(''.join(format_exception(error)))}"
+        if isinstance(request, Ask):
+            run, key = self._slots[request.item]
             self._ended(run, run.study.skip(key, reason))
-        return reason if known else f"{reason}\n\n{masked(''.join(format_exception(error)))}"
+        return Refused(details)
 
-    def _order(self, message: Message) -> tuple[int, int]:
-        """Trials by number, then those who want to look at results."""
-        if message["op"] != "ask":
-            return 1, 0
-        return 0, self._slots[message["slot"]][1].number
+    def _priority(self, request: AnyRequest) -> tuple[int, int]:
+        """Trials by number, then tests that look at results."""
+        if isinstance(request, Ask):
+            return 0, self._slots[request.item][1].number
+        return 1, 0
 
-    def _on_hello(self, _worker: str, message: Message, *, force: bool) -> Message:  # noqa: ARG002
-        return {"known": message["digest"] == self._digest}
+    def _plan(self, plan: Plan) -> Done | Refused:
+        if plan.digest == self._digest:
+            return Done()
+        self.broken = self._shares.refusal(plan.studies)
+        if self.broken:
+            return Refused(self.broken, ends_session=True)
+        for each in plan.studies:
+            run = opened(each, self._archive, self._samplers, self._background)
+            self.runs[each.nodeid] = run
+            self._slots.update((item, (run, key)) for item, key in run.study.slots.items())
+        self._digest = plan.digest
+        return Done()
 
-    def _on_plan(self, _worker: str, message: Message, *, force: bool) -> Message:  # noqa: ARG002
-        if message["digest"] != self._digest:
-            self.broken = self._shares.refusal(message["studies"])
-            if self.broken:
-                return {"stop": self.broken}
-            for plan in message["studies"]:
-                run = opened(plan, self._archive, self._samplers, self._background)
-                self.runs[plan["nodeid"]] = run
-                self._slots.update((slot, (run, key)) for slot, key in run.study.slots.items())
-            self._digest = message["digest"]
-        return {}
-
-    def _on_past(self, _worker: str, _message: Message, *, force: bool) -> Message:  # noqa: ARG002
+    def _durations(self) -> TrialDurations:
         studies = [run.study for run in self.runs.values()]
-        return {"durations": {item: s for study in studies for item, s in study.durations.items()}}
+        return TrialDurations({item: s for study in studies for item, s in study.durations.items()})
 
-    def _on_ask(self, worker: str, message: Message, *, force: bool) -> Message:
+    def _ask(self, worker: str, request: Ask, *, force: bool) -> Assignment:
         self._torn_down(worker, saved=False)
-        run, key = self._slots[message["slot"]]
+        run, key = self._slots[request.item]
         study = run.study
-        ended = key in study.records
+        known = key in study.records
         with self._shares.offer(worker, study.sweeps[key.sweep]) as offer:
-            reply = study.ask(key, worker, force=force, closed=self._closed(), take=offer.take)
-            if reply["do"] == "run":
-                reply |= offer.keep()
-        if reply["do"] == "run":
+            answer = study.ask(key, worker, force=force, closed=self._closed(), take=offer.take)
+            share = offer.keep() if isinstance(answer, Attempt) else None
+        if isinstance(answer, Attempt):
             self._at_work[worker] = run, key
-            reply["path"] = run.keeper.start(key, reply)
-            if trial := study.under_way(key, reply["attempt"]):
+            path = run.keeper.start(key, answer)
+            if trial := study.under_way(key, answer.number):
                 self._emit(Started(study, trial))
-        elif not ended:
-            self._ended(run, study.records[key])
-        return reply
+            return RunTrial(answer.params, answer.seed, answer.number, path, share)
+        if not known:
+            self._ended(run, answer)
+        if answer.cached:
+            return ReplayTrial(answer)
+        return SkipTrial(answer.state, answer.reason)
 
-    def _on_report(self, _worker: str, message: Message, *, force: bool) -> Message:  # noqa: ARG002
-        self._take_curve(message)
-        return {}
+    def _review(self, request: Review) -> PruneVerdict:
+        self._take_values(request.item, request.attempt, request.series)
+        run, key = self._slots[request.item]
+        return PruneVerdict(run.study.verdict(key, request.attempt))
 
-    def _on_review(self, _worker: str, message: Message, *, force: bool) -> Message:  # noqa: ARG002
-        run, key = self._slots[message["slot"]]
-        self._take_curve(message)
-        return {"prune": run.study.verdict(key, message["attempt"])}
+    def _take_values(self, item: str, attempt: int, series: Mapping[str, Packed]) -> None:
+        run, key = self._slots[item]
+        if trial := run.take_values(key, attempt, series):
+            self._emit(Reported(run.study, trial, series))
 
-    def _take_curve(self, message: Message) -> None:
-        run, key = self._slots[message["slot"]]
-        if trial := run.take_curve(key, message):
-            self._emit(Reported(run.study, trial, message["series"]))
-
-    def _on_tell(self, _worker: str, message: Message, *, force: bool) -> Message:  # noqa: ARG002
-        run, key = self._slots[message["slot"]]
+    def _tell(self, request: Tell) -> Told | Refused:
+        run, key = self._slots[request.item]
         study = run.study
-        reply: Message = {}
+        refused: Refused | None = None
         try:
-            record = study.tell(key, message["attempt"], message["outcome"])
+            record = study.tell(key, request.attempt, request.outcome)
         except ValueError as error:
-            reply["error"] = f"the trial's metrics and logged values make {error}"
-            outcome = empty_outcome(message["outcome"], reply["error"])
-            record = study.tell(key, message["attempt"], outcome)
+            refused = Refused(f"the trial's metrics and logged values make {error}")
+            outcome = request.outcome.without_values(refused.reason)
+            record = study.tell(key, request.attempt, outcome)
         if record is None:
-            return {"best": False}
+            return Told(best=False)
         self._ended(run, record)
-        return {**reply, "best": study.is_best(record)}
+        return refused or Told(study.is_best(record))
 
-    def _on_crash(self, worker: str, message: Message, *, force: bool) -> Message:  # noqa: ARG002
-        again = self._crash(message["slot"], worker, message["reason"], message["seconds"])
-        self._torn_down(worker, saved=False)
-        return {"again": again}
-
-    def _on_over(self, worker: str, message: Message, *, force: bool) -> Message:  # noqa: ARG002
-        self._torn_down(worker, saved=message["saved"])
-        return {}
+    def _skip(self, request: Skip) -> Done:
+        run, key = self._slots[request.item]
+        self._ended(run, run.study.skip(key, request.reason))
+        return Done()
 
     def _torn_down(self, worker: str, *, saved: bool) -> None:
-        """The item that a worker was at is over, which its next message tells at the latest."""
+        """The item that a worker ran is over, which its next message tells at the latest."""
         if worker in self._at_work:
             run, key = self._at_work.pop(worker)
             run.keeper.over(key, saved=saved)
@@ -319,22 +380,12 @@ class Owner:
         run.keeper.ended(record)
         self._emit(Ended(run.study, record))
 
-    def _on_skip(self, worker: str, message: Message, *, force: bool) -> Message:  # noqa: ARG002
-        self._torn_down(worker, saved=False)
-        run, key = self._slots[message["slot"]]
-        self._ended(run, run.study.skip(key, message["reason"]))
-        return {}
-
-    def _on_saw(self, _worker: str, message: Message, *, force: bool) -> Message:  # noqa: ARG002
-        self._archive.observer.packages.update(message["packages"])
-        return {}
-
-    def _on_view(self, _worker: str, message: Message, *, force: bool) -> Message:
+    def _view(self, request: View, *, force: bool) -> StudyState | NoSuchStudy:
         # Studies go by node id, or by the end of it: ``test_mlp``, ``test_mlp[cifar]``.
-        found = called(self.runs, message["study"])
-        if len(found) != 1:
-            return {"count": len(found), "found": found or [*self.runs]}
-        run = self.runs[found[0]]
-        if message["wait"] and not force and not (run.study.done and run.keeper.quiet):
+        matches = called(self.runs, request.study)
+        if len(matches) != 1:
+            return NoSuchStudy(matches, list(self.runs))
+        run = self.runs[matches[0]]
+        if request.wait and not force and not (run.study.done and run.keeper.quiet):
             raise NotYetError
-        return run.view()
+        return run.state()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
@@ -10,58 +10,83 @@ from typing import TYPE_CHECKING, Any
 from pytest_hypersearch.core.trial import Key, State, TrialRecord, judge, storable
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
-    from pytest_hypersearch.core.trial import Config
+    from pytest_hypersearch.core.trial import Config, Raw
     from pytest_hypersearch.store.lines import Record
 
 
-def stored_outcome(outcome: Mapping[str, Any]) -> Record:
-    """An outcome as the journal keeps it: without what is empty, not a number as text."""
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How one execution of a trial ended.
+
+    Attributes:
+        state: The trial's state.
+        score: Value of the sweep's metric, None without one.
+        metrics: Every number that the trial gave, by name.
+        duration: Seconds of the test's call.
+        reason: One line on why the trial is not complete, empty otherwise.
+        error: The traceback of its failure, empty without one.
+        logged: What the test gave to ``trial.log``.
+        steps: How many values of the metric were reported.
+        failed: Whether the test failed.
+        peak_memory: The most bytes of memory that the trial's process held, None if not known.
+        cpu_time: CPU seconds of the test's call, None if not known.
+    """
+
+    state: State
+    score: float | None = None
+    metrics: dict[str, float] = field(default_factory=dict)
+    duration: float = 0.0
+    reason: str = ""
+    error: str = ""
+    logged: dict[str, Raw] = field(default_factory=dict)
+    steps: int = 0
+    failed: bool = False
+    peak_memory: int | None = None
+    cpu_time: float | None = None
+
+    def without_values(self, reason: str) -> Outcome:
+        """The outcome of a trial whose metrics and logged values cannot be kept."""
+        failed = replace(self, state=State.FAILED, reason=reason, failed=True)
+        return replace(failed, score=None, metrics={}, logged={})
+
+
+def stored_outcome(outcome: Outcome) -> Record:
+    """An outcome as the journal keeps it: without what is empty, NaN and infinity as text."""
+    values = {name: getattr(outcome, name) for name in Outcome.__slots__}
     kept = {
         name: value
-        for name, value in outcome.items()
-        if value is not None and value is not False and value not in ("", {})
+        for name, value in values.items()
+        if value not in (None, "", {}) and value is not False
     }
     for name in {"metrics", "logged"} & kept.keys():
         kept[name] = {key: storable(value) for key, value in kept[name].items()}
-    if "score" in kept:
-        kept["score"] = storable(kept["score"])
-    return {"metrics": {}, **kept, "duration": round(outcome["duration"], 6)}
-
-
-def empty_outcome(outcome: Mapping[str, Any], reason: str) -> dict[str, Any]:
-    """What is left of an outcome that cannot be kept: that its trial failed, and why."""
-    nothing: dict[str, Any] = {"score": None, "metrics": {}, "logged": {}}
-    return {**outcome, **nothing, "state": State.FAILED, "reason": reason, "failed": True}
-
-
-def timed_out(reason: str, duration: float) -> dict[str, Any]:
-    """The outcome of a trial whose process was ended with it when its time was up."""
-    nothing: dict[str, Any] = {"score": None, "metrics": {}, "logged": {}, "steps": None}
-    end = {"state": State.TIMED_OUT, "duration": duration, "reason": reason}
-    return {**nothing, **end, "error": "", "failed": True}
-
-
-def used(outcome: Mapping[str, Any]) -> dict[str, Any]:
-    """What is known of the resources that a trial used."""
-    return {name: outcome.get(name) for name in ("peak_memory", "cpu_time")}
+    if outcome.score is not None:
+        kept["score"] = storable(outcome.score)
+    if not outcome.steps:
+        del kept["steps"]
+    return {"metrics": {}, **kept, "duration": round(outcome.duration, 6)}
 
 
 @dataclass(frozen=True, slots=True)
-class Started:
-    """A trial that a runner works on.
+class Attempt:
+    """One execution of a trial, on which a runner works.
 
     Attributes:
-        at: When it started, in seconds since 1970.
-        since: The same by the clock that nobody sets.
+        params: The configuration.
+        seed: The trial's seed.
+        number: 1 for the first execution in the run.
+        worker: The runner.
+        started: When it started, in seconds since 1970.
+        since: The same by the monotonic clock.
     """
 
     params: Config
     seed: int
-    attempt: int
+    number: int
     worker: str
-    at: float
+    started: float
     since: float
 
 
@@ -82,41 +107,34 @@ def trial_record(item: str, key: Key, params: Config, state: State, **values: An
 
 
 def under_way(
-    item: str, key: Key, started: Started, state: State, *, reason: str = ""
+    item: str, key: Key, attempt: Attempt, state: State, *, reason: str = ""
 ) -> TrialRecord:
-    """A trial that has been started, and no more is known of it."""
+    """A trial that has been started, and has not told its outcome."""
     return trial_record(
         item,
         key,
-        started.params,
+        attempt.params,
         state,
         reason=reason,
-        seed=started.seed,
-        attempt=started.attempt,
-        worker=started.worker,
-        started=started.at,
+        seed=attempt.seed,
+        attempt=attempt.number,
+        worker=attempt.worker,
+        started=attempt.started,
     )
 
 
-def ended(item: str, key: Key, started: Started, outcome: Mapping[str, Any]) -> TrialRecord:
+def ended(item: str, key: Key, attempt: Attempt, outcome: Outcome) -> TrialRecord:
     """A trial that has told its outcome."""
-    return trial_record(
-        item,
-        key,
-        started.params,
-        State(outcome["state"]),
-        score=outcome["score"],
-        metrics=dict(outcome["metrics"]),
-        seed=started.seed,
-        steps=outcome["steps"] or 0,
-        attempt=started.attempt,
-        duration=outcome["duration"],
-        reason=outcome["reason"],
-        worker=started.worker,
-        logged=dict(outcome["logged"]),
-        **used(outcome),
-        started=started.at,
-        error=outcome["error"],
+    return replace(
+        under_way(item, key, attempt, outcome.state, reason=outcome.reason),
+        score=outcome.score,
+        metrics=dict(outcome.metrics),
+        steps=outcome.steps,
+        duration=outcome.duration,
+        logged=dict(outcome.logged),
+        peak_memory=outcome.peak_memory,
+        cpu_time=outcome.cpu_time,
+        error=outcome.error,
     )
 
 
@@ -149,6 +167,7 @@ def replayed(
         reason=reason,
         cached=True,
         logged=end.get("logged", {}),
-        **used(end),
+        peak_memory=end.get("peak_memory"),
+        cpu_time=end.get("cpu_time"),
         started=end.get("started"),
     )

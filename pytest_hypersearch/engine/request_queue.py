@@ -1,8 +1,8 @@
-"""The desk at which runners' messages are answered: at once, or when there is an answer."""
+"""Request queue with deferred replies: a request is answered at once, or when it can be."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from pytest_hypersearch.core.errors import NotYetError
 
@@ -10,70 +10,81 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import TypeAlias
 
-    from pytest_hypersearch.engine.messages import Message
+    from pytest_hypersearch.engine.messages import AnyRequest, Reply
 
-    Answer: TypeAlias = Callable[[Message], None]
+    Answer: TypeAlias = Callable[[Reply], None]
 
 
-class Reply(Protocol):
-    """Finds what to answer."""
+class Replier(Protocol):
+    """Computes replies."""
 
-    def __call__(self, worker: str, message: Message, *, force: bool) -> Message:
-        """The answer to a message, from what is known if ``force``; else it may be too early.
+    def __call__(self, worker: str, request: AnyRequest, *, force: bool) -> Reply:
+        """Return the reply to a request.
+
+        Args:
+            worker: Who asks.
+            request: The request.
+            force: Reply from what is known instead of raising `NotYetError`.
 
         Raises:
-            NotYetError: The answer depends on what other runners are still to tell.
+            NotYetError: The reply depends on messages of other runners that are still to come.
         """
 
 
-class Desk:
-    """Messages of runners, one at a time; those without an answer yet wait.
+class Deferred(NamedTuple):
+    """A request that waits for its reply."""
+
+    worker: str
+    request: AnyRequest
+    answer: Answer
+
+
+class RequestQueue:
+    """Requests of runners, one at a time; those without a reply yet wait.
 
     Args:
-        reply: Finds what to answer.
-        order: By what those who wait come in turn.
+        reply: Computes replies.
+        priority: The requests that wait are answered in ascending order of this.
+
+    Attributes:
+        waiting: The requests that wait.
     """
 
-    def __init__(self, reply: Reply, order: Callable[[Message], tuple[int, int]]) -> None:
+    def __init__(self, reply: Replier, priority: Callable[[AnyRequest], tuple[int, int]]) -> None:
+        self.waiting: list[Deferred] = []
         self._reply = reply
-        self._order = order
-        self._waiting: list[tuple[str, Message, Answer]] = []
+        self._priority = priority
 
-    @property
-    def waiting(self) -> list[tuple[str, Message]]:
-        """The messages that wait, each with its worker."""
-        return [(worker, message) for worker, message, _ in self._waiting]
+    def take(self, worker: str, request: AnyRequest, answer: Answer) -> None:
+        """Answer a request, and those that have waited for it."""
+        self._serve(Deferred(worker, request, answer))
+        self.retry()
 
-    def take(self, worker: str, message: Message, answer: Answer) -> None:
-        """Take a message; it may be what others have waited for."""
-        self._serve(worker, message, answer)
-        self.look_again()
-
-    def look_again(self) -> None:
-        """Answer those who wait, as far as there are answers now."""
-        while self._waiting:
-            waiting = self._in_turn()
-            self._waiting = []
-            for each in waiting:
-                self._serve(*each)
-            if len(self._waiting) == len(waiting):
+    def retry(self) -> None:
+        """Answer the requests that wait, as far as there are replies now."""
+        while self.waiting:
+            deferred = self._in_order()
+            self.waiting = []
+            for each in deferred:
+                self._serve(each)
+            if len(self.waiting) == len(deferred):
                 return
 
     def force_first(self) -> None:
-        """Answer the first who waits from what is known: nothing more is coming."""
-        if self._waiting:
-            first, *self._waiting = self._in_turn()
-            self._serve(*first, force=True)
+        """Answer the first request that waits from what is known: nothing more is coming."""
+        if self.waiting:
+            first, *self.waiting = self._in_order()
+            self._serve(first, force=True)
 
     def forget(self, worker: str) -> None:
-        """Answer a worker no more."""
-        self._waiting = [waiting for waiting in self._waiting if waiting[0] != worker]
+        """Drop the requests of a worker."""
+        self.waiting = [deferred for deferred in self.waiting if deferred.worker != worker]
 
-    def _in_turn(self) -> list[tuple[str, Message, Answer]]:
-        return sorted(self._waiting, key=lambda waiting: self._order(waiting[1]))
+    def _in_order(self) -> list[Deferred]:
+        return sorted(self.waiting, key=lambda deferred: self._priority(deferred.request))
 
-    def _serve(self, worker: str, message: Message, answer: Answer, *, force: bool = False) -> None:
+    def _serve(self, deferred: Deferred, *, force: bool = False) -> None:
         try:
-            answer(self._reply(worker, message, force=force))
+            deferred.answer(self._reply(deferred.worker, deferred.request, force=force))
         except NotYetError:
-            self._waiting.append((worker, message, answer))
+            self.waiting.append(deferred)

@@ -19,11 +19,11 @@ from pytest_hypersearch.engine.proposals import Proposals
 from pytest_hypersearch.engine.pruning import Pruning
 from pytest_hypersearch.engine.racing import Rounds
 from pytest_hypersearch.engine.records import (
-    Started,
+    Attempt,
+    Outcome,
     ended,
     replayed,
     stored_outcome,
-    timed_out,
     trial_record,
     trial_seed,
     under_way,
@@ -80,7 +80,7 @@ class Study:
         self.rounds = Rounds(self.sweeps, self.slots.values(), self.standing)
         self.pruning = Pruning(self.sweeps, curves)
         self.proposals = Proposals(self.sweeps, samplers, self.standing, stored=stored, write=write)
-        self.running: dict[Key, Started] = {}
+        self.running: dict[Key, Attempt] = {}
         self.replayed: dict[Key, tuple[Key, int]] = {}
         self.notes: list[str] = []
         self._write = write
@@ -126,7 +126,7 @@ class Study:
         force: bool = False,
         closed: str = "",
         take: Callable[[], None] = lambda: None,
-    ) -> dict[str, Any]:
+    ) -> Attempt | TrialRecord:
         """Hand out a trial.
 
         Args:
@@ -138,7 +138,7 @@ class Study:
                 takes what the trial needs, or raises `NotYetError`.
 
         Returns:
-            ``{"do": "run", ...}``, ``{"do": "replay", ...}`` or ``{"do": "skip", "reason": ...}``.
+            The attempt that the worker is to make; else the trial's end: it is stored, or left out.
 
         Raises:
             NotYetError: Its configuration depends on trials that are still to end.
@@ -160,28 +160,26 @@ class Study:
             return self._leave_out(key, {}, State.NOT_RUN, "search space exhausted")
         seed = trial_seed(sweep.seed, key.replicate)
         if self._stored.ends and (record := self._replay(key, params, seed)):
-            self._finish(key, record)
-            return {"do": "replay", "record": record.to_json()}
+            return self._finish(key, record)
         if over:
             more = "; --sweep-resume goes on from there" if closed else ""
             self._note(f"{key.sweep} stopped before its end: {over}{more}")
             return self._leave_out(key, params, State.NOT_RUN, f"budget used up: {over}")
         if self._crashes[key] > sweep.retries:
-            return {"do": "skip", "reason": "its process died too often"}
+            return self._record(key, params, State.NOT_RUN, reason="its process died too often")
         if reason := self.rounds.out(key, force=force):
             self._write({"k": "skip", **key._asdict(), "state": State.RACED_OUT, "reason": reason})
             return self._leave_out(key, params, State.RACED_OUT, reason)
         take()
         return self._start(key, params, seed, worker)
 
-    def tell(self, key: Key, attempt: int, outcome: Mapping[str, Any]) -> TrialRecord | None:
+    def tell(self, key: Key, attempt: int, outcome: Outcome) -> TrialRecord | None:
         """Take the end of a trial; None if that attempt was given up before.
 
         Args:
             key: Which trial.
             attempt: Which execution of it.
-            outcome: ``state``, ``score``, ``metrics``, ``duration``, ``reason``, ``logged``,
-                ``error`` (the failure's traceback) and ``failed``, whether the test failed by it.
+            outcome: How it ended.
 
         Raises:
             StoreError: The journal cannot be written.
@@ -190,8 +188,7 @@ class Study:
             return None
         self._write({"k": "end", **key._asdict(), "attempt": attempt, **stored_outcome(outcome)})
         record = ended(self._nodeids[key], key, self.running.pop(key), outcome)
-        self._finish(key, record)
-        return record
+        return self._finish(key, record)
 
     def report(self, key: Key, attempt: int, series: Mapping[str, Packed]) -> None:
         """Take what a running trial reported; nothing if that attempt was given up before."""
@@ -207,8 +204,7 @@ class Study:
     def skip(self, key: Key, reason: str) -> TrialRecord:
         """Take note that a trial's item ended before the trial was asked for."""
         record = self._record(key, self.proposals.known(key), State.NOT_RUN, reason=reason)
-        self._finish(key, record)
-        return record
+        return self._finish(key, record)
 
     def crash(self, key: Key, worker: str, reason: str = "", seconds: float | None = None) -> bool:
         """Take note that the process that ran a trial is gone.
@@ -230,11 +226,13 @@ class Study:
         started, limit = self.running.get(key), self.sweeps[key.sweep].timeout
         ran = monotonic() - started.since if started and seconds is None else seconds
         if started and limit and ran is not None and ran >= limit:
-            self.tell(key, started.attempt, timed_out(f"timeout > {limit:g} s: {reason}", limit))
+            reason = f"timeout > {limit:g} s: {reason}"
+            outcome = Outcome(State.TIMED_OUT, duration=limit, reason=reason, failed=True)
+            self.tell(key, started.number, outcome)
             return False
         self._crashes[key] += 1
         self.running.pop(key, None)
-        attempt = started.attempt if started else 0
+        attempt = started.number if started else 0
         self._write(
             {"k": "crash", **key._asdict(), "attempt": attempt, "worker": worker, "reason": reason}
         )
@@ -248,7 +246,7 @@ class Study:
             attempt=max(attempt, 1),
             reason=reason,
             worker=worker,
-            started=started.at if started else None,
+            started=started.started if started else None,
         )
         self._finish(key, record)
         return False
@@ -273,7 +271,7 @@ class Study:
         )
 
     def _runs(self, key: Key, attempt: int) -> bool:
-        return key in self.running and self.running[key].attempt == attempt
+        return key in self.running and self.running[key].number == attempt
 
     def _in_order(self) -> list[Key]:
         places = {name: place for place, name in enumerate(self.sweeps)}
@@ -334,9 +332,8 @@ class Study:
             self.pruning.replay(key, record.state, *stored)
         return record
 
-    def _leave_out(self, key: Key, params: Config, state: State, reason: str) -> dict[str, Any]:
-        self._finish(key, self._record(key, params, state, reason=reason))
-        return {"do": "skip", "state": state, "reason": reason}
+    def _leave_out(self, key: Key, params: Config, state: State, reason: str) -> TrialRecord:
+        return self._finish(key, self._record(key, params, state, reason=reason))
 
     def _note(self, text: str) -> None:
         """Tell the reader of the results, once."""
@@ -344,31 +341,32 @@ class Study:
         if note not in self.notes:
             self.notes.append(note)
 
-    def _start(self, key: Key, params: Config, seed: int, worker: str) -> dict[str, Any]:
+    def _start(self, key: Key, params: Config, seed: int, worker: str) -> Attempt:
         if key in self.records:
             self.standing.reopen(key)
-        attempt, at = self._attempts[key] + 1, round(wall(), 3)
+        number, started = self._attempts[key] + 1, round(wall(), 3)
         self._write(
             {
                 "k": "start",
                 **key._asdict(),
-                "attempt": attempt,
+                "attempt": number,
                 "seed": seed,
                 "params": params,
                 "worker": worker,
-                "started": at,
+                "started": started,
                 "item": self._nodeids[key],
             }
         )
-        self._attempts[key] = attempt
+        self._attempts[key] = number
         self._spans.setdefault(key.sweep, (monotonic(), monotonic()))
         if key.sweep in self._stopping:
             self._stopping[key.sweep].start()
         self.pruning.start(key)
-        self.running[key] = Started(params, seed, attempt, worker, at, monotonic())
-        return {"do": "run", "params": params, "seed": seed, "attempt": attempt}
+        attempt = Attempt(params, seed, number, worker, started, monotonic())
+        self.running[key] = attempt
+        return attempt
 
-    def _finish(self, key: Key, record: TrialRecord) -> None:
+    def _finish(self, key: Key, record: TrialRecord) -> TrialRecord:
         self.standing.end(key, record)
         self.best.add(record)
         self.pruning.end(key, record.state)
@@ -376,3 +374,4 @@ class Study:
             self._stopping[key.sweep].take(record)
         first, _ = self._spans.get(key.sweep, (monotonic(), 0.0))
         self._spans[key.sweep] = first, monotonic()
+        return record

@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from pytest_hypersearch.core.sweep import Sweep
 from pytest_hypersearch.core.trial import Key
 from pytest_hypersearch.engine.artifacts import Keeper
 from pytest_hypersearch.engine.events import SweepRun
+from pytest_hypersearch.engine.messages import StudyState
 from pytest_hypersearch.engine.study import Study
 from pytest_hypersearch.search.pruners.parse import unpickled
 from pytest_hypersearch.store.runs import digest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from pytest_hypersearch.core.contracts import Sampler
     from pytest_hypersearch.core.study import StudyResults
     from pytest_hypersearch.core.trial import TrialRecord
     from pytest_hypersearch.engine.artifacts import Background
-    from pytest_hypersearch.engine.messages import Message
+    from pytest_hypersearch.engine.messages import StudyPlan
     from pytest_hypersearch.store.archive import Archive, RunLog
+    from pytest_hypersearch.store.curves import Packed
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,17 +56,15 @@ class StudyRun:
             provenance=self.log.provenance(),
         )
 
-    def view(self) -> Message:
-        """What a test that asks for the study is answered."""
-        return {
-            "results": self.results().to_json(),
-            "suggestions": [asdict(each) for each in self.study.proposals.suggestions()],
-            "paths": self.keeper.paths(),
-        }
+    def state(self) -> StudyState:
+        """The study as it stands, for a test that asks for it."""
+        suggestions = tuple(self.study.proposals.suggestions())
+        return StudyState(self.results(), suggestions, self.keeper.paths())
 
-    def take_curve(self, key: Key, message: Message) -> TrialRecord | None:
-        """Record what a trial has reported; return the trial if it is under way."""
-        attempt, series = message["attempt"], message["series"]
+    def take_values(
+        self, key: Key, attempt: int, series: Mapping[str, Packed]
+    ) -> TrialRecord | None:
+        """Record intermediate values of a trial; return the trial if it is under way."""
         if not series:
             return None
         self.log.write_curve({"k": "curve", **key._asdict(), "attempt": attempt}, series)
@@ -73,7 +73,7 @@ class StudyRun:
 
 
 def opened(
-    plan: Message, archive: Archive, samplers: Callable[[str], Sampler], background: Background
+    plan: StudyPlan, archive: Archive, samplers: Callable[[str], Sampler], background: Background
 ) -> StudyRun:
     """Open the run of a planned study.
 
@@ -83,17 +83,17 @@ def opened(
         samplers: The sampler of a strategy.
         background: Does the work on files.
     """
-    pruners = {name: unpickled(text) for name, text in plan["pruners"].items()}
+    pruners = {name: unpickled(text) for name, text in plan.pruners.items()}
     sweeps = [
-        replace(Sweep.from_json(data), prune=pruners.get(data["name"])) for data in plan["sweeps"]
+        replace(Sweep.from_json(data), prune=pruners.get(data["name"])) for data in plan.sweeps
     ]
-    log = archive.open(plan["nodeid"], plan)
+    log = archive.open(plan.nodeid, plan.sweeps, plan.code)
     study = Study(
-        plan["nodeid"],
+        plan.nodeid,
         sweeps,
         slots={
-            slot: Key(sweeps[place].name, number, replicate)
-            for slot, place, number, replicate in plan["slots"]
+            item: Key(sweeps[place].name, number, replicate)
+            for item, place, number, replicate in plan.slots
         },
         samplers={sweep.name: samplers(sweep.strategy) for sweep in sweeps},
         write=log.write,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import tempfile
 import warnings
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +21,7 @@ from pytest_hypersearch.engine.resources.shares import Shares
 from pytest_hypersearch.plugin.live import Follower, follow
 from pytest_hypersearch.plugin.tracking import Tracking
 from pytest_hypersearch.plugin.xdist import workers as xdist
+from pytest_hypersearch.search.samplers.random import Random
 from pytest_hypersearch.store.archive import Archive, Policy
 from pytest_hypersearch.store.provenance import Observer
 
@@ -217,3 +219,26 @@ def _keep_runs(config: pytest.Config) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise pytest.UsageError(f"sweep_keep_runs={text}: expected an integer of at least 1")
     return int(text)
+
+
+def temporary_owner(config: pytest.Config) -> Owner:
+    """An owner whose store is removed when the session ends, for sweeps that are only checked."""
+    roots: list[Path] = []
+
+    def root() -> Path:
+        roots.append(Path(tempfile.mkdtemp(prefix="pytest-hypersearch-")))
+        return roots[-1]
+
+    def warn(_line: str) -> None:
+        """Nobody misses what goes at once."""
+
+    def clean_up() -> None:
+        owner.close()
+        for each in roots:
+            shutil.rmtree(each, ignore_errors=True)
+
+    policy = Policy(resume=False, replay=True, keep_stale=False, keep_runs=1)
+    observer = Observer(config.rootpath, ())
+    owner = Owner(lambda _strategy: Random(), Archive(root, policy, warn, observer))
+    config.add_cleanup(clean_up)
+    return owner

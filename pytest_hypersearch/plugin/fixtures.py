@@ -11,10 +11,9 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from pytest_hypersearch.core.secrets import MASK, Secrets, is_secret
-from pytest_hypersearch.core.study import StudyResults
 from pytest_hypersearch.core.trial import Key, State, storable
 from pytest_hypersearch.core.values import encodable, scalar_of, shown
-from pytest_hypersearch.engine.proposals import Suggestion
+from pytest_hypersearch.engine.messages import Refused, StudyState, View
 from pytest_hypersearch.plugin.runner.reports import Pruned, Reports
 from pytest_hypersearch.stats.ranking import best, pareto
 
@@ -24,9 +23,12 @@ if TYPE_CHECKING:
     import numpy as np
 
     from pytest_hypersearch.core.space import Space
+    from pytest_hypersearch.core.study import StudyResults
     from pytest_hypersearch.core.sweep import Sweep
     from pytest_hypersearch.core.trial import Config, Raw, TrialRecord
     from pytest_hypersearch.engine.link import Link
+    from pytest_hypersearch.engine.messages import NoSuchStudy
+    from pytest_hypersearch.engine.proposals import Suggestion
     from pytest_hypersearch.results.results import Results
     from pytest_hypersearch.stats.ranking import Ranked
     from pytest_hypersearch.store.curves import Packed
@@ -230,19 +232,14 @@ class Sweeps:
             LookupError: There is no such study in this session, or several.
         """
         running = os.environ.get("PYTEST_CURRENT_TEST", "").rpartition(" ")[0]
-        message = {"op": "view", "slot": running, "study": test, "wait": wait}
-        answer = self._link.call(message)
-        if "found" in answer:
-            what = f"{answer['count']} studies" if answer["count"] else "no such study"
-            known = ", ".join(answer["found"])
-            hint = f"expected one of {known}" if known else "no sweep was collected"
-            raise LookupError(f"sweeps: {test!r}: {what}; {hint}")
-        results = StudyResults.from_json(answer["results"])
-        suggestions = tuple(Suggestion(**each) for each in answer["suggestions"])
+        state = self._link.call(View(running, test, wait))
+        if not isinstance(state, StudyState):
+            raise _no_study(test, state)
+        results, suggestions = state.results, state.suggestions
         ranked = best(results)
         if ranked is None:
             return StudyView(results, suggestions)
-        paths = {Key(*place): Path(path) for *place, path in answer["paths"]}
+        paths = {key: Path(path) for key, path in state.paths}
         first, *front = (
             self._best(results.nodeid, one, paths) for one in [ranked, *pareto(results)]
         )
@@ -273,6 +270,15 @@ class Sweeps:
             trial=top,
             path=paths.get(Key(top.sweep, top.number, top.replicate)),
         )
+
+
+def _no_study(test: str, reply: NoSuchStudy | Refused) -> LookupError:
+    if isinstance(reply, Refused):
+        return LookupError(f"sweeps: {test!r}: {reply.reason}")
+    what = f"{len(reply.matches)} studies" if reply.matches else "no such study"
+    names = ", ".join(reply.matches or reply.studies)
+    hint = f"expected one of {names}" if names else "no sweep was collected"
+    return LookupError(f"sweeps: {test!r}: {what}; {hint}")
 
 
 def _no_best(test: str, view: StudyView) -> LookupError:

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from pytest_hypersearch.core.study import StudyCode
+from pytest_hypersearch.engine import messages
 from pytest_hypersearch.plugin.collect import MARK, Slot
 from pytest_hypersearch.search.pruners.parse import pickled
 
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
     from typing import TypeAlias
 
     from pytest_hypersearch.core.space import Space
-    from pytest_hypersearch.engine.messages import Message
+    from pytest_hypersearch.core.sweep import Sweep
 
     Placed: TypeAlias = tuple[int, pytest.Function, Slot]
 
@@ -58,13 +60,9 @@ class Plan:
             raise LookupError(f"sweeps: {study}: an isolated trial can look at its own study alone")
         return next(slot.sweep.space for _, slot in self.studies[study] if slot.sweep.name == sweep)
 
-    def message(self) -> Message:
+    def message(self) -> messages.Plan:
         """All of it, for the owner."""
-        return {
-            "op": "plan",
-            "digest": self.digest,
-            "studies": [self._study(nodeid) for nodeid in self.studies],
-        }
+        return messages.Plan(self.digest, tuple(map(self._study, self.studies)))
 
     @cached_property
     def _roots(self) -> list[str]:
@@ -72,29 +70,32 @@ class Plan:
         inside = [path for path in map(Path, sys.path) if path.is_relative_to(self._rootpath)]
         return [str(path) for path in dict.fromkeys([self._rootpath, *inside])]
 
-    def _study(self, nodeid: str) -> Message:
+    def _study(self, nodeid: str) -> messages.StudyPlan:
         trials = self.studies[nodeid]
         sweeps = list({slot.sweep.name: slot.sweep for _, slot in trials}.values())
         places = {sweep.name: place for place, sweep in enumerate(sweeps)}
-        item = trials[0][0]
-        return {
-            "nodeid": nodeid,
-            "sweeps": [sweep.to_json() for sweep in sweeps],
-            "pruners": {sweep.name: pickled(sweep.prune) for sweep in sweeps if sweep.prune},
-            "slots": [
+        return messages.StudyPlan(
+            nodeid,
+            sweeps=[sweep.to_json() for sweep in sweeps],
+            pruners={sweep.name: pickled(sweep.prune) for sweep in sweeps if sweep.prune},
+            slots=tuple(
                 (item.nodeid, places[slot.sweep.name], slot.number, slot.replicate)
                 for item, slot in trials
-            ],
-            "roots": self._roots,
-            "file": str(item.path),
-            "function": f"{item.cls.__qualname__}.{item.originalname}"
-            if item.cls
-            else item.originalname,
-            "others": self._fixture_files(item),
-            "depends_on": [
+            ),
+            code=self._code(trials[0][0], sweeps),
+        )
+
+    def _code(self, item: pytest.Function, sweeps: Iterable[Sweep]) -> StudyCode:
+        name = item.originalname
+        return StudyCode(
+            roots=self._roots,
+            file=str(item.path),
+            function=f"{item.cls.__qualname__}.{name}" if item.cls else name,
+            fixtures=self._fixture_files(item),
+            depends_on=[
                 str(item.path.parent / file) for sweep in sweeps for file in sweep.depends_on
             ],
-        }
+        )
 
     def _fixture_files(self, item: pytest.Function) -> list[str]:
         """The project's files that define the item's fixtures."""

@@ -1,15 +1,10 @@
-"""The smoke test of a sweep: one trial at the centre of the space, nothing owned, nothing kept."""
+"""Which hooks each process of a session needs, to run sweeps or to check them by a trial each."""
 
 from __future__ import annotations
 
-import shutil
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_hypersearch.core.sweep import Sweep
 from pytest_hypersearch.engine.link import ChannelLink, DirectLink
-from pytest_hypersearch.engine.records import trial_seed
 from pytest_hypersearch.plugin.isolation import apart
 from pytest_hypersearch.plugin.junit import SuiteProperties, wants_junit
 from pytest_hypersearch.plugin.order import Order
@@ -22,50 +17,6 @@ if TYPE_CHECKING:
     import pytest
 
     from pytest_hypersearch.engine.link import Link
-    from pytest_hypersearch.engine.messages import Message
-
-
-class SmokeLink:
-    """Answers a runner as an owner would who has one trial for each study."""
-
-    def __init__(self) -> None:
-        self._sweeps: dict[str, Sweep] = {}
-        self._root: Path | None = None
-
-    def call(self, message: Message) -> Message:
-        """Answer from the plan; outcomes are left to pytest's own report."""
-        match message["op"]:
-            case "hello":
-                return {"known": False}
-            case "plan":
-                for study in message["studies"]:
-                    sweep = Sweep.from_json(study["sweeps"][0])
-                    self._sweeps.update((slot, sweep) for slot, *_ in study["slots"])
-            case "ask":
-                return self._centre(self._sweeps[message["slot"]])
-            case "review":
-                return {"prune": ""}
-            case "tell":
-                return {"best": False}
-        return {}
-
-    def send(self, message: Message) -> None:
-        """Reports are not kept."""
-
-    def close(self) -> None:
-        """Remove what the trials wrote."""
-        if self._root is not None:
-            shutil.rmtree(self._root, ignore_errors=True)
-
-    def _centre(self, sweep: Sweep) -> Message:
-        self._root = self._root or Path(tempfile.mkdtemp(prefix="pytest-hypersearch-"))
-        return {
-            "do": "run",
-            "params": sweep.space.centre(),
-            "seed": trial_seed(sweep.seed, 0),
-            "attempt": 1,
-            "path": tempfile.mkdtemp(dir=self._root),
-        }
 
 
 def start(config: pytest.Config) -> Runner | None:
@@ -110,14 +61,15 @@ def _register(config: pytest.Config, runner: Runner) -> None:
     config.pluginmanager.register(Order(), "hypersearch_order")
 
 
-def start_smoke(config: pytest.Config) -> Runner | None:
+def start_smoke(config: pytest.Config) -> Runner:
     """Register a runner whose trials are at the centre of their spaces and are not kept."""
     link: Link
     if apart(config):
         link = ChannelLink(xdist.channel(config))
     else:
-        link = SmokeLink()
-        config.add_cleanup(link.close)
+        from pytest_hypersearch.plugin.controller import temporary_owner
+
+        link = DirectLink(temporary_owner(config))
     runner = Runner(config, link)
     _register(config, runner)
     config.pluginmanager.register(Words(), "hypersearch_words")

@@ -21,8 +21,9 @@ from pytest_hypersearch.store.runs import ARTIFACTS, Run, Store, digest
 from pytest_hypersearch.store.stored import Stored, gather
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
+    from pytest_hypersearch.core.study import StudyCode
     from pytest_hypersearch.core.trial import Key
     from pytest_hypersearch.store.curves import Packed, Series
     from pytest_hypersearch.store.journal import JournalContents
@@ -80,33 +81,34 @@ class Archive:
         self._open: dict[RunLog, None] = {}
         self._latest: RunLog | None = None
 
-    def open(self, nodeid: str, plan: Mapping[str, Any]) -> RunLog:
+    def open(self, nodeid: str, sweeps: Sequence[dict[str, Any]], code: StudyCode) -> RunLog:
         """The log of a study: what an earlier session left in it, and where this one writes.
 
         Args:
             nodeid: The study.
-            plan: The study's part of a runner's plan, with the plan's ``roots``.
+            sweeps: Its sweeps, as JSON values.
+            code: Where its code is.
 
         Raises:
             StoreError: The run to continue belongs to a live session, or cannot be read.
         """
         self.observer.start()
-        code = self._fingerprint(plan)
+        fingerprint = self._fingerprint(code)
         header = {
             "k": "run",
             "format": FORMAT,
             "nodeid": nodeid,
             "created": _now(),
-            "sweeps": _fitting(plan["sweeps"]),
+            "sweeps": _fitting(sweeps),
         }
         session = {
             "k": "session",
             "id": self._session,
             "started": _now(),
-            "fingerprint": code,
+            "fingerprint": fingerprint,
             "sweeps": header["sweeps"],
         }
-        seeds = {sweep["name"]: sweep["seed"] for sweep in plan["sweeps"]}
+        seeds = {sweep["name"]: sweep["seed"] for sweep in sweeps}
         run, contents = self._newest(nodeid)
         head = [session] if run else [header, session]
         make = partial(self._new_run, nodeid)
@@ -114,7 +116,7 @@ class Archive:
             make,
             run,
             head,
-            self._stored(contents, code),
+            self._stored(contents, fingerprint),
             run_id=digest(f"{_first_session(contents) or self._session}\n{nodeid}"),
             use=self._use,
             provenance=partial(self.observer.provenance, seeds),
@@ -149,14 +151,14 @@ class Archive:
             del self._open[oldest]
             oldest.close()
 
-    def _fingerprint(self, plan: Mapping[str, Any]) -> dict[str, str]:
+    def _fingerprint(self, code: StudyCode) -> dict[str, str]:
         if self._fingerprints is None:
-            self._fingerprints = Fingerprints([Path(root) for root in plan["roots"]])
+            self._fingerprints = Fingerprints([Path(root) for root in code.roots])
         return self._fingerprints.of(
-            Path(plan["file"]),
-            plan["function"],
-            [Path(file) for file in plan["others"]],
-            [Path(file) for file in plan["depends_on"]],
+            Path(code.file),
+            code.function,
+            [Path(file) for file in code.fixtures],
+            [Path(file) for file in code.depends_on],
         )
 
     def _newest(self, nodeid: str) -> tuple[Run | None, JournalContents | None]:
@@ -321,7 +323,7 @@ class RunLog:
         return self._run
 
 
-def _fitting(sweeps: list[Any]) -> list[Any]:
+def _fitting(sweeps: Sequence[dict[str, Any]]) -> Sequence[dict[str, Any]]:
     """The sweeps as the journal keeps them: without spaces too large for a line of it."""
     if len(json.dumps(sweeps)) < MAX_LINE // 2:
         return sweeps

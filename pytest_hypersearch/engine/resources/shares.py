@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pytest_hypersearch.core.demand import Demand, Share
 from pytest_hypersearch.core.errors import NotYetError
@@ -12,10 +12,11 @@ from pytest_hypersearch.engine.resources.ledger import Ledger
 from pytest_hypersearch.engine.resources.machine import this_machine
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
     from pytest_hypersearch.core.sweep import Sweep
+    from pytest_hypersearch.engine.messages import StudyPlan
     from pytest_hypersearch.engine.resources.machine import Machine
 
 
@@ -48,14 +49,14 @@ class Shares:
             self._machine = self._look()
         return self._machine
 
-    def refusal(self, studies: Iterable[Mapping[str, Any]]) -> str:
+    def refusal(self, studies: Iterable[StudyPlan]) -> str:
         """Tell which demand of a plan's studies can never be met, and why; empty if all can."""
         for study in studies:
-            for sweep in study["sweeps"]:
+            for sweep in study.sweeps:
                 wanted = sweep.get("resources")
                 lacking = self.machine.lacks(Demand.from_json(wanted)) if wanted else ""
                 if lacking:
-                    return f"{study['nodeid']}: sweep {sweep['name']}: resources= wants {lacking}"
+                    return f"{study.nodeid}: sweep {sweep['name']}: resources= wants {lacking}"
         return ""
 
     @contextmanager
@@ -146,7 +147,7 @@ class Offer:
             raise
         self._taken = True
 
-    def keep(self) -> dict[str, Any]:
-        """Keep what was taken; what to tell the worker of it."""
+    def keep(self) -> Share | None:
+        """Keep what was taken, and return it; None if nothing is demanded."""
         self.stands = True
-        return {"share": self._share.to_json()} if self._share else {}
+        return self._share

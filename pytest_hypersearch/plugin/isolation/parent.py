@@ -10,24 +10,34 @@ import socket
 import subprocess
 import sys
 import uuid
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from itertools import count
 from multiprocessing.connection import Connection
 from time import sleep
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 import pytest
 
 from pytest_hypersearch.core.clock import monotonic
 from pytest_hypersearch.core.demand import Share
-from pytest_hypersearch.engine.messages import UNANSWERED
+from pytest_hypersearch.engine.messages import (
+    Ask,
+    Done,
+    Finish,
+    Hello,
+    Known,
+    Notice,
+    RunTrial,
+    decode_message,
+    encode,
+)
 from pytest_hypersearch.engine.resources.machine import environment
 from pytest_hypersearch.plugin.isolation import APART, Line, Spec, blocking
 from pytest_hypersearch.plugin.statuses import dress
 
 if TYPE_CHECKING:
     from pytest_hypersearch.engine.link import Link
-    from pytest_hypersearch.engine.messages import Message
+    from pytest_hypersearch.engine.messages import Answer, AnyRequest, Book, Reply, Request
 
 
 START = (
@@ -49,7 +59,7 @@ class Child:
     Args:
         item: The trial's item.
         link: Where the trial's messages go.
-        reply: What the owner answered when the trial was asked for.
+        assignment: The owner's reply when the trial was asked for.
 
     Attributes:
         reports: The child's reports of the item, by phase.
@@ -61,7 +71,7 @@ class Child:
         exit: Why the test has ended the session, empty if it did not.
     """
 
-    def __init__(self, item: pytest.Function, link: Link, reply: Message) -> None:
+    def __init__(self, item: pytest.Function, link: Link, assignment: RunTrial) -> None:
         self.reports: dict[str, pytest.TestReport] = {}
         self.others: list[Any] = []
         self.death = ""
@@ -69,12 +79,12 @@ class Child:
         self.seconds = 0.0
         self._item = item
         self._link = link
-        self._reply: Message | None = {name: reply[name] for name in reply if name != "share"}
-        self._share = Share.from_json(reply["share"]) if "share" in reply else Share()
+        self._assignment: RunTrial | None = replace(assignment, share=None)
+        self._share = assignment.share or Share()
         self.trouble = ""
         self.exit = ""
         self._asked = self._finished = 0.0
-        self._over: Message | None = None
+        self._finish: Finish | None = None
         self._captured: list[int] = []
 
     def run(self) -> None:
@@ -95,8 +105,8 @@ class Child:
             output = [*map(_taken, self._captured)]
         if not (self._finished or self.trouble or self.exit):
             self._die(code, output)
-        elif self._over is not None:
-            self._link.call(self._over)
+        elif self._finish is not None:
+            self._link.call(self._finish)
 
     def show(self) -> None:
         """Stand in for the test: its reports are there, or how it died."""
@@ -157,30 +167,47 @@ class Child:
                 late = self._finished and monotonic() > self._finished + EXIT_SECONDS
                 if late or (_is_over(process) and not line.connection.poll(0)):
                     return
-            kind, body = line.receive()
-            getattr(self, f"_on_{kind}")(line, body)
+            self._take(line, *line.receive())
 
-    def _on_message(self, line: Line, text: str) -> None:
-        number, message = json.loads(text)
-        if message["op"] in UNANSWERED:
+    def _take(self, line: Line, kind: str, body: Any) -> None:  # noqa: ANN401  what the child sends
+        match kind:
+            case "message":
+                self._forward(line, body)
+            case "report":
+                self._take_report(body)
+            case "warning":
+                self._take_warning(body)
+            case "capture":
+                self._captured = line.receive_files(2)
+            case "trouble":
+                self.trouble = body
+            case "exit":
+                self.exit = body
+            case "finished":
+                self._finished = monotonic()
+
+    def _forward(self, line: Line, text: str) -> None:
+        number, message = decode_message(text)
+        if isinstance(message, Notice):
             self._link.send(message)
         else:
-            line.send("answer", json.dumps([number, self._answer(message)]))
+            line.send("reply", encode(number, self._reply(message)))
 
-    def _answer(self, message: Message) -> Message:
-        if message["op"] == "hello":
-            return {"known": True}
-        if message["op"] == "ask" and self._reply is not None:
-            reply, self._reply = self._reply, None
-            self._asked = monotonic()
-            return reply
-        if message["op"] == "over":
-            # Not before the process has ended, which may hold a share of a GPU until then.
-            self._over = message
-            return {}
-        return self._link.call(message)
+    def _reply(self, request: AnyRequest | Book) -> Reply:
+        match request:
+            case Hello():
+                return Known(known=True)
+            case Ask() if self._assignment is not None:
+                assignment, self._assignment = self._assignment, None
+                self._asked = monotonic()
+                return assignment
+            case Finish():
+                # Not before the process has ended, which may hold a share of a GPU until then.
+                self._finish = request
+                return Done()
+        return self._link.call(cast("Request[Answer]", request))
 
-    def _on_report(self, _line: Line, data: dict[str, Any]) -> None:
+    def _take_report(self, data: dict[str, Any]) -> None:
         config = self._item.config
         report = config.hook.pytest_report_from_serializable(config=config, data=data)
         if type(report) is pytest.TestReport:
@@ -188,25 +215,13 @@ class Child:
         else:
             self.others.append(report)
 
-    def _on_warning(self, _line: Line, data: dict[str, Any]) -> None:
+    def _take_warning(self, data: dict[str, Any]) -> None:
         from xdist.workermanage import unserialize_warning_message
 
         message = unserialize_warning_message(data.pop("warning_message"))
         self._item.ihook.pytest_warning_recorded.call_historic(
             kwargs={"warning_message": message, "when": "runtest", **data}
         )
-
-    def _on_capture(self, line: Line, _body: None) -> None:
-        self._captured = line.receive_files(2)
-
-    def _on_trouble(self, _line: Line, text: str) -> None:
-        self.trouble = text
-
-    def _on_exit(self, _line: Line, text: str) -> None:
-        self.exit = text
-
-    def _on_finished(self, _line: Line, _body: None) -> None:
-        self._finished = monotonic()
 
 
 def retried(item: pytest.Item, child: Child) -> pytest.TestReport:

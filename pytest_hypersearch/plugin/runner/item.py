@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import pytest
 
     from pytest_hypersearch.core.trial import TrialRecord
-    from pytest_hypersearch.engine.messages import Message
+    from pytest_hypersearch.engine.messages import RunTrial
     from pytest_hypersearch.engine.resources.machine import Usage
     from pytest_hypersearch.plugin.fixtures import Trial
     from pytest_hypersearch.plugin.isolation.parent import Child
@@ -32,7 +32,7 @@ class Active:
     item: pytest.Function
     slot: Slot
     trial: Trial | None = None
-    reply: Message | None = None
+    assignment: RunTrial | None = None
     returned: object = None
     subtest_failed: bool = False
     told: bool = False

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,6 +11,8 @@ from _pytest._code.code import ReprEntry, TerminalRepr
 from pytest_hypersearch.core.secrets import Secrets
 from pytest_hypersearch.core.trial import State, TrialRecord, judge
 from pytest_hypersearch.core.values import encodable, error_text
+from pytest_hypersearch.engine.messages import Finish, Refused, Skip, Tell
+from pytest_hypersearch.engine.records import Outcome
 from pytest_hypersearch.plugin.collect import MARK
 from pytest_hypersearch.plugin.runner.reports import Ended, Pruned, parts_of, skip_of
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from typing import TypeAlias
 
     from pytest_hypersearch.engine.link import Link
-    from pytest_hypersearch.engine.messages import Message
+    from pytest_hypersearch.engine.messages import AnswerT
     from pytest_hypersearch.plugin.runner.item import Active
 
     Mask: TypeAlias = Callable[[str], str]
@@ -110,7 +111,7 @@ class Teller:
         said = describe(error, Secrets(mark.args[0].sweep.secrets()))
         reason = f"skipped: {said}" if skipped else f"in setup: {said}"
         if active is None or active.item is not item:
-            self._link.call({"op": "skip", "slot": item.nodeid, "reason": reason})
+            self._link.call(Skip(item.nodeid, reason))
         elif active.trial is not None:
             timed_out = State.TIMED_OUT if is_timeout(error) else State.FAILED
             state = State.NOT_RUN if skipped else timed_out
@@ -128,7 +129,7 @@ class Teller:
         # The owner learns of the others when this process asks for its next trial.
         follows = nextitem is not None and nextitem.get_closest_marker(MARK) is not None
         if active.trial.saved or not follows:
-            self._link.call({"op": "over", "saved": saved})
+            self._link.call(Finish(saved))
 
     def _tell(
         self,
@@ -143,61 +144,54 @@ class Teller:
         failed: bool = False,
     ) -> None:
         assert active.trial is not None  # noqa: S101
-        assert active.reply is not None  # noqa: S101
+        assert active.assignment is not None  # noqa: S101
         active.trial.end()
         secrets = active.trial.secrets
-        outcome = {
-            "state": state,
-            "score": score,
-            "metrics": metrics or {},
-            "duration": duration,
-            "reason": reason,
-            "error": secrets.masked(error)[-LONGEST_ERROR:],
-            "logged": active.trial.logged,
-            "steps": active.trial.steps or None,
-            "failed": failed,
-            **(asdict(active.usage) if active.usage else {}),
-        }
-        answer = self._link.call(
-            {
-                "op": "tell",
-                "slot": active.item.nodeid,
-                "attempt": active.reply["attempt"],
-                "outcome": outcome,
-            }
+        outcome = Outcome(
+            state,
+            score,
+            metrics or {},
+            duration,
+            reason=reason,
+            error=secrets.masked(error)[-LONGEST_ERROR:],
+            logged=active.trial.logged,
+            steps=active.trial.steps,
+            failed=failed,
+            peak_memory=active.usage.peak_memory if active.usage else None,
+            cpu_time=active.usage.cpu_time if active.usage else None,
         )
+        reply = self._link.call(Tell(active.item.nodeid, active.assignment.attempt, outcome))
         active.told = True
         if self._shows_all or state is not State.COMPLETE:
             active.record = self._record(active, state, score=score, reason=reason)
-        fail_if_refused(active, answer)
-        active.best = answer["best"]
+        active.best = accepted(active.item, reply).best
 
     def _record(
         self, active: Active, state: State, *, score: float | None = None, reason: str = ""
     ) -> TrialRecord:
         """The trial as this process knows it, to be shown beside its item."""
-        reply = active.reply or {}
+        assignment = active.assignment
         return TrialRecord(
             nodeid=active.item.nodeid,
             sweep=active.slot.sweep.name,
             number=active.slot.number,
             replicate=active.slot.replicate,
-            params=reply.get("params", {}),
+            params=assignment.params if assignment else {},
             state=state,
             score=score,
-            seed=reply.get("seed", 0),
+            seed=assignment.seed if assignment else 0,
             reason=reason,
         )
 
 
-def fail_if_refused(active: Active, answer: Message) -> None:
-    """Fail the test where the owner could not do what it was asked."""
+def accepted(item: pytest.Item, reply: AnswerT | Refused) -> AnswerT:
+    """Return a reply; fail the test where the owner could not do what it was asked."""
     __tracebackhide__ = True
-    if "stop" in answer:
-        active.item.session.shouldstop = answer["stop"]
-    problem = answer.get("stop") or answer.get("error")
-    if problem:
-        pytest.fail(problem, pytrace=False)
+    if not isinstance(reply, Refused):
+        return reply
+    if reply.ends_session:
+        item.session.shouldstop = reply.reason
+    pytest.fail(reply.reason, pytrace=False)
 
 
 def describe(error: BaseException, secrets: Secrets) -> str:

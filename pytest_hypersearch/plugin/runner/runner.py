@@ -9,8 +9,19 @@ from typing import TYPE_CHECKING, cast
 import pytest
 
 from pytest_hypersearch.core.clock import monotonic
-from pytest_hypersearch.core.demand import Share
-from pytest_hypersearch.core.trial import State, TrialRecord
+from pytest_hypersearch.engine.messages import (
+    Ask,
+    Crash,
+    Hello,
+    Known,
+    Packages,
+    Refused,
+    ReplayTrial,
+    Report,
+    Review,
+    RunTrial,
+    SkipTrial,
+)
 from pytest_hypersearch.engine.resources.machine import Meter, confined
 from pytest_hypersearch.plugin.collect import MARK, Slot
 from pytest_hypersearch.plugin.fixtures import Sweeps, Trial
@@ -26,7 +37,7 @@ from pytest_hypersearch.plugin.runner.item import (
     restore,
     stand_in,
 )
-from pytest_hypersearch.plugin.runner.outcomes import Teller, fail_if_refused, hide
+from pytest_hypersearch.plugin.runner.outcomes import Teller, accepted, hide
 from pytest_hypersearch.plugin.runner.timeouts import Timers
 from pytest_hypersearch.plugin.statuses import attach
 from pytest_hypersearch.store.provenance import imported_packages
@@ -35,7 +46,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator
 
     from pytest_hypersearch.engine.link import Link
-    from pytest_hypersearch.engine.messages import Message
+    from pytest_hypersearch.store.curves import Packed
 
 
 class Runner:
@@ -70,12 +81,12 @@ class Runner:
         # Thousands of items live until the end: the garbage collector need not walk through them
         # again and again, which takes a third of the time of short trials.
         gc.freeze()
-        if self.link.call({"op": "hello", "digest": self.plan.digest}).get("known"):
+        if self.link.call(Hello(self.plan.digest)) == Known(known=True):
             return
         self._tell_packages()
-        answer = self.link.call(self.plan.message())
-        if answer:
-            self._refused(session, answer.get("stop") or answer["error"])
+        reply = self.link.call(self.plan.message())
+        if isinstance(reply, Refused):
+            self._refused(session, reply.reason)
 
     def pytest_sessionfinish(self) -> None:
         """Tell the owner what was imported, within tests too."""
@@ -83,7 +94,7 @@ class Runner:
             self._tell_packages()
 
     def _tell_packages(self) -> None:
-        self.link.send({"op": "saw", "packages": imported_packages()})
+        self.link.send(Packages(imported_packages()))
 
     def _refused(self, session: pytest.Session, reason: str) -> None:
         if not hasattr(session.config, "workerinput"):
@@ -105,34 +116,40 @@ class Runner:
 
     def _begin(self, active: Active) -> None:
         item = active.item
-        reply = active.reply = self.link.call({"op": "ask", "slot": item.nodeid})
+        reply = self.link.call(Ask(item.nodeid))
         self.timers.start(item)
-        if "stop" in reply:
-            item.session.shouldstop = reply["stop"]
-            self._teller.not_run(active, reply["stop"])
-        elif "error" in reply:
-            pytest.fail(reply["error"], pytrace=False)
-        elif reply["do"] == "skip":
-            self._teller.not_run(active, reply["reason"], State(reply.get("state", State.NOT_RUN)))
-        elif reply["do"] == "replay":
-            active.record = TrialRecord.from_json(reply["record"])
-            stand_in(item, partial(replay, active.record))
-        elif active.slot.sweep.isolate and not self._alone:
-            self._run_apart(active, reply)
-        else:
-            if "share" in reply:
-                active.confinement.enter_context(confined(Share.from_json(reply["share"])))
-            active.trial = self._trial(active, reply)
-            fill_in(item, active.trial)
+        match reply:
+            case RunTrial():
+                self._run(active, reply)
+            case ReplayTrial():
+                active.record = reply.record
+                stand_in(item, partial(replay, reply.record))
+            case SkipTrial():
+                self._teller.not_run(active, reply.reason, reply.state)
+            case Refused(ends_session=True):
+                item.session.shouldstop = reply.reason
+                self._teller.not_run(active, reply.reason)
+            case Refused():
+                pytest.fail(reply.reason, pytrace=False)
 
-    def _run_apart(self, active: Active, reply: Message) -> None:
+    def _run(self, active: Active, assignment: RunTrial) -> None:
+        active.assignment = assignment
+        if active.slot.sweep.isolate and not self._alone:
+            self._run_apart(active, assignment)
+            return
+        if assignment.share:
+            active.confinement.enter_context(confined(assignment.share))
+        active.trial = self._trial(active, assignment)
+        fill_in(active.item, active.trial)
+
+    def _run_apart(self, active: Active, assignment: RunTrial) -> None:
         """Run the trial in a process of its own; this item only shows what came of it."""
-        child = Child(active.item, self.link, reply)
+        child = Child(active.item, self.link, assignment)
         child.run()
         if child.exit:
             pytest.exit(child.exit)
         if child.trouble:
-            active.trial = self._trial(active, reply)
+            active.trial = self._trial(active, assignment)
             pytest.fail(child.trouble, pytrace=False)
         if child.death and self._crashed(active, child):
             active.unlogged.append(retried(active.item, child))
@@ -144,31 +161,27 @@ class Runner:
 
     def _crashed(self, active: Active, child: Child) -> bool:
         """Tell that the trial's process died; whether it is due again."""
-        how = {"reason": child.death, "seconds": child.seconds}
-        message = {"op": "crash", "slot": active.item.nodeid, **how}
-        return bool(self.link.call(message).get("again"))
+        reply = self.link.call(Crash(active.item.nodeid, child.death, child.seconds))
+        return not isinstance(reply, Refused) and reply.again
 
-    def _trial(self, active: Active, reply: Message) -> Trial:
-        head = {"slot": active.item.nodeid, "attempt": reply["attempt"]}
+    def _trial(self, active: Active, assignment: RunTrial) -> Trial:
+        item, attempt = active.item.nodeid, assignment.attempt
 
-        def send(series: Message) -> None:
-            self.link.send({"op": "report", **head, "series": series})
+        def send(series: dict[str, Packed]) -> None:
+            self.link.send(Report(item, attempt, series))
 
-        def review(series: Message) -> str:
+        def review(series: dict[str, Packed]) -> str:
             __tracebackhide__ = True
-            answer = self.link.call({"op": "review", **head, "series": series})
-            fail_if_refused(active, answer)
-            reason: str = answer["prune"]
-            return reason
+            return accepted(active.item, self.link.call(Review(item, attempt, series))).reason
 
         sweep = active.slot.sweep
         return Trial(
             sweep,
-            reply["params"],
+            assignment.params,
             number=active.slot.number,
             replicate=active.slot.replicate,
-            seed=reply["seed"],
-            path=reply["path"],
+            seed=assignment.seed,
+            path=assignment.path,
             send=send,
             review=review if sweep.prune else None,
         )

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from pytest_hypersearch.engine.messages import Book, Booked, Durations, Finish, Refused
 from pytest_hypersearch.plugin.collect import MARK
 from pytest_hypersearch.plugin.order import longest_first
 
@@ -63,8 +64,9 @@ class Booker:
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Start with what took longest before, so that no long trial is left alone at the end."""
-        answer = self._link.call({"op": "past"})
-        longest_first(session.items, answer.get("durations", {}))
+        reply = self._link.call(Durations())
+        if not isinstance(reply, Refused):
+            longest_first(session.items, reply.seconds)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self) -> None:
@@ -105,10 +107,10 @@ class _Gate:
     ) -> Generator[None, object, object]:
         """Pass over the trial, or leave it to pytest."""
         trial = item.get_closest_marker(MARK) is not None
-        if trial and not self._link.call({"op": "book", "slot": item.nodeid})["yours"]:
+        if trial and self._link.call(Book(item.nodeid)) != Booked(granted=True):
             _pass_over(item, nextitem)
             # What the trial before holds would go back when this one is asked for.
-            self._link.call({"op": "over", "saved": False})
+            self._link.call(Finish(saved=False))
             raise _ElsewhereError
         return (yield)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import sys
 from threading import Event, Thread
@@ -11,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_hypersearch.engine.messages import UNANSWERED
+from pytest_hypersearch.engine.messages import Book, Booked, Notice, decode_message, encode
 from pytest_hypersearch.engine.resources.machine import THREAD_VARIABLES, cores
 from pytest_hypersearch.plugin.statuses import dress
 from pytest_hypersearch.plugin.xdist.sharing import Bookings
 
 if TYPE_CHECKING:
-    from pytest_hypersearch.engine.messages import Message
+    from pytest_hypersearch.engine.messages import Reply
     from pytest_hypersearch.engine.owner import Owner
 
 
@@ -74,19 +73,19 @@ class Distribution:
 
         def receive(text: str) -> None:
             self._starting.discard(worker)
-            number, message = json.loads(text)
+            number, message = decode_message(text)
 
-            def answer(reply: Message) -> None:
-                # A worker that died meanwhile wants no answer.
+            def answer(reply: Reply) -> None:
+                # A worker that died meanwhile wants no reply.
                 with contextlib.suppress(OSError):
-                    channel.send(json.dumps([number, reply]))
+                    channel.send(encode(number, reply))
 
-            if message["op"] == "book":
-                yours = not self._stops and self._bookings.book(message["slot"], worker)
-                answer({"yours": yours})
-                return
-            unanswered = message["op"] in UNANSWERED
-            self._owner.handle(worker, message, _ignore if unanswered else answer)
+            if isinstance(message, Notice):
+                self._owner.note(message)
+            elif isinstance(message, Book):
+                answer(Booked(not self._stops and self._bookings.book(message.item, worker)))
+            else:
+                self._owner.handle(worker, message, answer)
 
         channel.setcallback(receive)
         node.workerinput[CHANNEL] = channel
@@ -183,7 +182,3 @@ class WorkerThreads:
 def channel(config: pytest.Config) -> Any:  # noqa: ANN401  execnet's channel
     """The worker's end of its channel to the owner."""
     return config.workerinput[CHANNEL]  # type: ignore[attr-defined]
-
-
-def _ignore(_reply: Message) -> None:
-    """A message without an answer."""
