@@ -195,7 +195,7 @@ def test_results_are_a_sequence_that_never_changes(net):
 def test_texts_are_of_one_screen(net):
     (best,) = net.best()
     assert len(repr(best)) < 120
-    assert repr(best).startswith(f"<{best.sweep.name} #{best.number}: loss {best.value:.4g} ± ")
+    assert repr(best).startswith(f"<{best.sweep.name} #{best.number}: loss {best.score:.4g} ± ")
     assert "random" not in repr(net.filter(strategy="grid"))
 
 
@@ -229,7 +229,7 @@ def test_the_best_are_those_of_the_summary(results, net):
     assert means == sorted(means)
     assert len(ranked[0].trials) == 3
     (top,) = results.filter(test="test_other[y]").best()
-    assert top.value == max(t.score for t in results.filter(test="test_other[y]"))
+    assert top.score == max(t.score for t in results.filter(test="test_other[y]"))
     with pytest.raises(ValueError, match=r"best: expected trials of one score, not .*loss \(min\)"):
         results.best()
     assert net[:0].best() == []
@@ -280,7 +280,7 @@ def test_higher_accuracy_is_better(swept):
     before, now = (load_results(swept, run=run).filter(test="test_other[y]") for run in (1, 2))
     pairs = now.compare(before).pairs
     assert all(pair.difference == pytest.approx(0.5) for pair in pairs)
-    assert now.compare(before).best_now.value > now.compare(before).best_before.value
+    assert now.compare(before).best_now.score > now.compare(before).best_before.score
 
 
 def test_strategies_without_common_configurations_are_compared_by_their_best(net):

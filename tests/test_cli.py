@@ -15,11 +15,11 @@ import pytest
 import yaml
 from example_studies import sweep_of
 
+from pytest_hypersearch.core.study import Configuration
 from pytest_hypersearch.core.trial import State, TrialRecord
 from pytest_hypersearch.results.cli import main
 from pytest_hypersearch.results.results import load_results
 from pytest_hypersearch.results.text import params_text
-from pytest_hypersearch.stats.ranking import Ranked
 from pytest_hypersearch.store.runs import Run
 
 ROOT = Path(__file__).parents[1]
@@ -189,7 +189,7 @@ ODD = {
 
 def configuration(params):
     trial = TrialRecord("t.py::f[a'b $(x)]", "grid", 0, 0, params, State.COMPLETE, 1.0)
-    return Ranked(sweep_of(), (trial,))
+    return Configuration(sweep_of(), (trial,))
 
 
 def test_odd_parameters_come_back_from_every_format():

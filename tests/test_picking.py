@@ -3,8 +3,7 @@ import random
 import pytest
 from example_studies import record, sweep_of
 
-from pytest_hypersearch.core.study import StudyResults
-from pytest_hypersearch.stats.ranking import BestSoFar, Candidate, best, objectives, picked, rank
+from pytest_hypersearch.stats.ranking import BestSoFar, Candidate, objectives, picked, rank
 
 SCORES = {0: [1, 1, 9], 1: [3, 3, 3], 2: [2, 2, 6.5], 3: [0, 5, 7]}
 
@@ -36,7 +35,7 @@ def trials(scores, params=lambda _: {}, metrics=lambda _: {}):
 )
 def test_a_statistic_of_the_replicates_decides(pick, mode, expected, value):
     first = rank(trials(SCORES), [sweep(pick, mode=mode)])[0]
-    assert (first.number, first.value) == (expected, value)
+    assert (first.number, first.score) == (expected, value)
 
 
 def test_configurations_without_all_replicates_stay_behind():
@@ -88,6 +87,6 @@ def test_the_best_so_far_follows_the_rule(pick, seed):
     for one in shuffled:
         ended[one.number, one.replicate] = one
         leads = so_far.add(one)
-        expected = best(StudyResults("t", (info,), tuple(ended[key] for key in sorted(ended))))
-        assert (so_far.number, so_far.score) == (expected.number, expected.value)
+        expected = rank([ended[key] for key in sorted(ended)], [info]).best
+        assert (so_far.number, so_far.score) == (expected.number, expected.score)
         assert leads == (expected.number == one.number)

@@ -9,9 +9,10 @@ from scipy import stats
 from pytest_hypersearch.core.space import Space, choice, loguniform, randint
 from pytest_hypersearch.core.study import StudyResults
 from pytest_hypersearch.core.trial import State
+from pytest_hypersearch.core.values import mean, std
 from pytest_hypersearch.stats.grouping import Failure, count, failures, group, steps_saved
-from pytest_hypersearch.stats.moments import mean, std, t_quantile
-from pytest_hypersearch.stats.ranking import best, objectives, rank
+from pytest_hypersearch.stats.moments import t_quantile
+from pytest_hypersearch.stats.ranking import objectives, rank, rank_study
 
 
 def numbers(ranked):
@@ -34,7 +35,7 @@ def test_configurations_rank_by_the_mean_over_replicates():
     first, second = rank(trials, [sweep_of(replicates=2)])
     assert (first.number, first.mean, first.scores) == (1, 2.5, (2.0, 3.0))
     assert second.std == pytest.approx(math.sqrt(8))
-    assert second.top.replicate == 0
+    assert second.trial.replicate == 0
 
 
 def test_incomplete_configurations_rank_behind_complete_ones():
@@ -52,7 +53,7 @@ def test_incomplete_configurations_rank_behind_complete_ones():
 def test_only_complete_trials_rank():
     states = [state for state in State if state is not State.COMPLETE]
     trials = [record(place, 0.0, state=state) for place, state in enumerate(states)]
-    assert rank(trials, [sweep_of()]) == []
+    assert not rank(trials, [sweep_of()])
 
 
 def test_equal_scores_rank_in_the_order_of_sweep_and_number():
@@ -69,11 +70,13 @@ def test_equal_scores_rank_in_the_order_of_sweep_and_number():
 
 def test_best_of_a_study_looks_at_all_sweeps_of_the_first_objective():
     study = booth_stacked()
-    assert (best(study).sweep.name, best(study).number) == ("bayes", 13)
-    assert best(study, "grid").params == {"lr": 0.01, "momentum": 0.9}
-    assert best(study, "grid").top.nodeid.endswith("-r0]")
-    assert best(replace(study, trials=())) is None
-    assert best(replace(study, sweeps=())) is None
+    ranked = rank_study(study)
+    assert (ranked.best.sweep.name, ranked.best.number) == ("bayes", 13)
+    grid = ranked.of(study.sweeps[0]).best
+    assert grid.params == {"lr": 0.01, "momentum": 0.9}
+    assert grid.trial.nodeid.endswith("-r0]")
+    assert rank_study(replace(study, trials=())).best is None
+    assert rank_study(replace(study, sweeps=())).best is None
 
 
 def test_objectives_put_sweeps_of_one_metric_and_mode_together():
@@ -83,7 +86,7 @@ def test_objectives_put_sweeps_of_one_metric_and_mode_together():
 
 def test_groups_come_in_the_order_of_their_best_configurations():
     study = booth_grid()
-    groups = group(study.trials, study.sweeps, ["lr"])
+    groups = group(study.trials, rank(study.trials, study.sweeps), ["lr"])
     assert [one.key for one in groups] == [(0.01,), (0.1,), (0.001,)]
     first = groups[0]
     scores = [trial.score for trial in study.trials if trial.params["lr"] == 0.01]
@@ -103,7 +106,7 @@ def test_groups_without_a_score_come_last_and_those_without_the_parameter_not_at
         record(1, 2.0, params={"lr": 2}),
         record(2, 1.0, params={"width": 3}),
     ]
-    groups = group(trials, [sweep_of()], ["lr"])
+    groups = group(trials, rank(trials, [sweep_of()]), ["lr"])
     assert [(one.key, one.n, one.mean, one.std, one.interval) for one in groups] == [
         ((2,), 1, 2.0, None, None),
         ((1,), 0, None, None, None),
@@ -113,7 +116,7 @@ def test_groups_without_a_score_come_last_and_those_without_the_parameter_not_at
 def test_groups_tell_values_of_different_types_apart():
     values = [1, 1.0, True, "1", None]
     trials = [record(n, float(n), params={"x": value}) for n, value in enumerate(values)]
-    keys = [one.key[0] for one in group(trials, [sweep_of()], ["x"])]
+    keys = [one.key[0] for one in group(trials, rank(trials, [sweep_of()]), ["x"])]
     assert [repr(key) for key in keys] == [repr(value) for value in values]
 
 

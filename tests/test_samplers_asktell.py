@@ -26,7 +26,9 @@ def test_the_best_improves_in_either_direction(strategy, mode, sign):
     assert optimizer.best is None
     first = optimizer.ask()
     optimizer.tell(first, sign * cost(first))
-    assert optimizer.best == (first, sign * cost(first))
+    best = optimizer.best
+    assert (best.params, best.score) == (first, sign * cost(first))
+    assert best.metrics == {"score": best.score}
     for _ in range(25):
         params = optimizer.ask()
         optimizer.tell(params, sign * cost(params))
@@ -54,7 +56,7 @@ def test_several_may_be_pending_and_are_told_in_any_order():
         optimizer.tell(params, cost(params))
     assert optimizer.best.score == min(cost(asked[n]) for n in (0, 4, 5))
     optimizer.tell(asked[1], np.float32(-5.0))
-    assert optimizer.best == (asked[1], -5.0)
+    assert (optimizer.best.params, optimizer.best.score) == (asked[1], -5.0)
 
 
 @pytest.mark.parametrize("score", [None, math.nan, math.inf, -math.inf])
@@ -75,7 +77,7 @@ def test_several_scores_make_a_front_that_random_search_does_not_reach():
             params = optimizer.ask()
             far = params["y"] ** 2
             optimizer.tell(params, (params["x"] ** 2 + far, -((params["x"] - 1) ** 2) - far))
-        scores = [one.score for one in optimizer.pareto]
+        scores = [one.values for one in optimizer.pareto]
         assert optimizer.best == optimizer.pareto[0]
         assert scores == sorted(scores)
         heights = [-1.0, *(high for _, high in scores)]
@@ -94,7 +96,9 @@ def test_the_front_holds_what_nothing_surpasses_in_all_scores():
     asked = [optimizer.ask() for _ in told]
     for number, scores in enumerate(told):
         optimizer.tell(number, scores)
-    assert optimizer.pareto == [(asked[0], (1, 1)), (asked[1], (2, 3)), (asked[4], (4, 4))]
+    front = [(one.params, one.values) for one in optimizer.pareto]
+    expected = [(0, (1, 1)), (6, (1, 1)), (1, (2, 3)), (4, (4, 4))]
+    assert front == [(asked[number], values) for number, values in expected]
     with pytest.raises(ValueError, match=r"3\.0: expected 2 scores, one a mode"):
         optimizer.tell(optimizer.ask(), 3.0)
 

@@ -11,7 +11,7 @@ from example_studies import sweep_of
 from pytest_hypersearch.core.goals import Constraint, Goal, constraint_of
 from pytest_hypersearch.core.study import StudyResults
 from pytest_hypersearch.core.trial import State, TrialRecord
-from pytest_hypersearch.stats.ranking import BestSoFar, best, front, pareto, rank
+from pytest_hypersearch.stats.ranking import BestSoFar, rank, rank_study
 
 ONE = sweep_of("random", 40, name="s", metric="a", replicates=2)
 SEVERAL = replace(ONE, others=(Goal("b", "max"),), constraints=(Constraint("c", "<=", 4.0),))
@@ -60,7 +60,7 @@ def test_feasible_ones_rank_first_then_complete_ones_then_good_ones():
 def test_feasibility_is_of_the_mean():
     lucky = [trial(0, 1, 1, 3), trial(0, 1, 1, 4.5, 1)]
     unlucky = [trial(1, 0, 1, 3.8), trial(1, 0, 1, 4.5, 1)]
-    assert numbers(front([*lucky, *unlucky], [SEVERAL])) == [0]
+    assert numbers(rank([*lucky, *unlucky], [SEVERAL]).front) == [0]
 
 
 def test_the_front_is_of_full_feasible_configurations():
@@ -75,14 +75,15 @@ def test_the_front_is_of_full_feasible_configurations():
         trial(7, 0, 99, 0),
     ]
     results = StudyResults("t", (SEVERAL,), tuple(trials))
-    assert numbers(pareto(results)) == [0, 6, 1, 4]
-    assert best(results).number == 0
-    assert pareto(results)[2].values == (2, 5)
+    ranked = rank_study(results)
+    assert numbers(ranked.front) == [0, 6, 1, 4]
+    assert ranked.best.number == 0
+    assert ranked.front[2].values == (2, 5)
     assert StudyResults.from_json(results.to_json()) == results
 
 
 def test_the_front_of_one_metric_is_the_best():
-    assert numbers(front([*twice(0, 2, 0, 0), *twice(1, 1, 0, 0)], [ONE])) == [1]
+    assert numbers(rank([*twice(0, 2, 0, 0), *twice(1, 1, 0, 0)], [ONE]).front) == [1]
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -97,7 +98,7 @@ def test_the_best_so_far_is_the_best_of_what_ended(seed):
     so_far = BestSoFar([SEVERAL])
     for count, one in enumerate(trials, start=1):
         leads = so_far.add(one)
-        leader = best(StudyResults("t", (SEVERAL,), tuple(trials[:count])))
+        leader = rank(trials[:count], [SEVERAL]).best
         assert so_far.number == (leader and leader.number)
         assert so_far.score == (leader and leader.mean)
         assert leads == (leader is not None and leader.number == one.number)

@@ -24,6 +24,7 @@ from pytest_hypersearch.core.trial import State
 from pytest_hypersearch.results.terminal.format import columns, plain
 from pytest_hypersearch.results.terminal.summary import section, word
 from pytest_hypersearch.search.samplers.random import draw
+from pytest_hypersearch.stats.ranking import rank_study
 
 HOSTILE = "::error file=x::boom\n\x1b[31mred\x1b[0m\r ##[group]x \u202eabc"
 
@@ -31,7 +32,7 @@ HOSTILE = "::error file=x::boom\n\x1b[31mred\x1b[0m\r ##[group]x \u202eabc"
 def shown(*studies, width=80, verbosity=0, ascii_only=False, interrupted=False):
     """The section as the terminal shows it."""
     found = section(
-        studies,
+        [rank_study(study) for study in studies],
         width=width,
         verbosity=verbosity,
         ascii_only=ascii_only,
@@ -343,7 +344,7 @@ def test_lines_are_harmless_and_keep_to_the_width(name, verbosity, ascii_only):
 def test_lines_are_segments_for_the_terminal():
     markup = [
         (text.strip(), look)
-        for line in section([booth_stacked()], width=80, verbosity=0, ascii_only=False)
+        for line in section([rank_study(booth_stacked())], width=80, verbosity=0, ascii_only=False)
         for text, look in line
         if look
     ]

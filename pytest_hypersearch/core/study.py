@@ -1,15 +1,19 @@
-"""The results of a study: its sweeps and trials, as the summary and later readers get them."""
+"""The results of a study: its sweeps, trials and configurations, as all readers get them."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+import math
+from dataclasses import dataclass, field
+from statistics import median
+from typing import TYPE_CHECKING, Any, Final
 
 from pytest_hypersearch.core.sweep import Sweep
 from pytest_hypersearch.core.trial import State, TrialRecord
+from pytest_hypersearch.core.values import mean, std
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +89,149 @@ def scores_of(trials: Iterable[TrialRecord]) -> tuple[float, ...]:
     return tuple(
         trial.score for trial in trials if trial.state is State.COMPLETE and trial.score is not None
     )
+
+
+STATISTICS: Final[Mapping[str, Callable[[Sequence[float]], float]]] = {
+    "mean": mean,
+    "median": median,
+    "max": max,
+    "min": min,
+}
+"""What ``pick`` may compare of the scores of a configuration's replicates."""
+
+_LONGEST = 80
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Configuration:
+    """A configuration with the scores of its complete replicates.
+
+    The best configuration and those of a Pareto front are of this type wherever they are asked for.
+
+    Attributes:
+        sweep: The sweep that it belongs to.
+        trials: Its complete trials, in the order of replicate; at least one.
+        params: The parameters; in a test, the objects that its trials were given.
+        paths: The directories of what its replicates saved, by index of the replicate; those that
+            saved nothing are left out.
+    """
+
+    sweep: Sweep
+    trials: tuple[TrialRecord, ...]
+    params: dict[str, Any] = field(default_factory=dict)
+    paths: dict[int, Path] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not self.params:
+            object.__setattr__(self, "params", dict(self.trials[0].params))
+
+    def __repr__(self) -> str:
+        spread = "" if self.std is None else f" ± {self.std:.2g} of {len(self.trials)}"
+        # the recorded parameters: objects may be large, or secrets
+        params = ", ".join(f"{name}={value!r}" for name, value in self.trials[0].params.items())
+        text = f"{self.sweep.name} #{self.number}: {self.sweep.metric} {self.score:.4g}{spread}: "
+        text += params
+        return f"<{text if len(text) <= _LONGEST else text[: _LONGEST - 3] + '...'}>"
+
+    @property
+    def number(self) -> int:
+        """Index of the configuration within its sweep."""
+        return self.trials[0].number
+
+    @property
+    def scores(self) -> tuple[float, ...]:
+        """Scores of its complete replicates."""
+        return scores_of(self.trials)
+
+    @property
+    def full(self) -> bool:
+        """Whether all planned replicates are complete."""
+        return len(self.trials) >= self.sweep.replicates
+
+    @property
+    def mean(self) -> float:
+        """Mean score over its complete replicates."""
+        return mean(self.scores)
+
+    @property
+    def std(self) -> float | None:
+        """Sample standard deviation over its complete replicates; None for a single one."""
+        return std(self.scores)
+
+    @property
+    def score(self) -> float:
+        """The score that is compared: the mean, or what the sweep's ``pick`` says instead."""
+        return STATISTICS.get(self.sweep.pick, mean)(self.scores)
+
+    @property
+    def values(self) -> tuple[float, ...]:
+        """The score, and the means of further metrics that are optimised."""
+        return self.score, *(self.mean_of(goal.metric) for goal in self.sweep.others)
+
+    @property
+    def signed_values(self) -> tuple[float, ...]:
+        """The same so that lower is better."""
+        pairs = zip(self.sweep.goals, self.values, strict=True)
+        return tuple(goal.signed(value) for goal, value in pairs)
+
+    @property
+    def excess(self) -> float:
+        """By how much its means break the constraints, relative to the bounds; 0 if feasible."""
+        broken = (each.excess(self.mean_of(each.metric)) for each in self.sweep.constraints)
+        return math.fsum(max(0.0, one) for one in broken)
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """Means over its complete replicates of metrics that are finite in each of them."""
+        names = [name for name in self.trials[0].metrics if self._has(name)]
+        return {name: self.mean_of(name) for name in names}
+
+    def _has(self, metric: str) -> bool:
+        return all(math.isfinite(trial.metrics.get(metric, math.nan)) for trial in self.trials)
+
+    def mean_of(self, metric: str) -> float:
+        """Mean of a metric over its complete replicates."""
+        return mean([trial.metrics[metric] for trial in self.trials])
+
+    @property
+    def trial(self) -> TrialRecord:
+        """The trial with the best score: of several replicates or folds, the luckiest."""
+        return min(self.trials, key=lambda trial: signed(self.sweep, trial.score or 0.0))
+
+    @property
+    def path(self) -> Path | None:
+        """The directory of what `trial` saved, None if it saved nothing; see ``paths`` for all."""
+        return self.paths.get(self.trial.replicate)
+
+
+def rank_key(configuration: Configuration | None) -> tuple[float, bool, tuple[float, ...]]:
+    """Return what configurations of one objective are sorted by, lower is better, None last."""
+    if configuration is None:
+        return math.inf, True, ()
+    return configuration.excess, not configuration.full, configuration.signed_values
+
+
+def pareto_front(configurations: Iterable[Configuration]) -> list[Configuration]:
+    """Return the configurations whose means no other's surpass in all metrics.
+
+    Args:
+        configurations: Some of one objective.
+
+    Returns:
+        The front in the order of the first metric, equal ones included, among feasible
+        configurations with all their replicates; those with fewer count while there are no others.
+    """
+    ordered = sorted(configurations, key=rank_key)
+    eligible = [one for one in ordered if not one.excess and one.full == ordered[0].full]
+    front: list[Configuration] = []
+    for one in eligible:  # whatever dominates it comes before it, and the first of those is in it
+        if not any(_dominates(other.signed_values, one.signed_values) for other in front):
+            front.append(one)
+    return front
+
+
+def _dominates(one: Sequence[float], other: Sequence[float]) -> bool:
+    return one != other and all(a <= b for a, b in zip(one, other, strict=True))
 
 
 def called(nodeids: Iterable[str], name: str) -> list[str]:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import math
 import re
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 _COLUMNS: Final = 60
 
@@ -85,3 +88,16 @@ def _of_text(text: str) -> float | None:
         parts = _PART.findall(text)
         whole = re.fullmatch(f"(?:{_PART.pattern})+", text)
         return sum(float(count) * _SECONDS[unit] for count, unit in parts) if whole else None
+
+
+def mean(values: Sequence[float]) -> float:
+    """Return the mean of at least one value; does not overflow."""
+    return math.fsum(value / len(values) for value in values)
+
+
+def std(values: Sequence[float]) -> float | None:
+    """Return the sample standard deviation (n - 1), None for fewer than two values."""
+    if len(values) < 2:  # noqa: PLR2004 - no spread
+        return None
+    centre = mean(values)
+    return math.hypot(*(value - centre for value in values)) / math.sqrt(len(values) - 1)

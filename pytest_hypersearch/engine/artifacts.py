@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from pytest_hypersearch.core.goals import ONE_SE
 from pytest_hypersearch.core.trial import Key, State
-from pytest_hypersearch.stats.ranking import front, objectives, rank
+from pytest_hypersearch.stats.ranking import objectives, rank
 from pytest_hypersearch.store.best import BEST, Edition, publish, remove, replicate_name, tidy
 from pytest_hypersearch.store.runs import artifact_name
 from pytest_hypersearch.store.stored import identity
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
     from typing import TypeAlias
 
+    from pytest_hypersearch.core import study as core
     from pytest_hypersearch.core.sweep import Sweep
     from pytest_hypersearch.core.trial import TrialRecord
     from pytest_hypersearch.engine.records import Attempt
     from pytest_hypersearch.engine.study import Study
-    from pytest_hypersearch.stats.ranking import Ranked
     from pytest_hypersearch.store.archive import RunLog
 
 
@@ -245,9 +245,10 @@ class Keeper:
             return
         trials = self._trials(name, candidates)
         places = [self._infos[name]]
-        stay = rank(trials, places)[: self._study.sweeps[name].keep or 1]
+        ranking = rank(trials, places)
+        stay = ranking[: self._study.sweeps[name].keep or 1]
         if self._infos[name].others:
-            stay += front(trials, places)
+            stay += ranking.front
         self._kept[name] = {one.number for one in stay}
         for loser in candidates - self._kept[name]:
             self._remove(name, self._saved.pop((name, loser), {}).values())
@@ -268,10 +269,10 @@ class Keeper:
         self._news = False
         sweeps = objectives(self._infos.values())[0]
         trials = [one for info in sweeps for one in self._trials(info.name, self._kept[info.name])]
-        ranked = rank(trials, sweeps)
-        if not ranked or ranked[0].excess:
+        best = rank(trials, sweeps).best
+        if best is None:
             return
-        edition = self._edition(ranked[0])
+        edition = self._edition(best)
         if edition != self._wanted:
             self._wanted = edition
             self._background.submit(self._publish_wanted)
@@ -281,12 +282,12 @@ class Keeper:
         if wanted is not None and wanted != self._published and publish(wanted):
             self._published = wanted
 
-    def _edition(self, best: Ranked) -> Edition:
+    def _edition(self, best: core.Configuration) -> Edition:
         run = Path(self._log.path)
         saved = self._saved.get((best.sweep.name, best.number), {})
         facts = {
             "params": best.params,
-            "score": best.value,
+            "score": best.score,
             "metric": best.sweep.metric,
             "mode": best.sweep.mode,
             "metrics": best.metrics,

@@ -128,10 +128,11 @@ class Controller:
         if not studies or verbosity < -1:
             return
         from pytest_hypersearch.results.terminal.summary import section
+        from pytest_hypersearch.stats.ranking import rank_study
 
         terminalreporter.section(TITLE)
         for line in section(
-            studies,
+            [rank_study(study) for study in studies],
             width=_width(terminalreporter),
             verbosity=verbosity,
             ascii_only=_ascii_only(terminalreporter),

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import copy
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from pytest_hypersearch.core.secrets import MASK, Secrets, is_secret
@@ -15,7 +14,7 @@ from pytest_hypersearch.core.trial import Key, State, storable
 from pytest_hypersearch.core.values import encodable, scalar_of, shown
 from pytest_hypersearch.engine.messages import Refused, StudyState, View
 from pytest_hypersearch.plugin.runner.reports import Pruned, Reports
-from pytest_hypersearch.stats.ranking import best, pareto
+from pytest_hypersearch.stats.ranking import rank_study
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -23,14 +22,13 @@ if TYPE_CHECKING:
     import numpy as np
 
     from pytest_hypersearch.core.space import Space
-    from pytest_hypersearch.core.study import StudyResults
+    from pytest_hypersearch.core.study import Configuration, StudyResults
     from pytest_hypersearch.core.sweep import Sweep
     from pytest_hypersearch.core.trial import Config, Raw, TrialRecord
     from pytest_hypersearch.engine.link import Link
     from pytest_hypersearch.engine.messages import NoSuchStudy
     from pytest_hypersearch.engine.proposals import Suggestion
     from pytest_hypersearch.results.results import Results
-    from pytest_hypersearch.stats.ranking import Ranked
     from pytest_hypersearch.store.curves import Packed
 
 
@@ -41,7 +39,6 @@ class Trial(Reports):
     """One execution of a test: one configuration, one replicate.
 
     Attributes:
-        params: The configuration, read-only.
         number: Index of the configuration in its sweep, from 0.
         replicate: Index of the repetition of this configuration, from 0.
         seed: 32 bits that depend on the sweep's seed and the replicate alone, so that all
@@ -61,7 +58,7 @@ class Trial(Reports):
         review: Callable[[dict[str, Packed]], str] | None,
     ) -> None:
         super().__init__(sweep.metric, send=send, review=review)
-        self.params: Mapping[str, Any] = MappingProxyType(sweep.space.decode(params))
+        self._params = sweep.space.decode(params)
         self.number = number
         self.replicate = replicate
         self.seed = seed
@@ -74,6 +71,11 @@ class Trial(Reports):
     def __repr__(self) -> str:
         params = ", ".join(f"{name}={value!r}" for name, value in self._labels.items())
         return f"<Trial {self.number} replicate {self.replicate}: {params}>"
+
+    @property
+    def params(self) -> dict[str, Any]:
+        """The configuration, by name of the parameter; a copy."""
+        return dict(self._params)
 
     @cached_property
     def config(self) -> dict[str, Any]:
@@ -152,31 +154,6 @@ class Trial(Reports):
 
 
 @dataclass(frozen=True, slots=True)
-class Best:
-    """A configuration that none surpasses: the best one, or one on the Pareto front.
-
-    Attributes:
-        params: The configuration, as the tests get it.
-        score: Its mean score over complete replicates, or what ``pick`` says instead.
-        metrics: Means over its complete replicates of all metrics that are finite, by name.
-        trial: Its trial with the best score.
-        path: The directory of what that trial saved, None if it saved nothing that is kept. Of the
-            best configuration it is in the study's ``best`` directory, which stays the same from
-            run to run and has the parameters in ``params.json``.
-    """
-
-    params: Mapping[str, Any]
-    score: float
-    metrics: Mapping[str, float]
-    trial: TrialRecord
-    path: Path | None = None
-
-    def __repr__(self) -> str:
-        params = ", ".join(f"{name}={value!r}" for name, value in self.trial.params.items())
-        return f"<Best score {self.score:g}: {params}>"
-
-
-@dataclass(frozen=True, slots=True)
 class StudyView:
     """A study as it stands: what a test sees of it.
 
@@ -189,8 +166,11 @@ class StudyView:
 
     results: StudyResults
     suggestions: tuple[Suggestion, ...]
-    best: Best | None = None
-    pareto: tuple[Best, ...] = ()
+    best: Configuration | None = None
+    pareto: tuple[Configuration, ...] = ()
+
+    def __repr__(self) -> str:
+        return f"<study {self.results.nodeid}: {len(self.trials)} trials>"
 
     @property
     def trials(self) -> tuple[TrialRecord, ...]:
@@ -205,8 +185,13 @@ class Sweeps:
         self._link = link
         self._space = space
 
-    def best(self, test: str, *, wait: bool = True) -> Best:
-        """A test's best configuration.
+    def best(self, test: str, *, wait: bool = True) -> Configuration:
+        """A test's best configuration, with its ``score``, ``params``, ``metrics`` and ``path``.
+
+        What it saved is in the study's ``best`` directory, which stays the same from run to run and
+        has the parameters in ``params.json``. Of several replicates, such as folds or seeds,
+        ``path`` is that of the one with the best score, the luckiest; ``paths`` has all of them by
+        index of the replicate.
 
         Args:
             test: The test's name, or as much of its node id as makes it unique.
@@ -235,15 +220,16 @@ class Sweeps:
         state = self._link.call(View(running, test, wait))
         if not isinstance(state, StudyState):
             raise _no_study(test, state)
-        results, suggestions = state.results, state.suggestions
-        ranked = best(results)
-        if ranked is None:
-            return StudyView(results, suggestions)
+        results = state.results
         paths = {key: Path(path) for key, path in state.paths}
-        first, *front = (
-            self._best(results.nodeid, one, paths) for one in [ranked, *pareto(results)]
+        ranked = rank_study(results)
+        best, front = ranked.best, [self._given(results, one, paths) for one in ranked.front]
+        return StudyView(
+            results,
+            state.suggestions,
+            None if best is None else self._given(results, best, paths),
+            tuple(front),
         )
-        return StudyView(results, suggestions, first, tuple(front))
 
     def results(self, test: str, *, wait: bool = True) -> Results:
         """A test's trials, to be filtered, grouped, compared and exported.
@@ -261,14 +247,17 @@ class Sweeps:
         found = self.study(test, wait=wait).results
         return Results([Loaded(found, (Path(found.run),) if found.run else ())])
 
-    def _best(self, study: str, ranked: Ranked, paths: Mapping[Key, Path]) -> Best:
-        top, space = ranked.top, self._space(study, ranked.sweep.name)
-        return Best(
-            params=MappingProxyType(space.decode(ranked.params)),
-            score=ranked.value,
-            metrics=MappingProxyType(ranked.metrics),
-            trial=top,
-            path=paths.get(Key(top.sweep, top.number, top.replicate)),
+    def _given(
+        self, study: StudyResults, one: Configuration, paths: Mapping[Key, Path]
+    ) -> Configuration:
+        """A configuration with the objects that its trials were given, and what they saved."""
+        keys = {
+            trial.replicate: Key(trial.sweep, trial.number, trial.replicate) for trial in one.trials
+        }
+        return replace(
+            one,
+            params=self._space(study.nodeid, one.sweep.name).decode(one.params),
+            paths={replicate: paths[key] for replicate, key in keys.items() if key in paths},
         )
 
 

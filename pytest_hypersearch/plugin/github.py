@@ -18,13 +18,14 @@ from pytest_hypersearch.results.terminal.format import (
     show_params,
 )
 from pytest_hypersearch.results.terminal.summary import section
-from pytest_hypersearch.stats.ranking import best
+from pytest_hypersearch.stats.ranking import rank_study
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pytest_hypersearch.core.study import StudyResults
     from pytest_hypersearch.core.sweep import Sweep
+    from pytest_hypersearch.stats.ranking import RankedStudy
 
 
 VARIABLE: Final = "GITHUB_STEP_SUMMARY"
@@ -45,8 +46,9 @@ def append_summary(studies: Sequence[StudyResults]) -> None:
 
 def job_summary(studies: Sequence[StudyResults]) -> str:
     """Write a table with a row for each sweep, and below it, folded, what the terminal shows."""
-    table = markdown_of([_row(results, sweep) for results in studies for sweep in results.sweeps])
-    lines = section(studies, width=_LOOK.width, verbosity=0, ascii_only=False)
+    ranked = [rank_study(study) for study in studies]
+    table = markdown_of([_row(one, sweep) for one in ranked for sweep in one.study.sweeps])
+    lines = section(ranked, width=_LOOK.width, verbosity=0, ascii_only=False)
     text = "\n".join(map(plain, lines))
     fence = "`" * (1 + max(map(len, re.findall("`+", text)), default=2))
     details = f"<details><summary>Details</summary>\n\n{fence}text\n{text}\n{fence}\n\n</details>\n"
@@ -57,12 +59,12 @@ def job_summary(studies: Sequence[StudyResults]) -> str:
     return f"### Hyperparameter sweeps\n\n{short}\n\nThe rest is in the log.\n"
 
 
-def _row(results: StudyResults, sweep: Sweep) -> dict[str, str]:
-    trials = trials_of(results, sweep)
-    found = best(results, sweep.name)
-    score = "" if found is None else show_mean(found.value, found.std, _LOOK)
+def _row(ranked: RankedStudy, sweep: Sweep) -> dict[str, str]:
+    trials = trials_of(ranked.study, sweep)
+    found = ranked.of(sweep).best
+    score = "" if found is None else show_mean(found.score, found.std, _LOOK)
     return {
-        "test": clean(results.nodeid, _LOOK),
+        "test": clean(ranked.study.nodeid, _LOOK),
         "sweep": clean(sweep.name, _LOOK),
         "trials": " ".join(text for text, _ in count_words(trials, sweep.planned)).strip(),
         "best": f"{clean(sweep.metric, _LOOK)} {score}" if found else "none",

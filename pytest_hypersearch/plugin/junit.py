@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from _pytest.junitxml import xml_key
 
-from pytest_hypersearch.stats.ranking import best
+from pytest_hypersearch.stats.ranking import rank_study
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -58,10 +58,11 @@ class SuiteProperties:
 
 
 def _of_study(results: StudyResults) -> Iterator[tuple[str, str]]:
+    ranked = rank_study(results)
     for sweep in results.sweeps:
         head = f"{PREFIX}{results.nodeid}.{sweep.name}"
-        found = best(results, sweep.name)
+        found = ranked.of(sweep).best
         if found is not None:
-            yield f"{head}.best.{sweep.metric}", repr(found.value)
+            yield f"{head}.best.{sweep.metric}", repr(found.score)
             yield f"{head}.best.params", json.dumps(found.params)
-            yield f"{head}.best.trial", found.top.nodeid
+            yield f"{head}.best.trial", found.trial.nodeid

@@ -20,7 +20,7 @@ from pytest_hypersearch.core.secrets import masked
 from pytest_hypersearch.core.trial import Key
 from pytest_hypersearch.core.values import error_text
 from pytest_hypersearch.engine.events import Reported, Started
-from pytest_hypersearch.stats.ranking import best
+from pytest_hypersearch.stats.ranking import rank_study
 from pytest_hypersearch.store.curves import unpack
 from pytest_hypersearch.trackers import OFFERS
 
@@ -188,7 +188,7 @@ def _unpacked(series: Mapping[str, Packed]) -> Mapping[str, Series]:
 def _part(results: StudyResults, sweep: SweepRun) -> StudyResults:
     """The results of one of a study's sweeps."""
     name = sweep.info.name
-    leader = best(results)
+    leader = rank_study(results).best
     return replace(
         results,
         saved=results.saved if leader and leader.sweep.name == name else "",

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 from pytest_hypersearch.core.space import config_key
 from pytest_hypersearch.core.study import signed
 from pytest_hypersearch.core.trial import State
-from pytest_hypersearch.results.groups import ranked_in
+from pytest_hypersearch.core.values import mean
 from pytest_hypersearch.results.terminal.format import (
     Look,
     clean,
@@ -25,16 +25,16 @@ from pytest_hypersearch.results.terminal.format import (
 )
 from pytest_hypersearch.results.terminal.tables import name_of
 from pytest_hypersearch.results.text import look_of
-from pytest_hypersearch.stats.moments import mean, summary
+from pytest_hypersearch.stats.moments import summary
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from pytest_hypersearch.core.study import StudyResults
+    from pytest_hypersearch.core.study import Configuration, StudyResults
     from pytest_hypersearch.core.sweep import Sweep
     from pytest_hypersearch.core.trial import Config
     from pytest_hypersearch.results.export import Row
-    from pytest_hypersearch.stats.ranking import Ranked
+    from pytest_hypersearch.stats.ranking import Ranking
 
 
 Verdict: TypeAlias = Literal["better", "worse", "same", "undecided"]
@@ -80,8 +80,8 @@ class Comparison:
     sweep: Sweep
     pairs: tuple[Pair, ...]
     unpaired: tuple[int, int]
-    best_before: Ranked | None
-    best_now: Ranked | None
+    best_before: Configuration | None
+    best_now: Configuration | None
 
     @property
     def difference(self) -> float | None:
@@ -121,21 +121,22 @@ class Comparison:
 
 def compare(
     studies: Sequence[StudyResults],
-    alike: Sequence[Sweep],
+    ranking: Ranking | None,
     others: Sequence[StudyResults],
-    before: Sequence[Sweep],
+    before: Ranking | None,
 ) -> Comparison:
     """Compare studies with others from before; see `Results.compare`.
 
     Raises:
         ValueError: One side has no trials, or they are not after the same.
     """
-    if not alike or not before:
+    if ranking is None or before is None:
         raise ValueError("compare: expected trials on both sides")
-    if alike[0].goals[0] != before[0].goals[0]:
-        goals = " and ".join(f"{one[0].metric} ({one[0].mode})" for one in (before, alike))
+    first, earlier = ranking.sweeps[0], before.sweeps[0]
+    if first.goals[0] != earlier.goals[0]:
+        goals = " and ".join(f"{one.metric} ({one.mode})" for one in (earlier, first))
         raise ValueError(f"compare: expected the same score on both sides, not {goals}")
-    now, then = _scores(studies, alike), _scores(others, before)
+    now, then = _scores(studies, ranking.sweeps), _scores(others, before.sweeps)
     both = [which for which in now if which in then]
     pairs = [
         Pair(test, now[which][0], replicate, mean(then[which][1]), mean(now[which][1]))
@@ -143,12 +144,7 @@ def compare(
         for test, _, replicate in [which]
     ]
     unpaired = len(then) - len(both), len(now) - len(both)
-    best_before, best_now = _best(others, before), _best(studies, alike)
-    return Comparison(alike[0], tuple(pairs), unpaired, best_before, best_now)
-
-
-def _best(studies: Iterable[StudyResults], alike: Sequence[Sweep]) -> Ranked | None:
-    return next((one for one in ranked_in(studies, alike) if not one.excess), None)
+    return Comparison(first, tuple(pairs), unpaired, before.best, ranking.best)
 
 
 def _scores(
@@ -202,10 +198,10 @@ def _change(found: Comparison) -> list[str]:
     return [*words, found.verdict]
 
 
-def _best_line(label: str, best: Ranked | None, look: Look) -> list[str]:
+def _best_line(label: str, best: Configuration | None, look: Look) -> list[str]:
     if best is None:
         return [f"best {label}:", "none"]
-    score = show_mean(best.value, best.std, look)
+    score = show_mean(best.score, best.std, look)
     return [f"best {label}:", score, f"({name_of(best)})", *show_params(best.params, look)]
 
 

@@ -6,11 +6,11 @@ import math
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from pytest_hypersearch.core.trial import State
+from pytest_hypersearch.core.study import rank_key
 from pytest_hypersearch.results.query import ABSENT
-from pytest_hypersearch.stats.grouping import Group
+from pytest_hypersearch.stats.grouping import group_of
 from pytest_hypersearch.stats.moments import summary
-from pytest_hypersearch.stats.ranking import objectives, rank, rank_key
+from pytest_hypersearch.stats.ranking import Ranking, objective_of, objectives
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -20,22 +20,24 @@ if TYPE_CHECKING:
     from pytest_hypersearch.core.trial import TrialRecord
     from pytest_hypersearch.results.export import Row
     from pytest_hypersearch.results.query import Entry, Field
-    from pytest_hypersearch.stats.ranking import Ranked
+    from pytest_hypersearch.stats.grouping import Group
+    from pytest_hypersearch.stats.ranking import RankedStudy
 
 
 Key = tuple[Any, ...]
 
 
 def group_rows(
-    fields: Sequence[Field], key: Key, studies: Sequence[StudyResults], metric: str | None
+    fields: Sequence[Field], key: Key, studies: Sequence[RankedStudy], metric: str | None
 ) -> Iterator[Row]:
     """Yield a row for each objective of a group's trials; see `Groups.agg`."""
     shared = {field.name: value for field, value in zip(fields, key, strict=True)}
-    for alike in objectives_of(studies):
-        group = group_of(key, studies, alike)
-        name = metric or alike[0].metric
+    for ranking in rankings_of(studies):
+        group = group_of(key, ranking)
+        name = metric or ranking.sweeps[0].metric
         numbers = summary(_values(group.trials, name))
-        yield shared | {"metric": name} | numbers | {"best": _best(group, alike[0], metric)}
+        best = _best(group, ranking.sweeps[0], metric)
+        yield shared | {"metric": name} | numbers | {"best": best}
 
 
 def _values(trials: Iterable[TrialRecord], metric: str) -> list[float]:
@@ -45,7 +47,7 @@ def _values(trials: Iterable[TrialRecord], metric: str) -> list[float]:
 
 def _best(group: Group, sweep: Sweep, metric: str | None) -> float | None:
     if metric is None or metric == sweep.metric:
-        return group.best.value if group.best else None
+        return group.best.score if group.best else None
     for goal in sweep.goals:
         if goal.metric == metric and (values := _values(group.trials, metric)):
             return min(values, key=goal.signed)
@@ -73,41 +75,32 @@ def with_trials(study: StudyResults, trials: Sequence[TrialRecord]) -> StudyResu
     return replace(study, sweeps=sweeps, trials=tuple(trials))
 
 
-def objectives_of(studies: Iterable[StudyResults]) -> list[tuple[Sweep, ...]]:
-    """Put the sweeps that have trials together by what they are after; see `objectives`."""
-    return objectives(
+def rankings_of(studies: Sequence[RankedStudy]) -> list[Ranking]:
+    """Return the ranking of each objective that has trials, over all studies."""
+    tried = (
         sweep
-        for study in studies
-        for names in [{trial.sweep for trial in study.trials}]
-        for sweep in study.sweeps
+        for one in studies
+        for names in [{trial.sweep for trial in one.study.trials}]
+        for sweep in one.study.sweeps
         if sweep.name in names
     )
+    return [_merged(studies, sweeps) for sweeps in objectives(tried)]
 
 
-def group_of(key: Key, studies: Sequence[StudyResults], alike: Sequence[Sweep]) -> Group:
-    """Return what the terminal's tables show of the trials of sweeps of one objective."""
-    ranked = ranked_in(studies, alike)
-    trials = [
-        trial
-        for study in studies
-        for names in [{sweep.name for sweep in study.sweeps if sweep in alike}]
-        for trial in study.trials
-        if trial.state is State.COMPLETE and trial.score is not None and trial.sweep in names
+def _merged(studies: Iterable[RankedStudy], sweeps: Sequence[Sweep]) -> Ranking:
+    objective = objective_of(sweeps[0])
+    rankings = [
+        ranking
+        for one in studies
+        for ranking in one.rankings
+        if ranking and objective_of(ranking.sweeps[0]) == objective
     ]
-    return Group(key, tuple(trials), ranked[0] if ranked else None, len(ranked))
+    if len(rankings) == 1:
+        return rankings[0]
+    return Ranking(sweeps, sorted((one for each in rankings for one in each.ordered), key=rank_key))
 
 
-def ranked_in(studies: Iterable[StudyResults], alike: Sequence[Sweep]) -> list[Ranked]:
-    """Rank the configurations of several studies by one objective, best first."""
-    each = [rank(study.trials, [s for s in study.sweeps if s in alike]) for study in studies]
-    found = [ranked for ranked in each if ranked]
-    if len(found) == 1:
-        return found[0]
-    return sorted((one for ranked in found for one in ranked), key=rank_key)
-
-
-def order_of(studies: Sequence[StudyResults]) -> tuple[float, bool, tuple[float, ...]]:
+def order_of(studies: Sequence[RankedStudy]) -> tuple[float, bool, tuple[float, ...]]:
     """Return what groups are sorted by: their best configuration by the first objective."""
-    alike = objectives_of(studies)
-    ranked = ranked_in(studies, alike[0]) if alike else []
-    return rank_key(ranked[0] if ranked else None)
+    rankings = rankings_of(studies)
+    return rank_key(rankings[0][0] if rankings and rankings[0] else None)

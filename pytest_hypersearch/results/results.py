@@ -19,16 +19,16 @@ from pytest_hypersearch.results.export import (
 )
 from pytest_hypersearch.results.groups import (
     group_rows,
-    objectives_of,
     order_of,
     partition,
-    ranked_in,
+    rankings_of,
     with_trials,
 )
 from pytest_hypersearch.results.history import curves, history, reported
 from pytest_hypersearch.results.query import Fields, conditions, entries, matching
 from pytest_hypersearch.results.text import group_text, sweep_html, sweep_text
 from pytest_hypersearch.stats.grouping import FAILURES
+from pytest_hypersearch.stats.ranking import rank_study
 from pytest_hypersearch.store.find import Loaded, load
 
 if TYPE_CHECKING:
@@ -37,8 +37,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from pytest_hypersearch.core.study import StudyResults
-    from pytest_hypersearch.core.sweep import Sweep
+    from pytest_hypersearch.core.study import Configuration, StudyResults
     from pytest_hypersearch.core.trial import TrialRecord
     from pytest_hypersearch.results.comparison import Comparison
     from pytest_hypersearch.results.export import Row
@@ -48,7 +47,7 @@ if TYPE_CHECKING:
     from pytest_hypersearch.results.report.payload import Reported
     from pytest_hypersearch.results.report.plots import Plots
     from pytest_hypersearch.stats.importance import Importance, Method
-    from pytest_hypersearch.stats.ranking import Ranked
+    from pytest_hypersearch.stats.ranking import RankedStudy, Ranking
     from pytest_hypersearch.store.find import Source
 
 
@@ -100,11 +99,19 @@ class Results(Sequence["TrialRecord"]):
         self._fields = fields
         self._problems = tuple(notes)
         self._flat: tuple[TrialRecord, ...] | None = None
+        self._ranked: tuple[RankedStudy, ...] | None = None
 
     @property
     def studies(self) -> tuple[StudyResults, ...]:
         """The studies, each with those of its trials that are here."""
         return tuple(one.results for one in self._loaded)
+
+    @property
+    def ranked(self) -> tuple[RankedStudy, ...]:
+        """The studies with the ranking of each objective."""
+        if self._ranked is None:
+            self._ranked = tuple(map(rank_study, self.studies))
+        return self._ranked
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -159,33 +166,30 @@ class Results(Sequence["TrialRecord"]):
         parts = partition(self._entries(), fields)
         return Groups(fields, ((key, self._with(members)) for key, members in parts))
 
-    def best(self, k: int = 1) -> list[Ranked]:
+    def best(self, k: int = 1) -> list[Configuration]:
         """Find the best configurations, by the rule that the summary ranks by.
 
         Args:
             k: How many at most.
 
         Returns:
-            The best first, each with ``params``, ``mean``, ``std``, ``value``, ``metrics``,
-            ``trials`` and ``top``, its best trial; only configurations that keep the constraints.
+            The best first; only configurations that keep the constraints.
 
         Raises:
             ValueError: The trials have different scores, which cannot be compared.
         """
-        if not (alike := self._objective("best")):
-            return []
-        return [one for one in ranked_in(self.studies, alike) if not one.excess][:k]
+        ranking = self._ranking("best")
+        return ranking.feasible[:k] if ranking else []
 
-    def pareto(self) -> list[Ranked]:
+    def pareto(self) -> list[Configuration]:
         """Find the Pareto front of a test, by the first metric; of one metric it is the best.
 
         Raises:
             ValueError: There are several tests or scores.
         """
-        from pytest_hypersearch.stats.ranking import front
-
-        study, alike = self._study("pareto"), self._objective("pareto")
-        return front(study.trials, [sweep for sweep in study.sweeps if sweep in alike])
+        self._study("pareto")
+        ranking = self._ranking("pareto")
+        return ranking.front if ranking else []
 
     def importance(self, method: Method = "total") -> tuple[Importance, ...]:
         """Tell how much each parameter matters for the score of a test; see `importance`.
@@ -200,7 +204,8 @@ class Results(Sequence["TrialRecord"]):
         """
         from pytest_hypersearch.stats.importance import importance, pools
 
-        found = [pool for pool in pools(self._study("importance")) if pool.configs]
+        self._study("importance")
+        found = [pool for pool in pools(self.ranked[0]) if pool.configs]
         if len(found) != 1:
             raise ValueError(f"importance: expected sweeps over one space, not {len(found)}")
         return importance(found[0].space, found[0].configs, found[0].scores, method=method)
@@ -238,8 +243,8 @@ class Results(Sequence["TrialRecord"]):
         Raises:
             ValueError: The trials have different scores, which cannot be compared.
         """
-        alike, before = self._objective("compare"), other._objective("compare")
-        return compare(self.studies, alike, other.studies, before)
+        now, before = self._ranking("compare"), other._ranking("compare")
+        return compare(self.studies, now, other.studies, before)
 
     @overload
     def table(self, *, as_dataframe: Literal[False] = False) -> list[Row]: ...
@@ -274,9 +279,9 @@ class Results(Sequence["TrialRecord"]):
         names = [group_by] if isinstance(group_by, str) else list(group_by)
         if names:
             groups = self.group_by(*names)
-            text = group_text(groups.fields, groups.studies, width)
+            text = group_text(groups.fields, groups.ranked, width)
         else:
-            text = sweep_text(self.studies, self.notes, width)
+            text = sweep_text(self.ranked, self.notes, width)
         print(text)  # noqa: T201  it is what the method is for
 
     def to_csv(self, path: str | PathLike[str]) -> None:
@@ -336,10 +341,10 @@ class Results(Sequence["TrialRecord"]):
         return self._trials[index]
 
     def __repr__(self) -> str:
-        return sweep_text(self.studies, self.notes, 80)
+        return sweep_text(self.ranked, self.notes, 80)
 
     def _repr_html_(self) -> str:
-        return sweep_html(self.studies, self.notes)
+        return sweep_html(self.ranked, self.notes)
 
     @property
     def _trials(self) -> tuple[TrialRecord, ...]:
@@ -365,14 +370,14 @@ class Results(Sequence["TrialRecord"]):
         ]
         return Results(parts, self._problems, fields=self.fields)
 
-    def _objective(self, method: str) -> tuple[Sweep, ...]:
-        """The sweeps, which have to be after the same; none if there are no trials."""
-        alike, *others = objectives_of(self.studies) or [()]
-        if others:
-            goals = (sweeps[0].goals[0] for sweeps in (alike, *others))
+    def _ranking(self, method: str) -> Ranking | None:
+        """The ranking of the sweeps, which must have one objective; None without trials."""
+        rankings = rankings_of(self.ranked)
+        if len(rankings) > 1:
+            goals = (ranking.sweeps[0].goals[0] for ranking in rankings)
             scores = ", ".join(f"{goal.metric} ({goal.mode})" for goal in goals)
             raise ValueError(f"{method}: expected trials of one score, not {scores}; filter first")
-        return alike
+        return rankings[0] if rankings else None
 
     def _study(self, method: str) -> StudyResults:
         studies = self.studies
@@ -397,7 +402,7 @@ class Groups:
 
     def __init__(self, fields: Sequence[Field], parts: Iterable[tuple[Key, Results]]) -> None:
         self.fields = tuple(fields)
-        self._parts = sorted(parts, key=lambda part: order_of(part[1].studies))
+        self._parts = sorted(parts, key=lambda part: order_of(part[1].ranked))
 
     def __iter__(self) -> Iterator[tuple[Key, Results]]:
         return iter(self._parts)
@@ -406,9 +411,9 @@ class Groups:
         return len(self._parts)
 
     @property
-    def studies(self) -> list[tuple[Key, tuple[StudyResults, ...]]]:
+    def ranked(self) -> list[tuple[Key, tuple[RankedStudy, ...]]]:
         """The values of each group and its studies, with those of their trials that are in it."""
-        return [(key, part.studies) for key, part in self]
+        return [(key, part.ranked) for key, part in self]
 
     def __repr__(self) -> str:
         names = ", ".join(field.name for field in self.fields)
@@ -438,7 +443,7 @@ class Groups:
         """
         rows = [
             row
-            for key, studies in self.studies
+            for key, studies in self.ranked
             for row in group_rows(self.fields, key, studies, metric)
         ]
         if not as_dataframe:

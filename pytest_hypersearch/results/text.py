@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pytest_hypersearch.results.export import csv_to, json_of, markdown_of
-from pytest_hypersearch.results.groups import group_of, objectives_of
+from pytest_hypersearch.results.groups import rankings_of
 from pytest_hypersearch.results.terminal.counts import headlines
 from pytest_hypersearch.results.terminal.format import (
     Column,
@@ -23,17 +23,18 @@ from pytest_hypersearch.results.terminal.format import (
     show_value,
 )
 from pytest_hypersearch.results.terminal.tables import group_table
-from pytest_hypersearch.stats.grouping import count
+from pytest_hypersearch.stats.grouping import count, group_of
+from pytest_hypersearch.stats.ranking import objective_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from pytest_hypersearch.core.study import StudyResults
+    from pytest_hypersearch.core.study import Configuration
     from pytest_hypersearch.core.trial import Config, Raw
     from pytest_hypersearch.results.export import Row
     from pytest_hypersearch.results.groups import Key
     from pytest_hypersearch.results.query import Field
-    from pytest_hypersearch.stats.ranking import Ranked
+    from pytest_hypersearch.stats.ranking import RankedStudy
 
 
 _SWEEPS = 15
@@ -49,53 +50,56 @@ def look_of(width: int) -> Look:
     return Look(width)
 
 
-def sweep_text(results: Sequence[StudyResults], notes: Iterable[str], width: int) -> str:
+def sweep_text(results: Sequence[RankedStudy], notes: Iterable[str], width: int) -> str:
     """Count the trials and show a line for each sweep, as far as they fit on a screen."""
     look = look_of(width)
-    studies = [_tried(study) for study in results if study.trials]
+    studies = [_tried(one) for one in results if one.study.trials]
     lines = [_counts(results), *map(plain, headlines(studies[:_SWEEPS], look))]
     if studies[_SWEEPS:]:
         lines.append(f"and {len(studies) - _SWEEPS} more tests")
     return "\n".join([*lines, *(clean(f"note: {note}", look) for note in notes)])
 
 
-def _tried(study: StudyResults) -> StudyResults:
+def _tried(ranked: RankedStudy) -> RankedStudy:
     """A study without the sweeps of which filters left nothing."""
+    study = ranked.study
     names = {trial.sweep for trial in study.trials}
-    return replace(study, sweeps=tuple(s for s in study.sweeps if s.planned or s.name in names))
+    sweeps = tuple(sweep for sweep in study.sweeps if sweep.planned or sweep.name in names)
+    return replace(ranked, study=replace(study, sweeps=sweeps))
 
 
-def sweep_html(results: Sequence[StudyResults], notes: Iterable[str]) -> str:
+def sweep_html(results: Sequence[RankedStudy], notes: Iterable[str]) -> str:
     """Return the same for a notebook; texts of users' are escaped."""
     from html import escape
 
     return f"<pre>{escape(sweep_text(results, notes, 100))}</pre>"
 
 
-def _counts(results: Iterable[StudyResults]) -> str:
-    trials = [trial for study in results for trial in study.trials]
+def _counts(results: Iterable[RankedStudy]) -> str:
+    trials = [trial for one in results for trial in one.study.trials]
     found = count(trials, 0)
     states = ", ".join(f"{number} {state}" for state, number in found.items())
     return f"Results: {len(trials)} trials" + (f": {states}" if found else "")
 
 
 def group_text(
-    fields: Sequence[Field], groups: Sequence[tuple[Key, Sequence[StudyResults]]], width: int
+    fields: Sequence[Field], groups: Sequence[tuple[Key, Sequence[RankedStudy]]], width: int
 ) -> str:
     """Show a table of groups for each score, the group with the best first."""
     look = look_of(width)
     blocks = []
-    for alike in objectives_of(study for _, part in groups for study in part):
-        rows = [
-            (key, group_of(key, part, alike))
-            for key, part in groups
-            if any(sweep in alike for sweeps in objectives_of(part) for sweep in sweeps)
-        ]
+    ranked = [
+        (key, ranking, objective_of(ranking.sweeps[0]))
+        for key, part in groups
+        for ranking in rankings_of(part)
+    ]
+    for objective, sweep in {goal: ranking.sweeps[0] for _, ranking, goal in ranked}.items():
+        rows = [(key, group_of(key, ranking)) for key, ranking, one in ranked if one == objective]
         keys = [
             (short_name(field), [show_value(key[place], look) for key, _ in rows])
             for place, field in enumerate(fields)
         ]
-        sweep, by = alike[0], ", ".join(short_name(field) for field in fields)
+        by = ", ".join(short_name(field) for field in fields)
         better = "lower" if sweep.mode == "min" else "higher"
         title = clean(f"{sweep.metric} by {by} ({better} is better)", look)
         without = [short_name(f) for f in fields if f.name.startswith("params.")]
@@ -160,7 +164,7 @@ def _table(rows: Sequence[Row], texts: Sequence[Mapping[str, str]], drop: Sequen
     return "\n".join(render(columns, look_of(width())))
 
 
-def params_text(best: Ranked, form: str) -> str:
+def params_text(best: Configuration, form: str) -> str:
     """Return a configuration as ``json``, ``yaml`` or ``toml``, or as a ``pytest`` command."""
     match form:
         case "yaml":

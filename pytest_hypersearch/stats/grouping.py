@@ -8,19 +8,19 @@ import re
 from collections import Counter
 from dataclasses import dataclass
 from statistics import median
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from pytest_hypersearch.core.study import scores_of
+from pytest_hypersearch.core.study import rank_key, scores_of
 from pytest_hypersearch.core.trial import State
-from pytest_hypersearch.stats.moments import mean, std, t_quantile
-from pytest_hypersearch.stats.ranking import rank, rank_key
+from pytest_hypersearch.core.values import mean, std
+from pytest_hypersearch.stats.moments import t_quantile
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from pytest_hypersearch.core.sweep import Sweep
-    from pytest_hypersearch.core.trial import Raw, TrialRecord
-    from pytest_hypersearch.stats.ranking import Ranked
+    from pytest_hypersearch.core.study import Configuration
+    from pytest_hypersearch.core.trial import Config, TrialRecord
+    from pytest_hypersearch.stats.ranking import Ranking
 
 
 FAILURES = (State.FAILED, State.INVALID, State.CRASHED, State.TIMED_OUT)
@@ -38,9 +38,9 @@ class Group:
         configurations: How many of its configurations have a score.
     """
 
-    key: tuple[Raw, ...]
+    key: tuple[Any, ...]
     trials: tuple[TrialRecord, ...]
-    best: Ranked | None
+    best: Configuration | None
     configurations: int
 
     @property
@@ -94,33 +94,45 @@ class Failure:
 
 
 def group(
-    trials: Iterable[TrialRecord], sweeps: Sequence[Sweep], parameters: Sequence[str]
+    trials: Iterable[TrialRecord], ranking: Ranking, parameters: Sequence[str]
 ) -> list[Group]:
-    """Groups trials by the values of parameters.
+    """Group trials by the values of parameters.
 
     Args:
         trials: Trials of one study; those of other sweeps or without the parameters are left out.
-        sweeps: Sweeps of one objective.
+        ranking: The ranking of some of its sweeps.
         parameters: Names of the parameters; no name makes one group of all.
 
     Returns:
         The groups in the order of their best configurations; those without a score at the end.
     """
-    names = {sweep.name for sweep in sweeps}
-    found: dict[str, list[TrialRecord]] = {}
-    for trial in trials:
-        if trial.sweep in names and all(name in trial.params for name in parameters):
-            # JSON text tells 1, 1.0, True and "1" apart
-            key = json.dumps([trial.params[name] for name in parameters])
-            found.setdefault(key, []).append(trial)
-    groups = [_group(json.loads(key), alike, sweeps) for key, alike in found.items()]
+    names = {sweep.name for sweep in ranking.sweeps}
+    configurations: dict[str, list[Configuration]] = {
+        key: []
+        for trial in trials
+        if trial.sweep in names and (key := _key(trial.params, parameters)) is not None
+    }
+    for one in ranking.ordered:
+        if key := _key(one.trials[0].params, parameters):
+            configurations[key].append(one)
+    groups = [
+        group_of(tuple(json.loads(key)), ranking.among(members))
+        for key, members in configurations.items()
+    ]
     return sorted(groups, key=lambda one: rank_key(one.best))
 
 
-def _group(key: list[Raw], trials: Sequence[TrialRecord], sweeps: Sequence[Sweep]) -> Group:
-    ranked = rank(trials, sweeps)
-    complete = tuple(trial for trial in trials if scores_of([trial]))
-    return Group(tuple(key), complete, ranked[0] if ranked else None, len(ranked))
+def _key(params: Config, parameters: Sequence[str]) -> str | None:
+    """A text that equal values share; None without all of the parameters."""
+    if not all(name in params for name in parameters):
+        return None
+    return json.dumps([params[name] for name in parameters])  # 1, 1.0, True and "1" differ
+
+
+def group_of(key: tuple[Any, ...], ranking: Ranking) -> Group:
+    """Return the group of all configurations of a ranking."""
+    trials = tuple(trial for one in ranking.ordered for trial in one.trials)
+    return Group(key, trials, ranking[0] if ranking else None, len(ranking))
 
 
 def count(trials: Iterable[TrialRecord], planned: int) -> dict[State, int]:

@@ -1,4 +1,4 @@
-"""Mean, standard deviation and confidence of a handful of scores, without numpy."""
+"""Statistics of a handful of scores and their confidence, without numpy."""
 
 from __future__ import annotations
 
@@ -6,21 +6,10 @@ import math
 from statistics import median
 from typing import TYPE_CHECKING
 
+from pytest_hypersearch.core.values import mean, std
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-
-def mean(values: Sequence[float]) -> float:
-    """Returns the mean of at least one value; does not overflow."""
-    return math.fsum(value / len(values) for value in values)
-
-
-def std(values: Sequence[float]) -> float | None:
-    """Returns the sample standard deviation (n - 1), None for fewer than two values."""
-    if len(values) < 2:  # noqa: PLR2004 - no spread
-        return None
-    centre = mean(values)
-    return math.hypot(*(value - centre for value in values)) / math.sqrt(len(values) - 1)
 
 
 def t_quantile(freedom: int) -> float:

@@ -83,8 +83,8 @@ def _behind(
     table: Mapping[int, Sequence[float]], planned: int, budget: float
 ) -> dict[int, tuple[float, str]]:
     """Those that will hardly overtake the best, least likely first, as long as the budget lasts."""
+    from pytest_hypersearch.core.values import mean
     from pytest_hypersearch.stats.comparing import chances_of
-    from pytest_hypersearch.stats.moments import mean
 
     numbers = list(table)
     best = min(numbers, key=lambda number: mean(table[number]))

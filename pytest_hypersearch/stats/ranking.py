@@ -1,31 +1,27 @@
-"""The rules of ``pick=``: what makes a configuration with several replicates the best."""
+"""Ranks of configurations: by feasibility, by the rule of ``pick=``, and on a Pareto front."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import median
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias, overload
 
 from pytest_hypersearch.core.goals import ONE_SE, simplest_of
-from pytest_hypersearch.core.study import scores_of, signed
+from pytest_hypersearch.core.study import Configuration, pareto_front, rank_key
 from pytest_hypersearch.core.trial import State
-from pytest_hypersearch.stats.moments import mean, std
+from pytest_hypersearch.core.values import mean
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator
 
+    from pytest_hypersearch.core.goals import Constraint, Goal
     from pytest_hypersearch.core.study import StudyResults
     from pytest_hypersearch.core.sweep import Sweep
-    from pytest_hypersearch.core.trial import Config, Raw, TrialRecord
+    from pytest_hypersearch.core.trial import TrialRecord
 
-
-STATISTICS: dict[str, Callable[[Sequence[float]], float]] = {
-    "mean": mean,
-    "median": median,
-    "max": max,
-    "min": min,
-}
+    Objective: TypeAlias = tuple[tuple[Goal, ...], str, tuple[Constraint, ...]]
+    _Order: TypeAlias = tuple[float, bool, tuple[float, ...], int, int]
 
 
 class Candidate(NamedTuple):
@@ -47,47 +43,37 @@ class Candidate(NamedTuple):
 
 
 def by_mean(pick: str) -> bool:
-    """Tells whether a rule compares means."""
+    """Tell whether a rule compares means."""
     return pick == "mean" or pick.startswith(ONE_SE)
 
 
-def value_of(pick: str, scores: Sequence[float]) -> float:
-    """Computes what a rule compares: mean, median, largest or smallest score."""
-    return STATISTICS.get(pick, mean)(scores)
+def candidate_of(one: Configuration) -> Candidate:
+    """Return what decides between a configuration and others."""
+    error = (one.std or 0.0) / math.sqrt(len(one.trials))
+    return Candidate(*rank_key(one), error, _simplicity(one))
 
 
-def error_of(scores: Sequence[float]) -> float:
-    """Computes the standard error of the mean, 0 for a single score."""
-    return (std(scores) or 0.0) / math.sqrt(len(scores))
+def _simplicity(one: Configuration) -> tuple[float, int]:
+    """How simple a configuration is to a rule, simpler ones lower.
 
-
-def simplicity(
-    pick: str, number: int, params: Mapping[str, Raw], metrics: Sequence[Mapping[str, float]]
-) -> tuple[float, int]:
-    """Returns how simple a configuration is to a rule, simpler ones lower.
-
-    Args:
-        pick: The rule.
-        number: The configuration's number: in a grid, those with values listed first come first.
-        params: Its parameters.
-        metrics: The metrics of its complete trials.
+    Equally simple ones go by their numbers: in a grid, those with values listed first come first.
     """
-    name = simplest_of(pick)
-    value = params.get(name)
+    name = simplest_of(one.sweep.pick)
+    value = one.trials[0].params.get(name)
     if isinstance(value, (int, float)):
-        return float(value), number
-    known = [each[name] for each in metrics if name in each]
-    return mean(known) if known else math.inf if name else 0.0, number
+        return float(value), one.number
+    known = [trial.metrics[name] for trial in one.trials if name in trial.metrics]
+    return mean(known) if known else math.inf if name else 0.0, one.number
 
 
 def picked(pick: str, candidates: Sequence[Candidate]) -> int:
-    """Finds the best of one or more configurations.
+    """Find the best of one or more configurations.
 
     The rule ``one-se`` takes the simplest one whose mean is within one standard error of the lowest
     mean (L. Breiman et al., Classification and Regression Trees, 1984, section 3.4.3).
 
     Returns:
-        Its place, the first of equals.
+        Its index, the first of equals.
     """
     best = min(candidates, key=lambda one: one[:3])
     if not pick.startswith(ONE_SE):
@@ -97,188 +83,128 @@ def picked(pick: str, candidates: Sequence[Candidate]) -> int:
     return candidates.index(min(near, key=lambda one: one.simplicity))
 
 
-if TYPE_CHECKING:
-    _Order: TypeAlias = tuple[float, bool, tuple[float, ...], int, int]
-
-
-@dataclass(frozen=True, slots=True, repr=False)
-class Ranked:
-    """A configuration that has a score.
-
-    Attributes:
-        sweep: The sweep it belongs to.
-        trials: Its complete trials, in the order of replicate; at least one.
-    """
-
-    sweep: Sweep
-    trials: tuple[TrialRecord, ...]
-
-    def __repr__(self) -> str:
-        spread = "" if self.std is None else f" ± {self.std:.2g}"
-        params = ", ".join(f"{name}={value!r}" for name, value in self.params.items())
-        score = f"{self.sweep.metric} {self.value:.4g}{spread}"
-        return f"<{self.sweep.name} #{self.number}: {score} of {len(self.trials)}: {params}>"
-
-    @property
-    def number(self) -> int:
-        """Index of the configuration within its sweep."""
-        return self.trials[0].number
-
-    @property
-    def params(self) -> Config:
-        """The configuration."""
-        return self.trials[0].params
-
-    @property
-    def scores(self) -> tuple[float, ...]:
-        """Scores of its complete replicates."""
-        return scores_of(self.trials)
-
-    @property
-    def full(self) -> bool:
-        """Whether all planned replicates are complete."""
-        return len(self.trials) >= self.sweep.replicates
-
-    @property
-    def mean(self) -> float:
-        """Mean score over its complete replicates."""
-        return mean(self.scores)
-
-    @property
-    def value(self) -> float:
-        """What is compared: the mean score, or what the sweep's ``pick`` says instead."""
-        return value_of(self.sweep.pick, self.scores)
-
-    @property
-    def std(self) -> float | None:
-        """Sample standard deviation over its complete replicates; None for a single one."""
-        return std(self.scores)
-
-    @property
-    def values(self) -> tuple[float, ...]:
-        """What is compared of all metrics that are optimised; means of those after the score."""
-        return self.value, *(self.mean_of(goal.metric) for goal in self.sweep.others)
-
-    @property
-    def signed_values(self) -> tuple[float, ...]:
-        """The same so that lower is better."""
-        pairs = zip(self.sweep.goals, self.values, strict=True)
-        return tuple(goal.signed(value) for goal, value in pairs)
-
-    @property
-    def excess(self) -> float:
-        """By how much its means break the constraints, relative to the bounds; 0 if feasible."""
-        broken = (each.excess(self.mean_of(each.metric)) for each in self.sweep.constraints)
-        return math.fsum(max(0.0, one) for one in broken)
-
-    @property
-    def metrics(self) -> dict[str, float]:
-        """Means over its complete replicates of metrics that are finite in each of them."""
-        names = [name for name in self.trials[0].metrics if self._has(name)]
-        return {name: self.mean_of(name) for name in names}
-
-    def _has(self, metric: str) -> bool:
-        return all(math.isfinite(trial.metrics.get(metric, math.nan)) for trial in self.trials)
-
-    def mean_of(self, metric: str) -> float:
-        """Mean of a metric over its complete replicates."""
-        return mean([trial.metrics[metric] for trial in self.trials])
-
-    @property
-    def candidate(self) -> Candidate:
-        """What decides between it and others."""
-        sweep, metrics = self.sweep, [trial.metrics for trial in self.trials]
-        simple = simplicity(sweep.pick, self.number, self.params, metrics)
-        return Candidate(*rank_key(self), error_of(self.scores), simple)
-
-    @property
-    def top(self) -> TrialRecord:
-        """Its trial with the best score."""
-        return min(self.trials, key=lambda trial: signed(self.sweep, trial.score or 0.0))
+def objective_of(sweep: Sweep) -> Objective:
+    """Return what sweeps share whose configurations can be compared."""
+    return sweep.goals, sweep.pick, sweep.constraints
 
 
 def objectives(sweeps: Iterable[Sweep]) -> list[tuple[Sweep, ...]]:
-    """Puts those sweeps together that can be compared: same metrics, modes, rule, constraints."""
-    found: dict[tuple[object, ...], list[Sweep]] = {}
+    """Group sweeps by their objective: metrics, modes, rule and constraints."""
+    found: dict[Objective, list[Sweep]] = {}
     for sweep in sweeps:
-        found.setdefault((sweep.goals, sweep.pick, sweep.constraints), []).append(sweep)
+        found.setdefault(objective_of(sweep), []).append(sweep)
     return [tuple(alike) for alike in found.values()]
 
 
-def rank(trials: Iterable[TrialRecord], sweeps: Sequence[Sweep]) -> list[Ranked]:
-    """Ranks configurations, best first, by the rule at the top of this module.
+class Ranking(Sequence[Configuration]):
+    """Configurations of one objective, best first.
+
+    Attributes:
+        sweeps: The sweeps of the objective.
+        ordered: The configurations in the order of `rank_key` alone.
+
+    Args:
+        sweeps: The sweeps of the objective.
+        ordered: Configurations in the order of `rank_key`; the one that ``pick`` prefers becomes
+            the first.
+    """
+
+    def __init__(self, sweeps: Sequence[Sweep], ordered: Iterable[Configuration]) -> None:
+        self.sweeps = tuple(sweeps)
+        self.ordered = tuple(ordered)
+        self._ranked = [*self.ordered]
+        if self._ranked and self.sweeps[0].pick.startswith(ONE_SE):
+            first = picked(self.sweeps[0].pick, [candidate_of(one) for one in self._ranked])
+            self._ranked.insert(0, self._ranked.pop(first))
+
+    def __len__(self) -> int:
+        return len(self._ranked)
+
+    def __iter__(self) -> Iterator[Configuration]:
+        return iter(self._ranked)
+
+    @overload
+    def __getitem__(self, index: int) -> Configuration: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Configuration]: ...
+    def __getitem__(self, index: int | slice) -> Configuration | list[Configuration]:
+        return self._ranked[index]
+
+    def of(self, *sweeps: Sweep) -> Ranking:
+        """Return the ranking of some of the sweeps."""
+        names = {sweep.name for sweep in sweeps}
+        return Ranking(sweeps, (one for one in self.ordered if one.sweep.name in names))
+
+    def among(self, configurations: Iterable[Configuration]) -> Ranking:
+        """Return the ranking of some of the configurations, given in the order of `rank_key`."""
+        return Ranking(self.sweeps, configurations)
+
+    @property
+    def feasible(self) -> list[Configuration]:
+        """The configurations that keep the constraints, best first."""
+        return [one for one in self if not one.excess]
+
+    @property
+    def best(self) -> Configuration | None:
+        """The best configuration, None if none is feasible."""
+        return None if not self or self[0].excess else self[0]
+
+    @property
+    def front(self) -> list[Configuration]:
+        """The Pareto front; see `pareto_front`."""
+        return pareto_front(self.ordered)
+
+
+def rank(trials: Iterable[TrialRecord], sweeps: Sequence[Sweep]) -> Ranking:
+    """Rank every configuration with a complete trial; equal ones in the order of sweep and number.
 
     Args:
         trials: Trials of one study; those of other sweeps are passed over.
         sweeps: Sweeps of one objective.
-
-    Returns:
-        Every configuration with a complete trial; equal ones in the order of sweep and number.
     """
-    infos = {sweep.name: sweep for sweep in sweeps}
+    named = {sweep.name: sweep for sweep in sweeps}
     found: dict[tuple[str, int], list[TrialRecord]] = {}
     for trial in trials:
-        if trial.sweep in infos and trial.state is State.COMPLETE and trial.score is not None:
+        if trial.sweep in named and trial.state is State.COMPLETE and trial.score is not None:
             found.setdefault((trial.sweep, trial.number), []).append(trial)
-    place = {name: index for index, name in enumerate(infos)}
-    ordered = sorted(found.items(), key=lambda item: (place[item[0][0]], item[0][1]))
-    ranked = [Ranked(infos[name], tuple(alike)) for (name, _), alike in ordered]
-    ranked.sort(key=rank_key)
-    if ranked and sweeps[0].pick.startswith(ONE_SE):
-        first = picked(sweeps[0].pick, [one.candidate for one in ranked])
-        ranked.insert(0, ranked.pop(first))
-    return ranked
+    place = {name: index for index, name in enumerate(named)}
+    keys = sorted(found, key=lambda key: (place[key[0]], key[1]))
+    configurations = [Configuration(named[key[0]], tuple(found[key])) for key in keys]
+    return Ranking(sweeps, sorted(configurations, key=rank_key))
 
 
-def rank_key(ranked: Ranked | None) -> tuple[float, bool, tuple[float, ...]]:
-    """Returns what configurations of one objective are sorted by, lower is better, None last."""
-    if ranked is None:
-        return math.inf, True, ()
-    return ranked.excess, not ranked.full, ranked.signed_values
+@dataclass(frozen=True, slots=True)
+class RankedStudy:
+    """A study and the ranking of each of its objectives, made once for all who show it.
 
-
-def front(trials: Iterable[TrialRecord], sweeps: Sequence[Sweep]) -> list[Ranked]:
-    """Finds the Pareto front: configurations whose means no other's surpass in all metrics.
-
-    Args:
-        trials: Trials of one study.
-        sweeps: Sweeps of one objective.
-
-    Returns:
-        The front in the order of the first metric, among feasible configurations with all their
-        replicates; those with fewer count while there are no others.
+    Attributes:
+        study: The study.
+        rankings: One for each objective of its sweeps, in their order.
     """
-    ranked = rank(trials, sweeps)
-    alike = [one for one in ranked if not one.excess and one.full == ranked[0].full]
-    found: list[Ranked] = []
-    for one in alike:  # whatever dominates it comes before it, and the first of those is found
-        if not any(_dominates(other.signed_values, one.signed_values) for other in found):
-            found.append(one)
-    return found
+
+    study: StudyResults
+    rankings: tuple[Ranking, ...]
+
+    def of(self, sweep: Sweep) -> Ranking:
+        """Return the ranking of one of the sweeps."""
+        ranking = next(one for one in self.rankings if sweep in one.sweeps)
+        return ranking.of(sweep)
+
+    @property
+    def best(self) -> Configuration | None:
+        """The best configuration of the first objective, None if none is feasible."""
+        return self.rankings[0].best if self.rankings else None
+
+    @property
+    def front(self) -> list[Configuration]:
+        """The Pareto front of the first objective; of a single metric it is the best."""
+        return self.rankings[0].front if self.rankings else []
 
 
-def _dominates(one: Sequence[float], other: Sequence[float]) -> bool:
-    return one != other and all(a <= b for a, b in zip(one, other, strict=True))
-
-
-def pareto(results: StudyResults) -> list[Ranked]:
-    """Finds the Pareto front of the first sweep's metrics, by the first metric; see `front`."""
-    return front(results.trials, objectives(results.sweeps)[0]) if results.sweeps else []
-
-
-def best(results: StudyResults, *names: str) -> Ranked | None:
-    """Finds the best configuration of a study.
-
-    Args:
-        results: The study.
-        names: Sweeps to look at; all that share the first sweep's metric and mode if none is given.
-
-    Returns:
-        None if no configuration is complete and feasible.
-    """
-    chosen = [sweep for sweep in results.sweeps if not names or sweep.name in names]
-    ranked = rank(results.trials, objectives(chosen)[0]) if chosen else []
-    return ranked[0] if ranked and not ranked[0].excess else None
+def rank_study(study: StudyResults) -> RankedStudy:
+    """Rank a study's configurations by each of its objectives."""
+    rankings = (rank(study.trials, sweeps) for sweeps in objectives(study.sweeps))
+    return RankedStudy(study, tuple(rankings))
 
 
 class BestSoFar:
@@ -304,8 +230,8 @@ class BestSoFar:
 
     @property
     def score(self) -> float | None:
-        """What is compared of the best configuration's scores, None before the first."""
-        return None if self.leader is None else self._ranked(self.leader).value
+        """The best configuration's score, None before the first."""
+        return None if self.leader is None else self._configuration(self.leader).score
 
     @property
     def number(self) -> int | None:
@@ -333,7 +259,7 @@ class BestSoFar:
         pick = self._sweeps[first[0]].pick
         if not pick.startswith(ONE_SE):
             return first
-        best = self._ranked(first).candidate
+        best = candidate_of(self._configuration(first))
         limit = best.values[0] + best.error
         near = [
             key
@@ -341,11 +267,11 @@ class BestSoFar:
             if order[2][0] <= limit and order[:2] == best[:2]
         ]
         near.sort(key=self._orders.__getitem__)
-        return near[picked(pick, [self._ranked(key).candidate for key in near])]
+        return near[picked(pick, [candidate_of(self._configuration(key)) for key in near])]
 
-    def _ranked(self, key: tuple[str, int]) -> Ranked:
-        return Ranked(self._sweeps[key[0]], tuple(self._trials[key].values()))
+    def _configuration(self, key: tuple[str, int]) -> Configuration:
+        return Configuration(self._sweeps[key[0]], tuple(self._trials[key].values()))
 
     def _order(self, key: tuple[str, int]) -> _Order:
         name, number = key
-        return *rank_key(self._ranked(key)), self._places[name], number
+        return *rank_key(self._configuration(key)), self._places[name], number

@@ -14,7 +14,7 @@ from pytest_hypersearch.core.clock import wall
 from pytest_hypersearch.core.secrets import masked
 from pytest_hypersearch.core.trial import State
 from pytest_hypersearch.core.values import encodable
-from pytest_hypersearch.stats.ranking import best
+from pytest_hypersearch.stats.ranking import rank_study
 from pytest_hypersearch.trackers.trials import Points, facts, place, quiet_import, trial_key, whole
 
 if TYPE_CHECKING:
@@ -152,10 +152,9 @@ class MLflow:
     def pytest_hypersearch_sweep_finished(self, sweep: SweepRun, results: StudyResults) -> None:
         """Tell of the best, with its artifacts, and close the sweep's run."""
         client, parent = self._connected(), self._parents[sweep.id]
-        if ranked := best(results):
-            top = ranked.top
-            self._log_points(parent, [(sweep.info.metric, 0, ranked.mean)])
-            tags = {"best": _bracket(top.nodeid), "best.params": json.dumps(ranked.params)}
+        if best := rank_study(results).best:
+            self._log_points(parent, [(sweep.info.metric, 0, best.mean)])
+            tags = {"best": _bracket(best.trial.nodeid), "best.params": json.dumps(best.params)}
             client.log_batch(parent, tags=self._tags(_tagged(tags)))
         if results.saved:
             client.log_artifacts(parent, results.saved, "best")

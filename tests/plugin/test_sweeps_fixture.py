@@ -28,16 +28,72 @@ def test_best(sweeps):
     assert all(trial.state == "complete" for trial in study.trials)
     means = {trial.number: abs(trial.params["x"]) + 0.5 for trial in study.trials}
     assert score == pytest.approx(min(means.values()))
-    assert study.best.trial.number == min(means, key=means.get)
+    assert study.best.number == min(means, key=means.get)
     assert study.best == best
     assert study.pareto == (best,)
     assert best.metrics == {"score": score}
-    assert best.path is None
-    with pytest.raises(TypeError):
-        params["x"] = 0
+    assert (best.path, best.paths) == (None, {})
+    params["x"] = 0
+    assert sweeps.best("test_f").params["x"] != 0
 """
     )
     run("--sweep", *workers).assert_outcomes(passed=13)
+
+
+def test_a_failed_gate_prints_the_best_on_one_line(module, run):
+    names = ", ".join(f"'parameter_{k}': ['{'x' * 20}']" for k in range(9))
+    module(f"""
+        @pytest.mark.sweep(grid={{"lr": [0.5, 1.5], {names}}}, replicates=2)
+        def test_f(trial):
+            return trial.params["lr"] + trial.replicate
+
+        def test_gate(sweeps):
+            assert sweeps.best("test_f").score < 0.1
+
+        def test_front(sweeps):
+            assert sweeps.study("test_f").pareto[0].score < 0.1
+    """)
+    lines = run("--sweep").outlines
+    gate, front = (line for line in lines if "+  where 1.0" in line)
+    for line in (gate, front):
+        assert "+  where 1.0 = <grid #0: score 1 ± 0.71 of 2: lr=0.5, parameter_0='xxx" in line
+        assert len(line) < 120
+
+
+def test_parameters_are_plain_dicts(module, run):
+    module("""
+        import json
+
+        @pytest.mark.sweep(grid={"lr": [0.5, 1.5]})
+        def test_f(lr, trial):
+            assert json.loads(json.dumps(trial.params)) == {"lr": lr}
+            trial.params["lr"] = 7
+            assert trial.params["lr"] == lr
+            return lr
+
+        def test_best(sweeps):
+            best = sweeps.best("test_f")
+            assert json.dumps([best.params, best.metrics]) == '[{"lr": 0.5}, {"score": 0.5}]'
+    """)
+    run("--sweep").assert_outcomes(passed=3)
+
+
+def test_the_paths_of_all_replicates_are_told(module, run):
+    module("""
+        @pytest.mark.sweep(grid={"x": [1, 2]}, replicates=3)
+        def test_f(x, trial):
+            if trial.replicate != 1:
+                (trial.path / "fold").write_text(str(trial.replicate))
+            return x + [0.5, 0.7, 0.1][trial.replicate]
+
+        def test_best(sweeps):
+            best = sweeps.best("test_f")
+            read = {fold: (path / "fold").read_text() for fold, path in best.paths.items()}
+            assert read == {0: "0", 2: "2"}
+            assert best.trial.replicate == 2
+            assert best.path == best.paths[2]
+    """)
+    run("--sweep").assert_outcomes(passed=7)
 
 
 def test_mode_max_is_respected(module, run):

@@ -13,7 +13,7 @@ from pytest_hypersearch.core.errors import StoreError
 from pytest_hypersearch.core.trial import State
 from pytest_hypersearch.results.comparison import comparison_text
 from pytest_hypersearch.results.export import columns_of, csv_to, rows_of, studies_json
-from pytest_hypersearch.results.groups import objectives_of, ranked_in
+from pytest_hypersearch.results.groups import rankings_of
 from pytest_hypersearch.results.query import entries
 from pytest_hypersearch.results.results import Groups, Results, load_results
 from pytest_hypersearch.results.terminal.format import plain
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from argparse import Namespace
     from collections.abc import Callable, Iterable, Sequence
 
-    from pytest_hypersearch.core.study import StudyResults
     from pytest_hypersearch.results.export import Row
+    from pytest_hypersearch.stats.ranking import RankedStudy
 
 
 _RUN = re.compile(r"@(all|-?\d{1,9}|[0-9a-f]{4,40})$")
@@ -86,16 +86,16 @@ def list_runs(given: Namespace) -> int:
     """List stored runs: all of them, a line each."""
     results = load_results(*given.what, run="all")
     _tell(results)
-    rows = [_run_row(study) for study in results.studies]
+    rows = [_run_row(one) for one in results.ranked]
     _print(rows_text(rows, given.format, drop=("running", "planned", "sweeps", "metric")))
     return FOUND
 
 
-def _run_row(study: StudyResults) -> Row:
+def _run_row(ranked: RankedStudy) -> Row:
+    study = ranked.study
     starts = [trial.started for trial in study.trials if trial.started is not None]
     states = [trial.state for trial in study.trials]
-    alike = objectives_of([study])
-    best = next(iter(ranked_in([study], alike[0])), None) if alike else None
+    ranking = next(iter(rankings_of([ranked])), None)
     return {
         "test": study.nodeid,
         "run": Path(study.run).name,
@@ -104,8 +104,8 @@ def _run_row(study: StudyResults) -> Row:
         "complete": states.count(State.COMPLETE),
         "planned": sum(sweep.planned for sweep in study.sweeps),
         "running": states.count(State.RUNNING),
-        "metric": alike[0][0].metric if alike else None,
-        "best": best.value if best else None,
+        "metric": ranking.sweeps[0].metric if ranking else None,
+        "best": ranking.best.score if ranking and ranking.best else None,
     }
 
 
@@ -124,7 +124,7 @@ def show(given: Namespace) -> int:
         _print(rows_text(_group_rows(results.group_by(*given.group_by), given), given.format))
     elif given.group_by:
         groups = results.group_by(*given.group_by)
-        _print(group_text(groups.fields, groups.studies, width()))
+        _print(group_text(groups.fields, groups.ranked, width()))
     elif as_rows:
         _print(rows_text(_trial_rows(results, given), given.format))
     else:
@@ -135,7 +135,7 @@ def show(given: Namespace) -> int:
 def _summary(results: Results, verbosity: int) -> str:
     look = look_of(width())
     lines = section(
-        [study for study in results.studies if study.trials],
+        [one for one in results.ranked if one.study.trials],
         width=look.width,
         verbosity=verbosity,
         ascii_only=look.ascii_only,

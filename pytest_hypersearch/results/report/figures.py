@@ -10,12 +10,13 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from pytest_hypersearch.core.trial import Key, State
+from pytest_hypersearch.core.values import mean
 from pytest_hypersearch.results.report.page import DASHES, LIGHT, SCORES, SYMBOLS
 from pytest_hypersearch.results.report.payload import Scale, in_order, label, scales
 from pytest_hypersearch.stats.importance import importance as importance_of
 from pytest_hypersearch.stats.importance import pools
-from pytest_hypersearch.stats.moments import mean, summary, t_quantile
-from pytest_hypersearch.stats.ranking import front, objectives, rank
+from pytest_hypersearch.stats.moments import summary, t_quantile
+from pytest_hypersearch.stats.ranking import rank_study
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -173,7 +174,7 @@ def importance(study: StudyResults, method: Method = "total") -> go.Figure:
         ValueError: There are fewer than 10 complete configurations, or their scores are all alike.
     """
     drawn = figure(xaxis_title="share", xaxis_tickformat=".0%")
-    for pool in pools(study):
+    for pool in pools(rank_study(study)):
         found = importance_of(pool.space, pool.configs, pool.scores, method=method)[::-1]
         drawn.add_bar(
             y=[one.parameter for one in found],
@@ -301,17 +302,17 @@ def pareto(study: StudyResults) -> go.Figure:
     Raises:
         ValueError: Only one metric is optimised.
     """
-    alike = objectives(study.sweeps)[0]
-    if len(alike[0].goals) < 2:  # noqa: PLR2004 - a trade-off is between two
+    ranking = rank_study(study).rankings[0]
+    goals = ranking.sweeps[0].goals
+    if len(goals) < 2:  # noqa: PLR2004 - a trade-off is between two
         raise ValueError("pareto: expected sweeps that optimise two metrics or more")
-    x, y = alike[0].goals[:2]
-    best = front(study.trials, alike)
+    x, y = goals[:2]
     drawn = figure(xaxis_title=x.metric, yaxis_title=y.metric)
-    for name, own in (("configurations", rank(study.trials, alike)), ("Pareto front", best)):
+    for name, own in (("configurations", ranking), ("Pareto front", ranking.front)):
         drawn.add_scatter(
             x=[one.values[0] for one in own],
             y=[one.values[1] for one in own],
-            text=[hover(one.top) for one in own],
+            text=[hover(one.trial) for one in own],
             mode="markers",
             name=name,
         )

@@ -13,7 +13,7 @@ from pytest_hypersearch.core.values import number_of
 from pytest_hypersearch.results.report.artifacts import listed
 from pytest_hypersearch.results.terminal.format import Look, show_value
 from pytest_hypersearch.stats.importance import importance, pools
-from pytest_hypersearch.stats.ranking import best
+from pytest_hypersearch.stats.ranking import rank_study
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from pytest_hypersearch.core.trial import Config, Raw, TrialRecord
     from pytest_hypersearch.results.report.artifacts import Link
     from pytest_hypersearch.stats.importance import Pool
+    from pytest_hypersearch.stats.ranking import RankedStudy
     from pytest_hypersearch.store.curves import Series
 
 
@@ -130,6 +131,7 @@ def payload(studies: Iterable[Reported], link: Link) -> Json:
 
 def _study(reported: Reported, link: Link) -> Json:
     study = reported.study
+    ranked = rank_study(study)
     trials = in_order(study.trials)
     shown = _curves(study, trials, reported.curves)
     return {
@@ -141,8 +143,8 @@ def _study(reported: Reported, link: Link) -> Json:
         "parameters": [_parameter(scale, trials) for scale in scales(study)],
         "metrics": _metrics(study, trials),
         "trials": {**_columns(study, trials), "artifacts": listed(reported.runs, trials, link)},
-        "best": _best(study, trials),
-        "importance": list(_importances(study)),
+        "best": _best(ranked, trials),
+        "importance": list(_importances(ranked)),
         **shown,
     }
 
@@ -194,13 +196,13 @@ def _columns(study: StudyResults, trials: Sequence[TrialRecord]) -> Json:
     }
 
 
-def _best(study: StudyResults, trials: Sequence[TrialRecord]) -> Json | None:
+def _best(ranked: RankedStudy, trials: Sequence[TrialRecord]) -> Json | None:
     """The best configuration by the study's own rule."""
-    found = best(study)
+    found = ranked.best
     if found is None:
         return None
     places = [place for place, trial in enumerate(trials) if trial in found.trials]
-    return {"value": found.value, "std": found.std, "pick": found.sweep.pick, "trials": places}
+    return {"value": found.score, "std": found.std, "pick": found.sweep.pick, "trials": places}
 
 
 def _open(logged: Config) -> Config:
@@ -211,8 +213,8 @@ def _open(logged: Config) -> Config:
     }
 
 
-def _importances(study: StudyResults) -> Iterator[Json]:
-    for pool in pools(study):
+def _importances(ranked: RankedStudy) -> Iterator[Json]:
+    for pool in pools(ranked):
         try:
             yield _importance(pool)
         except ValueError:

@@ -18,7 +18,6 @@ from pytest_hypersearch.results.terminal.format import (
     show_mean,
 )
 from pytest_hypersearch.stats.grouping import FAILURES, count
-from pytest_hypersearch.stats.ranking import front, rank
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
     from pytest_hypersearch.core.sweep import Sweep
     from pytest_hypersearch.core.trial import TrialRecord
     from pytest_hypersearch.results.terminal.format import Line, Look, Segment
+    from pytest_hypersearch.stats.ranking import RankedStudy, Ranking
 
 
 _NODEID_COLUMNS = 24
@@ -106,13 +106,13 @@ def _text(words: Iterable[Segment]) -> str:
     return " ".join(text for text, _ in words)
 
 
-def headlines(studies: Sequence[StudyResults], look: Look) -> list[Line]:
+def headlines(studies: Sequence[RankedStudy], look: Look) -> list[Line]:
     """Writes one line for each sweep: test, sweep, counts, best score, time.
 
     What does not fit goes in this order: the best's number, the time, the counts other than
     complete, the beginning of the test's name.
     """
-    pairs = [(results, sweep) for results in studies for sweep in results.sweeps]
+    pairs = [(ranked, sweep) for ranked in studies for sweep in ranked.study.sweeps]
     for short, number, time in (
         (False, True, True),
         (False, False, True),
@@ -130,9 +130,9 @@ def headlines(studies: Sequence[StudyResults], look: Look) -> list[Line]:
 
 
 def _cells(
-    results: StudyResults, sweep: Sweep, look: Look, *, short: bool, number: bool, time: bool
+    ranked: RankedStudy, sweep: Sweep, look: Look, *, short: bool, number: bool, time: bool
 ) -> list[Segment]:
-    trials = trials_of(results, sweep)
+    trials = trials_of(ranked.study, sweep)
     found = count(trials, sweep.planned)
     counts = _text(count_words(trials, sweep.planned)).strip()
     if short:
@@ -140,25 +140,24 @@ def _cells(
         counts = f"{found.get(State.COMPLETE, 0)} of {total} complete"
     colour = {"red": True} if any(found.get(state) for state in FAILURES) else {}
     return [
-        (clean(results.nodeid, look), {}),
+        (clean(ranked.study.nodeid, look), {}),
         (clean(sweep.name, look), {}),
         (counts, colour),
-        (_best(trials, sweep, look, number=number), {}),
+        (_best(ranked.of(sweep), look, number=number), {}),
         (show_duration(sweep.elapsed) if time and sweep.elapsed else "", {}),
     ]
 
 
-def _best(trials: Sequence[TrialRecord], sweep: Sweep, look: Look, *, number: bool) -> str:
-    ranked = rank(trials, [sweep])
-    if not ranked:
+def _best(ranking: Ranking, look: Look, *, number: bool) -> str:
+    if not ranking:
         return "no score"
-    first = ranked[0]
-    if first.excess:
+    best = ranking.best
+    if best is None:
         return "none feasible"
-    if sweep.others:
-        return front_words(front(trials, [sweep]))
-    where = f" (#{first.number})" if number else ""
-    return f"best {clean(sweep.metric, look)} {show_mean(first.value, None, look)}{where}"
+    if best.sweep.others:
+        return front_words(ranking.front)
+    where = f" (#{best.number})" if number else ""
+    return f"best {clean(best.sweep.metric, look)} {show_mean(best.score, None, look)}{where}"
 
 
 def _row(cells: Sequence[Segment], widths: Sequence[int], look: Look) -> Line:

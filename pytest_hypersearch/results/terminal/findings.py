@@ -8,22 +8,21 @@ from pytest_hypersearch.core.study import signed
 from pytest_hypersearch.results.terminal.format import Column, clean, cut, flow, line, scale_of
 from pytest_hypersearch.results.terminal.tables import draw, name_of, with_params
 from pytest_hypersearch.stats.importance import importance, pools
-from pytest_hypersearch.stats.ranking import front, objectives, rank
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pytest_hypersearch.core.study import StudyResults
+    from pytest_hypersearch.core.study import Configuration
     from pytest_hypersearch.core.sweep import Sweep
     from pytest_hypersearch.results.terminal.format import Line, Look
     from pytest_hypersearch.stats.importance import Importance, Pool
-    from pytest_hypersearch.stats.ranking import Ranked
+    from pytest_hypersearch.stats.ranking import RankedStudy, Ranking
 
 
 _NAMED = 5
 
 
-def comparable(ranked: Sequence[Ranked]) -> bool:
+def comparable(ranked: Sequence[Configuration]) -> bool:
     """Tells whether a sweep's configurations are compared: several, by means over replicates."""
     if len(ranked) < 2:  # noqa: PLR2004 - nothing to compare
         return False
@@ -31,7 +30,7 @@ def comparable(ranked: Sequence[Ranked]) -> bool:
     return sweep.replicates > 1 and sweep.pick == "mean" and not sweep.others
 
 
-def doubtful(ranked: Sequence[Ranked]) -> set[int]:
+def doubtful(ranked: Sequence[Configuration]) -> set[int]:
     """Numbers of the configurations of a sweep that are not significantly worse than the best."""
     from pytest_hypersearch.stats.comparing import indistinct
 
@@ -45,7 +44,7 @@ def doubtful(ranked: Sequence[Ranked]) -> set[int]:
     return set(indistinct(scores, ranked[0].number))
 
 
-def doubt_lines(ranked: Sequence[Ranked], look: Look, of: str = "") -> list[Line]:
+def doubt_lines(ranked: Sequence[Configuration], look: Look, of: str = "") -> list[Line]:
     """Names the configurations of a sweep that are not significantly worse than the best.
 
     Args:
@@ -58,7 +57,7 @@ def doubt_lines(ranked: Sequence[Ranked], look: Look, of: str = "") -> list[Line
     return flow(((word, {}) for word in [f"~best{of}:", *_doubts(ranked, look).split()]), look)
 
 
-def _doubts(ranked: Sequence[Ranked], look: Look) -> str:
+def _doubts(ranked: Sequence[Configuration], look: Look) -> str:
     first, others = ranked[0], len(ranked) - 1
     if len(first.trials) < 2:  # noqa: PLR2004 - no spread
         return f"unknown, 2 complete replicates are needed and #{first.number} has 1"
@@ -81,17 +80,16 @@ def _count(others: int) -> str:
 _ROWS = 10
 
 
-def fronts(results: StudyResults, look: Look) -> list[list[Line]]:
+def fronts(ranked: RankedStudy, look: Look) -> list[list[Line]]:
     """Shows the front of each objective of several metrics, short unless ``-v`` asks for all."""
-    tables = []
-    for alike in objectives(results.sweeps):
-        found = front(results.trials, alike) if alike[0].others else []
-        if found:
-            tables.append(_front(found, alike, look))
-    return tables
+    return [
+        _front(front, ranking.sweeps, look)
+        for ranking in ranked.rankings
+        if ranking.sweeps[0].others and (front := ranking.front)
+    ]
 
 
-def _front(found: Sequence[Ranked], alike: Sequence[Sweep], look: Look) -> list[Line]:
+def _front(found: Sequence[Configuration], alike: Sequence[Sweep], look: Look) -> list[Line]:
     goals = alike[0].goals
     better = {"min": "lower", "max": "higher"}
     wanted = ", ".join(f"{better[goal.mode]} {clean(goal.metric, look)}" for goal in goals)
@@ -111,38 +109,32 @@ def _front(found: Sequence[Ranked], alike: Sequence[Sweep], look: Look) -> list[
     return [title, *lines]
 
 
-def _spread(found: Sequence[Ranked]) -> Sequence[Ranked]:
+def _spread(found: Sequence[Configuration]) -> Sequence[Configuration]:
     """Thins a long front evenly; its ends stay."""
     if len(found) <= _ROWS:
         return found
     return [found[place * (len(found) - 1) // (_ROWS - 1)] for place in range(_ROWS)]
 
 
-def front_words(found: Sequence[Ranked]) -> str:
+def front_words(found: Sequence[Configuration]) -> str:
     """Says how long a front is."""
     return f"{len(found)} on the Pareto front"
 
 
-def feasible(results: StudyResults, sweep: Sweep) -> list[Ranked]:
-    """Ranks a sweep's configurations that keep its constraints."""
-    return [one for one in rank(results.trials, [sweep]) if not one.excess]
-
-
-def infeasible_words(results: StudyResults, sweep: Sweep, look: Look) -> str:
+def infeasible_words(ranking: Ranking, look: Look) -> str:
     """Says how many configurations break a sweep's constraints: ``3 of 40 (loss <= 5)``."""
-    ranked = rank(results.trials, [sweep])
-    broken = sum(one.excess > 0 for one in ranked)
-    bounds = ", ".join(clean(str(each), look) for each in sweep.constraints)
-    return f"{broken} of {len(ranked)} configurations ({bounds})" if broken else ""
+    broken = len(ranking) - len(ranking.feasible)
+    bounds = ", ".join(clean(str(each), look) for each in ranking.sweeps[0].constraints)
+    return f"{broken} of {len(ranking)} configurations ({bounds})" if broken else ""
 
 
 _SHOWN = 6
 
 
-def importances(results: StudyResults, look: Look) -> list[Line]:
+def importances(ranked: RankedStudy, look: Look) -> list[Line]:
     """Says what matters as far as a study's complete configurations tell."""
     lines: list[Line] = []
-    judged = pools(results)
+    judged = pools(ranked)
     for pool in judged:
         if len(pool.space.varied) < 2:  # noqa: PLR2004 - a single parameter is all that matters
             continue

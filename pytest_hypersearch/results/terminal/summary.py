@@ -11,13 +11,13 @@ import re
 import shlex
 from typing import TYPE_CHECKING
 
+from pytest_hypersearch.core.study import rank_key
 from pytest_hypersearch.core.trial import State
 from pytest_hypersearch.results.terminal.counts import count_words, headlines, sweep_lines
 from pytest_hypersearch.results.terminal.findings import (
     comparable,
     doubt_lines,
     doubtful,
-    feasible,
     fronts,
     importances,
     infeasible_words,
@@ -44,16 +44,16 @@ from pytest_hypersearch.results.terminal.tables import (
     trial_table,
 )
 from pytest_hypersearch.stats.grouping import FAILURES, failures, steps_saved
-from pytest_hypersearch.stats.ranking import by_mean, objectives, rank, rank_key
+from pytest_hypersearch.stats.ranking import by_mean, objective_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from pytest_hypersearch.core.study import StudyResults
+    from pytest_hypersearch.core.study import Configuration, StudyResults
     from pytest_hypersearch.core.sweep import Sweep
     from pytest_hypersearch.core.trial import TrialRecord
     from pytest_hypersearch.results.terminal.format import Line, Segment
-    from pytest_hypersearch.stats.ranking import Ranked
+    from pytest_hypersearch.stats.ranking import Objective, RankedStudy
 
 
 _IN_FULL = 4
@@ -67,7 +67,7 @@ _UNQUOTABLE = re.compile(r"[\"$`\\!%]")
 
 
 def section(
-    studies: Sequence[StudyResults],
+    ranked: Sequence[RankedStudy],
     *,
     width: int,
     verbosity: int,
@@ -77,7 +77,7 @@ def section(
     """Writes the whole section, without its title.
 
     Args:
-        studies: All studies of the session, in the order of collection.
+        ranked: All studies of the session, in the order of collection.
         width: Columns of the terminal.
         verbosity: pytest's; at -2 and below there should be no section.
         ascii_only: Whether the terminal cannot encode anything beyond ASCII.
@@ -87,13 +87,14 @@ def section(
         Lines of (text, markup) segments for ``terminalreporter.write(text, **markup)``.
     """
     look = Look(width, verbosity, ascii_only)
+    studies = [one.study for one in ranked]
     hint = _hint(studies) if interrupted else []
     if verbosity < 0:
-        return headlines(studies, look) + hint
-    tests = families(studies)
-    if verbosity > 0 or len(studies) <= _IN_FULL:
-        judged = len(studies) <= _JUDGED
-        blocks = [_study(results, look, judged=judged) for results in studies]
+        return headlines(ranked, look) + hint
+    tests = families(ranked)
+    if verbosity > 0 or len(ranked) <= _IN_FULL:
+        judged = len(ranked) <= _JUDGED
+        blocks = [_study(one, look, judged=judged) for one in ranked]
         blocks += [_family(test, alike, look) for test, alike in tests.items() if len(alike) > 1]
     else:
         blocks = _digest(tests, look)
@@ -128,38 +129,40 @@ def _stack(blocks: Iterable[list[Line]]) -> list[Line]:
     return found
 
 
-def _study(results: StudyResults, look: Look, *, judged: bool) -> list[Line]:
+def _study(ranked: RankedStudy, look: Look, *, judged: bool) -> list[Line]:
     """Shows a study; how much its parameters matter only if they are judged."""
+    results = ranked.study
     head = [_name(results.nodeid, look), *sweep_lines(results, look)]
     blocks = [
-        *(strategies(results, alike, look) for alike in objectives(results.sweeps)),
-        *(table for sweep in results.sweeps for table in groupings(results, sweep, look)),
-        *(_top_table(results, sweep, look) for sweep in results.sweeps if look.verbosity > 0),
+        *(strategies(ranked, ranking, look) for ranking in ranked.rankings),
+        *(table for sweep in results.sweeps for table in groupings(ranked, sweep, look)),
+        *(_top_table(ranked, sweep, look) for sweep in results.sweeps if look.verbosity > 0),
         trial_table(results.trials, look) if look.verbosity > 1 and results.trials else [],
-        *fronts(results, look),
-        [*(importances(results, look) if judged else []), *_findings([results], look)],
+        *fronts(ranked, look),
+        [*(importances(ranked, look) if judged else []), *_findings([ranked], look)],
     ]
     return _stack([head, *blocks])
 
 
-def _family(test: str, studies: Sequence[StudyResults], look: Look) -> list[Line]:
+def _family(test: str, studies: Sequence[RankedStudy], look: Look) -> list[Line]:
     """Compares studies that are shown in full above."""
     tables = other_parameters(studies, look)
     return _stack([[_name(test, look), *tables[0]], *tables[1:]]) if tables else []
 
 
-def _digest(tests: Mapping[str, Sequence[StudyResults]], look: Look) -> list[list[Line]]:
+def _digest(tests: Mapping[str, Sequence[RankedStudy]], look: Look) -> list[list[Line]]:
     """Shows many studies: a line each, or a table for those of one test."""
-    singles = [studies[0] for studies in tests.values() if len(studies) == 1]
-    blocks = [headlines(singles, look), _failure_lines(singles, look)]
-    for test, studies in tests.items():
+    singles = [ranked[0] for ranked in tests.values() if len(ranked) == 1]
+    blocks = [headlines(singles, look), _failure_lines([one.study for one in singles], look)]
+    for test, ranked in tests.items():
+        studies = [one.study for one in ranked]
         if len(studies) > 1:
             trials = [trial for results in studies for trial in results.trials]
             planned = sum(sweep.planned for results in studies for sweep in results.sweeps)
             counts = [(f"{len(studies)} studies", {}), *count_words(trials, planned)]
             head = [_name(test, look), *flow(counts, look)]
-            tables = other_parameters(studies, look)
-            blocks.append(_stack([head, *tables, _findings(studies, look)]))
+            tables = other_parameters(ranked, look)
+            blocks.append(_stack([head, *tables, _findings(ranked, look)]))
     return [*blocks, _sentence("", "each study in full with -v", look, indent=0, light=True)]
 
 
@@ -167,59 +170,63 @@ def _name(text: str, look: Look) -> Line:
     return line(cut(clean(text, look), look.width, look, left=True), bold=True)
 
 
-def _top_table(results: StudyResults, sweep: Sweep, look: Look) -> list[Line]:
-    every = [] if sweep.others else feasible(results, sweep)
-    ranked = every[:_TOP_ROWS]
-    if len(ranked) < 2:  # noqa: PLR2004 - the best is shown anyway
+def _top_table(ranked: RankedStudy, sweep: Sweep, look: Look) -> list[Line]:
+    every = [] if sweep.others else ranked.of(sweep).feasible
+    top = every[:_TOP_ROWS]
+    if len(top) < 2:  # noqa: PLR2004 - the best is shown anyway
         return []
-    label = f"top {len(ranked)}" + f" of {clean(sweep.name, look)}" * (len(results.sweeps) > 1)
     alike = doubtful(every) if comparable(every) else set()
-    return [*_sentence("", label, look), *top_table(ranked, look, alike)]
+    label = f"top {len(top)}{_of(ranked, sweep, look)}"
+    return [*_sentence("", label, look), *top_table(top, look, alike)]
 
 
-def _findings(studies: Sequence[StudyResults], look: Look) -> list[Line]:
+def _of(ranked: RankedStudy, sweep: Sweep, look: Look) -> str:
+    """Names a sweep if its study has several."""
+    return f" of {clean(sweep.name, look)}" if len(ranked.study.sweeps) > 1 else ""
+
+
+def _findings(ranked: Sequence[RankedStudy], look: Look) -> list[Line]:
     """Names the best configuration of each objective, the failures, and what to do next."""
     found: list[Line] = []
-    ranking = _ranking(studies)
-    for first, results in ranking:
+    studies = [one.study for one in ranked]
+    firsts = _firsts(ranked)
+    for first, results in firsts:
         if len(studies) > 1 or not first.sweep.others:
             found += _best_lines(first, results, look, several=len(studies) > 1)
     found += _saved_lines(studies, look)
     if len(studies) == 1:
         for sweep in studies[0].sweeps:
-            of = f" of {clean(sweep.name, look)}" if len(studies[0].sweeps) > 1 else ""
-            found += doubt_lines(feasible(studies[0], sweep), look, of)
+            of = _of(ranked[0], sweep, look)
+            found += doubt_lines(ranked[0].of(sweep).feasible, look, of)
     if look.verbosity < 1 and len(studies) == 1:
         for sweep in studies[0].sweeps:
-            found += _top_lines(studies[0], sweep, look)
+            found += _top_lines(ranked[0], sweep, look)
     trials = [trial for results in studies for trial in results.trials]
-    if not ranking and any(trial.state is not State.NOT_RUN for trial in trials):
+    if not firsts and any(trial.state is not State.NOT_RUN for trial in trials):
         found += _sentence("", "no trial is complete: there is no best", look)
     found += _pruning_lines(studies, look)
-    found += _infeasible_lines(studies, look)
+    found += _infeasible_lines(ranked, look)
     found += _failure_lines(studies, look)
-    for first, _ in ranking:
+    for first, _ in firsts:
         found += _rerun_lines(first, look)
     if look.verbosity > 0 and studies[0].run:
         found += _sentence("stored:", studies[0].run, look)
     return found
 
 
-def _ranking(studies: Sequence[StudyResults]) -> list[tuple[Ranked, StudyResults]]:
-    """The best configuration of each objective, over studies of one test."""
-    firsts = []
-    for alike in objectives(sweep for results in studies for sweep in results.sweeps):
-        tops = [
-            (ranked[0], results)
-            for results in studies
-            if (ranked := rank(results.trials, [one for one in results.sweeps if one in alike]))
-        ]
-        if tops:
-            firsts.append(min(tops, key=lambda top: rank_key(top[0])))
-    return firsts
+def _firsts(studies: Sequence[RankedStudy]) -> list[tuple[Configuration, StudyResults]]:
+    """The first configuration of each objective, over studies of one test."""
+    tops: dict[Objective, list[tuple[Configuration, StudyResults]]] = {}
+    for ranked in studies:
+        for ranking in filter(None, ranked.rankings):
+            objective = objective_of(ranking.sweeps[0])
+            tops.setdefault(objective, []).append((ranking[0], ranked.study))
+    return [min(each, key=lambda top: rank_key(top[0])) for each in tops.values()]
 
 
-def _best_lines(first: Ranked, results: StudyResults, look: Look, *, several: bool) -> list[Line]:
+def _best_lines(
+    first: Configuration, results: StudyResults, look: Look, *, several: bool
+) -> list[Line]:
     sweep = first.sweep
     where = [f"#{first.number}"]
     if len(results.sweeps) > 1:
@@ -233,7 +240,7 @@ def _best_lines(first: Ranked, results: StudyResults, look: Look, *, several: bo
     spread = first.std if by_mean(sweep.pick) else None
     words: list[Segment] = [
         (f"{label} {clean(sweep.metric, look)}", {}),
-        (show_mean(first.value, spread, look), {"green": True, "bold": True}),
+        (show_mean(first.score, spread, look), {"green": True, "bold": True}),
         (f"({text}):", {}),
         *((word, {}) for word in show_params(first.params, look)),
     ]
@@ -246,7 +253,7 @@ def _saved_lines(studies: Sequence[StudyResults], look: Look) -> list[Line]:
     return [line(f"  saved: {path}") for path in paths if clean(path, look) == path]
 
 
-def _replicates(first: Ranked) -> str:
+def _replicates(first: Configuration) -> str:
     """Says of how many replicates the best score is made, and by which rule."""
     pick = first.sweep.pick
     of = "" if first.full else f"{len(first.trials)} of "
@@ -256,15 +263,15 @@ def _replicates(first: Ranked) -> str:
     return text if pick == "mean" else f"{text}, {pick}"
 
 
-def _top_lines(results: StudyResults, sweep: Sweep, look: Look) -> list[Line]:
+def _top_lines(ranked: RankedStudy, sweep: Sweep, look: Look) -> list[Line]:
     told_otherwise = sweep.strategy == "grid" or sweep.others
-    ranked = [] if told_otherwise else feasible(results, sweep)[:_TOP_SHORT]
-    if len(ranked) < 2:  # noqa: PLR2004 - the best is shown anyway
+    top = [] if told_otherwise else ranked.of(sweep).feasible[:_TOP_SHORT]
+    if len(top) < 2:  # noqa: PLR2004 - the best is shown anyway
         return []
-    scale = scale_of([one.value for one in ranked])
-    texts = ", ".join(f"{scale.value(one.value)} {name_of(one)}" for one in ranked).split(", ")
-    of = f" of {clean(sweep.name, look)}" if len(results.sweeps) > 1 else ""
-    words = [f"top {len(ranked)}{of}:", *(f"{text}," for text in texts[:-1]), texts[-1]]
+    scale = scale_of([one.score for one in top])
+    texts = ", ".join(f"{scale.value(one.score)} {name_of(one)}" for one in top).split(", ")
+    label = f"top {len(top)}{_of(ranked, sweep, look)}:"
+    words = [label, *(f"{text}," for text in texts[:-1]), texts[-1]]
     return flow(((word, {}) for word in words), look)
 
 
@@ -274,14 +281,14 @@ def _pruning_lines(studies: Iterable[StudyResults], look: Look) -> list[Line]:
     return [] if saved is None else _sentence("", f"pruning saved {saved:.0%} of steps", look)
 
 
-def _infeasible_lines(studies: Iterable[StudyResults], look: Look) -> list[Line]:
+def _infeasible_lines(studies: Iterable[RankedStudy], look: Look) -> list[Line]:
     """Says of each sweep with constraints how many configurations break them."""
     found: list[Line] = []
-    for results in studies:
-        for sweep in results.sweeps:
-            if text := infeasible_words(results, sweep, look):
-                of = f" of {clean(sweep.name, look)}" if len(results.sweeps) > 1 else ""
-                found += _sentence(f"infeasible{of}:", text, look, yellow=True)
+    for ranked in studies:
+        for sweep in ranked.study.sweeps:
+            if text := infeasible_words(ranked.of(sweep), look):
+                label = f"infeasible{_of(ranked, sweep, look)}:"
+                found += _sentence(label, text, look, yellow=True)
     return found
 
 
@@ -307,8 +314,8 @@ def _failure_lines(studies: Iterable[StudyResults], look: Look) -> list[Line]:
     return found
 
 
-def _rerun_lines(first: Ranked, look: Look) -> list[Line]:
-    nodeid = first.top.nodeid
+def _rerun_lines(first: Configuration, look: Look) -> list[Line]:
+    nodeid = first.trial.nodeid
     if clean(nodeid, look) != nodeid:
         return []  # what can be printed would be another test's name
     quoted = shlex.quote(nodeid) if _UNQUOTABLE.search(nodeid) else f'"{nodeid}"'

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pytest_hypersearch.core.study import rank_key
 from pytest_hypersearch.results.terminal.format import (
     Column,
     clean,
@@ -17,17 +18,18 @@ from pytest_hypersearch.results.terminal.format import (
     show_params,
     show_value,
 )
-from pytest_hypersearch.stats.grouping import Group, group
-from pytest_hypersearch.stats.ranking import by_mean, objectives, rank_key
+from pytest_hypersearch.stats.grouping import group, group_of
+from pytest_hypersearch.stats.ranking import by_mean, objectives
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
 
-    from pytest_hypersearch.core.study import StudyResults
+    from pytest_hypersearch.core.study import Configuration
     from pytest_hypersearch.core.sweep import Sweep
     from pytest_hypersearch.core.trial import Config, TrialRecord
     from pytest_hypersearch.results.terminal.format import Line, Look
-    from pytest_hypersearch.stats.ranking import Ranked
+    from pytest_hypersearch.stats.grouping import Group
+    from pytest_hypersearch.stats.ranking import RankedStudy, Ranking
 
 
 WIDE = 120
@@ -97,10 +99,10 @@ def _median_column(medians: Sequence[float | None]) -> Column:
     return Column("median", tuple(scale.value(one) for one in medians), drop=2)
 
 
-def _best_column(bests: Sequence[Ranked | None]) -> Column:
+def _best_column(bests: Sequence[Configuration | None]) -> Column:
     known = [one for one in bests if one is not None]
-    scale = scale_of([one.value for one in known], [one.std for one in known])
-    return Column("best", tuple("-" if one is None else scale.value(one.value) for one in bests))
+    scale = scale_of([one.score for one in known], [one.std for one in known])
+    return Column("best", tuple("-" if one is None else scale.value(one.score) for one in bests))
 
 
 def _time_column(durations: Sequence[float | None], header: str) -> Column:
@@ -108,13 +110,13 @@ def _time_column(durations: Sequence[float | None], header: str) -> Column:
     return Column(header, tuple(cells), drop=4)
 
 
-def _place(one: Ranked | None, look: Look, without: Collection[str]) -> str:
+def _place(one: Configuration | None, look: Look, without: Collection[str]) -> str:
     if one is None:
         return "-"
     return " ".join([name_of(one), *show_params(one.params, look, without=without)])
 
 
-def name_of(one: Ranked) -> str:
+def name_of(one: Configuration) -> str:
     """Names a configuration within its sweep: ``#22``, or ``#22 (2/3)`` if replicates miss."""
     return (
         f"#{one.number}"
@@ -123,7 +125,9 @@ def name_of(one: Ranked) -> str:
     )
 
 
-def top_table(ranked: Sequence[Ranked], look: Look, alike: Collection[int] = ()) -> list[Line]:
+def top_table(
+    ranked: Sequence[Configuration], look: Look, alike: Collection[int] = ()
+) -> list[Line]:
     """Lists configurations with their scores, best first.
 
     Args:
@@ -136,8 +140,8 @@ def top_table(ranked: Sequence[Ranked], look: Look, alike: Collection[int] = ())
         _mean_column([(one.mean, one.std) for one in ranked], look),
     ]
     if not by_mean(ranked[0].sweep.pick):
-        scale = scale_of([one.value for one in ranked])
-        values = tuple(scale.value(one.value) for one in ranked)
+        scale = scale_of([one.score for one in ranked])
+        values = tuple(scale.value(one.score) for one in ranked)
         table.append(Column(ranked[0].sweep.pick, values))
     if alike:
         marks = ("~best" if one.number in alike else "" for one in ranked[1:])
@@ -199,30 +203,30 @@ _GROUP_ROWS = 8
 _GROUP_VALUES = 8
 
 
-def strategies(results: StudyResults, alike: Sequence[Sweep], look: Look) -> list[Line]:
+def strategies(ranked: RankedStudy, ranking: Ranking, look: Look) -> list[Line]:
     """Compares the sweeps of one objective."""
     rows = sorted(
-        ((_overall(results, one), one) for one in alike), key=lambda row: rank_key(row[0].best)
+        ((_overall(ranked, one), one) for one in ranking.sweeps),
+        key=lambda row: rank_key(row[0].best),
     )
     if len(rows) < 2 or not rows[0][0].n:  # noqa: PLR2004 - nothing to compare
         return []
     names = [clean(sweep.name, look) for _, sweep in rows]
     table = group_table([("sweep", names)], [one for one, _ in rows], look)
-    return [_title(alike[0], "sweep", look), *table]
+    return [_title(ranking.sweeps[0], "sweep", look), *table]
 
 
-def _overall(results: StudyResults, sweep: Sweep) -> Group:
-    found = group(results.trials, [sweep], ())
-    return found[0] if found else Group((), (), None, 0)
+def _overall(ranked: RankedStudy, sweep: Sweep) -> Group:
+    return group_of((), ranked.of(sweep))
 
 
-def groupings(results: StudyResults, sweep: Sweep, look: Look) -> list[list[Line]]:
+def groupings(ranked: RankedStudy, sweep: Sweep, look: Look) -> list[list[Line]]:
     """Groups a sweep's scores, in tables of few rows altogether unless ``-v`` asks for all."""
     tables: list[list[Line]] = []
     left = _GROUP_ROWS
     hidden = []
-    prefix = f"{clean(sweep.name, look)}: " if len(results.sweeps) > 1 else ""
-    for names, groups in _shown(results, sweep):
+    prefix = f"{clean(sweep.name, look)}: " if len(ranked.study.sweeps) > 1 else ""
+    for names, groups in _shown(ranked, sweep):
         by = ", ".join(clean(name, look) for name in names)
         if look.verbosity < 1 and tables and len(groups) > left:
             hidden.append(by)
@@ -241,11 +245,11 @@ def groupings(results: StudyResults, sweep: Sweep, look: Look) -> list[list[Line
     return tables
 
 
-def _shown(results: StudyResults, sweep: Sweep) -> Iterable[tuple[tuple[str, ...], list[Group]]]:
+def _shown(ranked: RankedStudy, sweep: Sweep) -> Iterable[tuple[tuple[str, ...], list[Group]]]:
     """Groups by ``group_by``, or for a grid by each parameter that has a few values."""
     by_default = [(name,) for name in sweep.varied] if sweep.strategy == "grid" else []
     for names in [sweep.group_by] if sweep.group_by else by_default:
-        groups = group(results.trials, [sweep], names)
+        groups = group(ranked.study.trials, ranked.of(sweep), names)
         few = bool(sweep.group_by) or len(groups) <= _GROUP_VALUES
         if few and len(groups) > 1 and groups[0].n:
             yield names, groups
@@ -255,11 +259,11 @@ def _more(count: int, look: Look) -> list[Line]:
     return flow([(f"and {count} more with -v", {"light": True})], look) if count > 0 else []
 
 
-def families(studies: Iterable[StudyResults]) -> dict[str, list[StudyResults]]:
+def families(studies: Iterable[RankedStudy]) -> dict[str, list[RankedStudy]]:
     """Puts the studies of one test together, by its node id without arguments."""
-    found: dict[str, list[StudyResults]] = {}
-    for results in studies:
-        found.setdefault(split(results.nodeid)[0], []).append(results)
+    found: dict[str, list[RankedStudy]] = {}
+    for ranked in studies:
+        found.setdefault(split(ranked.study.nodeid)[0], []).append(ranked)
     return found
 
 
@@ -270,15 +274,15 @@ def split(nodeid: str) -> tuple[str, str]:
     return path + colons + test, bracket + arguments
 
 
-def other_parameters(studies: Sequence[StudyResults], look: Look) -> list[list[Line]]:
+def other_parameters(studies: Sequence[RankedStudy], look: Look) -> list[list[Line]]:
     """Compares the studies of one test, in one table for each objective."""
     tables = []
-    for alike in objectives(sweep for results in studies for sweep in results.sweeps):
+    for alike in objectives(sweep for ranked in studies for sweep in ranked.study.sweeps):
         rows = sorted(
             (
-                (_overall(results, sweep), split(results.nodeid)[1][1:-1], sweep)
-                for results in studies
-                for sweep in results.sweeps
+                (_overall(ranked, sweep), split(ranked.study.nodeid)[1][1:-1], sweep)
+                for ranked in studies
+                for sweep in ranked.study.sweeps
                 if sweep in alike
             ),
             key=lambda row: rank_key(row[0].best),

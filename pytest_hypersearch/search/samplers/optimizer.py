@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from math import isfinite
-from operator import le, mul
-from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, SupportsFloat, TypeAlias
+from typing import TYPE_CHECKING, Any, SupportsFloat
 
 from pytest_hypersearch.core.contracts import ONE_METRIC, Observation
+from pytest_hypersearch.core.goals import Goal
 from pytest_hypersearch.core.space import Space, as_distribution
-from pytest_hypersearch.core.trial import State, number
+from pytest_hypersearch.core.study import Configuration, pareto_front, rank_key
+from pytest_hypersearch.core.sweep import Sweep
+from pytest_hypersearch.core.trial import State, TrialRecord, number
 from pytest_hypersearch.core.values import number_of, shown
 from pytest_hypersearch.search.samplers import builtin
 
@@ -17,28 +19,12 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pytest_hypersearch.core.contracts import Sampler
+    from pytest_hypersearch.core.goals import Mode
     from pytest_hypersearch.core.space import Distribution
-
-
-Mode: TypeAlias = Literal["min", "max"]
-
-_SIGNS: Final[dict[str, float]] = {"min": 1.0, "max": -1.0}
 
 
 class SpaceExhaustedError(Exception):
     """Every configuration of the space was asked for."""
-
-
-class Best(NamedTuple):
-    """The best parameters told so far.
-
-    Attributes:
-        params: As ``ask`` returned them.
-        score: As it was told, as a float or, with several modes, a tuple of them.
-    """
-
-    params: dict[str, Any]
-    score: float | tuple[float, ...]
 
 
 class Optimizer:
@@ -75,8 +61,8 @@ class Optimizer:
         self._sampler = _sampler(strategy)
         self._space = _space(space)
         self._seed = _whole("seed", seed)
-        self._signs = _signs(mode)
-        if len(self._signs) > 1 and strategy in ONE_METRIC:
+        self._sweep = _sweep_of(strategy, self._space, _modes(mode))
+        if self._sweep.others and strategy in ONE_METRIC:
             raise ValueError(
                 f"mode={shown(mode)}: expected one mode with strategy={shown(strategy)}"
             )
@@ -127,43 +113,37 @@ class Optimizer:
         )
 
     @property
-    def best(self) -> Best | None:
-        """The parameters with the best score, the first of several; None before the first score."""
-        return min(self._told(), key=self._key, default=None)
+    def best(self) -> Configuration | None:
+        """The parameters with the best score, the first of several; None before the first score.
+
+        It has ``params`` as ``ask`` returned them, ``score`` as it was told and, with several
+        modes, all scores as ``values``.
+        """
+        return min(self._told(), key=rank_key, default=None)
 
     @property
-    def pareto(self) -> list[Best]:
+    def pareto(self) -> list[Configuration]:
         """The parameters that no others surpass in all scores, by the first score."""
-        found: list[Best] = []
-        for one in sorted(self._told(), key=self._key):  # what dominates it comes before it
-            if not any(all(map(le, self._key(o), self._key(one))) for o in found):
-                found.append(one)
-        return found
+        return pareto_front(self._told())
 
-    def _told(self) -> list[Best]:
-        told = []
-        for each in self._finished.values():
-            values = (*each.scores, *(scores[0] for scores in each.others))
-            if values:
-                score = tuple(map(mul, self._signs, values))
-                params = dict(self._asked[each.index])
-                told.append(Best(params, score if len(score) > 1 else score[0]))
-        return told
-
-    def _key(self, one: Best) -> tuple[float, ...]:
-        """Return scores of which lower ones are better."""
-        score = one.score if isinstance(one.score, tuple) else (one.score,)
-        return tuple(map(mul, self._signs, score))
+    def _told(self) -> list[Configuration]:
+        sweep = self._sweep
+        return [
+            Configuration(sweep, (_record(sweep, each),), dict(self._asked[each.index]))
+            for each in self._finished.values()
+            if each.scores
+        ]
 
     def _signed(self, score: object) -> tuple[float, ...]:
         """Return scores of which lower ones are better, none if one of them is not finite."""
         if score is None:
             return ()
         given = score if isinstance(score, (list, tuple)) else [score]
-        if len(given) != len(self._signs):
-            raise ValueError(f"{shown(score)}: expected {len(self._signs)} scores, one a mode")
+        goals = self._sweep.goals
+        if len(given) != len(goals):
+            raise ValueError(f"{shown(score)}: expected {len(goals)} scores, one a mode")
         try:
-            values = tuple(map(mul, self._signs, map(number, given)))
+            values = tuple(goal.signed(number(one)) for goal, one in zip(goals, given, strict=True))
         except TypeError as error:
             raise ValueError(f"the score is {error}") from None
         return values if all(map(isfinite, values)) else ()
@@ -177,11 +157,36 @@ class Optimizer:
         return next(same, -1)
 
 
-def _signs(mode: Mode | Sequence[Mode]) -> tuple[float, ...]:
+def _sweep_of(strategy: str, space: Space, modes: Sequence[Mode]) -> Sweep:
+    """A sweep of what is told: ``score`` or, with several modes, ``score 0``, ``score 1`` ..."""
+    names = [f"score {number}" for number in range(len(modes))] if len(modes) > 1 else ["score"]
+    goal, *others = map(Goal, names, modes)
+    return Sweep(
+        name=strategy,
+        strategy=strategy,
+        space=space,
+        n_trials=0,
+        metric=goal.metric,
+        mode=goal.mode,
+        others=tuple(others),
+    )
+
+
+def _record(sweep: Sweep, told: Observation) -> TrialRecord:
+    scores = (*told.scores, *(scores[0] for scores in told.others))
+    metrics = {
+        goal.metric: goal.signed(score) for goal, score in zip(sweep.goals, scores, strict=True)
+    }
+    score = metrics[sweep.metric]
+    return TrialRecord("", sweep.name, told.index, 0, told.params, told.state, score, metrics)
+
+
+def _modes(mode: Mode | Sequence[Mode]) -> Sequence[Mode]:
     modes = [mode] if isinstance(mode, str) else mode
-    if not isinstance(modes, (list, tuple)) or not modes or any(m not in [*_SIGNS] for m in modes):
+    known = ["min", "max"]
+    if not isinstance(modes, (list, tuple)) or not modes or any(one not in known for one in modes):
         raise ValueError(f"mode={shown(mode)}: expected 'min' or 'max', or a list of them")
-    return tuple(_SIGNS[each] for each in modes)
+    return modes
 
 
 def _sampler(strategy: object) -> Sampler:

@@ -6,16 +6,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 from pytest_hypersearch.core.study import signed
-from pytest_hypersearch.stats.ranking import objectives, rank
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from pytest_hypersearch.core.space import Space
-    from pytest_hypersearch.core.study import StudyResults
+    from pytest_hypersearch.core.study import Configuration
     from pytest_hypersearch.core.sweep import Sweep
     from pytest_hypersearch.core.trial import Config
-    from pytest_hypersearch.stats.ranking import Ranked
+    from pytest_hypersearch.stats.ranking import RankedStudy
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,22 +34,22 @@ class Pool:
     scores: tuple[float, ...]
 
 
-def pools(results: StudyResults) -> list[Pool]:
+def pools(study: RankedStudy) -> list[Pool]:
     """Return the pools of a study: its sweeps of one objective over the same parameters.
 
     Sweeps whose space is not known are left out.
     """
     found = []
-    for alike in objectives(results.sweeps):
+    for ranking in study.rankings:
         together: dict[frozenset[str], list[Sweep]] = {}
-        for sweep in alike:
+        for sweep in ranking.sweeps:
             if sweep.space.names:
                 together.setdefault(frozenset(sweep.space.names), []).append(sweep)
-        found += [_pool(sweeps, rank(results.trials, sweeps)) for sweeps in together.values()]
+        found += [_pool(sweeps, ranking.of(*sweeps)) for sweeps in together.values()]
     return found
 
 
-def _pool(sweeps: Sequence[Sweep], ranked: Sequence[Ranked]) -> Pool:
+def _pool(sweeps: Sequence[Sweep], ranked: Sequence[Configuration]) -> Pool:
     spaces = dict.fromkeys(sweep.space for sweep in sweeps)
     space, kept = max(
         ((space, _within(space, ranked, only=len(spaces) == 1)) for space in spaces),
@@ -60,7 +59,9 @@ def _pool(sweeps: Sequence[Sweep], ranked: Sequence[Ranked]) -> Pool:
     return Pool(tuple(sweeps), space, configs, scores)
 
 
-def _within(space: Space, ranked: Iterable[Ranked], *, only: bool) -> list[tuple[Config, float]]:
+def _within(
+    space: Space, ranked: Iterable[Configuration], *, only: bool
+) -> list[tuple[Config, float]]:
     """Return the configurations that a space has, which all are if it is the only one."""
     found = []
     for one in ranked:
