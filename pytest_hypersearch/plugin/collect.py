@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 MARK = "sweep_trial"
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Slot:
     """The place of one trial among a test's items; also stands in for values that come late."""
 
@@ -38,6 +38,9 @@ class Slot:
     number: int
     replicate: int
     id: str
+
+    def __repr__(self) -> str:
+        return self.id
 
 
 @dataclass(frozen=True, slots=True)

@@ -231,3 +231,30 @@ def pytest_runtest_protocol(item):
     assert code == 1
     assert "1 trial was lost: another plugin took them over" in output
     assert "test_it.py::test_t[x:2]" in output
+
+
+@pytest.mark.parametrize("args", [[], ["-n2"]])
+def test_every_item_has_parameters_of_its_own_with_the_values_of_its_trial(project, beside, args):
+    """As allure, which takes items of equal names and parameters for one test, run again."""
+    beside("""
+from probe import ran
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item):
+    result = yield
+    ran(*(f"{name}={value!r}" for name, value in item.callspec.params.items()))
+    return result
+""")
+    body = """
+@pytest.mark.sweep(bayes={{"x": [1]}}, n_trials=1, replicates=2, isolate={isolate})
+@pytest.mark.parametrize("data", ["a"])
+def {name}(x, data):
+    return x
+"""
+    both = [("test_f", False), ("test_g", True)]
+    project.write("".join(body.format(name=name, isolate=isolate) for name, isolate in both))
+    expected = {f"data='a' x=1 trial id='bayes-000-r{replicate}'" for replicate in (0, 1)}
+    for option in ("--sweep", "--sweep-resume"):
+        assert project.run(option, *args)[0] == 0
+        assert set(project.ran) == expected
+        project.forget()

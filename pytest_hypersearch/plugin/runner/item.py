@@ -18,11 +18,15 @@ if TYPE_CHECKING:
 
     import pytest
 
-    from pytest_hypersearch.core.trial import TrialRecord
+    from pytest_hypersearch.core.trial import Config, TrialRecord
     from pytest_hypersearch.engine.messages import RunTrial
     from pytest_hypersearch.engine.resources.machine import Usage
     from pytest_hypersearch.plugin.fixtures import Trial
     from pytest_hypersearch.plugin.isolation.parent import Child
+
+
+TRIAL_ID = "trial id"
+"""The name of an item's parameter for other plugins; no fixture can have it."""
 
 
 @dataclass(slots=True)
@@ -44,14 +48,21 @@ class Active:
     confinement: ExitStack = field(default_factory=ExitStack)
 
 
-def fill_in(item: pytest.Function, trial: Trial) -> None:
+def identify(item: pytest.Function, slot: Slot) -> None:
+    """Tell replicates apart for plugins that take items with equal parameters for the same test."""
+    with contextlib.suppress(AttributeError, TypeError):
+        item.callspec.params[TRIAL_ID] = slot.id
+
+
+def fill_in(item: pytest.Function, slot: Slot, config: Config) -> None:
     """Put the trial's values where other plugins look for an item's parameters."""
     # Semi-private in pytest; fixtures get their values by pytest_fixture_setup if this fails.
-    with contextlib.suppress(AttributeError, TypeError):
+    # A replayed configuration may be of a space that the mark no longer has.
+    with contextlib.suppress(AttributeError, TypeError, ValueError, LookupError):
         params = item.callspec.params
-        params.update(
-            {name: trial.params.get(name) for name in params if type(params[name]) is Slot}
-        )
+        if late := [name for name in params if type(params[name]) is Slot]:
+            values = slot.sweep.space.decode(config)
+            params.update({name: values.get(name) for name in late})
 
 
 def stand_in(item: pytest.Function, runtest: Callable[[], None]) -> None:

@@ -32,6 +32,7 @@ from pytest_hypersearch.plugin.plan import Plan
 from pytest_hypersearch.plugin.runner.item import (
     Active,
     fill_in,
+    identify,
     recording,
     replay,
     restore,
@@ -112,6 +113,7 @@ class Runner:
         item = cast("pytest.Function", item)
         self.active = active = Active(item, mark.args[0])
         restore(item)
+        identify(item, active.slot)
         self._begin(active)
 
     def _begin(self, active: Active) -> None:
@@ -123,6 +125,7 @@ class Runner:
                 self._run(active, reply)
             case ReplayTrial():
                 active.record = reply.record
+                fill_in(item, active.slot, reply.record.params)
                 stand_in(item, partial(replay, reply.record))
             case SkipTrial():
                 self._teller.not_run(active, reply.reason, reply.state)
@@ -134,13 +137,13 @@ class Runner:
 
     def _run(self, active: Active, assignment: RunTrial) -> None:
         active.assignment = assignment
+        fill_in(active.item, active.slot, assignment.params)
         if active.slot.sweep.isolate and not self._alone:
             self._run_apart(active, assignment)
             return
         if assignment.share:
             active.confinement.enter_context(confined(assignment.share))
         active.trial = self._trial(active, assignment)
-        fill_in(active.item, active.trial)
 
     def _run_apart(self, active: Active, assignment: RunTrial) -> None:
         """Run the trial in a process of its own; this item only shows what came of it."""
