@@ -16,14 +16,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TextIO
 
 from pytest_hypersearch.core.errors import needs
-from pytest_hypersearch.core.space.choices import Choice, label_text
-from pytest_hypersearch.core.space.numeric import Integer, Real
 from pytest_hypersearch.core.trial import State, storable
-from pytest_hypersearch.search.optuna.strategy import quietly
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from os import PathLike
+
+    from optuna.distributions import BaseDistribution
 
     from pytest_hypersearch.core.space import Distribution
     from pytest_hypersearch.core.study import StudyResults
@@ -34,21 +33,12 @@ if TYPE_CHECKING:
 
 with needs("to_optuna", "optuna", "optuna"):
     import optuna
-    from optuna.distributions import (
-        BaseDistribution,
-        CategoricalDistribution,
-        FloatDistribution,
-        IntDistribution,
-    )
     from optuna.storages import JournalStorage
     from optuna.storages.journal import BaseJournalBackend
     from optuna.trial import FrozenTrial, TrialState, create_trial
 
-_STATES: Final = {
-    State.COMPLETE: TrialState.COMPLETE,
-    State.PRUNED: TrialState.PRUNED,
-    State.RUNNING: TrialState.RUNNING,
-}
+    from pytest_hypersearch.search.optuna.translation import quietly, readable, to_optuna_state
+
 _NEVER_RAN: Final = {State.NOT_RUN, State.RACED_OUT}
 
 
@@ -136,7 +126,7 @@ def _trial(
     entries: Mapping[str, BaseDistribution],
     curve: Curve | None,
 ) -> FrozenTrial:
-    state = _STATES.get(trial.state, TrialState.FAIL)
+    state = to_optuna_state(trial.state)
     frozen = create_trial(
         state=state,
         values=_values(trial, sweep, state),
@@ -200,26 +190,4 @@ def _distributions(sweep: Sweep, trials: Iterable[TrialRecord]) -> dict[str, Bas
     for trial in trials:
         for name, value in trial.params.items():
             seen.setdefault(name, []).append(value)
-    return {name: _distribution(declared.get(name, []), values) for name, values in seen.items()}
-
-
-def _distribution(declared: Sequence[Distribution], seen: Sequence[Raw]) -> BaseDistribution:
-    numbers = [value for value in seen if type(value) in {int, float}]
-    if not declared or len(numbers) < len(seen) or any(isinstance(e, Choice) for e in declared):
-        labels = [label for e in declared if isinstance(e, Choice) for label in e.labels]
-        return CategoricalDistribution(list({label_text(v): v for v in (*labels, *seen)}.values()))
-    ends = [end for e in declared if isinstance(e, (Real, Integer)) for end in (e.low, e.high)]
-    low, high = min([*numbers, *ends]), max([*numbers, *ends])  # type: ignore[type-var]
-    log = all(isinstance(e, (Real, Integer)) and e.log for e in declared)
-    step = None if log else _step(declared, numbers)
-    if all(isinstance(e, Integer) for e in declared):
-        return IntDistribution(int(low), int(high), log=log, step=int(step or 1))  # type: ignore[arg-type]
-    return FloatDistribution(float(low), float(high), log=log, step=step)  # type: ignore[arg-type]
-
-
-def _step(declared: Sequence[Distribution], numbers: Sequence[Raw]) -> float | None:
-    """The step of a range, if all branches agree on it and all values are on it."""
-    first, *others = dict.fromkeys(declared)
-    if others or not isinstance(first, (Real, Integer)):
-        return None
-    return first.step if all(map(first.contains, numbers)) else None
+    return {name: readable(declared.get(name, []), values) for name, values in seen.items()}

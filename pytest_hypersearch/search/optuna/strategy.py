@@ -5,16 +5,13 @@ history decides it. Samplers that keep notes in the trials that they proposed, s
 an evolution strategy, are asked anew for each trial of the history, whose own parameters then take
 the place of the answer.
 
-Optuna sees choices as positions among the options, evenly spaced values as positions, and all else
-as quantiles in [0, 1]; of a conditional space the number of the branch is one more choice. How many
-metrics there are shows in the first configuration with scores; until then it makes no difference.
+Of a conditional space the number of the branch is one more choice to Optuna. How many metrics there
+are shows in the first configuration with scores; until then it makes no difference.
 """
 
 from __future__ import annotations
 
 import inspect
-import warnings
-from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -23,33 +20,27 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import optuna
-from optuna.distributions import (
-    BaseDistribution,
-    CategoricalDistribution,
-    FloatDistribution,
-    IntDistribution,
-)
+from optuna.distributions import CategoricalDistribution, IntDistribution
 from optuna.storages import InMemoryStorage
 from optuna.study import StudyDirection
 from optuna.trial import TrialState, create_trial
 
-from pytest_hypersearch.core.space.choices import Choice
-from pytest_hypersearch.core.space.numeric import Integer
+from pytest_hypersearch.core.space import choice
 from pytest_hypersearch.core.trial import State
+from pytest_hypersearch.search.optuna.translation import Parameter, quietly, to_optuna_state
 from pytest_hypersearch.search.samplers.random import permuted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from optuna.samplers import BaseSampler
 
     from pytest_hypersearch.core.contracts import Observation
-    from pytest_hypersearch.core.space import Distribution, Space
-    from pytest_hypersearch.core.trial import Config, Raw
+    from pytest_hypersearch.core.space import Space
+    from pytest_hypersearch.core.trial import Config
 
 
 _BRANCH: Final = "branch of the space"  # no identifier, hence no parameter's name
-_EXACT: Final = 2**53  # larger whole numbers are rounded by Optuna, which keeps floats
 _REDRAWS: Final = 10
 _FEWER: Final = {"GPSampler": 1}  # models all again, slowly, and finds the same optimum
 _REPLAYED: Final = {"CmaEsSampler", "NSGAIISampler", "NSGAIIISampler", "QMCSampler"}  # take notes
@@ -99,14 +90,14 @@ class OptunaSampler:
         What Optuna proposes although it was seen is asked for again, a few times if that costs
         little; after that, a finite space gives one of its unseen configurations at random.
         """
-        told = [o for o in history if o.state is not State.NOT_RUN and space.contains(o.params)]
-        seen = {space.key(o.params) for o in told}
+        ran = [o for o in history if o.state is not State.NOT_RUN and space.contains(o.params)]
+        seen = {space.key(o.params) for o in ran}
         if space.size is not None and len(seen) >= space.size:
             return None
-        pending = [o for o in told if _is_pending(o)]
+        pending = [o for o in ran if _is_pending(o)]
         with quietly():
             past = _past(self.name, space, seed)
-            past.recall([o for o in told if not _is_pending(o)])
+            past.recall([o for o in ran if not _is_pending(o)])
             study = past.with_pending(pending)
             study.reseed(index)
             config = study.ask()
@@ -128,107 +119,65 @@ def _unseen(space: Space, seed: int, seen: set[str]) -> Config | None:
     return next((config for config in walk if space.key(config) not in seen), None)
 
 
-@contextmanager
-def quietly() -> Iterator[None]:
-    """Hold back what Optuna logs and warns of; the user's own studies log as before."""
-    verbosity = optuna.logging.get_verbosity()
-    optuna.logging.set_verbosity(optuna.logging.CRITICAL)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        optuna.logging.set_verbosity(verbosity)
-
-
 class _View:
     """A space as Optuna sees it.
 
     Attributes:
         space: The space.
-        keys: For each branch, the names by which Optuna knows its parameters; those with a single
-            value are none to Optuna.
-        distributions: Their distributions, with the branch's number if there are several.
+        keys: For each branch, the names of its parameters in Optuna; those with a single value do
+            not exist there.
+        parameters: The parameters by these names, with the branch's number if there are several.
     """
 
     def __init__(self, space: Space) -> None:
         self.space = space
         self.keys: list[dict[str, str]] = []
-        self.distributions: dict[str, BaseDistribution] = {}
+        self.parameters: dict[str, Parameter] = {}
         if len(space.branches) > 1:
-            self.distributions[_BRANCH] = CategoricalDistribution(range(len(space.branches)))
+            self.parameters[_BRANCH] = Parameter.to_optuna(choice(range(len(space.branches))))
         for number, branch in enumerate(space.branches):
             self.keys.append(
                 {name: self._key(name, number) for name, e in branch.items() if e.size != 1}
             )
             for name, key in self.keys[-1].items():
-                self.distributions[key] = _distribution(branch[name])
+                self.parameters[key] = Parameter.to_optuna(branch[name])
 
     def params(self, config: Config) -> dict[str, Any]:
         """Return a configuration in Optuna's terms."""
         number = self.space.branch_of(config) or 0
-        branch = self.space.branches[number]
-        params = {
-            key: _told(branch[name], self.distributions[key], config[name])
-            for name, key in self.keys[number].items()
-        }
-        return {_BRANCH: number, **params} if _BRANCH in self.distributions else params
+        own = {key: config[name] for name, key in self.keys[number].items()}
+        if _BRANCH in self.parameters:
+            own = {_BRANCH: number, **own}
+        return {key: self.parameters[key].theirs_of(raw) for key, raw in own.items()}
 
     def ask(self, trial: optuna.Trial) -> Config:
         """Return the configuration that a trial is given."""
-        number = self._suggest(trial, _BRANCH) if _BRANCH in self.distributions else 0
-        branch, keys = self.space.branches[number], self.keys[number]
+        number = self._suggest(trial, _BRANCH) if _BRANCH in self.parameters else 0
+        keys = self.keys[number]
         return {
-            name: _heard(entry, self.distributions[keys[name]], self._suggest(trial, keys[name]))
-            if name in keys
-            else entry.centre()
-            for name, entry in branch.items()
+            name: self._suggest(trial, keys[name]) if name in keys else entry.centre()
+            for name, entry in self.space.branches[number].items()
         }
 
     def touch(self, trial: optuna.Trial) -> None:
         """Make the sampler think of a trial."""
-        for key in [*self.distributions][:1]:
+        for key in [*self.parameters][:1]:
             self._suggest(trial, key)
 
     def _key(self, name: str, number: int) -> str:
         """Return a parameter's own name if all branches that have it agree on its values."""
         branches = self.space.branches
-        alike = all(b[name] == branches[number][name] for b in branches if name in b)
-        return name if alike else f"{name} of branch {number}"
+        same = all(b[name] == branches[number][name] for b in branches if name in b)
+        return name if same else f"{name} of branch {number}"
 
-    def _suggest(self, trial: optuna.Trial, key: str) -> Any:  # noqa: ANN401  of Optuna's types
-        entry = self.distributions[key]
+    def _suggest(self, trial: optuna.Trial, key: str) -> Any:  # noqa: ANN401  of our types
+        parameter = self.parameters[key]
+        entry = parameter.theirs
         if isinstance(entry, CategoricalDistribution):
-            return trial.suggest_categorical(key, entry.choices)
+            return parameter.ours_of(trial.suggest_categorical(key, entry.choices))
         if isinstance(entry, IntDistribution):
-            return trial.suggest_int(key, entry.low, entry.high, log=entry.log)
-        return trial.suggest_float(key, 0.0, 1.0)
-
-
-def _distribution(entry: Distribution) -> BaseDistribution:
-    if isinstance(entry, Choice):
-        return CategoricalDistribution(range(entry.size))
-    if isinstance(entry, Integer) and entry.log and entry.step == 1 and entry.high < _EXACT:
-        return IntDistribution(entry.low, entry.high, log=True)
-    if entry.equal_shares and entry.size is not None and entry.size < _EXACT:
-        return IntDistribution(0, entry.size - 1)
-    return FloatDistribution(0.0, 1.0)
-
-
-def _told(entry: Distribution, known: BaseDistribution, raw: Raw) -> Any:  # noqa: ANN401  of Optuna's types
-    if isinstance(known, FloatDistribution):
-        return min(max(entry.to_unit(raw), 0.0), 1.0)
-    if isinstance(known, IntDistribution) and known.log:
-        return raw
-    return entry.position(raw)  # type: ignore[union-attr]
-
-
-def _heard(entry: Distribution, known: BaseDistribution, value: Any) -> Raw:  # noqa: ANN401  of Optuna's types
-    if isinstance(known, FloatDistribution):
-        return entry.from_unit(value)
-    if isinstance(known, IntDistribution) and known.log:
-        return int(value)
-    return entry.at(int(value))  # type: ignore[union-attr]
+            return parameter.ours_of(trial.suggest_int(key, entry.low, entry.high, log=entry.log))
+        return parameter.ours_of(trial.suggest_float(key, 0.0, 1.0))
 
 
 @dataclass(slots=True)
@@ -239,7 +188,7 @@ class _Study:
         name: The sampler's name in ``optuna.samplers``.
         seed: The sweep's seed.
         view: The space.
-        heard: The finished configurations that are in the study.
+        finished: The finished configurations that are in the study.
         storage: The study's storage.
         study: The study, which minimises.
     """
@@ -247,7 +196,7 @@ class _Study:
     name: str
     seed: int
     view: _View
-    heard: list[Observation]
+    finished: list[Observation]
     storage: InMemoryStorage
     study: optuna.Study
 
@@ -260,22 +209,22 @@ class _Study:
     def recall(self, finished: Sequence[Observation]) -> None:
         """Bring the trials in line with a history; begin anew if its past has changed."""
         goals = next((1 + len(o.others) for o in finished if o.scores), 1)
-        if self.heard != finished[: len(self.heard)] or goals != len(self.study.directions):
-            self.heard = []
+        if self.finished != finished[: len(self.finished)] or goals != len(self.study.directions):
+            self.finished = []
             self.storage = InMemoryStorage()
             self.study = optuna.create_study(
                 storage=self.storage, directions=[StudyDirection.MINIMIZE] * goals
             )
-        for observation in finished[len(self.heard) :]:
+        for observation in finished[len(self.finished) :]:
             self.add(observation)
-            self.heard.append(observation)
+            self.finished.append(observation)
 
     def with_pending(self, pending: Sequence[Observation]) -> _Study:
         """Return a copy with pending trials added, for one suggestion."""
         shared = {id(trial): trial for trial in self.study.get_trials(deepcopy=False)}
         # Finished trials never change again; copying them would take most of the time.
         study, storage = deepcopy((self.study, self.storage), shared)
-        copy = replace(self, study=study, storage=storage, heard=[])
+        copy = replace(self, study=study, storage=storage, finished=[])
         for observation in pending:
             copy.add(observation)
         return copy
@@ -294,19 +243,21 @@ class _Study:
         """Add a trial as the history has it."""
         state, values = _ending(observation)
         params = self.view.params(observation.params)
-        known = {key: self.view.distributions[key] for key in params}
+        distributions = {key: self.view.parameters[key].theirs for key in params}
         if self.name not in _REPLAYED:
-            trial = create_trial(state=state, values=values, params=params, distributions=known)
+            trial = create_trial(
+                state=state, values=values, params=params, distributions=distributions
+            )
             self.study.add_trial(trial)
             return
         self.reseed(observation.index)
         asked = self.study.ask()
         self.view.touch(asked)
         study_id = self.storage.get_study_id_from_name(self.study.study_name)
-        place = self.storage.get_trial_id_from_study_id_trial_number(study_id, asked.number)
-        for key, entry in known.items():
+        trial_id = self.storage.get_trial_id_from_study_id_trial_number(study_id, asked.number)
+        for key, entry in distributions.items():
             internal = entry.to_internal_repr(params[key])
-            self.storage.set_trial_param(place, key, internal, entry)
+            self.storage.set_trial_param(trial_id, key, internal, entry)
         if state is not TrialState.RUNNING:
             self.study.tell(asked, values, state=state)
 
@@ -320,9 +271,8 @@ def _ending(observation: Observation) -> tuple[TrialState, list[float] | None]:
     """Return how Optuna would say that a configuration ended, with the mean of each metric."""
     if observation.scores:
         return TrialState.COMPLETE, [*map(_mean, (observation.scores, *observation.others))]
-    if observation.state is State.RUNNING:
-        return TrialState.RUNNING, None
-    return TrialState.PRUNED if observation.state is State.PRUNED else TrialState.FAIL, None
+    state = to_optuna_state(observation.state)
+    return (TrialState.FAIL if state is TrialState.COMPLETE else state), None
 
 
 def _mean(scores: Sequence[float]) -> float:
