@@ -50,7 +50,7 @@ def job_summary(studies: Sequence[StudyResults]) -> str:
     table = markdown_of([_row(one, sweep) for one in ranked for sweep in one.study.sweeps])
     lines = section(ranked, width=_LOOK.width, verbosity=0, ascii_only=False)
     text = "\n".join(map(plain, lines))
-    fence = "`" * (1 + max(map(len, re.findall("`+", text)), default=2))
+    fence = "`" * max(3, 1 + max(map(len, re.findall("`+", text)), default=0))
     details = f"<details><summary>Details</summary>\n\n{fence}text\n{text}\n{fence}\n\n</details>\n"
     whole = f"### Hyperparameter sweeps\n\n{table}\n\n{details}\n"
     if len(whole.encode()) <= MOST_BYTES:

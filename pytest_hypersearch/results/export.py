@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO, TypeAlias
@@ -153,6 +154,5 @@ def markdown_of(rows: Sequence[Mapping[str, str]]) -> str:
 
 
 def _cell(text: str) -> str:
-    for sign in "\\|`*_<>[]":
-        text = text.replace(sign, f"\\{sign}")
-    return text
+    # The last two are taken for addresses wherever they are.
+    return re.sub(r"[\\|`*_<>\[\]&~$]|(?<=:)(?=//)|(?<=www)(?=\.)", r"\\\g<0>", text)
