@@ -20,6 +20,7 @@ from pytest_hypersearch.core.trial import State, TrialRecord
 from pytest_hypersearch.results.cli import main
 from pytest_hypersearch.results.results import load_results
 from pytest_hypersearch.results.text import params_text
+from pytest_hypersearch.store.lines import batches, decode, encode
 from pytest_hypersearch.store.runs import Run
 
 ROOT = Path(__file__).parents[1]
@@ -199,6 +200,126 @@ def test_odd_parameters_come_back_from_every_format():
         assert found == ODD
         assert [type(value) for value in found.values()] == [type(v) for v in ODD.values()]
     assert shlex.split(params_text(configuration(ODD), "pytest"))[1] == "t.py::f[a'b $(x)]"
+
+
+@pytest.fixture
+def forged(swept, tmp_path, monkeypatch, capsys):
+    """Copies the project, changes records of ``test_net``, and runs a command on the copy."""
+    folder = tmp_path / "project"
+    shutil.copytree(swept, folder)
+    (folder / "setup.py").touch()
+    for place in (".pytest_cache", "evil"):
+        (folder / place).mkdir(exist_ok=True)
+        (folder / place / "test_evil.py").touch()
+    (tmp_path / "test_evil.py").touch()
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("COLUMNS", "80")
+
+    def forge(change):
+        for journal in folder.glob("**/*-test_net/*/journal.jsonl"):
+            with journal.open("rb") as file:
+                records = decode([body for bodies, _ in batches(file) for body in bodies])
+            journal.write_bytes(b"".join(encode(change(record)) for record in records))
+        return Command(capsys)
+
+    return forge
+
+
+@pytest.mark.parametrize(
+    "item",
+    [
+        "-oaddopts=-p evil",
+        "-pevil::test_f",
+        "test_it.py",
+        "test_gone.py::test_f",
+        "setup.py::test_f",
+        ".pytest_cache/test_evil.py::test_f",
+        "evil/../.pytest_cache/test_evil.py::test_f",
+        "../test_evil.py::test_f",
+        "{folder}/test_it.py::test_f",
+        "test_it.py::test_f[\x1b[31m]",
+        "test_it.py::test_f\nrm -r .",
+    ],
+)
+def test_what_is_no_test_of_the_project_is_not_printed_to_be_run(forged, item):
+    item = item.format(folder=Path.cwd())
+    command = forged(lambda record: record | ({"item": item} if "item" in record else {}))
+    assert command("best", "test_net", "--format", "pytest") == 2
+    assert command.out == ""
+    assert "expected a test in a test file below the working directory" in command.errors
+    assert controls(command.errors) == set()
+    assert command("show", "test_net") == 0
+    assert "rerun: pytest '-" not in command.out
+    assert command("best", "test_net") == 0
+
+
+def test_test_files_are_those_of_the_project_s_settings(forged):
+    Path("check_it.py").touch()
+    items = {"item": "check_it.py::test_f"}
+    command = forged(lambda record: record | (items if "item" in record else {}))
+    assert command("best", "test_net", "--format", "pytest") == 2
+    Path("pytest.ini").write_text("[pytest]\npython_files = check_*.py other.py\n")
+    assert command("best", "test_net", "--format", "pytest") == 0
+    assert command.out.startswith("pytest check_it.py::test_f ")
+
+
+def controls(text):
+    return {sign for sign in text if not sign.isprintable() and sign not in "\n\t"}
+
+
+EVIL = "\x1b[31m\x9b\x07\x7f\r\u202e\x00\u2028"
+
+
+def poisoned(value):
+    """What a record says, with control characters in all that users or tests may have chosen."""
+    if isinstance(value, list):
+        return [*map(poisoned, value)]
+    if not isinstance(value, dict):
+        return value
+    kept = {name: poisoned(each) for name, each in value.items()}
+    texts = ("item", "nodeid", "worker", "reason", "error", "metric", "opt", "note", "host")
+    kept |= {name: f"{kept[name]}{EVIL}" for name in texts if isinstance(kept.get(name), str)}
+    if kept.get("kind") == "choice":
+        kept["options"] = [
+            f"{each}{EVIL}" if isinstance(each, str) else each for each in kept["options"]
+        ]
+    for name in ("metrics", "logged"):
+        if name in kept:
+            kept[name] = {f"{metric}{EVIL}": each for metric, each in kept[name].items()}
+    return kept
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        ("list",),
+        ("list", "nothing"),
+        ("show",),
+        ("show", "-v"),
+        ("show", "--group-by", "opt"),
+        ("show", "--columns", "opt,reason,error,note,item,score"),
+        ("show", "--columns", "nothing"),
+        ("best", "--filter", "status=success"),
+        ("best", "--format", "yaml"),
+        ("best", "--format", "toml"),
+        ("best", "--format", "pytest"),
+        ("compare", "@1", "@2"),
+        ("compare", "@1", "@2", "--format", "csv"),
+        ("export", "-", "--to", "csv"),
+        ("export", "-", "--to", "json"),
+        ("clean", "--keep", "1"),
+        *(("show", "--format", form) for form in ("markdown", "json", "csv")),
+        *(("list", "--format", form) for form in ("markdown", "json", "csv")),
+    ],
+)
+def test_no_command_prints_control_characters(forged, args):
+    for other in Path(".pytest_cache/d/hypersearch").glob("*"):
+        if not other.name.endswith("-test_net"):
+            shutil.rmtree(other)
+    command = forged(poisoned)
+    assert command(*args) in {0, 1, 2}
+    assert command.out or command.errors
+    assert controls(command.out) == controls(command.errors) == set()
 
 
 def test_toml_has_no_null():

@@ -78,6 +78,30 @@ def _cache_dir(folder: Path) -> str:
     return _DEFAULT
 
 
+def is_test_file(file: Path, run: Path) -> bool:
+    """Tell whether pytest, in the working directory, collects tests from a file.
+
+    Args:
+        file: A path relative to the working directory.
+        run: Directory of a run; files of its cache are no tests, whatever they are called.
+    """
+    if file.is_absolute() or any(part.startswith(".") for part in file.parts):
+        return False
+    store = run.resolve().parent.parent
+    cache = store.parents[1] if store.parts[-2:] == STORE.parts else store
+    named = any(file.match(pattern) for pattern in _test_files(Path.cwd()))
+    return named and file.is_file() and not file.resolve().is_relative_to(cache)
+
+
+def _test_files(folder: Path) -> Sequence[str]:
+    """Return pytest's ``python_files`` as far as the project's files tell."""
+    for settings in _settings(folder):
+        found = settings.get("python_files")
+        if found:
+            return found.split() if isinstance(found, str) else [*map(str, found)]  # type: ignore[call-overload]
+    return "test_*.py", "*_test.py"
+
+
 def _settings(folder: Path) -> Iterator[Mapping[str, object]]:
     """Yield pytest's settings in a directory, in the order in which pytest looks for them."""
     for name in ("pytest.toml", ".pytest.toml"):

@@ -54,5 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _complain(problem: str, code: int) -> int:
-    sys.stderr.write(f"pytest-hypersearch: {problem}\n")
+    from pytest_hypersearch.results.terminal.format import printable
+
+    sys.stderr.write(f"pytest-hypersearch: {printable(problem)}\n")
     return code

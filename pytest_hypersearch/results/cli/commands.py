@@ -12,20 +12,21 @@ from typing import TYPE_CHECKING, Any
 from pytest_hypersearch.core.errors import StoreError
 from pytest_hypersearch.core.trial import State
 from pytest_hypersearch.results.comparison import comparison_text
-from pytest_hypersearch.results.export import columns_of, csv_to, rows_of, studies_json
+from pytest_hypersearch.results.export import columns_of, rows_of, studies_json
 from pytest_hypersearch.results.groups import rankings_of
 from pytest_hypersearch.results.query import entries
 from pytest_hypersearch.results.results import Groups, Results, load_results
-from pytest_hypersearch.results.terminal.format import plain
+from pytest_hypersearch.results.terminal.format import plain, printable
 from pytest_hypersearch.results.terminal.summary import section
 from pytest_hypersearch.results.text import group_text, look_of, params_text, rows_text, width
-from pytest_hypersearch.store.find import studies_of
+from pytest_hypersearch.store.find import is_test_file, studies_of
 from pytest_hypersearch.store.runs import Run, discard, outdated
 
 if TYPE_CHECKING:
     from argparse import Namespace
     from collections.abc import Callable, Iterable, Sequence
 
+    from pytest_hypersearch.core.trial import TrialRecord
     from pytest_hypersearch.results.export import Row
     from pytest_hypersearch.stats.ranking import RankedStudy
 
@@ -198,8 +199,19 @@ def best(given: Namespace) -> int:
     found = results.best()
     if not found:
         return _nothing()
+    if given.format == "pytest":
+        _refuse_others(found[0].trials, Path(results.studies[0].run))
     _print(params_text(found[0], given.format))
     return FOUND
+
+
+def _refuse_others(trials: Iterable[TrialRecord], run: Path) -> None:
+    """Refuse to print what might be run, but is no test of this project: caches may be forged."""
+    for item in (trial.nodeid for trial in trials):
+        file, colons, _ = item.partition("::")
+        option = item.startswith("-")
+        if option or not colons or not item.isprintable() or not is_test_file(Path(file), run):
+            raise ValueError(f"{item}: expected a test in a test file below the working directory")
 
 
 def compare(given: Namespace) -> int:
@@ -230,7 +242,7 @@ def export(given: Namespace) -> int:
     if given.file != "-":
         getattr(results, f"to_{given.to}")(given.file)
     elif given.to == "csv":
-        csv_to(sys.stdout, results.table())
+        _print(rows_text(results.table(), "csv"))
     elif given.to == "json":
         _print(studies_json(results.studies))
     else:
@@ -300,8 +312,8 @@ def _tell(results: Results) -> None:
 
 
 def _note(text: str) -> None:
-    sys.stderr.write(f"pytest-hypersearch: {text}\n")
+    sys.stderr.write(f"pytest-hypersearch: {printable(text)}\n")
 
 
 def _print(text: str) -> None:
-    sys.stdout.write(f"{text}\n")
+    sys.stdout.write(f"{printable(text)}\n")

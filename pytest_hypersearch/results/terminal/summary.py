@@ -316,8 +316,8 @@ def _failure_lines(studies: Iterable[StudyResults], look: Look) -> list[Line]:
 
 def _rerun_lines(first: Configuration, look: Look) -> list[Line]:
     nodeid = first.trial.nodeid
-    if clean(nodeid, look) != nodeid:
-        return []  # what can be printed would be another test's name
+    if clean(nodeid, look) != nodeid or nodeid.startswith("-"):
+        return []  # what can be printed would be another test's name, or an option
     quoted = shlex.quote(nodeid) if _UNQUOTABLE.search(nodeid) else f'"{nodeid}"'
     return [line(f"  rerun: pytest {quoted} --sweep-rerun")]
 
