@@ -79,7 +79,7 @@ if TYPE_CHECKING:
 STAY = frozenset({State.FAILED, State.CRASHED, State.TIMED_OUT})
 
 
-class Keeper:
+class ArtifactRetention:
     """Keeps the files of a study's best configurations.
 
     As long as no trial saves anything, it does no more than to know which ones are on the way.
@@ -229,7 +229,7 @@ class Keeper:
         settled = [
             (name, number)
             for name, number in self._waiting
-            if self._study.standing.is_over(name, number) and self._torn_down((name, number))
+            if self._study.progress.is_over(name, number) and self._torn_down((name, number))
         ]
         for configuration in settled:
             del self._waiting[configuration]

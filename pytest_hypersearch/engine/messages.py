@@ -62,7 +62,7 @@ class TrialDurations:
 
 
 @dataclass(frozen=True, slots=True)
-class Booked:
+class Claimed:
     """Whether the trial belongs to the worker that asked; else another one has come to it."""
 
     granted: bool
@@ -160,7 +160,7 @@ Answer: TypeAlias = (
     Done
     | Known
     | TrialDurations
-    | Booked
+    | Claimed
     | Assignment
     | PruneVerdict
     | Told
@@ -230,7 +230,7 @@ class Durations(Request[TrialDurations]):
 
 
 @dataclass(frozen=True, slots=True)
-class Book(Request[Booked]):
+class Claim(Request[Claimed]):
     """May this worker run the trial of an item? For who distributes the items, not for the owner.
 
     A worker holds trials that other workers hold as well: the first that comes to one runs it.
@@ -345,7 +345,7 @@ AnyRequest: TypeAlias = (
     Hello | Plan | Durations | Ask | Review | Tell | Crash | Skip | Finish | View
 )
 AnyNotice: TypeAlias = Report | Packages
-Message: TypeAlias = AnyRequest | AnyNotice | Book
+Message: TypeAlias = AnyRequest | AnyNotice | Claim
 
 
 def encode(number: int, body: Message | Reply) -> str:
@@ -406,14 +406,14 @@ def _decode(text: str, kinds: Mapping[str, type[_BodyT]]) -> tuple[int, _BodyT]:
 _MESSAGES: Final[dict[str, type[Message]]] = {
     kind.__name__: kind
     for kind in (
-        *(Hello, Plan, Durations, Book, Ask, Report, Review, Tell),
+        *(Hello, Plan, Durations, Claim, Ask, Report, Review, Tell),
         *(Crash, Skip, Finish, View, Packages),
     )
 }
 _REPLIES: Final[dict[str, type[Reply]]] = {
     kind.__name__: kind
     for kind in (
-        *(Refused, Done, Known, TrialDurations, Booked, RunTrial, ReplayTrial, SkipTrial),
+        *(Refused, Done, Known, TrialDurations, Claimed, RunTrial, ReplayTrial, SkipTrial),
         *(PruneVerdict, Told, CrashVerdict, StudyState, NoSuchStudy),
     )
 }

@@ -229,7 +229,7 @@ class Owner:
             for worker in list(self._at_work):
                 self._torn_down(worker, saved=False)
             for run in self.runs.values():
-                run.keeper.close()
+                run.artifacts.close()
             self._background.close()
             for run in self.runs.values():
                 with contextlib.suppress(StoreError):
@@ -329,7 +329,7 @@ class Owner:
             share = offer.keep() if isinstance(answer, Attempt) else None
         if isinstance(answer, Attempt):
             self._at_work[worker] = run, key
-            path = run.keeper.start(key, answer)
+            path = run.artifacts.start(key, answer)
             if trial := study.under_way(key, answer.number):
                 self._emit(Started(study, trial))
             return RunTrial(answer.params, answer.seed, answer.number, path, share)
@@ -373,11 +373,11 @@ class Owner:
         """The item that a worker ran is over, which its next message tells at the latest."""
         if worker in self._at_work:
             run, key = self._at_work.pop(worker)
-            run.keeper.over(key, saved=saved)
+            run.artifacts.over(key, saved=saved)
             self._free(worker)
 
     def _ended(self, run: StudyRun, record: TrialRecord) -> None:
-        run.keeper.ended(record)
+        run.artifacts.ended(record)
         self._emit(Ended(run.study, record))
 
     def _view(self, request: View, *, force: bool) -> StudyState | NoSuchStudy:
@@ -386,6 +386,6 @@ class Owner:
         if len(matches) != 1:
             return NoSuchStudy(matches, list(self.runs))
         run = self.runs[matches[0]]
-        if request.wait and not force and not (run.study.done and run.keeper.quiet):
+        if request.wait and not force and not (run.study.done and run.artifacts.quiet):
             raise NotYetError
         return run.state()

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from pytest_hypersearch.core.trial import Key, TrialRecord
 
 
-class Standing:
+class PlanProgress:
     """The ended trials of a plan, and what is due.
 
     A configuration is settled when all of its planned trials have ended; that of a sweep whose

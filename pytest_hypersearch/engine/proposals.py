@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pytest_hypersearch.core.contracts import Sampler
     from pytest_hypersearch.core.sweep import Sweep
     from pytest_hypersearch.core.trial import Config, TrialRecord
-    from pytest_hypersearch.engine.progress import Standing
+    from pytest_hypersearch.engine.progress import PlanProgress
     from pytest_hypersearch.store.lines import Record
     from pytest_hypersearch.store.stored import Stored
 
@@ -53,7 +53,7 @@ class Proposals:
     Args:
         sweeps: The sweeps by name.
         samplers: Their samplers.
-        standing: How the study's trials stand.
+        progress: How the study's trials stand.
         stored: What earlier sessions of the run left.
         write: Puts a record into the journal, or raises `StoreError`.
     """
@@ -62,14 +62,14 @@ class Proposals:
         self,
         sweeps: Mapping[str, Sweep],
         samplers: Mapping[str, Sampler],
-        standing: Standing,
+        progress: PlanProgress,
         *,
         stored: Stored,
         write: Callable[[Record], None],
     ) -> None:
         self._sweeps = sweeps
         self._samplers = samplers
-        self._standing = standing
+        self._progress = progress
         self._stored = stored
         self._write = write
         self._configs: dict[str, dict[int, Config | None]] = defaultdict(dict)
@@ -125,7 +125,7 @@ class Proposals:
         """What the samplers proposed from results so far."""
         return [
             Suggestion(
-                name, number, config, self._seen[name, number], number in self._standing.due[name]
+                name, number, config, self._seen[name, number], number in self._progress.due[name]
             )
             for (name, number) in self._seen
             if (config := self._configs[name][number]) is not None
@@ -134,7 +134,7 @@ class Proposals:
     def _propose_before(self, sweep: Sweep, number: int, *, force: bool) -> None:
         """Earlier configurations first, so that the table does not depend on who asks when."""
         known = self._configs[sweep.name]
-        for earlier in sorted(set(self._standing.due[sweep.name]) - set(known)):
+        for earlier in sorted(set(self._progress.due[sweep.name]) - set(known)):
             if earlier < number:
                 known[earlier] = self._propose(sweep, earlier, force=force)
 
@@ -172,8 +172,8 @@ class Proposals:
 
     def _history(self, sweep: Sweep, number: int, *, force: bool) -> list[Observation]:
         """What the sampler may know: finished configurations, then pending ones."""
-        known, due = self._configs[sweep.name], self._standing.due[sweep.name]
-        done = self._standing.settled[sweep.name]
+        known, due = self._configs[sweep.name], self._progress.due[sweep.name]
+        done = self._progress.settled[sweep.name]
         if sweep.parallel is not None:
             horizon = number - sweep.parallel
             if not force and any(earlier <= horizon for earlier in due):
@@ -199,7 +199,7 @@ class Proposals:
         records = [
             record
             for replicate in range(sweep.replicates)
-            if (record := self._standing.records.get(Key(sweep.name, number, replicate)))
+            if (record := self._progress.records.get(Key(sweep.name, number, replicate)))
         ]
         complete = [record for record in records if scores_of([record])]
         sign = 1.0 if sweep.mode == "min" else -1.0

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from pytest_hypersearch.core.sweep import Sweep
     from pytest_hypersearch.core.trial import Key
-    from pytest_hypersearch.engine.progress import Standing
+    from pytest_hypersearch.engine.progress import PlanProgress
 
 
 class Rounds:
@@ -22,15 +22,15 @@ class Rounds:
     Args:
         sweeps: The sweeps by name.
         plan: Every trial of the plan.
-        standing: How they stand.
+        progress: How they stand.
     """
 
     def __init__(
-        self, sweeps: Mapping[str, Sweep], plan: Collection[Key], standing: Standing
+        self, sweeps: Mapping[str, Sweep], plan: Collection[Key], progress: PlanProgress
     ) -> None:
         self._sweeps = sweeps
         self._plan = plan
-        self._standing = standing
+        self._progress = progress
         self._out: dict[tuple[str, int], dict[int, str]] = {}
 
     def out(self, key: Key, *, force: bool) -> str:
@@ -47,7 +47,7 @@ class Rounds:
         sweep = self._sweeps[key.sweep]
         if not sweep.race:
             return ""
-        if not self._standing.round_is_over(key.sweep, key.replicate):
+        if not self._progress.round_is_over(key.sweep, key.replicate):
             if force:
                 return ""
             raise NotYetError
@@ -61,7 +61,7 @@ class Rounds:
 
     def _scores(self, sweep: Sweep, replicate: int) -> dict[int, list[float | None]]:
         """Scores before this replicate by configuration, lower is better; None where is none."""
-        goal, records = sweep.goals[0], self._standing.records
+        goal, records = sweep.goals[0], self._progress.records
         found: dict[int, list[float | None]] = {}
         for key in self._plan:
             if key.sweep == sweep.name and key.replicate < replicate:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_hypersearch.core.clock import monotonic, wall
 from pytest_hypersearch.core.study import StudyResults
 from pytest_hypersearch.core.trial import Key, State
-from pytest_hypersearch.engine.progress import Standing
+from pytest_hypersearch.engine.progress import PlanProgress
 from pytest_hypersearch.engine.proposals import Proposals
 from pytest_hypersearch.engine.pruning import Pruning
 from pytest_hypersearch.engine.racing import Rounds
@@ -76,10 +76,10 @@ class Study:
         self.sweeps = {sweep.name: sweep for sweep in sweeps}
         self.slots = dict(slots)
         raced = {name for name, sweep in self.sweeps.items() if sweep.race}
-        self.standing = Standing(self.slots.values(), raced)
-        self.rounds = Rounds(self.sweeps, self.slots.values(), self.standing)
+        self.progress = PlanProgress(self.slots.values(), raced)
+        self.rounds = Rounds(self.sweeps, self.slots.values(), self.progress)
         self.pruning = Pruning(self.sweeps, curves)
-        self.proposals = Proposals(self.sweeps, samplers, self.standing, stored=stored, write=write)
+        self.proposals = Proposals(self.sweeps, samplers, self.progress, stored=stored, write=write)
         self.running: dict[Key, Attempt] = {}
         self.replayed: dict[Key, tuple[Key, int]] = {}
         self.notes: list[str] = []
@@ -101,12 +101,12 @@ class Study:
     @property
     def records(self) -> Mapping[Key, TrialRecord]:
         """The ended trials."""
-        return self.standing.records
+        return self.progress.records
 
     @property
     def done(self) -> bool:
         """Whether every trial of the plan has ended."""
-        return self.standing.done
+        return self.progress.done
 
     @cached_property
     def durations(self) -> dict[str, float]:
@@ -343,7 +343,7 @@ class Study:
 
     def _start(self, key: Key, params: Config, seed: int, worker: str) -> Attempt:
         if key in self.records:
-            self.standing.reopen(key)
+            self.progress.reopen(key)
         number, started = self._attempts[key] + 1, round(wall(), 3)
         self._write(
             {
@@ -367,7 +367,7 @@ class Study:
         return attempt
 
     def _finish(self, key: Key, record: TrialRecord) -> TrialRecord:
-        self.standing.end(key, record)
+        self.progress.end(key, record)
         self.best.add(record)
         self.pruning.end(key, record.state)
         if key.sweep in self._stopping:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from pytest_hypersearch.core.sweep import Sweep
 from pytest_hypersearch.core.trial import Key
-from pytest_hypersearch.engine.artifacts import Keeper
+from pytest_hypersearch.engine.artifacts import ArtifactRetention
 from pytest_hypersearch.engine.events import SweepRun
 from pytest_hypersearch.engine.messages import StudyState
 from pytest_hypersearch.engine.study import Study
@@ -33,18 +33,18 @@ class StudyRun:
     Attributes:
         study: The study.
         log: Where the run's records go.
-        keeper: Keeps the files of its best trials.
+        artifacts: Keeps the files of its best trials.
     """
 
     study: Study
     log: RunLog
-    keeper: Keeper
+    artifacts: ArtifactRetention
 
     def results(self) -> StudyResults:
         """The study's results, and where they are."""
         found = self.study.results()
         notes = (*found.notes, *self.log.notes)
-        return replace(found, notes=notes, run=self.log.path, saved=self.keeper.directory())
+        return replace(found, notes=notes, run=self.log.path, saved=self.artifacts.directory())
 
     def sweep(self, name: str) -> SweepRun:
         """A sweep of the study in this run, for trackers; the run exists."""
@@ -59,7 +59,7 @@ class StudyRun:
     def state(self) -> StudyState:
         """The study as it stands, for a test that asks for it."""
         suggestions = tuple(self.study.proposals.suggestions())
-        return StudyState(self.results(), suggestions, self.keeper.paths())
+        return StudyState(self.results(), suggestions, self.artifacts.paths())
 
     def take_values(
         self, key: Key, attempt: int, series: Mapping[str, Packed]
@@ -100,4 +100,4 @@ def opened(
         stored=log.stored,
         curves=log.curves,
     )
-    return StudyRun(study, log, Keeper(study, log, background))
+    return StudyRun(study, log, ArtifactRetention(study, log, background))

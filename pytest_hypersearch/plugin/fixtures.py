@@ -13,7 +13,7 @@ from pytest_hypersearch.core.secrets import MASK, Secrets, is_secret
 from pytest_hypersearch.core.trial import Key, State, storable
 from pytest_hypersearch.core.values import encodable, scalar_of, shown
 from pytest_hypersearch.engine.messages import Refused, StudyState, View
-from pytest_hypersearch.plugin.runner.reports import Pruned, Reports
+from pytest_hypersearch.plugin.runner.reports import Reports, TrialPruned
 from pytest_hypersearch.stats.ranking import rank_study
 
 if TYPE_CHECKING:
@@ -150,7 +150,7 @@ class Trial(Reports):
     def prune(self, reason: str = "") -> NoReturn:
         """End this trial here: it is not worth going on with. Its test is no failure."""
         __tracebackhide__ = True
-        raise Pruned(self.secrets.masked(encodable(reason)) or "pruned by the test")
+        raise TrialPruned(self.secrets.masked(encodable(reason)) or "pruned by the test")
 
 
 @dataclass(frozen=True, slots=True)

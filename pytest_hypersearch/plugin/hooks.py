@@ -239,9 +239,9 @@ def pytest_hypersearch_sampler(strategy: str) -> Sampler | None:
 def trial(request: pytest.FixtureRequest) -> Trial:
     """The running trial: its parameters, seed and path; takes reports, logs and ``prune()``."""
     runner = request.config.stash.get(_runner, None)
-    if runner is None or runner.active is None or runner.active.trial is None:
+    if runner is None or runner.current is None or runner.current.trial is None:
         pytest.fail("the trial fixture needs a test with a sweep mark", pytrace=False)
-    return runner.active.trial
+    return runner.current.trial
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_hypersearch.core.study import called
-from pytest_hypersearch.plugin.plan import study_of, swept
+from pytest_hypersearch.plugin.plan import study_nodeid, trials_among
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -34,7 +34,7 @@ class Order:
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Let items run after those that they depend on."""
-        in_order(session.items)
+        order_dependent(session.items)
         after_their_studies(session.items)
 
 
@@ -44,7 +44,9 @@ def after_their_studies(items: list[pytest.Item]) -> None:
     Which studies a test asks for is told by the texts in its code, its parameters and its fixtures.
     A test that names none takes its place after all trials.
     """
-    studies: dict[pytest.Item, str] = {item: study_of(item, slot) for _, item, slot in swept(items)}
+    studies: dict[pytest.Item, str] = {
+        item: study_nodeid(item, slot) for _, item, slot in trials_among(items)
+    }
     left = Counter(studies.values())
     awaited: dict[pytest.Item, set[str]] = {
         item: _asked(item, list(left), studies.get(item))
@@ -97,12 +99,12 @@ def _strings(values: Iterable[object]) -> Iterator[str]:
             yield from _strings(value.co_consts)
 
 
-def in_order(items: list[pytest.Item]) -> None:
+def order_dependent(items: list[pytest.Item]) -> None:
     """Let trials that depend on others run after them, in the places that they have."""
     groups: dict[tuple[str, str], list[Placed]] = defaultdict(list)
-    for place, item, slot in swept(items):
+    for place, item, slot in trials_among(items):
         if slot.sweep.parallel is not None or slot.sweep.race:
-            groups[study_of(item, slot), slot.sweep.name].append((place, item, slot))
+            groups[study_nodeid(item, slot), slot.sweep.name].append((place, item, slot))
     for group in groups.values():
         _sort(items, group, lambda placed: _turn(placed[2]))
 
@@ -118,10 +120,10 @@ def longest_first(items: list[pytest.Item], durations: Mapping[str, float]) -> N
         durations: Seconds that trials took before, by item; the others come last.
     """
     groups: dict[str, list[Placed]] = defaultdict(list)
-    for place, item, slot in swept(items) if durations else ():
+    for place, item, slot in trials_among(items) if durations else ():
         sweep = slot.sweep
         if not (sweep.parallel or sweep.race or sweep.stop) and sweep.scope == "function":
-            groups[study_of(item, slot)].append((place, item, slot))
+            groups[study_nodeid(item, slot)].append((place, item, slot))
     for group in groups.values():
         _sort(items, group, lambda placed: -durations.get(placed[1].nodeid, 0.0))
 

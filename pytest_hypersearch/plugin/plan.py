@@ -44,8 +44,8 @@ class Plan:
     def of(cls, items: Iterable[pytest.Item], rootpath: Path) -> Plan:
         """Find the trials among the items."""
         studies: dict[str, list[tuple[pytest.Function, Slot]]] = defaultdict(list)
-        for _, item, slot in swept(items):
-            studies[study_of(item, slot)].append((item, slot))
+        for _, item, slot in trials_among(items):
+            studies[study_nodeid(item, slot)].append((item, slot))
         return cls(dict(studies), rootpath)
 
     @cached_property
@@ -109,7 +109,7 @@ class Plan:
         return sorted(found)
 
 
-def swept(items: Iterable[pytest.Item]) -> Iterator[Placed]:
+def trials_among(items: Iterable[pytest.Item]) -> Iterator[Placed]:
     """The trials among items, with their places."""
     for place, item in enumerate(items):
         mark = item.get_closest_marker(MARK)
@@ -117,7 +117,7 @@ def swept(items: Iterable[pytest.Item]) -> Iterator[Placed]:
             yield place, item, mark.args[0]
 
 
-def study_of(item: pytest.Function, slot: Slot) -> str:
+def study_nodeid(item: pytest.Function, slot: Slot) -> str:
     """The item's node id without the trial's part."""
     arguments: str = item.callspec.id
     head = item.nodeid.rpartition(f"[{arguments}]")[0]

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pytest_hypersearch.engine.link import ChannelLink, DirectLink
-from pytest_hypersearch.plugin.isolation import apart
+from pytest_hypersearch.plugin.isolation import is_isolated
 from pytest_hypersearch.plugin.junit import SuiteProperties, wants_junit
 from pytest_hypersearch.plugin.order import Order
 from pytest_hypersearch.plugin.runner.runner import Runner
-from pytest_hypersearch.plugin.statuses import Words
+from pytest_hypersearch.plugin.statuses import ReportStatuses
 from pytest_hypersearch.plugin.xdist import workers as xdist
-from pytest_hypersearch.plugin.xdist.sharing import Booker
+from pytest_hypersearch.plugin.xdist.sharing import WorkSharing
 
 if TYPE_CHECKING:
     import pytest
@@ -30,8 +30,8 @@ def start(config: pytest.Config) -> Runner | None:
         runner = Runner(config, ChannelLink(xdist.channel(config)))
         if xdist.THREADS in config.workerinput:
             manager.register(xdist.WorkerThreads(config), "hypersearch_threads")
-        if config.workerinput.get(xdist.SHARED) and not apart(config):
-            manager.register(Booker(runner.link, manager), "hypersearch_booker")
+        if config.workerinput.get(xdist.SHARED) and not is_isolated(config):
+            manager.register(WorkSharing(runner.link, manager), "hypersearch_sharing")
         _register(config, runner)
         return runner
     from pytest_hypersearch.plugin.controller import Controller
@@ -40,7 +40,7 @@ def start(config: pytest.Config) -> Runner | None:
     register_trackers(config)
     controller = Controller(config)
     manager.register(controller, "hypersearch_controller")
-    manager.register(Words(), "hypersearch_words")
+    manager.register(ReportStatuses(), "hypersearch_statuses")
     if wants_junit(config):
         manager.register(SuiteProperties(config, controller.owner), "hypersearch_junit")
     if config.option.sweep_report is not None:
@@ -64,7 +64,7 @@ def _register(config: pytest.Config, runner: Runner) -> None:
 def start_smoke(config: pytest.Config) -> Runner:
     """Register a runner whose trials are at the centre of their spaces and are not kept."""
     link: Link
-    if apart(config):
+    if is_isolated(config):
         link = ChannelLink(xdist.channel(config))
     else:
         from pytest_hypersearch.plugin.controller import temporary_owner
@@ -72,5 +72,5 @@ def start_smoke(config: pytest.Config) -> Runner:
         link = DirectLink(temporary_owner(config))
     runner = Runner(config, link)
     _register(config, runner)
-    config.pluginmanager.register(Words(), "hypersearch_words")
+    config.pluginmanager.register(ReportStatuses(), "hypersearch_statuses")
     return runner

@@ -42,15 +42,17 @@ def attach(report: pytest.TestReport, record: TrialRecord, *, best: bool, verbos
         word = f"{word} {text(record, best)}".strip()
     elif category == "passed":
         return
-    dress(report, category, letter, word, colour)
+    set_status(report, category, letter, word, colour)
 
 
-def dress(report: pytest.TestReport, category: str, letter: str, word: str, colour: str) -> None:
+def set_status(
+    report: pytest.TestReport, category: str, letter: str, word: str, colour: str
+) -> None:
     """Let a report be shown and counted so, as long as its outcome stays what it is."""
     setattr(report, ATTRIBUTE, json.dumps([report.outcome, category, letter, word, colour]))
 
 
-class Words:
+class ReportStatuses:
     """Shows reports as they are dressed."""
 
     def pytest_report_teststatus(

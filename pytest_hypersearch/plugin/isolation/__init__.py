@@ -22,12 +22,12 @@ if TYPE_CHECKING:
     import pytest
 
 
-APART = "hypersearch_apart"
+ISOLATED = "hypersearch_isolated"
 
 
-def apart(config: pytest.Config) -> bool:
+def is_isolated(config: pytest.Config) -> bool:
     """Whether this process is there for a single trial."""
-    return APART in getattr(config, "workerinput", {})
+    return ISOLATED in getattr(config, "workerinput", {})
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,12 +32,12 @@ from pytest_hypersearch.engine.messages import (
     encode,
 )
 from pytest_hypersearch.engine.resources.machine import environment
-from pytest_hypersearch.plugin.isolation import APART, Line, Spec, blocking
-from pytest_hypersearch.plugin.statuses import dress
+from pytest_hypersearch.plugin.isolation import ISOLATED, Line, Spec, blocking
+from pytest_hypersearch.plugin.statuses import set_status
 
 if TYPE_CHECKING:
     from pytest_hypersearch.engine.link import Link
-    from pytest_hypersearch.engine.messages import Answer, AnyRequest, Book, Reply, Request
+    from pytest_hypersearch.engine.messages import Answer, AnyRequest, Claim, Reply, Request
 
 
 START = (
@@ -151,13 +151,13 @@ class Child:
             args[options:options] = ["--no-cov"]  # it would write over the data of this process
         file = os.path.relpath(item.path, config.invocation_params.dir)
         temporary = getattr(config, "_tmp_path_factory", None)
-        folder = temporary and temporary.getbasetemp() / f"apart-{next(_numbers)}"
+        folder = temporary and temporary.getbasetemp() / f"is_isolated-{next(_numbers)}"
         return Spec(
             args=args,
             path=f"{file}::{item.nodeid.partition('::')[2]}",
             nodeid=item.nodeid,
             basetemp=str(folder or ""),
-            workerinput={**_worker(config), APART: True},
+            workerinput={**_worker(config), ISOLATED: True},
         )
 
     def _serve(self, line: Line, process: subprocess.Popen[bytes]) -> None:
@@ -193,7 +193,7 @@ class Child:
         else:
             line.send("reply", encode(number, self._reply(message)))
 
-    def _reply(self, request: AnyRequest | Book) -> Reply:
+    def _reply(self, request: AnyRequest | Claim) -> Reply:
         match request:
             case Hello():
                 return Known(known=True)
@@ -235,7 +235,7 @@ def retried(item: pytest.Item, child: Child) -> pytest.TestReport:
         when="call",
         sections=[(f"Captured {name} {phase}", text) for phase, name, text in child.output],
     )
-    dress(report, "retried", "R", "RETRIED", "yellow")
+    set_status(report, "retried", "R", "RETRIED", "yellow")
     return report
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_hypersearch.core.trial import State
 from pytest_hypersearch.plugin.collect import Slot
-from pytest_hypersearch.plugin.runner.reports import Ended, Pruned
+from pytest_hypersearch.plugin.runner.reports import TrialPruned, TrialSkipped
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,7 +30,7 @@ TRIAL_ID = "trial id"
 
 
 @dataclass(slots=True)
-class Active:
+class CurrentItem:
     """What this process works on: an item and, once it is handed out, its trial."""
 
     item: pytest.Function
@@ -54,7 +54,7 @@ def identify(item: pytest.Function, slot: Slot) -> None:
         item.callspec.params[TRIAL_ID] = slot.id
 
 
-def fill_in(item: pytest.Function, slot: Slot, config: Config) -> None:
+def set_callspec_params(item: pytest.Function, slot: Slot, config: Config) -> None:
     """Put the trial's values where other plugins look for an item's parameters."""
     # Semi-private in pytest; fixtures get their values by pytest_fixture_setup if this fails.
     # A replayed configuration may be of a space that the mark no longer has.
@@ -65,14 +65,14 @@ def fill_in(item: pytest.Function, slot: Slot, config: Config) -> None:
             params.update({name: values.get(name) for name in late})
 
 
-def stand_in(item: pytest.Function, runtest: Callable[[], None]) -> None:
+def replace_test(item: pytest.Function, runtest: Callable[[], None]) -> None:
     """Let something else run in place of the test, and no fixture."""
     item.setup = _no_setup  # type: ignore[method-assign]
     item.runtest = runtest  # type: ignore[method-assign]
 
 
-def restore(item: pytest.Function) -> None:
-    """Undo `stand_in`: a plugin that repeats items wants the real ones."""
+def restore_test(item: pytest.Function) -> None:
+    """Undo `replace_test`: a plugin that repeats items wants the real ones."""
     for name in ("setup", "runtest"):
         item.__dict__.pop(name, None)
 
@@ -80,26 +80,26 @@ def restore(item: pytest.Function) -> None:
 def replay(record: TrialRecord) -> None:
     """End as the stored trial did."""
     if record.state is State.PRUNED:
-        raise Pruned(record.reason, _use_item_location=True)
+        raise TrialPruned(record.reason, _use_item_location=True)
     if record.state is not State.COMPLETE:
-        raise Ended(record.reason)
+        raise TrialSkipped(record.reason)
 
 
-def recording(function: Callable[..., Any], active: Active) -> Callable[..., Any]:
+def recording_return(function: Callable[..., Any], current: CurrentItem) -> Callable[..., Any]:
     """The test, with its return value put aside: pytest wants tests that return nothing."""
     if inspect.iscoroutinefunction(function):
 
         @functools.wraps(function)
         async def record_async(*args: object, **kwargs: object) -> None:
             __tracebackhide__ = True
-            active.returned = await function(*args, **kwargs)
+            current.returned = await function(*args, **kwargs)
 
         return record_async
 
     @functools.wraps(function)
     def record(*args: object, **kwargs: object) -> None:
         __tracebackhide__ = True
-        active.returned = function(*args, **kwargs)
+        current.returned = function(*args, **kwargs)
 
     return record
 

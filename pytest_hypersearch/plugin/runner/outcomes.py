@@ -14,7 +14,7 @@ from pytest_hypersearch.core.values import encodable, error_text
 from pytest_hypersearch.engine.messages import Finish, Refused, Skip, Tell
 from pytest_hypersearch.engine.records import Outcome
 from pytest_hypersearch.plugin.collect import MARK
-from pytest_hypersearch.plugin.runner.reports import Ended, Pruned, parts_of, skip_of
+from pytest_hypersearch.plugin.runner.reports import TrialPruned, TrialSkipped, parts_of, skip_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from pytest_hypersearch.engine.link import Link
     from pytest_hypersearch.engine.messages import AnswerT
-    from pytest_hypersearch.plugin.runner.item import Active
+    from pytest_hypersearch.plugin.runner.item import CurrentItem
 
     Mask: TypeAlias = Callable[[str], str]
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 LONGEST_ERROR = 4000
 
 
-class Teller:
+class OutcomeReporter:
     """Tells the owner of trials' ends, and keeps what is to be shown beside their items.
 
     Args:
@@ -42,22 +42,22 @@ class Teller:
         self._link = link
         self._shows_all = shows_all
 
-    def not_run(self, active: Active, reason: str, state: State = State.NOT_RUN) -> None:
+    def not_run(self, current: CurrentItem, reason: str, state: State = State.NOT_RUN) -> None:
         """End the item of a trial that the owner does not hand out."""
-        active.record = self._record(active, state, reason=reason)
-        raise Ended(reason)
+        current.record = self._record(current, state, reason=reason)
+        raise TrialSkipped(reason)
 
-    def returned(self, active: Active, duration: float) -> None:
+    def returned(self, current: CurrentItem, duration: float) -> None:
         """Tell of a test that did not raise; without a usable score it fails or is skipped."""
-        assert active.trial is not None  # noqa: S101
-        sweep = active.slot.sweep
-        verdict = judge(active.returned, active.trial.last, *sweep.metrics)
-        reason = active.trial.secrets.masked(verdict.reason)
-        if active.subtest_failed:
-            self._tell(active, State.FAILED, duration, reason="a subtest failed", failed=True)
+        assert current.trial is not None  # noqa: S101
+        sweep = current.slot.sweep
+        verdict = judge(current.returned, current.trial.last, *sweep.metrics)
+        reason = current.trial.secrets.masked(verdict.reason)
+        if current.subtest_failed:
+            self._tell(current, State.FAILED, duration, reason="a subtest failed", failed=True)
             return
         self._tell(
-            active,
+            current,
             verdict.state,
             duration,
             score=verdict.score,
@@ -68,38 +68,38 @@ class Teller:
         if verdict.failed:
             pytest.fail(reason, pytrace=False)
         if verdict.state is State.INVALID:
-            raise Ended(reason)
+            raise TrialSkipped(reason)
 
-    def raised(self, active: Active, error: BaseException, duration: float) -> None:
+    def raised(self, current: CurrentItem, error: BaseException, duration: float) -> None:
         """Tell of a test that raised; what its mark tolerates is no failure."""
-        assert active.trial is not None  # noqa: S101
-        skip, metrics = skip_of(error), active.trial.last
-        reason = describe(error, active.trial.secrets)
-        if isinstance(skip, Pruned):
-            self._pruned(active, skip, duration)
+        assert current.trial is not None  # noqa: S101
+        skip, metrics = skip_of(error), current.trial.last
+        reason = describe(error, current.trial.secrets)
+        if isinstance(skip, TrialPruned):
+            self._pruned(current, skip, duration)
         elif skip is not None:
-            reason = active.trial.secrets.masked(f"skipped: {skip.msg}")
-            self._tell(active, State.NOT_RUN, duration, reason=reason)
-        elif isinstance(error, active.slot.sweep.raises):
-            self._tell(active, State.FAILED, duration, metrics=metrics, reason=reason)
-            raise Ended(reason) from error
+            reason = current.trial.secrets.masked(f"skipped: {skip.msg}")
+            self._tell(current, State.NOT_RUN, duration, reason=reason)
+        elif isinstance(error, current.slot.sweep.raises):
+            self._tell(current, State.FAILED, duration, metrics=metrics, reason=reason)
+            raise TrialSkipped(reason) from error
         else:
             state = State.TIMED_OUT if is_timeout(error) else State.FAILED
-            text = _traceback(active.item, error)
+            text = _traceback(current.item, error)
             self._tell(
-                active, state, duration, metrics=metrics, reason=reason, error=text, failed=True
+                current, state, duration, metrics=metrics, reason=reason, error=text, failed=True
             )
         if skip is not None and skip is not error:
             raise skip from error
 
-    def _pruned(self, active: Active, error: Pruned, duration: float) -> None:
-        assert active.trial is not None  # noqa: S101
-        score, metrics = active.trial.score, active.trial.last
-        reason = describe(error, active.trial.secrets)
-        self._tell(active, State.PRUNED, duration, score=score, metrics=metrics, reason=reason)
+    def _pruned(self, current: CurrentItem, error: TrialPruned, duration: float) -> None:
+        assert current.trial is not None  # noqa: S101
+        score, metrics = current.trial.score, current.trial.last
+        reason = describe(error, current.trial.secrets)
+        self._tell(current, State.PRUNED, duration, score=score, metrics=metrics, reason=reason)
 
     def setup_raised(
-        self, active: Active | None, item: pytest.Item, error: BaseException, text: str
+        self, current: CurrentItem | None, item: pytest.Item, error: BaseException, text: str
     ) -> None:
         """A fixture failed or skipped, or a mark kept the item from asking for its trial."""
         if isinstance(error, (KeyboardInterrupt, pytest.exit.Exception)):
@@ -110,30 +110,30 @@ class Teller:
         skipped = isinstance(error, pytest.skip.Exception)
         said = describe(error, Secrets(mark.args[0].sweep.secrets()))
         reason = f"skipped: {said}" if skipped else f"in setup: {said}"
-        if active is None or active.item is not item:
+        if current is None or current.item is not item:
             self._link.call(Skip(item.nodeid, reason))
-        elif active.trial is not None:
+        elif current.trial is not None:
             timed_out = State.TIMED_OUT if is_timeout(error) else State.FAILED
             state = State.NOT_RUN if skipped else timed_out
             shown = "" if skipped else text
             with contextlib.suppress(pytest.fail.Exception):
-                if isinstance(error, Pruned):
-                    self._pruned(active, error, 0.0)
+                if isinstance(error, TrialPruned):
+                    self._pruned(current, error, 0.0)
                 else:
-                    self._tell(active, state, 0.0, reason=reason, error=shown, failed=not skipped)
+                    self._tell(current, state, 0.0, reason=reason, error=shown, failed=not skipped)
 
-    def over(self, active: Active, nextitem: pytest.Item | None, *, saved: bool) -> None:
+    def over(self, current: CurrentItem, nextitem: pytest.Item | None, *, saved: bool) -> None:
         """Tell that the item is torn down, unless the next one's trial will tell it at once."""
-        if active.trial is None or not active.told:
+        if current.trial is None or not current.told:
             return
         # The owner learns of the others when this process asks for its next trial.
         follows = nextitem is not None and nextitem.get_closest_marker(MARK) is not None
-        if active.trial.saved or not follows:
+        if current.trial.saved or not follows:
             self._link.call(Finish(saved))
 
     def _tell(
         self,
-        active: Active,
+        current: CurrentItem,
         state: State,
         duration: float,
         *,
@@ -143,10 +143,10 @@ class Teller:
         error: str = "",
         failed: bool = False,
     ) -> None:
-        assert active.trial is not None  # noqa: S101
-        assert active.assignment is not None  # noqa: S101
-        active.trial.end()
-        secrets = active.trial.secrets
+        assert current.trial is not None  # noqa: S101
+        assert current.assignment is not None  # noqa: S101
+        current.trial.end()
+        secrets = current.trial.secrets
         outcome = Outcome(
             state,
             score,
@@ -154,28 +154,28 @@ class Teller:
             duration,
             reason=reason,
             error=secrets.masked(error)[-LONGEST_ERROR:],
-            logged=active.trial.logged,
-            steps=active.trial.steps,
+            logged=current.trial.logged,
+            steps=current.trial.steps,
             failed=failed,
-            peak_memory=active.usage.peak_memory if active.usage else None,
-            cpu_time=active.usage.cpu_time if active.usage else None,
+            peak_memory=current.usage.peak_memory if current.usage else None,
+            cpu_time=current.usage.cpu_time if current.usage else None,
         )
-        reply = self._link.call(Tell(active.item.nodeid, active.assignment.attempt, outcome))
-        active.told = True
+        reply = self._link.call(Tell(current.item.nodeid, current.assignment.attempt, outcome))
+        current.told = True
         if self._shows_all or state is not State.COMPLETE:
-            active.record = self._record(active, state, score=score, reason=reason)
-        active.best = accepted(active.item, reply).best
+            current.record = self._record(current, state, score=score, reason=reason)
+        current.best = accepted(current.item, reply).best
 
     def _record(
-        self, active: Active, state: State, *, score: float | None = None, reason: str = ""
+        self, current: CurrentItem, state: State, *, score: float | None = None, reason: str = ""
     ) -> TrialRecord:
         """The trial as this process knows it, to be shown beside its item."""
-        assignment = active.assignment
+        assignment = current.assignment
         return TrialRecord(
-            nodeid=active.item.nodeid,
-            sweep=active.slot.sweep.name,
-            number=active.slot.number,
-            replicate=active.slot.replicate,
+            nodeid=current.item.nodeid,
+            sweep=current.slot.sweep.name,
+            number=current.slot.number,
+            replicate=current.slot.replicate,
             params=assignment.params if assignment else {},
             state=state,
             score=score,

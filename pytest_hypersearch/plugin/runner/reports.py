@@ -18,14 +18,14 @@ if TYPE_CHECKING:
     from pytest_hypersearch.store.curves import Packed, Series
 
 
-class Pruned(pytest.skip.Exception):  # type: ignore[name-defined, misc]
+class TrialPruned(pytest.skip.Exception):  # type: ignore[name-defined, misc]
     """Ends a trial that is not worth going on with."""
 
     def __init__(self, reason: object, *, _use_item_location: bool = False) -> None:
         super().__init__(encodable(reason), _use_item_location=_use_item_location)
 
 
-class Ended(pytest.skip.Exception):  # type: ignore[name-defined, misc]
+class TrialSkipped(pytest.skip.Exception):  # type: ignore[name-defined, misc]
     """Ends an item whose trial is neither good nor the test's failure."""
 
     def __init__(self, reason: str) -> None:
@@ -46,12 +46,12 @@ def skip_of(error: BaseException) -> pytest.skip.Exception | None:  # type: igno
         return None
     # pytest-trio raises a skip of its own while it handles the one that ended the test.
     handled = parts_of(error.__context__) if error.__context__ else []
-    return next((part for part in parts + handled if isinstance(part, Pruned)), parts[0])
+    return next((part for part in parts + handled if isinstance(part, TrialPruned)), parts[0])
 
 
 # pytest shows the name of a skip's class before the reason, except that of its own; flaky goes by
 # the name, too, and would repeat what is not called Skipped.
-for _kind in (Pruned, Ended):
+for _kind in (TrialPruned, TrialSkipped):
     _kind.__module__, _kind.__name__, _kind.__qualname__ = "builtins", "Skipped", "Skipped"
 
 FLUSH_SECONDS: Final = 0.2
@@ -216,7 +216,7 @@ class Reports:
         __tracebackhide__ = True
         self._refuse_if_ended("report")
         if self._review and prune and (reason := self._reviewed()):
-            raise Pruned(reason)
+            raise TrialPruned(reason)
         now, steps = monotonic(), self.steps
         if now - self._flushed > FLUSH_SECONDS or steps - self._sent >= MOST_BUFFERED:
             self.flush()

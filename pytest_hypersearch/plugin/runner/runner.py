@@ -25,20 +25,20 @@ from pytest_hypersearch.engine.messages import (
 from pytest_hypersearch.engine.resources.machine import Meter, confined
 from pytest_hypersearch.plugin.collect import MARK, Slot
 from pytest_hypersearch.plugin.fixtures import Sweeps, Trial
-from pytest_hypersearch.plugin.isolation import apart
+from pytest_hypersearch.plugin.isolation import is_isolated
 from pytest_hypersearch.plugin.isolation.parent import Child, retried
 from pytest_hypersearch.plugin.junit import note_properties, wants_junit
 from pytest_hypersearch.plugin.plan import Plan
 from pytest_hypersearch.plugin.runner.item import (
-    Active,
-    fill_in,
+    CurrentItem,
     identify,
-    recording,
+    recording_return,
+    replace_test,
     replay,
-    restore,
-    stand_in,
+    restore_test,
+    set_callspec_params,
 )
-from pytest_hypersearch.plugin.runner.outcomes import Teller, accepted, hide
+from pytest_hypersearch.plugin.runner.outcomes import OutcomeReporter, accepted, hide
 from pytest_hypersearch.plugin.runner.timeouts import Timers
 from pytest_hypersearch.plugin.statuses import attach
 from pytest_hypersearch.store.provenance import imported_packages
@@ -56,13 +56,13 @@ class Runner:
     def __init__(self, config: pytest.Config, link: Link) -> None:
         self.link = link
         self.plan = Plan({})
-        self.active: Active | None = None
+        self.current: CurrentItem | None = None
         self._rootpath = config.rootpath
         self._verbosity = config.get_verbosity()
         self._junit = wants_junit(config)
-        self._teller = Teller(link, shows_all=self._junit or self._verbosity > 0)
+        self._outcomes = OutcomeReporter(link, shows_all=self._junit or self._verbosity > 0)
         config.add_cleanup(gc.unfreeze)
-        self._alone = apart(config)
+        self._alone = is_isolated(config)
         self.timers = Timers(config.pluginmanager, alone=self._alone)
         self._meter = Meter(alone=self._alone)
         config.add_cleanup(self._meter.close)
@@ -106,83 +106,83 @@ class Runner:
     # setup, in which fixtures start, comes after this.
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
         """Ask for the item's trial: run it, replay it, or leave it."""
-        self.active = None
+        self.current = None
         mark = item.get_closest_marker(MARK)
         if mark is None:
             return
         item = cast("pytest.Function", item)
-        self.active = active = Active(item, mark.args[0])
-        restore(item)
-        identify(item, active.slot)
-        self._begin(active)
+        self.current = current = CurrentItem(item, mark.args[0])
+        restore_test(item)
+        identify(item, current.slot)
+        self._begin(current)
 
-    def _begin(self, active: Active) -> None:
-        item = active.item
+    def _begin(self, current: CurrentItem) -> None:
+        item = current.item
         reply = self.link.call(Ask(item.nodeid))
         self.timers.start(item)
         match reply:
             case RunTrial():
-                self._run(active, reply)
+                self._run(current, reply)
             case ReplayTrial():
-                active.record = reply.record
-                fill_in(item, active.slot, reply.record.params)
-                stand_in(item, partial(replay, reply.record))
+                current.record = reply.record
+                set_callspec_params(item, current.slot, reply.record.params)
+                replace_test(item, partial(replay, reply.record))
             case SkipTrial():
-                self._teller.not_run(active, reply.reason, reply.state)
+                self._outcomes.not_run(current, reply.reason, reply.state)
             case Refused(ends_session=True):
                 item.session.shouldstop = reply.reason
-                self._teller.not_run(active, reply.reason)
+                self._outcomes.not_run(current, reply.reason)
             case Refused():
                 pytest.fail(reply.reason, pytrace=False)
 
-    def _run(self, active: Active, assignment: RunTrial) -> None:
-        active.assignment = assignment
-        fill_in(active.item, active.slot, assignment.params)
-        if active.slot.sweep.isolate and not self._alone:
-            self._run_apart(active, assignment)
+    def _run(self, current: CurrentItem, assignment: RunTrial) -> None:
+        current.assignment = assignment
+        set_callspec_params(current.item, current.slot, assignment.params)
+        if current.slot.sweep.isolate and not self._alone:
+            self._run_apart(current, assignment)
             return
         if assignment.share:
-            active.confinement.enter_context(confined(assignment.share))
-        active.trial = self._trial(active, assignment)
+            current.confinement.enter_context(confined(assignment.share))
+        current.trial = self._trial(current, assignment)
 
-    def _run_apart(self, active: Active, assignment: RunTrial) -> None:
+    def _run_apart(self, current: CurrentItem, assignment: RunTrial) -> None:
         """Run the trial in a process of its own; this item only shows what came of it."""
-        child = Child(active.item, self.link, assignment)
+        child = Child(current.item, self.link, assignment)
         child.run()
         if child.exit:
             pytest.exit(child.exit)
         if child.trouble:
-            active.trial = self._trial(active, assignment)
+            current.trial = self._trial(current, assignment)
             pytest.fail(child.trouble, pytrace=False)
-        if child.death and self._crashed(active, child):
-            active.unlogged.append(retried(active.item, child))
-            self._begin(active)
+        if child.death and self._crashed(current, child):
+            current.unlogged.append(retried(current.item, child))
+            self._begin(current)
             return
-        active.unlogged += child.others
-        active.child = child
-        stand_in(active.item, child.show)
+        current.unlogged += child.others
+        current.child = child
+        replace_test(current.item, child.show)
 
-    def _crashed(self, active: Active, child: Child) -> bool:
+    def _crashed(self, current: CurrentItem, child: Child) -> bool:
         """Tell that the trial's process died; whether it is due again."""
-        reply = self.link.call(Crash(active.item.nodeid, child.death, child.seconds))
+        reply = self.link.call(Crash(current.item.nodeid, child.death, child.seconds))
         return not isinstance(reply, Refused) and reply.again
 
-    def _trial(self, active: Active, assignment: RunTrial) -> Trial:
-        item, attempt = active.item.nodeid, assignment.attempt
+    def _trial(self, current: CurrentItem, assignment: RunTrial) -> Trial:
+        item, attempt = current.item.nodeid, assignment.attempt
 
         def send(series: dict[str, Packed]) -> None:
             self.link.send(Report(item, attempt, series))
 
         def review(series: dict[str, Packed]) -> str:
             __tracebackhide__ = True
-            return accepted(active.item, self.link.call(Review(item, attempt, series))).reason
+            return accepted(current.item, self.link.call(Review(item, attempt, series))).reason
 
-        sweep = active.slot.sweep
+        sweep = current.slot.sweep
         return Trial(
             sweep,
             assignment.params,
-            number=active.slot.number,
-            replicate=active.slot.replicate,
+            number=current.slot.number,
+            replicate=current.slot.replicate,
             seed=assignment.seed,
             path=assignment.path,
             send=send,
@@ -194,95 +194,95 @@ class Runner:
         self, fixturedef: pytest.FixtureDef[object], request: pytest.FixtureRequest
     ) -> None:
         """Give a parameter, or a fixture that is parametrized by it, the trial's value."""
-        if type(getattr(request, "param", None)) is Slot and self.active and self.active.trial:
-            request.param = self.active.trial.params.get(fixturedef.argname)
+        if type(getattr(request, "param", None)) is Slot and self.current and self.current.trial:
+            request.param = self.current.trial.params.get(fixturedef.argname)
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_call(self, item: pytest.Function) -> Generator[None, object, object]:
         """Take the test's return value and tell how the trial ended, before pytest reports it."""
-        active = self.active
-        if active is None or active.trial is None:
+        current = self.current
+        if current is None or current.trial is None:
             return (yield)
         function = item.obj
-        item.obj = recording(function, active)
+        item.obj = recording_return(function, current)
         self._meter.start()
         start = monotonic()
         try:
             result = yield
         except (KeyboardInterrupt, pytest.exit.Exception):
-            active.trial.flush()
+            current.trial.flush()
             raise
         except BaseException as error:
-            self._stop(active)
-            self._teller.raised(active, error, monotonic() - start)
+            self._stop(current)
+            self._outcomes.raised(current, error, monotonic() - start)
             raise
         else:
-            self._stop(active)
-            self._teller.returned(active, monotonic() - start)
+            self._stop(current)
+            self._outcomes.returned(current, monotonic() - start)
         finally:
             item.obj = function
         return result
 
-    def _stop(self, active: Active) -> None:
+    def _stop(self, current: CurrentItem) -> None:
         """Stop the clocks of a trial that has ended."""
-        self.timers.stop(active.item)
-        active.usage = self._meter.stop()
+        self.timers.stop(current.item)
+        current.usage = self._meter.stop()
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_teardown(
         self, item: pytest.Item, nextitem: pytest.Item | None
     ) -> Generator[None, object, object]:
         """Tell that what the trial saved is whole now, and its share free."""
-        active = self.active
-        if active is None or active.item is not item:
+        current = self.current
+        if current is None or current.item is not item:
             return (yield)
-        if active.child:
+        if current.child:
             result = yield
-            active.child.show_end()
+            current.child.show_end()
             return result
         whole = False
         self.timers.start(item)
         try:
-            with active.confinement:
+            with current.confinement:
                 result = yield
-            whole = active.trial is not None and active.trial.saved
+            whole = current.trial is not None and current.trial.saved
         finally:
             self.timers.stop(item)
-            self._teller.over(active, nextitem, saved=whole)
+            self._outcomes.over(current, nextitem, saved=whole)
         return result
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_makereport(
         self, item: pytest.Item, call: pytest.CallInfo[None]
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-        """Tell of trials that ended before their test was called; dress the report."""
+        """Tell of trials that ended before their test was called; set_status the report."""
         report = yield
-        if self.active and self.active.child and self.active.item is item:
-            return self._report_of_child(self.active, call.when, report)
+        if self.current and self.current.child and self.current.item is item:
+            return self._report_of_child(self.current, call.when, report)
         self._note_subtest(item, report)
         if call.when == "setup" and call.excinfo is not None:
             self.timers.stop(item)
-            self._teller.setup_raised(self.active, item, call.excinfo.value, report.longreprtext)
-        active = self.active
-        if active and active.item is item and active.trial:
-            hide(report, active.trial.secrets)
-        if active and active.item is item and active.record and call.when != "teardown":
-            attach(report, active.record, best=active.best, verbosity=self._verbosity)
+            self._outcomes.setup_raised(self.current, item, call.excinfo.value, report.longreprtext)
+        current = self.current
+        if current and current.item is item and current.trial:
+            hide(report, current.trial.secrets)
+        if current and current.item is item and current.record and call.when != "teardown":
+            attach(report, current.record, best=current.best, verbosity=self._verbosity)
             if self._junit:
-                note_properties(item, active.record)
+                note_properties(item, current.record)
         return report
 
     def _report_of_child(
-        self, active: Active, phase: str, report: pytest.TestReport
+        self, current: CurrentItem, phase: str, report: pytest.TestReport
     ) -> pytest.TestReport:
         # Not while the trial ran: what the terminal writes then is captured as the item's output.
-        while active.unlogged:
-            active.item.ihook.pytest_runtest_logreport(report=active.unlogged.pop(0))
-        assert active.child is not None  # noqa: S101
-        return active.child.reports.get(phase, report)
+        while current.unlogged:
+            current.item.ihook.pytest_runtest_logreport(report=current.unlogged.pop(0))
+        assert current.child is not None  # noqa: S101
+        return current.child.reports.get(phase, report)
 
     def _note_subtest(self, item: pytest.Item, report: pytest.TestReport) -> None:
         """See failed subtests: pytest reports them in mid-test, and the test itself passes."""
-        active = self.active
-        if active and active.item is item and not active.told and active.trial is not None:
-            active.subtest_failed |= report.when == "call" and report.failed
+        current = self.current
+        if current and current.item is item and not current.told and current.trial is not None:
+            current.subtest_failed |= report.when == "call" and report.failed

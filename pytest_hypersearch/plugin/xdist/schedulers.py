@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     import pytest
 
-    from pytest_hypersearch.plugin.xdist.sharing import Bookings
+    from pytest_hypersearch.plugin.xdist.sharing import TrialClaims
 
     Node: TypeAlias = Any  # xdist's controller of a worker: xdist has no types
     Base: Any
@@ -68,24 +68,22 @@ class _Guarded(Base):  # type: ignore[misc]
 class _Shared(_Guarded):
     """A scheduler that hands a waiting trial to several workers."""
 
-    def __init__(self, config: pytest.Config, log: Any, bookings: Bookings) -> None:  # noqa: ANN401  a logger of xdist, which has no types
+    def __init__(self, config: pytest.Config, log: Any, claims: TrialClaims) -> None:  # noqa: ANN401  a logger of xdist, which has no types
         super().__init__(config, log)
-        self._bookings = bookings
+        self._claims = claims
 
     def mark_test_pending(self, item: str) -> None:
         """Run a dead worker's trial again."""
-        self._bookings.release(item)
+        self._claims.release(item)
         super().mark_test_pending(item)
 
     def remove_node(self, node: Node) -> str | None:
         """Take a worker out; it was at no trial that another one has come to, or that none has."""
         left, worker = self.node2pending[node], node.gateway.id
         left[:] = [
-            index
-            for index in left
-            if not self._bookings.is_elsewhere(self.collection[index], worker)
+            index for index in left if not self._claims.is_elsewhere(self.collection[index], worker)
         ]
-        if left and self._bookings.is_open(self.collection[left[0]]):
+        if left and self._claims.is_open(self.collection[left[0]]):
             self.pending[:0] = left
             left.clear()
         crashed: str | None = super().remove_node(node)
@@ -97,7 +95,7 @@ class _Shared(_Guarded):
             index
             for other, indices in self.node2pending.items()
             for index in indices[1:]
-            if other is not node and self._bookings.is_open(self.collection[index])
+            if other is not node and self._claims.is_open(self.collection[index])
         }
         return sorted(held - set(self.node2pending[node]))
 
@@ -117,8 +115,8 @@ class _Shared(_Guarded):
 class _Load(_Shared, LoadScheduling):  # type: ignore[misc]
     """``--dist=load``: trials start in their order, whoever holds them."""
 
-    def __init__(self, config: pytest.Config, log: Any, bookings: Bookings) -> None:  # noqa: ANN401  see above
-        super().__init__(config, log, bookings)
+    def __init__(self, config: pytest.Config, log: Any, claims: TrialClaims) -> None:  # noqa: ANN401  see above
+        super().__init__(config, log, claims)
         self._handed: dict[int, int] = {}
 
     def check_schedule(self, node: Node, duration: float = 0) -> None:
@@ -221,7 +219,7 @@ SHARING = {"load": _Load, "worksteal": _Stealing}
 _SCOPED = {"loadscope": _Scoped, "loadfile": _File, "loadgroup": _Group}
 
 
-def mended(config: pytest.Config, log: Any, bookings: Bookings) -> Any:  # noqa: ANN401  a scheduler of xdist, which has no types
+def mended(config: pytest.Config, log: Any, claims: TrialClaims) -> Any:  # noqa: ANN401  a scheduler of xdist, which has no types
     """The scheduler for the ``--dist`` of a session."""
     dist = config.option.dist
-    return SHARING[dist](config, log, bookings) if dist in SHARING else _SCOPED[dist](config, log)
+    return SHARING[dist](config, log, claims) if dist in SHARING else _SCOPED[dist](config, log)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_hypersearch.engine.messages import Book, Booked, Durations, Finish, Refused
+from pytest_hypersearch.engine.messages import Claim, Claimed, Durations, Finish, Refused
 from pytest_hypersearch.plugin.collect import MARK
 from pytest_hypersearch.plugin.order import longest_first
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pytest_hypersearch.engine.link import Link
 
 
-class Bookings:
+class TrialClaims:
     """The trials that workers have come to, in the controlling process.
 
     Args:
@@ -55,7 +55,7 @@ class Bookings:
         return self._holders.get(item, worker) != worker
 
 
-class Booker:
+class WorkSharing:
     """Hooks of a worker: a trial that another worker has come to is none of its business."""
 
     def __init__(self, link: Link, manager: pytest.PytestPluginManager) -> None:
@@ -107,7 +107,7 @@ class _Gate:
     ) -> Generator[None, object, object]:
         """Pass over the trial, or leave it to pytest."""
         trial = item.get_closest_marker(MARK) is not None
-        if trial and self._link.call(Book(item.nodeid)) != Booked(granted=True):
+        if trial and self._link.call(Claim(item.nodeid)) != Claimed(granted=True):
             _pass_over(item, nextitem)
             # What the trial before holds would go back when this one is asked for.
             self._link.call(Finish(saved=False))

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_hypersearch.engine.messages import Book, Booked, Notice, decode_message, encode
+from pytest_hypersearch.engine.messages import Claim, Claimed, Notice, decode_message, encode
 from pytest_hypersearch.engine.resources.machine import THREAD_VARIABLES, cores
-from pytest_hypersearch.plugin.statuses import dress
-from pytest_hypersearch.plugin.xdist.sharing import Bookings
+from pytest_hypersearch.plugin.statuses import set_status
+from pytest_hypersearch.plugin.xdist.sharing import TrialClaims
 
 if TYPE_CHECKING:
     from pytest_hypersearch.engine.messages import Reply
@@ -51,7 +51,7 @@ class Distribution:
         self._owner = owner
         self._plugins = config.pluginmanager
         self._shared = config.option.dist in SHARING
-        self._bookings = Bookings(owner.plans)
+        self._claims = TrialClaims(owner.plans)
         self._threads = max(1, len(cores()) // len(config.option.tx))
         self._starting: set[str] = set()
         self._running: set[str] = set()
@@ -82,8 +82,8 @@ class Distribution:
 
             if isinstance(message, Notice):
                 self._owner.note(message)
-            elif isinstance(message, Book):
-                answer(Booked(not self._stops and self._bookings.book(message.item, worker)))
+            elif isinstance(message, Claim):
+                answer(Claimed(not self._stops and self._claims.book(message.item, worker)))
             else:
                 self._owner.handle(worker, message, answer)
 
@@ -99,7 +99,7 @@ class Distribution:
         """Let no trial wait behind another, and no worker's death hang the session."""
         from pytest_hypersearch.plugin.xdist.schedulers import mended
 
-        return mended(config, log, self._bookings)
+        return mended(config, log, self._claims)
 
     # Before the scheduler hands the item of the dead worker to another one, which may ask for its
     # trial at once.
@@ -126,7 +126,7 @@ class Distribution:
         if worker in self._stopped or not self._owner.crash(crashitem, worker):
             return
         report.outcome = "rerun"  # type: ignore[assignment]
-        dress(report, "retried", "R", "RETRIED", "yellow")
+        set_status(report, "retried", "R", "RETRIED", "yellow")
         # The scope-wise schedulers run the item again by themselves.
         with contextlib.suppress(NotImplementedError):
             sched.mark_test_pending(crashitem)
