@@ -155,6 +155,19 @@ class NoSuchStudy:
     studies: list[str]
 
 
+@dataclass(frozen=True, slots=True)
+class Unfinished:
+    """Trials of the study are still to come, and the test that asks runs before them.
+
+    Attributes:
+        study: The study's node id.
+        trials: How many of its trials have not ended, that of the item that asks left out.
+    """
+
+    study: str
+    trials: int
+
+
 Assignment: TypeAlias = RunTrial | ReplayTrial | SkipTrial
 Answer: TypeAlias = (
     Done
@@ -167,6 +180,7 @@ Answer: TypeAlias = (
     | CrashVerdict
     | StudyState
     | NoSuchStudy
+    | Unfinished
 )
 AnswerT = TypeVar("AnswerT", bound=Answer)
 Reply: TypeAlias = Answer | Refused
@@ -320,7 +334,7 @@ class Finish(Request[Done]):
 
 
 @dataclass(frozen=True, slots=True)
-class View(Request[StudyState | NoSuchStudy]):
+class View(Request[StudyState | NoSuchStudy | Unfinished]):
     """How does a study stand?
 
     Attributes:
@@ -414,7 +428,7 @@ _REPLIES: Final[dict[str, type[Reply]]] = {
     kind.__name__: kind
     for kind in (
         *(Refused, Done, Known, TrialDurations, Claimed, RunTrial, ReplayTrial, SkipTrial),
-        *(PruneVerdict, Told, CrashVerdict, StudyState, NoSuchStudy),
+        *(PruneVerdict, Told, CrashVerdict, StudyState, NoSuchStudy, Unfinished),
     )
 }
 _NAMES: Final = {

@@ -39,6 +39,7 @@ from pytest_hypersearch.engine.messages import (
     Tell,
     Told,
     TrialDurations,
+    Unfinished,
     View,
 )
 from pytest_hypersearch.engine.records import Attempt
@@ -380,12 +381,16 @@ class Owner:
         run.artifacts.ended(record)
         self._emit(Ended(run.study, record))
 
-    def _view(self, request: View, *, force: bool) -> StudyState | NoSuchStudy:
+    def _view(self, request: View, *, force: bool) -> StudyState | NoSuchStudy | Unfinished:
         # Studies go by node id, or by the end of it: ``test_mlp``, ``test_mlp[cifar]``.
         matches = called(self.runs, request.study)
         if len(matches) != 1:
             return NoSuchStudy(matches, list(self.runs))
         run = self.runs[matches[0]]
-        if request.wait and not force and not (run.study.done and run.artifacts.quiet):
-            raise NotYetError
-        return run.state()
+        own = run.study.is_due(request.item)
+        ahead = run.study.left - own
+        if not request.wait or (not ahead and (own or force or run.artifacts.quiet)):
+            return run.state()
+        if own or force:  # a trial that waits for its own study would wait for itself
+            return Unfinished(run.study.nodeid, ahead)
+        raise NotYetError

@@ -108,6 +108,15 @@ class Study:
         """Whether every trial of the plan has ended."""
         return self.progress.done
 
+    @property
+    def left(self) -> int:
+        """How many trials of the plan have not ended."""
+        return len(self.slots) - len(self.records)
+
+    def is_due(self, item: str) -> bool:
+        """Whether an item is that of a trial that has not ended."""
+        return item in self.slots and self.slots[item] not in self.records
+
     @cached_property
     def durations(self) -> dict[str, float]:
         """Seconds that trials took in earlier sessions of the run, by item."""

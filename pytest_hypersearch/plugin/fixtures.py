@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from pytest_hypersearch.core.secrets import MASK, Secrets, is_secret
 from pytest_hypersearch.core.trial import Key, State, storable
 from pytest_hypersearch.core.values import encodable, scalar_of, shown
-from pytest_hypersearch.engine.messages import Refused, StudyState, View
+from pytest_hypersearch.engine.messages import Refused, StudyState, Unfinished, View
 from pytest_hypersearch.plugin.runner.reports import Reports, TrialPruned
 from pytest_hypersearch.stats.ranking import rank_study
 
@@ -261,9 +261,15 @@ class Sweeps:
         )
 
 
-def _no_study(test: str, reply: NoSuchStudy | Refused) -> LookupError:
+def _no_study(test: str, reply: NoSuchStudy | Refused | Unfinished) -> LookupError:
     if isinstance(reply, Refused):
         return LookupError(f"sweeps: {test!r}: {reply.reason}")
+    if isinstance(reply, Unfinished):
+        come = "1 trial comes" if reply.trials == 1 else f"{reply.trials} trials come"
+        return LookupError(
+            f"sweeps: {test!r}: {come} later in this session; expected this test after those of "
+            f"{reply.study}, or wait=False for the results so far"
+        )
     what = f"{len(reply.matches)} studies" if reply.matches else "no such study"
     names = ", ".join(reply.matches or reply.studies)
     hint = f"expected one of {names}" if names else "no sweep was collected"

@@ -147,6 +147,35 @@ def test_a_test_that_gets_the_fixture_late_keeps_its_place_and_sees_what_is_pend
     run("--sweep").assert_outcomes(passed=3)
 
 
+@pytest.mark.parametrize("args", [[], ["-n1"]])
+def test_the_best_of_a_half_run_sweep_is_given_only_to_those_who_do_not_wait(module, run, args):
+    module("""
+        @pytest.mark.sweep(grid={"x": [3, 2, 1]})
+        def test_f(x, request):
+            sweeps = request.getfixturevalue("sweeps")
+            if x == 2:
+                with pytest.raises(LookupError, match="'test_f': 1 trial comes later in this"):
+                    sweeps.best("test_f")
+                assert sweeps.best("test_f", wait=False).params == {"x": 3}
+            if x == 1:
+                assert sweeps.best("test_f").params == {"x": 2}
+            return x
+
+        def test_early(request):
+            request.getfixturevalue("sweeps").best("test_g")
+
+        @pytest.mark.sweep(grid={"x": [1, 2]})
+        def test_g(x):
+            return x
+    """)
+    result = run("--sweep", "-p", "no:randomly", *args)
+    result.assert_outcomes(failed=1, passed=5)
+    result.stdout.fnmatch_lines(
+        "*LookupError: sweeps: 'test_g': 2 trials come later in this session; expected this test "
+        "after those of test_it.py::test_g, or wait=False for the results so far"
+    )
+
+
 READERS = """
 NAME = "test_g"
 
