@@ -230,7 +230,9 @@ def test_the_best_are_those_of_the_summary(results, net):
     assert len(ranked[0].trials) == 3
     (top,) = results.filter(test="test_other[y]").best()
     assert top.score == max(t.score for t in results.filter(test="test_other[y]"))
-    with pytest.raises(ValueError, match=r"best: expected trials of one score, not .*loss \(min\)"):
+    with pytest.raises(
+        ValueError, match=r"best: expected trials of one metric, not .*loss \(min\)"
+    ):
         results.best()
     assert net[:0].best() == []
 

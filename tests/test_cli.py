@@ -95,7 +95,7 @@ def test_what_cannot_be_written_is_named(command):
     assert command("export", "nowhere/out.csv", "--to", "csv") == 2
     assert command.errors == "pytest-hypersearch: nowhere/out.csv: No such file or directory\n"
     assert command("show", "--columns", "lr,") == 2
-    assert "'lr,': expected names, with commas between them" in command.errors
+    assert "'lr,': expected comma-separated names" in command.errors
 
 
 def test_show_is_the_summary(command):
@@ -342,7 +342,7 @@ def test_compare_ends_as_the_verdict_says(command):
 def test_strategies_are_compared(command):
     filters = ("--filters", "strategy=random", "strategy=grid")
     assert command("compare", "test_net", "test_net", *filters) == 0
-    assert "no configuration and replicate that both have completed" in command.out
+    assert "no configuration and replicate completed on both sides" in command.out
     assert command.lines[-1].startswith("  best now: ")
     assert command("compare", "test_net", "test_other") == 2
     assert "expected the same score on both sides, not loss (min) and accuracy" in command.errors
@@ -391,8 +391,8 @@ def test_clean_removes_old_runs_but_none_that_is_alive(swept, tmp_path, capsys):
     [
         (["show", "test_nett"], 1, "test_nett: no such path or test; there are runs of test_it"),
         (["show", "test_net@9"], 1, "there is no run 9 of test_it.py::test_net"),
-        (["show", "--filter", "status=crashed"], 1, "no trial fits"),
-        (["best", "test_net", "--filter", "params.lr>5"], 1, "no trial fits"),
+        (["show", "--filter", "status=crashed"], 1, "no trials match"),
+        (["best", "test_net", "--filter", "params.lr>5"], 1, "no trials match"),
         (["show", "--filter", "lrr=1"], 2, "lrr: no such name; expected one of test, run"),
         (["show", "--filter", "lr"], 2, "'lr': expected a condition such as status=success"),
         (["show", "--group-by", "lrr"], 2, "lrr: no such name"),
@@ -415,7 +415,10 @@ def test_what_makes_no_sense_is_said_on_standard_error(command, args, code, prob
 @pytest.mark.parametrize("name", ["", "list", "show", "best", "compare", "export", "clean"])
 def test_help_tells_how(command, name):
     assert command(*filter(None, [name]), "--help") == 0
-    assert "exit codes: 0 found, 1 nothing found or worse than before, 2 misused" in command.out
+    assert (
+        "exit codes: 0 success, 1 nothing found or scores are worse, 2 usage or file error"
+        in command.out
+    )
     assert name or "examples:" in command.out
 
 

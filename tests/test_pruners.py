@@ -375,7 +375,7 @@ def test_patience_counts_reports_without_a_better_value():
     leader = done([0.1] * 10)
     assert first_verdict(Patience(3), [1, 0.9, 0.95, 0.9, 0.9, 0.8], [leader]) == (
         5,
-        "step 4: no better than 0.9 for 3 reports",
+        "step 4: no improvement on 0.9 for 3 reports",
     )
     assert first_verdict(Patience(3), [1, 0.9, 0.8, 0.7, 0.6, 0.5], [leader])[0] is None
     by_less = Patience(3, min_delta=0.5)
@@ -415,7 +415,7 @@ def test_forecast_says_what_would_come_of_it():
     reports, reason = first_verdict(Forecast(), decay(1, 0.6, 0.3), FIELD)
     assert reports < 20
     assert reason.startswith("step ")
-    assert "at best by step 39, the best trial came to 0.3003" in reason
+    assert "at best by step 39, the best trial reached 0.3003" in reason
 
 
 def test_forecast_never_cuts_what_a_straight_or_speeding_line_takes_to_the_best():
@@ -489,7 +489,7 @@ def test_any_object_with_a_verdict_is_a_pruner():
         (3, "3: expected .* or an object with verdict"),
         (Own, "expected .* or an object with verdict"),
         ("median:steps=3", "no option 'steps'; expected warmup_trials, warmup_steps"),
-        ("median:warmup_steps=ten", "'ten' is no number"),
+        ("median:warmup_steps=ten", "'ten' is not a number"),
         ("median:25", "no option '25'"),
         ("percentile", "expected a number for percent"),
         ("percentile:101", "percent=101: expected a number from 0 to 100"),
@@ -500,7 +500,7 @@ def test_any_object_with_a_verdict_is_a_pruner():
         ("halving:factor=1", "factor=1: expected a finite number, above 1"),
         ("halving:min_step=0", "min_step=0: expected a finite number, above 0"),
         ("threshold", "a threshold needs a bound"),
-        ("threshold:>", "'' is no number"),
+        ("threshold:>", "'' is not a number"),
         ("threshold:>nan", "above=nan: expected a finite number"),
         ("threshold:<2,>1", "every value is below the one or above the other"),
         ("wilcoxon:p=2", "p=2: expected a number from 0 to 1"),

@@ -99,7 +99,7 @@ def test_the_front_holds_what_nothing_surpasses_in_all_scores():
     front = [(one.params, one.values) for one in optimizer.pareto]
     expected = [(0, (1, 1)), (6, (1, 1)), (1, (2, 3)), (4, (4, 4))]
     assert front == [(asked[number], values) for number, values in expected]
-    with pytest.raises(ValueError, match=r"3\.0: expected 2 scores, one a mode"):
+    with pytest.raises(ValueError, match=r"3\.0: expected 2 scores, one per mode"):
         optimizer.tell(optimizer.ask(), 3.0)
 
 
@@ -108,7 +108,9 @@ def test_what_was_not_asked_for_is_refused():
     params = optimizer.ask()
     optimizer.tell(params, 1.0)
     for given in (params, 0, 1, -1):
-        with pytest.raises(ValueError, match="expected parameters asked for and not yet told"):
+        with pytest.raises(
+            ValueError, match="expected parameters returned by ask() and not yet told"
+        ):
             optimizer.tell(given, 1.0)
     with pytest.raises(ValueError, match="x: 2: expected a value of uniform"):
         optimizer.tell({**params, "x": 2}, 1.0)

@@ -189,7 +189,7 @@ def test_the_hint_after_an_interruption_fits_what_happened():
     hint = "interrupted at 44/54: continue with pytest --sweep --sweep-resume"
     assert shown(study, begun, interrupted=True).splitlines()[-1] == hint
     assert shown(study, begun, interrupted=True, verbosity=-1).splitlines()[-1] == hint
-    lost = "interrupted at 17/27; nothing is stored: the next run starts anew"
+    lost = "interrupted at 17/27; nothing was stored, the next run starts over"
     assert shown(replace(begun, run=""), interrupted=True).splitlines()[-1] == lost
     assert "interrupted" not in shown(study, interrupted=True)
     assert "interrupted" not in shown(begun)

@@ -1,4 +1,4 @@
-"""When a sweep has had enough: its target reached, nothing better found, its budget used up."""
+"""When a sweep has had enough: its target reached, nothing better found, its budget exhausted."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ class Stopping:
         if rule.score is not None and best is not None and self._reached(best, rule.score):
             return f"{self._info.metric} {best:.4g} reached the target {shown_number(rule.score)}"
         if rule.patience is not None and self._stale >= rule.patience:
-            return f"no better {self._info.metric} for {rule.patience} trials"
+            return f"no improvement of {self._info.metric} in {rule.patience} trials"
         if rule.trials is not None and len(self._ended) + running >= rule.trials:
             return f"{rule.trials} trials"
         if rule.time is not None and self._elapsed() >= rule.time:

@@ -171,9 +171,9 @@ class Study:
         if self._stored.ends and (record := self._replay(key, params, seed)):
             return self._finish(key, record)
         if over:
-            more = "; --sweep-resume goes on from there" if closed else ""
-            self._note(f"{key.sweep} stopped before its end: {over}{more}")
-            return self._leave_out(key, params, State.NOT_RUN, f"budget used up: {over}")
+            more = "; continue with --sweep-resume" if closed else ""
+            self._note(f"{key.sweep} stopped early: {over}{more}")
+            return self._leave_out(key, params, State.NOT_RUN, f"budget exhausted: {over}")
         if self._crashes[key] > sweep.retries:
             return self._record(key, params, State.NOT_RUN, reason="its process died too often")
         if reason := self.rounds.out(key, force=force):
@@ -207,7 +207,7 @@ class Study:
     def verdict(self, key: Key, attempt: int) -> str:
         """Why a running trial should be pruned; empty if it should go on."""
         if not self._runs(key, attempt):
-            return "this attempt was given up"
+            return "this attempt was abandoned"
         return self.pruning.verdict(key)
 
     def skip(self, key: Key, reason: str) -> TrialRecord:

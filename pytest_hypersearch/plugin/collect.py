@@ -59,7 +59,7 @@ def sweeps_of(metafunc: pytest.Metafunc, overrides: Overrides) -> list[Sweep]:
     for name in names:
         if names.count(name) > 1:
             _refuse(
-                metafunc, f"two sweeps are called {name!r}; expected a name= of its own for each"
+                metafunc, f"two sweeps have the name {name!r}; expected a distinct name= for each"
             )
     folder = metafunc.definition.path.parent
     for file in (file for sweep in sweeps for file in sweep.depends_on):
@@ -124,8 +124,8 @@ def _time_limit(metafunc: pytest.Metafunc, sweep: Sweep) -> list[pytest.MarkDeco
     if not metafunc.config.pluginmanager.hasplugin("timeout"):
         _refuse(
             metafunc,
-            f"sweep(timeout={sweep.timeout:g}): expected the plugin pytest-timeout beside it; "
-            "install it by: pip install pytest-timeout",
+            f"sweep(timeout={sweep.timeout:g}): requires pytest-timeout; "
+            "run pip install pytest-timeout",
         )
     return [pytest.mark.timeout(sweep.timeout)]
 
@@ -205,8 +205,8 @@ def sampler_of(metafunc: pytest.Metafunc, sweep: Sweep) -> Sampler:
     if sampler is None:
         _refuse(
             metafunc,
-            f"sweep(strategy={sweep.strategy!r}): expected grid, random, bayes or a strategy that "
-            "a plugin offers",
+            f"sweep(strategy={sweep.strategy!r}): expected grid, random, bayes or a strategy of "
+            "a plugin",
         )
     return sampler
 
@@ -236,8 +236,8 @@ def _argnames(metafunc: pytest.Metafunc, sweeps: Sequence[Sweep]) -> list[str]:
         elif "trial" not in metafunc.fixturenames:
             _refuse(
                 metafunc,
-                f"sweep({first.strategy}=...): the test has no argument {name!r}; expected it "
-                "among the arguments of the test or its fixtures, or read from trial.params",
+                f"sweep({first.strategy}=...): neither the test nor its fixtures take {name!r}; "
+                "expected an argument of this name, or the trial fixture, for trial.params",
             )
     return argnames
 

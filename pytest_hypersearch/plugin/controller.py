@@ -113,7 +113,7 @@ class Controller:
         try:
             append_summary(self.shown())
         except OSError as error:
-            self._warnings.append(f"no summary for GitHub: {error}")
+            self._warnings.append(f"GitHub job summary not written: {error}")
 
     def _tell(self, line: str) -> None:
         terminal = self._config.pluginmanager.getplugin("terminalreporter")

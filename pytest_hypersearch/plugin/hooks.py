@@ -1,4 +1,4 @@
-"""The pytest plugin: options, marks, fixtures, and who is registered when.
+"""The pytest plugin: options, marks, fixtures and the registration of its parts.
 
 Every pytest session imports this module, with or without sweeps: it imports nothing but pytest.
 """
@@ -36,61 +36,64 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         nargs="?",
         const="run",
         metavar="run|smoke|skip",
-        help="run the sweeps (run, the default of the bare option), run each swept test once at "
-        "the centre of its space (smoke), or skip them (skip, the default without the option)",
+        help="run: run the sweeps (default of --sweep without a value); smoke: run each swept test "
+        "once, at the centre of its search space; skip: skip swept tests (default without --sweep)",
     )
     group.addoption(
         "--sweep-resume",
         action="store_true",
-        help="continue the newest run of each study: finished trials are replayed from the store, "
-        "failed and missing ones run; implies --sweep",
+        help="continue the newest run of each study: replay its finished trials from the store and "
+        "run those that failed or are missing; implies --sweep",
     )
     group.addoption(
         "--sweep-rerun",
         action="store_true",
-        help="continue the newest run of each study, but run the selected trials again even if "
-        "they are finished, each with the configuration that it had; implies --sweep",
+        help="like --sweep-resume, but run the selected trials again even if they are finished, "
+        "with the configurations that they had; implies --sweep",
     )
     group.addoption(
         "--sweep-stale",
         choices=("rerun", "keep"),
         default="rerun",
-        help="when resuming, run trials again whose code has changed since (rerun, the default), "
-        "or replay them all the same (keep)",
+        help="when resuming, run trials whose code has changed since again (rerun, the default) or "
+        "replay them (keep)",
     )
     group.addoption(
         "--sweep-trials",
         type=_positive,
         metavar="N",
-        help="configurations per sweep, instead of the marks' n_trials (grids stay whole)",
+        help="number of configurations per sweep; overrides n_trials of the marks, not grids",
     )
     group.addoption(
-        "--sweep-seed", type=_natural, metavar="N", help="seed of all sweeps, instead of the marks'"
+        "--sweep-seed",
+        type=_natural,
+        metavar="N",
+        help="seed of all sweeps; overrides seed of the marks",
     )
     group.addoption(
         "--sweep-gpus",
         type=_devices,
         metavar="0,1",
-        help="GPUs for trials that demand some, named as for CUDA_VISIBLE_DEVICES; by default "
-        "those that it names or that nvidia-ml-py finds",
+        help="GPUs for trials that request some, in the form of CUDA_VISIBLE_DEVICES; default: "
+        "those that it names, or those that nvidia-ml-py finds",
     )
     group.addoption(
         "--sweep-timeout",
         type=_duration,
         metavar="DURATION",
-        help="start no more trials after this time, such as 90s or 1h30m",
+        help="start no trials after this time, such as 90s or 1h30m; running trials finish",
     )
     group.addoption(
         "--sweep-track",
         action="append",
         metavar="NAMES",
-        help="write the sweeps to trackers too: mlflow, tensorboard, wandb (repeatable, or a comma "
-        "list; empty for none)",
+        help="log the sweeps to experiment trackers as well: mlflow, tensorboard, wandb; "
+        "repeatable or comma-separated, empty for none",
     )
     group.addoption(
         "--sweep-report",
         metavar="PATH",
-        help="write an HTML page on the sweeps' results, which needs no network: report.html",
+        help="write an HTML report of the results to this file; it works offline",
     )
     parser.addini(
         "sweep_default",
@@ -100,12 +103,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     parser.addini(
         "sweep_track",
-        "trackers that sweeps are written to: mlflow, tensorboard, wandb",
+        "experiment trackers to log sweeps to: mlflow, tensorboard, wandb",
         type="args",
         default=[],
     )
     parser.addini(
-        "sweep_keep_runs", "how many runs of each study are kept", type="string", default="5"
+        "sweep_keep_runs", "number of runs to keep of each study", type="string", default="5"
     )
 
 
@@ -154,7 +157,7 @@ def pytest_load_initial_conftests(args: list[str]) -> None:
 
 
 def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
-    """Make our own hooks known."""
+    """Add the plugin's own hooks."""
     pluginmanager.add_hookspecs(hookspecs)
 
 
@@ -162,7 +165,7 @@ def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
 # crashed one would clear away the results of the run.
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
-    """Register what the session needs: nothing more than marks unless sweeps run."""
+    """Register what the session needs: only the marks unless sweeps run."""
     config.addinivalue_line("markers", SWEEP_MARK)
     config.addinivalue_line("markers", TRIAL_MARK)
     if hasattr(config, "workerinput"):
@@ -191,13 +194,13 @@ def sweep_mode(config: pytest.Config) -> str:
         raise pytest.UsageError(f"{where}={mode}: expected run, smoke or skip{hint}")
     if continues and mode != "run":
         beside = "--sweep-resume" if config.option.sweep_resume else "--sweep-rerun"
-        raise pytest.UsageError(f"{where}={mode}: expected run beside {beside}")
+        raise pytest.UsageError(f"{where}={mode}: cannot be combined with {beside}")
     return mode
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Turn a swept test into its trials; after all other parametrizations, innermost."""
+    """Turn a swept test into its trials, innermost: after all other parametrizations."""
     if metafunc.definition.get_closest_marker("sweep") is None:
         return
     from pytest_hypersearch.plugin import collect
@@ -216,13 +219,13 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 # Not at collection: there, a warning that is turned into an error ends the session.
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Warn of marks that have no effect: pytest parametrizes no methods of TestCase classes."""
+    """Warn of marks without effect: pytest does not parametrize methods of TestCase classes."""
     __tracebackhide__ = True
     if not hasattr(item, "callspec") and item.get_closest_marker("sweep") is not None:
         item.warn(
             pytest.PytestCollectionWarning(
                 f"{item.nodeid}: the sweep mark has no effect here; expected a test function or a "
-                "method of a plain class, which pytest can parametrize"
+                "method of a plain class: pytest does not parametrize unittest.TestCase"
             )
         )
 

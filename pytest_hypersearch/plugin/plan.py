@@ -57,7 +57,7 @@ class Plan:
     def space(self, study: str, sweep: str) -> Space:
         """The search space of a sweep, with the objects that its choices stand for."""
         if study not in self.studies:
-            raise LookupError(f"sweeps: {study}: an isolated trial can look at its own study alone")
+            raise LookupError(f"sweeps: {study}: an isolated trial can only read its own study")
         return next(slot.sweep.space for _, slot in self.studies[study] if slot.sweep.name == sweep)
 
     def message(self) -> messages.Plan:

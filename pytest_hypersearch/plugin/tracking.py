@@ -268,7 +268,7 @@ class Calls:
             except KeyboardInterrupt:
                 tell("not waiting for trackers")
             if self._thread.is_alive():
-                yield f"{self._at} is not done, and {self._left()} calls of hooks were not made"
+                yield f"{self._at} did not finish, {self._left()} hook calls were skipped"
         for plugin, failures in self._failures.items():
             more = f" ({failures.count} errors in all)" if failures.count > 1 else ""
             yield f"{plugin} failed in {failures.first}{more}"
@@ -276,7 +276,7 @@ class Calls:
     def _join(self, thread: Thread, tell: Callable[[str], None]) -> None:
         thread.join(SILENT_SECONDS)
         if thread.is_alive():
-            tell(f"waiting for {self._at}, {self._left()} calls left; Ctrl-C to leave")
+            tell(f"waiting for {self._at}, {self._left()} hook hook calls left; Ctrl-C to skip")
         made = -1
         while thread.is_alive() and self._made != made:
             made = self._made

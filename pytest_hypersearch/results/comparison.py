@@ -177,7 +177,7 @@ def comparison_text(found: Comparison, width: int) -> str:
 
 def _pairing(found: Comparison) -> str:
     if not found.pairs:
-        return "no configuration and replicate that both have completed"
+        return "no configuration and replicate completed on both sides"
     pairs = "1 pair" if len(found.pairs) == 1 else f"{len(found.pairs)} pairs"
     before, now = found.unpaired
     return pairs + (

@@ -280,7 +280,7 @@ def _in(value: object, options: Iterable[object]) -> bool:
 
 def _contains(value: object, part: object) -> bool:
     if not isinstance(value, str):
-        raise TypeError(f"{value!r} is no text")
+        raise TypeError(f"{value!r} is not a string")
     return str(part) in value
 
 

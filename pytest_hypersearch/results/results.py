@@ -376,7 +376,7 @@ class Results(Sequence["TrialRecord"]):
         if len(rankings) > 1:
             goals = (ranking.sweeps[0].goals[0] for ranking in rankings)
             scores = ", ".join(f"{goal.metric} ({goal.mode})" for goal in goals)
-            raise ValueError(f"{method}: expected trials of one score, not {scores}; filter first")
+            raise ValueError(f"{method}: expected trials of one metric, not {scores}; filter first")
         return rankings[0] if rankings else None
 
     def _study(self, method: str) -> StudyResults:

@@ -139,4 +139,4 @@ def _doubles(text: str) -> list[float]:
     try:
         return list(struct.unpack(f"<{len(doubles) // 8}d", doubles))
     except struct.error:
-        raise ValueError(f"{len(doubles)} bytes are no doubles") from None
+        raise ValueError(f"{len(doubles)} bytes are not a whole number of doubles") from None

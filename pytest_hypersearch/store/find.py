@@ -302,7 +302,7 @@ def _studies(source: Source) -> list[list[Run]]:
         if studies := studies_at(folder):
             return studies
         raise NothingStoredError(
-            f"{path}: there are no stored runs in it; pytest --sweep makes some"
+            f"{path}: there are no stored runs in it; run pytest --sweep first"
         )
     studies = _project()
     nodeids = {runs[-1].nodeid: runs for runs in studies}
@@ -316,7 +316,7 @@ def _project() -> list[list[Run]]:
     studies = project_studies(here)
     if not studies:
         raise NothingStoredError(
-            f"there are no stored runs in {here} or above; pytest --sweep makes some"
+            f"there are no stored runs in {here} or above; run pytest --sweep first"
         )
     return studies
 

@@ -291,7 +291,7 @@ def _open_regular(name: str, flags: int) -> int:
     fd = os.open(name, flags | _SAFE, 0o600)
     if not stat.S_ISREG(os.fstat(fd).st_mode):
         os.close(fd)
-        raise OSError(f"{name} is no regular file")
+        raise OSError(f"{name} is not a regular file")
     return fd
 
 

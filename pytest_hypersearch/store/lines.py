@@ -22,7 +22,7 @@ Record: TypeAlias = "dict[str, Any]"
 
 
 def _refuse_constant(text: str) -> NoReturn:
-    msg = f"{text} is no number"
+    msg = f"{text} is not a number"
     raise ValueError(msg)
 
 

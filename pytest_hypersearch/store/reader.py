@@ -77,7 +77,7 @@ def read_run(run: Run) -> StudyResults:
     contents = run.read()
     reading = _read(contents)
     if not reading.sweeps:
-        raise ValueError(f"{run.path}: expected a journal that says what was searched")
+        raise ValueError(f"{run.path}: expected a journal that begins with a plan")
     damaged = contents.damaged + reading.damaged
     lines = "1 damaged line" if damaged == 1 else f"{damaged} damaged lines"
     notes = (f"{lines} skipped in {run.path}",) if damaged else ()
@@ -241,7 +241,7 @@ class _Reading:
     def _take_sweeps(self, sweeps: Iterable[Mapping[str, Any]]) -> None:
         for data in sweeps:
             if data["mode"] not in {"min", "max"}:
-                raise ValueError(f"{data['mode']!r} is no mode")
+                raise ValueError(f"{data['mode']!r} is not a mode")
             sweep = Sweep.from_json(data)
             self.sweeps[sweep.name] = replace(sweep, planned=sweep.n_trials * sweep.replicates)
 
@@ -335,7 +335,7 @@ def _place(record: Record) -> Place:
 
 def _text(value: object) -> str:
     if not isinstance(value, str):
-        raise TypeError(f"{value!r} is no text")
+        raise TypeError(f"{value!r} is not a string")
     return value
 
 
@@ -349,5 +349,5 @@ def _whole(value: object) -> int | None:
 
 def _config(params: Mapping[str, Any]) -> Config:
     if not _SCALARS.issuperset(map(type, params.values())):
-        raise TypeError(f"{params!r} are no parameters")
+        raise TypeError(f"{params!r} are not parameters")
     return dict(params)

@@ -150,7 +150,7 @@ class _Reading:
 def _name(record: Record) -> str:
     name = str(record["directory"])
     if not re.fullmatch(r"[\w-]+", name, re.ASCII):
-        raise ValueError(f"{name!r} is no name of a directory of ours")
+        raise ValueError(f"{name!r} is not the name of a study directory")
     return name
 
 

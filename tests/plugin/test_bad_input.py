@@ -83,11 +83,11 @@ ROWS = [
     ),
     mark(
         "grid={'trial': [1]}",
-        "sweep(grid='trial'): expected another name: this is a fixture",
+        "sweep(grid='trial'): the name is reserved for a fixture",
     ),
     mark(
         "grid={'lr': [1], 'lr.decay': [2]}",
-        "sweep(grid='lr.decay'): expected another name: 'lr' is a parameter",
+        "sweep(grid='lr.decay'): conflicts with the parameter 'lr'",
     ),
     mark(
         "grid={'lr': 0.1}",
@@ -114,11 +114,11 @@ ROWS = [
     mark(
         "grid={'lr': uniform(0, 1)}",
         "sweep(grid=...): lr: uniform(low=0, high=1): "
-        "expected a list of values, or a distribution with a step, in a grid",
+        "a grid takes lists of values and distributions with step=",
     ),
     mark(
         "grid={'lr': [1]}, n_trials=1",
-        "sweep(n_trials=1): expected none: a grid tries every combination",
+        "sweep(n_trials=1): not accepted by grid=, which tries every combination",
     ),
     mark(
         "grid={f'p{i}': range(100) for i in range(9)}",
@@ -126,7 +126,7 @@ ROWS = [
     ),
     mark(
         "random={'lr': uniform(0, 1)}",
-        "sweep(random=...): expected n_trials=, the configurations to try",
+        "sweep(random=...): requires n_trials=, the number of configurations",
     ),
     mark(
         "random={'lr': uniform(0, 1)}, n_trials=0",
@@ -204,7 +204,7 @@ ROWS = [
     mark(
         "bayes={'lr': scipy.stats.norm(0, 1)}, n_trials=3",
         "sweep(bayes=...): lr: scipy.stats.norm(0, 1): "
-        "expected uniform, loguniform, normal, ... with bayes=; scipy's go with random=",
+        "bayes= takes no scipy.stats distributions; use uniform, loguniform, normal, ...",
     ),
     mark(
         "random={'lr': scipy.stats.norm(0, -1)}, n_trials=3",
@@ -241,7 +241,7 @@ ROWS = [
     ),
     mark(
         f"{A}, points=[{{'lr': 1}}, {{'lr': 1.0}}]",
-        "sweep(points[1]={'lr': 1.0}): expected each point once; it is there already",
+        "sweep(points[1]={'lr': 1.0}): expected distinct points",
     ),
     mark(
         "random={'lr': uniform(0, 1)}, n_trials=1, points=[{'lr': 1}, {'lr': 0}]",
@@ -250,7 +250,10 @@ ROWS = [
     mark(f"{A}, group_by='depth'", "sweep(group_by='depth'): expected names among lr"),
     mark(f"{A}, group_by=[[]]", "sweep(group_by=[[]]): expected names among lr"),
     mark(f"{A}, indirect=['depth']", "sweep(indirect=['depth']): expected names among lr"),
-    mark(f"{A}, parallel=2", "sweep(parallel=2): expected none: random is reproducible without"),
+    mark(
+        f"{A}, parallel=2",
+        "sweep(parallel=2): not accepted by random=, which is reproducible without it",
+    ),
     mark(
         "bayes={'lr': uniform(0, 1)}, n_trials=3, parallel=0",
         "sweep(parallel=0): expected an integer of at least 1",
@@ -258,19 +261,19 @@ ROWS = [
     mark(f"{A}, race=1", "sweep(race=1): expected True or False"),
     mark(
         f"{A}, race=True, replicates=2",
-        "sweep(race=True): expected replicates= of at least 3 beside it",
+        "sweep(race=True): requires replicates= of at least 3",
     ),
     mark(
         f"{A}, race=True, replicates=3, metric=['a', 'b']",
-        "sweep(race=True): expected one metric beside it",
+        "sweep(race=True): requires a single metric",
     ),
     mark(
         f"{A}, race=True, replicates=3, constraints={{'a': '<= 1'}}",
-        "sweep(race=True): expected no constraints= beside it",
+        "sweep(race=True): cannot be combined with constraints=",
     ),
     mark(
         f"{A}, race=True, replicates=3, pick='max'",
-        "sweep(race=True): expected no pick='max' beside it",
+        "sweep(race=True): cannot be combined with pick='max'",
     ),
     mark(
         f"{A}, stop=0.5",
@@ -283,7 +286,7 @@ ROWS = [
     ),
     mark(
         f"{A}, stop={{'min_delta': 1}}",
-        "sweep(stop={'min_delta': 1}): expected patience beside min_delta",
+        "sweep(stop={'min_delta': 1}): min_delta requires patience",
     ),
     mark(
         f"{A}, stop={{'patience': 0}}",
@@ -314,7 +317,7 @@ ROWS = [
     mark(f"{A}, base=3", "sweep(base=3): expected a (nested) dict"),
     mark(
         "grid={'opt.lr': [1]}, base={'opt': {}}",
-        "sweep(base={'opt': {}}): expected every dotted parameter in it; it has no 'opt.lr'",
+        "sweep(base={'opt': {}}): expected a value for each dotted parameter; 'opt.lr' is missing",
     ),
     mark(
         f"{A}, scope='funktion'",
@@ -330,7 +333,7 @@ ROWS = [
     ),
     mark(
         f"{A}, resources={{'gpus': 1.5}}",
-        "sweep(resources={'gpus': 1.5}): expected 'gpus' to be a fraction of one or a whole number",
+        "sweep(resources={'gpus': 1.5}): expected 'gpus' to be a fraction or a whole number",
     ),
     mark(
         f"{A}, resources={{'memory': '0GiB'}}",
@@ -352,7 +355,7 @@ ROWS = [
     mark(f"{A}, name=''", f"sweep(name=''): {NAMED}"),
     mark(f"{A}, name='1st'", f"sweep(name='1st'): {NAMED}"),
     mark(f"{A}, name='é'", f"sweep(name='é'): {NAMED}"),
-    mark("strategy='mine', n_trials=1", "sweep(strategy='mine'): expected space={...} beside it"),
+    mark("strategy='mine', n_trials=1", "sweep(strategy='mine'): requires space={...}"),
     mark(f"{A}, space={{'lr': [1]}}", "sweep(space={'lr': [1]}): expected it in random="),
     mark(
         "strategy=5, space={'lr': [1]}, n_trials=1",
@@ -364,13 +367,13 @@ ROWS = [
         def test_bad(lr): ...
         """,
         "test_bad.py::test_bad: sweep(strategy='mine'): "
-        "expected grid, random, bayes or a strategy that a plugin offers",
+        "expected grid, random, bayes or a strategy of a plugin",
         args=("--sweep",),
     ),
     mark(
         "grid={'depth': [1]}",
-        "sweep(grid=...): the test has no argument 'depth'; expected it among the arguments of "
-        "the test or its fixtures, or read from trial.params",
+        "sweep(grid=...): neither the test nor its fixtures take 'depth'; expected an argument of "
+        "this name, or the trial fixture, for trial.params",
     ),
     mark("strategy='my own', space={'lr': [1]}, n_trials=1", f"sweep(strategy='my own'): {NAMED}"),
     module(
@@ -386,7 +389,7 @@ ROWS = [
         @pytest.mark.sweep(grid={"lr": [2]})
         def test_bad(lr): ...
         """,
-        "test_bad.py::test_bad: two sweeps are called 'grid'; expected a name= of its own for each",
+        "test_bad.py::test_bad: two sweeps have the name 'grid'; expected a distinct name=",
     ),
     module(
         """
@@ -414,14 +417,14 @@ ROWS = [
         f"{A}, metric=['a']", "sweep(metric=['a']): expected a name, or a list of two or more names"
     ),
     mark(f"{A}, metric=[]", "sweep(metric=[]): expected a name, or a list of two or more names"),
-    mark(f"{A}, metric=['a', 'a']", "sweep(metric=['a', 'a']): expected each name once"),
+    mark(f"{A}, metric=['a', 'a']", "sweep(metric=['a', 'a']): expected distinct names"),
     mark(
         f"{A}, metric=['a', 'b'], mode='min'",
-        "sweep(mode='min'): expected a list of 2, one for each metric",
+        "sweep(mode='min'): expected a list of 2 modes, one per metric",
     ),
     mark(
         f"{A}, metric=['a', 'b'], mode=['min']",
-        "sweep(mode=['min']): expected a list of 2, one for each metric",
+        "sweep(mode=['min']): expected a list of 2 modes, one per metric",
     ),
     mark(
         f"{A}, metric=['a', 'b'], mode=['min', 'least']",
@@ -436,8 +439,8 @@ ROWS = [
     mark(
         "strategy='optuna:TPESampler', space={'lr': uniform(0, 1)}, n_trials=3, "
         "constraints={'a': '<= 1'}",
-        "sweep(constraints={'a': '<= 1'}): Optuna's samplers are told no constraints; "
-        "expected bayes, random or grid",
+        "sweep(constraints={'a': '<= 1'}): Optuna's samplers get no constraints; "
+        "use bayes, random or grid",
     ),
     mark(
         f"{A}, constraints='a <= 1'",
@@ -462,21 +465,20 @@ ROWS = [
     mark(f"{A}, pick=3", "sweep(pick=3): expected a non-empty string"),
     mark(
         f"{A}, pick='median'",
-        "sweep(pick='median'): expected replicates= of at least 2 beside it",
+        "sweep(pick='median'): requires replicates= of at least 2",
     ),
     mark(
         f"{A}, replicates=3, pick='one-se'",
         "sweep(pick='one-se'): expected 'one-se:NAME' with random: "
-        "NAME is a parameter or metric whose lowest value is the simplest",
+        "NAME is a parameter or metric, lowest is simplest",
     ),
     mark(
         f"{A}, replicates=3, metric=['a', 'b'], pick='max'",
-        "sweep(pick='max'): expected 'mean', by which several metrics are compared",
+        "sweep(pick='max'): expected 'mean' with several metrics",
     ),
     mark(
         "grid={'act': ['relu', 'tanh']}, replicates=3, pick='one-se:act'",
-        "sweep(pick='one-se:act'): expected a parameter of numbers; "
-        "act is choice(['relu', 'tanh'])",
+        "sweep(pick='one-se:act'): expected a numeric parameter; act is choice(['relu', 'tanh'])",
     ),
     module(
         """
@@ -511,12 +513,12 @@ ROWS = [
         "--sweep --sweep-stale=maybe",
         "argument --sweep-stale: invalid choice: 'maybe' (choose from 'rerun', 'keep')",
     ),
-    option("--sweep=smoke --sweep-resume", "--sweep=smoke: expected run beside --sweep-resume"),
-    option("--sweep=skip --sweep-rerun", "--sweep=skip: expected run beside --sweep-rerun"),
+    option("--sweep=smoke --sweep-resume", "--sweep=smoke: cannot be combined with --sweep-resume"),
+    option("--sweep=skip --sweep-rerun", "--sweep=skip: cannot be combined with --sweep-rerun"),
     option(
         "--sweep -n1 --dist=each",
-        "--dist=each: runs every trial on every worker; "
-        "expected load, worksteal, loadscope, loadfile or loadgroup beside --sweep",
+        "--dist=each runs every trial on every worker; "
+        "expected load, worksteal, loadscope, loadfile or loadgroup with --sweep",
     ),
     option("", "sweep_default=maybe: expected run, smoke or skip", ini="sweep_default = maybe"),
     option(

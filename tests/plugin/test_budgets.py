@@ -24,15 +24,15 @@ def test_what_is_left_over_is_not_run_and_no_failure(project, workers):
     assert "3 passed, 3 not run" in output
     assert "NOT RUN" in output
     reason = project.trials["x:4"]["reason"]
-    assert reason == "budget used up: score 7 reached the target 7"
-    assert "note: test_f: grid stopped before its end: score 7 reached the target 7" in output
+    assert reason == "budget exhausted: score 7 reached the target 7"
+    assert "note: test_f: grid stopped early: score 7 reached the target 7" in output
 
 
 @pytest.mark.parametrize(
     ("rule", "count", "why"),
     [
         ('{"trials": 4}', 4, "4 trials"),
-        ('{"patience": 2, "min_delta": 5}', 3, "no better score for 2 trials"),
+        ('{"patience": 2, "min_delta": 5}', 3, "no improvement of score in 2 trials"),
         ('{"score": 0, "trials": 1}', 1, "1 trials"),
         ('{"time": "1h"}', 6, None),
     ],
@@ -110,8 +110,9 @@ def test_f(x):
     code, output = project.run("--sweep-timeout=0.001", *workers)
     assert code == 0
     assert not project.ran
-    assert project.trials["x:3"]["reason"] == "budget used up: --sweep-timeout=0.001"
-    assert "stopped before its end: --sweep-timeout=0.001; --sweep-resume" in output
+    assert project.trials["x:3"]["reason"] == "budget exhausted: --sweep-timeout=0.001"
+    note = "stopped early: --sweep-timeout=0.001; continue with --sweep-resume"
+    assert note in " ".join(output.split())
     code, output = project.run("--sweep-timeout=1h", *workers)
     assert project.ran.total() == 3
 
@@ -211,6 +212,4 @@ def test_f(x):
 """)
     result = project.here("-p", "no:timeout")
     assert result.ret == pytest.ExitCode.INTERRUPTED
-    result.stdout.fnmatch_lines(
-        ["*test_f: sweep(timeout=60): expected the plugin pytest-timeout beside it; *"]
-    )
+    result.stdout.fnmatch_lines(["*test_f: sweep(timeout=60): requires pytest-timeout; *"])

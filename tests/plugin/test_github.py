@@ -80,4 +80,4 @@ def test_a_summary_that_cannot_be_written_is_a_warning(project, monkeypatch):
     project.write(SWEEP)
     code, output = project.run()
     assert code == 0
-    assert "no summary for GitHub" in output
+    assert "GitHub job summary not written" in output

@@ -93,7 +93,7 @@ def test_a_builtin_name_can_be_taken_over(pytester, module, run, journals):
     [
         (
             "return None",
-            "expected grid, random, bayes or a strategy that a plugin offers",
+            "expected grid, random, bayes or a strategy of a plugin",
         ),
         (
             "raise ValueError('fast is not installed; expected mine:slow')",
@@ -115,9 +115,12 @@ def test_a_strategy_that_nobody_serves_is_one_clear_line(pytester, module, run, 
 @pytest.mark.parametrize(
     ("body", "problem"),
     [
-        ("return {'depth': 1}", "proposed {'depth': 1}; expected what is in the search space"),
-        ("return [1]", "proposed ?1?; expected what is in the search space"),
-        ("return {'lr': 1}", "proposed {'lr': 1}; expected what is in the search space"),
+        (
+            "return {'depth': 1}",
+            "proposed {'depth': 1}; expected a configuration of the search space",
+        ),
+        ("return [1]", "proposed ?1?; expected a configuration of the search space"),
+        ("return {'lr': 1}", "proposed {'lr': 1}; expected a configuration of the search space"),
         ("raise KeyError('no model')", "raised KeyError: 'no model' (*conftest.py:4)"),
     ],
 )

@@ -167,8 +167,9 @@ def test_what_can_never_be_met_is_refused_at_collection(project, workers):
     project.write(busy("f", {"gpus": 3}))
     code, output = project.run("--sweep-gpus=0,1", *workers)
     assert code in {pytest.ExitCode.USAGE_ERROR, pytest.ExitCode.INTERRUPTED}
-    assert "test_it.py::test_f: sweep grid: resources= wants 3 gpus; this machine has 2 (0, 1)" in (
-        output
+    assert (
+        "test_it.py::test_f: sweep grid: resources= requests 3 gpus; this machine has 2 (0, 1)"
+        in (output)
     )
     assert "Traceback" not in output
     assert not project.ran

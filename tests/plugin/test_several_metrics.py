@@ -217,7 +217,7 @@ def test_nothing_feasible_is_no_best(run, bound):
     result.stdout.fnmatch_lines(
         [
             "*LookupError: sweeps: 'test_net': expected a feasible configuration; it has none",
-            "  nearest to feasible, val_loss 1.000 (#0): width=0.0",
+            "  closest to feasible, val_loss 1.000 (#0): width=0.0",
             "  infeasible: 5 of 5 configurations (latency <= -10)",
         ]
     )

@@ -171,7 +171,7 @@ class Choice:
         """Return the choice with labels only: other objects than JSON scalars cannot be decoded."""
         labels, opaque, weights = record["options"], record.get("opaque", []), record.get("weights")
         if not isinstance(labels, list) or not isinstance(opaque, list):
-            raise TypeError(f"{record!r} describes no choice")
+            raise TypeError(f"{record!r} does not describe a choice")
         objects = tuple(_ABSENT if i in opaque else raw for i, raw in enumerate(labels))
         shares = tuple(weights) if isinstance(weights, list) else None
         return cls(tuple(labels), objects, shares)

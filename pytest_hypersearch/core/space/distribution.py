@@ -50,7 +50,7 @@ def distribution_from_json(record: Mapping[str, Any]) -> Distribution:
         case "scipy":
             return Scipy.from_json(record)
         case unknown:
-            raise ValueError(f"{unknown!r} is no known kind of distribution")
+            raise ValueError(f"{unknown!r} is not a known kind of distribution")
 
 
 def uniform(low: float, high: float, *, step: float | None = None) -> Real:

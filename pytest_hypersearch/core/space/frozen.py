@@ -248,4 +248,4 @@ def _bounds(distribution: Scipy) -> tuple[float, float]:
 def _real(raw: Raw) -> float:
     if isinstance(raw, (int, float)):
         return float(raw)
-    raise TypeError(f"{raw!r} is no number")
+    raise TypeError(f"{raw!r} is not a number")

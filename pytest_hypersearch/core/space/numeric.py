@@ -56,7 +56,7 @@ def check_step(call: object, step: Any, largest: float) -> None:  # noqa: ANN401
     check_finite(call, step=step)
     check_positive(call, step=step)
     if not steps.slack(largest, step) < _MOST_SLACK:
-        raise ValueError(f"{call}: expected a wider step")
+        raise ValueError(f"{call}: expected a larger step")
     check_finite(call, **{"high + step": largest + step})
 
 
@@ -352,7 +352,7 @@ class Normal:
 def _real(raw: Raw) -> float:
     if isinstance(raw, (int, float)):
         return float(raw)
-    raise TypeError(f"{raw!r} is no number")
+    raise TypeError(f"{raw!r} is not a number")
 
 
 def _log_ratio(value: float, base: float) -> float:

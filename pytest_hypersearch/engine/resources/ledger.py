@@ -249,8 +249,8 @@ def _make_own(directory: Path) -> None:
     own = stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid()
     if not own or found.st_mode & 0o077:
         raise StoreError(
-            f"{directory} is open to others: expected a directory of your own with mode 0700; "
-            "remove it, or set TMPDIR"
+            f"{directory} is accessible to other users: expected your own, "
+            "with mode 0700; remove it, or set TMPDIR"
         )
 
 

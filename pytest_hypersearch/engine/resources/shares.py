@@ -56,7 +56,7 @@ class Shares:
                 wanted = sweep.get("resources")
                 lacking = self.machine.lacks(Demand.from_json(wanted)) if wanted else ""
                 if lacking:
-                    return f"{study.nodeid}: sweep {sweep['name']}: resources= wants {lacking}"
+                    return f"{study.nodeid}: sweep {sweep['name']}: resources= requests {lacking}"
         return ""
 
     @contextmanager

@@ -115,7 +115,7 @@ def _strategy(given: Mapping[str, Any]) -> tuple[str, str]:
             raise wrong("space", given["space"], f"expected it in {named[0]}=")
         return named[0], named[0]
     if "space" not in given:
-        raise wrong("strategy", given["strategy"], "expected space={...} beside it")
+        raise wrong("strategy", given["strategy"], "requires space={...}")
     strategy = text(given, "strategy", "")
     return identifier("strategy", strategy, also=":"), "space"
 
@@ -125,13 +125,15 @@ def _n_trials(given: Mapping[str, Any], strategy: str, space: Space) -> int:
     if strategy == "grid":
         if "n_trials" in given:
             raise wrong(
-                "n_trials", given["n_trials"], "expected none: a grid tries every combination"
+                "n_trials",
+                given["n_trials"],
+                "not accepted by grid=, which tries every combination",
             )
         wanted = size or 0
     else:
         if "n_trials" not in given:
             raise SweepError(
-                f"sweep({strategy}=...): expected n_trials=, the configurations to try"
+                f"sweep({strategy}=...): requires n_trials=, the number of configurations"
             )
         wanted = integer(given, "n_trials", 1, least=1)
         wanted = wanted if size is None else min(wanted, size)
@@ -148,7 +150,9 @@ def _parallel(given: Mapping[str, Any], strategy: str) -> int | None:
         return None
     if strategy in {"grid", "random"}:
         raise wrong(
-            "parallel", given["parallel"], f"expected none: {strategy} is reproducible without"
+            "parallel",
+            given["parallel"],
+            f"not accepted by {strategy}=, which is reproducible without it",
         )
     return integer(given, "parallel", 1, least=1)
 

@@ -39,10 +39,10 @@ def goals_of(given: Mapping[str, Any], strategy: str) -> list[Goal]:
     if len(metric) < 2:  # noqa: PLR2004 - one metric is no list
         raise wrong("metric", metric, "expected a name, or a list of two or more names")
     if len(set(metric)) < len(metric):
-        raise wrong("metric", metric, "expected each name once")
+        raise wrong("metric", metric, "expected distinct names")
     modes = [mode] * len(metric) if "mode" not in given else mode
     if not isinstance(modes, (list, tuple)) or len(modes) != len(metric):
-        raise wrong("mode", mode, f"expected a list of {len(metric)}, one for each metric")
+        raise wrong("mode", mode, f"expected a list of {len(metric)} modes, one per metric")
     if any(each not in MODES for each in modes):
         raise wrong("mode", mode, f"expected only {' or '.join(map(repr, MODES))} in the list")
     if strategy in ONE_METRIC:
@@ -64,7 +64,7 @@ def constraints_of(given: Mapping[str, Any], strategy: str) -> tuple[Constraint,
         except ValueError as error:
             raise SweepError(f"sweep(constraints=...): {error}") from None
     if found and strategy.startswith("optuna:"):
-        what = "Optuna's samplers are told no constraints; expected bayes, random or grid"
+        what = "Optuna's samplers get no constraints; use bayes, random or grid"
         raise wrong("constraints", value, what)
     return tuple(found)
 
@@ -79,16 +79,16 @@ def pick_of(given: Mapping[str, Any], strategy: str, space: Space) -> str:
     if rule == "mean":
         return pick
     if isinstance(given.get("metric"), (list, tuple)):
-        raise wrong("pick", pick, "expected 'mean', by which several metrics are compared")
+        raise wrong("pick", pick, "expected 'mean' with several metrics")
     if integer(given, "replicates", 1, least=1) == 1:
-        raise wrong("pick", pick, "expected replicates= of at least 2 beside it")
+        raise wrong("pick", pick, "requires replicates= of at least 2")
     if rule == ONE_SE and not simplest and strategy != "grid":
-        hint = "NAME is a parameter or metric whose lowest value is the simplest"
+        hint = "NAME is a parameter or metric, lowest is simplest"
         raise wrong("pick", pick, f"expected 'one-se:NAME' with {strategy}: {hint}")
     for branch in space.branches:
         entry = branch.get(simplest)
         if isinstance(entry, Choice) and any(number_of(label) is None for label in entry.labels):
-            raise wrong("pick", pick, f"expected a parameter of numbers; {simplest} is {entry}")
+            raise wrong("pick", pick, f"expected a numeric parameter; {simplest} is {entry}")
     return pick
 
 
@@ -126,9 +126,7 @@ def _cpus(wanted: Mapping[str, Any]) -> int:
 def _gpus(wanted: Mapping[str, Any]) -> float:
     number = number_of(wanted["gpus"])
     if number is None or number <= 0 or (number > 1 and number != int(number)):
-        raise wrong(
-            "resources", wanted, "expected 'gpus' to be a fraction of one or a whole number"
-        )
+        raise wrong("resources", wanted, "expected 'gpus' to be a fraction or a whole number")
     return number
 
 
@@ -156,7 +154,7 @@ def stop_of(given: Mapping[str, Any]) -> StopRule | None:
     if not isinstance(value, Mapping) or not value or not set(value) <= set(_RULES):
         raise wrong("stop", value, f"expected a dict with some of {', '.join(_RULES)}")
     if "min_delta" in value and "patience" not in value:
-        raise wrong("stop", value, "expected patience beside min_delta")
+        raise wrong("stop", value, "min_delta requires patience")
     kinds: dict[str, Callable[[Mapping[str, Any], str], float]] = {
         "score": _finite,
         "patience": _count,
@@ -175,13 +173,13 @@ def race_of(given: Mapping[str, Any]) -> bool:
     if not isinstance(race, bool):
         raise wrong("race", race, "expected True or False")
     if race and given.get("replicates", 1) < FEWEST_RACED:
-        raise wrong("race", race, f"expected replicates= of at least {FEWEST_RACED} beside it")
+        raise wrong("race", race, f"requires replicates= of at least {FEWEST_RACED}")
     if race and not isinstance(given.get("metric", ""), str):
-        raise wrong("race", race, "expected one metric beside it")
+        raise wrong("race", race, "requires a single metric")
     if race and given.get("constraints"):
-        raise wrong("race", race, "expected no constraints= beside it")
+        raise wrong("race", race, "cannot be combined with constraints=")
     if race and given.get("pick") in {"median", "max", "min"}:
-        raise wrong("race", race, f"expected no pick={given['pick']!r} beside it")
+        raise wrong("race", race, f"cannot be combined with pick={given['pick']!r}")
     return race
 
 

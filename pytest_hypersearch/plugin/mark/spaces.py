@@ -40,7 +40,7 @@ def _branch(argument: str, branch: object) -> dict[str, Distribution]:
     for name in branch:
         for outer in branch:
             if f"{name}".startswith(f"{outer}."):
-                raise wrong(argument, name, f"expected another name: {outer!r} is a parameter")
+                raise wrong(argument, name, f"conflicts with the parameter {outer!r}")
     return {
         _parameter(argument, name): _distribution(argument, name, values)
         for name, values in branch.items()
@@ -51,7 +51,7 @@ def _parameter(argument: str, name: object) -> str:
     if not isinstance(name, str) or not all(part.isidentifier() for part in name.split(".")):
         raise wrong(argument, name, "expected parameter names that are (dotted) identifiers")
     if name in RESERVED:
-        raise wrong(argument, name, "expected another name: this is a fixture")
+        raise wrong(argument, name, "the name is reserved for a fixture")
     return name
 
 
@@ -66,11 +66,11 @@ def _distribution(argument: str, name: str, values: object) -> Distribution:
 def _unsuited(entry: Distribution, strategy: str) -> str:
     """What a strategy misses in a distribution, empty if nothing."""
     if strategy == "grid" and entry.size is None:
-        return "expected a list of values, or a distribution with a step, in a grid"
+        return "a grid takes lists of values and distributions with step="
     if strategy == "bayes" and isinstance(entry, Scipy):
-        return "expected uniform, loguniform, normal, ... with bayes=; scipy's go with random="
+        return "bayes= takes no scipy.stats distributions; use uniform, loguniform, normal, ..."
     if strategy.startswith("optuna:") and isinstance(entry, (Normal, Scipy)):
-        return "Optuna has no such distribution; expected uniform, loguniform, randint, ..."
+        return "Optuna has no such distribution; use uniform, loguniform, randint, ..."
     return ""
 
 
@@ -88,7 +88,7 @@ def points_of(given: Mapping[str, Any], space: Space) -> tuple[Config, ...]:
         except (TypeError, ValueError) as error:
             raise wrong(f"points[{number}]", point, str(error)) from None
         if space.key(config) in configs:
-            raise wrong(f"points[{number}]", point, "expected each point once; it is there already")
+            raise wrong(f"points[{number}]", point, "expected distinct points")
         configs[space.key(config)] = config
     n_trials = given.get("n_trials")
     if isinstance(n_trials, int) and len(configs) > n_trials:
@@ -126,5 +126,7 @@ def base_of(value: object, space: Space) -> Mapping[str, Any] | None:
         for parent in parents:
             level = level.get(parent) if isinstance(level, Mapping) else None
         if parents and not (isinstance(level, Mapping) and leaf in level):
-            raise wrong("base", value, f"expected every dotted parameter in it; it has no {name!r}")
+            raise wrong(
+                "base", value, f"expected a value for each dotted parameter; {name!r} is missing"
+            )
     return value

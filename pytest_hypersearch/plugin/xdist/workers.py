@@ -40,8 +40,8 @@ class Distribution:
     def __init__(self, config: pytest.Config, owner: Owner) -> None:
         if config.option.dist == "each":
             raise pytest.UsageError(
-                "--dist=each: runs every trial on every worker; expected load, worksteal, "
-                "loadscope, loadfile or loadgroup beside --sweep"
+                "--dist=each runs every trial on every worker; expected load, worksteal, "
+                "loadscope, loadfile or loadgroup with --sweep"
             )
         from pytest_hypersearch.plugin.xdist.schedulers import SHARING
 

@@ -302,7 +302,7 @@ def _remove(path: Path) -> None:
 
 
 def _nothing() -> int:
-    _note("no trial fits")
+    _note("no trials match")
     return NOTHING
 
 

@@ -1,4 +1,4 @@
-"""What the command line takes."""
+"""The parser of the command line."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ if TYPE_CHECKING:
 
 
 _WHAT = """
-    WHAT is a test (its node id or the end of it) or a path: a project's directory, a cache of
-    pytest's, a study or a run in it. Without it, all tests of the project around the working
-    directory. WHAT@RUN is a certain run instead of the newest: its number, -2 for the one before
-    the newest, the beginning of the commit that it ran, or all.
+    WHAT is a test (its node id or the end of it) or a path (a project directory, a pytest cache,
+    or a study or run directory in it); default: all tests of the project that contains the
+    current directory. WHAT@RUN selects a run other than the newest: a run number, -2 for the one
+    before the newest, the beginning of the commit hash that was run, or all.
 """
-_EXITS = "exit codes: 0 found, 1 nothing found or worse than before, 2 misused"
+_EXITS = "exit codes: 0 success, 1 nothing found or scores are worse, 2 usage or file error"
 _EXAMPLES = (
     "pytest-hypersearch list",
     "pytest-hypersearch list shard-1/.pytest_cache shard-2/.pytest_cache",
@@ -41,20 +41,20 @@ def parser() -> argparse.ArgumentParser:
     """Return the parser; a parsed command line has the command's function as ``run``."""
     made = argparse.ArgumentParser(
         prog="pytest-hypersearch",
-        description="Look at stored sweeps, without running tests.",
+        description="Show and export stored sweeps, without running tests.",
         epilog=_epilog(_EXAMPLES),
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
     subparsers = made.add_subparsers(metavar="COMMAND", required=True)
-    _list(_command(subparsers, "list", "list the stored runs", commands.list_runs))
-    _show(_command(subparsers, "show", "show what was found", commands.show))
-    _best(_command(subparsers, "best", "print the best parameters", commands.best))
+    _list(_command(subparsers, "list", "list stored runs", commands.list_runs))
+    _show(_command(subparsers, "show", "show a summary or table of results", commands.show))
+    _best(_command(subparsers, "best", "print the best configuration", commands.best))
     _compare(
         _command(subparsers, "compare", "compare two runs, commits or strategies", commands.compare)
     )
-    _export(_command(subparsers, "export", "write a file for other programs", commands.export))
-    _report(_command(subparsers, "report", "write or serve the HTML report", commands.report))
+    _export(_command(subparsers, "export", "export trials to a file", commands.export))
+    _report(_command(subparsers, "report", "write or serve an HTML report", commands.report))
     _clean(_command(subparsers, "clean", "remove old runs", commands.clean))
     return made
 
@@ -90,21 +90,27 @@ def _show(command: argparse.ArgumentParser) -> None:
     _what(command)
     _filters(command)
     command.add_argument(
-        "--group-by", metavar="NAMES", type=_names, default=(), help="a table of groups: lr,opt"
+        "--group-by",
+        metavar="NAMES",
+        type=_names,
+        default=(),
+        help="show a table grouped by these fields, such as lr,opt",
     )
     command.add_argument(
         "--sort",
         metavar="NAME",
-        help="a table of trials or groups, sorted; -NAME (--sort=-score) descending",
+        help="sort the trials or groups by a field; --sort=-NAME for descending order",
     )
     command.add_argument(
         "--columns",
         metavar="NAMES",
         type=_names,
         default=(),
-        help="a table of trials or groups: lr,score",
+        help="show these columns of the trials or groups, such as lr,score",
     )
-    command.add_argument("-v", "--verbose", action="count", default=0, help="a longer summary")
+    command.add_argument(
+        "-v", "--verbose", action="count", default=0, help="show more of the summary"
+    )
     _formats(command)
 
 
@@ -115,25 +121,29 @@ def _best(command: argparse.ArgumentParser) -> None:
         "--format",
         choices=("json", "yaml", "toml", "pytest"),
         default="json",
-        help="parameters as JSON (default), YAML or TOML, or the command that runs them again",
+        help="json (default), yaml, toml, or pytest for the command that reruns it",
     )
 
 
 def _compare(command: argparse.ArgumentParser) -> None:
-    command.add_argument("before", metavar="A", help="what was before: WHAT or WHAT@RUN")
-    command.add_argument("now", metavar="B", help="what is now")
+    command.add_argument(
+        "before", metavar="A", help="the results to compare with: WHAT or WHAT@RUN"
+    )
+    command.add_argument("now", metavar="B", help="the new results: WHAT or WHAT@RUN")
     _filters(command)
     command.add_argument(
         "--filters",
         nargs=2,
         metavar=("A", "B"),
-        help="a condition for each side: strategy=random strategy=bayes",
+        help="a condition for each side, such as strategy=random strategy=bayes",
     )
     _formats(command)
 
 
 def _export(command: argparse.ArgumentParser) -> None:
-    command.add_argument("file", metavar="FILE", help="what to write; - is standard output")
+    command.add_argument(
+        "file", metavar="FILE", help="output file; - for standard output (csv and json)"
+    )
     _what(command)
     _filters(command)
     command.add_argument("--to", required=True, choices=("csv", "json", "parquet", "optuna"))
@@ -144,12 +154,12 @@ def _report(command: argparse.ArgumentParser) -> None:
     _filters(command)
     where = command.add_mutually_exclusive_group()
     where.add_argument(
-        "--file", metavar="FILE", default="report.html", help="what to write; report.html"
+        "--file", metavar="FILE", default="report.html", help="output file; default: report.html"
     )
     where.add_argument(
         "--serve",
         action="store_true",
-        help="write nothing: show it to a browser on this machine, and follow sweeps that run",
+        help="serve the report on this machine and follow running sweeps, writing no file",
     )
 
 
@@ -160,13 +170,13 @@ def _clean(command: argparse.ArgumentParser) -> None:
         metavar="N",
         type=_positive,
         default=5,
-        help="how many of the newest runs of each test stay; 5 by default",
+        help="number of runs to keep of each test, the newest; default: 5",
     )
-    command.add_argument("--dry-run", action="store_true", help="only tell what would be removed")
+    command.add_argument("--dry-run", action="store_true", help="only print what would be removed")
 
 
 def _what(command: argparse.ArgumentParser) -> None:
-    command.add_argument("what", metavar="WHAT", nargs="*", help="tests or paths, see above")
+    command.add_argument("what", metavar="WHAT", nargs="*", help="tests or paths; see above")
 
 
 def _filters(command: argparse.ArgumentParser) -> None:
@@ -175,7 +185,7 @@ def _filters(command: argparse.ArgumentParser) -> None:
         metavar="CONDITION",
         action="append",
         default=[],
-        help="only such trials: status=success, 'lr<0.1', optimizer!=sgd, reason~nan; repeatable",
+        help="only trials that match: status=success, 'lr<0.1', opt!=sgd, reason~nan; repeatable",
     )
 
 
@@ -184,14 +194,14 @@ def _formats(command: argparse.ArgumentParser) -> None:
         "--format",
         choices=("table", "markdown", "json", "csv"),
         default="table",
-        help="how to print it",
+        help="output format; default: table",
     )
 
 
 def _names(text: str) -> tuple[str, ...]:
     names = tuple(name.strip() for name in text.split(","))
     if not all(names):
-        raise argparse.ArgumentTypeError(f"{text!r}: expected names, with commas between them")
+        raise argparse.ArgumentTypeError(f"{text!r}: expected comma-separated names")
     return names
 
 

@@ -163,7 +163,7 @@ def _digest(tests: Mapping[str, Sequence[RankedStudy]], look: Look) -> list[list
             head = [_name(test, look), *flow(counts, look)]
             tables = other_parameters(ranked, look)
             blocks.append(_stack([head, *tables, _findings(ranked, look)]))
-    return [*blocks, _sentence("", "each study in full with -v", look, indent=0, light=True)]
+    return [*blocks, _sentence("", "-v shows each study in full", look, indent=0, light=True)]
 
 
 def _name(text: str, look: Look) -> Line:
@@ -203,7 +203,7 @@ def _findings(ranked: Sequence[RankedStudy], look: Look) -> list[Line]:
             found += _top_lines(ranked[0], sweep, look)
     trials = [trial for results in studies for trial in results.trials]
     if not firsts and any(trial.state is not State.NOT_RUN for trial in trials):
-        found += _sentence("", "no trial is complete: there is no best", look)
+        found += _sentence("", "no trial completed", look)
     found += _pruning_lines(studies, look)
     found += _infeasible_lines(ranked, look)
     found += _failure_lines(studies, look)
@@ -236,7 +236,7 @@ def _best_lines(
     text = " ".join(where)
     if sweep.replicates > 1:
         text += f", {_replicates(first)}"
-    label = "nearest to feasible," if first.excess else "best"
+    label = "closest to feasible," if first.excess else "best"
     spread = first.std if by_mean(sweep.pick) else None
     words: list[Segment] = [
         (f"{label} {clean(sweep.metric, look)}", {}),
@@ -308,7 +308,7 @@ def _failure_lines(studies: Iterable[StudyResults], look: Look) -> list[Line]:
         elif texts:
             shown = [f"{cut(text, _REASON_COLUMNS, look)} ({n})" for text, n in texts[:_KINDS]]
             if len(texts) > _KINDS:
-                shown.append(f"and {len(texts) - _KINDS} more kinds with -v")
+                shown.append(f"and {len(texts) - _KINDS} more reasons with -v")
             words = [f"{text}," for text in shown[:-1]] + shown[-1:]
             found += flow([(f"{state}:", {"red": True}), *((one, {}) for one in words)], look)
     return found
@@ -339,4 +339,4 @@ def _hint(studies: Sequence[StudyResults]) -> list[Line]:
     text = f"interrupted at {done}/{planned}"
     if any(results.run for results in studies):
         return [line(f"{text}: continue with pytest --sweep --sweep-resume", yellow=True)]
-    return [line(f"{text}; nothing is stored: the next run starts anew", yellow=True)]
+    return [line(f"{text}; nothing was stored, the next run starts over", yellow=True)]

@@ -58,7 +58,7 @@ def sampler_called(name: str) -> OptunaSampler:
         raise ValueError(f"expected optuna: and one of {', '.join(sorted(names))}")
     companion = _COMPANIONS.get(name)
     if companion is not None and find_spec(companion) is None:
-        raise ValueError(f"Optuna's {name} needs {companion}; expected pip install {companion}")
+        raise ValueError(f"Optuna's {name} needs {companion}; run pip install {companion}")
     return OptunaSampler(name)
 
 

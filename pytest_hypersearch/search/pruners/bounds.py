@@ -111,7 +111,7 @@ class Patience:
             step, best = trial.steps[n], trial.bests[n]
             if any(c.best_until(step) < best for c in completed):
                 return (
-                    f"step {shown_number(step)}: no better than {trial.shown(best)} "
+                    f"step {shown_number(step)}: no improvement on {trial.shown(best)} "
                     f"for {self.reports} reports"
                 )
         return ""

@@ -102,8 +102,8 @@ def _hopeless(trial: Curve, n: int, span: Span, goal: float) -> str:
     if not end > goal:
         return ""
     return (
-        f"step {shown_number(step)}: from {trial.shown(best)} it would come to {trial.shown(end)} "
-        f"at best by step {shown_number(span.last)}, the best trial came to {trial.shown(goal)}"
+        f"step {shown_number(step)}: from {trial.shown(best)} it would reach {trial.shown(end)} "
+        f"at best by step {shown_number(span.last)}, the best trial reached {trial.shown(goal)}"
     )
 
 

@@ -91,7 +91,7 @@ def _value(text: str) -> object:
     try:
         number = float(text)
     except ValueError:
-        raise ValueError(f"{shown(text)} is no number") from None
+        raise ValueError(f"{shown(text)} is not a number") from None
     return int(number) if number.is_integer() else number
 
 

@@ -39,5 +39,5 @@ def _of_optuna(name: str) -> Sampler:
     try:
         from pytest_hypersearch.search.optuna.strategy import sampler_called
     except ModuleNotFoundError as error:
-        raise ValueError(f"{error}; expected pip install 'pytest-hypersearch[optuna]'") from None
+        raise ValueError(f"{error}; run pip install 'pytest-hypersearch[optuna]'") from None
     return sampler_called(name)

@@ -81,7 +81,9 @@ class Optimizer:
         history = [*self._finished.values(), *self._pending.values()]
         config = self._sampler.suggest(self._space, seed=self._seed, index=number, history=history)
         if config is None:
-            raise SpaceExhaustedError(f"all {number} configurations of the space were asked for")
+            raise SpaceExhaustedError(
+                f"all {number} configurations of the space have been proposed"
+            )
         self._pending[number] = Observation(number, config, State.RUNNING)
         params = self._space.decode(config)
         self._asked.append(params)
@@ -106,7 +108,9 @@ class Optimizer:
         number = self._number(params)
         asked = self._pending.pop(number, None)
         if asked is None:
-            raise ValueError(f"{shown(params)}: expected parameters asked for and not yet told")
+            raise ValueError(
+                f"{shown(params)}: expected parameters returned by ask() and not yet told"
+            )
         state = State.COMPLETE if values else State.FAILED
         self._finished[number] = Observation(
             number, asked.params, state, values[:1], tuple((each,) for each in values[1:])
@@ -141,7 +145,7 @@ class Optimizer:
         given = score if isinstance(score, (list, tuple)) else [score]
         goals = self._sweep.goals
         if len(given) != len(goals):
-            raise ValueError(f"{shown(score)}: expected {len(goals)} scores, one a mode")
+            raise ValueError(f"{shown(score)}: expected {len(goals)} scores, one per mode")
         try:
             values = tuple(goal.signed(number(one)) for goal, one in zip(goals, given, strict=True))
         except TypeError as error:

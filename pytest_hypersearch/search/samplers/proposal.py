@@ -33,7 +33,9 @@ def propose(
         where = f"{frame.filename}:{frame.lineno}"
         raise SamplerError(f"{who} raised {type(error).__name__}: {error} ({where})") from error
     if not fits:
-        raise SamplerError(f"{who} proposed {shown(config)}; expected what is in the search space")
+        raise SamplerError(
+            f"{who} proposed {shown(config)}; expected a configuration of the search space"
+        )
     return config
 
 
