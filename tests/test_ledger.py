@@ -154,11 +154,11 @@ def test_a_directory_that_others_may_write_is_refused(tmp_path):
     directory = tmp_path / "machine"
     directory.mkdir(mode=0o777)
     directory.chmod(0o777)
-    with pytest.raises(StoreError, match="open to others"):
+    with pytest.raises(StoreError, match="accessible to other users"):
         Ledger(MACHINE, directory)
     directory.rmdir()
     directory.symlink_to(tmp_path)
-    with pytest.raises(StoreError, match="open to others"):
+    with pytest.raises(StoreError, match="accessible to other users"):
         Ledger(MACHINE, directory)
 
 

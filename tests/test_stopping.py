@@ -38,7 +38,7 @@ def test_a_target_is_reached(mode, scores):
 
 
 def test_patience_counts_trials_since_the_best_was_clearly_beaten():
-    said = "no better loss for 2 trials"
+    said = "no improvement of loss in 2 trials"
     assert reasons([5, 4, 4, None], patience=2) == ["", "", "", "", said]
     assert reasons([5, 4.9, 4.8, 4.0], patience=2, min_delta=0.5) == ["", "", "", said, ""]
 

@@ -287,7 +287,7 @@ def test_distributions_that_optuna_does_not_have_are_refused(module, run, entry)
     result = run("--sweep")
     assert result.ret == pytest.ExitCode.INTERRUPTED
     result.stdout.fnmatch_lines(
-        ["test_it.py::test_f: sweep(space=...): x: *: Optuna has no such distribution; expected *"]
+        ["test_it.py::test_f: sweep(space=...): x: *: Optuna has no such distribution; use *"]
     )
 
 

@@ -205,7 +205,7 @@ def test_a_plugin_that_hangs_is_left_behind(pytester, module, run, monkeypatch):
     result = run("--sweep")
     result.assert_outcomes(passed=2, warnings=1)
     hook = "*conftest.py's pytest_hypersearch_trial_started"
-    lines = [f"waiting for {hook}, 6 calls left*", f"*PytestWarning: {hook} is not done, and 6 *"]
+    lines = [f"waiting for {hook}, 6 hook calls*", f"*PytestWarning: {hook} did not finish, 6 *"]
     result.stdout.fnmatch_lines(lines)
 
 
