@@ -167,7 +167,7 @@ def test_a_directory_of_somebody_else_is_refused(tmp_path):
     directory = tmp_path / "machine"
     directory.mkdir(mode=0o700)
     os.chown(directory, 12345, -1)
-    with pytest.raises(StoreError, match="directory of your own"):
+    with pytest.raises(StoreError, match="expected your own"):
         Ledger(MACHINE, directory)
 
 
