@@ -112,7 +112,9 @@ def test_a_run_is_chosen_by_its_commit(swept, tmp_path):
 
 def test_where_nothing_is_stored_that_is_said(tmp_path, monkeypatch, swept):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(LookupError, match=r"no stored runs in .* or above; pytest --sweep makes"):
+    with pytest.raises(
+        LookupError, match=r"no stored runs in .* or above; run pytest --sweep first"
+    ):
         load_results()
     with pytest.raises(LookupError, match="there are no stored runs in it"):
         load_results(tmp_path)

@@ -108,9 +108,7 @@ def test_what_was_not_asked_for_is_refused():
     params = optimizer.ask()
     optimizer.tell(params, 1.0)
     for given in (params, 0, 1, -1):
-        with pytest.raises(
-            ValueError, match="expected parameters returned by ask() and not yet told"
-        ):
+        with pytest.raises(ValueError, match=r"returned by ask\(\) and not yet told"):
             optimizer.tell(given, 1.0)
     with pytest.raises(ValueError, match="x: 2: expected a value of uniform"):
         optimizer.tell({**params, "x": 2}, 1.0)

@@ -66,7 +66,6 @@ def test_network(lr: float, trial: Trial) -> float:
     trial.report({"loss": lr, "accuracy": 1 - lr}, step=2, prune=False)
     trial.log(note="warm", epochs=3)
     trial.log(net=[1, 2])  # type: ignore[arg-type]
-    trial.params["lr"] = 0.1  # type: ignore[index]
     if trial.should_prune():
         trial.prune("diverges")
     return lr

@@ -276,7 +276,7 @@ class Calls:
     def _join(self, thread: Thread, tell: Callable[[str], None]) -> None:
         thread.join(SILENT_SECONDS)
         if thread.is_alive():
-            tell(f"waiting for {self._at}, {self._left()} hook hook calls left; Ctrl-C to skip")
+            tell(f"waiting for {self._at}, {self._left()} hook calls left; Ctrl-C to skip")
         made = -1
         while thread.is_alive() and self._made != made:
             made = self._made

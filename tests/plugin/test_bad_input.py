@@ -389,7 +389,8 @@ ROWS = [
         @pytest.mark.sweep(grid={"lr": [2]})
         def test_bad(lr): ...
         """,
-        "test_bad.py::test_bad: two sweeps have the name 'grid'; expected a distinct name=",
+        "test_bad.py::test_bad: two sweeps have the name 'grid'; "
+        "expected a distinct name= for each",
     ),
     module(
         """
