@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -59,6 +60,11 @@ def number_of(value: object) -> int | float | None:
         return value if math.isfinite(value) else None
     except OverflowError:
         return None
+
+
+def time_text(seconds: float) -> str:
+    """Return a time in seconds since 1970 as the user's clock shows it, to the minute."""
+    return datetime.fromtimestamp(seconds).isoformat(" ", "minutes")  # noqa: DTZ006  for people
 
 
 LONGEST: Final = 100 * 366 * 86400  # the system's timers count nanoseconds in 63 bits

@@ -135,11 +135,13 @@ class StudyState:
         results: Its sweeps and trials.
         suggestions: The configurations that adaptive samplers proposed.
         paths: The artifact directories that are kept, by trial; of two the later one counts.
+        origin: Where results come from that are not of this session, empty if they are.
     """
 
     results: StudyResults
     suggestions: tuple[Suggestion, ...]
     paths: tuple[tuple[Key, str], ...]
+    origin: str = ""
 
 
 @dataclass(frozen=True, slots=True)

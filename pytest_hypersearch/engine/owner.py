@@ -45,7 +45,8 @@ from pytest_hypersearch.engine.messages import (
 from pytest_hypersearch.engine.records import Attempt
 from pytest_hypersearch.engine.request_queue import RequestQueue
 from pytest_hypersearch.engine.resources.shares import Shares
-from pytest_hypersearch.engine.study_run import StudyRun, opened
+from pytest_hypersearch.engine.study_run import StudyRun, opened, stored_state
+from pytest_hypersearch.store.find import newest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -384,7 +385,9 @@ class Owner:
     def _view(self, request: View, *, force: bool) -> StudyState | NoSuchStudy | Unfinished:
         # Studies go by node id, or by the end of it: ``test_mlp``, ``test_mlp[cifar]``.
         matches = called(self.runs, request.study)
-        if len(matches) != 1:
+        if not matches:
+            return self._stored(request.study)
+        if len(matches) > 1:
             return NoSuchStudy(matches, list(self.runs))
         run = self.runs[matches[0]]
         own = run.study.is_due(request.item)
@@ -394,3 +397,11 @@ class Owner:
         if own or force:  # a trial that waits for its own study would wait for itself
             return Unfinished(run.study.nodeid, ahead)
         raise NotYetError
+
+    def _stored(self, name: str) -> StudyState | NoSuchStudy:
+        """A study that this session does not run, as its newest run left it."""
+        stored = self._archive.studies()
+        matches = called(stored, name)
+        if len(matches) != 1:
+            return NoSuchStudy(matches, [*dict.fromkeys([*self.runs, *stored])])
+        return stored_state(newest(stored[matches[0]]))

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from pytest_hypersearch.core.sweep import Sweep
-from pytest_hypersearch.core.trial import Key
+from pytest_hypersearch.core.trial import Key, State
+from pytest_hypersearch.core.values import time_text
 from pytest_hypersearch.engine.artifacts import ArtifactRetention
 from pytest_hypersearch.engine.events import SweepRun
 from pytest_hypersearch.engine.messages import StudyState
 from pytest_hypersearch.engine.study import Study
 from pytest_hypersearch.search.pruners.parse import unpickled
+from pytest_hypersearch.store.best import kept
+from pytest_hypersearch.store.reader import read_run
 from pytest_hypersearch.store.runs import digest
 
 if TYPE_CHECKING:
@@ -24,6 +27,10 @@ if TYPE_CHECKING:
     from pytest_hypersearch.engine.messages import StudyPlan
     from pytest_hypersearch.store.archive import Archive, RunLog
     from pytest_hypersearch.store.curves import Packed
+    from pytest_hypersearch.store.runs import Run
+
+
+_NOT_ENDED: Final = frozenset({State.NOT_RUN, State.RUNNING})
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +77,22 @@ class StudyRun:
         self.log.write_curve({"k": "curve", **key._asdict(), "attempt": attempt}, series)
         self.study.report(key, attempt, series)
         return self.study.under_way(key, attempt)
+
+
+def stored_state(run: Run) -> StudyState:
+    """A study as one of its earlier runs left it, for a test that asks for it.
+
+    Raises:
+        StoreError, ValueError: The run cannot be read.
+    """
+    results = read_run(run)
+    started = min((trial.started for trial in results.trials if trial.started), default=None)
+    when = f" of {time_text(started)}" if started else ""
+    ended = sum(trial.state not in _NOT_ENDED for trial in results.trials)
+    planned = sum(sweep.planned for sweep in results.sweeps)
+    part = "" if ended >= planned else f", {ended} of {planned} trials"
+    paths = tuple(kept(run.path, results.trials).items())
+    return StudyState(results, (), paths, f"stored run {run.path.name}{when}{part}")
 
 
 def opened(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import os
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -179,11 +180,20 @@ class StudyView:
 
 
 class Sweeps:
-    """The studies of this session."""
+    """The studies of this session; of tests that it does not run, those of their newest runs.
 
-    def __init__(self, link: Link, space: Callable[[str, str], Space]) -> None:
+    The report of a test that was given results of an earlier session says so.
+    """
+
+    def __init__(
+        self,
+        link: Link,
+        spaces: Mapping[tuple[str, str], Space],
+        note: Callable[[str], None],
+    ) -> None:
         self._link = link
-        self._space = space
+        self._spaces = spaces
+        self._note = note
 
     def best(self, test: str, *, wait: bool = True) -> Configuration:
         """A test's best configuration, with its ``score``, ``params``, ``metrics`` and ``path``.
@@ -220,6 +230,8 @@ class Sweeps:
         state = self._link.call(View(running, test, wait))
         if not isinstance(state, StudyState):
             raise _no_study(test, state)
+        if state.origin:
+            self._note(f"{state.results.nodeid}: {state.origin}")
         results = state.results
         paths = {key: Path(path) for key, path in state.paths}
         ranked = rank_study(results)
@@ -256,9 +268,27 @@ class Sweeps:
         }
         return replace(
             one,
-            params=self._space(study.nodeid, one.sweep.name).decode(one.params),
+            params=self._decoded(study.nodeid, one),
             paths={replicate: paths[key] for replicate, key in keys.items() if key in paths},
         )
+
+    def _decoded(self, study: str, one: Configuration) -> dict[str, Any]:
+        """What the trials of a configuration were given."""
+        for space in (self._spaces.get((study, one.sweep.name)), one.sweep.space):
+            # The items' space may have changed since; a stored one has no objects.
+            with suppress(ValueError, LookupError):
+                if space is not None:
+                    return space.decode(one.params)
+        raise LookupError(
+            f"sweeps: {study}: only its items have the objects among its options; select some of "
+            "them as well, as by -k"
+        )
+
+
+_NOTHING = (
+    "no sweep is selected and none is stored; select its test as well, or run it before: "
+    "pytest --sweep"
+)
 
 
 def _no_study(test: str, reply: NoSuchStudy | Refused | Unfinished) -> LookupError:
@@ -272,7 +302,7 @@ def _no_study(test: str, reply: NoSuchStudy | Refused | Unfinished) -> LookupErr
         )
     what = f"{len(reply.matches)} studies" if reply.matches else "no such study"
     names = ", ".join(reply.matches or reply.studies)
-    hint = f"expected one of {names}" if names else "no sweep was collected"
+    hint = f"expected one of {names}" if names else _NOTHING
     return LookupError(f"sweeps: {test!r}: {what}; {hint}")
 
 

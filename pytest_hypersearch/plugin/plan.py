@@ -54,12 +54,6 @@ class Plan:
         names = "\n".join(item.nodeid for trials in self.studies.values() for item, _ in trials)
         return blake2b(names.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
 
-    def space(self, study: str, sweep: str) -> Space:
-        """The search space of a sweep, with the objects that its choices stand for."""
-        if study not in self.studies:
-            raise LookupError(f"sweeps: {study}: an isolated trial can only read its own study")
-        return next(slot.sweep.space for _, slot in self.studies[study] if slot.sweep.name == sweep)
-
     def message(self) -> messages.Plan:
         """All of it, for the owner."""
         return messages.Plan(self.digest, tuple(map(self._study, self.studies)))
@@ -115,6 +109,14 @@ def trials_among(items: Iterable[pytest.Item]) -> Iterator[Placed]:
         mark = item.get_closest_marker(MARK)
         if mark is not None and isinstance(item, pytest.Function):
             yield place, item, mark.args[0]
+
+
+def spaces_of(items: Iterable[pytest.Item]) -> dict[tuple[str, str], Space]:
+    """The search spaces, with the objects that their choices stand for, by study and sweep."""
+    return {
+        (study_nodeid(item, slot), slot.sweep.name): slot.sweep.space
+        for _, item, slot in trials_among(items)
+    }
 
 
 def study_nodeid(item: pytest.Function, slot: Slot) -> str:

@@ -58,6 +58,7 @@ def start(config: pytest.Config) -> Runner | None:
 def _register(config: pytest.Config, runner: Runner) -> None:
     config.pluginmanager.register(runner, "hypersearch_runner")
     config.pluginmanager.register(runner.timers, "hypersearch_timers")
+    config.pluginmanager.register(runner.origins, "hypersearch_origins")
     config.pluginmanager.register(Order(), "hypersearch_order")
 
 

@@ -9,10 +9,12 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+import pytest
+
 from pytest_hypersearch.core.trial import State
 
 if TYPE_CHECKING:
-    import pytest
+    from collections.abc import Generator
 
     from pytest_hypersearch.core.trial import TrialRecord
 
@@ -66,6 +68,48 @@ class ReportStatuses:
         if outcome != report.outcome:
             return None  # another plugin thought better of it, such as rerunfailures
         return category, letter, (word, {colour: True})
+
+
+class OriginNotes:
+    """Hooks that tell in a test's report of results that are not of this session.
+
+    Args:
+        verbosity: From 1 on, a test that passes tells it beside its word.
+    """
+
+    def __init__(self, verbosity: int) -> None:
+        self._verbosity = verbosity
+        self._notes: dict[str, None] = {}
+
+    def note(self, text: str) -> None:
+        """Tell something in the report of the item that runs."""
+        self._notes[text] = None
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_setup(self) -> None:
+        """Begin anew with each item."""
+        self._notes.clear()
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_makereport(
+        self, item: pytest.Item
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        """Add the notes to the report that shows the item's outcome."""
+        report = yield
+        if self._notes and (report.when == "call" or (report.when == "setup" and report.failed)):
+            report.sections.append(("sweeps", "\n".join(self._notes)))
+            item.user_properties += [("hypersearch.origin", note) for note in self._notes]
+            if report.passed and self._verbosity > 0:
+                self._show(report)
+        return report
+
+    def _show(self, report: pytest.TestReport) -> None:
+        _, *look = json.loads(getattr(report, ATTRIBUTE, _PASSED))
+        category, letter, word, colour = look
+        set_status(report, category, letter, f"{word} ({'; '.join(self._notes)})", colour)
+
+
+_PASSED = json.dumps(["passed", "passed", ".", "PASSED", "green"])
 
 
 def _look(report: pytest.TestReport, record: TrialRecord) -> tuple[str, str, str, str] | None:

@@ -14,6 +14,7 @@ from uuid import uuid4
 from pytest_hypersearch.core.clock import wall
 from pytest_hypersearch.core.errors import StoreError
 from pytest_hypersearch.store.curves import portions, read_curves, series_json
+from pytest_hypersearch.store.find import stored_studies
 from pytest_hypersearch.store.fingerprint import Fingerprints
 from pytest_hypersearch.store.journal import FORMAT, read
 from pytest_hypersearch.store.lines import MAX_LINE, seal, to_json
@@ -125,6 +126,14 @@ class Archive:
         if run:
             self._use(log)
         return log
+
+    def studies(self) -> dict[str, list[Run]]:
+        """The runs of every study in the store by node id, oldest first."""
+        try:
+            root = self._store.root if self._store else self._root()
+        except OSError:
+            return {}
+        return stored_studies(root)
 
     def _stored(self, contents: JournalContents | None, code: Mapping[str, str]) -> Stored:
         if contents is None:

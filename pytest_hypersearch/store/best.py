@@ -18,13 +18,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pytest_hypersearch.core.trial import Key, State
 from pytest_hypersearch.store.journal import make_dirs
-from pytest_hypersearch.store.runs import refuse_link, remove_tree
+from pytest_hypersearch.store.runs import ARTIFACTS, artifact_name, refuse_link, remove_tree
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from filelock import BaseFileLock
+
+    from pytest_hypersearch.core.trial import TrialRecord
 
 
 BEST = "best"
@@ -103,6 +106,37 @@ def remove(directory: Path) -> None:
     with suppress(FileNotFoundError):
         directory.rename(aside)
         remove_tree(aside)
+
+
+def kept(run: Path, trials: Iterable[TrialRecord]) -> dict[Key, str]:
+    """Find what trials of a stored run saved, if it is still there.
+
+    Args:
+        run: The run's directory.
+        trials: Its trials.
+
+    Returns:
+        The directory of each complete trial that has one, below ``best`` if it is published.
+    """
+    best = _published(run)
+    found = {}
+    for trial in trials:
+        key = Key(trial.sweep, trial.number, trial.replicate)
+        own = run / ARTIFACTS / artifact_name(*key, trial.attempt)
+        public = run.parent / BEST / replicate_name(trial.replicate)
+        directory = public if key[:2] == best and public.is_dir() else own
+        if trial.state is State.COMPLETE and directory.is_dir():
+            found[key] = str(directory)
+    return found
+
+
+def _published(run: Path) -> tuple[str, int] | None:
+    """The sweep and number of the published configuration, None if it is not of this run."""
+    try:
+        facts = json.loads((run.parent / BEST / PARAMS).read_text(encoding="utf-8"))
+        return (facts["sweep"], facts["number"]) if facts["run"] == run.name else None
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
 
 
 def replicate_name(replicate: int) -> str:

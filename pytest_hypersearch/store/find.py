@@ -70,6 +70,16 @@ def _by_study(store: Path) -> list[list[Run]]:
     return [runs for study in study_dirs(store) if (runs := runs_of(study))]
 
 
+def stored_studies(store: Path) -> dict[str, list[Run]]:
+    """Return the runs of each study in a store by node id, oldest first."""
+    return {runs[-1].nodeid: runs for runs in _by_study(store)}
+
+
+def newest(runs: Sequence[Run]) -> Run:
+    """Return the run of a study that is read unless another one is asked for."""
+    return runs[-1]
+
+
 def _cache_dir(folder: Path) -> str:
     """Return pytest's ``cache_dir`` as far as the project's files tell."""
     for settings in _settings(folder):

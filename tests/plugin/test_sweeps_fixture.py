@@ -319,7 +319,7 @@ def test_what_is_not_there_is_a_lookup_error(module, run, call, message):
 def test_a_session_without_studies_says_so(module, run):
     module("""
         def test_lookup(sweeps):
-            with pytest.raises(LookupError, match="no such study; no sweep was collected"):
+            with pytest.raises(LookupError, match="no such study; no sweep is selected and none"):
                 sweeps.study("test_f")
     """)
     run("--sweep").assert_outcomes(passed=1)

@@ -28,7 +28,7 @@ from pytest_hypersearch.plugin.fixtures import Sweeps, Trial
 from pytest_hypersearch.plugin.isolation import is_isolated
 from pytest_hypersearch.plugin.isolation.parent import Child, retried
 from pytest_hypersearch.plugin.junit import note_properties, wants_junit
-from pytest_hypersearch.plugin.plan import Plan
+from pytest_hypersearch.plugin.plan import Plan, spaces_of
 from pytest_hypersearch.plugin.runner.item import (
     CurrentItem,
     identify,
@@ -40,12 +40,13 @@ from pytest_hypersearch.plugin.runner.item import (
 )
 from pytest_hypersearch.plugin.runner.outcomes import OutcomeReporter, accepted, hide
 from pytest_hypersearch.plugin.runner.timeouts import Timers
-from pytest_hypersearch.plugin.statuses import attach
+from pytest_hypersearch.plugin.statuses import OriginNotes, attach
 from pytest_hypersearch.store.provenance import imported_packages
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Generator, Sequence
 
+    from pytest_hypersearch.core.space import Space
     from pytest_hypersearch.engine.link import Link
     from pytest_hypersearch.store.curves import Packed
 
@@ -56,9 +57,11 @@ class Runner:
     def __init__(self, config: pytest.Config, link: Link) -> None:
         self.link = link
         self.plan = Plan({})
+        self._spaces: dict[tuple[str, str], Space] = {}
         self.current: CurrentItem | None = None
         self._rootpath = config.rootpath
         self._verbosity = config.get_verbosity()
+        self.origins = OriginNotes(self._verbosity)
         self._junit = wants_junit(config)
         self._outcomes = OutcomeReporter(link, shows_all=self._junit or self._verbosity > 0)
         config.add_cleanup(gc.unfreeze)
@@ -70,13 +73,18 @@ class Runner:
     @property
     def sweeps(self) -> Sweeps:
         """What the fixture of this name gives."""
-        return Sweeps(self.link, self.plan.space)
+        return Sweeps(self.link, self._spaces, self.origins.note)
+
+    def pytest_deselected(self, items: Sequence[pytest.Item]) -> None:
+        """Keep the spaces of studies whose stored results may be asked for."""
+        self._spaces.update(spaces_of(items))
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Tell the owner what is going to run."""
         if session.config.option.collectonly:
             return
         self.plan = Plan.of(session.items, self._rootpath)
+        self._spaces.update(spaces_of(session.items))
         if not self.plan.studies:
             return
         # Thousands of items live until the end: the garbage collector need not walk through them

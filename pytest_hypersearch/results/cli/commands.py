@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import re
 import sys
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_hypersearch.core.errors import StoreError
 from pytest_hypersearch.core.trial import State
+from pytest_hypersearch.core.values import time_text
 from pytest_hypersearch.results.comparison import comparison_text
 from pytest_hypersearch.results.export import columns_of, rows_of, studies_json
 from pytest_hypersearch.results.groups import rankings_of
@@ -100,7 +100,7 @@ def _run_row(ranked: RankedStudy) -> Row:
     return {
         "test": study.nodeid,
         "run": Path(study.run).name,
-        "started": _when(min(starts)) if starts else None,
+        "started": time_text(min(starts)) if starts else None,
         "sweeps": ", ".join(sweep.name for sweep in study.sweeps),
         "complete": states.count(State.COMPLETE),
         "planned": sum(sweep.planned for sweep in study.sweeps),
@@ -108,10 +108,6 @@ def _run_row(ranked: RankedStudy) -> Row:
         "metric": ranking.sweeps[0].metric if ranking else None,
         "best": ranking.best.score if ranking and ranking.best else None,
     }
-
-
-def _when(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds).isoformat(" ", "minutes")  # noqa: DTZ006  for people
 
 
 def show(given: Namespace) -> int:
