@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_hypersearch.core.trial import Key
+from pytest_hypersearch.results.history import Reported
 from pytest_hypersearch.results.report.artifacts import beside
 from pytest_hypersearch.results.report.page import page, require_plotly
-from pytest_hypersearch.results.report.payload import Reported
 
 if TYPE_CHECKING:
     from pathlib import Path

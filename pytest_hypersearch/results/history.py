@@ -1,13 +1,14 @@
-"""What happened in the course of time: the best score so far, and curves within trials."""
+"""The course of a study: the best score so far, and curves within trials."""
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_hypersearch.core.trial import Key, State
-from pytest_hypersearch.results.report.payload import Reported
 from pytest_hypersearch.stats.ranking import BestSoFar
 from pytest_hypersearch.store.curves import read_curves
 from pytest_hypersearch.store.journal import read
@@ -15,9 +16,11 @@ from pytest_hypersearch.store.reader import identity_of, places_of
 from pytest_hypersearch.store.runs import Run
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+    from pytest_hypersearch.core.goals import Goal
     from pytest_hypersearch.core.study import StudyResults
+    from pytest_hypersearch.core.sweep import Sweep
     from pytest_hypersearch.core.trial import TrialRecord
     from pytest_hypersearch.results.export import Row
     from pytest_hypersearch.store.curves import Series
@@ -41,25 +44,96 @@ class Curve:
     values: tuple[float, ...]
 
 
+class Step(NamedTuple):
+    """A trial in the course of a study.
+
+    Attributes:
+        trial: The trial.
+        n: How many trials of its sweep had ended by then, itself included; 0 if it has not ended.
+        best: The score of its sweep's best configuration by then, None before the first.
+        overall: The same over all sweeps of the objective.
+    """
+
+    trial: TrialRecord
+    n: int
+    best: float | None
+    overall: float | None
+
+
+def steps(study: StudyResults, goal: Goal) -> list[Step]:
+    """Return the trials in the order in which they ended, with the best scores by then.
+
+    This is what every figure of the best score so far draws. Only configurations that keep the
+    constraints count.
+
+    Args:
+        study: The study; trials of sweeps that do not optimise the metric have no best score.
+        goal: The metric and its direction.
+    """
+    sweeps = [_judged_by(sweep, goal) for sweep in study.sweeps if goal in sweep.goals]
+    scored = {sweep.name for sweep in study.sweeps if sweep.goals[0] == goal}
+    overall = BestSoFar(sweeps)
+    own = {sweep.name: BestSoFar([sweep]) for sweep in sweeps}
+    counts: Counter[str] = Counter()
+    found = []
+    for trial in by_end(study.trials):
+        if not _has_ended(trial):
+            found.append(Step(trial, 0, None, None))
+            continue
+        counts[trial.sweep] += 1
+        judged = trial
+        if trial.sweep not in scored:
+            value = trial.metrics.get(goal.metric, math.nan)
+            judged = replace(trial, score=value if math.isfinite(value) else None)
+        best = own.get(trial.sweep)
+        if best is not None:
+            best.add(judged)
+            overall.add(judged)
+        score = None if best is None else best.score
+        found.append(Step(trial, counts[trial.sweep], score, overall.score))
+    return found
+
+
+def _judged_by(sweep: Sweep, goal: Goal) -> Sweep:
+    """A sweep whose score is one of its metrics."""
+    if goal == sweep.goals[0]:
+        return sweep
+    return replace(sweep, metric=goal.metric, mode=goal.mode, others=(), pick="mean")
+
+
+def by_end(trials: Iterable[TrialRecord]) -> list[TrialRecord]:
+    """Return trials in the order in which they ended, those that have not ended last."""
+    return sorted(trials, key=_end)
+
+
+def _end(trial: TrialRecord) -> float:
+    if not _has_ended(trial):
+        return math.inf
+    return 0.0 if trial.started is None else trial.started + trial.duration
+
+
+def _has_ended(trial: TrialRecord) -> bool:
+    return trial.state not in {State.RUNNING, State.NOT_RUN, State.RACED_OUT}
+
+
 def history(study: StudyResults) -> Iterator[Row]:
     """Yield a row for each trial that ended; see `Results.history`."""
     for sweep in study.sweeps:
-        best = BestSoFar([sweep])
-        ended = (trial for trial in study.trials if trial.sweep == sweep.name and _ended(trial))
-        for n, trial in enumerate(sorted(ended, key=_end), start=1):
-            best.add(trial)
-            yield {
-                "test": study.nodeid,
-                "sweep": sweep.name,
-                "strategy": sweep.strategy,
-                "n": n,
-                "number": trial.number,
-                "replicate": trial.replicate,
-                "started": trial.started,
-                "status": str(trial.state),
-                "score": trial.score,
-                "best": best.score,
-            }
+        for step in steps(study, sweep.goals[0]):
+            trial = step.trial
+            if step.n and trial.sweep == sweep.name:
+                yield {
+                    "test": study.nodeid,
+                    "sweep": sweep.name,
+                    "strategy": sweep.strategy,
+                    "n": step.n,
+                    "number": trial.number,
+                    "replicate": trial.replicate,
+                    "started": trial.started,
+                    "status": str(trial.state),
+                    "score": trial.score,
+                    "best": step.best,
+                }
 
 
 def curves(loaded: Loaded) -> Iterator[Curve]:
@@ -78,12 +152,18 @@ def curves(loaded: Loaded) -> Iterator[Curve]:
                     yield Curve(trial, metric, tuple(steps), tuple(values))
 
 
-def _ended(trial: TrialRecord) -> bool:
-    return trial.state not in {State.RUNNING, State.NOT_RUN, State.RACED_OUT}
+class Reported(NamedTuple):
+    """A study and what its trials reported.
 
+    Attributes:
+        study: The study, of one run.
+        curves: The series of each metric by trial.
+        runs: Directories of the runs that the trials are from.
+    """
 
-def _end(trial: TrialRecord) -> float:
-    return (trial.started or 0.0) + trial.duration
+    study: StudyResults
+    curves: Mapping[Key, Mapping[str, Series]]
+    runs: Sequence[Path] = ()
 
 
 def reported(loaded: Loaded) -> Reported:

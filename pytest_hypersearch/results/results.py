@@ -42,10 +42,9 @@ if TYPE_CHECKING:
     from pytest_hypersearch.results.comparison import Comparison
     from pytest_hypersearch.results.export import Row
     from pytest_hypersearch.results.groups import Key
-    from pytest_hypersearch.results.history import Curve
+    from pytest_hypersearch.results.history import Curve, Reported
     from pytest_hypersearch.results.query import Entry, Field
-    from pytest_hypersearch.results.report.payload import Reported
-    from pytest_hypersearch.results.report.plots import Plots
+    from pytest_hypersearch.results.report.figures import Plots
     from pytest_hypersearch.stats.importance import Importance, Method
     from pytest_hypersearch.stats.ranking import RankedStudy, Ranking
     from pytest_hypersearch.store.find import Source
@@ -319,11 +318,10 @@ class Results(Sequence["TrialRecord"]):
     @property
     def plot(self) -> Plots:
         """The figures of the report, of one test; need ``pytest-hypersearch[report]``."""
-        from pytest_hypersearch.results.report.plots import Plots
+        from pytest_hypersearch.results.report.figures import Plots
 
         self._study("plot")
-        (reported,) = self.reported()
-        return Plots(reported.study, reported.curves)
+        return Plots(self.reported()[0], self.ranked[0])
 
     def __len__(self) -> int:
         return len(self._trials)

@@ -10,7 +10,7 @@ from pytest_hypersearch.core.space import Space
 from pytest_hypersearch.core.study import StudyResults
 from pytest_hypersearch.core.sweep import Sweep
 from pytest_hypersearch.core.trial import Key, State, TrialRecord
-from pytest_hypersearch.results.report.payload import Reported
+from pytest_hypersearch.results.history import Reported
 
 HOSTILE = "</script><img src=x onerror='window.ran=1'>"
 
@@ -30,7 +30,7 @@ def a_trial(sweep, number, replicate, params, rng):
         state,
         None if failed else score,
         {} if failed else {"acc": score, "cost": 1 + 5 * params["dropout"] + rng.random()},
-        duration=1.0 + rng.random(),
+        duration=1.0 + 0.2 * replicate + 0.5 * (sweep == "bayes"),
         worker=f"gw{number % 2}",
         started=1_700_000_000.0 + number * 2,
         reason="ValueError: nan" if failed else "",

@@ -10,10 +10,11 @@ from report_parts import Opened, a_study, a_trial
 from pytest_hypersearch import Results, choice, uniform
 from pytest_hypersearch.core.space import Space
 from pytest_hypersearch.core.trial import State
-from pytest_hypersearch.results.report import figures
+from pytest_hypersearch.results.history import Reported
 from pytest_hypersearch.results.report.artifacts import beside
+from pytest_hypersearch.results.report.figures import Plots
 from pytest_hypersearch.results.report.page import page
-from pytest_hypersearch.results.report.payload import Reported
+from pytest_hypersearch.stats.ranking import rank_study
 from pytest_hypersearch.store.find import Loaded
 
 pytestmark = pytest.mark.browser
@@ -95,7 +96,8 @@ def test_the_page_and_python_agree(opened_page, study, statistic, bars, low):
 
 @pytest.mark.parametrize("bars", ["ci", "sem", "std"])
 def test_the_figure_for_notebooks_agrees_with_the_table(study, bars):
-    figure = figures.aggregation(study, "act", metric="cost", statistic="median", bars=bars)
+    plots = Plots(Reported(study, {}), rank_study(study))
+    figure = plots.aggregation("act", metric="cost", statistic="median", bars=bars)
     means, medians = figure.data
     rows = {r["params.act"]: r for r in Results([Loaded(study, ())]).group_by("act").agg("cost")}
     for name, mean, bar, middle in zip(

@@ -5,7 +5,8 @@ import math
 import pytest
 from report_parts import a_study
 
-from pytest_hypersearch.results.report import figures
+from pytest_hypersearch.results.report.figures import Plots
+from pytest_hypersearch.stats.ranking import rank_study
 
 
 @pytest.fixture
@@ -13,36 +14,46 @@ def study():
     return a_study().study
 
 
+@pytest.fixture
+def plots():
+    return plots_of(a_study())
+
+
+def plots_of(reported):
+    return Plots(reported, rank_study(reported.study))
+
+
 @pytest.mark.parametrize(
     "draw",
     [
-        figures.history,
-        figures.strategies,
-        figures.slices,
-        figures.parallel,
-        figures.importance,
-        lambda study: figures.contour(study, "lr", "dropout"),
-        lambda study: figures.contour(study, "act", "lr"),
-        lambda study: figures.aggregation(study, "act", statistic="median", bars="std"),
-        lambda study: figures.curves(study, a_study().curves),
-        figures.timeline,
-        figures.pareto,
+        Plots.history,
+        Plots.strategies,
+        Plots.slices,
+        Plots.parallel,
+        Plots.importance,
+        lambda plots: plots.contour("lr", "dropout"),
+        lambda plots: plots.contour("act", "lr"),
+        lambda plots: plots.aggregation("act", statistic="median", bars="std"),
+        Plots.curves,
+        Plots.timeline,
+        Plots.pareto,
     ],
 )
-def test_each_figure_is_one_that_plotly_takes(study, draw):
-    drawn = draw(study)
+def test_each_figure_is_one_that_plotly_takes(plots, draw):
+    drawn = draw(plots)
     assert drawn.data
     assert drawn.to_json(validate=True)
 
 
-def test_the_best_so_far_never_falls_where_higher_is_better(study):
-    best = figures.history(study).data[-1]
-    assert list(best.y) == sorted(best.y)
-    assert best.y[-1] == max(trial.score for trial in study.trials if trial.state == "complete")
+def test_the_best_so_far_ends_at_the_best_configuration(study, plots):
+    ranked = rank_study(study)
+    assert plots.history().data[-1].y[-1] == ranked.best.score
+    ends = {line.name: line.y[-1] for line in plots.strategies().data}
+    assert ends == {sweep.name: ranked.of(sweep).best.score for sweep in study.sweeps}
 
 
-def test_bars_are_the_confidence_of_the_mean(study):
-    drawn = figures.aggregation(study, "strategy").data[0]
+def test_bars_are_the_confidence_of_the_mean(study, plots):
+    drawn = plots.aggregation("strategy").data[0]
     scores = [t.score for t in study.trials if t.sweep == "random" and t.state == "complete"]
     n, mean = len(scores), sum(scores) / len(scores)
     deviation = math.sqrt(sum((score - mean) ** 2 for score in scores) / (n - 1))
@@ -52,6 +63,6 @@ def test_bars_are_the_confidence_of_the_mean(study):
     assert drawn.error_y.array[0] * math.sqrt(n) / deviation == pytest.approx(2.04, abs=0.01)
 
 
-def test_an_unknown_parameter_is_named_with_those_that_there_are(study):
+def test_an_unknown_parameter_is_named_with_those_that_there_are(plots):
     with pytest.raises(ValueError, match="'width': expected a parameter: lr, dropout, act"):
-        figures.contour(study, "width", "lr")
+        plots.contour("width", "lr")

@@ -1,15 +1,15 @@
-"""How a parameter's values are laid out on an axis: numbers, logarithms or categories."""
+"""The numbers that the page and the figures for notebooks draw."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from math import isfinite
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from pytest_hypersearch.core.secrets import is_secret
 from pytest_hypersearch.core.space.numeric import Integer, Real
 from pytest_hypersearch.core.trial import Key, State, storable
 from pytest_hypersearch.core.values import number_of
+from pytest_hypersearch.results.history import by_end, steps
 from pytest_hypersearch.results.report.artifacts import listed
 from pytest_hypersearch.results.terminal.format import Look, show_value
 from pytest_hypersearch.stats.importance import importance, pools
@@ -17,99 +17,21 @@ from pytest_hypersearch.stats.ranking import rank_study
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
-    from pathlib import Path
 
+    from pytest_hypersearch.core.goals import Goal
     from pytest_hypersearch.core.study import StudyResults
     from pytest_hypersearch.core.sweep import Sweep
     from pytest_hypersearch.core.trial import Config, Raw, TrialRecord
+    from pytest_hypersearch.results.history import Reported, Step
     from pytest_hypersearch.results.report.artifacts import Link
     from pytest_hypersearch.stats.importance import Pool
     from pytest_hypersearch.stats.ranking import RankedStudy
     from pytest_hypersearch.store.curves import Series
 
-
-_DECADES = 100  # options this far apart were meant as magnitudes
-
-
-@dataclass(frozen=True, slots=True)
-class Scale:
-    """The axis of a parameter.
-
-    Attributes:
-        parameter: Its name.
-        log: Whether equal ratios are drawn at equal distances.
-        labels: Its categories in the order of the axis; None for numbers.
-    """
-
-    parameter: str
-    log: bool = False
-    labels: tuple[str, ...] | None = None
-
-    def place(self, value: Raw) -> float | int:
-        """Return where a value is: the number itself, or the index of its category."""
-        if self.labels is None:
-            return float(value)  # type: ignore[arg-type]  # a scale without labels has numbers only
-        return self.labels.index(label(value))
-
-
-def label(value: Raw) -> str:
-    """Return a value as it is written on an axis."""
-    return show_value(value, Look())
-
-
-def scales(study: StudyResults) -> list[Scale]:
-    """Return the scale of each parameter, in the order in which the trials first name them."""
-    names = dict.fromkeys(name for trial in study.trials for name in trial.params)
-    return [_scale(name, study) for name in names]
-
-
-def _scale(name: str, study: StudyResults) -> Scale:
-    values = [trial.params[name] for trial in study.trials if name in trial.params]
-    if any(number_of(value) is None for value in values):
-        return Scale(name, labels=tuple(dict.fromkeys(map(label, _declared(name, study, values)))))
-    drawn = [
-        branch[name] for sweep in study.sweeps for branch in sweep.space.branches if name in branch
-    ]
-    ranges = [one for one in drawn if isinstance(one, (Real, Integer))]
-    if ranges:
-        return Scale(name, log=any(one.log for one in ranges))
-    numbers = [float(value) for value in values]  # type: ignore[arg-type]  # all are numbers
-    return Scale(name, log=min(numbers) > 0 and max(numbers) >= _DECADES * min(numbers))
-
-
-def _declared(name: str, study: StudyResults, values: Iterable[Raw]) -> Iterable[Raw]:
-    """The options as the spaces list them, then whatever else occurred."""
-    for sweep in study.sweeps:
-        for branch in sweep.space.branches:
-            yield from getattr(branch.get(name), "labels", ())
-    yield from values
-
-
-def in_order(trials: Iterable[TrialRecord]) -> list[TrialRecord]:
-    """Return trials in the order of their starts; as given where these are not all known."""
-    known = list(trials)
-    if all(trial.started is not None for trial in known):
-        return sorted(known, key=lambda trial: trial.started or 0.0)
-    return known
-
-
-if TYPE_CHECKING:
     Json: TypeAlias = dict[str, Any]
 
 
-class Reported(NamedTuple):
-    """A study and what its trials reported.
-
-    Attributes:
-        study: The study, of one run.
-        curves: The series of each metric by trial.
-        runs: Directories of the runs that the trials are from.
-    """
-
-    study: StudyResults
-    curves: Mapping[Key, Mapping[str, Series]]
-    runs: Sequence[Path] = ()
-
+_DECADES = 100  # options this far apart were meant as magnitudes
 
 MOST_CURVES = 500
 MOST_POINTS = 200
@@ -126,27 +48,64 @@ def payload(studies: Iterable[Reported], link: Link) -> Json:
         studies: What to show.
         link: Tells the address of a directory.
     """
-    return {"studies": [_study(one, link) for one in studies]}
+    return {"studies": [_study(each, link) for each in studies]}
 
 
 def _study(reported: Reported, link: Link) -> Json:
-    study = reported.study
-    ranked = rank_study(study)
-    trials = in_order(study.trials)
-    shown = _curves(study, trials, reported.curves)
-    return {
-        "nodeid": study.nodeid,
+    study, ranked = reported.study, rank_study(reported.study)
+    data = numbers(reported, ranked)
+    data["trials"]["artifacts"] = listed(reported.runs, by_end(study.trials), link)
+    return data | {
         "run": study.run,
         "saved": study.saved,
         "notes": study.notes,
-        "sweeps": [_sweep(sweep) for sweep in study.sweeps],
-        "parameters": [_parameter(scale, trials) for scale in scales(study)],
-        "metrics": _metrics(study, trials),
-        "trials": {**_columns(study, trials), "artifacts": listed(reported.runs, trials, link)},
-        "best": _best(ranked, trials),
+        "best": _best(ranked, by_end(study.trials)),
         "importance": list(_importances(ranked)),
-        **shown,
     }
+
+
+def numbers(reported: Reported, ranked: RankedStudy) -> Json:
+    """Return the numbers that figures draw, on the page as well as in notebooks, as JSON values.
+
+    Trials are columns in the order in which they ended. A metric with a direction also has the
+    best value so far after each of them, of all sweeps (``best``) and of the trial's own
+    (``own``). ``configurations`` has each one that is ranked, in the order of `rank_key`, with
+    its means.
+    """
+    study = reported.study
+    trials = by_end(study.trials)
+    courses = {goal: steps(study, goal) for sweep in study.sweeps for goal in sweep.goals}
+    configurations = _configurations(ranked, trials)
+    feasible = {at: one["feasible"] for one in configurations for at in one["trials"]}
+    names = dict.fromkeys(name for trial in study.trials for name in trial.params)
+    return {
+        "nodeid": study.nodeid,
+        "sweeps": [_sweep(sweep) for sweep in study.sweeps],
+        "parameters": [_parameter(name, study, trials) for name in names],
+        "metrics": _metrics(study, trials, courses),
+        "trials": {
+            **_columns(study, trials),
+            "nth": [step.n for step in next(iter(courses.values()), ())],
+            "feasible": [feasible.get(at) for at in range(len(trials))],
+        },
+        "configurations": configurations,
+        **_curves(study, trials, reported.curves),
+    }
+
+
+def _configurations(ranked: RankedStudy, trials: Sequence[TrialRecord]) -> list[Json]:
+    places = {id(trial): place for place, trial in enumerate(trials)}
+    return [
+        {
+            "objective": objective,
+            "trials": [places[id(trial)] for trial in one.trials],
+            "feasible": not one.excess,
+            "full": one.full,
+            "means": {**one.metrics, one.sweep.metric: one.score},
+        }
+        for objective, ranking in enumerate(ranked.rankings)
+        for one in ranking.ordered
+    ]
 
 
 def _sweep(sweep: Sweep) -> Json:
@@ -159,20 +118,59 @@ def _sweep(sweep: Sweep) -> Json:
     }
 
 
-def _parameter(scale: Scale, trials: Iterable[TrialRecord]) -> Json:
-    name, secret = scale.parameter, is_secret(scale.parameter)
-    labels = scale.labels
-    if secret and labels is not None:
-        labels = tuple(f"hidden {index + 1}" for index, _ in enumerate(labels))
-    values = [scale.place(t.params[name]) if name in t.params else None for t in trials]
-    return {"name": name, "log": scale.log, "labels": labels, "values": values}
+def _parameter(name: str, study: StudyResults, trials: Sequence[TrialRecord]) -> Json:
+    """A parameter's values as an axis shows them: numbers, or indices of categories."""
+    values = [trial.params.get(name) for trial in trials]
+    given = [trial.params[name] for trial in trials if name in trial.params]
+    if all(number_of(value) is not None for value in given):
+        return {"name": name, "log": _is_log(name, study, given), "labels": None, "values": values}
+    labels = [*dict.fromkeys(map(label, [*_declared(name, study), *given]))]
+    places = {text: place for place, text in enumerate(labels)}
+    values = [places[label(t.params[name])] if name in t.params else None for t in trials]
+    if is_secret(name):
+        labels = [f"hidden {place}" for place, _ in enumerate(labels, start=1)]
+    return {"name": name, "log": False, "labels": labels, "values": values}
 
 
-def _metrics(study: StudyResults, trials: Sequence[TrialRecord]) -> list[Json]:
-    modes = {goal.metric: goal.mode for sweep in study.sweeps for goal in sweep.goals}
-    names = dict.fromkeys([*modes, *(name for trial in trials for name in trial.metrics)])
+def label(value: Raw) -> str:
+    """Return a value as it is written on an axis."""
+    return show_value(value, Look())
+
+
+def _is_log(name: str, study: StudyResults, values: Sequence[Any]) -> bool:
+    """Whether equal ratios are to be drawn at equal distances."""
+    entries = [
+        branch[name] for sweep in study.sweeps for branch in sweep.space.branches if name in branch
+    ]
+    ranges = [entry for entry in entries if isinstance(entry, (Real, Integer))]
+    if ranges:
+        return any(entry.log for entry in ranges)
+    return bool(min(values) > 0 and max(values) >= _DECADES * min(values))
+
+
+def _declared(name: str, study: StudyResults) -> Iterator[Raw]:
+    """The options as the spaces list them."""
+    for sweep in study.sweeps:
+        for branch in sweep.space.branches:
+            yield from getattr(branch.get(name), "labels", ())
+
+
+def _metrics(
+    study: StudyResults, trials: Sequence[TrialRecord], courses: Mapping[Goal, Sequence[Step]]
+) -> list[Json]:
+    metrics: dict[str, Json] = {
+        goal.metric: {
+            "mode": goal.mode,
+            "best": [step.overall for step in course],
+            "own": [step.best for step in course],
+        }
+        for goal, course in courses.items()
+    }
+    names = dict.fromkeys([*metrics, *(name for trial in trials for name in trial.metrics)])
     return [
-        {"name": name, "mode": modes.get(name), "values": [_value(t, name, study) for t in trials]}
+        {"mode": None}
+        | metrics.get(name, {})
+        | {"name": name, "values": [_value(trial, name, study) for trial in trials]}
         for name in names
     ]
 
@@ -198,11 +196,11 @@ def _columns(study: StudyResults, trials: Sequence[TrialRecord]) -> Json:
 
 def _best(ranked: RankedStudy, trials: Sequence[TrialRecord]) -> Json | None:
     """The best configuration by the study's own rule."""
-    found = ranked.best
-    if found is None:
+    best = ranked.best
+    if best is None:
         return None
-    places = [place for place, trial in enumerate(trials) if trial in found.trials]
-    return {"value": found.score, "std": found.std, "pick": found.sweep.pick, "trials": places}
+    places = [place for place, trial in enumerate(trials) if trial in best.trials]
+    return {"score": best.score, "std": best.std, "trials": places}
 
 
 def _open(logged: Config) -> Config:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
-    from pytest_hypersearch.results.report.payload import Reported
+    from pytest_hypersearch.results.history import Reported
 
     Load: TypeAlias = Callable[[], Sequence[Reported]]
 

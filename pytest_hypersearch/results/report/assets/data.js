@@ -38,15 +38,12 @@ function studyOf(plain) {
     metric: new Map(plain.metrics.map((one) => [one.name, one])),
     states: STATES.filter((state) => trials.state.includes(state)),
   };
-  study.feasible = study.all.map((i) => isFeasible(study, i));
   return study;
 }
 
-function isFeasible(study, i) {
-  return study.sweeps[study.trials.sweep[i]].constraints.every(({ metric, sign, bound }) => {
-    const value = study.metric.get(metric)?.values[i];
-    return value == null || (sign === "<=" ? value <= bound : value >= bound);
-  });
+/** Whether the trial's configuration breaks a constraint. */
+function isInfeasible(study, i) {
+  return study.trials.feasible[i] === false;
 }
 
 function isComplete(study, i) {

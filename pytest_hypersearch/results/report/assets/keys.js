@@ -25,7 +25,7 @@ function words(study, { key, place }) {
   if (place === undefined) return key;
   const metric = theMetric(study);
   const pairs = [[metric.name, shown(metric.values[place], 5)], ...configuration(study, place)];
-  return [key, study.trials.state[place], ...pairs.map((pair) => pair.join(" "))].join(", ");
+  return [key, stateText(study, place), ...pairs.map((pair) => pair.join(" "))].join(", ");
 }
 
 /** Where a key leads from a stop among so many, null for keys that lead nowhere. */

@@ -60,9 +60,9 @@ function bestFact(study) {
   const goal = study.sweeps[0]?.goals[0];
   if (!study.best || !goal)
     return fact("Best configuration", "–", "No configuration is complete and feasible yet.");
-  const { value, std, trials } = study.best;
+  const { score, std, trials } = study.best;
   const figure = [
-    shown(value, 5),
+    shown(score, 5),
     element(
       "small",
       {},
@@ -83,6 +83,7 @@ function countFacts(study) {
   const count = (fits) => study.trials.state.filter(fits).length;
   const complete = count((state) => state === "complete");
   const bad = count((state) => ENDED_BADLY.has(state));
+  const broken = study.all.filter((i) => isInfeasible(study, i)).length;
   const planned = study.sweeps.reduce((sum, sweep) => sum + sweep.planned, 0);
   const time = study.trials.duration.reduce((sum, seconds) => sum + seconds, 0);
   const workers = new Set(study.trials.worker.filter(Boolean)).size;
@@ -90,7 +91,7 @@ function countFacts(study) {
     fact(
       "Complete",
       complete.toLocaleString("en"),
-      `of ${Math.max(planned, study.size).toLocaleString("en")} trials`,
+      `of ${Math.max(planned, study.size).toLocaleString("en")} trials${broken ? `, ${broken.toLocaleString("en")} infeasible` : ""}`,
     ),
     fact(
       "Failed",

@@ -20,10 +20,13 @@ function valueAxis(colours, metric, values) {
   return numberAxis(colours, plain(metric.name, 32), values, isLog(values));
 }
 
+/** Rows by their value, the best first; infeasible ones come after all others. */
 function ranked(study, rows, metric) {
   const sign = metric.mode === "max" ? -1 : 1;
   const v = metric.values;
-  return [...rows].sort((a, b) => sign * (v[a] - v[b]));
+  return [...rows].sort(
+    (a, b) => isInfeasible(study, a) - isInfeasible(study, b) || sign * (v[a] - v[b]),
+  );
 }
 
 /** The rows that a view of points draws: complete, with a value; the best of them if too many. */

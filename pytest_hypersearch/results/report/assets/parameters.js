@@ -170,12 +170,16 @@ const SHADES = {
   dark: ["#343c46", "#3d5a78", "#437aa8", "#4f9bd6", "#7cc0fa", "#ffb454"],
 };
 
-/** The rows in groups from the worst to the best fifth, and the best twentieth. */
+/** The rows in groups from the worst, and infeasible ones, to the best twentieth. */
 function shades(study, rows, metric) {
-  const order = ranked(study, rows, metric).reverse();
+  const broken = rows.filter((i) => isInfeasible(study, i));
+  const order = ranked(study, rows, metric).slice(0, rows.length - broken.length).reverse();
   const ends = [0.3, 0.5, 0.7, 0.85, 0.95, 1].map((share) => Math.round(share * order.length));
   const colours = dark.matches ? SHADES.dark : SHADES.light;
-  return ends.map((end, k) => [colours[k], order.slice(ends[k - 1] ?? 0, end)]);
+  return ends.map((end, k) => [
+    colours[k],
+    [...(k ? [] : broken), ...order.slice(ends[k - 1] ?? 0, end)],
+  ]);
 }
 
 function polylines(study, rows, metric, axes, colour, width) {
@@ -271,7 +275,8 @@ const contour = {
     const [across, up] = [x, y].map((one) => cellsOf(one, smooth));
     const z = smooth ? smoothed(placed) : averaged(placed, across.length, up.length);
     const seen = marks.filter((i) => x.values[i] !== null && y.values[i] !== null);
-    const best = metric.mode ? [ranked(study, both, metric)[0]] : [];
+    const first = ranked(study, both, metric)[0];
+    const best = metric.mode && !isInfeasible(study, first) ? [first] : [];
     return {
       traces: [
         {

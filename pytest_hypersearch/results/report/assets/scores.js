@@ -13,9 +13,10 @@ const history_ = {
     const complete = scored.filter((i) => isComplete(study, i));
     if (!complete.length) return NO_SCORES;
     const { marks, left } = drawable(study, rows, metric);
+    const inOrder = [...marks].sort((a, b) => a - b);
     const traces = bySweep(
       study,
-      [...marks].sort((a, b) => a - b),
+      inOrder.filter((i) => !isInfeasible(study, i)),
     ).map(([sweep, k, own]) => {
       const { colour, symbol } = seriesOf(colours, k);
       return points(study, own, metric, {
@@ -29,33 +30,21 @@ const history_ = {
       scored.filter((i) => !isComplete(study, i) && !ENDED_BADLY.has(study.trials.state[i])),
       MOST_MARKS / 2,
     );
-    if (cut.length) {
+    for (const [name, own, symbol] of [
+      ["infeasible", inOrder.filter((i) => isInfeasible(study, i)), "diamond-open"],
+      ["ended early", cut, "circle-open"],
+    ]) {
+      if (!own.length) continue;
       traces.push(
-        points(study, cut, metric, {
-          name: "ended early",
-          x: cut.map((i) => i + 1),
-          y: cut.map((i) => metric.values[i]),
-          marker: { color: colours.quiet, symbol: "circle-open", size: 6 },
+        points(study, own, metric, {
+          name,
+          x: own.map((i) => i + 1),
+          y: own.map((i) => metric.values[i]),
+          marker: { color: colours.quiet, symbol, size: 6 },
         }),
       );
     }
-    if (metric.mode) {
-      const able = complete.filter((i) => study.feasible[i]);
-      const best = bestSoFar(
-        able.map((i) => metric.values[i]),
-        metric.mode,
-      );
-      const kept = [...best.keys()].filter((k) => best[k] !== best[k - 1] || k === best.length - 1);
-      traces.push({
-        type: "scatter",
-        mode: "lines",
-        name: "best so far",
-        hoverinfo: "skip",
-        x: kept.map((k) => able[k] + 1),
-        y: kept.map((k) => best[k]),
-        line: { shape: "hv", color: colours.text, width: 2 },
-      });
-    }
+    if (metric.mode) traces.push(bestLine(study, rows, metric, colours));
     const bad = thinned(
       rows.filter((i) => ENDED_BADLY.has(study.trials.state[i])),
       MOST_MARKS / 2,
@@ -71,13 +60,8 @@ const history_ = {
         }),
       );
     }
-    const top =
-      metric.mode &&
-      ranked(
-        study,
-        complete.filter((i) => study.feasible[i]),
-        metric,
-      )[0];
+    const top = metric.mode && ranked(study, complete, metric)[0];
+    const none = top != null && isInfeasible(study, top);
     return {
       traces,
       layout: {
@@ -94,12 +78,36 @@ const history_ = {
         yaxis2: { domain: [0, 0.05], visible: false, range: [-1, 1], fixedrange: true },
       },
       caption:
-        top == null
-          ? `${left}${metric.name}: no direction is declared, so nothing is best.`
+        top == null || none
+          ? `${left}${metric.name}: ${none ? "no trial here is feasible" : "no direction is declared"}, so nothing is best.`
           : `${left}${capital(BEST[metric.mode])} ${metric.name} ${shown(metric.values[top], 5)} at ${study.ids[top]} · ${BETTER[metric.mode]}`,
     };
   },
 };
+
+/** The best value so far: of one sweep if no other is in sight, otherwise of all trials. */
+function bestLine(study, rows, metric, colours) {
+  const sweeps = new Set(rows.map((i) => study.trials.sweep[i]));
+  const best = sweeps.size === 1 ? metric.own : metric.best;
+  const known = study.all.filter(
+    (i) => best[i] !== null && (sweeps.size !== 1 || sweeps.has(study.trials.sweep[i])),
+  );
+  const kept = changes(known, best);
+  return {
+    type: "scatter",
+    mode: "lines",
+    name: "best so far",
+    hoverinfo: "skip",
+    x: kept.map((i) => i + 1),
+    y: kept.map((i) => best[i]),
+    line: { shape: "hv", color: colours.text, width: 2 },
+  };
+}
+
+/** The rows at which a column's value is another than before, and the last one. */
+function changes(rows, values) {
+  return rows.filter((i, k) => values[i] !== values[rows[k - 1]] || k === rows.length - 1);
+}
 
 const strategies = {
   id: "strategies",
@@ -108,73 +116,41 @@ const strategies = {
   draw(study, rows, colours) {
     const metric = theMetric(study);
     if (!metric.mode) return { empty: "No direction is declared for this metric." };
-    const complete = numbered(rows, metric.values).filter(
-      (i) => isComplete(study, i) && study.feasible[i],
+    const inSight = new Set(rows.map((i) => study.trials.sweep[i]));
+    const known = study.all.filter(
+      (i) => metric.own[i] !== null && inSight.has(study.trials.sweep[i]),
     );
-    if (!complete.length) return NO_SCORES;
-    let replicated = false;
-    const traces = bySweep(study, complete).flatMap(([sweep, k, own]) => {
+    if (!known.length) return NO_SCORES;
+    const traces = bySweep(study, known).map(([sweep, k, own]) => {
       const { colour, dash } = seriesOf(colours, k);
-      const band = bestByReplicate(study, own, metric);
-      replicated ||= band.replicates > 1;
-      const line = {
+      const kept = changes(own, metric.own);
+      return {
         type: "scatter",
         mode: "lines",
         name: plain(sweep.name),
-        x: band.x,
-        y: band.mean,
+        x: kept.map((i) => study.trials.nth[i]),
+        y: kept.map((i) => metric.own[i]),
         line: { shape: "hv", color: colour, dash, width: 2 },
         hovertemplate: `%{y:.5g} after %{x}<extra>${plain(sweep.name)}</extra>`,
-        customdata: band.mean.map((value, k) => ({
-          says: `${sweep.name}, ${shown(value, 5)} after ${plural(band.x[k], "configuration")}`,
+        customdata: kept.map((i) => ({
+          says: `${sweep.name}, ${shown(metric.own[i], 5)} after ${plural(study.trials.nth[i], "trial")}`,
         })),
       };
-      if (band.replicates < 2) return [line];
-      const edge = { type: "scatter", mode: "lines", x: band.x, line: { shape: "hv", width: 0 } };
-      const unnamed = { hoverinfo: "skip", showlegend: false };
-      return [
-        { ...edge, ...unnamed, y: band.high },
-        { ...edge, ...unnamed, y: band.low, fill: "tonexty", fillcolor: faded(colour, 0.15) },
-        line,
-      ];
     });
     return {
       traces,
       layout: {
-        xaxis: axis(colours, "configurations tried"),
+        xaxis: axis(colours, "trials of the sweep"),
         yaxis: valueAxis(
           colours,
           metric,
-          complete.map((i) => metric.values[i]),
+          known.map((i) => metric.own[i]),
         ),
       },
-      caption: `Best ${metric.name} so far${replicated ? ": mean over replicates, band from the lowest to the highest replicate" : ""}`,
+      caption: `Best ${metric.name} so far of each sweep, over all its trials`,
     };
   },
 };
-
-/** Best so far of each replicate on its own: mean, lowest and highest where one of them changes. */
-function bestByReplicate(study, rows, metric) {
-  const { number, replicate } = study.trials;
-  const numbers = [...new Set(rows.map((i) => number[i]))].sort((a, b) => a - b);
-  const at = new Map(numbers.map((n, k) => [n, k]));
-  const lines = [...grouped(rows, (i) => replicate[i]).values()].map((own) => {
-    const values = numbers.map(() => null);
-    for (const i of own) values[at.get(number[i])] = metric.values[i];
-    return bestSoFar(values, metric.mode);
-  });
-  const found = { x: [], mean: [], low: [], high: [], replicates: lines.length };
-  for (const n of numbers.keys()) {
-    if (n && n < numbers.length - 1 && lines.every((line) => line[n] === line[n - 1])) continue;
-    const known = lines.map((line) => line[n]).filter((value) => value !== null);
-    const [low, high] = extent(known);
-    found.x.push(n + 1);
-    found.mean.push(mean(known));
-    found.low.push(low);
-    found.high.push(high);
-  }
-  return found;
-}
 
 const importance = {
   id: "importance",
@@ -400,23 +376,19 @@ const pareto = {
   draw(study, rows, colours) {
     if (study.metrics.length < 2) return { empty: "Needs two metrics." };
     const [x, y] = ["mx", "my"].map((key, k) => study.metric.get(asked(key)) ?? study.metrics[k]);
-    const found = configurations(
-      study,
-      rows.filter((i) => typeof x.values[i] === "number" && typeof y.values[i] === "number"),
-    ).map((own) => ({
-      i: own[0],
-      x: mean(own.map((i) => x.values[i])),
-      y: mean(own.map((i) => y.values[i])),
-      feasible: own.every((i) => study.feasible[i]),
-    }));
+    const inSight = new Set(rows);
+    const found = study.configurations
+      .filter(
+        ({ trials, means }) =>
+          trials.some((i) => inSight.has(i)) && x.name in means && y.name in means,
+      )
+      .map((one) => ({ ...one, i: one.trials[0], x: one.means[x.name], y: one.means[y.name] }));
     if (!found.length) return NO_SCORES;
-    const directed = x.mode && y.mode && x !== y;
-    const best = directed
-      ? front(
-          found.filter((one) => one.feasible),
-          [x.mode, y.mode],
-        )
-      : [];
+    const goals = study.sweeps[0].goals;
+    const best = goals.length > 1 ? front(found, goals).sort((a, b) => a.x - b.x) : [];
+    const flat =
+      goals.length === 2 && goals.every(({ metric }) => [x.name, y.name].includes(metric));
+    const infeasible = found.filter((one) => !one.feasible).length;
     const shownPoints = thinned(found, MOST_MARKS);
     const trace = (own, more) =>
       points(
@@ -443,7 +415,7 @@ const pareto = {
       traces.push(
         trace(best, {
           name: "Pareto front",
-          mode: "lines+markers",
+          mode: flat ? "lines+markers" : "markers",
           line: { shape: "hv", color: colours.accent, width: 2 },
           marker: { size: 9, color: colours.accent, symbol: "diamond" },
         }),
@@ -454,7 +426,14 @@ const pareto = {
         xaxis: axis(colours, `${plain(x.name)}${x.mode ? ` (${BETTER[x.mode]})` : ""}`),
         yaxis: axis(colours, `${plain(y.name)}${y.mode ? ` (${BETTER[y.mode]})` : ""}`),
       },
-      caption: `${shownPoints.length < found.length ? `${shownPoints.length} of ${found.length} configurations drawn. ` : ""}${directed ? `${plural(best.length, "configuration")} of ${found.length} on the front, means over replicates` : "Both metrics need a declared direction for a front"}`,
+      caption:
+        (shownPoints.length < found.length
+          ? `${shownPoints.length} of ${found.length} configurations drawn. `
+          : "") +
+        (best.length
+          ? `${plural(best.length, "configuration")} of ${found.length} on the front, means over replicates`
+          : "A front needs two metrics with a direction, and a feasible configuration") +
+        (infeasible ? `; ${infeasible} infeasible` : ""),
     };
   },
 };

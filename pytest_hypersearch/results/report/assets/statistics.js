@@ -65,15 +65,6 @@ function isBetter(mode, one, other) {
   return mode === "min" ? one < other : one > other;
 }
 
-/** The best value up to each one; null before the first number. */
-function bestSoFar(values, mode) {
-  let best = null;
-  return values.map((value) => {
-    if (typeof value === "number" && (best === null || isBetter(mode, value, best))) best = value;
-    return best;
-  });
-}
-
 /** Rows put together by the text that a function gives them. */
 function grouped(rows, key) {
   const found = new Map();
@@ -85,28 +76,25 @@ function grouped(rows, key) {
   return found;
 }
 
-/** The configurations of complete rows: their rows by sweep and number. */
-function configurations(study, rows) {
-  const { sweep, number } = study.trials;
-  return [
-    ...grouped(
-      rows.filter((i) => isComplete(study, i)),
-      (i) => `${sweep[i]}/${number[i]}`,
-    ).values(),
-  ];
-}
-
-/** The points that no other is better than in both coordinates, from left to right. */
-function front(points, modes) {
-  const sign = modes.map((mode) => (mode === "min" ? 1 : -1));
-  const sorted = [...points].sort((a, b) => sign[0] * (a.x - b.x) || sign[1] * (a.y - b.y));
-  let last = null;
-  return sorted.filter((point) => {
-    const alike = last && point.x === last.x && point.y === last.y;
-    if (last && !alike && sign[1] * (point.y - last.y) >= 0) return false;
-    last = point;
-    return true;
-  });
+/** The configurations that no other surpasses in all metrics, among feasible ones of one objective. */
+function front(configurations, goals) {
+  const able = configurations.filter((one) => one.feasible && one.objective === 0);
+  const eligible = able.some((one) => one.full) ? able.filter((one) => one.full) : able;
+  const values = ({ means }) =>
+    goals.map(({ metric, mode }) => (mode === "min" ? means[metric] : -means[metric]));
+  const found = [];
+  for (const one of eligible) {
+    // in the order of the ranking: what surpasses one comes before it
+    const own = values(one);
+    const surpassed = found.some((other) => {
+      const theirs = values(other);
+      return (
+        theirs.every((value, k) => value <= own[k]) && theirs.some((value, k) => value < own[k])
+      );
+    });
+    if (!surpassed) found.push(one);
+  }
+  return found;
 }
 
 const CELLS = 44;

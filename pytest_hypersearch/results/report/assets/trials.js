@@ -3,10 +3,14 @@
 const PAGE = 25;
 const MOST_COMPARED = 8;
 
+function stateText(study, i) {
+  return study.trials.state[i] + (isInfeasible(study, i) ? ", infeasible" : "");
+}
+
 function stateOf(study, i) {
   const state = study.trials.state[i];
   const kind = ENDED_BADLY.has(state) ? "bad" : state.replace(/\W/g, "-");
-  return element("span", { class: `state ${kind}` }, state);
+  return element("span", { class: `state ${kind}` }, stateText(study, i));
 }
 
 /** The columns of the table: a name, what a row shows, and what it is sorted by. */
@@ -134,7 +138,13 @@ class Table {
     });
     const pages = Math.max(1, Math.ceil(rows.length / PAGE));
     this.page = Math.min(pages, Math.max(1, Number(asked("page", "1")) || 1));
-    const sorted = sortedRows(rows, column.values, down).slice(
+    const ordered = sortedRows(rows, column.values, down);
+    const broken = (i) => isInfeasible(this.study, i);
+    // unless asked for, no infeasible trial comes first
+    const ranking = asked("sort")
+      ? ordered
+      : [...ordered.filter((i) => !broken(i)), ...ordered.filter(broken)];
+    const sorted = ranking.slice(
       (this.page - 1) * PAGE,
       this.page * PAGE,
     );

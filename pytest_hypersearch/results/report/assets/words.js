@@ -71,5 +71,6 @@ function hover(study, i, metric) {
   const pairs = configuration(study, i).slice(0, 8);
   const lines = pairs.map(([name, value]) => `${plain(name, 24)} = ${plain(value, 32)}`);
   const score = metric ? [`${plain(metric.name, 24)} ${shown(metric.values[i], 5)}`] : [];
-  return [`<b>${plain(study.ids[i])}</b>`, ...score, ...lines].join("<br>");
+  const broken = isInfeasible(study, i) ? ["infeasible"] : [];
+  return [`<b>${plain(study.ids[i])}</b>`, ...score, ...broken, ...lines].join("<br>");
 }
