@@ -37,6 +37,15 @@ def error_text(error: BaseException) -> str:
         return ""
 
 
+# Control characters other than line break and tab, and those that turn the direction of writing.
+_CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\u200e\u200f]")
+
+
+def printable(text: str) -> str:
+    """Return a text with escapes, as of JSON, for what a terminal would obey."""
+    return _CONTROL.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+
+
 def encodable(value: object) -> str:
     """Return a value's text as any reader can encode it.
 

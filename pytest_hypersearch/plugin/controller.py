@@ -14,7 +14,7 @@ import pytest
 
 from pytest_hypersearch.core.clock import monotonic
 from pytest_hypersearch.core.errors import StoreError
-from pytest_hypersearch.core.values import shown_number
+from pytest_hypersearch.core.values import printable, shown_number
 from pytest_hypersearch.engine.owner import Owner
 from pytest_hypersearch.engine.resources.machine import this_machine
 from pytest_hypersearch.engine.resources.shares import Shares
@@ -142,7 +142,7 @@ class Controller:
                 terminalreporter.write(text, **markup)
             terminalreporter.line("")
         if self.owner.broken:
-            terminalreporter.line(f"stopped: {self.owner.broken}", red=True)
+            terminalreporter.line(printable(f"stopped: {self.owner.broken}"), red=True)
 
     def shown(self) -> list[StudyResults]:
         """The results, with their directories as the user would write them."""

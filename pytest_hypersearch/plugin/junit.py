@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING
 
 import pytest
-from _pytest.junitxml import xml_key
+from _pytest.junitxml import bin_xml_escape, xml_key
 
 from pytest_hypersearch.stats.ranking import rank_study
 
@@ -54,7 +54,8 @@ class SuiteProperties:
         if xml is not None:
             for results in self._owner.results():
                 for name, value in _of_study(results):
-                    xml.add_global_property(name, value)
+                    # pytest escapes what XML cannot hold in values, but not in names
+                    xml.add_global_property(bin_xml_escape(name), value)
 
 
 def _of_study(results: StudyResults) -> Iterator[tuple[str, str]]:

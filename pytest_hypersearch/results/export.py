@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO, TypeAlias
 
 from pytest_hypersearch.core.errors import needs
+from pytest_hypersearch.core.values import encodable
 from pytest_hypersearch.results.query import ABSENT
 
 if TYPE_CHECKING:
@@ -54,11 +55,12 @@ def frame_of(columns: Mapping[str, Sequence[Any]]) -> pd.DataFrame:
     """Return columns as a DataFrame.
 
     Whole numbers, booleans and texts get pandas' types that know missing values; ``status`` is
-    categorical, ``started`` a time in UTC. A column of mixed types stays one of objects.
+    categorical, ``started`` a time in UTC. A column of mixed types stays one of objects. Lone
+    surrogates are escaped: texts are kept by pyarrow, if it is installed, which takes UTF-8 alone.
     """
     import pandas as pd
 
-    frame = pd.DataFrame({name: _series(values) for name, values in columns.items()})
+    frame = pd.DataFrame({encodable(n): _series(values) for n, values in columns.items()})
     if "status" in frame:
         frame["status"] = frame["status"].astype("category")
     if "started" in frame:
@@ -70,6 +72,8 @@ def _series(values: Sequence[Any]) -> pd.Series[Any]:
     import pandas as pd
 
     dtype = _DTYPES.get(frozenset(type(value) for value in values if value is not None), "object")
+    if dtype == "string":
+        values = [None if value is None else encodable(value) for value in values]
     try:
         return pd.Series(values, dtype=dtype)
     except OverflowError:  # an integer beyond 64 bits

@@ -211,14 +211,24 @@ def _traceback(item: pytest.Function, error: BaseException) -> str:
 
 
 def hide(report: pytest.TestReport, secrets: Secrets) -> None:
-    """Mask secrets in what pytest shows of a trial: in source and output only those known."""
+    """Mask secrets in what pytest shows of a trial: in source and output only those known.
+
+    What cannot be encoded is escaped: it would end the session of a worker.
+    """
+
+    def shown(text: str) -> str:
+        return encodable(secrets.masked(text))
+
+    def printed(text: str) -> str:
+        return encodable(secrets.known_masked(text))
 
     def of_line(line: str) -> str:
-        return secrets.masked(line) if line.startswith("E ") else secrets.known_masked(line)
+        return shown(line) if line.startswith("E ") else printed(line)
 
-    if secrets.masked(text := report.longreprtext) != text:
-        report.longrepr = _hidden(report.longrepr, secrets.masked, of_line)
-    report.sections = _hidden(report.sections, secrets.known_masked, of_line)
+    # The text of a skip's tuple is its repr, in which surrogates are escaped.
+    if isinstance(report.longrepr, tuple) or shown(text := report.longreprtext) != text:
+        report.longrepr = _hidden(report.longrepr, shown, of_line)
+    report.sections = _hidden(report.sections, printed, of_line)
 
 
 def _hidden(value: Any, mask: Mask, of_line: Mask) -> Any:  # noqa: ANN401  a text, or what holds texts

@@ -9,7 +9,7 @@ import pytest
 
 from pytest_hypersearch.core.clock import monotonic
 from pytest_hypersearch.core.trial import metrics_of
-from pytest_hypersearch.core.values import encodable, number_of, shown
+from pytest_hypersearch.core.values import encodable, number_of, printable, shown
 from pytest_hypersearch.store.curves import pack
 
 if TYPE_CHECKING:
@@ -22,14 +22,14 @@ class TrialPruned(pytest.skip.Exception):  # type: ignore[name-defined, misc]
     """Ends a trial that is not worth going on with."""
 
     def __init__(self, reason: object, *, _use_item_location: bool = False) -> None:
-        super().__init__(encodable(reason), _use_item_location=_use_item_location)
+        super().__init__(printable(encodable(reason)), _use_item_location=_use_item_location)
 
 
 class TrialSkipped(pytest.skip.Exception):  # type: ignore[name-defined, misc]
     """Ends an item whose trial is neither good nor the test's failure."""
 
     def __init__(self, reason: str) -> None:
-        super().__init__(encodable(reason), _use_item_location=True)
+        super().__init__(printable(encodable(reason)), _use_item_location=True)
 
 
 def parts_of(error: BaseException) -> list[BaseException]:

@@ -54,7 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _complain(problem: str, code: int) -> int:
-    from pytest_hypersearch.results.terminal.format import printable
+    from pytest_hypersearch.core.values import printable
 
     sys.stderr.write(f"pytest-hypersearch: {printable(problem)}\n")
     return code

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_hypersearch.core.errors import StoreError
 from pytest_hypersearch.core.trial import State
-from pytest_hypersearch.core.values import time_text
+from pytest_hypersearch.core.values import printable, time_text
 from pytest_hypersearch.results.comparison import comparison_text
 from pytest_hypersearch.results.export import columns_of, rows_of, studies_json
 from pytest_hypersearch.results.groups import rankings_of
 from pytest_hypersearch.results.query import entries
 from pytest_hypersearch.results.results import Groups, Results, load_results
-from pytest_hypersearch.results.terminal.format import plain, printable
+from pytest_hypersearch.results.terminal.format import plain
 from pytest_hypersearch.results.terminal.summary import section
 from pytest_hypersearch.results.text import group_text, look_of, params_text, rows_text, width
 from pytest_hypersearch.store.find import is_test_file, studies_of

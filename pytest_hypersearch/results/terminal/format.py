@@ -14,8 +14,6 @@ if TYPE_CHECKING:
 
 
 _CI_COMMAND = re.compile(r"^(\s*):(?=:)|#(?=#\w*\[)")
-# Control characters other than line break and tab, and those that turn the direction of writing.
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\u200e\u200f]")
 _PLAIN_STRING = re.compile(r"[^\s=,'\"]+")
 _LOOKS_TYPED = re.compile(r"[-+.]?\d.*|[-+]?(inf|nan)|True|False|None", re.IGNORECASE)
 _FLOAT_COLUMNS = 7
@@ -67,11 +65,6 @@ def clean(text: str, look: Look) -> str:
     return _CI_COMMAND.sub(
         lambda match: f"{match[1]}\\x3a" if match[1] is not None else r"\x23", text
     )
-
-
-def printable(text: str) -> str:
-    """Escapes what a terminal would obey in text of several lines, as JSON, YAML and TOML do."""
-    return _CONTROL.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
 def _escape(character: str, look: Look) -> str:
