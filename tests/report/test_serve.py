@@ -2,12 +2,16 @@
 
 import gzip
 import json
+import socket
+import threading
+import time
 from http.client import HTTPConnection
 from urllib.parse import urlsplit
 
 import pytest
 from report_parts import a_study, serving
 
+from pytest_hypersearch.results.report import serve
 from pytest_hypersearch.results.report.serve import server, stamp_of
 
 
@@ -40,6 +44,69 @@ def test_data_that_has_not_changed_is_not_sent_again(url):
     first = ask(url, f"{url.path}data.json")
     assert (first.status, first.headers["Content-Encoding"]) == (200, "gzip")
     assert ask(url, f"{url.path}data.json", If_None_Match=first.headers["ETag"]).status == 304
+
+
+def strangers(url, count):
+    return [socket.create_connection((url.hostname, url.port), timeout=60) for _ in range(count)]
+
+
+def test_connections_that_say_nothing_are_bounded_and_the_newest_stay(url):
+    before = threading.active_count()
+    idle = strangers(url, 200)
+    try:
+        assert ask(url, url.path).status == 200
+        oldest = idle[: -serve.MOST_STRANGERS]
+        assert all(one.recv(1) == b"" for one in oldest)
+        wait(lambda: threading.active_count() <= before + serve.MOST_STRANGERS)
+    finally:
+        for one in idle:
+            one.close()
+    assert ask(url, url.path).status == 200
+
+
+def drip(connection):
+    """Say a bit again and again, but never ask."""
+    while connection.send(b"G"):
+        time.sleep(0.01)
+
+
+def test_connections_that_do_not_ask_in_time_are_dropped(url, monkeypatch):
+    monkeypatch.setattr(serve, "SECONDS_TO_ASK", 0.1)
+    silent, slow, patient = strangers(url, 3)
+    with silent, slow, patient:
+        patient.sendall(f"GET {url.path}data.json HTTP/1.0\r\n".encode())
+        with pytest.raises(OSError, match=r"Broken pipe|reset"):
+            drip(slow)
+        assert silent.recv(1) == patient.recv(1) == b""
+
+
+def test_a_slow_answer_to_who_knows_the_address_is_not_cut_off(monkeypatch):
+    monkeypatch.setattr(serve, "SECONDS_TO_ASK", 0.1)
+    dropped = threading.Event()
+
+    def load():
+        assert dropped.wait(60)
+        return [a_study(trials=3)]
+
+    with serving(serve.server(load, lambda: "unchanged")) as address:
+        url = urlsplit(address)
+        (known,) = strangers(url, 1)
+        with known:
+            known.sendall(
+                f"GET {url.path}data.json HTTP/1.0\r\nHost: {url.netloc}\r\n\r\n".encode()
+            )
+            for stranger in strangers(url, 2):
+                with stranger:
+                    assert stranger.recv(1) == b""
+            dropped.set()
+            assert known.recv(12) == b"HTTP/1.0 200"
+
+
+def wait(condition):
+    end = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.01)
 
 
 @pytest.fixture

@@ -10,13 +10,16 @@ import contextlib
 import os
 import secrets
 import shutil
+import sys
 from hashlib import sha256
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from mimetypes import guess_type
+from socket import SHUT_RDWR
 from threading import Lock
+from time import monotonic
 from types import MappingProxyType
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from pytest_hypersearch.core.errors import StoreError
 from pytest_hypersearch.results.report.artifacts import file_below
@@ -25,10 +28,14 @@ from pytest_hypersearch.results.report.page import data, page
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
+    from socket import socket as Socket  # noqa: N812  the type of connections
 
     from pytest_hypersearch.results.history import Reported
 
     Load: TypeAlias = Callable[[], Sequence[Reported]]
+
+MOST_STRANGERS = 32
+SECONDS_TO_ASK = 5.0
 
 _HOST = "127.0.0.1"
 _DATA = "data.json"
@@ -110,6 +117,9 @@ class _Report:
 class Server(ThreadingHTTPServer):
     """Answers at one secret address.
 
+    Connections that have not shown the token have seconds to do so, and only so many of them are
+    kept, the newest: nobody else on the machine uses up its threads and open files.
+
     Attributes:
         url: The address of the page.
     """
@@ -121,6 +131,45 @@ class Server(ThreadingHTTPServer):
         self.report = report
         self.token = token
         self.url = f"http://{_HOST}:{self.server_port}/{token}/"
+        self._strangers: dict[Socket, float] = {}
+        self._strangers_lock = Lock()
+
+    def process_request(self, request: Any, client_address: Any) -> None:  # noqa: ANN401  as the base class
+        """Take a connection, if need be in the place of the oldest that shows no token."""
+        with self._strangers_lock:
+            self._strangers[request] = monotonic() + SECONDS_TO_ASK
+            while len(self._strangers) > MOST_STRANGERS:
+                self._drop(next(iter(self._strangers)))
+        super().process_request(request, client_address)
+
+    def service_actions(self) -> None:
+        """Drop the connections whose time is up; called every half second."""
+        super().service_actions()
+        with self._strangers_lock:
+            late = [request for request, end in self._strangers.items() if end < monotonic()]
+            for request in late:
+                self._drop(request)
+
+    def _drop(self, request: Socket) -> None:
+        """Let the thread of a connection find it closed."""
+        del self._strangers[request]
+        with contextlib.suppress(OSError):
+            request.shutdown(SHUT_RDWR)
+
+    def admit(self, request: Socket) -> None:
+        """Let a connection live that has shown the token, or is about to end."""
+        with self._strangers_lock:
+            self._strangers.pop(request, None)
+
+    def shutdown_request(self, request: Any) -> None:  # noqa: ANN401  as the base class
+        """End a connection."""
+        self.admit(request)
+        super().shutdown_request(request)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ANN401  as the base class
+        """Say nothing of connections that break."""
+        if not isinstance(sys.exception(), OSError):
+            super().handle_error(request, client_address)
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -133,6 +182,7 @@ class _Handler(BaseHTTPRequestHandler):
         if not known or self.headers.get("Host") not in mine:
             self._answer(HTTPStatus.NOT_FOUND, b"", "text/plain")
             return
+        self.server.admit(self.connection)
         try:
             self._known(rest)
         except (LookupError, OSError, StoreError) as error:  # runs may be removed meanwhile
