@@ -125,6 +125,7 @@ class Server(ThreadingHTTPServer):
     """
 
     daemon_threads = True
+    request_queue_size = 128
 
     def __init__(self, report: _Report, token: str) -> None:
         super().__init__((_HOST, 0), _Handler)
