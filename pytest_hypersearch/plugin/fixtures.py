@@ -180,9 +180,9 @@ class StudyView:
 
 
 class Sweeps:
-    """The studies of this session; of tests that it does not run, those of their newest runs.
+    """The studies of this session, and for tests that it does not run those of their newest runs.
 
-    The report of a test that was given results of an earlier session says so.
+    The report of a test that is given results of an earlier session says so.
     """
 
     def __init__(
@@ -208,8 +208,8 @@ class Sweeps:
             wait: Wait for trials that other workers still run; without, take the best so far.
 
         Raises:
-            LookupError: There is no such study in this session, or several, or it has no complete
-                trial, or none that keeps the constraints.
+            LookupError: There is no such study, or several; some of its trials come later in this
+                session; it has no complete trial, or none that keeps the constraints.
         """
         view = self.study(test, wait=wait)
         if view.best is None:
@@ -224,7 +224,8 @@ class Sweeps:
             wait: Wait for trials that other workers still run; without, show what is known.
 
         Raises:
-            LookupError: There is no such study in this session, or several.
+            LookupError: There is no such study, or several; some of its trials come later in this
+                session, and ``wait`` is set.
         """
         running = os.environ.get("PYTEST_CURRENT_TEST", "").rpartition(" ")[0]
         state = self._link.call(View(running, test, wait))
@@ -251,7 +252,8 @@ class Sweeps:
             wait: Wait for trials that other workers still run; without, take what is known.
 
         Raises:
-            LookupError: There is no such study in this session, or several.
+            LookupError: There is no such study, or several; some of its trials come later in this
+                session, and ``wait`` is set.
         """
         from pytest_hypersearch.results.results import Results
         from pytest_hypersearch.store.find import Loaded
