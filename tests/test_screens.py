@@ -73,7 +73,7 @@ def test_strategies_compared(printed, snapshot):
     assert printed(f"compare test_net test_net {filters}") == snapshot
 
 
-@pytest.mark.parametrize("form", ["json", "yaml", "toml", "pytest"])
+@pytest.mark.parametrize("form", ["json", "pytest"])
 def test_best(form, printed, snapshot):
     assert printed(f"best test_net --format {form}") == snapshot
 

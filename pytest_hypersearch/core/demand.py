@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from pytest_hypersearch.core.values import shown_number
-
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -69,11 +67,6 @@ class Share:
     def from_json(cls, data: Mapping[str, Any]) -> Share:
         """The inverse of `to_json`."""
         return cls(data["cpus"], tuple(data["gpus"]))
-
-
-def amount(number: float, unit: str) -> str:
-    """Write a number of things: ``1 cpu``, ``0.5 gpus``."""
-    return f"{shown_number(number)} {unit}{'' if number == 1 else 's'}"
 
 
 def size(number: int) -> str:

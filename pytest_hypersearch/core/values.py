@@ -116,3 +116,8 @@ def std(values: Sequence[float]) -> float | None:
         return None
     centre = mean(values)
     return math.hypot(*(value - centre for value in values)) / math.sqrt(len(values) - 1)
+
+
+def plural(number: float, thing: str) -> str:
+    """Write a number of things: ``1 cpu``, ``0.5 gpus``."""
+    return f"{shown_number(number)} {thing}{'' if number == 1 else 's'}"

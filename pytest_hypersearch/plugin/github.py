@@ -7,8 +7,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from pytest_hypersearch.results.export import markdown_of
-from pytest_hypersearch.results.terminal.counts import count_words, trials_of
+from pytest_hypersearch.results.export import markup_of
 from pytest_hypersearch.results.terminal.format import (
     Look,
     clean,
@@ -17,6 +16,7 @@ from pytest_hypersearch.results.terminal.format import (
     show_mean,
     show_params,
 )
+from pytest_hypersearch.results.terminal.lines import count_words, trials_of
 from pytest_hypersearch.results.terminal.summary import section
 from pytest_hypersearch.stats.ranking import rank_study
 
@@ -47,7 +47,8 @@ def append_summary(studies: Sequence[StudyResults]) -> None:
 def job_summary(studies: Sequence[StudyResults]) -> str:
     """Write a table with a row for each sweep, and below it, folded, what the terminal shows."""
     ranked = [rank_study(study) for study in studies]
-    table = markdown_of([_row(one, sweep) for one in ranked for sweep in one.study.sweeps])
+    rows = [_row(one, sweep) for one in ranked for sweep in one.study.sweeps]
+    table = markup_of(rows, "markdown")
     lines = section(ranked, width=_LOOK.width, verbosity=0, ascii_only=False)
     text = "\n".join(map(plain, lines))
     fence = "`" * max(3, 1 + max(map(len, re.findall("`+", text)), default=0))

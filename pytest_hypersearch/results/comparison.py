@@ -13,18 +13,18 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 from pytest_hypersearch.core.space import config_key
 from pytest_hypersearch.core.study import signed
 from pytest_hypersearch.core.trial import State
-from pytest_hypersearch.core.values import mean
+from pytest_hypersearch.core.values import mean, plural
 from pytest_hypersearch.results.terminal.format import (
     Look,
     clean,
     flow,
+    look_of,
     plain,
     scale_of,
     show_mean,
     show_params,
 )
 from pytest_hypersearch.results.terminal.tables import name_of
-from pytest_hypersearch.results.text import look_of
 from pytest_hypersearch.stats.moments import summary
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from pytest_hypersearch.core.study import Configuration, StudyResults
     from pytest_hypersearch.core.sweep import Sweep
     from pytest_hypersearch.core.trial import Config
-    from pytest_hypersearch.results.export import Row
+    from pytest_hypersearch.results.query import Row
     from pytest_hypersearch.stats.ranking import Ranking
 
 
@@ -178,9 +178,8 @@ def comparison_text(found: Comparison, width: int) -> str:
 def _pairing(found: Comparison) -> str:
     if not found.pairs:
         return "no configuration and replicate completed on both sides"
-    pairs = "1 pair" if len(found.pairs) == 1 else f"{len(found.pairs)} pairs"
     before, now = found.unpaired
-    return pairs + (
+    return plural(len(found.pairs), "pair") + (
         f" ({before} trials before and {now} now have no counterpart)" if before or now else ""
     )
 

@@ -7,28 +7,37 @@ metrics of one name stay apart. What a trial does not have is None.
 from __future__ import annotations
 
 import csv
+import io
 import json
 import re
 from math import isfinite
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TextIO, TypeAlias
 
 from pytest_hypersearch.core.errors import needs
 from pytest_hypersearch.core.values import encodable
 from pytest_hypersearch.results.query import ABSENT
+from pytest_hypersearch.results.terminal.format import (
+    Column,
+    clean,
+    look_of,
+    render,
+    show_value,
+    terminal_width,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
     from os import PathLike
 
     import pandas as pd
 
     from pytest_hypersearch.core.study import StudyResults
-    from pytest_hypersearch.results.query import Entry, Field
+    from pytest_hypersearch.core.trial import Raw
+    from pytest_hypersearch.results.query import Entry, Field, Row
 
 
 Columns: TypeAlias = "dict[str, list[Any]]"
-Row: TypeAlias = "dict[str, Any]"
 
 _DTYPES = {
     frozenset({bool}): "boolean",
@@ -84,6 +93,7 @@ def _none_if_absent(value: object) -> object:
     return None if value is ABSENT else value
 
 
+_LONG = 16
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
@@ -150,13 +160,82 @@ def _json_or_none(value: object) -> str | None:
     return None if value is None else json_of(value)
 
 
-def markdown_of(rows: Sequence[Mapping[str, str]]) -> str:
-    """Return rows as a table of Markdown (GitHub's), whose cells may hold anything."""
+MARKUP: Final[Mapping[str, str]] = {
+    "markdown": "pipe",
+    "latex": "latex_booktabs",
+    "html": "html",
+}
+"""Tables that documents take, and what tabulate calls them."""
+
+
+def markup_of(rows: Sequence[Mapping[str, str]], form: str, right: Collection[str] = ()) -> str:
+    """Return rows as a table for a document, whose cells may hold anything.
+
+    Args:
+        rows: Rows of equal names.
+        form: One of `MARKUP`.
+        right: Names of columns that are aligned to the right, as numbers are.
+    """
+    from tabulate import tabulate
+
     names = list(rows[0]) if rows else []
-    lines = [names, ["---"] * len(names), *([row[name] for name in names] for row in rows)]
-    return "\n".join(f"| {' | '.join(map(_cell, line))} |" for line in lines)
+    lines = [[row[name] for name in names] for row in rows]
+    if form == "markdown":  # others are escaped by tabulate
+        names, lines = list(map(_escaped, names)), [list(map(_escaped, line)) for line in lines]
+    return tabulate(
+        lines,
+        headers=names,
+        tablefmt=MARKUP[form],
+        disable_numparse=True,
+        colalign=["right" if name in right else "left" for name in (rows[0] if rows else ())],
+    )
 
 
-def _cell(text: str) -> str:
+def _escaped(text: str) -> str:
     # The last two are taken for addresses wherever they are.
     return re.sub(r"[\\|`*_<>\[\]&~$]|(?<=:)(?=//)|(?<=www)(?=\.)", r"\\\g<0>", text)
+
+
+def rows_text(rows: Sequence[Row], form: str, drop: Sequence[str] = ()) -> str:
+    """Return rows of equal names as text.
+
+    Args:
+        rows: At least one.
+        form: ``table``, ``json``, ``csv``, or one of `MARKUP`.
+        drop: Names of columns that go, in this order, if a table is wider than the terminal.
+    """
+    if form == "json":
+        return json_of(rows, indent=2)
+    if form == "csv":
+        file = io.StringIO()
+        csv_to(file, rows)
+        return file.getvalue().rstrip("\n").replace("\r\n", "\n")
+    look = look_of(terminal_width())
+    texts = [{clean(n, look): _shown(value) for n, value in row.items()} for row in rows]
+    numbers = [clean(name, look) for name in rows[0] if _is_numeric(rows, name)]
+    return markup_of(texts, form, numbers) if form in MARKUP else _table(rows, texts, drop)
+
+
+def _is_numeric(rows: Sequence[Row], name: str) -> bool:
+    return all(isinstance(row[name], (int, float, type(None))) for row in rows)
+
+
+def _shown(value: Raw) -> str:
+    look = look_of(terminal_width())
+    if value is None:
+        return "-"
+    return clean(value, look) if isinstance(value, str) else show_value(value, look)
+
+
+def _table(rows: Sequence[Row], texts: Sequence[Mapping[str, str]], drop: Sequence[str]) -> str:
+    columns = [
+        Column(
+            header,
+            tuple(text[header] for text in texts),
+            right=_is_numeric(rows, name),
+            drop=len(drop) - drop.index(name) if name in drop else 0,
+            shrinks=any(len(text[header]) > _LONG for text in texts),
+        )
+        for name, header in zip(rows[0], texts[0], strict=True)
+    ]
+    return "\n".join(render(columns, look_of(terminal_width())))

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pytest_hypersearch.core.study import StudyResults
     from pytest_hypersearch.core.sweep import Sweep
     from pytest_hypersearch.core.trial import TrialRecord
-    from pytest_hypersearch.results.export import Row
+    from pytest_hypersearch.results.query import Row
     from pytest_hypersearch.store.curves import Series
     from pytest_hypersearch.store.find import Loaded
 

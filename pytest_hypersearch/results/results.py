@@ -17,16 +17,20 @@ from pytest_hypersearch.results.export import (
     write_json,
     write_parquet,
 )
-from pytest_hypersearch.results.groups import (
+from pytest_hypersearch.results.history import curves, history, reported
+from pytest_hypersearch.results.query import (
+    Fields,
+    conditions,
+    entries,
     group_rows,
+    matching,
     order_of,
     partition,
     rankings_of,
     with_trials,
 )
-from pytest_hypersearch.results.history import curves, history, reported
-from pytest_hypersearch.results.query import Fields, conditions, entries, matching
-from pytest_hypersearch.results.text import group_text, sweep_html, sweep_text
+from pytest_hypersearch.results.terminal.lines import sweep_html, sweep_text
+from pytest_hypersearch.results.terminal.tables import group_text
 from pytest_hypersearch.stats.grouping import FAILURES
 from pytest_hypersearch.stats.ranking import rank_study
 from pytest_hypersearch.store.find import Loaded, load
@@ -40,10 +44,8 @@ if TYPE_CHECKING:
     from pytest_hypersearch.core.study import Configuration, StudyResults
     from pytest_hypersearch.core.trial import TrialRecord
     from pytest_hypersearch.results.comparison import Comparison
-    from pytest_hypersearch.results.export import Row
-    from pytest_hypersearch.results.groups import Key
     from pytest_hypersearch.results.history import Curve, Reported
-    from pytest_hypersearch.results.query import Entry, Field
+    from pytest_hypersearch.results.query import Entry, Field, Key, Row
     from pytest_hypersearch.results.report.figures import Plots
     from pytest_hypersearch.stats.importance import Importance, Method
     from pytest_hypersearch.stats.ranking import RankedStudy, Ranking

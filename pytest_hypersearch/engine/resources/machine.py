@@ -13,7 +13,8 @@ from pathlib import Path
 from resource import RUSAGE_CHILDREN, RUSAGE_SELF, getrusage
 from typing import TYPE_CHECKING
 
-from pytest_hypersearch.core.demand import amount, size
+from pytest_hypersearch.core.demand import size
+from pytest_hypersearch.core.values import plural
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -57,12 +58,12 @@ class Machine:
     def lacks(self, demand: Demand) -> str:
         """Tell what it can never give, with what it has; empty if it can meet the demand."""
         if demand.cpus > len(self.cores):
-            return f"{amount(demand.cpus, 'cpu')}; this machine has {len(self.cores)}"
+            return f"{plural(demand.cpus, 'cpu')}; this machine has {len(self.cores)}"
         if demand.devices > len(self.gpus):
             names = ", ".join(gpu.name for gpu in self.gpus)
             known = f"{len(self.gpus)} ({names})" if self.gpus else "none that is known"
             hint = "; --sweep-gpus=0,1 names them, the extra 'gpu' finds them"
-            return f"{amount(demand.gpus, 'gpu')}; this machine has {known}{hint}"
+            return f"{plural(demand.gpus, 'gpu')}; this machine has {known}{hint}"
         if demand.memory > self.memory:
             return f"{size(demand.memory)} of memory; this machine has {size(self.memory)}"
         return ""

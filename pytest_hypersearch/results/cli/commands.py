@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,13 +13,18 @@ from pytest_hypersearch.core.errors import StoreError
 from pytest_hypersearch.core.trial import State
 from pytest_hypersearch.core.values import printable, time_text
 from pytest_hypersearch.results.comparison import comparison_text
-from pytest_hypersearch.results.export import columns_of, rows_of, studies_json
-from pytest_hypersearch.results.groups import rankings_of
-from pytest_hypersearch.results.query import entries
+from pytest_hypersearch.results.export import (
+    columns_of,
+    json_of,
+    rows_of,
+    rows_text,
+    studies_json,
+)
+from pytest_hypersearch.results.query import entries, rankings_of
 from pytest_hypersearch.results.results import Groups, Results, load_results
-from pytest_hypersearch.results.terminal.format import plain
+from pytest_hypersearch.results.terminal.format import look_of, plain, terminal_width
 from pytest_hypersearch.results.terminal.summary import section
-from pytest_hypersearch.results.text import group_text, look_of, params_text, rows_text, width
+from pytest_hypersearch.results.terminal.tables import group_text
 from pytest_hypersearch.store.find import is_test_file, studies_of
 from pytest_hypersearch.store.runs import Run, discard, outdated
 
@@ -27,7 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from pytest_hypersearch.core.trial import TrialRecord
-    from pytest_hypersearch.results.export import Row
+    from pytest_hypersearch.results.query import Row
     from pytest_hypersearch.stats.ranking import RankedStudy
 
 
@@ -121,7 +127,7 @@ def show(given: Namespace) -> int:
         _print(rows_text(_group_rows(results.group_by(*given.group_by), given), given.format))
     elif given.group_by:
         groups = results.group_by(*given.group_by)
-        _print(group_text(groups.fields, groups.ranked, width()))
+        _print(group_text(groups.fields, groups.ranked, terminal_width()))
     elif as_rows:
         _print(rows_text(_trial_rows(results, given), given.format))
     else:
@@ -130,7 +136,7 @@ def show(given: Namespace) -> int:
 
 
 def _summary(results: Results, verbosity: int) -> str:
-    look = look_of(width())
+    look = look_of(terminal_width())
     lines = section(
         [one for one in results.ranked if one.study.trials],
         width=look.width,
@@ -197,7 +203,10 @@ def best(given: Namespace) -> int:
         return _nothing()
     if given.format == "pytest":
         _refuse_others(found[0].trials, Path(results.studies[0].run))
-    _print(params_text(found[0], given.format))
+        items = (shlex.quote(trial.nodeid) for trial in found[0].trials)
+        _print(f"pytest {' '.join(items)} --sweep-rerun")
+    else:
+        _print(json_of(found[0].params, indent=2))
     return FOUND
 
 
@@ -222,8 +231,10 @@ def compare(given: Namespace) -> int:
     if not all(sides):
         return _nothing()
     found = sides[1].compare(sides[0])
-    as_text = given.format == "table"
-    _print(comparison_text(found, width()) if as_text else rows_text(found.table(), given.format))
+    if given.format == "table":
+        _print(comparison_text(found, terminal_width()))
+    else:
+        _print(rows_text(found.table(), given.format))
     if not found.pairs and not (found.best_before and found.best_now):
         return NOTHING
     return WORSE if found.verdict == "worse" else FOUND

@@ -7,6 +7,7 @@ from textwrap import dedent
 from typing import TYPE_CHECKING
 
 from pytest_hypersearch.results.cli import commands
+from pytest_hypersearch.results.export import MARKUP
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -25,7 +26,7 @@ _EXAMPLES = (
     "pytest-hypersearch show test_mlp --group-by optimizer --filter 'lr<0.1'",
     "pytest-hypersearch show test_mlp --group-by lr,optimizer --sort=-n --columns lr,n,mean",
     "pytest-hypersearch show --columns number,lr,score --sort score --format markdown",
-    "pytest-hypersearch best test_mlp --format yaml > best.yaml",
+    "pytest-hypersearch best test_mlp > best.json",
     'eval "$(pytest-hypersearch best test_mlp --format pytest)"',
     "pytest-hypersearch compare test_mlp@-2 test_mlp",
     "pytest-hypersearch compare test_mlp test_mlp --filters strategy=random strategy=bayes",
@@ -119,9 +120,9 @@ def _best(command: argparse.ArgumentParser) -> None:
     _filters(command)
     command.add_argument(
         "--format",
-        choices=("json", "yaml", "toml", "pytest"),
+        choices=("json", "pytest"),
         default="json",
-        help="json (default), yaml, toml, or pytest for the command that reruns it",
+        help="json (default), or pytest for the command that reruns it",
     )
 
 
@@ -192,7 +193,7 @@ def _filters(command: argparse.ArgumentParser) -> None:
 def _formats(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--format",
-        choices=("table", "markdown", "json", "csv"),
+        choices=("table", "json", "csv", *MARKUP),
         default="table",
         help="output format; default: table",
     )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import re
+import shutil
+import sys
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -45,6 +47,21 @@ class Look:
     def ellipsis(self) -> str:
         """What stands for text that was cut off."""
         return "..." if self.ascii_only else "…"
+
+
+def look_of(width: int) -> Look:
+    """Return what standard output can show, at a width."""
+    encoding = getattr(sys.stdout, "encoding", None) or "ascii"
+    try:
+        "±…".encode(encoding)
+    except (LookupError, UnicodeEncodeError):
+        return Look(width, ascii_only=True)
+    return Look(width)
+
+
+def terminal_width() -> int:
+    """Return the columns of the terminal, 80 without one."""
+    return shutil.get_terminal_size().columns
 
 
 def clean(text: str, look: Look) -> str:

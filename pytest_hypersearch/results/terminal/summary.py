@@ -13,15 +13,6 @@ from typing import TYPE_CHECKING
 
 from pytest_hypersearch.core.study import rank_key
 from pytest_hypersearch.core.trial import State
-from pytest_hypersearch.results.terminal.counts import count_words, headlines, sweep_lines
-from pytest_hypersearch.results.terminal.findings import (
-    comparable,
-    doubt_lines,
-    doubtful,
-    fronts,
-    importances,
-    infeasible_words,
-)
 from pytest_hypersearch.results.terminal.format import (
     BLANK,
     Look,
@@ -32,6 +23,17 @@ from pytest_hypersearch.results.terminal.format import (
     scale_of,
     show_mean,
     show_params,
+)
+from pytest_hypersearch.results.terminal.lines import (
+    comparable,
+    count_words,
+    doubt_lines,
+    doubtful,
+    fronts,
+    headlines,
+    importances,
+    infeasible_words,
+    sweep_lines,
 )
 from pytest_hypersearch.results.terminal.tables import (
     families,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pytest_hypersearch.core.study import rank_key
+from pytest_hypersearch.results.query import rankings_of
 from pytest_hypersearch.results.terminal.format import (
     Column,
     clean,
@@ -12,6 +13,8 @@ from pytest_hypersearch.results.terminal.format import (
     fits,
     flow,
     line,
+    look_of,
+    plain,
     render,
     scale_of,
     show_duration,
@@ -19,7 +22,7 @@ from pytest_hypersearch.results.terminal.format import (
     show_value,
 )
 from pytest_hypersearch.stats.grouping import group, group_of
-from pytest_hypersearch.stats.ranking import by_mean, objectives
+from pytest_hypersearch.stats.ranking import by_mean, objective_of, objectives
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
@@ -27,6 +30,7 @@ if TYPE_CHECKING:
     from pytest_hypersearch.core.study import Configuration
     from pytest_hypersearch.core.sweep import Sweep
     from pytest_hypersearch.core.trial import Config, TrialRecord
+    from pytest_hypersearch.results.query import Field, Key
     from pytest_hypersearch.results.terminal.format import Line, Look
     from pytest_hypersearch.stats.grouping import Group
     from pytest_hypersearch.stats.ranking import RankedStudy, Ranking
@@ -74,6 +78,37 @@ def group_table(
     if wide:
         table.append(_time_column([one.duration for one in groups], "time/trial"))
     return draw(table, look)
+
+
+def group_text(
+    fields: Sequence[Field], groups: Sequence[tuple[Key, Sequence[RankedStudy]]], width: int
+) -> str:
+    """Show a table of groups for each score, the group with the best first."""
+    look = look_of(width)
+    blocks = []
+    ranked = [
+        (key, ranking, objective_of(ranking.sweeps[0]))
+        for key, part in groups
+        for ranking in rankings_of(part)
+    ]
+    for objective, sweep in {goal: ranking.sweeps[0] for _, ranking, goal in ranked}.items():
+        rows = [(key, group_of(key, ranking)) for key, ranking, one in ranked if one == objective]
+        keys = [
+            (_short_name(field), [show_value(key[place], look) for key, _ in rows])
+            for place, field in enumerate(fields)
+        ]
+        by = ", ".join(_short_name(field) for field in fields)
+        better = "lower" if sweep.mode == "min" else "higher"
+        title = clean(f"{sweep.metric} by {by} ({better} is better)", look)
+        without = [_short_name(f) for f in fields if f.name.startswith("params.")]
+        table = group_table(keys, [group for _, group in rows], look, without=without)
+        blocks.append("\n".join([title, *map(plain, table)]))
+    return "\n\n".join(blocks) or "no trials"
+
+
+def _short_name(field: Field) -> str:
+    """Return a field's name without what it belongs to."""
+    return field.name.partition(".")[2] or field.name
 
 
 def _stds(groups: Sequence[Group]) -> list[float | None]:

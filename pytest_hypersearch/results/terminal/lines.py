@@ -1,0 +1,355 @@
+"""Lines of the summary: counts of trials, the best, Pareto fronts, importance."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from pytest_hypersearch.core.study import signed
+from pytest_hypersearch.core.trial import State
+from pytest_hypersearch.core.values import plural
+from pytest_hypersearch.results.terminal.format import (
+    Column,
+    clean,
+    columns,
+    cut,
+    flow,
+    line,
+    look_of,
+    pad,
+    plain,
+    scale_of,
+    show_duration,
+    show_mean,
+)
+from pytest_hypersearch.results.terminal.tables import draw, name_of, with_params
+from pytest_hypersearch.stats.grouping import FAILURES, count
+from pytest_hypersearch.stats.importance import importance, pools
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from pytest_hypersearch.core.study import Configuration, StudyResults
+    from pytest_hypersearch.core.sweep import Sweep
+    from pytest_hypersearch.core.trial import TrialRecord
+    from pytest_hypersearch.results.terminal.format import Line, Look, Segment
+    from pytest_hypersearch.stats.importance import Importance, Pool
+    from pytest_hypersearch.stats.ranking import RankedStudy, Ranking
+
+
+_NODEID_COLUMNS = 24
+_TESTS = 15
+_COLOURS = {
+    State.COMPLETE: "green",
+    State.FAILED: "red",
+    State.INVALID: "red",
+    State.PRUNED: "yellow",
+    State.RACED_OUT: "yellow",
+    State.CRASHED: "red",
+    State.TIMED_OUT: "red",
+    State.NOT_RUN: "yellow",
+    State.RUNNING: "yellow",
+}
+
+
+def trials_of(results: StudyResults, sweep: Sweep) -> list[TrialRecord]:
+    """Returns a sweep's trials."""
+    return [trial for trial in results.trials if trial.sweep == sweep.name]
+
+
+def describe(sweep: Sweep, look: Look) -> str:
+    """Says what a sweep is: ``grid 3x3 x 3 replicates``, ``wide (random seed=0)``."""
+    words = [clean(sweep.strategy, look)]
+    if sweep.shape:
+        words.append(" + ".join(_shape(sizes) for sizes in sweep.shape))
+    elif sweep.strategy != "grid":
+        words.append(f"seed={sweep.seed}")
+    if sweep.replicates > 1:
+        words.append(f"x {sweep.replicates} replicates")
+    text = " ".join(words)
+    return text if sweep.name == sweep.strategy else f"{clean(sweep.name, look)} ({text})"
+
+
+def _shape(sizes: Iterable[int]) -> str:
+    return "x".join(str(size) for size in sizes if size > 1) or "1"
+
+
+def count_words(trials: Sequence[TrialRecord], planned: int) -> list[Segment]:
+    """Counts trials by state, in words: `` 38 complete,`` ``2 failed`` ``of 40``."""
+    found = count(trials, planned)
+    total = max(planned, len(trials))
+    cached = sum(trial.cached for trial in trials)
+    states = sorted(found, key=list(_COLOURS).index) or [State.COMPLETE]
+    words: list[Segment] = [
+        (f"{found.get(state, 0)} {state}" + "," * (state != states[-1]), {_COLOURS[state]: True})
+        for state in states
+    ]
+    words[0] = f" {words[0][0]}", words[0][1]
+    words.append((f"of {total}", {}))
+    if cached:
+        words.append((f"({cached} from cache)", {}))
+    return words
+
+
+def sweep_lines(results: StudyResults, look: Look) -> list[Line]:
+    """Writes what became of each of a study's sweeps, one below the other."""
+    rows = [
+        (describe(sweep, look), count_words(trials_of(results, sweep), sweep.planned), sweep)
+        for sweep in results.sweeps
+    ]
+    first = max((columns(label) for label, _, _ in rows), default=0)
+    second = max((columns(_text(words)) for _, words, _ in rows), default=0)
+    aligned = 2 + first + 2 + second + 2 + 6 <= look.width
+    found: list[Line] = []
+    for label, words, sweep in rows:
+        gap = " " * (second - columns(_text(words)) if aligned else 0)
+        time: list[Segment] = (
+            [(f"{gap} {show_duration(sweep.elapsed)}", {})] if sweep.elapsed else []
+        )
+        start = pad(label, first) if aligned else label
+        found += flow([(start, {}), *words, *time], look)
+    return found
+
+
+def _text(words: Iterable[Segment]) -> str:
+    return " ".join(text for text, _ in words)
+
+
+def headlines(studies: Sequence[RankedStudy], look: Look) -> list[Line]:
+    """Writes one line for each sweep: test, sweep, counts, best score, time.
+
+    What does not fit goes in this order: the best's number, the time, the counts other than
+    complete, the beginning of the test's name.
+    """
+    pairs = [(ranked, sweep) for ranked in studies for sweep in ranked.study.sweeps]
+    for short, number, time in (
+        (False, True, True),
+        (False, False, True),
+        (False, False, False),
+        (True, False, True),
+        (True, False, False),
+    ):
+        rows = [_cells(*pair, look, short=short, number=number, time=time) for pair in pairs]
+        widths = [max(columns(cell) for cell, _ in column) for column in zip(*rows, strict=True)]
+        excess = sum(widths) + 2 * (len(widths) - 1) - look.width
+        if excess <= 0:
+            return [_row(cells, widths, look) for cells in rows]
+    widths[0] = max(_NODEID_COLUMNS, widths[0] - excess) if pairs else 0
+    return [_row(cells, widths, look) for cells in rows]
+
+
+def _cells(
+    ranked: RankedStudy, sweep: Sweep, look: Look, *, short: bool, number: bool, time: bool
+) -> list[Segment]:
+    trials = trials_of(ranked.study, sweep)
+    found = count(trials, sweep.planned)
+    counts = _text(count_words(trials, sweep.planned)).strip()
+    if short:
+        total = max(sweep.planned, len(trials))
+        counts = f"{found.get(State.COMPLETE, 0)} of {total} complete"
+    colour = {"red": True} if any(found.get(state) for state in FAILURES) else {}
+    return [
+        (clean(ranked.study.nodeid, look), {}),
+        (clean(sweep.name, look), {}),
+        (counts, colour),
+        (_best(ranked.of(sweep), look, number=number), {}),
+        (show_duration(sweep.elapsed) if time and sweep.elapsed else "", {}),
+    ]
+
+
+def _best(ranking: Ranking, look: Look, *, number: bool) -> str:
+    if not ranking:
+        return "no score"
+    best = ranking.best
+    if best is None:
+        return "none feasible"
+    if best.sweep.others:
+        return front_words(ranking.front)
+    where = f" (#{best.number})" if number else ""
+    return f"best {clean(best.sweep.metric, look)} {show_mean(best.score, None, look)}{where}"
+
+
+def _row(cells: Sequence[Segment], widths: Sequence[int], look: Look) -> Line:
+    (nodeid, markup), *others = cells
+    parts = [(cut(nodeid, widths[0], look, left=True), markup), *others]
+    while not parts[-1][0]:
+        parts.pop()
+    padded = [
+        (pad(text, width) + "  ", markup)
+        for (text, markup), width in zip(parts[:-1], widths, strict=False)
+    ]
+    row = (*padded, parts[-1])
+    return row if columns(plain(row)) <= look.width else line(cut(plain(row), look.width, look))
+
+
+def sweep_text(results: Sequence[RankedStudy], notes: Iterable[str], width: int) -> str:
+    """Count the trials and show a line for each sweep, as far as they fit on a screen."""
+    look = look_of(width)
+    studies = [_tried(one) for one in results if one.study.trials]
+    lines = [_counts(results), *map(plain, headlines(studies[:_TESTS], look))]
+    if studies[_TESTS:]:
+        lines.append(f"and {len(studies) - _TESTS} more tests")
+    return "\n".join([*lines, *(clean(f"note: {note}", look) for note in notes)])
+
+
+def _tried(ranked: RankedStudy) -> RankedStudy:
+    """A study without the sweeps of which filters left nothing."""
+    study = ranked.study
+    names = {trial.sweep for trial in study.trials}
+    sweeps = tuple(sweep for sweep in study.sweeps if sweep.planned or sweep.name in names)
+    return replace(ranked, study=replace(study, sweeps=sweeps))
+
+
+def sweep_html(results: Sequence[RankedStudy], notes: Iterable[str]) -> str:
+    """Return the same for a notebook; texts of users' are escaped."""
+    from html import escape
+
+    return f"<pre>{escape(sweep_text(results, notes, 100))}</pre>"
+
+
+def _counts(results: Iterable[RankedStudy]) -> str:
+    trials = [trial for one in results for trial in one.study.trials]
+    found = count(trials, 0)
+    states = ", ".join(f"{number} {state}" for state, number in found.items())
+    return f"Results: {len(trials)} trials" + (f": {states}" if found else "")
+
+
+_NAMED = 5
+
+
+def comparable(ranked: Sequence[Configuration]) -> bool:
+    """Tells whether a sweep's configurations are compared: several, by means over replicates."""
+    if len(ranked) < 2:  # noqa: PLR2004 - nothing to compare
+        return False
+    sweep = ranked[0].sweep
+    return sweep.replicates > 1 and sweep.pick == "mean" and not sweep.others
+
+
+def doubtful(ranked: Sequence[Configuration]) -> set[int]:
+    """Numbers of the configurations of a sweep that are not significantly worse than the best."""
+    from pytest_hypersearch.stats.comparing import indistinct
+
+    scores = {
+        one.number: {
+            trial.replicate: signed(one.sweep, score)
+            for trial, score in zip(one.trials, one.scores, strict=True)
+        }
+        for one in ranked
+    }
+    return set(indistinct(scores, ranked[0].number))
+
+
+def doubt_lines(ranked: Sequence[Configuration], look: Look, of: str = "") -> list[Line]:
+    """Names the configurations of a sweep that are not significantly worse than the best.
+
+    Args:
+        ranked: The feasible ones, best first.
+        look: Decides the width; with ``-v`` all are named.
+        of: Which sweep, if there are several.
+    """
+    if not comparable(ranked):
+        return []
+    return flow(((word, {}) for word in [f"~best{of}:", *_doubts(ranked, look).split()]), look)
+
+
+def _doubts(ranked: Sequence[Configuration], look: Look) -> str:
+    first, others = ranked[0], len(ranked) - 1
+    if len(first.trials) < 2:  # noqa: PLR2004 - no spread
+        return f"unknown, 2 complete replicates are needed and #{first.number} has 1"
+    alike, compared = doubtful(ranked), plural(others, "other")
+    if not alike:
+        better = f"#{first.number} is significantly better than {compared}"
+        return f"none; {better} (paired t-test)"
+    names = [f"#{one.number}" for one in ranked if one.number in alike]
+    if look.verbosity < 1 and len(names) > _NAMED:
+        names[_NAMED:] = [f"{len(names) - _NAMED} more with -v"]
+    verb = "is" if len(alike) == 1 else "are"
+    found = f"{len(alike)} of {compared} {verb} not significantly worse than #{first.number}"
+    return f"{found} (paired t-test): {', '.join(names)}"
+
+
+_ROWS = 10
+
+
+def fronts(ranked: RankedStudy, look: Look) -> list[list[Line]]:
+    """Shows the front of each objective of several metrics, short unless ``-v`` asks for all."""
+    return [
+        _front(front, ranking.sweeps, look)
+        for ranking in ranked.rankings
+        if ranking.sweeps[0].others and (front := ranking.front)
+    ]
+
+
+def _front(found: Sequence[Configuration], alike: Sequence[Sweep], look: Look) -> list[Line]:
+    goals = alike[0].goals
+    better = {"min": "lower", "max": "higher"}
+    wanted = ", ".join(f"{better[goal.mode]} {clean(goal.metric, look)}" for goal in goals)
+    title = line(cut(f"  {front_words(found)} ({wanted})", look.width, look))
+    shown = found if look.verbosity > 0 else _spread(found)
+    table = [Column("#", tuple(name_of(one).removeprefix("#") for one in shown))]
+    for goal, values in zip(goals, zip(*(one.values for one in shown), strict=True), strict=True):
+        scale = scale_of(values)
+        cells = tuple(scale.value(value) for value in values)
+        table.append(Column(clean(goal.metric, look), cells))
+    if len(alike) > 1:
+        sweeps = tuple(clean(one.sweep.name, look) for one in shown)
+        table.insert(0, Column("sweep", sweeps, right=False, shrinks=True))
+    lines = draw(with_params(table, [one.params for one in shown], look), look)
+    if len(shown) < len(found):
+        lines += flow([(f"and {len(found) - len(shown)} more with -v", {"light": True})], look)
+    return [title, *lines]
+
+
+def _spread(found: Sequence[Configuration]) -> Sequence[Configuration]:
+    """Thins a long front evenly; its ends stay."""
+    if len(found) <= _ROWS:
+        return found
+    return [found[place * (len(found) - 1) // (_ROWS - 1)] for place in range(_ROWS)]
+
+
+def front_words(found: Sequence[Configuration]) -> str:
+    """Says how long a front is."""
+    return f"{len(found)} on the Pareto front"
+
+
+def infeasible_words(ranking: Ranking, look: Look) -> str:
+    """Says how many configurations break a sweep's constraints: ``3 of 40 (loss <= 5)``."""
+    broken = len(ranking) - len(ranking.feasible)
+    bounds = ", ".join(clean(str(each), look) for each in ranking.sweeps[0].constraints)
+    return f"{broken} of {len(ranking)} configurations ({bounds})" if broken else ""
+
+
+_SHOWN = 6
+
+
+def importances(ranked: RankedStudy, look: Look) -> list[Line]:
+    """Says what matters as far as a study's complete configurations tell."""
+    lines: list[Line] = []
+    judged = pools(ranked)
+    for pool in judged:
+        if len(pool.space.varied) < 2:  # noqa: PLR2004 - a single parameter is all that matters
+            continue
+        try:
+            found = importance(pool.space, pool.configs, pool.scores)
+        except ValueError:
+            continue
+        lines += _line(pool, found, look, several=len(judged) > 1)
+    return lines
+
+
+def _line(pool: Pool, found: Sequence[Importance], look: Look, *, several: bool) -> list[Line]:
+    sweep = pool.sweeps[0]
+    label = "importance"
+    if several:
+        label += f" in {', '.join(clean(one.name, look) for one in pool.sweeps)}"
+    if sweep.others:
+        label += f" for {clean(sweep.metric, look)}"
+    shown = found if look.verbosity > 0 or len(found) <= _SHOWN else found[: _SHOWN - 1]
+    texts = [
+        f"{clean(one.parameter, look)} {one.share:.2f} {look.plus_minus}{one.spread:.2f}"
+        for one in shown
+    ]
+    if rest := found[len(shown) :]:
+        texts.append(f"{len(rest)} more {sum(one.share for one in rest):.2f}")
+    words = [f"{label}:", *(f"{text}," for text in texts[:-1]), texts[-1]]
+    return flow(((word, {}) for word in words), look)
