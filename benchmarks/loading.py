@@ -20,7 +20,7 @@ from time import process_time
 from typing import TYPE_CHECKING, TypeVar
 
 from pytest_hypersearch import Results, choice, load_results, loguniform, uniform
-from pytest_hypersearch.engine.records import trial_seed
+from pytest_hypersearch.core.trial import trial_seed
 from pytest_hypersearch.plugin.mark.arguments import from_mark
 from pytest_hypersearch.store.curves import pack
 from pytest_hypersearch.store.journal import FORMAT

@@ -8,9 +8,9 @@ import pytest
 from stored_project import run_sweeps
 
 from pytest_hypersearch import load_results
+from pytest_hypersearch.core.trial import trial_seed
 from pytest_hypersearch.plugin.mark.arguments import from_mark
-from pytest_hypersearch.store.journal import FORMAT, Journal
-from pytest_hypersearch.store.lines import encode
+from pytest_hypersearch.store.journal import FORMAT, Journal, encode
 from pytest_hypersearch.store.reader import read_run
 from pytest_hypersearch.store.runs import Run, Store
 
@@ -55,13 +55,14 @@ class Written:
     def start(self, number, x, replicate=0):
         attempt = next(self.attempts)
         place = {"sweep": self.name, "number": number, "replicate": replicate, "attempt": attempt}
-        known = {"seed": 1, "params": {"x": x}, "worker": "", "started": 1e9 + attempt}
+        known = {"params": {"x": x}, "worker": "", "started": 1e9 + attempt}
+        known["seed"] = trial_seed(0, replicate)
         self.write(k="start", **place, **known, item=f"t.py::test_f[x:{x}-r{replicate}]")
         return place
 
     def end(self, number, x, replicate=0, state="complete", **changes):
         place = self.start(number, x, replicate)
-        known = {"state": state, "metrics": {"score": x, "cost": -x}, "duration": 0.5, "score": x}
+        known = {"state": state, "metrics": {"score": x, "cost": -x}, "duration": 0.5}
         self.write(k="end", **place, **{**known, **changes})
 
     def read(self):
@@ -108,14 +109,15 @@ def test_raced_out_trials_have_their_configuration(written):
     run = written()
     run.end(2, 3)
     place = {"sweep": "grid", "number": 2, "replicate": 1}
-    run.write(k="skip", **place, state="raced out", reason="worse than #0")
+    known = {"seed": trial_seed(0, 1), "params": {"x": 3}}
+    run.write(k="skip", **place, **known, state="raced out", reason="worse than #0")
     trial = run.read().trials[1]
     assert (trial.state, trial.params, trial.reason) == ("raced out", {"x": 3}, "worse than #0")
 
 
 def test_the_last_attempt_counts(written):
     run = written()
-    run.end(0, 1, state="failed", score=None, reason="ValueError", error="Traceback")
+    run.end(0, 1, state="failed", reason="ValueError", error="Traceback")
     place = run.start(0, 1)
     run.write(k="crash", **place, reason="gw0 died")
     assert run.read().trials[0].state == "crashed"
@@ -139,7 +141,7 @@ def test_the_score_is_todays_metric(written):
     run = written()
     run.end(0, 1)
     run.session(sweep(metric="cost", mode="max"))
-    run.end(1, 2, score=-2)
+    run.end(1, 2)
     study = run.read()
     assert [trial.score for trial in study.trials] == [-1, -2]
     assert study.sweeps[0].mode == "max"
@@ -157,7 +159,7 @@ def test_the_time_between_sessions_is_no_time_of_the_sweep(written):
 
 def test_numbers_that_nan_and_infinity_took_come_back(written):
     run = written()
-    run.end(0, 1, state="invalid", score=None, metrics={"score": "nan", "cost": "-inf"})
+    run.end(0, 1, state="invalid", metrics={"score": "nan", "cost": "-inf"})
     metrics = run.read().trials[0].metrics
     assert metrics["score"] != metrics["score"]
     assert metrics["cost"] == float("-inf")
@@ -305,8 +307,8 @@ def test_configurations_of_one_number_in_two_caches_get_their_own(tmp_path):
         run.run.close()
         paths.append(tmp_path / name)
     trials = load_results(*paths).studies[0].trials
-    assert len({trial.number for trial in trials}) == 3
-    assert {trial.params["x"] for trial in trials} == {1, 2, 3}
+    assert [trial.number for trial in trials] == [0, 1, 2, 3]
+    assert [trial.params["x"] for trial in trials] == [1, 2, 3, 1]
 
 
 def test_tests_get_the_results_of_earlier_ones(tmp_path):

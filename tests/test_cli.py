@@ -14,7 +14,7 @@ import pytest
 
 from pytest_hypersearch.results.cli import main
 from pytest_hypersearch.results.results import load_results
-from pytest_hypersearch.store.lines import batches, decode, encode
+from pytest_hypersearch.store.journal import batches, decode, encode
 from pytest_hypersearch.store.runs import Run
 
 FORMS = ("markdown", "latex", "html", "json", "csv")

@@ -6,7 +6,8 @@ import math
 import pytest
 
 from pytest_hypersearch.core.trial import Key
-from pytest_hypersearch.store.curves import pack, portions, read_curves, unpack
+from pytest_hypersearch.store.curves import pack, portions, unpack
+from pytest_hypersearch.store.reader import read_curves
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,7 @@ import zlib
 import pytest
 
 from pytest_hypersearch.core.errors import StoreError
-from pytest_hypersearch.store.journal import Journal, read
-from pytest_hypersearch.store.lines import MAX_LINE, encode
+from pytest_hypersearch.store.journal import MAX_LINE, Journal, encode, read
 
 END = {"k": "end", "sweep": "bayes", "number": 3, "state": "complete", "score": 0.1}
 

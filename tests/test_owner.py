@@ -26,8 +26,7 @@ from pytest_hypersearch.engine.messages import (
     View,
 )
 from pytest_hypersearch.engine.owner import Owner
-from pytest_hypersearch.store.archive import Archive, Policy
-from pytest_hypersearch.store.provenance import Observer
+from pytest_hypersearch.store.archive import Archive, Observer, Policy
 
 STUDY = "test_it.py::test_f"
 FRESH = Policy(resume=False, replay=True, keep_stale=False, keep_runs=3)

@@ -5,7 +5,8 @@ import sys
 
 import pytest
 
-from pytest_hypersearch.store.provenance import Observer, Provenance, imported_packages
+from pytest_hypersearch.store.archive import Observer, imported_packages
+from pytest_hypersearch.store.records import Provenance
 
 
 @pytest.fixture

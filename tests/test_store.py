@@ -1,3 +1,4 @@
+import os
 import shutil
 import stat
 import subprocess
@@ -8,8 +9,7 @@ from pathlib import Path
 import pytest
 
 from pytest_hypersearch.core.errors import StoreError
-from pytest_hypersearch.store.journal import read
-from pytest_hypersearch.store.lines import encode
+from pytest_hypersearch.store.journal import encode, read
 from pytest_hypersearch.store.runs import RunInUse, Store, artifact_name
 
 NODEID = "tests/test_mlp.py::test_mlp[cifar]"
@@ -31,9 +31,12 @@ def run(store):
     run.close()
 
 
-def finished(store, *numbers):
+HEAD = {"k": "run", "format": 1, "nodeid": NODEID}
+
+
+def finished(store, *numbers, head=()):
     run = store.new_run(NODEID)
-    run.journal.append_many(numbered(*numbers))
+    run.journal.append_many([*head, *numbered(*numbers)])
     run.close()
     return run
 
@@ -223,17 +226,18 @@ def test_a_run_deleted_after_its_last_record_comes_back_at_the_end(store, run):
 
 def test_pruning_keeps_the_newest_runs(store):
     for number in range(5):
-        finished(store, number)
+        finished(store, number, head=[HEAD])
     store.prune(NODEID, 2)
     assert runs(store) == ["0004", "0005"]
     store.prune(NODEID, 0)
     assert runs(store) == ["0005"]
-    assert finished(store).path.name == "0006"
+    assert finished(store, head=[HEAD]).path.name == "0006"
 
 
 def test_pruning_spares_a_live_run(store, run):
+    run.journal.append(HEAD)
     for number in range(3):
-        finished(store, number)
+        finished(store, number, head=[HEAD])
     store.prune(NODEID, 1)
     assert runs(store) == ["0001", "0004"]
     run.close()
@@ -241,19 +245,68 @@ def test_pruning_spares_a_live_run(store, run):
     assert runs(store) == ["0004"]
 
 
+def test_pruning_removes_only_what_begins_as_a_run_does(store):
+    for head in ([HEAD], [], [{"k": "end"}], [HEAD | {"nodeid": 3}], [HEAD], [HEAD]):
+        finished(store, 1, head=head)
+    (store.study_dir(NODEID) / "2023").mkdir()
+    (store.study_dir(NODEID) / "2023" / "thesis.txt").touch()
+    store.prune(NODEID, 1)
+    assert runs(store) == ["0002", "0003", "0004", "0006", "2023"]
+
+
 def test_links_are_removed_and_never_followed(store, tmp_path):
     precious = tmp_path / "precious"
     (precious / "artifacts").mkdir(parents=True)
     (precious / "artifacts" / "file").touch()
-    old = finished(store, 1)
+    old = finished(store, 1, head=[HEAD])
     (old.path / "link").symlink_to(precious)
     (old.path / "artifacts").symlink_to(precious / "artifacts")
     (store.study_dir(NODEID) / "0002").symlink_to(precious)
-    finished(store, 3)
-    finished(store, 4)
+    finished(store, 3, head=[HEAD])
+    finished(store, 4, head=[HEAD])
     store.prune(NODEID, 1)
     assert (precious / "artifacts" / "file").exists()
     assert runs(store) == ["0002", "0004"]
+
+
+def test_a_run_that_was_moved_and_linked_is_still_a_run(store, tmp_path):
+    run = store.new_run(NODEID)
+    run.journal.append_many([HEAD, *numbered(1)])
+    moved = run.path.rename(tmp_path / "large-disk")
+    run.path.symlink_to(moved)
+    run.journal.append_many(numbered(2))
+    run.close()
+    again = store.newest_run(NODEID)
+    again.acquire()
+    again.journal.append_many(numbered(3))
+    again.close()
+    assert read(moved / "journal.jsonl").records == [HEAD, *numbered(1, 2, 3)]
+    finished(store, 4, head=[HEAD])
+    store.prune(NODEID, 1)
+    assert runs(store) == ["0002"]
+    assert names(moved) == ["journal.jsonl", "run.lock"]
+
+
+def test_a_link_to_a_run_of_another_study_is_none(store, tmp_path):
+    other = Store(tmp_path / "elsewhere").new_run("t.py::other")
+    other.journal.append(HEAD | {"nodeid": "t.py::other"})
+    other.close()
+    store.study_dir(NODEID).mkdir(parents=True)
+    (store.study_dir(NODEID) / "0001").symlink_to(other.path)
+    assert store.newest_run(NODEID) is None
+
+
+@pytest.mark.parametrize("name", ["run.lock", "journal.jsonl"])
+def test_a_pipe_in_the_place_of_a_file_keeps_nobody_waiting(store, name):
+    run = finished(store, 1, head=[HEAD])
+    (run.path / name).unlink()
+    os.mkfifo(run.path / name)
+    assert not run.in_use()
+    if name == "run.lock":
+        with pytest.raises(StoreError, match=r"cannot lock .*: run\.lock is not a regular file"):
+            run.acquire()
+    else:
+        assert store.newest_run(NODEID) is None
 
 
 def test_a_link_in_the_place_of_a_run_or_study_is_refused(store, tmp_path):

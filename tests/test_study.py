@@ -1,13 +1,15 @@
+import json
 import time
 
 import pytest
 from engine_parts import Noting, outcome, sweep
 
 from pytest_hypersearch.core.errors import NotYetError, StoreError
-from pytest_hypersearch.core.trial import Key, State
-from pytest_hypersearch.engine.records import Attempt, trial_seed
+from pytest_hypersearch.core.trial import Key, State, trial_seed
+from pytest_hypersearch.engine.records import Attempt
 from pytest_hypersearch.engine.study import Study
-from pytest_hypersearch.store.stored import Stored, gather
+from pytest_hypersearch.store.reader import Stored, StoredRun
+from pytest_hypersearch.store.records import SessionRecord, to_json
 
 
 class Bench:
@@ -16,7 +18,8 @@ class Bench:
     def __init__(self, sampler=None, *, stored=None, numbers=None, **options):
         self.sweep = sweep(**options)
         self.sampler = sampler or Noting()
-        self.written = [{"k": "session", "fingerprint": {}}]
+        self.session = SessionRecord((self.sweep,))
+        self.written = [to_json(self.session)]
         numbers = range(self.sweep.n_trials) if numbers is None else numbers
         keys = [Key("s", n, r) for n in numbers for r in range(self.sweep.replicates)]
         self.study = Study(
@@ -24,8 +27,8 @@ class Bench:
             [self.sweep],
             slots={f"test_it.py::test_f[{n}-r{r}]": Key(s, n, r) for s, n, r in keys},
             samplers={"s": self.sampler},
-            write=self.written.append,
-            stored=stored or Stored(),
+            write=lambda record: self.written.append(to_json(record)),
+            stored=Stored(stored or StoredRun(), self.session),
         )
 
     def ask(self, number, replicate=0, worker="gw0", **options):
@@ -43,7 +46,9 @@ class Bench:
         return [record["k"] for record in self.written[1:]]
 
     def resumed(self, **options):
-        stored = gather(self.written, code={}, keep_stale=False)
+        stored = StoredRun()
+        stored.read(json.loads(json.dumps(self.written)))
+        assert not stored.damaged
         return Bench(stored=stored, **options)
 
     @property

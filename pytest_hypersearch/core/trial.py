@@ -6,6 +6,8 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import lru_cache
+from hashlib import blake2b
 from typing import Any, NamedTuple, TypeAlias
 
 from pytest_hypersearch.core.values import shown
@@ -62,6 +64,7 @@ class TrialRecord:
         cpu_time: CPU seconds of the test's call, its finished child processes included.
         started: When it was handed out, in seconds since the epoch; None if it was not.
         error: The traceback of its failure as pytest shows it, its end if it is long.
+        recorded: The number under which its run's files know it, None if it is ``number``.
     """
 
     nodeid: str
@@ -84,6 +87,7 @@ class TrialRecord:
     cpu_time: float | None = None
     started: float | None = None
     error: str = ""
+    recorded: int | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The fields as JSON values."""
@@ -93,6 +97,17 @@ class TrialRecord:
     def from_json(cls, data: Mapping[str, Any]) -> TrialRecord:
         """The inverse of `to_json`."""
         return cls(**{**data, "state": State(data["state"])})
+
+
+@lru_cache
+def trial_seed(seed: int, replicate: int) -> int:
+    """Return the seed of a trial: 32 bits of the sweep's seed and the replicate alone.
+
+    All configurations of a replicate get the same luck (common random numbers), so that they can be
+    compared in pairs.
+    """
+    digest = blake2b(f"{seed}/{replicate}".encode(), digest_size=4).digest()
+    return int.from_bytes(digest, "big")
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,8 +11,8 @@ from pytest_hypersearch.core.goals import ONE_SE
 from pytest_hypersearch.core.trial import Key, State
 from pytest_hypersearch.stats.ranking import objectives, rank
 from pytest_hypersearch.store.best import BEST, Edition, publish, remove, replicate_name, tidy
+from pytest_hypersearch.store.records import SavedRecord
 from pytest_hypersearch.store.runs import artifact_name
-from pytest_hypersearch.store.stored import identity
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -100,8 +100,12 @@ class ArtifactRetention:
         self._waiting: dict[Configuration, None] = {}
         self._kept: dict[str, set[int]] = defaultdict(set)
         self._news = False
-        self._saved_before = bool(log.stored.saved or log.stored.superseded)
-        self._unreplayed = log.stored.saved.keys() & log.stored.ends.keys()
+        stored = study.present.trials.items()
+        self._earlier = {key: trial.directories for key, trial in stored if trial.directories}
+        self._unreplayed = {
+            key for key, trial in stored if trial.saved and study.present.finished(key)
+        }
+        self._gone_on: set[Key] = set()
         self._wanted: Edition | None = None
         self._published: Edition | None = None
         # Those who run some trials of a run again do not judge the others.
@@ -125,8 +129,8 @@ class ArtifactRetention:
 
     def ended(self, record: TrialRecord) -> None:
         """Take note of a trial's end; its item may still have to be torn down."""
-        if record.cached and self._saved_before:
-            self._recall(record)
+        if record.cached:
+            self._recall(Key(record.sweep, record.number, record.replicate))
         self._judge()
 
     def over(self, key: Key, *, saved: bool) -> None:
@@ -137,11 +141,10 @@ class ArtifactRetention:
             return
         name = self._directories.pop(key)
         if saved and record.state not in STAY:
-            about = {"attempt": record.attempt, "directory": name}
-            self._log.write({"k": "saved", **key._asdict(), **about})
+            self._log.write(SavedRecord(*key, record.attempt, name))
             self._take(key, name)
-        if self._saved_before and record.state is State.COMPLETE:
-            self._forget_earlier(key, record)
+        if record.state is State.COMPLETE:
+            self._remove(key.sweep, self._earlier.pop(key, []))
         self._judge()
 
     def close(self) -> None:
@@ -184,10 +187,10 @@ class ArtifactRetention:
 
     def _unfinished(self, key: Key, attempt: Attempt) -> str:
         """The directory of an attempt whose process died in an earlier session."""
-        stored = self._log.stored.unfinished
-        if not stored:
+        if key in self._gone_on:
             return ""
-        return stored.pop(identity(key.sweep, attempt.params, key.replicate, attempt.seed), "")
+        self._gone_on.add(key)
+        return self._study.present.unfinished(key, attempt.params)
 
     @cached_property
     def _infos(self) -> dict[str, Sweep]:
@@ -199,21 +202,13 @@ class ArtifactRetention:
         if self._judges:
             self._waiting[configuration] = None
 
-    def _recall(self, record: TrialRecord) -> None:
+    def _recall(self, key: Key) -> None:
         """Take what a replayed trial saved, if it was kept."""
-        who = identity(record.sweep, record.params, record.replicate, record.seed)
-        self._unreplayed.discard(who)
-        self._remove(record.sweep, self._log.stored.superseded.pop(who, []))
-        name = self._log.stored.saved.get(who)
-        if name and Path(self._log.artifacts(name)).is_dir():
-            self._take(Key(record.sweep, record.number, record.replicate), name)
-
-    def _forget_earlier(self, key: Key, record: TrialRecord) -> None:
-        """Remove what the trial saved in earlier sessions, now that it has run again."""
-        who = identity(key.sweep, record.params, key.replicate, record.seed)
-        stored = self._log.stored
-        last = [stored.saved.pop(who)] if who in stored.saved else []
-        self._remove(key.sweep, stored.superseded.pop(who, []) + last)
+        self._unreplayed.discard(key)
+        saved = self._study.present.trials[key].saved
+        self._remove(key.sweep, (name for name in self._earlier.pop(key, ()) if name != saved))
+        if saved and Path(self._log.artifacts(saved)).is_dir():
+            self._take(key, saved)
 
     def _torn_down(self, configuration: Configuration) -> bool:
         keys = [Key(*configuration, replicate) for replicate in self._replicates(configuration[0])]

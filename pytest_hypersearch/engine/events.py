@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from pytest_hypersearch.core.trial import TrialRecord
     from pytest_hypersearch.engine.study import Study
     from pytest_hypersearch.store.curves import Packed
-    from pytest_hypersearch.store.provenance import Provenance
+    from pytest_hypersearch.store.records import Provenance
 
     Event: TypeAlias = "Started | Reported | Ended"
     Listener: TypeAlias = Callable[[Event], None]

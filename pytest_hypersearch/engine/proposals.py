@@ -13,6 +13,7 @@ from pytest_hypersearch.core.goals import Constraint, Goal
 from pytest_hypersearch.core.study import scores_of
 from pytest_hypersearch.core.trial import Key, State
 from pytest_hypersearch.search.samplers.proposal import Table, propose
+from pytest_hypersearch.store.records import SuggestRecord
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -21,8 +22,8 @@ if TYPE_CHECKING:
     from pytest_hypersearch.core.sweep import Sweep
     from pytest_hypersearch.core.trial import Config, TrialRecord
     from pytest_hypersearch.engine.progress import PlanProgress
-    from pytest_hypersearch.store.lines import Record
-    from pytest_hypersearch.store.stored import Stored
+    from pytest_hypersearch.store.reader import Stored
+    from pytest_hypersearch.store.records import Record
 
 
 _Wanted = TypeVar("_Wanted", Goal, Constraint)
@@ -56,6 +57,9 @@ class Proposals:
         progress: How the study's trials stand.
         stored: What earlier sessions of the run left.
         write: Puts a record into the journal, or raises `StoreError`.
+
+    Attributes:
+        tables: The configurations of sweeps whose samplers look at no results.
     """
 
     def __init__(
@@ -70,11 +74,11 @@ class Proposals:
         self._sweeps = sweeps
         self._samplers = samplers
         self._progress = progress
-        self._stored = stored
+        self._suggestions = stored.run.suggestions
         self._write = write
         self._configs: dict[str, dict[int, Config | None]] = defaultdict(dict)
         self._seen: dict[tuple[str, int], int] = {}
-        self._tables = {
+        self.tables = {
             name: Table(samplers[name], sweep)
             for name, sweep in sweeps.items()
             if not samplers[name].adaptive
@@ -93,8 +97,8 @@ class Proposals:
             SamplerError: The sampler failed.
             StoreError: The journal cannot be written.
         """
-        if name in self._tables:
-            return self._tables[name][number]
+        if name in self.tables:
+            return self.tables[name][number]
         known = self._configs[name]
         if number not in known:
             sweep = self._sweeps[name]
@@ -107,17 +111,17 @@ class Proposals:
         """Whether a configuration is given without asking a sampler that looks at results."""
         sweep = self._sweeps[name]
         return (
-            name in self._tables
+            name in self.tables
             or number in self._configs[name]
             or number < len(sweep.points)
-            or (name, sweep.seed, number) in self._stored.suggestions
+            or (name, sweep.seed, number) in self._suggestions
         )
 
     def known(self, key: Key) -> Config:
         """What is known of a trial's configuration; empty if it was not proposed."""
-        if key.sweep in self._tables:
+        if key.sweep in self.tables:
             with suppress(SamplerError):
-                return self._tables[key.sweep][key.number] or {}
+                return self.tables[key.sweep][key.number] or {}
         known = self._configs[key.sweep].get(key.number)
         return known or self._recorded(self._sweeps[key.sweep], key.number) or {}
 
@@ -142,24 +146,14 @@ class Proposals:
         recorded = self._recorded(sweep, number)
         if recorded is not None:
             if number >= len(sweep.points):
-                self._seen[sweep.name, number] = self._stored.suggestions[
-                    sweep.name, sweep.seed, number
-                ][1]
+                suggestion = self._suggestions[sweep.name, sweep.seed, number]
+                self._seen[sweep.name, number] = suggestion.seen
             return recorded
         history = self._history(sweep, number, force=force)
         config = propose(self._samplers[sweep.name], sweep, index=number, history=history)
         seen = sum(observation.state is not State.RUNNING for observation in history)
         if config is not None:
-            self._write(
-                {
-                    "k": "suggest",
-                    "sweep": sweep.name,
-                    "seed": sweep.seed,
-                    "number": number,
-                    "params": config,
-                    "seen": seen,
-                }
-            )
+            self._write(SuggestRecord(sweep.name, sweep.seed, number, config, seen))
         self._seen[sweep.name, number] = seen
         return config
 
@@ -167,8 +161,8 @@ class Proposals:
         """A configuration that nobody need propose: one of the points, or of an earlier session."""
         if number < len(sweep.points):
             return dict(sweep.points[number])
-        stored = self._stored.suggestions.get((sweep.name, sweep.seed, number))
-        return stored[0] if stored is not None and sweep.space.contains(stored[0]) else None
+        stored = self._suggestions.get((sweep.name, sweep.seed, number))
+        return stored.params if stored and sweep.space.contains(stored.params) else None
 
     def _history(self, sweep: Sweep, number: int, *, force: bool) -> list[Observation]:
         """What the sampler may know: finished configurations, then pending ones."""

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
-from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
-from pytest_hypersearch.core.trial import Key, State, TrialRecord, judge, storable
+from pytest_hypersearch.core.trial import Key, State, TrialRecord
+from pytest_hypersearch.store.records import EndRecord
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from pytest_hypersearch.core.trial import Config, Raw
-    from pytest_hypersearch.store.lines import Record
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,21 +48,10 @@ class Outcome:
         return replace(failed, score=None, metrics={}, logged={})
 
 
-def stored_outcome(outcome: Outcome) -> Record:
-    """An outcome as the journal keeps it: without what is empty, NaN and infinity as text."""
+def end_record(key: Key, attempt: int, outcome: Outcome) -> EndRecord:
+    """Return an outcome as the journal keeps it."""
     values = {name: getattr(outcome, name) for name in Outcome.__slots__}
-    kept = {
-        name: value
-        for name, value in values.items()
-        if value not in (None, "", {}) and value is not False
-    }
-    for name in {"metrics", "logged"} & kept.keys():
-        kept[name] = {key: storable(value) for key, value in kept[name].items()}
-    if outcome.score is not None:
-        kept["score"] = storable(outcome.score)
-    if not outcome.steps:
-        del kept["steps"]
-    return {"metrics": {}, **kept, "duration": round(outcome.duration, 6)}
+    return EndRecord(*key, attempt, **{**values, "duration": round(outcome.duration, 6)})
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,17 +73,6 @@ class Attempt:
     worker: str
     started: float
     since: float
-
-
-@lru_cache
-def trial_seed(seed: int, replicate: int) -> int:
-    """The seed of a trial: 32 bits that depend on the sweep's seed and the replicate alone.
-
-    All configurations of a replicate meet the same luck (common random numbers), so that they can
-    be compared in pairs.
-    """
-    digest = blake2b(f"{seed}/{replicate}".encode(), digest_size=4).digest()
-    return int.from_bytes(digest, "big")
 
 
 def trial_record(item: str, key: Key, params: Config, state: State, **values: Any) -> TrialRecord:  # noqa: ANN401  the record's own fields
@@ -135,39 +109,4 @@ def ended(item: str, key: Key, attempt: Attempt, outcome: Outcome) -> TrialRecor
         peak_memory=outcome.peak_memory,
         cpu_time=outcome.cpu_time,
         error=outcome.error,
-    )
-
-
-def replayed(
-    item: str, key: Key, end: Record, metrics: Sequence[str], *, params: Config, seed: int
-) -> TrialRecord | None:
-    """A stored trial, its score looked up anew: another of its metrics may count now.
-
-    Returns:
-        None if it has no score by these metrics, so that it has to run again.
-    """
-    state, found = State(end["state"]), end["metrics"]
-    score, reason = found.get(metrics[0]), end.get("reason", "")
-    if state is not State.PRUNED:
-        verdict = judge(None, found, *metrics)
-        if verdict.failed:
-            return None
-        state, score, reason = verdict.state, verdict.score, verdict.reason
-    return trial_record(
-        item,
-        key,
-        params,
-        state,
-        score=score,
-        metrics=found,
-        seed=seed,
-        steps=end.get("steps", 0),
-        attempt=end["attempt"],
-        duration=end["duration"],
-        reason=reason,
-        cached=True,
-        logged=end.get("logged", {}),
-        peak_memory=end.get("peak_memory"),
-        cpu_time=end.get("cpu_time"),
-        started=end.get("started"),
     )

@@ -12,8 +12,9 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from pytest_hypersearch.core.clock import monotonic, wall
+from pytest_hypersearch.core.space import config_key
 from pytest_hypersearch.core.study import StudyResults
-from pytest_hypersearch.core.trial import Key, State
+from pytest_hypersearch.core.trial import Key, State, trial_seed
 from pytest_hypersearch.engine.progress import PlanProgress
 from pytest_hypersearch.engine.proposals import Proposals
 from pytest_hypersearch.engine.pruning import Pruning
@@ -21,16 +22,15 @@ from pytest_hypersearch.engine.racing import Rounds
 from pytest_hypersearch.engine.records import (
     Attempt,
     Outcome,
+    end_record,
     ended,
-    replayed,
-    stored_outcome,
     trial_record,
-    trial_seed,
     under_way,
 )
 from pytest_hypersearch.engine.stopping import Stopping
 from pytest_hypersearch.stats.ranking import BestSoFar
-from pytest_hypersearch.store.stored import identity
+from pytest_hypersearch.store.reader import stored_key
+from pytest_hypersearch.store.records import CrashRecord, ReplayRecord, SkipRecord, StartRecord
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -40,8 +40,8 @@ if TYPE_CHECKING:
     from pytest_hypersearch.core.trial import Config, TrialRecord
     from pytest_hypersearch.engine.pruning import StoredCurves
     from pytest_hypersearch.store.curves import Packed
-    from pytest_hypersearch.store.lines import Record
-    from pytest_hypersearch.store.stored import Identity, Stored
+    from pytest_hypersearch.store.reader import Stored
+    from pytest_hypersearch.store.records import Record
 
 
 class Study:
@@ -58,6 +58,7 @@ class Study:
 
     Attributes:
         running: The trials that runners work on.
+        present: The stored trials that are in the plan.
         replayed: Under which key and attempt replayed trials were stored.
     """
 
@@ -84,9 +85,9 @@ class Study:
         self.replayed: dict[Key, tuple[Key, int]] = {}
         self.notes: list[str] = []
         self._write = write
-        self._stored = stored
+        self.present = stored.present(self.proposals.tables)
         self._nodeids = {key: nodeid for nodeid, key in self.slots.items()}
-        self._attempts = Counter({Key(*place): n for place, n in stored.attempts.items()})
+        self._attempts = Counter(stored.run.attempts)
         self._crashes: Counter[Key] = Counter()
         self._spans: dict[str, tuple[float, float]] = {}
         infos = [self.info(sweep) for sweep in self.sweeps.values()]
@@ -120,12 +121,12 @@ class Study:
     @cached_property
     def durations(self) -> dict[str, float]:
         """Seconds that trials took in earlier sessions of the run, by item."""
-        found = {}
-        for item, key in self.slots.items() if self._stored.durations else ():
-            who = self._identity(key)
-            if who in self._stored.durations:
-                found[item] = self._stored.durations[who]
-        return found
+        stored = self.present.trials
+        return {
+            item: seconds
+            for item, key in self.slots.items()
+            if key in stored and (seconds := stored[key].duration) is not None
+        }
 
     def ask(
         self,
@@ -168,7 +169,7 @@ class Study:
         if params is None:
             return self._leave_out(key, {}, State.NOT_RUN, "search space exhausted")
         seed = trial_seed(sweep.seed, key.replicate)
-        if self._stored.ends and (record := self._replay(key, params, seed)):
+        if record := self._replay(key, params, seed):
             return self._finish(key, record)
         if over:
             more = "; continue with --sweep-resume" if closed else ""
@@ -177,7 +178,7 @@ class Study:
         if self._crashes[key] > sweep.retries:
             return self._record(key, params, State.NOT_RUN, reason="its process died too often")
         if reason := self.rounds.out(key, force=force):
-            self._write({"k": "skip", **key._asdict(), "state": State.RACED_OUT, "reason": reason})
+            self._write(SkipRecord(*key, seed, params, State.RACED_OUT, reason))
             return self._leave_out(key, params, State.RACED_OUT, reason)
         take()
         return self._start(key, params, seed, worker)
@@ -195,7 +196,7 @@ class Study:
         """
         if not self._runs(key, attempt):
             return None
-        self._write({"k": "end", **key._asdict(), "attempt": attempt, **stored_outcome(outcome)})
+        self._write(end_record(key, attempt, outcome))
         record = ended(self._nodeids[key], key, self.running.pop(key), outcome)
         return self._finish(key, record)
 
@@ -242,9 +243,7 @@ class Study:
         self._crashes[key] += 1
         self.running.pop(key, None)
         attempt = started.number if started else 0
-        self._write(
-            {"k": "crash", **key._asdict(), "attempt": attempt, "worker": worker, "reason": reason}
-        )
+        self._write(CrashRecord(*key, attempt, reason, worker))
         if self._crashes[key] <= self.sweeps[key.sweep].retries:
             return True
         record = self._record(
@@ -276,7 +275,7 @@ class Study:
             nodeid=self.nodeid,
             sweeps=tuple(self.info(sweep) for sweep in self.sweeps.values()),
             trials=tuple(self.records.get(key) or self._missing(key) for key in self._in_order()),
-            notes=tuple(self.notes),
+            notes=(*self.notes, *self.present.notes()),
         )
 
     def _runs(self, key: Key, attempt: int) -> bool:
@@ -312,34 +311,23 @@ class Study:
     def _at_work(self, sweep: str) -> int:
         return sum(key.sweep == sweep for key in self.running)
 
-    def _identity(self, key: Key) -> Identity:
-        seed = trial_seed(self.sweeps[key.sweep].seed, key.replicate)
-        return identity(key.sweep, self.proposals.known(key), key.replicate, seed)
-
     def _recall(self) -> None:
         """Tell the stop rules of all stored trials, whichever of them is asked for first."""
-        if not self._stopping or not self._stored.ends:
-            return
-        keys = {self._identity(key): key for key in self._nodeids if key.sweep in self._stopping}
-        for who, end in self._stored.ends.items():
-            if key := keys.get(who):
-                params, metrics = self.proposals.known(key), self.sweeps[key.sweep].metrics
-                item, seed = self._nodeids[key], who[-1]
-                if record := replayed(item, key, end, metrics, params=params, seed=seed):
-                    self._stopping[key.sweep].take(record)
+        for key in self._nodeids if self._stopping else ():
+            if key.sweep in self._stopping and (record := self.present.finished(key)):
+                self._stopping[key.sweep].take(record)
 
     def _replay(self, key: Key, params: Config, seed: int) -> TrialRecord | None:
-        """The stored trial, if it still has a score."""
-        end = self._stored.ends.get(identity(key.sweep, params, key.replicate, seed))
-        if end is None:
+        """Return the stored trial, if it need not run again."""
+        stored = self.present.finished(key)
+        if stored is None or (config_key(stored.params), stored.seed) != (config_key(params), seed):
             return None
-        metrics = self.sweeps[key.sweep].metrics
-        record = replayed(self._nodeids[key], key, end, metrics, params=params, seed=seed)
-        if record:
-            stored = Key(end["sweep"], end["number"], end["replicate"]), end["attempt"]
-            self.replayed[key] = stored
-            self.pruning.replay(key, record.state, *stored)
-        return record
+        item = self._nodeids[key]
+        if stored.nodeid != item:
+            self._write(ReplayRecord(*key, item))
+        self.replayed[key] = place = stored_key(stored), stored.attempt
+        self.pruning.replay(key, stored.state, *place)
+        return replace(stored, nodeid=item, cached=True, recorded=None)
 
     def _leave_out(self, key: Key, params: Config, state: State, reason: str) -> TrialRecord:
         return self._finish(key, self._record(key, params, state, reason=reason))
@@ -355,16 +343,7 @@ class Study:
             self.progress.reopen(key)
         number, started = self._attempts[key] + 1, round(wall(), 3)
         self._write(
-            {
-                "k": "start",
-                **key._asdict(),
-                "attempt": number,
-                "seed": seed,
-                "params": params,
-                "worker": worker,
-                "started": started,
-                "item": self._nodeids[key],
-            }
+            StartRecord(*key, number, seed, params, worker, started, item=self._nodeids[key])
         )
         self._attempts[key] = number
         self._spans.setdefault(key.sweep, (monotonic(), monotonic()))

@@ -74,7 +74,7 @@ class StudyRun:
         """Record intermediate values of a trial; return the trial if it is under way."""
         if not series:
             return None
-        self.log.write_curve({"k": "curve", **key._asdict(), "attempt": attempt}, series)
+        self.log.write_curve(key, attempt, series)
         self.study.report(key, attempt, series)
         return self.study.under_way(key, attempt)
 
@@ -110,7 +110,7 @@ def opened(
     sweeps = [
         replace(Sweep.from_json(data), prune=pruners.get(data["name"])) for data in plan.sweeps
     ]
-    log = archive.open(plan.nodeid, plan.sweeps, plan.code)
+    log = archive.open(plan.nodeid, tuple(sweeps), plan.code)
     study = Study(
         plan.nodeid,
         sweeps,

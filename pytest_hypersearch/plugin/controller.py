@@ -22,8 +22,7 @@ from pytest_hypersearch.plugin.live import Follower, follow
 from pytest_hypersearch.plugin.tracking import Tracking
 from pytest_hypersearch.plugin.xdist import workers as xdist
 from pytest_hypersearch.search.samplers.random import Random
-from pytest_hypersearch.store.archive import Archive, Policy
-from pytest_hypersearch.store.provenance import Observer
+from pytest_hypersearch.store.archive import Archive, Observer, Policy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Sequence

@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_hypersearch.core.trial import Key, State
 from pytest_hypersearch.stats.ranking import BestSoFar
-from pytest_hypersearch.store.curves import read_curves
 from pytest_hypersearch.store.journal import read
-from pytest_hypersearch.store.reader import identity_of, places_of
+from pytest_hypersearch.store.reader import read_curves, starts_of, stored_key
 from pytest_hypersearch.store.runs import Run
 
 if TYPE_CHECKING:
@@ -142,13 +141,13 @@ def curves(loaded: Loaded) -> Iterator[Curve]:
     Raises:
         StoreError: A file cannot be read.
     """
-    wanted = {(identity_of(trial), trial.started): trial for trial in loaded.results.trials}
     for run in map(Run, loaded.runs):
-        places = places_of(run)
         series = read_curves(read(run.curves.path).records)
-        for who, trial in wanted.items():
-            if who in places:
-                for metric, (steps, values) in series.get(places[who], {}).items():
+        started = starts_of(run) if loaded.runs[1:] else None
+        for trial in loaded.results.trials:
+            place = stored_key(trial), trial.attempt
+            if started is None or started.get(place, math.nan) == trial.started:
+                for metric, (steps, values) in series.get(place, {}).items():
                     yield Curve(trial, metric, tuple(steps), tuple(values))
 
 

@@ -2,37 +2,61 @@
 
 from __future__ import annotations
 
-import json
+import os
+import platform
+import re
+import subprocess
+import sys
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Final
 from uuid import uuid4
 
 from pytest_hypersearch.core.clock import wall
 from pytest_hypersearch.core.errors import StoreError
-from pytest_hypersearch.store.curves import portions, read_curves, series_json
+from pytest_hypersearch.core.secrets import masked_command
+from pytest_hypersearch.core.values import encodable
+from pytest_hypersearch.store.curves import portions, series_json
 from pytest_hypersearch.store.find import stored_studies
 from pytest_hypersearch.store.fingerprint import Fingerprints
-from pytest_hypersearch.store.journal import FORMAT, read
-from pytest_hypersearch.store.lines import MAX_LINE, seal, to_json
+from pytest_hypersearch.store.journal import FORMAT, MAX_LINE, json_text, read, seal
+from pytest_hypersearch.store.reader import Stored, StoredRun, damage, read_curves, read_stored
+from pytest_hypersearch.store.records import (
+    CurveRecord,
+    PackagesRecord,
+    Provenance,
+    RunRecord,
+    SessionRecord,
+    to_json,
+)
 from pytest_hypersearch.store.runs import ARTIFACTS, Run, Store, digest
-from pytest_hypersearch.store.stored import Stored, gather
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from pytest_hypersearch.core.study import StudyCode
+    from pytest_hypersearch.core.sweep import Sweep
     from pytest_hypersearch.core.trial import Key
     from pytest_hypersearch.store.curves import Packed, Series
-    from pytest_hypersearch.store.journal import JournalContents
-    from pytest_hypersearch.store.lines import Record
-    from pytest_hypersearch.store.provenance import Observer, Provenance
+    from pytest_hypersearch.store.journal import Json
+    from pytest_hypersearch.store.reader import Attempted
+    from pytest_hypersearch.store.records import Record
 
 
-MOST_OPEN = 50
+MOST_OPEN: Final = 50
+GIT_SECONDS: Final = 2.0
+LONGEST_COMMAND: Final = 4000
+
+# Without locks, background daemons and a look at untracked files: quick, and nothing is changed.
+_GIT_STATUS: Final = (
+    *("git", "--no-optional-locks", "-c", "core.fsmonitor=false", "status"),
+    *("--porcelain=v2", "--branch", "--untracked-files=no"),
+)
+_COMMIT: Final = re.compile(r"# branch\.oid ([0-9a-f]{40,64})$", re.MULTILINE)
+_CHANGE: Final = re.compile(r"^[^#]", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,49 +106,40 @@ class Archive:
         self._open: dict[RunLog, None] = {}
         self._latest: RunLog | None = None
 
-    def open(self, nodeid: str, sweeps: Sequence[dict[str, Any]], code: StudyCode) -> RunLog:
-        """The log of a study: what an earlier session left in it, and where this one writes.
+    def open(self, nodeid: str, sweeps: tuple[Sweep, ...], code: StudyCode) -> RunLog:
+        """Return the log of a study: what an earlier session left, and where this one writes.
 
         Args:
             nodeid: The study.
-            sweeps: Its sweeps, as JSON values.
+            sweeps: The sweeps of the test.
             code: Where its code is.
 
         Raises:
             StoreError: The run to continue belongs to a live session, or cannot be read.
         """
         self.observer.start()
-        fingerprint = self._fingerprint(code)
-        header = {
-            "k": "run",
-            "format": FORMAT,
-            "nodeid": nodeid,
-            "created": _now(),
-            "sweeps": _fitting(sweeps),
-        }
-        session = {
-            "k": "session",
-            "id": self._session,
-            "started": _now(),
-            "fingerprint": fingerprint,
-            "sweeps": header["sweeps"],
-        }
-        seeds = {sweep["name"]: sweep["seed"] for sweep in sweeps}
-        run, contents = self._newest(nodeid)
-        head = [session] if run else [header, session]
-        make = partial(self._new_run, nodeid)
+        session = SessionRecord(
+            sweeps=sweeps,
+            id=self._session,
+            started=_now(),
+            fingerprint=self._fingerprint(code),
+            keep_stale=self._policy.keep_stale,
+        )
+        run, stored = self._newest(nodeid)
+        first = next((each.id for each in stored.sessions if each.id), self._session)
         log = RunLog(
-            make,
+            nodeid,
+            partial(self._new_run, nodeid),
             run,
-            head,
-            self._stored(contents, fingerprint),
-            run_id=digest(f"{_first_session(contents) or self._session}\n{nodeid}"),
+            Stored(stored, session, self._policy.replay),
+            run_id=digest(f"{first}\n{nodeid}"),
             use=self._use,
-            provenance=partial(self.observer.provenance, seeds),
+            provenance=partial(self.observer.provenance, {each.name: each.seed for each in sweeps}),
         )
         log.missing = self._policy.resume and run is None
         if run:
             self._use(log)
+            log.tell_changes()
         return log
 
     def studies(self) -> dict[str, list[Run]]:
@@ -135,19 +150,6 @@ class Archive:
             return {}
         return stored_studies(root)
 
-    def _stored(self, contents: JournalContents | None, code: Mapping[str, str]) -> Stored:
-        if contents is None:
-            return Stored()
-        stored = gather(
-            contents.records,
-            code=code,
-            keep_stale=self._policy.keep_stale,
-            damaged=contents.damaged,
-        )
-        if not self._policy.replay:
-            stored.ends, stored.stale = {}, 0
-        return stored
-
     def _use(self, log: RunLog) -> None:
         """Keep the runs used last open: they come back if deleted. A process has few files."""
         if log is self._latest:
@@ -155,7 +157,7 @@ class Archive:
         self._latest = log
         self._open.pop(log, None)
         self._open[log] = None
-        if len(self._open) > MOST_OPEN:
+        if len(self._open) > most_open():
             oldest = next(iter(self._open))
             del self._open[oldest]
             oldest.close()
@@ -170,15 +172,13 @@ class Archive:
             [Path(file) for file in code.depends_on],
         )
 
-    def _newest(self, nodeid: str) -> tuple[Run | None, JournalContents | None]:
-        if not self._policy.resume:
-            return None, None
-        run = self._open_store().newest_run(nodeid)
+    def _newest(self, nodeid: str) -> tuple[Run | None, StoredRun]:
+        run = self._open_store().newest_run(nodeid) if self._policy.resume else None
         if run is None:
-            return None, None
+            return None, StoredRun()
         run.acquire()
         try:
-            return run, run.read()
+            return run, read_stored(run)
         except StoreError:
             run.close()
             raise
@@ -218,15 +218,15 @@ class RunLog:
 
     Attributes:
         run_id: 16 hex digits that no other run has.
-        stored: What earlier sessions of the run left.
+        stored: What earlier sessions of the run left, as this one sees it.
         missing: Whether a run was to be continued, and there was none.
         continued: Whether the run is one of earlier sessions.
 
     Args:
+        nodeid: The study.
         make: Makes a run.
         run: The run to be continued.
-        head: Comes before the first record.
-        stored: What earlier sessions of the run left.
+        stored: What earlier sessions of the run left, as this one sees it.
         run_id: 16 hex digits that no other run has.
         use: Told of each use of the run.
         provenance: Gives what the session is recorded with.
@@ -234,9 +234,9 @@ class RunLog:
 
     def __init__(
         self,
+        nodeid: str,
         make: Callable[[], Run],
         run: Run | None,
-        head: list[Record],
         stored: Stored,
         *,
         run_id: str,
@@ -248,11 +248,11 @@ class RunLog:
         self.missing = False
         self.continued = run is not None
         self.provenance = provenance
-        self._packages: dict[str, str] = {}
+        self._packages: Mapping[str, str] | None = None
+        self._nodeid = nodeid
         self._make = make
         self._use = use
         self._run = run
-        self._head = head
 
     @property
     def path(self) -> str:
@@ -261,49 +261,51 @@ class RunLog:
 
     @property
     def notes(self) -> list[str]:
-        """What a reader must be told of the stored records."""
-        notes = []
-        if self.missing:
-            notes.append("there was no run to continue: a new one was started")
-        if self.stored.stale:
-            files = ", ".join(self.stored.changed)
-            notes.append(f"{_count(self.stored.stale, 'stored trial')} stale: {files} changed")
-        if self.stored.damaged:
-            notes.append(f"{_count(self.stored.damaged, 'damaged line')} skipped in {self.path}")
-        return notes
+        """What a reader must be told of the run."""
+        missing = ["there was no run to continue: a new one was started"] if self.missing else []
+        return missing + damage(self.stored.run, self.path)
 
-    def write(self, record: Record) -> None:
-        """Append a record to the journal.
+    def tell_changes(self) -> None:
+        """Record the session if its plan is not that of the newest one: readers follow the plan.
 
         Raises:
             StoreError: It cannot be written.
         """
+        session, last = self.stored.session, self.stored.run.sessions[-1]
+        if _plan_of(session) != _plan_of(last):
+            self.write()
+
+    def write(self, *records: Record) -> None:
+        """Append records to the journal, the first ones after the record of the session.
+
+        Raises:
+            StoreError: They cannot be written.
+            ValueError: One is too long for a line of the journal.
+        """
         run = self._owned()
-        if self._head:
-            *header, session = self._head
-            provenance = self.provenance()
-            session = {**session, "provenance": provenance.to_json()}
-            run.journal.append_many([*header, session, record])
-            self._head, self._packages = [], provenance.packages
-        else:
-            run.journal.append(record)
+        if self._packages is not None:
+            run.journal.append_many(map(to_json, records))
+            return
+        provenance = self.provenance()
+        head: list[Record] = [replace(self.stored.session, provenance=provenance)]
+        if not self.continued:
+            session = self.stored.session
+            head.insert(0, RunRecord(FORMAT, self._nodeid, session.sweeps, session.started))
+        run.journal.append_many(map(to_json, [*head, *records]))
+        self._packages = provenance.packages
 
-    def write_curve(self, head: Record, series: Mapping[str, Packed]) -> None:
+    def write_curve(self, key: Key, attempt: int, series: Mapping[str, Packed]) -> None:
         """Append reported values to the file of curves, in as many records as they need.
-
-        Args:
-            head: Fields of each record.
-            series: The packed series of each metric.
 
         Raises:
             StoreError: They cannot be written.
         """
-        start = to_json(head).removesuffix("}")
+        head = json_text(to_json(CurveRecord(*key, attempt))).removesuffix("}")
         parts = map(series_json, portions(series, MAX_LINE // 2))
-        self._owned().curves.append_lines(seal(f'{start},"series":{part}}}') for part in parts)
+        self._owned().curves.append_lines(seal(f'{head},"series":{part}}}') for part in parts)
 
-    def curves(self) -> dict[tuple[Key, int], dict[str, Series]]:
-        """The series of each metric that trials reported, by trial and attempt."""
+    def curves(self) -> dict[Attempted, dict[str, Series]]:
+        """Return the series of each metric that trials reported, by trial and attempt."""
         return read_curves(read(self._run.curves.path).records) if self._run else {}
 
     def artifacts(self, name: str) -> str:
@@ -316,9 +318,10 @@ class RunLog:
         Raises:
             StoreError: It cannot be written.
         """
-        versions = self.provenance().packages if not self._head else {}
-        if new := dict(versions.items() - self._packages.items()):
-            self.write({"k": "packages", "versions": dict(sorted(new.items()))})
+        if self._packages is None:
+            return
+        if new := dict(self.provenance().packages.items() - self._packages.items()):
+            self.write(PackagesRecord(dict(sorted(new.items()))))
 
     def close(self) -> None:
         """Flush, and let go of the run."""
@@ -332,22 +335,136 @@ class RunLog:
         return self._run
 
 
-def _fitting(sweeps: Sequence[dict[str, Any]]) -> Sequence[dict[str, Any]]:
-    """The sweeps as the journal keeps them: without spaces too large for a line of it."""
-    if len(json.dumps(sweeps)) < MAX_LINE // 2:
-        return sweeps
-    return [{name: sweep[name] for name in sweep if name != "space"} for sweep in sweeps]
+def _plan_of(session: SessionRecord) -> Json:
+    """Return what decides which stored trials count."""
+    sweeps = tuple(replace(sweep, prune=None) for sweep in session.sweeps)
+    return to_json(
+        SessionRecord(sweeps, fingerprint=session.fingerprint, keep_stale=session.keep_stale)
+    )
 
 
-def _first_session(contents: JournalContents | None) -> str:
-    """The session that made a run, empty if none is recorded."""
-    records = contents.records if contents else []
-    return next((str(each.get("id", "")) for each in records if each["k"] == "session"), "")
+def most_open() -> int:
+    """Return how many runs are kept open: each takes three of the files that a process may have."""
+    try:
+        import resource
+    except ImportError:
+        return MOST_OPEN
+    most, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return min(MOST_OPEN, max(most // 8, 1)) if most != resource.RLIM_INFINITY else MOST_OPEN
 
 
 def _now() -> str:
     return datetime.fromtimestamp(wall(), UTC).isoformat(timespec="seconds")
 
 
-def _count(number: int, thing: str) -> str:
-    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
+class Observer:
+    """Finds the provenance of a session's runs.
+
+    Args:
+        root: A directory in the project's checkout.
+        command: The command line as it was given.
+
+    Attributes:
+        packages: Versions of imported packages, as the processes that run tests tell.
+    """
+
+    def __init__(self, root: Path, command: Sequence[str]) -> None:
+        self.packages: dict[str, str] = {}
+        self._root = root
+        self._command = command
+        self._git: subprocess.Popen[str] | None = None
+        self._found: Provenance | None = None
+
+    def start(self) -> None:
+        """Ask git in the background; `provenance` waits for its answer."""
+        if self._git is None and self._found is None:
+            self._git = _ask_git(self._root)
+
+    def provenance(self, seeds: Mapping[str, int]) -> Provenance:
+        """What is known of the session so far, with the seeds of a study's sweeps."""
+        if self._found is None:
+            self.start()
+            commit, dirty = _answer(self._git)
+            self._found = Provenance(
+                commit=commit,
+                dirty=dirty,
+                python=platform.python_version(),
+                platform=platform.platform(),
+                host=platform.node(),
+                command=_shortened(masked_command(self._command)),
+            )
+        return replace(self._found, seeds=dict(seeds), packages=dict(self.packages))
+
+    def close(self) -> None:
+        """Wait for git no longer, if nobody needed its answer."""
+        if self._git is not None and self._found is None:
+            with self._git as git:
+                git.kill()
+            self._git = None
+
+
+def imported_packages() -> dict[str, str]:
+    """Versions of the packages that this process has imported, by their import names.
+
+    A package's version is its ``__version__``, else that of the distribution of the same name;
+    modules without either, such as the project's own, are left out.
+    """
+    names = {name for name in sys.modules if "." not in name and not name.startswith("_")}
+    found = {name: _version(name) for name in sorted(names - sys.stdlib_module_names)}
+    return {name: version for name, version in found.items() if version}
+
+
+def _version(name: str) -> str:
+    from importlib import metadata
+
+    # Not getattr, which may import or warn.
+    version = getattr(sys.modules[name], "__dict__", {}).get("__version__")
+    if isinstance(version, str):
+        return version
+    try:
+        return metadata.version(name)
+    except (metadata.PackageNotFoundError, ValueError):
+        return ""
+
+
+def _ask_git(root: Path) -> subprocess.Popen[str] | None:
+    try:
+        return subprocess.Popen(  # noqa: S603  the command is ours
+            _GIT_STATUS,
+            cwd=root,
+            env={**os.environ, "LC_ALL": "C"},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            errors="replace",
+        )
+    except OSError:
+        return None
+
+
+def _answer(git: subprocess.Popen[str] | None) -> tuple[str, bool | None]:
+    """The commit, and whether tracked files had changes."""
+    if git is None:
+        return "", None
+    with git:
+        try:
+            text = git.communicate(timeout=GIT_SECONDS)[0]
+        except subprocess.TimeoutExpired:
+            git.kill()
+            return "", None
+    commit = _COMMIT.search(text)
+    return (commit[1] if commit else ""), (bool(_CHANGE.search(text)) if commit else None)
+
+
+def _shortened(command: Sequence[str]) -> tuple[str, ...]:
+    """The arguments that fit, as text that any reader can encode."""
+    shown: list[str] = []
+    left = LONGEST_COMMAND
+    for argument in command:
+        text = encodable(argument)
+        left -= len(text) + 1
+        if left < 0:
+            return (*shown, "...")
+        shown.append(text)
+    return tuple(shown)

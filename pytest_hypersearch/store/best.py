@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_hypersearch.core.trial import Key, State
 from pytest_hypersearch.store.journal import make_dirs
+from pytest_hypersearch.store.reader import stored_key
 from pytest_hypersearch.store.runs import ARTIFACTS, artifact_name, refuse_link, remove_tree
 
 if TYPE_CHECKING:
@@ -122,7 +123,7 @@ def kept(run: Path, trials: Iterable[TrialRecord]) -> dict[Key, str]:
     found = {}
     for trial in trials:
         key = Key(trial.sweep, trial.number, trial.replicate)
-        own = run / ARTIFACTS / artifact_name(*key, trial.attempt)
+        own = run / ARTIFACTS / artifact_name(*stored_key(trial), trial.attempt)
         public = run.parent / BEST / replicate_name(trial.replicate)
         directory = public if key[:2] == best and public.is_dir() else own
         if trial.state is State.COMPLETE and directory.is_dir():

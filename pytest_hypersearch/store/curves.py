@@ -11,15 +11,10 @@ from __future__ import annotations
 import json
 import struct
 from base64 import b64decode, b64encode
-from collections import defaultdict
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from pytest_hypersearch.core.trial import Key
-
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
-
-    from pytest_hypersearch.store.lines import Record
+    from collections.abc import Iterator, Mapping, Sequence
 
 
 # Three doubles take 32 characters of base64, at the end of which it can be cut.
@@ -85,24 +80,6 @@ def series_json(series: Mapping[str, Packed]) -> str:
         for name, one in series.items()
     )
     return f"{{{','.join(parts)}}}"
-
-
-def read_curves(
-    records: Iterable[Record],
-) -> dict[tuple[Key, int], dict[str, Series]]:
-    """The series of each metric, by trial and attempt, from the records of a file of curves."""
-    found: dict[tuple[Key, int], dict[str, Series]] = defaultdict(dict)
-    for record in records:
-        try:
-            trial = Key(record["sweep"], record["number"], record["replicate"]), record["attempt"]
-            parts = {name: unpack(packed) for name, packed in record["series"].items()}
-        except (AttributeError, KeyError, TypeError, ValueError):
-            continue
-        for name, part in parts.items():
-            series = found[trial].setdefault(name, ([], []))
-            series[0].extend(part[0])
-            series[1].extend(part[1])
-    return dict(found)
 
 
 def _pieces(packed: Packed, most: int) -> Iterator[Packed]:

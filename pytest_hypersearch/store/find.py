@@ -8,12 +8,13 @@ from configparser import ConfigParser
 from configparser import Error as ConfigParserError
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from pytest_hypersearch.core.errors import StoreError
+from pytest_hypersearch.core.space import config_key
 from pytest_hypersearch.core.study import called, some
-from pytest_hypersearch.core.trial import State
-from pytest_hypersearch.store.reader import distinct, identity_of, read_run
+from pytest_hypersearch.core.trial import Key, State
+from pytest_hypersearch.store.reader import read_run, read_stored, stored_key
 from pytest_hypersearch.store.runs import Run, is_run, runs_of, study_dirs
 
 if TYPE_CHECKING:
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from pytest_hypersearch.core.study import StudyResults
     from pytest_hypersearch.core.sweep import Sweep
     from pytest_hypersearch.core.trial import TrialRecord
-    from pytest_hypersearch.store.reader import Identity
 
 
 STORE: Final = Path("d", "hypersearch")
@@ -152,13 +152,18 @@ def merge(parts: Sequence[StudyResults]) -> StudyResults:
     Args:
         parts: Results whose sweeps are alike, see `mergeable`.
     """
-    found: dict[Identity, TrialRecord] = {}
+    found: dict[tuple[Key, str], TrialRecord] = {}
     for trial in (trial for part in parts for trial in part.trials):
-        who = identity_of(trial)
+        who = Key(trial.sweep, trial.number, trial.replicate), config_key(trial.params)
         if who not in found or _standing(trial) >= _standing(found[who]):
             found[who] = trial
-    numbers = distinct({who[:2]: trial.number for who, trial in found.items()})
-    trials = [replace(trial, number=numbers[who[:2]]) for who, trial in found.items()]
+    numbers = _numbers(found)
+    trials = [
+        trial
+        if (number := numbers[key[:2], config]) == trial.number
+        else replace(trial, number=number, recorded=stored_key(trial).number)
+        for (key, config), trial in found.items()
+    ]
     sweeps = _sweeps(parts)
     places = {name: place for place, name in enumerate(sweeps)}
     return replace(
@@ -167,6 +172,21 @@ def merge(parts: Sequence[StudyResults]) -> StudyResults:
         trials=tuple(sorted(trials, key=lambda t: (places[t.sweep], t.number, t.replicate))),
         notes=tuple(dict.fromkeys(note for part in parts for note in part.notes)),
     )
+
+
+def _numbers(found: Iterable[tuple[Key, str]]) -> dict[tuple[tuple[str, int], str], int]:
+    """Give each configuration a number of its own; of several with the same the first keeps it."""
+    owners: dict[tuple[str, int], str] = {}
+    last: dict[str, int] = {}
+    for key, config in found:
+        owners.setdefault(key[:2], config)
+        last[key.sweep] = max(last.get(key.sweep, 0), key.number)
+    numbers = {(place, config): place[1] for place, config in owners.items()}
+    for key, config in found:
+        if (key[:2], config) not in numbers:
+            last[key.sweep] += 1
+            numbers[key[:2], config] = last[key.sweep]
+    return numbers
 
 
 def mergeable(parts: Iterable[StudyResults]) -> list[list[StudyResults]]:
@@ -294,14 +314,12 @@ def choose(runs: Sequence[Run], run: int | str | None) -> Sequence[Run]:
             return found
     if not _COMMIT.fullmatch(text):
         raise ValueError(f"run {text!r}: expected all, a number, or the beginning of a commit")
-    return [one for one in runs if any(each.startswith(text) for each in _commits(one))][-1:]
+    return [each for each in runs if _ran(each, text)][-1:]
 
 
-def _commits(run: Run) -> Iterable[str]:
-    for record in run.read().records:
-        provenance: Any = record.get("provenance")
-        if record["k"] == "session" and isinstance(provenance, dict):
-            yield str(provenance.get("commit", ""))
+def _ran(run: Run, commit: str) -> bool:
+    sessions = read_stored(run).sessions
+    return any(each.provenance.commit.startswith(commit) for each in sessions)
 
 
 def _studies(source: Source) -> list[list[Run]]:

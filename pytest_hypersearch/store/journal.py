@@ -1,67 +1,124 @@
 """The journal: an append-only file of JSON lines, one checksum a line, one writing process.
 
-Lines, which `pytest_hypersearch.store.lines` makes, are never rewritten: a reader skips what is
-damaged, keeps kinds and fields that it does not know, and of records that say the same thing twice
-believes the first. ``k`` names the kind of a record:
+A line is the compact ASCII JSON of a record, whose last key ``c`` is the CRC-32 of the line without
+that key. Lines are never rewritten: a reader skips the damaged ones, and the records of a kind that
+it does not know (see `pytest_hypersearch.store.records`).
 
-=========  =========================================================================================
-kind       fields, and when it is written
-=========  =========================================================================================
-run        ``format`` (int), ``nodeid``, ``sweeps`` (list: name, strategy, space, metric, mode,
-           seed, ...), ``created`` (ISO time, for people): once, as the first record
-session    ``id``, ``started`` (ISO time), ``fingerprint`` (path -> digest), ``provenance`` (see
-           `pytest_hypersearch.store.provenance`): at the start of a run and at each resume; what
-           follows belongs to this session
-packages   ``versions`` (import name -> version): what a session's tests imported beyond what its
-           ``session`` says; at its end
-suggest    ``sweep``, ``seed``, ``number``, ``params``, ``seen`` (finished configurations that the
-           sampler knew): a sampler proposed a configuration
-start      ``sweep``, ``number``, ``replicate``, ``attempt`` (from 1), ``seed``, ``params``,
-           ``worker``, ``started`` (seconds since the epoch), ``item`` (its node id): a trial was
-           handed to a runner
-end        ``sweep``, ``number``, ``replicate``, ``attempt``, ``state``, ``score`` (if it has one),
-           ``metrics``, ``duration`` (seconds), ``steps`` (values reported, if any), ``reason`` (if
-           not complete), ``error`` (traceback of a failure), ``peak_memory`` (bytes) and
-           ``cpu_time`` (seconds), if they are known: a trial ended
-crash      ``sweep``, ``number``, ``replicate``, ``attempt``, ``worker``, ``reason``: the process
-           that ran a trial is gone; a ``start`` with the next attempt may follow
-saved      ``sweep``, ``number``, ``replicate``, ``attempt``, ``directory`` (its name): what a trial
-           saved is whole
-skip       ``sweep``, ``number``, ``replicate``, ``state``, ``reason``: a trial was left out
-curve      ``sweep``, ``number``, ``replicate``, ``attempt``, ``series`` (metric -> packed series,
-           see `pytest_hypersearch.store.curves`): values reported within a trial; these go to
-           the file of curves
-=========  =========================================================================================
-
-A run's record with a ``format`` above :data:`FORMAT` was written by a newer version: such a file is
-reported as ``newer`` by :func:`read` and never appended to.
+A ``run`` record with a ``format`` above :data:`FORMAT` was written by a newer version: such a file
+is reported as ``newer`` by :func:`read` and never appended to.
 """
 
 from __future__ import annotations
 
 import contextlib
 import errno
+import json
 import os
 import stat
+import zlib
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn, TypeAlias
 
 from pytest_hypersearch.core.errors import StoreError
-from pytest_hypersearch.store.lines import batches, body_of, decode, encode, lines_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
-    from pytest_hypersearch.store.lines import Record
-
 
 FORMAT = 1
+MAX_LINE = 256 * 1024
 
+_BATCH = 4096
 _COPY_BYTES = 1 << 20
 _TRIES = 100
 _SAFE = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+
+Json: TypeAlias = "dict[str, Any]"
+
+
+def _refuse_constant(text: str) -> NoReturn:
+    msg = f"{text} is not a number"
+    raise ValueError(msg)
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    return value if value - value == 0 else _refuse_constant(text)
+
+
+json_text = json.JSONEncoder(allow_nan=False, separators=(",", ":"), check_circular=False).encode
+_from_json = json.JSONDecoder(parse_float=_finite, parse_constant=_refuse_constant).decode
+
+
+def encode(record: Json) -> bytes:
+    """Return a record as a line of the journal.
+
+    Args:
+        record: JSON-able values; its kind under ``k``.
+
+    Raises:
+        ValueError: A number is not finite, or the line exceeds :data:`MAX_LINE` bytes.
+        TypeError: A value is not JSON-able.
+    """
+    return seal(json_text(record))
+
+
+def seal(text: str) -> bytes:
+    """Return the compact ASCII JSON of a record as a line of the journal.
+
+    Raises:
+        ValueError: The line exceeds :data:`MAX_LINE` bytes.
+    """
+    body = text.encode("ascii")
+    line = b'%b,"c":%d}\n' % (body[:-1], zlib.crc32(body))
+    if len(line) > MAX_LINE:
+        raise ValueError(f"a record of {len(line)} bytes: at most {MAX_LINE} fit in the journal")
+    return line
+
+
+def lines_of(file: BinaryIO) -> Iterator[bytes]:
+    """Yield the lines of a file; of one that is too long only a beginning that cannot be valid."""
+    starts = True
+    for piece in iter(partial(file.readline, MAX_LINE + 1), b""):
+        if starts:
+            yield piece
+        starts = piece.endswith(b"\n")
+
+
+def batches(file: BinaryIO) -> Iterator[tuple[list[bytes], int]]:
+    """Yield lists of undamaged JSON texts, each with the number of damaged lines among them."""
+    bodies: list[bytes] = []
+    damaged = 0
+    for line in lines_of(file):
+        if (body := body_of(line)) is not None:
+            bodies.append(body)
+        elif not line.isspace():
+            damaged += 1
+        if len(bodies) == _BATCH:
+            yield bodies, damaged
+            bodies, damaged = [], 0
+    yield bodies, damaged
+
+
+def body_of(line: bytes) -> bytes | None:
+    """Return the JSON text of a line without its checksum, None if they do not agree."""
+    start, _, checksum = line.rstrip(b"\r\n").rpartition(b',"c":')
+    body = start + b"}"
+    return body if checksum == b"%d}" % zlib.crc32(body) else None
+
+
+def decode(bodies: list[bytes]) -> list[Json]:
+    """Return the records of JSON texts, without those that are none."""
+    try:
+        values = _from_json((b"[%b]" % b",".join(bodies)).decode("ascii"))
+    except (ValueError, RecursionError):
+        values = []
+    if len(values) != len(bodies):
+        return [record for body in bodies for record in decode([body])] if bodies[1:] else []
+    return [value for value in values if isinstance(value, dict) and "k" in value]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +131,7 @@ class JournalContents:
         newer: Whether a newer version of this package wrote to the file.
     """
 
-    records: list[Record]
+    records: list[Json]
     damaged: int
     newer: bool
 
@@ -85,29 +142,39 @@ def read(path: Path) -> JournalContents:
     Raises:
         StoreError: The file cannot be opened, or is a link or no regular file.
     """
-    records: list[Record] = []
+    records: list[Json] = []
     damaged = 0
+    for batch, bad in read_batches(path):
+        records += batch
+        damaged += bad
+    return JournalContents(records, damaged, any(map(is_newer, records)))
+
+
+def read_batches(path: Path) -> Iterator[tuple[list[Json], int]]:
+    """Yield the undamaged records in portions, each with the number of damaged lines among them.
+
+    Raises:
+        StoreError: As in `read`.
+    """
     try:
-        with os.fdopen(_open_regular(str(path), os.O_RDONLY), "rb", _COPY_BYTES) as file:
+        with os.fdopen(open_regular(str(path), os.O_RDONLY), "rb", _COPY_BYTES) as file:
             for bodies, bad in batches(file):
-                decoded = decode(bodies)
-                records += decoded
-                damaged += bad + len(bodies) - len(decoded)
+                records = decode(bodies)
+                yield records, bad + len(bodies) - len(records)
     except FileNotFoundError:
         pass
     except OSError as error:
         raise _store_error("read", path, error) from error
-    return JournalContents(records, damaged, any(map(_is_newer, records)))
 
 
-def read_first(path: Path) -> Record | None:
+def read_first(path: Path) -> Json | None:
     """Return the first record of a journal, None if its line is damaged or missing.
 
     Raises:
         StoreError: The file cannot be opened, or is a link or no regular file.
     """
     try:
-        with os.fdopen(_open_regular(str(path), os.O_RDONLY), "rb") as file:
+        with os.fdopen(open_regular(str(path), os.O_RDONLY), "rb") as file:
             body = next(map(body_of, lines_of(file)), None)
     except FileNotFoundError:
         return None
@@ -137,7 +204,7 @@ class Journal:
         self._inode = (0, 0)
         self._size = 0
 
-    def append(self, record: Record) -> None:
+    def append(self, record: Json) -> None:
         """Write one record.
 
         Raises:
@@ -146,7 +213,7 @@ class Journal:
         """
         self._append(encode(record))
 
-    def append_many(self, records: Iterable[Record]) -> None:
+    def append_many(self, records: Iterable[Json]) -> None:
         """Write records together, at the cost of about one; errors as in `append`."""
         self.append_lines(map(encode, records))
 
@@ -236,7 +303,7 @@ class Journal:
                 if self._locate is not None:
                     self.path = self._locate()
                 make_dirs(self.path.parent)
-                return _open_regular(str(self.path), os.O_RDWR | os.O_APPEND | os.O_CREAT)
+                return open_regular(str(self.path), os.O_RDWR | os.O_APPEND | os.O_CREAT)
             except (FileNotFoundError, FileExistsError, NotADirectoryError):
                 tries -= 1
                 if not tries:
@@ -247,7 +314,7 @@ class Journal:
             for line in lines_of(file):
                 if b'"format":' not in line or (body := body_of(line)) is None:
                     continue
-                if any(map(_is_newer, decode([body]))):
+                if any(map(is_newer, decode([body]))):
                     raise newer_error(self.path)
 
     def _restore(self) -> None:
@@ -287,7 +354,12 @@ def _store_error(verb: str, path: Path, error: OSError) -> StoreError:
     return StoreError(f"cannot {verb} {path}: {error.strerror or error}")
 
 
-def _open_regular(name: str, flags: int) -> int:
+def open_regular(name: str, flags: int) -> int:
+    """Open a file and return its descriptor, without waiting for the other end of a pipe.
+
+    Raises:
+        OSError: It cannot be opened, or is a link or no regular file.
+    """
     fd = os.open(name, flags | _SAFE, 0o600)
     if not stat.S_ISREG(os.fstat(fd).st_mode):
         os.close(fd)
@@ -302,6 +374,8 @@ def _chunks(fd: int) -> Iterator[bytes]:
         offset += len(chunk)
 
 
-def _is_newer(record: Record) -> bool:
-    format_ = record.get("format", FORMAT)
-    return not isinstance(format_, int) or format_ > FORMAT
+def is_newer(record: Json) -> bool:
+    """Tell whether a record says that a newer version of this package wrote its file."""
+    format_ = record.get("format")
+    newer = type(format_) is int and format_ > FORMAT
+    return record["k"] == "run" and (newer or isinstance(format_, str))

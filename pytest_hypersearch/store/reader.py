@@ -1,353 +1,617 @@
-"""From the records of a stored run to the results of its study.
+"""The one reader of journals: what a run has on the trials of its study.
 
-Only what was recorded is told: trials that were handed out or left out by a race. How many more the
-marks asked for is in the sweeps' ``planned``.
+Results, the command line, the live page and a session that continues a run all read here, and so
+agree. What counts is the plan of a session, for readers that of the newest one: its sweeps, the
+fingerprint of its code, and whether trials of other code count.
+
+A trial is known by its key (sweep, number, replicate), its configuration and its seed. Where the
+sweep has changed since the trial ran, the plan may have its configuration under another number, or
+not at all.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections import defaultdict
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
+from pytest_hypersearch.core.errors import SamplerError
 from pytest_hypersearch.core.space import config_key
 from pytest_hypersearch.core.study import StudyResults
-from pytest_hypersearch.core.sweep import Sweep
-from pytest_hypersearch.core.trial import Config, Key, State, TrialRecord, judge
+from pytest_hypersearch.core.trial import Judgement, Key, State, TrialRecord, judge, trial_seed
 from pytest_hypersearch.search.samplers import builtin
 from pytest_hypersearch.search.samplers.proposal import Table
-from pytest_hypersearch.store.stored import FINISHED
+from pytest_hypersearch.store.fingerprint import changed
+from pytest_hypersearch.store.journal import is_newer, newer_error, read_batches
+from pytest_hypersearch.store.records import (
+    CrashRecord,
+    CurveRecord,
+    EndRecord,
+    ReplayRecord,
+    RunRecord,
+    SavedRecord,
+    SessionRecord,
+    SkipRecord,
+    StartRecord,
+    SuggestRecord,
+    from_json,
+)
+from pytest_hypersearch.store.runs import artifact_name
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from pathlib import Path
 
-    from pytest_hypersearch.store.journal import JournalContents
-    from pytest_hypersearch.store.lines import Record
+    from pytest_hypersearch.core.sweep import Sweep
+    from pytest_hypersearch.core.trial import Config
+    from pytest_hypersearch.store.curves import Series
+    from pytest_hypersearch.store.journal import Json
+    from pytest_hypersearch.store.records import Record
     from pytest_hypersearch.store.runs import Run
 
+FINISHED: Final = frozenset({State.COMPLETE, State.PRUNED, State.INVALID})
+_MOST: Final = 100_000  # a forged number of trials must not keep the reader busy
 
-_SCALARS = frozenset({int, float, str, bool, type(None)})
-_MOST = 1_000_000  # a forged number of trials must not keep the reader busy
-_ONCE = 2  # what comes before the first session, and that session
-
-
-class Identity(NamedTuple):
-    """Which trial, whatever its number: configurations may be numbered anew when a run goes on."""
-
-    sweep: str
-    config: str
-    replicate: int
+Outcome: TypeAlias = "EndRecord | CrashRecord | SkipRecord"
+Attempted: TypeAlias = "tuple[Key, int]"
+"""A trial as the run's files know it, and which execution of it."""
 
 
-class Place(NamedTuple):
-    """Under which key and attempt a run's files know a trial."""
+@dataclass(slots=True, eq=False)
+class Attempt:
+    """An execution of a trial.
+
+    Attributes:
+        start: When it was handed out.
+        session: By which session.
+        end: How it ended, None if the session is not there any more or still runs it.
+        directory: Name of the directory of what it saved, empty if that is not whole.
+    """
+
+    start: StartRecord
+    session: SessionRecord
+    end: EndRecord | CrashRecord | None = None
+    directory: str = ""
+
+
+@dataclass(slots=True, eq=False)
+class StoredTrial:
+    """What a run has on a trial, over all of its sessions.
+
+    Attributes:
+        key: The trial as it was numbered when it ran.
+        params: Its configuration, empty if it was never handed out.
+        seed: Its seed.
+        attempts: Its executions.
+        outcome: What came of it: of several ends, crashes and skips the last.
+        session: The session that recorded the outcome.
+    """
 
     key: Key
-    attempt: int
+    params: Config
+    seed: int
+    attempts: list[Attempt] = field(default_factory=list)
+    outcome: Outcome | None = None
+    session: SessionRecord | None = None
+
+    @property
+    def last(self) -> Attempt | None:
+        """The attempt that the outcome is of; without one the last."""
+        ended = (each for each in reversed(self.attempts) if each.end is self.outcome)
+        return next(ended, None) or (self.attempts[-1] if self.attempts else None)
+
+    @property
+    def duration(self) -> float | None:
+        """Seconds of the last execution that ended, whatever code it ran and came to."""
+        ends = (each.end for each in reversed(self.attempts))
+        return next((end.duration for end in ends if isinstance(end, EndRecord)), None)
+
+    @property
+    def directories(self) -> list[str]:
+        """Names of the directories of what its attempts saved."""
+        return [each.directory for each in self.attempts if each.directory]
+
+    @property
+    def saved(self) -> str:
+        """Name of the directory of what the attempt saved that the outcome is of, or empty."""
+        return self.last.directory if self.last and isinstance(self.outcome, EndRecord) else ""
 
 
-@dataclass(slots=True)
-class _Found:
-    """A trial as far as it was read: how it stands, where, and in which session."""
+class StoredRun:
+    """What a run has, by trial.
 
-    record: TrialRecord
-    place: Place
-    session: int
+    Attributes:
+        nodeid: The study, empty if its record is damaged.
+        sessions: The sessions, after one that the records before the first session belong to.
+        suggestions: What samplers proposed, by sweep, the sweep's seed and number.
+        attempts: How often each trial was started.
+        items: Node ids of the items of trials that have got others since they ran.
+        damaged: Lines and records that could not be read.
+    """
+
+    def __init__(self) -> None:
+        self.nodeid = ""
+        self.sessions = [SessionRecord(())]
+        self.suggestions: dict[tuple[str, int, int], SuggestRecord] = {}
+        self.attempts: dict[Key, int] = {}
+        self.items: dict[Key, str] = {}
+        self.damaged = 0
+        self._trials: dict[tuple[Key, str, int], StoredTrial] = {}
+        self._attempts: dict[Attempted, tuple[StoredTrial, Attempt]] = {}
+        self._open: set[Attempted] = set()
+
+    @property
+    def trials(self) -> list[StoredTrial]:
+        """The trials in the order in which they came first."""
+        return [*self._trials.values()]
+
+    def is_open(self, attempt: Attempt) -> bool:
+        """Tell whether an attempt has not ended as far as the newest session knows."""
+        return (attempt.start.key, attempt.start.attempt) in self._open
+
+    def read(self, records: Iterable[Json]) -> None:
+        """Add records: damaged ones are counted, those of unknown kinds passed over."""
+        for data in records:
+            try:
+                record = from_json(data)
+                if record is not None:
+                    self._add(record)
+            except (TypeError, ValueError):
+                self.damaged += 1
+
+    def _add(self, record: Record) -> None:
+        match record:
+            case RunRecord() | SessionRecord():
+                self._plan(record)
+            case SuggestRecord():
+                self.suggestions[record.sweep, record.seed, record.number] = record
+            case StartRecord():
+                self._start(record)
+            case EndRecord() | CrashRecord():
+                self._end(record)
+            case SavedRecord():
+                self._attempt(record)[1].directory = record.directory
+            case SkipRecord():
+                self._conclude(self._trial(record.key, record.params, record.seed), record)
+            case ReplayRecord():
+                self.items[record.key] = record.item
+
+    def _plan(self, record: RunRecord | SessionRecord) -> None:
+        if isinstance(record, SessionRecord):
+            last = self.sessions[-1]
+            plan = record.sweeps or last.sweeps
+            if plan != last.sweeps:
+                self.items.clear()
+            code = record.fingerprint or last.fingerprint
+            self.sessions.append(replace(record, sweeps=plan, fingerprint=code))
+            self._open.clear()
+        else:
+            self.nodeid = self.nodeid or record.nodeid
+            if not self.sessions[1:]:
+                self.sessions[0] = SessionRecord(record.sweeps)
+
+    def _start(self, start: StartRecord) -> None:
+        place = start.key, start.attempt
+        if place in self._attempts:
+            return
+        trial = self._trial(start.key, start.params, start.seed)
+        attempt = Attempt(start, self.sessions[-1])
+        trial.attempts.append(attempt)
+        self.attempts[start.key] = start.attempt
+        self.items.pop(start.key, None)
+        self._attempts[place] = trial, attempt
+        self._open.add(place)
+
+    def _end(self, end: EndRecord | CrashRecord) -> None:
+        if not end.attempt:
+            self._conclude(self._trial(end.key, {}, 0), end)
+            return
+        trial, attempt = self._attempt(end)
+        if self.is_open(attempt):
+            self._open.remove((end.key, end.attempt))
+            attempt.end = end
+            self._conclude(trial, end)
+
+    def _attempt(
+        self, record: EndRecord | CrashRecord | SavedRecord
+    ) -> tuple[StoredTrial, Attempt]:
+        place = record.key, record.attempt
+        if place not in self._attempts:
+            raise ValueError(f"{place} was not started")
+        return self._attempts[place]
+
+    def _trial(self, key: Key, params: Config, seed: int) -> StoredTrial:
+        who = key, config_key(params), seed
+        if who not in self._trials:
+            self._trials[who] = StoredTrial(key, params, seed)
+        return self._trials[who]
+
+    def _conclude(self, trial: StoredTrial, outcome: Outcome) -> None:
+        trial.outcome, trial.session = outcome, self.sessions[-1]
 
 
-def identity_of(trial: TrialRecord) -> Identity:
-    """Return what makes two trials of one study the same."""
-    config = config_key(trial.params) if trial.params else f"#{trial.number}"
-    return Identity(trial.sweep, config, trial.replicate)
+def read_stored(run: Run) -> StoredRun:
+    """Read the records of a run, which may be in use; damaged ones are skipped and counted.
+
+    Raises:
+        StoreError: The journal cannot be read, or was written by a newer version.
+    """
+    stored = StoredRun()
+    for records, damaged in read_batches(run.journal.path):
+        if any(map(is_newer, records)):
+            raise newer_error(run.journal.path)
+        stored.read(records)
+        stored.damaged += damaged
+    return stored
+
+
+def starts_of(run: Run) -> dict[Attempted, float | None]:
+    """Return when each attempt of a run was started, in seconds since 1970.
+
+    Raises:
+        StoreError: As in `read_stored`.
+    """
+    attempts = (each for trial in read_stored(run).trials for each in trial.attempts)
+    return {(each.start.key, each.start.attempt): each.start.started for each in attempts}
+
+
+def stored_key(trial: TrialRecord) -> Key:
+    """Return the key under which the files of its run know a trial."""
+    number = trial.number if trial.recorded is None else trial.recorded
+    return Key(trial.sweep, number, trial.replicate)
+
+
+def read_curves(records: Iterable[Json]) -> dict[Attempted, dict[str, Series]]:
+    """Return the series of each metric, by trial and attempt, from a file of curves."""
+    found: dict[Attempted, dict[str, Series]] = defaultdict(dict)
+    for data in records:
+        try:
+            record = from_json(data)
+        except (TypeError, ValueError):
+            continue
+        if isinstance(record, CurveRecord):
+            for name, (steps, values) in record.series.items():
+                series = found[record.key, record.attempt].setdefault(name, ([], []))
+                series[0].extend(steps)
+                series[1].extend(values)
+    return dict(found)
+
+
+class Present:
+    """The stored trials that the plan of a session has.
+
+    Attributes:
+        run: What is stored.
+        trials: The trials by their keys in the plan.
+        absent: How many stored trials the plan does not have.
+
+    Args:
+        run: What is stored.
+        session: The session.
+        tables: Configurations by number of sweeps whose samplers look at no results; those of the
+            strategies of this package are known without.
+        replay: Whether trials that finished need not run again.
+    """
+
+    def __init__(
+        self,
+        run: StoredRun,
+        session: SessionRecord,
+        *,
+        tables: Mapping[str, Table] | None = None,
+        replay: bool = True,
+    ) -> None:
+        self.run = run
+        self.trials: dict[Key, StoredTrial] = {}
+        self.absent = 0
+        self._session = session
+        self._replay = replay
+        self._sweeps = {sweep.name: sweep for sweep in session.sweeps}
+        by_sweep: dict[str, list[StoredTrial]] = defaultdict(list)
+        for trial in run.trials:
+            by_sweep[trial.key.sweep].append(trial)
+        for name, trials in by_sweep.items():
+            if name in self._sweeps:
+                self._place(trials, _Numbers(run, self._sweeps[name], (tables or {}).get(name)))
+            else:
+                self.absent += len(trials)
+
+    def _place(self, trials: Iterable[StoredTrial], numbers: _Numbers) -> None:
+        """Give trials their keys: first those that keep them."""
+        moved = []
+        for trial in trials:
+            if numbers.has(trial):
+                if trial.key in self.trials:
+                    self.absent += 1
+                self.trials[trial.key] = trial
+            elif numbers.may_have(trial):
+                moved.append(trial)
+            else:
+                self.absent += 1
+        for trial in sorted(moved, key=lambda trial: trial.key):
+            free = (key for key in numbers.others(trial) if key not in self.trials)
+            if key := next(free, None):
+                self.trials[key] = trial
+            else:
+                self.absent += 1
+
+    def counts(self, session: SessionRecord | None) -> bool:
+        """Tell whether a session ran the code of this one, or its trials count all the same."""
+        return session is not None and (
+            self._session.keep_stale or session.fingerprint == self._session.fingerprint
+        )
+
+    def ended(self, key: Key) -> TrialRecord | None:
+        """Return a trial as it ended, None if it did not, ran other code, or lacks a metric."""
+        trial = self.trials[key]
+        return self._record(key, trial) if self.counts(trial.session) else None
+
+    def finished(self, key: Key) -> TrialRecord | None:
+        """Return a trial as it ended, None if it has to run again."""
+        trial = self.trials.get(key)
+        return self.ended(key) if self._replay and trial and _is_finished(trial) else None
+
+    def unfinished(self, key: Key, params: Config) -> str:
+        """Return the directory in which a trial goes on whose process died, empty for a new one."""
+        trial = self.trials.get(key)
+        since: list[Attempt] = []
+        same = trial and config_key(trial.params) == config_key(params)
+        for attempt in trial.attempts if trial and same else ():
+            since = [] if isinstance(attempt.end, EndRecord) else [*since, attempt]
+        first = next((each.start for each in since if self.counts(each.session)), None)
+        return artifact_name(*first.key, first.attempt) if first else ""
+
+    def records(self, *, live: bool = False) -> Iterator[TrialRecord]:
+        """Yield the trials in the order of sweep, number and replicate.
+
+        Args:
+            live: Whether a session works on the run: what has not ended is running.
+        """
+        places = {name: place for place, name in enumerate(self._sweeps)}
+        for key in sorted(self.trials, key=lambda key: (places[key.sweep], key[1:])):
+            trial = self.trials[key]
+            last = trial.attempts[-1] if trial.attempts else None
+            if live and last and self.run.is_open(last):
+                yield self._started(key, last, State.RUNNING)
+            elif trial.outcome is not None:
+                if record := self.ended(key):
+                    yield record
+            elif last and self.counts(last.session):
+                yield self._started(key, last, State.NOT_RUN, reason="interrupted")
+
+    def elapsed(self) -> dict[str, float]:
+        """Return the wall time of each sweep in seconds, without the time between sessions."""
+        spans: dict[tuple[str, int], tuple[float, float]] = {}
+        for key, trial in self.trials.items():
+            for attempt in trial.attempts:
+                started, which = attempt.start.started, (key.sweep, id(attempt.session))
+                if started is not None and self.counts(attempt.session):
+                    took = attempt.end.duration if isinstance(attempt.end, EndRecord) else 0.0
+                    first, last = spans.get(which, (started, 0.0))
+                    spans[which] = min(first, started), max(last, started + took)
+        times: dict[str, float] = defaultdict(float)
+        for (name, _), (first, last) in spans.items():
+            times[name] += last - first
+        return times
+
+    def notes(self) -> list[str]:
+        """Return what a reader must be told of trials that are left out."""
+        stale = [trial for trial in self.trials.values() if self._is_stale(trial)]
+        notes = []
+        if self.absent:
+            verb = "is" if self.absent == 1 else "are"
+            notes.append(f"{_stored(self.absent)} {verb} not part of the present plan")
+        if stale and self._replay:
+            sessions = {id(trial.session): trial.session for trial in stale}
+            files = {
+                name: None
+                for session in sessions.values()
+                if session
+                for name in changed(session.fingerprint, self._session.fingerprint)
+            }
+            notes.append(f"{_stored(len(stale))} stale: {', '.join(files)} changed")
+        return notes
+
+    def _is_stale(self, trial: StoredTrial) -> bool:
+        return _is_finished(trial) and not self.counts(trial.session)
+
+    def _record(self, key: Key, trial: StoredTrial) -> TrialRecord | None:
+        outcome, attempt = trial.outcome, trial.last
+        if isinstance(outcome, EndRecord) and attempt:
+            verdict = _judged(outcome, self._sweeps[key.sweep].metrics)
+            if verdict is None:
+                return None
+            return self._started(
+                key,
+                attempt,
+                verdict.state,
+                score=verdict.score,
+                metrics=verdict.metrics,
+                steps=outcome.steps,
+                duration=outcome.duration,
+                reason=verdict.reason,
+                logged=dict(outcome.logged),
+                peak_memory=outcome.peak_memory,
+                cpu_time=outcome.cpu_time,
+                error=outcome.error,
+            )
+        if isinstance(outcome, CrashRecord) and attempt:
+            return self._started(key, attempt, State.CRASHED, reason=outcome.reason)
+        state = outcome.state if isinstance(outcome, SkipRecord) else State.CRASHED
+        reason = outcome.reason if outcome else ""
+        item = self.run.items.get(key, self.run.nodeid)
+        params = trial.params or self._params_of(key)
+        return TrialRecord(item, *key, params, state, seed=trial.seed, reason=reason)
+
+    def _started(self, key: Key, attempt: Attempt, state: State, **values: Any) -> TrialRecord:  # noqa: ANN401  the record's own fields
+        start = attempt.start
+        return TrialRecord(
+            self.run.items.get(key) or start.item or self.run.nodeid,
+            *key,
+            start.params,
+            state,
+            seed=start.seed,
+            attempt=start.attempt,
+            worker=start.worker,
+            started=start.started,
+            recorded=None if start.number == key.number else start.number,
+            **values,
+        )
+
+    def _params_of(self, key: Key) -> Config:
+        """Return the configuration of a trial that was never handed out, as far as it is known."""
+        trials = (trial for other, trial in self.trials.items() if other[:2] == key[:2])
+        known = next((trial.params for trial in trials if trial.params), None)
+        seed = self._sweeps[key.sweep].seed
+        suggested = self.run.suggestions.get((key.sweep, seed, key.number))
+        return known or (suggested.params if suggested else {})
+
+
+class _Numbers:
+    """Which numbers the plan of a sweep gives to configurations."""
+
+    def __init__(self, run: StoredRun, sweep: Sweep, table: Table | None) -> None:
+        self._sweep = sweep
+        self._seeds: dict[int, int] = {}
+        self._complete = False
+        self._known: dict[int, str] = {}
+        plans = (each for session in run.sessions for each in session.sweeps)
+        if any(each.name == sweep.name and _drawn(each) != _drawn(sweep) for each in plans):
+            self._known = self._of_table(table or _table_of(sweep)) or self._recorded(run)
+        self._numbers: dict[str, list[int]] = defaultdict(list)
+        for number, config in self._known.items():
+            self._numbers[config].append(number)
+
+    def has(self, trial: StoredTrial) -> bool:
+        """Tell whether the plan has a trial under its own key."""
+        number = trial.key.number
+        if number >= self._sweep.n_trials or trial.key.replicate >= self._sweep.replicates:
+            return False
+        if not trial.params:
+            return True
+        config = config_key(trial.params)
+        expected = self._known.get(number, None if self._complete else config)
+        return expected == config and self.may_have(trial)
+
+    def may_have(self, trial: StoredTrial) -> bool:
+        """Tell whether a trial is of the sweep's space, seeds and replicates."""
+        replicate, space = trial.key.replicate, self._sweep.space
+        return (
+            replicate < self._sweep.replicates
+            and trial.seed == trial_seed(self._sweep.seed, replicate)
+            and (not space.names or space.contains(trial.params))
+        )
+
+    def others(self, trial: StoredTrial) -> Iterator[Key]:
+        """Yield the keys under which the plan has a trial's configuration."""
+        for number in self._numbers.get(config_key(trial.params), ()):
+            yield trial.key._replace(number=number)
+
+    def _of_table(self, table: Table | None) -> dict[int, str]:
+        if table is None:
+            return {}
+        with suppress(SamplerError):
+            configs = table.upto(min(self._sweep.n_trials, _MOST))
+            self._complete = True
+            return {number: config_key(config) for number, config in enumerate(configs)}
+        return {}
+
+    def _recorded(self, run: StoredRun) -> dict[int, str]:
+        """Return the configurations of a sampler that looks at results."""
+        name, seed, space = self._sweep.name, self._sweep.seed, self._sweep.space
+        known = {
+            record.number: config_key(record.params)
+            for record in run.suggestions.values()
+            if (record.sweep, record.seed) == (name, seed) and space.contains(record.params)
+        }
+        return known | {n: config_key(point) for n, point in enumerate(self._sweep.points)}
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A run as a session sees it that continues it.
+
+    Attributes:
+        run: What earlier sessions left.
+        session: The session.
+        replay: Whether trials that finished are replayed instead of run again.
+    """
+
+    run: StoredRun = field(default_factory=StoredRun)
+    session: SessionRecord = field(default_factory=partial(SessionRecord, ()))
+    replay: bool = True
+
+    def present(self, tables: Mapping[str, Table]) -> Present:
+        """Return the stored trials that the session's plan has; see `Present`."""
+        return Present(self.run, self.session, tables=tables, replay=self.replay)
 
 
 def read_run(run: Run) -> StudyResults:
-    """Read a stored run.
+    """Read the results of a run.
 
     Args:
         run: It may belong to a live session; its open trials are then running.
 
     Returns:
-        The last that is known of each trial, in the order of sweep, configuration and replicate;
-        damaged lines are skipped and counted in the notes.
+        The trials that are recorded and in the plan of the newest session, in the order of sweep,
+        number and replicate. The sweeps tell how many the plan has. What was left out is in the
+        notes.
 
     Raises:
         StoreError: The journal cannot be read, or was written by a newer version.
         ValueError: The records of what was searched are missing.
     """
-    contents = run.read()
-    reading = _read(contents)
-    if not reading.sweeps:
+    stored = read_stored(run)
+    session = stored.sessions[-1]
+    if not session.sweeps:
         raise ValueError(f"{run.path}: expected a journal that begins with a plan")
-    damaged = contents.damaged + reading.damaged
-    lines = "1 damaged line" if damaged == 1 else f"{damaged} damaged lines"
-    notes = (f"{lines} skipped in {run.path}",) if damaged else ()
+    present = Present(stored, session)
+    elapsed = present.elapsed()
     return StudyResults(
-        nodeid=reading.nodeid or run.path.parent.name,
-        sweeps=tuple(reading.timed()),
-        trials=tuple(reading.trials(live=run.in_use())),
-        notes=notes,
+        nodeid=stored.nodeid or run.path.parent.name,
+        sweeps=tuple(
+            replace(each, planned=each.n_trials * each.replicates, elapsed=elapsed[each.name])
+            for each in session.sweeps
+        ),
+        trials=tuple(present.records(live=run.in_use())),
+        notes=(*present.notes(), *damage(stored, run.path)),
         run=str(run.path),
     )
 
 
-def places_of(run: Run) -> dict[tuple[Identity, float | None], Place]:
-    """Return under which key a run's files know the last attempt at each trial and its start.
-
-    Raises:
-        StoreError: The journal cannot be read, or was written by a newer version.
-    """
-    return {
-        (who, found.record.started): found.place for who, found in _read(run.read()).found.items()
-    }
+def damage(stored: StoredRun, path: Path | str) -> list[str]:
+    """Return a note on the lines of a run that could not be read, if there are any."""
+    lines = "1 damaged line" if stored.damaged == 1 else f"{stored.damaged} damaged lines"
+    return [f"{lines} skipped in {path}"] if stored.damaged else []
 
 
-def distinct(numbers: Mapping[tuple[str, str], int]) -> dict[tuple[str, str], int]:
-    """Give each configuration a number of its own, by sweep and configuration.
-
-    Of several with the same number, the last keeps it, and the others come after all.
-    """
-    owners = {(name, number): config for (name, config), number in numbers.items()}
-    last: dict[str, int] = {}
-    for name, number in owners:
-        last[name] = max(last.get(name, 0), number)
-    found = {}
-    for (name, config), number in numbers.items():
-        if owners[name, number] != config:
-            last[name] += 1
-            number = last[name]  # noqa: PLW2901
-        found[name, config] = number
-    return found
+def _judged(end: EndRecord, metrics: Sequence[str]) -> Judgement | None:
+    """Judge a trial by metrics that may not be those of its time; None if it lacks one."""
+    known = dict(end.metrics)
+    if end.failed or end.state not in {State.COMPLETE, State.INVALID}:
+        score = known.get(metrics[0]) if end.state is State.PRUNED else None
+        return Judgement(end.state, score, known, end.reason)
+    verdict = judge(None, known, *metrics)
+    return None if verdict.failed else verdict
 
 
-def _read(contents: JournalContents) -> _Reading:
-    reading = _Reading()
-    for record in contents.records:
-        reading.take(record)
-    return reading
+def _is_finished(trial: StoredTrial) -> bool:
+    end = trial.outcome
+    return isinstance(end, EndRecord) and end.state in FINISHED and not end.failed
 
 
-class _Reading:
-    """What was read of a run so far.
-
-    Attributes:
-        nodeid: The study.
-        sweeps: The last form of each sweep.
-        found: The last that is known of each trial.
-        damaged: Records that make no sense.
-    """
-
-    def __init__(self) -> None:
-        self.nodeid = ""
-        self.sweeps: dict[str, Sweep] = {}
-        self.found: dict[Identity, _Found] = {}
-        self.damaged = 0
-        self._sessions: list[dict[str, tuple[str, ...]]] = [{}]
-        self._open: dict[Place, _Found] = {}
-        self._seen: set[Place] = set()
-        self._configs: dict[tuple[str, int], Config] = {}
-        self._numbers: dict[tuple[str, str], int] = {}
-
-    def take(self, record: Record) -> None:
-        """Read a record; one that makes no sense is counted, an unknown one passed over."""
-        read = _READERS.get(record["k"]) if isinstance(record["k"], str) else None
-        if read is None:
-            return
-        try:
-            read(self, record)
-        except (AttributeError, KeyError, TypeError, ValueError):
-            self.damaged += 1
-
-    def on_run(self, record: Record) -> None:
-        self.nodeid = self.nodeid or _text(record["nodeid"])
-        self._take_sweeps(record["sweeps"])
-
-    def on_session(self, record: Record) -> None:
-        self._open.clear()
-        self._sessions.append({})
-        self._take_sweeps(record["sweeps"])
-        names = {name: sweep.metrics for name, sweep in self.sweeps.items()}
-        self._sessions[-1] = names
-
-    def on_suggest(self, record: Record) -> None:
-        self._configs[_text(record["sweep"]), int(record["number"])] = _config(record["params"])
-
-    def on_start(self, record: Record) -> None:
-        place, params = _place(record), _config(record["params"])
-        if place in self._seen:
-            return
-        self._seen.add(place)
-        trial = TrialRecord(
-            nodeid=_text(record.get("item", "")) or self.nodeid,
-            sweep=place.key.sweep,
-            number=place.key.number,
-            replicate=place.key.replicate,
-            params=params,
-            state=State.RUNNING,
-            seed=int(record["seed"]),
-            attempt=place.attempt,
-            worker=_text(record["worker"]),
-            started=_number(record.get("started")),
-        )
-        self._open[place] = self._keep(trial, place)
-        self._configs[place.key[:2]] = params
-
-    def on_end(self, record: Record) -> None:
-        place = _place(record)
-        found = self._open.pop(place, None)
-        if found is None:
-            if place in self._seen:
-                return
-            raise KeyError(place)
-        score = record.get("score")
-        found.record = replace(
-            found.record,
-            state=State(record["state"]),
-            score=None if score is None else float(score),
-            metrics={name: float(value) for name, value in record["metrics"].items()},
-            steps=int(record.get("steps", 0)),
-            duration=float(record["duration"]),
-            reason=_text(record.get("reason", "")),
-            logged=_config(record.get("logged", {})),
-            error=_text(record.get("error", "")),
-            peak_memory=_whole(record.get("peak_memory")),
-            cpu_time=_number(record.get("cpu_time")),
-        )
-
-    def on_crash(self, record: Record) -> None:
-        place, reason = _place(record), _text(record["reason"])
-        found = self._open.pop(place, None)
-        if found is None:
-            self._left_out(place, State.CRASHED, reason)
-        else:
-            found.record = replace(found.record, state=State.CRASHED, reason=reason)
-
-    def on_skip(self, record: Record) -> None:
-        place = _place({**record, "attempt": 1})
-        self._left_out(place, State(record["state"]), _text(record["reason"]))
-
-    def _left_out(self, place: Place, state: State, reason: str) -> None:
-        """Keep a trial that was never handed out, with what is known of its configuration."""
-        params = self._configs.get(place.key[:2], {})
-        trial = TrialRecord(self.nodeid, *place.key, params, state, reason=reason)
-        self._keep(trial, place)
-
-    def _keep(self, trial: TrialRecord, place: Place) -> _Found:
-        who = identity_of(trial)
-        self._numbers.pop(who[:2], None)  # the last to take a number is the last in this dict
-        self._numbers[who[:2]] = trial.number
-        found = self.found[who] = _Found(trial, place, len(self._sessions) - 1)
-        return found
-
-    def _take_sweeps(self, sweeps: Iterable[Mapping[str, Any]]) -> None:
-        for data in sweeps:
-            if data["mode"] not in {"min", "max"}:
-                raise ValueError(f"{data['mode']!r} is not a mode")
-            sweep = Sweep.from_json(data)
-            self.sweeps[sweep.name] = replace(sweep, planned=sweep.n_trials * sweep.replicates)
-
-    def timed(self) -> Iterable[Sweep]:
-        """Each sweep with its wall time."""
-        times = self._times()
-        for sweep in self.sweeps.values():
-            yield replace(sweep, elapsed=times.get(sweep.name, 0.0))
-
-    def _times(self) -> dict[str, float]:
-        """How long each sweep took, without the time between sessions."""
-        spans: dict[tuple[str, int], tuple[float, float]] = {}
-        for found in self.found.values():
-            record, which = found.record, (found.record.sweep, found.session)
-            if record.started is not None:
-                first, last = spans.get(which, (record.started, 0.0))
-                end = record.started + record.duration
-                spans[which] = min(first, record.started), max(last, end)
-        times: dict[str, float] = {}
-        for (name, _), (first, last) in spans.items():
-            times[name] = times.get(name, 0.0) + last - first
-        return times
-
-    def trials(self, *, live: bool) -> list[TrialRecord]:
-        """Every trial with its last number.
-
-        Args:
-            live: Whether trials that have not ended still run.
-        """
-        numbers = self._renumbered()
-        places = {name: place for place, name in enumerate(self.sweeps)}
-        trials = [
-            self._settled(found, numbers[who[:2]], live=live and found.place in self._open)
-            for who, found in self.found.items()
-            if who.sweep in places
-        ]
-        return sorted(trials, key=lambda t: (places[t.sweep], t.number, t.replicate))
-
-    def _settled(self, found: _Found, number: int, *, live: bool) -> TrialRecord:
-        """A trial as it stands now that all is read; its score is that of today's metric."""
-        record = found.record
-        if number != record.number:
-            record = replace(record, number=number)
-        if record.state is State.RUNNING and not live:
-            return replace(record, state=State.NOT_RUN, reason="interrupted")
-        names = self.sweeps[record.sweep].metrics
-        known = self._sessions[found.session].get(record.sweep, names)
-        if known == names or record.state not in FINISHED or record.state is State.PRUNED:
-            return record
-        verdict = judge(None, record.metrics, *names)
-        return replace(record, state=verdict.state, score=verdict.score, reason=verdict.reason)
-
-    def _renumbered(self) -> dict[tuple[str, str], int]:
-        """A number for each configuration.
-
-        A run that goes on with another grid or ``n_trials`` numbers its configurations anew, while
-        trials that it replays stay recorded under their old numbers.
-        """
-        numbers = dict(self._numbers)
-        if len(self._sessions) > _ONCE:
-            for sweep in self.sweeps.values():
-                for number, config in _table(sweep):
-                    if numbers.pop((sweep.name, config), None) is not None:
-                        numbers[sweep.name, config] = number
-        return distinct(numbers)
+def _drawn(sweep: Sweep) -> tuple[object, ...]:
+    """Return what the configurations of a sweep follow from."""
+    return sweep.strategy, sweep.space, sweep.seed, *map(config_key, sweep.points)
 
 
-_READERS: Mapping[str, Callable[[_Reading, Record], None]] = {
-    "run": _Reading.on_run,
-    "session": _Reading.on_session,
-    "suggest": _Reading.on_suggest,
-    "start": _Reading.on_start,
-    "end": _Reading.on_end,
-    "crash": _Reading.on_crash,
-    "skip": _Reading.on_skip,
-}
-
-
-def _table(sweep: Sweep) -> Iterator[tuple[int, str]]:
-    """The numbers of configurations that follow from the sweep alone."""
+def _table_of(sweep: Sweep) -> Table | None:
+    """Return the configurations of a sweep that follow from it alone."""
     sampler = builtin(sweep.strategy) if sweep.strategy in {"grid", "random"} else None
-    if sampler is not None:
-        for number, config in enumerate(Table(sampler, sweep).upto(min(sweep.n_trials, _MOST))):
-            yield number, config_key(config)
+    return Table(sampler, sweep) if sampler else None
 
 
-def _place(record: Record) -> Place:
-    key = Key(_text(record["sweep"]), int(record["number"]), int(record["replicate"]))
-    return Place(key, int(record["attempt"]))
-
-
-def _text(value: object) -> str:
-    if not isinstance(value, str):
-        raise TypeError(f"{value!r} is not a string")
-    return value
-
-
-def _number(value: object) -> float | None:
-    return None if value is None else float(value)  # type: ignore[arg-type]
-
-
-def _whole(value: object) -> int | None:
-    return None if value is None else int(value)  # type: ignore[call-overload]
-
-
-def _config(params: Mapping[str, Any]) -> Config:
-    if not _SCALARS.issuperset(map(type, params.values())):
-        raise TypeError(f"{params!r} are not parameters")
-    return dict(params)
+def _stored(number: int) -> str:
+    return "1 stored trial" if number == 1 else f"{number} stored trials"

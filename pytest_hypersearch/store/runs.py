@@ -8,6 +8,7 @@ Beside the runs, ``best`` leads to what the best configuration saved.
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import hashlib
 import os
@@ -24,11 +25,14 @@ from pytest_hypersearch.store.journal import (
     JournalContents,
     make_dirs,
     newer_error,
+    open_regular,
     read,
     read_first,
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from filelock import BaseFileLock
 
 
@@ -89,7 +93,7 @@ class Store:
             nodeid: The study.
             keep: How many of the newest runs stay; at least one does.
         """
-        for path in outdated(self.study_dir(nodeid), keep):
+        for path in outdated(_runs(self.study_dir(nodeid)), keep):
             with contextlib.suppress(StoreError, OSError):
                 discard(path)
 
@@ -142,18 +146,13 @@ class Run:
 
     @property
     def nodeid(self) -> str:
-        """The study, by the name of its directory if the journal's first line is damaged.
-
-        Raises:
-            StoreError: The journal cannot be opened.
-        """
-        head = read_first(self.path / _JOURNAL) or {}
-        return str(head.get("nodeid") or self.path.parent.name)
+        """The study, by the name of its directory if the journal's first line is damaged."""
+        return _nodeid(self.path) or self.path.parent.name
 
     def in_use(self) -> bool:
         """Tell whether a live session, this one included, owns the run."""
         try:
-            with (self.path / _LOCK).open("rb") as file:
+            with os.fdopen(open_regular(str(self.path / _LOCK), os.O_RDONLY), "rb") as file:
                 fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
             return True
@@ -222,14 +221,16 @@ def refuse_link(path: Path) -> None:
 def _lock(run: Path) -> _Lease:
     from filelock import FileLock, Timeout
 
-    for path in (run.parent, run):
-        refuse_link(path)
-    lock = FileLock(
-        run / _LOCK, mode=0o600, thread_local=False, blocking=False, fallback_to_soft=False
-    )
+    refuse_link(run.parent)
+    if not _leads_home(run):
+        refuse_link(run)
+    path = run / _LOCK
+    if path.exists() and not path.is_file():
+        raise OSError(errno.EINVAL, f"{_LOCK} is not a regular file")
+    lock = FileLock(path, mode=0o600, thread_local=False, blocking=False, fallback_to_soft=False)
     try:
         lock.acquire()
-        found = (run / _LOCK).lstat()
+        found = path.lstat()
     except Timeout:
         raise RunInUse(f"{run} is in use by another pytest session") from None
     except OSError:
@@ -279,27 +280,54 @@ def runs_of(study: Path) -> list[Run]:
     return [Run(path) for path in _runs(study) if is_run(path)]
 
 
-def outdated(study: Path, keep: int) -> list[Path]:
-    """Return the runs in a study's directory beyond the newest ``keep``, at least one of these."""
-    return _runs(study)[: -max(keep, 1)]
+def outdated(runs: Iterable[Path], keep: int) -> list[Path]:
+    """Return the runs of a study but for the newest ``keep``, of which at least one stays.
+
+    Directories whose journal does not begin as a run's does are none of ours; a live session may
+    not have begun its own.
+    """
+    ours = [run for run in sorted(runs, key=_age) if _nodeid(run) or Run(run).in_use()]
+    return list(filter(_nodeid, ours[: -max(keep, 1)]))
 
 
 def _runs(study: Path) -> list[Path]:
-    """Return the run directories of a study, oldest first; links are none."""
+    """Return the run directories of a study, oldest first."""
     try:
         with os.scandir(study) as entries:
-            names = [
-                entry.name
+            found = [
+                study / entry.name
                 for entry in entries
-                if _RUN_NAME.fullmatch(entry.name) and entry.is_dir(follow_symlinks=False)
+                if _RUN_NAME.fullmatch(entry.name)
+                and (entry.is_dir(follow_symlinks=False) or _leads_home(study / entry.name))
             ]
     except OSError:
         return []
-    return [study / name for name in sorted(names, key=int)]
+    return sorted(found, key=_age)
+
+
+def _age(run: Path) -> tuple[int, str]:
+    """Sort runs by their numbers, the oldest first."""
+    return len(run.name), run.name
+
+
+def _leads_home(run: Path) -> bool:
+    """Tell whether a link in a run's place leads to a run of the study, which has been moved."""
+    nodeid = _nodeid(run) if run.is_symlink() else None
+    return nodeid is not None and run.parent.name.partition("-")[0] == digest(nodeid)
+
+
+def _nodeid(run: Path) -> str | None:
+    """Return the study that a run's journal names at its beginning, None if it does not."""
+    try:
+        head = read_first(run / _JOURNAL)
+    except StoreError:
+        return None
+    nodeid = head.get("nodeid") if head and head["k"] == "run" else None
+    return nodeid if isinstance(nodeid, str) else None
 
 
 def discard(run: Path) -> None:
-    """Remove a run's directory.
+    """Remove a run's directory; of one that was moved and linked, the link.
 
     Raises:
         RunInUse: A live session owns it.
@@ -307,7 +335,10 @@ def discard(run: Path) -> None:
     """
     lease = _lock(run)
     try:
-        remove_tree(run)
+        if run.is_symlink():
+            run.unlink()
+        else:
+            remove_tree(run)
     finally:
         lease.lock.release()
 

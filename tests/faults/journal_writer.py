@@ -9,8 +9,7 @@ import time
 from pathlib import Path
 
 from pytest_hypersearch.core.errors import StoreError
-from pytest_hypersearch.store.journal import Journal
-from pytest_hypersearch.store.lines import encode
+from pytest_hypersearch.store.journal import Journal, encode
 from pytest_hypersearch.store.runs import RunInUse, Store
 
 NODEID = "test_a.py::test_a"

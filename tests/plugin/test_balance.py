@@ -4,8 +4,7 @@ import re
 
 import pytest
 
-from pytest_hypersearch.store.journal import read
-from pytest_hypersearch.store.lines import encode
+from pytest_hypersearch.store.journal import encode, read
 
 SHARING = ("load", "worksteal")
 

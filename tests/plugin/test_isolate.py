@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from pytest_hypersearch.store.curves import read_curves
 from pytest_hypersearch.store.journal import read
+from pytest_hypersearch.store.reader import read_curves
 
 WORKERS = pytest.mark.parametrize("workers", [(), ("-n2",)], ids=["plain", "n2"])
 

@@ -9,9 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from pytest_hypersearch.store.curves import read_curves
-from pytest_hypersearch.store.journal import read
-from pytest_hypersearch.store.lines import encode
+from pytest_hypersearch.store.journal import encode, read
+from pytest_hypersearch.store.reader import read_curves
 
 GRID = """
 @pytest.mark.sweep(grid={"x": [1, 2, 3, 4]})
@@ -468,7 +467,7 @@ def test_resume_of_sweeps_that_do_not_run_is_refused(project, mode):
     project.write(GRID)
     result = project.here(f"--sweep={mode}", "--sweep-resume")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines([f"ERROR: --sweep={mode}: expected run beside --sweep-resume"])
+    result.stderr.fnmatch_lines([f"ERROR: --sweep={mode}: cannot be combined with --sweep-resume"])
 
 
 def test_last_failed_after_a_resume_selects_what_failed(project):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_hypersearch.store.curves import read_curves
 from pytest_hypersearch.store.journal import read
+from pytest_hypersearch.store.reader import read_curves
 
 
 def test_params_are_a_copy(module, run):
@@ -111,7 +111,7 @@ def test_reports_of_a_long_trial_are_stored_while_it_runs(module, run):
     module("""
         import time
         from pathlib import Path
-        from pytest_hypersearch.store.curves import read_curves
+        from pytest_hypersearch.store.reader import read_curves
         from pytest_hypersearch.store.journal import read
 
         @pytest.mark.sweep(grid={"lr": [1]})

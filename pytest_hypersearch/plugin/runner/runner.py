@@ -41,7 +41,7 @@ from pytest_hypersearch.plugin.runner.item import (
 from pytest_hypersearch.plugin.runner.outcomes import OutcomeReporter, accepted, hide
 from pytest_hypersearch.plugin.runner.timeouts import Timers
 from pytest_hypersearch.plugin.statuses import OriginNotes, attach
-from pytest_hypersearch.store.provenance import imported_packages
+from pytest_hypersearch.store.archive import imported_packages
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence

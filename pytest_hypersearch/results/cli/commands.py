@@ -290,8 +290,10 @@ def _announce(address: str) -> None:
 
 def clean(given: Namespace) -> int:
     """Remove old runs, but none of a live session."""
-    studies = dict.fromkeys(runs[-1].path.parent for runs in studies_of(given.what))
-    for path in (path for study in studies for path in outdated(study, given.keep)):
+    studies: dict[Path, set[Path]] = {}
+    for path in (run.path.absolute() for runs in studies_of(given.what) for run in runs):
+        studies.setdefault(path.parent, set()).add(path)
+    for path in (path for runs in studies.values() for path in outdated(runs, given.keep)):
         if not given.dry_run:
             _remove(path)
         elif not Run(path).in_use():

@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING, Any, TypeAlias
 from urllib.parse import quote, unquote_to_bytes
 
+from pytest_hypersearch.store.reader import stored_key
 from pytest_hypersearch.store.runs import ARTIFACTS, artifact_name
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ def listed(
     """
     roots = [run / ARTIFACTS for run in runs]
     found = {path.name: (path, link(root)) for root in roots for path in _directories(root)}
-    names = (artifact_name(t.sweep, t.number, t.replicate, t.attempt) for t in trials)
+    names = (artifact_name(*stored_key(trial), trial.attempt) for trial in trials)
     return [_directory(*found[name]) if name in found else None for name in names]
 
 

@@ -1,0 +1,563 @@
+"""The records of a run: a dataclass for each kind, written by `to_json` and read by `from_json`.
+
+A record is a line of the journal (see `pytest_hypersearch.store.journal`): a JSON object with its
+kind under ``k``, without the fields that have their default. A journal begins with a ``run``
+record. Each session that works on the run begins with a ``session`` record, to which the records
+up to the next one belong.
+
+What is read is untrusted. Each field is checked for its type and range; a record with a wrong field
+counts as damaged and costs itself alone. Kinds and fields that are not known are passed over.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, Field, dataclass, field, fields
+from typing import Annotated, Any, ClassVar, Final, TypeAlias, TypeVar, get_args, get_type_hints
+
+from pytest_hypersearch.core.goals import ONE_SE
+from pytest_hypersearch.core.study import STATISTICS
+from pytest_hypersearch.core.sweep import Sweep
+from pytest_hypersearch.core.trial import Config, Key, Raw, State, storable
+from pytest_hypersearch.core.values import encodable
+from pytest_hypersearch.store.curves import Series, unpack
+from pytest_hypersearch.store.journal import FORMAT, MAX_LINE, Json
+
+_MANY: Final = 10**9  # trials, attempts: more than any run has
+_LARGE: Final = 10**308  # integers that a float can hold
+_LATE: Final = 2.5e11  # seconds since 1970 that a date can hold
+_LONG: Final = 1e12  # seconds
+_ENDS: Final = {*State} - {State.RUNNING, State.RACED_OUT, State.CRASHED}
+
+_Read: TypeAlias = "Callable[[Any], Any]"
+_FieldOf: TypeAlias = "tuple[str, _Read, Callable[[], Any] | None]"
+_Kind = TypeVar("_Kind")
+
+
+def _whole(low: int = -_LARGE, high: int = _LARGE) -> _Read:
+    def read(value: Any) -> int:  # noqa: ANN401  any JSON value
+        if type(value) is not int or not low <= value <= high:
+            raise ValueError(f"{value!r} is not an integer from {low} to {high}")
+        return value
+
+    return read
+
+
+def _number(low: float = -math.inf, high: float = math.inf) -> _Read:
+    def read(value: Any) -> float:  # noqa: ANN401  any JSON value
+        if type(value) not in {int, float} or not low <= value <= high:
+            raise ValueError(f"{value!r} is not a number from {low} to {high}")
+        return float(value)
+
+    return read
+
+
+def _flag(value: object) -> bool:
+    if type(value) is not bool:
+        raise TypeError(f"{value!r} is neither true nor false")
+    return value
+
+
+def _text(value: object) -> str:
+    if type(value) is not str:
+        raise TypeError(f"{value!r} is not a string")
+    return value if value.isascii() else encodable(value)
+
+
+def _one_of(*allowed: str) -> _Read:
+    def read(value: object) -> object:
+        if value not in allowed:
+            raise ValueError(f"{value!r} is not one of {allowed}")
+        return value
+
+    return read
+
+
+def _optional(read: _Read) -> _Read:
+    return lambda value: None if value is None else read(value)
+
+
+def _tuple(read: _Read) -> _Read:
+    def read_all(value: object) -> tuple[Any, ...]:
+        if type(value) is not list:
+            raise TypeError(f"{value!r} is not an array")
+        return tuple(map(read, value))
+
+    return read_all
+
+
+def _dict(read: _Read) -> _Read:
+    def read_all(value: object) -> dict[str, Any]:
+        if type(value) is not dict:
+            raise TypeError(f"{value!r} is not an object")
+        return {_text(name): read(each) for name, each in value.items()}
+
+    return read_all
+
+
+def _scalar(value: object) -> Raw:
+    match value:
+        case bool() | float() | None:
+            return value
+        case str():
+            return _text(value)
+        case int() if -_LARGE <= value <= _LARGE:
+            return value
+    raise ValueError(f"{value!r} is not a scalar")
+
+
+def _metric(value: object) -> float:
+    """Read a number, for which JSON has a text if it is not finite."""
+    return float(value) if value in {"nan", "inf", "-inf"} else _FLOAT(value)
+
+
+def _series(value: object) -> Series:
+    packed = _dict(_plain)(value)
+    if not packed.keys() >= {"steps", "values"}:
+        raise ValueError(f"{value!r} is not a packed series")
+    return unpack(packed)
+
+
+def _state(*allowed: State) -> _Read:
+    return lambda value: State(_one_of(*allowed)(value))
+
+
+def _directory(value: object) -> str:
+    name = _text(value)
+    if not re.fullmatch(r"[\w-]+", name, re.ASCII):
+        raise ValueError(f"{name!r} is not the name of an artifact directory")
+    return name
+
+
+_INTEGER, _FLOAT = _whole(), _number()
+_TIME, _SECONDS = _number(0, _LATE), _number(-_LONG, _LONG)
+
+Count = Annotated[int, _whole(0, _MANY)]
+Ordinal = Annotated[int, _whole(1, _MANY)]
+Integer = Annotated[int, _INTEGER]
+Flag = Annotated[bool, _flag]
+Text = Annotated[str, _text]
+Texts = Annotated[Mapping[str, str], _dict(_text)]
+Seconds = Annotated[float, _SECONDS]
+Params = Annotated[Config, _dict(_scalar)]
+Metrics = Annotated[Mapping[str, float], _dict(_metric)]
+
+
+def _sweep(value: object) -> Sweep:
+    """Read a sweep as `Sweep.to_json` wrote it.
+
+    Raises:
+        ValueError: It is none.
+    """
+    given = _dict(lambda each: each)(value)
+    known = {name: read(given[name]) for name, read in _SWEEP.items() if name in given}
+    try:
+        sweep = Sweep.from_json(known)
+    except Exception as error:
+        raise ValueError(f"not a sweep: {error!r}") from error  # scipy may raise anything
+    if not set(sweep.group_by) <= set(sweep.space.names or sweep.group_by):
+        raise ValueError(f"{sweep.group_by}: no such parameters")
+    return sweep
+
+
+def _plain(value: object) -> object:
+    """Read scalars, and arrays and objects of them."""
+    if type(value) is list:
+        return [*map(_plain, value)]
+    return _dict(_plain)(value) if type(value) is dict else _scalar(value)
+
+
+def _pick(value: object) -> str:
+    return _one_of(*STATISTICS, ONE_SE)(_text(value).partition(":")[0]) and _text(value)
+
+
+def _row(*reads: _Read) -> _Read:
+    def read_all(value: object) -> tuple[Any, ...]:
+        values = _tuple(_plain)(value)
+        return tuple(read(each) for read, each in zip(reads, values, strict=True))
+
+    return read_all
+
+
+_MODE = _one_of("min", "max")
+_SWEEP: Final[Mapping[str, _Read]] = {
+    "name": _text,
+    "strategy": _text,
+    "space": _tuple(_dict(_dict(_plain))),
+    "n_trials": _whole(0, _MANY),
+    "metric": _text,
+    "mode": _MODE,
+    "others": _tuple(_row(_text, _MODE)),
+    "constraints": _tuple(_row(_text, _one_of("<=", ">="), _FLOAT)),
+    "seed": _INTEGER,
+    "replicates": _whole(1, _MANY),
+    "pick": _pick,
+    "points": _tuple(_dict(_scalar)),
+    "group_by": _tuple(_text),
+    "keep": _optional(_whole(0, _MANY)),
+    "retries": _whole(0, _MANY),
+    "race": _flag,
+    "stop": _dict(_scalar),
+    "timeout": _optional(_FLOAT),
+    "parallel": _optional(_whole(1, _MANY)),
+    "resources": _dict(_scalar),
+    "isolate": _flag,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """Where a session's results come from, as its runs record it; secrets are masked.
+
+    Attributes:
+        commit: The commit that git has checked out, empty if there is none.
+        dirty: Whether files that git tracks had changes, None if that is not known.
+        python: Python's version.
+        platform: Operating system and architecture.
+        host: The machine's name.
+        command: The command line.
+        seeds: The seed of each sweep, by its name.
+        packages: Versions of the packages that the tests had imported, by their import names.
+    """
+
+    commit: Text = ""
+    dirty: Annotated[bool | None, _optional(_flag)] = None
+    python: Text = ""
+    platform: Text = ""
+    host: Text = ""
+    command: Annotated[tuple[str, ...], _tuple(_text)] = ()
+    seeds: Annotated[Mapping[str, int], _dict(_INTEGER)] = field(default_factory=dict)
+    packages: Texts = field(default_factory=dict)
+
+    def to_json(self) -> Json:
+        """Return the fields as JSON values."""
+        return {name: getattr(self, name) for name in self.__slots__}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Provenance:
+        """Return the inverse of `to_json`; fields that it does not know are left out.
+
+        Raises:
+            TypeError, ValueError: A field is of the wrong type or out of its range.
+        """
+        return _record(cls, data)
+
+
+@dataclass(frozen=True, slots=True)
+class RunRecord:
+    """A run was made: once, as the first record.
+
+    Attributes:
+        format: Version of this format, see `FORMAT`.
+        nodeid: The study.
+        sweeps: The sweeps of the test; without their spaces where these would not fit in a line.
+        created: When, as an ISO time, for people.
+    """
+
+    kind: ClassVar = "run"
+
+    format: Annotated[int, _whole(1, FORMAT)]
+    nodeid: Text
+    sweeps: Annotated[tuple[Sweep, ...], _tuple(_sweep)]
+    created: Text = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SessionRecord:
+    """A session began to work on the run, or its plan is not that of the session before.
+
+    Attributes:
+        sweeps: The sweeps of the test as this session knows them: the plan of the run from here on.
+        id: 16 hex digits.
+        started: When, as an ISO time, for people.
+        fingerprint: Digest of each file that the test runs, by its path.
+        keep_stale: Whether trials count that ran other code, see ``--sweep-stale=keep``.
+        provenance: Where the results come from.
+    """
+
+    kind: ClassVar = "session"
+
+    sweeps: Annotated[tuple[Sweep, ...], _tuple(_sweep)]
+    id: Text = ""
+    started: Text = ""
+    fingerprint: Texts = field(default_factory=dict)
+    keep_stale: Flag = False
+    provenance: Annotated[Provenance, Provenance.from_json] = Provenance()
+
+
+@dataclass(frozen=True, slots=True)
+class PackagesRecord:
+    """What a session's tests imported that its provenance does not say: at its end.
+
+    Attributes:
+        versions: Versions by import names.
+    """
+
+    kind: ClassVar = "packages"
+
+    versions: Texts
+
+
+@dataclass(frozen=True, slots=True)
+class SuggestRecord:
+    """A sampler proposed a configuration from results.
+
+    Attributes:
+        sweep: Name of the sweep.
+        seed: The sweep's seed.
+        number: Index of the configuration.
+        params: The configuration.
+        seen: Finished configurations that the sampler knew.
+    """
+
+    kind: ClassVar = "suggest"
+
+    sweep: Text
+    seed: Integer
+    number: Count
+    params: Params
+    seen: Count
+
+
+@dataclass(frozen=True, slots=True)
+class OfTrial:
+    """A record of one trial.
+
+    Attributes:
+        sweep: Name of the sweep.
+        number: Index of the configuration.
+        replicate: Index of its repetition.
+    """
+
+    sweep: Text
+    number: Count
+    replicate: Count
+
+    @property
+    def key(self) -> Key:
+        """The trial."""
+        return Key(self.sweep, self.number, self.replicate)
+
+
+@dataclass(frozen=True, slots=True)
+class StartRecord(OfTrial):
+    """A trial was handed to a runner.
+
+    Attributes:
+        attempt: 1 for the first execution in the run, 2 for the next, and so on.
+        seed: The trial's seed.
+        params: The configuration.
+        worker: Who runs it, empty in plain pytest.
+        started: When, in seconds since 1970.
+        item: Node id of the trial's item.
+    """
+
+    kind: ClassVar = "start"
+
+    attempt: Ordinal
+    seed: Integer
+    params: Params
+    worker: Text = ""
+    started: Annotated[float | None, _TIME] = None
+    item: Text = ""
+
+
+@dataclass(frozen=True, slots=True)
+class EndRecord(OfTrial):
+    """A trial ended. The first end of an attempt counts.
+
+    Attributes:
+        attempt: Which execution.
+        state: How it ended.
+        score: Its score at that time, for people: readers take it from the metrics.
+        metrics: Every number that it gave; ``"nan"``, ``"inf"`` and ``"-inf"`` for what JSON lacks.
+        duration: Seconds.
+        steps: How many values it reported on its way.
+        reason: Why it is not complete.
+        error: The traceback of its failure.
+        logged: What the test gave to ``trial.log``.
+        failed: Whether the test failed by it.
+        peak_memory: Bytes, None if that is not known.
+        cpu_time: Seconds, None if that is not known.
+    """
+
+    kind: ClassVar = "end"
+
+    attempt: Ordinal
+    state: Annotated[State, _state(*_ENDS)]
+    metrics: Metrics
+    duration: Seconds
+    score: Annotated[float | None, _metric] = None
+    steps: Annotated[int, _whole(0, 2**53)] = 0
+    reason: Text = ""
+    error: Text = ""
+    logged: Params = field(default_factory=dict)
+    failed: Flag = False
+    peak_memory: Annotated[int | None, _whole(0, 2**63)] = None
+    cpu_time: Annotated[float | None, _SECONDS] = None
+
+
+@dataclass(frozen=True, slots=True)
+class CrashRecord(OfTrial):
+    """The process that ran a trial is gone; a start of the next attempt may follow.
+
+    Attributes:
+        attempt: Which execution, 0 if the trial was not handed out yet.
+        reason: What is known of the death.
+        worker: Who ran it.
+    """
+
+    kind: ClassVar = "crash"
+
+    attempt: Count
+    reason: Text
+    worker: Text = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SavedRecord(OfTrial):
+    """What a trial saved is whole.
+
+    Attributes:
+        attempt: Which execution.
+        directory: Name of its directory among the run's artifacts.
+    """
+
+    kind: ClassVar = "saved"
+
+    attempt: Ordinal
+    directory: Annotated[str, _directory]
+
+
+@dataclass(frozen=True, slots=True)
+class SkipRecord(OfTrial):
+    """A trial was left out.
+
+    Attributes:
+        seed: The trial's seed.
+        params: The configuration.
+        state: ``raced out`` or ``not run``.
+        reason: Why.
+    """
+
+    kind: ClassVar = "skip"
+
+    seed: Integer
+    params: Params
+    state: Annotated[State, _state(State.RACED_OUT, State.NOT_RUN)]
+    reason: Text
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayRecord(OfTrial):
+    """A stored trial got another item, as its sweep has changed since it ran.
+
+    Attributes:
+        item: Node id of the item.
+    """
+
+    kind: ClassVar = "replay"
+
+    item: Text
+
+
+@dataclass(frozen=True, slots=True)
+class CurveRecord(OfTrial):
+    """Values that a trial reported on its way: in the file of curves.
+
+    Attributes:
+        attempt: Which execution.
+        series: Steps and values by metric; packed in the file, as `pytest_hypersearch.store.curves`
+            tells.
+    """
+
+    kind: ClassVar = "curve"
+
+    attempt: Ordinal
+    series: Annotated[Mapping[str, Series], _dict(_series)] = field(default_factory=dict)
+
+
+Record: TypeAlias = (
+    RunRecord
+    | SessionRecord
+    | PackagesRecord
+    | SuggestRecord
+    | StartRecord
+    | EndRecord
+    | CrashRecord
+    | SavedRecord
+    | SkipRecord
+    | ReplayRecord
+    | CurveRecord
+)
+
+
+def to_json(record: Record) -> Json:
+    """Return a record as the JSON object that the journal keeps."""
+    found: Json = {"k": record.kind}
+    for name, _, default in _FIELDS[type(record)]:
+        value = getattr(record, name)
+        if default is None or value != default():
+            found[name] = _json(value)
+    return found
+
+
+def from_json(data: Json) -> Record | None:
+    """Return the record that a JSON object describes, None if it is of an unknown kind.
+
+    Raises:
+        TypeError, ValueError: It describes no record.
+    """
+    kind = _KINDS.get(data["k"]) if isinstance(data["k"], str) else None
+    return None if kind is None else _record(kind, data)
+
+
+def _json(value: object) -> object:
+    match value:
+        case Provenance():
+            return value.to_json()
+        case tuple():
+            sweeps = [sweep.to_json() for sweep in value]
+            if len(json.dumps(sweeps)) < MAX_LINE // 2:
+                return sweeps
+            return [{name: each[name] for name in each if name != "space"} for each in sweeps]
+        case dict():
+            return {name: storable(each) for name, each in value.items()}
+        case float():
+            return storable(value)
+    return value
+
+
+def _record(kind: type[_Kind], data: Mapping[str, Any]) -> _Kind:
+    values = []
+    for name, read, default in _FIELDS[kind]:
+        if name in data:
+            values.append(read(data[name]))
+        elif default is None:
+            raise ValueError(f"expected {name}")
+        else:
+            values.append(default())
+    return kind(*values)
+
+
+def _fields_of(kind: type[Any]) -> tuple[_FieldOf, ...]:
+    """Return the name of each field, what reads it, and what gives its default."""
+    hints = get_type_hints(kind, include_extras=True)
+    return tuple(
+        (each.name, hints[each.name].__metadata__[0], _default(each)) for each in fields(kind)
+    )
+
+
+def _default(each: Field[Any]) -> Callable[[], Any] | None:
+    if each.default_factory is not MISSING:
+        return each.default_factory
+    return None if each.default is MISSING else lambda: each.default
+
+
+_KINDS: Final[Mapping[str, type[Record]]] = {kind.kind: kind for kind in get_args(Record)}
+_FIELDS: Final[Mapping[object, tuple[_FieldOf, ...]]] = {
+    kind: _fields_of(kind) for kind in (*_KINDS.values(), Provenance)
+}

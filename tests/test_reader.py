@@ -1,0 +1,282 @@
+"""What the one reader makes of a run's records, for sessions that continue it and for everybody."""
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from pytest_hypersearch.core.trial import trial_seed
+from pytest_hypersearch.plugin.mark.arguments import from_mark
+from pytest_hypersearch.search.samplers import builtin
+from pytest_hypersearch.search.samplers.proposal import Table
+from pytest_hypersearch.store.reader import Present, StoredRun
+from pytest_hypersearch.store.records import (
+    CrashRecord,
+    EndRecord,
+    ReplayRecord,
+    SavedRecord,
+    SessionRecord,
+    SkipRecord,
+    StartRecord,
+    SuggestRecord,
+    to_json,
+)
+
+CODE = {"test_it.py": "1", "python": "3.11"}
+
+
+def sweep(**options):
+    return from_mark((), {"grid": {"x": range(9)}, "name": "s", **options})
+
+
+def session(code=CODE, **options):
+    return SessionRecord((sweep(**options),), fingerprint=dict(code))
+
+
+def start(number=0, attempt=1, params=None, seed=None):
+    seed = trial_seed(0, 0) if seed is None else seed
+    return StartRecord("s", number, 0, attempt, seed, params or {"x": number}, item=f"i{number}")
+
+
+def end(number=0, attempt=1, state="complete", score=0.5, **options):
+    return EndRecord(
+        "s", number, 0, attempt, state, {"score": score}, **{"duration": 1.0, **options}
+    )
+
+
+def saved(number=0, attempt=1, directory="s-0-r0"):
+    return SavedRecord("s", number, 0, attempt, directory)
+
+
+def stored(*records):
+    run = StoredRun()
+    data = [each if isinstance(each, dict) else to_json(each) for each in records]
+    run.read(json.loads(json.dumps(data)))
+    return run
+
+
+def seen(*records, now=None, **options):
+    """What a session sees of the records, by default one with the plan and code of the first."""
+    return Present(stored(*records), now or session(), **options)
+
+
+def finished(*records, **options):
+    """The scores of the trials that need not run again, by number."""
+    present = seen(*records, **options)
+    trials = {key.number: present.finished(key) for key in present.trials}
+    return {number: trial.score for number, trial in trials.items() if trial}
+
+
+def test_complete_pruned_and_invalid_trials_are_finished():
+    states = ["complete", "pruned", "failed", "timed out", "not run"]
+    records = [r for n, state in enumerate(states) for r in (start(n), end(n, state=state))]
+    odd = start(5), end(5, state="invalid", score=float("nan"))
+    present = seen(session(), *records, *odd)
+    done = {key.number: present.finished(key) for key in present.trials}
+    assert {n for n, trial in done.items() if trial} == {0, 1, 5}
+    assert done[5].state == "invalid"
+
+
+def test_an_invalid_trial_that_failed_its_test_is_not_finished():
+    assert not finished(session(), start(), end(state="invalid", failed=True))
+
+
+def test_the_first_end_of_an_attempt_counts_and_the_last_attempt_of_a_trial():
+    assert finished(session(), start(), end(score=1.0), end(score=-5.0)) == {0: 1.0}
+    again = [start(attempt=2), end(attempt=2, score=2.0)]
+    assert finished(session(), start(), end(), *again) == {0: 2.0}
+    assert not finished(session(), start(), end(), start(attempt=2), end(attempt=2, state="failed"))
+    crash = CrashRecord("s", 0, 0, 2, "gw0 died", "gw0")
+    assert not finished(session(), start(), end(), start(attempt=2), crash)
+    assert not finished(session(), start(), crash_of(1), end())
+    assert finished(session(), start(), end(), start(attempt=2)) == {0: 0.5}
+
+
+def crash_of(attempt):
+    return CrashRecord("s", 0, 0, attempt, "gw0 died", "gw0")
+
+
+def test_an_end_without_its_start_is_damage():
+    for records in ([end()], [start(attempt=1), end(attempt=2)]):
+        run = stored(session(), *records)
+        assert run.damaged == 1
+        assert not any(trial.outcome for trial in run.trials)
+    late = stored(session(), start(), session(), end())
+    assert [trial.outcome for trial in late.trials] == [None]
+
+
+def test_values_that_json_cannot_say_are_numbers_again():
+    present = seen(session(), start(), end(score=float("inf"), state="failed"))
+    (trial,) = present.records()
+    assert trial.metrics == {"score": float("inf")}
+
+
+def test_attempts_go_on_where_they_ended():
+    run = stored(session(), start(0), start(0, attempt=2), start(1), end(1))
+    assert run.attempts == {("s", 0, 0): 2, ("s", 1, 0): 1}
+
+
+def test_proposals_are_kept_by_seed():
+    run = stored(
+        session(), SuggestRecord("s", 0, 4, {"x": 1}, 3), SuggestRecord("s", 5, 4, {"x": 2}, 3)
+    )
+    assert {which: each.params["x"] for which, each in run.suggestions.items()} == {
+        ("s", 0, 4): 1,
+        ("s", 5, 4): 2,
+    }
+
+
+def test_trials_of_other_code_are_stale():
+    old = session({"helper.py": "9", **CODE})
+    records = [old, start(0), end(0), start(1), end(1), session(), start(1, 2), end(1, 2)]
+    assert finished(*records) == {1: 0.5}
+    present = seen(*records)
+    assert [trial.number for trial in present.records()] == [1]
+    assert present.notes() == ["1 stored trial stale: helper.py changed"]
+    kept = replace(session(), keep_stale=True)
+    assert finished(*records, now=kept) == {0: 0.5, 1: 0.5}
+    assert seen(*records, now=kept).notes() == []
+
+
+def test_changed_files_of_several_sessions_are_named_once():
+    one, two = session({**CODE, "a.py": "1"}), session({**CODE, "a.py": "2", "b.py": "1"})
+    present = seen(one, start(0), end(0), two, start(1), end(1))
+    assert present.notes() == ["2 stored trials stale: a.py, b.py changed"]
+
+
+def test_a_session_that_runs_all_again_replays_nothing_and_speaks_of_nothing_stale():
+    records = [session({"helper.py": "9"}), start(), end()]
+    assert seen(*records, replay=False).notes() == []
+    assert not finished(session(), start(), end(), replay=False)
+
+
+def test_records_of_kinds_to_come_are_passed_over():
+    run = stored(session(), {"k": "weather", "rain": True}, {"k": ["odd"]})
+    assert run.damaged == 0
+
+
+def test_what_a_trial_saved_belongs_to_its_last_end():
+    def trial(*records):
+        return stored(session(), start(), end(), saved(), *records).trials[0]
+
+    again = start(attempt=2), end(attempt=2)
+    assert (trial().saved, trial().directories) == ("s-0-r0", ["s-0-r0"])
+    assert (trial(*again).saved, trial(*again).directories) == ("", ["s-0-r0"])
+    new = trial(*again, saved(attempt=2, directory="new"))
+    assert (new.saved, new.directories) == ("new", ["s-0-r0", "new"])
+
+
+def test_a_trial_without_its_end_goes_on_in_its_first_directory():
+    def unfinished(*records, params=None):
+        present = seen(*records)
+        return present.unfinished(("s", 0, 0), params or {"x": 0})
+
+    lost = session(), start(), start(attempt=2), session(), start(attempt=3)
+    assert unfinished(*lost) == "s-0-r0"
+    assert unfinished(*lost, params={"x": 1}) == ""
+    assert unfinished(session(), start(), start(attempt=2), end(attempt=2)) == ""
+    assert unfinished(session(), start(), end(), start(attempt=2)) == "s-0-r0-a2"
+    assert unfinished(session(), start(), crash_of(1), start(attempt=2)) == "s-0-r0"
+    assert unfinished(session({"test_it.py": "0"}), start(), session()) == ""
+
+
+@pytest.mark.parametrize("name", ["../../home", "/etc", "..", "a/b", ".best", ""])
+def test_a_directory_elsewhere_is_damage(name):
+    run = stored(session(), start(), end(), to_json(saved()) | {"directory": name})
+    assert (run.damaged, run.trials[0].saved) == (1, "")
+
+
+def test_configurations_that_are_alike_stay_apart_by_their_numbers():
+    plan = {"grid": None, "random": {"x": range(9)}, "n_trials": 9}
+    params = {"x": 5}
+    records = [session(**plan)]
+    for number in range(3):
+        records += [start(number, params=params), end(number, score=number)]
+    assert finished(*records, now=session(**plan)) == {0: 0.0, 1: 1.0, 2: 2.0}
+
+
+def moved(before, after, *, table=None):
+    """The scores by number of a plan that follows another, whose trials score their numbers."""
+    old = Table(builtin(before.strategy), before)
+    records = [SessionRecord((before,))]
+    for number in range(before.n_trials):
+        if config := old[number]:
+            records += [start(number, params=config), end(number, score=number)]
+    tables = {"s": table} if table else {}
+    present = seen(*records, now=SessionRecord((after,)), tables=tables)
+    return {key.number: present.finished(key).score for key in present.trials}, present
+
+
+def test_a_configuration_is_found_under_its_new_number():
+    found, present = moved(sweep(grid={"x": [1, 3]}), sweep(grid={"x": [0, 3, 2, 1]}))
+    assert found == {1: 1.0, 3: 0.0}
+    assert [trial.recorded for trial in present.records()] == [None, 0]
+    assert present.notes() == []
+
+
+def test_what_the_plan_does_not_have_is_left_out_and_counted():
+    found, present = moved(sweep(grid={"x": [1, 3, 5]}), sweep(grid={"x": [5, 6]}))
+    assert found == {0: 2.0}
+    assert present.notes() == ["2 stored trials are not part of the present plan"]
+    found, present = moved(sweep(grid={"x": [1]}), sweep(grid={"y": [1]}))
+    assert found == {}
+    assert present.notes() == ["1 stored trial is not part of the present plan"]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"seed": 1}, {"grid": {"x": [True, 2.0]}}, {"grid": {"x": [1, 2], "y": [1]}}, {"name": "t"}],
+)
+def test_other_seeds_types_parameters_and_sweeps_have_none_of_the_stored_trials(options):
+    found, _ = moved(sweep(grid={"x": [1, 2]}), sweep(**{"grid": {"x": [1, 2]}, **options}))
+    assert found == {}
+
+
+def test_fewer_replicates_and_trials_leave_out_the_others():
+    one, two = trial_seed(0, 0), trial_seed(0, 1)
+    records = [
+        session(replicates=2),
+        StartRecord("s", 0, 0, 1, one, {"x": 0}),
+        StartRecord("s", 0, 1, 2, two, {"x": 0}),
+        StartRecord("s", 8, 0, 3, one, {"x": 8}),
+    ]
+    assert len(seen(*records, now=session(replicates=2)).trials) == 3
+    assert seen(*records, now=session(grid={"x": range(8)})).trials.keys() == {("s", 0, 0)}
+
+
+def test_the_last_of_two_proposals_of_a_number_counts():
+    plan = {"grid": None, "bayes": {"x": range(9)}, "n_trials": 3}
+    records = [session(**plan)]
+    for attempt, x in enumerate((1, 2), start=1):
+        records += [
+            SuggestRecord("s", 0, 0, {"x": x}, 0),
+            start(0, attempt, {"x": x}),
+            end(0, attempt, score=x),
+        ]
+        records.append(session(**{**plan, "bayes": {"x": range(8)}}))
+    assert finished(*records, now=session(**plan)) == {0: 2.0}
+
+
+def test_the_items_of_trials_follow_the_plan():
+    records = [session(), start(3), end(3), session(grid={"x": [3]})]
+    plan = session(grid={"x": [3]})
+    assert [trial.nodeid for trial in seen(*records, now=plan).records()] == ["i3"]
+    records.append(ReplayRecord("s", 0, 0, "new"))
+    assert [trial.nodeid for trial in seen(*records, plan, now=plan).records()] == ["new"]
+    assert [trial.nodeid for trial in seen(*records, session()).records()] == ["i3"]
+
+
+def test_trials_that_were_left_out_have_their_configuration():
+    skip = SkipRecord("s", 3, 0, trial_seed(0, 0), {"x": 3}, "raced out", "worse than #0")
+    never = CrashRecord("s", 4, 0, 0, "gw0 died", "gw0")
+    present = seen(session(), skip, SuggestRecord("s", 0, 4, {"x": 4}, 0), never)
+    assert [(t.state, t.params, t.reason) for t in present.records()] == [
+        ("raced out", {"x": 3}, "worse than #0"),
+        ("crashed", {"x": 4}, "gw0 died"),
+    ]
+
+
+def test_a_trial_without_todays_metric_has_to_run_again():
+    records = [session(), start(), end()]
+    assert not finished(*records, now=session(metric="speed"))
+    assert not [*seen(*records, now=session(metric="speed")).records()]
