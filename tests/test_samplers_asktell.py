@@ -5,11 +5,14 @@ from __future__ import annotations
 import math
 import subprocess
 import sys
+from decimal import Decimal
+from fractions import Fraction
 
 import numpy as np
 import pytest
+import scipy.stats
 
-from pytest_hypersearch import choice, loguniform, randint, uniform
+from pytest_hypersearch import choice, loguniform, normal, randint, uniform
 from pytest_hypersearch.samplers import Optimizer, SpaceExhaustedError
 
 SPACE = {"x": uniform(-1, 1), "act": choice({"relu": max, "tanh": min}), "n": [1, 2, 4]}
@@ -103,6 +106,32 @@ def test_the_front_holds_what_nothing_surpasses_in_all_scores():
         optimizer.tell(optimizer.ask(), 3.0)
 
 
+@pytest.mark.parametrize("strategy", ["bayes", "random", "grid", "optuna:TPESampler"])
+def test_a_stepped_range_is_searched_to_its_bound(strategy):
+    optimizer = Optimizer({"x": uniform(1 / 3, 2, step=1 / 3)}, strategy)
+    asked = [optimizer.ask()["x"] for _ in range(6)]
+    assert max(asked) == 2.0
+    optimizer.tell({"x": 2}, 0.0)
+    assert optimizer.best.params == {"x": 2.0}
+
+
+@pytest.mark.parametrize("strategy", ["bayes", "random"])
+@pytest.mark.parametrize("entry", [normal(5, 1, step=1), scipy.stats.poisson(3)], ids=[0, 1])
+def test_no_value_of_a_discrete_distribution_is_proposed_twice(strategy, entry):
+    optimizer, asked = Optimizer({"x": entry}, strategy), []
+    for _ in range(15):
+        asked.append(optimizer.ask()["x"])
+        optimizer.tell({"x": asked[-1]}, (asked[-1] - 4) ** 2)
+    assert len(set(asked)) == 15
+
+
+@pytest.mark.parametrize("score", [np.array([2.0]), Decimal(2), Fraction(2), np.float32(2)])
+def test_scores_are_whatever_float_takes_for_a_number(score):
+    optimizer = Optimizer(SPACE)
+    optimizer.tell(optimizer.ask(), score)
+    assert optimizer.best.score == 2.0
+
+
 def test_what_was_not_asked_for_is_refused():
     optimizer = Optimizer(SPACE)
     params = optimizer.ask()
@@ -114,7 +143,7 @@ def test_what_was_not_asked_for_is_refused():
         optimizer.tell({**params, "x": 2}, 1.0)
 
 
-@pytest.mark.parametrize("score", ["1", True, 1j, [1.0, 2.0], np.zeros(1), {"loss": 1.0}])
+@pytest.mark.parametrize("score", ["1", True, 1j, [1.0, 2.0], np.zeros(2), {"loss": 1.0}])
 def test_scores_that_are_no_numbers_are_refused(score):
     optimizer = Optimizer(SPACE, seed=np.int64(3))
     params = optimizer.ask()

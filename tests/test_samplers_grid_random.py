@@ -133,11 +133,36 @@ def test_an_astronomic_space_needs_no_memory():
     assert len({space.key(config) for config in rows}) == 3
 
 
-def test_what_is_too_rare_to_be_drawn_does_not_stop_the_table():
-    space = Space(({"x": normal(0, 1, step=1)}, {}))
-    rows = table(space, 0, range(60))
+@pytest.mark.parametrize(
+    "space",
+    [
+        Space(({"x": normal(5, 1, step=1)},)),
+        Space(({"k": as_distribution(scipy.stats.poisson(3))},)),
+        Space(({"k": as_distribution(scipy.stats.skellam(3, 4)), "c": choice(["a", "b"])},)),
+        Space(({"x": normal(0, 1, step=1)}, {"x": normal(0, 2, step=0.5)}, {"y": choice([1])})),
+        Space(({"x": normal(0, 1, step=2), "y": normal(9, 0.1, step=1)}, {"c": choice([1, 2])})),
+    ],
+    ids=["normal", "poisson", "skellam", "branches", "several"],
+)
+def test_rare_values_of_distributions_are_not_drawn_twice_and_outliers_come_last(space):
+    rows = table(space, 0, range(space.size))
     assert all(space.contains(config) for config in rows)
-    assert len({space.key(config) for config in rows}) >= 7
+    assert len({space.key(config) for config in rows}) == space.size
+    assert Random().suggest(space, seed=0, index=space.size, history=()) is None
+
+
+def test_improbable_values_come_in_the_order_of_their_probability():
+    space = Space(({"x": normal(5, 1, step=1)},))
+    away = [abs(config["x"] - 5) for config in table(space, 0, range(15))]
+    assert max(away[:7]) <= 4
+    assert sorted(away[-4:]) == [6, 6, 7, 7]
+
+
+def test_large_spaces_that_overlap_have_no_row_twice():
+    wide = {"a": randint(0, 10**6), "b": choice(["x", "y"], weights=[1, 1000])}
+    space = Space((wide, {"a": randint(5, 10**6), "b": choice(["y"])}))
+    rows = table(space, 0, range(500))
+    assert len({space.key(config) for config in rows}) == 500
 
 
 def test_unit_vectors_depend_on_their_words():

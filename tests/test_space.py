@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections import Counter
 from enum import Enum
+from functools import partial
 
 import numpy as np
 import pytest
@@ -110,10 +111,15 @@ def test_centre_is_a_member(entry):
         (lograndint(2**63, 2**63 + 5), 6),
         (lograndint(1, 1000), 1000),
         (normal(0, 1), None),
-        (normal(0, 1, step=1), None),
+        (normal(0, 1, step=1), 15),
+        (normal(0, 1, step=100), 1),
+        (normal(5, 0.1, step=1 / 3), 5),
         (choice(range(7)), 7),
         (as_distribution(scipy.stats.randint(1, 5)), 4),
-        (as_distribution(scipy.stats.poisson(3)), None),
+        (as_distribution(scipy.stats.poisson(3)), 23),
+        (as_distribution(scipy.stats.binom(9, 0.5)), 10),
+        (as_distribution(scipy.stats.skellam(3, 4)), 44),
+        (as_distribution(scipy.stats.norm()), None),
     ],
     ids=str,
 )
@@ -127,6 +133,39 @@ def test_size_counts_distinct_values(entry, size):
 def test_steps_have_the_decimals_in_which_they_were_written():
     values = [uniform(0, 1, step=0.1).at(i) for i in range(11)]
     assert values == [0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0]
+
+
+THIRDS = [
+    uniform(1 / 3, 2, step=1 / 3),
+    loguniform(1 / 3, 2, step=1 / 3),
+    uniform(0, 1, step=1 / 3),
+    uniform(-2, 1 / 3, step=1 / 3),
+    uniform(-2, -1 / 3, step=1 / 3),
+    loguniform(1 / 7, 1e4, step=1 / 7),
+    uniform(0.1, 0.7, step=0.2),
+    uniform(1e7 / 3, 1e7, step=1 / 3),
+    uniform(1e-9 / 3, 1e-9, step=1e-9 / 3),
+    randint(-3, 9, step=4),
+]
+
+
+@pytest.mark.parametrize("entry", THIRDS, ids=str)
+def test_the_last_value_of_a_stepped_range_is_its_bound(entry):
+    last = entry.size - 1
+    assert entry.at(last) == entry.from_unit(1.0) == entry.encode(entry.high) == entry.high
+    assert entry.position(entry.high) == last
+    values = [entry.at(i) for i in range(max(last - 5, 0), last + 1)]
+    assert all(map(entry.contains, values))
+    assert values == sorted(set(values))
+    assert entry.from_unit(entry.to_unit(entry.high)) == entry.high
+    config = Space(({"x": entry},)).grid_config(last)
+    assert Space(({"x": entry},)).validate_config(config) == {"x": entry.high}
+
+
+def test_a_bound_off_the_step_is_no_value():
+    entry = uniform(1 / 3, 1.9, step=1 / 3)
+    assert entry.at(entry.size - 1) == pytest.approx(5 / 3)
+    assert not entry.contains(1.9)
 
 
 def test_integers_have_equal_shares_and_both_ends():
@@ -274,6 +313,8 @@ class Layer:
 
 def test_objects_go_by_stable_names():
     options = [math.sqrt, dict, Layer, [1, 2], {"a": 1}, Colour.RED, math.nan, (3,)]
+    options += [{"b", "a"}, frozenset({2, 1}), {"b": {"y", "x"}, "a": [math.sqrt]}]
+    options += [partial(math.pow, 2), partial(math.pow, y=[1]), ["é", np.int64(3), None]]
     entry = choice(options)
     assert entry.labels == (
         "math.sqrt",
@@ -284,9 +325,31 @@ def test_objects_go_by_stable_names():
         "<Colour.RED: 1>",
         "nan",
         "[3]",
+        '{"a","b"}',
+        "{1,2}",
+        '{"a":[math.sqrt],"b":{"x","y"}}',
+        "partial(math.pow, 2)",
+        "partial(math.pow, y=[1])",
+        '["é",3,null]',
     )
     assert [entry.decode(label) for label in entry.labels] == options
     assert [entry.encode(option) for option in options] == list(entry.labels)
+
+
+def test_small_arrays_go_by_their_elements():
+    arrays = [np.array([1.0, 1 + 1e-12]), np.array([1.0, 1.0]), np.eye(2, dtype=int)]
+    entry = choice(arrays)
+    assert entry.labels == (
+        "ndarray([1.0,1.000000000001])",
+        "ndarray([1.0,1.0])",
+        "ndarray([[1,0],[0,1]])",
+    )
+    assert all(entry.decode(raw) is array for raw, array in zip(entry.labels, arrays, strict=True))
+
+
+def test_dicts_in_another_order_are_one_option():
+    with pytest.raises(ValueError, match="given twice"):
+        Space(({"a": choice([{"x": 1, "y": 2}, {"y": 2, "x": 1}])},))
 
 
 def test_labels_of_a_mapping():
@@ -407,27 +470,33 @@ def test_overlapping_branches_give_each_configuration_once():
     assert first == [space.key({"a": a, "b": b}) for a in (1, 2, 3) for b in range(4)]
 
 
-def test_overlaps_of_long_ranges_are_counted_not_listed():
+def test_large_branches_that_overlap_are_not_counted():
+    wide = {"seed": randint(0, 10**30), "x": uniform(0, 1, step=0.1)}
+    space = Space(({"seed": choice([1, 2])}, wide, {"seed": randint(7, 10**9), "x": choice([0.5])}))
+    assert space.size is None
+    with pytest.raises(ValueError, match=r"seed, x: .* expected at most 100,000 in a branch that"):
+        next(space.grid())
+    assert space.contains({"seed": 10**29, "x": 0.1})
+
+
+def test_large_branches_apart_are_counted_not_listed():
     wide = 10**30
     space = Space(
         (
-            {"seed": randint(0, wide, step=6), "x": uniform(0, 1, step=1e-6)},
-            {"seed": randint(4, wide, step=10), "x": uniform(0.5, 2, step=1e-5)},
-            {"seed": choice([1, 24]), "x": uniform(0.25, 1, step=1e-6)},
+            {"seed": randint(0, wide), "x": uniform(0, 1, step=1e-6)},
+            {"seed": randint(wide + 1, 2 * wide), "x": uniform(0, 1, step=1e-6)},
+            {"seed": choice(["none"]), "x": uniform(0, 1, step=1e-6)},
+            {"seed": randint(0, wide), "x": choice([0, 2, 3])},
+            {"seed": choice([1, 2, -1]), "x": choice([0, 1.0, 9.0])},
         )
     )
-    second, third = (wide - 4) // 10 + 1, 2 * 750_001
-    both = ((wide - 24) // 30 + 1) * 50_001
-    known = 750_001  # the first branch has 24 with all of these
-    assert space.size == (wide // 6 + 1) * 1_000_001 + second * 150_001 - both + third - known
-    last = [space.grid_config(space.size - 1 - i) for i in range(3)]
-    assert last == [{"seed": 1, "x": x} for x in (1.0, 0.999999, 0.999998)]
+    # Of the last branch, 1 and 2 are among the first with 1.0, and among the fourth with 0.
+    assert space.size == (2 * wide + 1 + 1) * 1_000_001 + 3 * (wide + 1) + 9 - 4
+    assert space.grid_config(space.size - 1) == {"seed": -1, "x": 9.0}
 
 
-@pytest.mark.parametrize("few", [0, 10_000])
-def test_grids_of_overlapping_ranges_are_those_of_their_values(few, monkeypatch):
-    monkeypatch.setattr("pytest_hypersearch.core.space.overlaps._FEW", few)
-    rng = random.Random(few)
+def test_grids_of_overlapping_ranges_are_those_of_their_values():
+    rng = random.Random(0)
     for _ in range(25):
         kinds = [rng.choice([randint, uniform]) for _ in range(2)]
         steps = {randint: [1, 2, 3], uniform: [0.1, 0.25, 0.05]}

@@ -10,7 +10,7 @@ from functools import lru_cache
 from hashlib import blake2b
 from typing import Any, NamedTuple, TypeAlias
 
-from pytest_hypersearch.core.values import shown
+from pytest_hypersearch.core.values import real_of, shown
 
 Raw: TypeAlias = "int | float | str | bool | None"
 Config: TypeAlias = "dict[str, Raw]"
@@ -154,28 +154,18 @@ def judge(returned: object, reported: Mapping[str, float], metric: str, *others:
 
 
 def number(value: object) -> float:
-    """The value as a float; numpy scalars and the like are numbers, texts and bools are not.
+    """The value as a float, by the rule of `real_of`; whole numbers too large for it are infinite.
 
     Raises:
         TypeError: It is no number.
     """
-    if (
-        isinstance(value, (bool, str, bytes))
-        or type(value).__name__ in {"bool", "bool_"}
-        or not (hasattr(value, "__float__") or hasattr(value, "__index__"))
-        or getattr(value, "ndim", 0) != 0
-    ):
-        raise _no_number(value)
+    real = real_of(value)
+    if real is None:
+        raise TypeError(f"{shown(value)} ({type(value).__name__}), which is not a number")
     try:
-        return float(value)  # type: ignore[arg-type]
+        return float(real)
     except OverflowError:
-        return math.inf if value > 0 else -math.inf  # type: ignore[operator]
-    except Exception:  # noqa: BLE001  a user's class may do anything
-        raise _no_number(value) from None
-
-
-def _no_number(value: object) -> TypeError:
-    return TypeError(f"{shown(value)} ({type(value).__name__}), which is not a number")
+        return math.inf if real > 0 else -math.inf
 
 
 def metrics_of(value: object, metric: str) -> dict[str, float]:

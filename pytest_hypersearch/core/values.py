@@ -1,4 +1,4 @@
-"""What a user gave: shown in messages on one line, as text for others, and as a number."""
+"""User-supplied values: as text in messages and for other readers, and as numbers."""
 
 from __future__ import annotations
 
@@ -55,18 +55,44 @@ def encodable(value: object) -> str:
 
 
 def scalar_of(value: object) -> object:
-    """Return the Python scalar behind a numpy scalar, anything else as it is."""
+    """Return the Python scalar behind one of numpy, torch or jax, anything else as it is."""
     item = getattr(value, "item", None)
     return item() if item is not None and getattr(value, "ndim", None) == 0 else value
 
 
-def number_of(value: object) -> int | float | None:
-    """Return the finite Python number behind a (numpy) number, None for anything else."""
-    value = scalar_of(value)
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        return None
+def real_of(value: object) -> int | float | None:
+    """Return the Python number behind what ``float`` takes for one, None for anything else.
+
+    That is a number of Python, numpy, torch or jax, an array of one of them, a Decimal or a
+    Fraction, be it finite or not. Texts and booleans are none.
+    """
     try:
-        return value if math.isfinite(value) else None
+        if math.prod(getattr(value, "shape", ())) != 1:
+            return None
+        if hasattr(value, "item"):
+            value = math.nan if _is_masked(value) else value.item()
+        if isinstance(value, (int, float)):
+            return None if isinstance(value, bool) else value
+        if hasattr(value, "__float__") or hasattr(value, "__index__"):
+            return float(value)  # type: ignore[arg-type]
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf  # type: ignore[operator]
+    except Exception:  # noqa: BLE001, S110  a user's class may do anything
+        pass
+    return None
+
+
+def _is_masked(value: object) -> bool:
+    """Tell whether this is ``numpy.ma.masked``, whose item is 0.0."""
+    mask = getattr(value, "mask", False)
+    return not callable(mask) and bool(mask)
+
+
+def number_of(value: object) -> int | float | None:
+    """Return the finite Python number behind a value as `real_of` does, None for anything else."""
+    real = real_of(value)
+    try:
+        return real if real is not None and math.isfinite(real) else None
     except OverflowError:
         return None
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from pytest_hypersearch.core.secrets import MASK, Secrets, is_secret
 from pytest_hypersearch.core.trial import Key, State, storable
-from pytest_hypersearch.core.values import encodable, scalar_of, shown
+from pytest_hypersearch.core.values import encodable, real_of, scalar_of, shown
 from pytest_hypersearch.engine.messages import Refused, StudyState, Unfinished, View
 from pytest_hypersearch.plugin.runner.reports import Reports, TrialPruned
 from pytest_hypersearch.stats.ranking import rank_study
@@ -132,6 +132,8 @@ class Trial(Reports):
         self._refuse_if_ended("log")
         for name, value in {**(values or {}), **named}.items():
             plain = scalar_of(value)
+            if not isinstance(plain, PLAIN) and (number := real_of(plain)) is not None:
+                plain = number
             if not isinstance(name, str) or not (plain is None or isinstance(plain, PLAIN)):
                 raise TypeError(
                     f"trial.log({name}={shown(value)}): expected a number, a text, a bool or None"

@@ -451,6 +451,99 @@ def test_options_may_be_any_objects(module, run, journals, space):
     assert labels == {"builtins.len", "builtins.dict", "test_it.Net", '{"a":[1]}'}
 
 
+UNORDERED = """
+    from dataclasses import dataclass
+    from functools import partial
+    import numpy as np
+
+    WORDS = ["crop", "flip", "rotate", "noise", "mix", "blur"]
+
+    def scaled(x, by, modes=()): ...
+
+    @dataclass(frozen=True)
+    class Plan:
+        steps: tuple
+
+    OPTIONS = [
+        {*WORDS},
+        frozenset(WORDS[:3]),
+        {"tags": {*WORDS}, "depth": 2},
+        {word: len(word) for word in {*WORDS}},
+        [{*WORDS}, 1],
+        partial(scaled, by=2, modes=frozenset(WORDS)),
+        partial(scaled, 1),
+        scaled,
+        Plan(("a", "b")),
+        np.linspace(0, 1, 5),
+    ]
+    SPACE = {"option": OPTIONS, "x": uniform(0, 1, step=0.25)}
+
+    @pytest.mark.sweep(grid=SPACE)
+    def test_grid(option, x, note):
+        note(str(type(option)))
+        return x
+
+    @pytest.mark.sweep(random=SPACE, n_trials=12)
+    def test_random(option, x, note):
+        note(str(type(option)))
+        return x
+"""
+
+
+@pytest.mark.parametrize("workers", [[], ["-n2"]])
+def test_options_are_the_same_whatever_the_seed_of_hashes(
+    module, pytester, monkeypatch, noted, workers
+):
+    module(UNORDERED)
+    for seed, outcomes in (("1", {"passed": 62}), ("2", {"cached": 62}), ("3", {"cached": 62})):
+        monkeypatch.setenv("PYTHONHASHSEED", seed)
+        result = pytester.runpytest_subprocess("--sweep-resume", *workers)
+        assert result.parseoutcomes() == outcomes
+    assert len(noted()) == 62
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        "lambda x: x",
+        "object()",
+        "partial(lambda x: x, 1)",
+        "[1, {'f': Layer()}]",
+        "Layer().forward",
+        "Bag({'a', 'b', 'c'})",
+        "np.zeros(1000)",
+        "(x for x in 'abc')",
+        "Layer().inner()",
+    ],
+)
+def test_options_without_a_stable_text_are_refused_at_collection(module, run, option):
+    module(f"""
+        from dataclasses import dataclass
+        from functools import partial
+        import numpy as np
+
+        class Layer:
+            def __call__(self, x): ...
+            def inner(self):
+                def function(): ...
+                return function
+            forward = property(lambda self: partial(self))
+
+        @dataclass
+        class Bag:
+            words: set
+
+        @pytest.mark.sweep(random={{"f": [{option}, 2], "x": uniform(0, 1)}}, n_trials=4)
+        def test_f(f, x): ...
+    """)
+    result = run("--sweep")
+    assert result.ret == pytest.ExitCode.INTERRUPTED
+    (line,) = [each for each in result.outlines if each.startswith("test_it.py::test_f: ")]
+    assert line.startswith("test_it.py::test_f: sweep(random=...): f: ")
+    assert "expected options with a name that is the same in every process, not " in line
+    assert line.endswith("give it a label: choice({'label': value})")
+
+
 def test_labelled_options_go_by_their_labels(module, run, collected, noted):
     module("""
         @pytest.mark.sweep(grid={"f": {"small": object(), "large": object()}})

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from pytest_hypersearch.core.space.choices import Choice, choice
-from pytest_hypersearch.core.space.distribution import (
-    Distribution,
-    as_distribution,
-    distribution_from_json,
+from pytest_hypersearch.core.space.frozen import Scipy
+from pytest_hypersearch.core.space.numeric import (
+    Integer,
+    Normal,
+    Real,
     lograndint,
     loguniform,
     normal,
     randint,
     uniform,
 )
-from pytest_hypersearch.core.space.frozen import Scipy
-from pytest_hypersearch.core.space.numeric import Integer, Normal, Real
-from pytest_hypersearch.core.space.space import Space, config_key
+from pytest_hypersearch.core.space.space import (
+    Distribution,
+    Space,
+    as_distribution,
+    config_key,
+    distribution_from_json,
+)
 
 __all__ = [
     "Choice",

@@ -1,16 +1,17 @@
-"""Choices among arbitrary objects, known by their labels wherever they are stored or sampled."""
+"""Choices among arbitrary objects, which go by their labels wherever they are stored or sampled."""
 
 from __future__ import annotations
 
 import inspect
 import json
+import re
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import accumulate
-from math import isfinite
+from math import isfinite, prod
 from typing import TYPE_CHECKING, Any, Final
 
 from pytest_hypersearch.core.secrets import is_secret, masked, veiled
@@ -22,19 +23,22 @@ if TYPE_CHECKING:
 
 _SCALARS: Final = (int, float, str, bool, type(None))
 _ABSENT: Final = object()  # the object behind a label that was read from JSON
+_LARGEST_ARRAY: Final = 64  # elements that a label can show
+# An address, or a set of several elements, whose order depends on hashes: PYTHONHASHSEED.
+_UNSTABLE: Final = re.compile(r" at 0x|\{(?:(?!: )[^{}])*, (?:(?!: )[^{}])*\}")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Choice:
     """One of several options, in a fixed order.
 
-    Two choices are equal if their labels and weights are, whatever objects the labels stand for.
+    Two choices are equal if their labels and weights are, whatever their objects.
 
     Attributes:
         labels: The options as JSON scalars, no two alike in value and type.
         objects: What the test gets, in the order of the labels.
         weights: Probability of each option, None if all are equally likely.
-        problem: What is wrong with the options or weights as given, empty if nothing is.
+        problem: What is wrong with the options or weights, empty if nothing is.
     """
 
     labels: tuple[Raw, ...]
@@ -128,16 +132,16 @@ class Choice:
         return self.labels[self.position(name)]
 
     def decode(self, raw: Raw) -> object:
-        """Return the object that a label stands for.
+        """Return the object that a label is for.
 
         Raises:
             KeyError: There is no such label.
             LookupError: The choice was read from JSON, which has no objects.
         """
-        found = self.objects[self.position(raw)]
-        if found is _ABSENT:
-            raise LookupError(f"the object behind the label {raw!r} is known to its test only")
-        return found
+        option = self.objects[self.position(raw)]
+        if option is _ABSENT:
+            raise LookupError(f"only the test itself has the object behind the label {raw!r}")
+        return option
 
     def veiled(self, parameter: str) -> Choice:
         """Return the choice with ``secret-0``, ... in the labels for the secrets of the options.
@@ -188,8 +192,9 @@ def choice(
     Args:
         options: A list, tuple, range, one-dimensional array, or a mapping of labels to objects.
             Numbers, strings, booleans and None are their own labels; functions and classes go by
-            their qualified name, lists and dicts of plain values by their JSON text, other objects
-            by their repr if it is the same in every process.
+            their qualified name, lists and dicts of such by their JSON text with sorted names, sets
+            likewise, small arrays by their elements, other objects by their repr if it is the same
+            in every process.
         weights: Relative probability of each option, above 0; equal if not given.
     """
     try:
@@ -263,19 +268,53 @@ def _stable_name(value: object) -> Raw:
     """Return a value's label: a scalar itself, a text for anything else, None without one."""
     if _is_scalar(value):
         return value  # type: ignore[return-value]
-    if inspect.isroutine(value) or isinstance(value, type):
-        name = getattr(value, "__qualname__", "<locals>")
-        return None if "<" in name else f"{value.__module__}.{name}"
-    if isinstance(value, (list, tuple, dict)):
-        try:
-            return json.dumps(value, separators=(",", ":"), allow_nan=False)
-        except (TypeError, ValueError):
-            pass
     try:
-        text = repr(value)
+        return _text(value)
     except Exception:  # noqa: BLE001  a user's class may do anything
         return None
-    return None if " at 0x" in text else text
+
+
+def _text(value: object) -> str:
+    """Return a text that is the same in every process, whatever the seed of its hashes.
+
+    Raises:
+        ValueError: There is none.
+    """
+    value = scalar_of(value)
+    if _is_scalar(value):
+        return json.dumps(value, ensure_ascii=False)
+    if isinstance(value, Mapping):
+        return f"{{{','.join(sorted(f'{_text(k)}:{_text(v)}' for k, v in value.items()))}}}"
+    if isinstance(value, (set, frozenset)):
+        return f"{{{','.join(sorted(map(_text, value)))}}}"
+    if isinstance(value, (list, tuple)):
+        return f"[{','.join(map(_text, value))}]"
+    if hasattr(value, "shape") and hasattr(value, "tolist"):
+        # The repr of a large array is cut, and that of any one is rounded.
+        if prod(value.shape) > _LARGEST_ARRAY:
+            raise ValueError("too large an array")
+        return f"{type(value).__name__}({_text(value.tolist())})"
+    return _name_of(value)
+
+
+def _name_of(value: object) -> str:
+    """Return the text of an object that holds no others."""
+    if inspect.isroutine(value) or isinstance(value, type):
+        return _qualified_name(value)
+    if isinstance(value, partial):
+        keywords = (f"{name}={_text(each)}" for name, each in sorted(value.keywords.items()))
+        return f"partial({', '.join([*map(_text, (value.func, *value.args)), *keywords])})"
+    text = repr(value)
+    if _UNSTABLE.search(text):
+        raise ValueError("a text that differs between processes")
+    return text
+
+
+def _qualified_name(value: Any) -> str:  # noqa: ANN401  a function or class
+    name: str = value.__qualname__
+    if "<" in name:
+        raise ValueError("a lambda, or defined within a function")
+    return f"{value.__module__}.{name}"
 
 
 def _is_scalar(value: object) -> bool:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
-from pytest_hypersearch.core.values import number_of, scalar_of, shown
+from pytest_hypersearch.core.space.numeric import TAIL, Numeric, real
+from pytest_hypersearch.core.values import number_of, shown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,17 +20,21 @@ if TYPE_CHECKING:
     from pytest_hypersearch.core.trial import Raw
 
 
-_TAIL = 1e-12  # the unit interval's ends have no finite quantile
-_FAR = 1.0 - 1e-8  # from where on some discrete quantiles are quick from above only
-_EXACT = 2**53  # among larger floats scipy's search for a whole number may not end
-_RARE = 1e-6
-_SUMMED = 2**20
-_BEYOND = 1e-3
+# scipy searches for discrete quantiles without a closed form, by steps from a first guess: far out
+# (nbinom(3, 1e-15).ppf(1 - 1e-12), yulesimon(0.5)) it takes forever, or finds no end among floats.
+_FAR: Final = 1.0 - 1e-8  # above it, isf is quick where ppf is not
+_EXACT: Final = 2**53
+_RARE: Final = 1e-6
+_LARGEST_TABLE: Final = 2**20
+_BEYOND: Final = 1e-3
 
 
 @dataclass(frozen=True, slots=True)
-class Scipy:
-    """A distribution of ``scipy.stats``, known by its name and arguments.
+class Scipy(Numeric):
+    """A distribution of ``scipy.stats``, identified by its name and arguments.
+
+    A discrete one has the whole numbers of its support; where that has no end, those up to the
+    quantile of 1 - 1e-12 (or from that of 1e-12 on).
 
     Attributes:
         name: Name of the distribution in ``scipy.stats``.
@@ -45,81 +50,64 @@ class Scipy:
         """Refuse arguments that make no distribution.
 
         Raises:
-            ValueError: It has no median, its values are too large for floats, or more than
-                `_BEYOND` of them are beyond what can be summed.
+            ValueError: It has no median, its values are too large for floats, or more than 1 in
+                1,000 of them are beyond what can be tabulated.
         """
         if math.isnan(_quantile(self, 0.5)):
             raise ValueError(f"{self}: expected arguments that make a distribution")
-        ends = () if _is_discrete(self) else (_TAIL, 1.0 - _TAIL)
-        if not all(math.isfinite(_quantile(self, u)) for u in ends):
-            raise ValueError(f"{self}: expected arguments that give finite numbers")
         if _lacks(self, "_ppf") and not _quantile(self, 1.0 - _RARE) <= _EXACT:
             raise ValueError(f"{self}: expected arguments that give numbers below 2**53")
-        sums = _sums(self)
-        if sums is not None and sums[-1] < 1.0 - _BEYOND:
-            raise ValueError(f"{self}: expected at most 1 in 1,000 beyond the {_SUMMED:,}th value")
+        if not all(math.isfinite(_quantile(self, u)) for u in (TAIL, 1.0 - TAIL)):
+            raise ValueError(f"{self}: expected arguments that give finite numbers")
+        table = _cumulative(self)
+        if table is not None and table[-1] < 1.0 - _BEYOND:
+            raise ValueError(
+                f"{self}: expected at most 1 in 1,000 beyond the {_LARGEST_TABLE:,}th value"
+            )
 
     @property
     def size(self) -> int | None:
-        """Number of distinct values: the support of a bounded discrete distribution."""
-        low, high = _bounds(self)
-        if not _is_discrete(self) or not math.isfinite(high - low):
+        """Number of distinct values of a discrete distribution, None for a continuum."""
+        if not _is_discrete(self):
             return None
-        return int(high - low) + 1
+        low, high = _ends(self)
+        return int(high) - int(low) + 1
 
     @property
     def equal_shares(self) -> bool:
         """Whether all values of a finite range are known to be equally likely."""
         return self.name == "randint"
 
-    def at(self, position: int) -> Raw:
-        """Return the value at a position of the finite support."""
-        return int(_bounds(self)[0]) + position
+    def at(self, position: int) -> int:
+        """Return the value at a position of a discrete distribution."""
+        return int(_ends(self)[0]) + position
 
     def position(self, raw: Raw) -> int:
-        """Return the position of a value in the finite support."""
-        return int(_real(raw) - _bounds(self)[0])
+        """Return the position of a value of a discrete distribution."""
+        return int(real(raw)) - int(_ends(self)[0])
 
-    def from_unit(self, u: float) -> Raw:
+    def from_unit(self, u: float) -> int | float:
         """Return the quantile of u in [0, 1], its ends moved inward by 1e-12."""
-        low, high = _bounds(self)
-        value = min(max(_quantile(self, min(max(u, _TAIL), 1.0 - _TAIL)), low), high)
+        low, high = _ends(self)
+        value = min(max(_quantile(self, min(max(u, TAIL), 1.0 - TAIL)), low), high)
         return int(value) if _is_discrete(self) else value
 
     def to_unit(self, raw: Raw) -> float:
         """Return the cumulative probability of the value, the middle of its step if discrete."""
-        value = _real(raw)
+        value = real(raw)
         upto = _probability(self, value)
         return (_probability(self, value - 1) + upto) / 2 if _is_discrete(self) else upto
 
-    def centre(self) -> Raw:
-        """Return the median."""
-        return self.from_unit(0.5)
-
     def contains(self, raw: Raw) -> bool:
-        """Tell whether raw is a number of the support: an int if discrete, a float otherwise."""
+        """Tell whether raw is a value: an int if discrete, a float otherwise."""
         if type(raw) is not (int if _is_discrete(self) else float):
             return False
-        low, high = _bounds(self)
-        return low <= _real(raw) <= high and math.isfinite(_real(raw))
+        low, high = _ends(self)
+        return low <= real(raw) <= high and math.isfinite(real(raw))
 
-    def encode(self, value: object) -> Raw:
-        """Return the number that stands for a user's value.
-
-        Raises:
-            ValueError: The value is no number of the support.
-        """
-        number = number_of(value)
-        if number is not None:
-            whole = _is_discrete(self) and number == int(number)
-            raw: Raw = int(number) if whole else float(number)
-            if self.contains(raw):
-                return raw
-        raise ValueError(f"{shown(value)}: expected a value of {self}")
-
-    def decode(self, raw: Raw) -> object:
-        """Return what the test gets: the value itself."""
-        return raw
+    def _nearest(self, number: float) -> int | float:
+        whole = _is_discrete(self) and number == int(number)
+        return int(number) if whole else float(number)
 
     def to_json(self) -> dict[str, object]:
         """Return a JSON object from which `distribution_from_json` restores this."""
@@ -161,11 +149,11 @@ def from_frozen(value: Any) -> Scipy:  # noqa: ANN401 - scipy's frozen types are
     return Scipy(name, args, kwds)
 
 
-def _argument(name: str, value: Any) -> int | float:  # noqa: ANN401 - any user's value
-    number = scalar_of(value)
-    if isinstance(number, (int, float)) and not isinstance(number, bool):
-        return number
-    raise ValueError(f"scipy.stats.{name}({shown(value)}): expected numbers as arguments")
+def _argument(name: str, value: object) -> int | float:
+    number = number_of(value)
+    if number is None:
+        raise ValueError(f"scipy.stats.{name}({shown(value)}): expected numbers as arguments")
+    return number
 
 
 @lru_cache(maxsize=256)
@@ -179,11 +167,21 @@ def _frozen(distribution: Scipy) -> Any:  # noqa: ANN401 - scipy's frozen types 
     return kind(*distribution.args, **dict(distribution.kwds))
 
 
+@lru_cache(maxsize=256)
+def _ends(distribution: Scipy) -> tuple[float, float]:
+    """Return the ends of the support; of a discrete one without an end, its outermost quantiles."""
+    low, high = map(float, _frozen(distribution).support())
+    if _is_discrete(distribution):
+        low = low if math.isfinite(low) else _quantile(distribution, TAIL)
+        high = high if math.isfinite(high) else max(low, _quantile(distribution, 1.0 - TAIL))
+    return low, high
+
+
 def _quantile(distribution: Scipy, u: float) -> float:
-    """Return the quantile, at most the last value of `_sums`, NaN if scipy finds none."""
-    if (sums := _sums(distribution)) is not None:
-        return _bounds(distribution)[0] + min(int(sums.searchsorted(u)), len(sums) - 1)
+    """Return the quantile, at most the last value of a table, NaN if scipy finds none."""
     frozen = _frozen(distribution)
+    if (table := _cumulative(distribution)) is not None:
+        return float(frozen.support()[0]) + min(int(table.searchsorted(u)), len(table) - 1)
     with _quietly():
         try:
             far = _is_discrete(distribution) and u > _FAR
@@ -193,15 +191,16 @@ def _quantile(distribution: Scipy, u: float) -> float:
 
 
 def _probability(distribution: Scipy, value: float) -> float:
-    if (sums := _sums(distribution)) is not None:
-        place = math.floor(value - _bounds(distribution)[0])
-        return float(sums[min(place, len(sums) - 1)]) if place >= 0 else 0.0
+    frozen = _frozen(distribution)
+    if (table := _cumulative(distribution)) is not None:
+        position = math.floor(value - float(frozen.support()[0]))
+        return float(table[min(position, len(table) - 1)]) if position >= 0 else 0.0
     with _quietly():
-        return float(_frozen(distribution).cdf(value))
+        return float(frozen.cdf(value))
 
 
 @lru_cache(maxsize=8)
-def _sums(distribution: Scipy) -> NDArray[np.float64] | None:
+def _cumulative(distribution: Scipy) -> NDArray[np.float64] | None:
     """Return the lowest values' cumulative probabilities, None if scipy knows these in closed form.
 
     For each quantile scipy would sum them anew, over as many values as it takes.
@@ -209,17 +208,17 @@ def _sums(distribution: Scipy) -> NDArray[np.float64] | None:
     import numpy as np
 
     frozen = _frozen(distribution)
-    low, high = _bounds(distribution)
+    low, high = map(float, frozen.support())
     if not _lacks(distribution, "_cdf") or not math.isfinite(low):
         return None
-    most = int(min(high - low + 1, _SUMMED))
+    most = int(min(high - low + 1, _LARGEST_TABLE))
     count = 0
-    sums = np.zeros(1)
-    while sums[-1] < 1.0 - _TAIL and count < most:
+    table = np.zeros(1)
+    while table[-1] < 1.0 - TAIL and count < most:
         count = min(max(1024, 4 * count), most)
         with _quietly():
-            sums = np.cumsum(frozen.pmf(low + np.arange(count)))
-    return sums
+            table = np.cumsum(frozen.pmf(low + np.arange(count)))
+    return table
 
 
 def _quietly() -> AbstractContextManager[object]:
@@ -238,14 +237,3 @@ def _lacks(distribution: Scipy, formula: str) -> bool:
 
     kind = type(_frozen(distribution).dist)
     return issubclass(kind, rv_discrete) and getattr(kind, formula) is getattr(rv_discrete, formula)
-
-
-def _bounds(distribution: Scipy) -> tuple[float, float]:
-    low, high = _frozen(distribution).support()
-    return float(low), float(high)
-
-
-def _real(raw: Raw) -> float:
-    if isinstance(raw, (int, float)):
-        return float(raw)
-    raise TypeError(f"{raw!r} is not a number")

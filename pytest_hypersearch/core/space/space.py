@@ -1,23 +1,72 @@
-"""The search space: which configurations there are, and how they are written and counted."""
+"""The search space: distributions by parameter name, and the configurations that they make."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import count
 from math import prod
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-from pytest_hypersearch.core.space.choices import Choice
-from pytest_hypersearch.core.space.distribution import distribution_from_json
-from pytest_hypersearch.core.space.overlaps import count_below, shared_cells
+from pytest_hypersearch.core.space.choices import Choice, choice, is_options
+from pytest_hypersearch.core.space.frozen import Scipy, from_frozen, is_frozen
+from pytest_hypersearch.core.space.numeric import Integer, Normal, Real
+from pytest_hypersearch.core.values import shown
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator
 
-    from pytest_hypersearch.core.space.distribution import Branch
-    from pytest_hypersearch.core.space.overlaps import Box
     from pytest_hypersearch.core.trial import Config, Raw
+
+
+Distribution: TypeAlias = Real | Integer | Normal | Choice | Scipy
+Branch: TypeAlias = Mapping[str, Distribution]
+
+LARGEST_OVERLAP: Final = 100_000
+"""Configurations of a branch that are compared with those of earlier branches one by one."""
+
+_COMPARED: Final = 1000  # values of a parameter that are compared with another range one by one
+
+
+def as_distribution(value: object) -> Distribution:
+    """Return the distribution that a user's entry of a search space describes.
+
+    Args:
+        value: A distribution, options as `choice` takes them, or a frozen scipy.stats distribution.
+
+    Raises:
+        ValueError: It is none of these.
+    """
+    if isinstance(value, (Real, Integer, Normal, Choice, Scipy)):
+        return value
+    if is_options(value):
+        return choice(value)  # type: ignore[arg-type]
+    if is_frozen(value):
+        return from_frozen(value)
+    raise ValueError(f"{shown(value)}: expected a list of values or a distribution")
+
+
+def distribution_from_json(record: Mapping[str, Any]) -> Distribution:
+    """Return the distribution that ``to_json`` described; a choice comes back without its objects.
+
+    Raises:
+        ValueError: The record is of an unknown kind.
+    """
+    match record["kind"]:
+        case "uniform" | "loguniform" as kind:
+            return Real(record["low"], record["high"], record["step"], kind == "loguniform")
+        case "randint" | "lograndint" as kind:
+            return Integer(record["low"], record["high"], record["step"], kind == "lograndint")
+        case "normal":
+            return Normal(record["mean"], record["std"], record["step"])
+        case "choice":
+            return Choice.from_json(record)
+        case "scipy":
+            return Scipy.from_json(record)
+        case unknown:
+            raise ValueError(f"{unknown!r} is not a known kind of distribution")
 
 
 _canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
@@ -36,7 +85,7 @@ def config_key(config: Mapping[str, Raw]) -> str:
 class Space:
     """All configurations of a sweep: one branch, or several of which each gives some.
 
-    Spaces are equal if their JSON descriptions are, whatever objects their choices stand for.
+    Spaces are equal if their JSON descriptions are, whatever the objects of their choices.
 
     Attributes:
         branches: Distributions by parameter name; branches may have different parameters.
@@ -85,10 +134,12 @@ class Space:
 
     @cached_property
     def size(self) -> int | None:
-        """Number of distinct configurations, None if a branch has a continuous parameter."""
-        if any(entry.size is None for branch in self.branches for entry in branch.values()):
-            return None
-        return sum(self._fresh)
+        """Number of distinct configurations, None if they are not counted.
+
+        That is so if a parameter is continuous, or if a branch with more than `LARGEST_OVERLAP`
+        configurations may have some in common with an earlier one.
+        """
+        return None if self.uncounted else sum(part.size for part in self._parts)
 
     def branch_of(self, config: Mapping[str, Raw]) -> int | None:
         """Return the index of the first branch that has this configuration, None if none has."""
@@ -102,11 +153,10 @@ class Space:
         return self.branch_of(config) is not None
 
     def decode(self, config: Mapping[str, Raw]) -> dict[str, object]:
-        """Return what the test gets: the objects that the values of a configuration stand for.
+        """Return what the test gets: the objects behind the values of a configuration.
 
         Raises:
-            ValueError: The configuration is not of this space, and some of its values stand for
-                others.
+            ValueError: The configuration is not of this space, and some of its values are labels.
             LookupError: The space was read from JSON and an option is no plain value.
         """
         if self._is_plain:
@@ -119,7 +169,7 @@ class Space:
 
     @cached_property
     def _is_plain(self) -> bool:
-        """Whether every value stands for itself."""
+        """Whether no value is the label of another object."""
         choices = (d for b in self.branches for d in b.values() if isinstance(d, Choice))
         return all(
             option is label
@@ -139,12 +189,12 @@ class Space:
         """Yield every configuration once, the rightmost parameter changing fastest.
 
         Raises:
-            ValueError: A parameter is continuous.
+            ValueError: The configurations are not counted.
         """
-        index = 0
-        while self._require_finite() and index < sum(self._fresh):
+        for index in count():
+            if index == self.size:
+                return
             yield self.grid_config(index)
-            index += 1
 
     def grid_config(self, index: int) -> Config:
         """Return the configuration at an index of the grid, without building the grid.
@@ -152,17 +202,22 @@ class Space:
         Branches follow one another; what an earlier branch already gave is left out.
 
         Raises:
-            ValueError: A parameter is continuous.
+            ValueError: The configurations are not counted.
             IndexError: The index is beyond the grid.
         """
-        if self.size is None:
-            self._require_finite()
+        if self.uncounted:
+            raise ValueError(self.uncounted)
         left = index
-        for number, fresh in enumerate(self._fresh):
-            if 0 <= left < fresh:
-                return _cell(self.branches[number], self._rank_of_fresh(number, left))
-            left -= fresh
+        for branch, part in zip(self.branches, self._parts, strict=True):
+            if 0 <= left < part.size:
+                return _cell(branch, part.ranks[left])
+            left -= part.size
         raise IndexError(f"configuration {index} of {self.size}")
+
+    @property
+    def uncounted(self) -> str:
+        """Why the configurations are not counted, empty if they are."""
+        return self._parts[-1].problem
 
     def validate_config(self, given: Mapping[str, object]) -> Config:
         """Return the configuration that a user wrote with values, objects or labels.
@@ -195,52 +250,67 @@ class Space:
             )
         )
 
-    def _require_finite(self) -> bool:
-        for branch in self.branches:
-            for name, entry in branch.items():
-                if entry.size is None:
-                    raise ValueError(f"{name}: {entry} is continuous and has no grid")
-        return True
-
     @cached_property
-    def _fresh(self) -> tuple[int, ...]:
-        """How many configurations each branch has that no earlier branch has."""
-        sizes = [_cells(branch) for branch in self.branches]
-        return tuple(size - self._repeated(number, size) for number, size in enumerate(sizes))
+    def _parts(self) -> tuple[_Part, ...]:
+        """The configurations of each branch that no earlier branch has, the last with a problem."""
+        for name, entry in (pair for branch in self.branches for pair in branch.items()):
+            if entry.size is None:
+                return (_Part(problem=f"{name}: {entry} is continuous and has no grid"),)
+        parts: list[_Part] = []
+        for number, branch in enumerate(self.branches):
+            parts.append(_part(branch, self.branches[:number]))
+            if parts[-1].problem:
+                break
+        return tuple(parts)
 
-    @cached_property
-    def _overlaps(self) -> tuple[tuple[Box, ...], ...]:
-        """For each branch, the boxes of its cells that earlier branches have too."""
-        return tuple(
-            tuple(
-                box
-                for earlier in self.branches[:number]
-                if (box := shared_cells(branch, earlier)) is not None
-            )
-            for number, branch in enumerate(self.branches)
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """Configurations of one branch, by rank: the last parameter changes fastest.
+
+    Attributes:
+        size: How many there are.
+        ranks: Their ranks in ascending order.
+        problem: Why they are not counted, else empty.
+    """
+
+    size: int = 0
+    ranks: Sequence[int] = ()
+    problem: str = ""
+
+
+def _part(branch: Branch, earlier: Sequence[Branch]) -> _Part:
+    """Return what a finite branch has and earlier ones have not."""
+    cells = prod(entry.size or 0 for entry in branch.values())
+    overlapping = [other for other in earlier if _may_overlap(branch, other)]
+    if not overlapping:
+        return _Part(cells, range(cells))
+    if cells > LARGEST_OVERLAP:
+        return _Part(
+            problem=f"{', '.join(branch)}: {cells:,} configurations that other branches may have "
+            f"too; expected at most {LARGEST_OVERLAP:,} in a branch that overlaps with others"
         )
-
-    def _repeated(self, number: int, rank: int) -> int:
-        """Return how many of a branch's first ``rank`` cells are in earlier branches too."""
-        sizes = [entry.size or 0 for entry in self.branches[number].values()]
-        return count_below(self._overlaps[number], sizes, rank)
-
-    def _rank_of_fresh(self, number: int, wanted: int) -> int:
-        """Return the cell of a branch that ``wanted`` cells unknown to earlier branches precede."""
-        if not self._overlaps[number]:
-            return wanted
-        low, high = wanted, _cells(self.branches[number]) - 1
-        while low < high:
-            middle = (low + high) // 2
-            if middle + 1 - self._repeated(number, middle + 1) > wanted:
-                high = middle
-            else:
-                low = middle + 1
-        return low
+    ranks = [
+        rank
+        for rank in range(cells)
+        if not any(_has(other, _cell(branch, rank)) for other in overlapping)
+    ]
+    return _Part(len(ranks), ranks)
 
 
-def _cells(branch: Branch) -> int:
-    return prod(entry.size or 0 for entry in branch.values())
+def _may_overlap(branch: Branch, other: Branch) -> bool:
+    return branch.keys() == other.keys() and all(
+        _may_share(entry, other[name]) for name, entry in branch.items()
+    )
+
+
+def _may_share(entry: Distribution, other: Distribution) -> bool:
+    """Tell whether two finite distributions may have a value in common."""
+    for few, many in ((entry, other), (other, entry)):
+        if isinstance(few, Choice) or (few.size or 0) <= _COMPARED:
+            return any(many.contains(raw) for raw in _values(few))
+    (first, last), (low, high) = _ends(entry), _ends(other)
+    return type(first) is type(low) and first <= high and low <= last
 
 
 def _cell(branch: Branch, rank: int) -> Config:
@@ -250,6 +320,15 @@ def _cell(branch: Branch, rank: int) -> Config:
         rank, position = divmod(rank, entry.size)
         values.append(entry.at(position))
     return dict(zip(branch, reversed(values), strict=True))
+
+
+def _values(entry: Distribution) -> Iterator[Raw]:
+    return (entry.at(position) for position in range(entry.size or 0))
+
+
+def _ends(entry: Distribution) -> tuple[Any, Any]:
+    """Return the lowest and highest value of a finite range."""
+    return entry.at(0), entry.at((entry.size or 1) - 1)
 
 
 def _has(branch: Branch, config: Mapping[str, Raw]) -> bool:

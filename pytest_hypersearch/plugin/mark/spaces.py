@@ -31,6 +31,8 @@ def space_of(argument: str, value: object, strategy: str) -> Space:
     for name, entry in (pair for branch in space.branches for pair in branch.items()):
         if problem := _unsuited(entry, strategy):
             raise SweepError(f"sweep({argument}=...): {name}: {entry}: {problem}")
+    if strategy == "grid" and space.uncounted:
+        raise SweepError(f"sweep({argument}=...): {space.uncounted}")
     return space
 
 
@@ -64,7 +66,7 @@ def _distribution(argument: str, name: str, values: object) -> Distribution:
 
 
 def _unsuited(entry: Distribution, strategy: str) -> str:
-    """What a strategy misses in a distribution, empty if nothing."""
+    """Why a strategy cannot search a distribution, empty if it can."""
     if strategy == "grid" and entry.size is None:
         return "a grid takes lists of values and distributions with step="
     if strategy == "bayes" and isinstance(entry, Scipy):

@@ -197,7 +197,7 @@ def _branch(
 def _domain(axis: _Axis, entry: Distribution) -> Domain:
     size = entry.size
     if size is not None and size <= _LARGEST_LATTICE:
-        lattice = np.array([axis.position(entry.at(i)) for i in range(size)])  # type: ignore[union-attr]
+        lattice = np.array([axis.position(entry.at(i)) for i in range(size)])
         if isinstance(entry, Choice):
             return Domain(axis.feature, 0.0, float(size), lattice, categorical=True)
         # [0, 1] reaches half a step beyond the end values, so that these get a full share.
@@ -212,7 +212,7 @@ def _domain(axis: _Axis, entry: Distribution) -> Domain:
 
 def _value(domain: Domain, entry: Distribution, x: float) -> Raw:
     if domain.lattice is not None:
-        return entry.at(int(np.argmin(np.abs(domain.lattice - x))))  # type: ignore[union-attr]
+        return entry.at(int(np.argmin(np.abs(domain.lattice - x))))
     return entry.from_unit((x - domain.low) / (domain.high - domain.low))
 
 

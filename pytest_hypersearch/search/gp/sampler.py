@@ -31,7 +31,7 @@ from pytest_hypersearch.search.gp.cache import (
     surrogate_of,
     training_subset,
 )
-from pytest_hypersearch.search.gp.encode import design_size, encoding_of, initial_design
+from pytest_hypersearch.search.gp.encode import design_size, initial_design
 from pytest_hypersearch.search.gp.hypervolume import (
     LogEHVI,
     LogFeasibility,
@@ -40,7 +40,7 @@ from pytest_hypersearch.search.gp.hypervolume import (
     undominated,
 )
 from pytest_hypersearch.search.gp.optimise import search
-from pytest_hypersearch.search.samplers.random import permuted
+from pytest_hypersearch.search.samplers.random import unseen
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -249,7 +249,11 @@ def suggest(space: Space, seed: int, index: int, history: Sequence[Observation])
         config = past.encoding.branches[branch].config(x)
         if space.key(config) not in seen:
             return config
-    return _unseen(space, seed % 2**64 + index, seen)
+    if space.size is not None:
+        return unseen(space, seed % 2**64 + index, seen)
+    first = past.encoding.branches[0]
+    rng = np.random.default_rng(seed % 2**64 + index)
+    return first.config(first.rows(rng.random((1, len(first.domains))))[0])
 
 
 def _ranked(
@@ -321,13 +325,3 @@ def _all_by_acquisition(history: History, acquisition: Acquisition) -> list[Prop
         proposals.append((branch, history.encoding.row(branch, config)))
     values = acquisition.value(np.array([x for _, x in proposals]))
     return [proposals[i] for i in np.argsort(-values, kind="stable")]
-
-
-def _unseen(space: Space, seed: int, seen: set[str]) -> Config | None:
-    """Return a random configuration that is not among those seen."""
-    if space.size is None:
-        branch = encoding_of(space).branches[0]
-        rng = np.random.default_rng(seed)
-        return branch.config(branch.rows(rng.random((1, len(branch.domains))))[0])
-    walk = (space.grid_config(permuted(i, space.size, seed)) for i in range(space.size))
-    return next((config for config in walk if space.key(config) not in seen), None)

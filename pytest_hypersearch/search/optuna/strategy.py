@@ -28,7 +28,7 @@ from optuna.trial import TrialState, create_trial
 from pytest_hypersearch.core.space import choice
 from pytest_hypersearch.core.trial import State
 from pytest_hypersearch.search.optuna.translation import Parameter, quietly, to_optuna_state
-from pytest_hypersearch.search.samplers.random import permuted
+from pytest_hypersearch.search.samplers.random import unseen
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -105,18 +105,11 @@ class OptunaSampler:
                 if space.key(config) not in seen:
                     return config
                 config = study.ask()
-        return config if space.size is None else _unseen(space, seed + index, seen)
+        return config if space.size is None else unseen(space, seed + index, seen)
 
 
 def _is_pending(observation: Observation) -> bool:
     return observation.state is State.RUNNING and not observation.scores
-
-
-def _unseen(space: Space, seed: int, seen: set[str]) -> Config | None:
-    """Return a random configuration of a finite space that is not among those seen."""
-    size = space.size or 0
-    walk = (space.grid_config(permuted(i, size, seed)) for i in range(size))
-    return next((config for config in walk if space.key(config) not in seen), None)
 
 
 class _View:

@@ -98,7 +98,7 @@ class Parameter:
             return raw
         if self.by == "quantile":
             return min(max(self.ours.to_unit(raw), 0.0), 1.0)
-        position = self.ours.position(raw)  # type: ignore[union-attr]
+        position = self.ours.position(raw)
         if isinstance(self.theirs, CategoricalDistribution):
             return self.theirs.choices[position]
         return position
@@ -109,7 +109,7 @@ class Parameter:
             return self.ours.from_unit(value)
         if self.by == "value":
             return int(value) if isinstance(self.ours, Integer) else float(value)
-        return self.ours.at(int(self.theirs.to_internal_repr(value)))  # type: ignore[union-attr]
+        return self.ours.at(int(self.theirs.to_internal_repr(value)))
 
 
 def readable(declared: Sequence[Distribution], seen: Sequence[Raw]) -> BaseDistribution:

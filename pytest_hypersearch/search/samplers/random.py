@@ -6,18 +6,21 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from hashlib import blake2b
 from itertools import chain, count, islice
-from math import isqrt
+from math import isqrt, prod
 from typing import TYPE_CHECKING, ClassVar, Final
 
+from pytest_hypersearch.core.space import Normal, Scipy
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Container, Iterator, Sequence
 
     from pytest_hypersearch.core.contracts import Observation
-    from pytest_hypersearch.core.space import Space
+    from pytest_hypersearch.core.space import Distribution, Space
     from pytest_hypersearch.core.trial import Config
 
 
-_REDRAWS: Final = 100  # then the next unseen configuration is taken: rare options end the table
+_REDRAWS: Final = 100  # then an unseen configuration is taken: rare options end the table
+_TAILS: Final = (1e-2, 1e-4, 1e-6, 1e-8, 1e-10, 0.0)
 _ROUNDS: Final = 6
 
 
@@ -48,6 +51,11 @@ def draw(space: Space, seed: int, index: int) -> Config | None:
     if len(space.branches) == 1 and space.size is None:
         return _draw_once(space, seed, index)
     return _table(space, seed).row(index)
+
+
+def unseen(space: Space, seed: int, seen: Container[str]) -> Config | None:
+    """Return a random configuration of a finite space whose key is not among those seen."""
+    return next((each for each in _all(space, seed) if space.key(each) not in seen), None)
 
 
 def unit_vector(length: int, *words: object) -> list[float]:
@@ -127,7 +135,7 @@ def _distinct(space: Space, seed: int) -> Iterator[Config]:
     """
     seen: set[str] = set()
     draws = (_draw_once(space, seed, number) for number in count())
-    rest = (space.grid_config(permuted(i, space.size or 0, seed)) for i in range(space.size or 0))
+    rest = iter(()) if space.size is None else _all(space, seed)
     while space.size is None or len(seen) < space.size:
         some = chain(islice(draws, _REDRAWS), rest)
         fresh = (config for config in some if space.key(config) not in seen)
@@ -136,3 +144,41 @@ def _distinct(space: Space, seed: int) -> Iterator[Config]:
             config = next(draws)
         seen.add(space.key(config))
         yield config
+
+
+def _all(space: Space, seed: int) -> Iterator[Config]:
+    """Yield all configurations of a finite space in random order, outliers last.
+
+    Values of normal and scipy's distributions, most of which are too improbable to be wanted, are
+    taken from between wider and wider quantiles; configurations then come more than once.
+    """
+    entries = [entry for branch in space.branches for entry in branch.values()]
+    if not any(isinstance(entry, (Normal, Scipy)) for entry in entries):
+        size = space.size or 0
+        yield from (space.grid_config(permuted(i, size, seed)) for i in range(size))
+        return
+    for tail in _TAILS:
+        boxes = [
+            {name: _positions(entry, tail) for name, entry in branch.items()}
+            for branch in space.branches
+        ]
+        sizes = [prod(stop - start for start, stop in box.values()) for box in boxes]
+        for i in range(sum(sizes)):
+            rank = permuted(i, sum(sizes), seed)
+            number = 0
+            while rank >= sizes[number]:
+                rank -= sizes[number]
+                number += 1
+            config: Config = {}
+            for name, (start, stop) in boxes[number].items():
+                rank, position = divmod(rank, stop - start)
+                config[name] = space.branches[number][name].at(start + position)
+            yield config
+
+
+def _positions(entry: Distribution, tail: float) -> tuple[int, int]:
+    """Return the positions, from the first to before the second, between two quantiles."""
+    if not isinstance(entry, (Normal, Scipy)):
+        return 0, entry.size or 0
+    low, high = (entry.position(entry.from_unit(u)) for u in (tail, 1.0 - tail))
+    return low, high + 1

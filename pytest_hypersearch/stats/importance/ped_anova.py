@@ -97,7 +97,7 @@ def _cells(entry: Distribution, values: Iterable[Raw]) -> tuple[NDArray[np.intp]
     """Return the cell of each value on the parameter's grid, and the number of cells."""
     if isinstance(entry, Choice):
         return np.array([entry.position(raw) for raw in values]), entry.size
-    size = min(entry.size or _CELLS, _CELLS)
+    size = min(entry.size or _CELLS, _CELLS) if isinstance(entry, (Real, Integer)) else _CELLS
     if isinstance(entry, Integer) and entry.log:
         size = min(math.ceil(math.log2(entry.size)) + 1, _CELLS)
     cells = np.ceil(_along(entry, values) * (size - 1) - 0.5).astype(int)

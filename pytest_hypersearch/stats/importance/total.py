@@ -123,7 +123,7 @@ def _placed(domain: Domain, entry: Distribution, quantiles: Array) -> Array:
     if domain.lattice is None:
         return domain.from_unit(quantiles)
     values = map(entry.from_unit, quantiles.tolist())
-    chosen: Array = domain.lattice[[entry.position(raw) for raw in values]]  # type: ignore[union-attr]
+    chosen: Array = domain.lattice[[entry.position(raw) for raw in values]]
     return chosen
 
 
