@@ -10,8 +10,14 @@ from pytest_hypersearch.core.space import Space, choice, loguniform, randint
 from pytest_hypersearch.core.study import StudyResults
 from pytest_hypersearch.core.trial import State
 from pytest_hypersearch.core.values import mean, std
-from pytest_hypersearch.stats.grouping import Failure, count, failures, group, steps_saved
-from pytest_hypersearch.stats.moments import t_quantile
+from pytest_hypersearch.stats.grouping import (
+    Failure,
+    count,
+    failures,
+    group,
+    steps_saved,
+    t_quantile,
+)
 from pytest_hypersearch.stats.ranking import objectives, rank, rank_study
 
 

@@ -10,7 +10,7 @@ from bisect import insort
 from math import inf
 from typing import TYPE_CHECKING
 
-from pytest_hypersearch.core.curve import Curve
+from pytest_hypersearch.core.contracts import Curve
 from pytest_hypersearch.core.values import shown
 from pytest_hypersearch.store.curves import unpack
 

@@ -25,7 +25,7 @@ from pytest_hypersearch.results.terminal.format import (
     show_params,
 )
 from pytest_hypersearch.results.terminal.tables import name_of
-from pytest_hypersearch.stats.moments import summary
+from pytest_hypersearch.stats.grouping import summary
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 from pytest_hypersearch.core.study import called, rank_key, some
 from pytest_hypersearch.core.trial import State
 from pytest_hypersearch.core.values import shown
-from pytest_hypersearch.stats.grouping import group_of
-from pytest_hypersearch.stats.moments import summary
+from pytest_hypersearch.stats.grouping import group_of, summary
 from pytest_hypersearch.stats.ranking import Ranking, objective_of, objectives
 
 if TYPE_CHECKING:

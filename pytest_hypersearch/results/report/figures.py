@@ -9,8 +9,8 @@ from pytest_hypersearch.core.errors import needs
 from pytest_hypersearch.core.trial import State
 from pytest_hypersearch.results.report.page import DASHES, LIGHT, SCORES, SYMBOLS
 from pytest_hypersearch.results.report.payload import label, numbers
+from pytest_hypersearch.stats.grouping import summary, t_quantile
 from pytest_hypersearch.stats.importance import importance, pools
-from pytest_hypersearch.stats.moments import summary, t_quantile
 
 with needs("plot", "plotly", "report"):
     import plotly.graph_objects as go

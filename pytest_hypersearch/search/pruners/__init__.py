@@ -6,8 +6,7 @@ so that any process that knows the curves decides alike.
 
 from __future__ import annotations
 
-from pytest_hypersearch.core.contracts import Pruner
-from pytest_hypersearch.core.curve import Curve
+from pytest_hypersearch.core.contracts import Curve, Pruner
 from pytest_hypersearch.search.pruners.bounds import Patience, Threshold
 from pytest_hypersearch.search.pruners.forecast import Forecast
 from pytest_hypersearch.search.pruners.halving import Halving, Hyperband

@@ -13,7 +13,7 @@ from pytest_hypersearch.search.pruners.review import check_least, due, not_a_num
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pytest_hypersearch.core.curve import Curve
+    from pytest_hypersearch.core.contracts import Curve
 
 
 @dataclass(frozen=True)

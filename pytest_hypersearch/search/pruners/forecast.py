@@ -21,7 +21,7 @@ from pytest_hypersearch.search.pruners.review import (
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from pytest_hypersearch.core.curve import Curve
+    from pytest_hypersearch.core.contracts import Curve
 
 
 WARMUP_SHARE: Final = 0.1

@@ -7,14 +7,14 @@ from bisect import bisect_left
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from pytest_hypersearch.core.curve import values_at
+from pytest_hypersearch.core.contracts import values_at
 from pytest_hypersearch.core.values import shown_number
 from pytest_hypersearch.search.pruners.review import check_least, not_a_number, rivals, span_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from pytest_hypersearch.core.curve import Curve
+    from pytest_hypersearch.core.contracts import Curve
 
 
 _GOLDEN = (math.sqrt(5) - 1) / 2

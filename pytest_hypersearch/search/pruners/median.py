@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from math import isnan, nan
 from typing import TYPE_CHECKING
 
-from pytest_hypersearch.core.curve import values_at
+from pytest_hypersearch.core.contracts import values_at
 from pytest_hypersearch.core.values import shown, shown_number
 from pytest_hypersearch.search.pruners.review import check_least, due, not_a_number, rivals, span_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pytest_hypersearch.core.curve import Curve
+    from pytest_hypersearch.core.contracts import Curve
 
 
 WARMUP_SHARE = 0.25

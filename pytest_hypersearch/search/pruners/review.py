@@ -13,7 +13,7 @@ from pytest_hypersearch.core.values import shown, shown_number
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from pytest_hypersearch.core.curve import Curve
+    from pytest_hypersearch.core.contracts import Curve
 
 
 @dataclass(frozen=True, slots=True)
