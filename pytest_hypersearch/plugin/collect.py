@@ -96,9 +96,9 @@ def parametrize_trials(metafunc: pytest.Metafunc, sweeps: Sequence[Sweep]) -> No
     for sweep in sweeps:
         plain = grids == ["grid"]
         limit = _time_limit(metafunc, sweep)
-        for slot, values in _slots(metafunc, sweep, argnames, prefixed=not plain):
+        for text, slot, values in _slots(metafunc, sweep, argnames, prefixed=not plain):
             marks = [mark.with_args(slot), *limit, *once]
-            params.append(pytest.param(*values, id=slot.id, marks=marks))
+            params.append(pytest.param(*values, id=text, marks=marks))
     _parametrize(metafunc, sweeps, argnames, params)
 
 
@@ -175,8 +175,8 @@ def _parametrize(
 
 def _slots(
     metafunc: pytest.Metafunc, sweep: Sweep, argnames: Sequence[str], *, prefixed: bool
-) -> Iterator[tuple[Slot, Sequence[object]]]:
-    """Slots with their argument values; the slot itself stands for a value that comes late."""
+) -> Iterator[tuple[str, Slot, Sequence[object]]]:
+    """Ids, slots and argument values of trials; values that come late are the slot itself."""
     sampler = sampler_of(metafunc, sweep)
     if sweep.strategy == "grid":
         configs = Table(sampler, sweep).upto(sweep.n_trials)
@@ -190,8 +190,9 @@ def _slots(
     for number in range(sweep.n_trials):
         for replicate in range(sweep.replicates):
             suffix = f"-r{replicate}" if sweep.replicates > 1 else ""
-            slot = Slot(sweep, number, replicate, ids[number] + suffix)
-            yield slot, values[number] if values else [slot] * len(argnames)
+            text = ids[number] + suffix
+            slot = Slot(sweep, number, replicate, _escaped(metafunc.config, text))
+            yield text, slot, values[number] if values else [slot] * len(argnames)
 
 
 def sampler_of(metafunc: pytest.Metafunc, sweep: Sweep) -> Sampler:
@@ -267,14 +268,27 @@ def _grid_ids(configs: Sequence[Config]) -> list[str]:
 
 
 def _slug(value: Raw, *, exact: bool = False) -> str:
-    """The value as a short text of plain characters."""
+    """The value as a short text of plain characters, by their codes if it has none."""
     text = repr(value) if exact or not isinstance(value, float) else f"{value:g}"
-    return _plain(text).strip("_") or "empty"
+    codes = (f"x{ord(character):x}" for character in str(value))
+    return _plain(text).strip("_") or "-".join(codes) or "empty"
 
 
 def _plain(text: str) -> str:
-    """The text in characters that ``-k``, the shell and pytest's ids take as they are."""
-    return re.sub(r"[^\w.+-]+", "_", text, flags=re.ASCII)
+    """The text in characters that ``-k`` and the shell take as they are, and beyond ASCII all."""
+    return re.sub(r"[^\w.+\-\x80-\U0010ffff]+", "_", text, flags=re.ASCII)
+
+
+def _escaped(config: pytest.Config, text: str) -> str:
+    """The id that pytest makes of a text: with escapes beyond ASCII, unless the ini says no."""
+    if config.getini("disable_test_id_escaping_and_forfeit_all_rights_to_community_support"):
+        return text
+    return text.encode("unicode_escape").decode("ascii")
+
+
+def find_by_text(item: pytest.Item) -> None:
+    """Let ``-k`` find an item whose id has escapes by the text that was escaped, too."""
+    item.extra_keyword_matches.add(item.name.encode().decode("unicode_escape"))
 
 
 def _refuse(metafunc: pytest.Metafunc, problem: str) -> NoReturn:

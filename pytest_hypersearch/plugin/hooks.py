@@ -199,6 +199,14 @@ def sweep_mode(config: pytest.Config) -> str:
 
 
 @pytest.hookimpl(trylast=True)
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Let ``-k`` find options beyond ASCII as they are written, not only as pytest escapes them."""
+    if "\\" in item.name and item.get_closest_marker("sweep_trial") is not None:
+        from pytest_hypersearch.plugin import collect
+
+        collect.find_by_text(item)
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Turn a swept test into its trials, innermost: after all other parametrizations."""
     if metafunc.definition.get_closest_marker("sweep") is None:

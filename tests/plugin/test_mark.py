@@ -451,6 +451,54 @@ def test_options_may_be_any_objects(module, run, journals, space):
     assert labels == {"builtins.len", "builtins.dict", "test_it.Net", '{"a":[1]}'}
 
 
+CITIES = """
+    CITIES = ["M\u00fcnchen", "\u6771\u4eac", "\u5317\u4eac", "\u00e9", "e"]
+
+    @pytest.mark.sweep(grid={"city": CITIES})
+    def test_city(city, note):
+        note(city)
+        return len(city)
+"""
+
+
+def test_ids_have_options_beyond_ascii_as_pytest_escapes_them(module, collected):
+    module(CITIES)
+    escaped = [r"M\xfcnchen", r"\u6771\u4eac", r"\u5317\u4eac", r"\xe9", "e"]
+    assert bodies(collected()) == [f"city:{city}" for city in escaped]
+
+
+def test_ids_have_options_as_they_are_where_the_ini_file_says_so(module, collected, pytester):
+    pytester.makeini(
+        "[pytest]\ndisable_test_id_escaping_and_forfeit_all_rights_to_community_support = true\n"
+    )
+    module(CITIES)
+    cities = ["M\u00fcnchen", "\u6771\u4eac", "\u5317\u4eac", "\u00e9", "e"]
+    assert bodies(collected()) == [f"city:{city}" for city in cities]
+
+
+@pytest.mark.parametrize("workers", [[], ["-n2"]])
+@pytest.mark.parametrize("expression", ["M\u00fcnchen or \u6771", r"city:M\xfc or city:\u6771"])
+def test_options_beyond_ascii_are_selected_as_written_or_escaped(
+    module, run, noted, expression, workers
+):
+    module(CITIES)
+    result = run("--sweep", "-k", expression, *workers)
+    assert result.parseoutcomes()["passed"] == 2
+    assert sorted(noted()) == [["M\u00fcnchen"], ["\u6771\u4eac"]]
+    result = run("--sweep-resume", *workers)
+    outcomes = result.parseoutcomes()
+    assert (outcomes["passed"], outcomes["cached"]) == (3, 2)
+
+
+def test_ids_of_options_without_letters_are_their_codes(module, collected):
+    module("""
+        @pytest.mark.sweep(grid={"op": ["+", "*", "/", "<=", " ", ""]})
+        def test_op(op): ...
+    """)
+    codes = ["+", "x2a", "x2f", "x3c-x3d", "x20", "empty"]
+    assert bodies(collected()) == [f"op:{code}" for code in codes]
+
+
 UNORDERED = """
     from dataclasses import dataclass
     from functools import partial
