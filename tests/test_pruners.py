@@ -7,7 +7,10 @@ import pickle
 import random
 import subprocess
 import sys
+from decimal import Decimal
+from fractions import Fraction
 
+import numpy as np
 import pytest
 
 from pytest_hypersearch.core.trial import State
@@ -519,3 +522,12 @@ def test_importing_pruners_imports_no_numpy_and_no_pytest():
     )
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert ran.stdout.strip() == "[]"
+
+
+def test_options_are_the_python_numbers_behind_what_is_given():
+    rule = Median(warmup_steps=Decimal("2.5"), interval=np.array([2.0]), warmup_trials=np.int64(1))
+    assert repr(rule) == repr(Median(warmup_steps=2.5, interval=2.0, warmup_trials=1))
+    assert Threshold(above=Fraction(1, 2)) == Threshold(above=0.5)
+    for wrong in ("2", True, None, np.zeros(2)):
+        with pytest.raises(ValueError, match=r"interval=.*: expected a finite number, above 0"):
+            Median(interval=wrong)

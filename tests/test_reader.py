@@ -7,8 +7,7 @@ import pytest
 
 from pytest_hypersearch.core.trial import trial_seed
 from pytest_hypersearch.plugin.mark.arguments import from_mark
-from pytest_hypersearch.search.samplers import builtin
-from pytest_hypersearch.search.samplers.proposal import Table
+from pytest_hypersearch.search.samplers import Table, builtin
 from pytest_hypersearch.store.reader import Present, StoredRun
 from pytest_hypersearch.store.records import (
     CrashRecord,

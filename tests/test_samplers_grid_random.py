@@ -21,7 +21,7 @@ from pytest_hypersearch.core.space import (
 )
 from pytest_hypersearch.core.trial import State
 from pytest_hypersearch.samplers import Observation
-from pytest_hypersearch.search.samplers.grid import Grid
+from pytest_hypersearch.search.samplers import Grid
 from pytest_hypersearch.search.samplers.random import Random, permuted, unit_vector
 
 CONTINUOUS = Space(({"a": uniform(0, 1), "b": loguniform(1e-5, 1), "c": choice(["x", "y", "z"])},))

@@ -102,6 +102,21 @@ def time_text(seconds: float) -> str:
     return datetime.fromtimestamp(seconds).isoformat(" ", "minutes")  # noqa: DTZ006  for people
 
 
+def check_number(owner: object, name: str, least: float, *, above: bool = False) -> None:
+    """Refuse an attribute that is no finite number or too low; keep the Python number behind it.
+
+    Raises:
+        ValueError: The attribute is out of bounds.
+    """
+    value = getattr(owner, name)
+    number = number_of(value)
+    if number is None or number < least or (above and number == least):
+        limit = f"above {shown_number(least)}" if above else f"{shown_number(least)} or more"
+        bound = f", {limit}" if math.isfinite(least) else ""
+        raise ValueError(f"{name}={shown(value)}: expected a finite number{bound}")
+    object.__setattr__(owner, name, number)  # the owners are frozen
+
+
 LONGEST: Final = 100 * 366 * 86400  # the system's timers count nanoseconds in 63 bits
 
 _SECONDS: Final = {"d": 86400, "h": 3600, "m": 60, "s": 1}

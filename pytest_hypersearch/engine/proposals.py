@@ -12,7 +12,7 @@ from pytest_hypersearch.core.errors import NotYetError, SamplerError
 from pytest_hypersearch.core.goals import Constraint, Goal
 from pytest_hypersearch.core.study import scores_of
 from pytest_hypersearch.core.trial import Key, State
-from pytest_hypersearch.search.samplers.proposal import Table, propose
+from pytest_hypersearch.search.samplers import Table, propose
 from pytest_hypersearch.store.records import SuggestRecord
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from pytest_hypersearch.engine.artifacts import ArtifactRetention
 from pytest_hypersearch.engine.events import SweepRun
 from pytest_hypersearch.engine.messages import StudyState
 from pytest_hypersearch.engine.study import Study
-from pytest_hypersearch.search.pruners.parse import unpickled
+from pytest_hypersearch.search.pruners import unpickled
 from pytest_hypersearch.store.best import kept
 from pytest_hypersearch.store.reader import read_run
 from pytest_hypersearch.store.runs import digest

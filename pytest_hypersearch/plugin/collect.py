@@ -17,7 +17,7 @@ import pytest
 from pytest_hypersearch.core.errors import SweepError
 from pytest_hypersearch.core.secrets import Secrets, secrets_in
 from pytest_hypersearch.plugin.mark.arguments import from_mark
-from pytest_hypersearch.search.samplers.proposal import Table
+from pytest_hypersearch.search.samplers import Table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

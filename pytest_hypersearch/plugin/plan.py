@@ -15,7 +15,7 @@ import pytest
 from pytest_hypersearch.core.study import StudyCode
 from pytest_hypersearch.engine import messages
 from pytest_hypersearch.plugin.collect import MARK, Slot
-from pytest_hypersearch.search.pruners.parse import pickled
+from pytest_hypersearch.search.pruners import pickled
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -21,8 +21,7 @@ from pytest_hypersearch.core.errors import SamplerError
 from pytest_hypersearch.core.space import config_key
 from pytest_hypersearch.core.study import StudyResults
 from pytest_hypersearch.core.trial import Judgement, Key, State, TrialRecord, judge, trial_seed
-from pytest_hypersearch.search.samplers import builtin
-from pytest_hypersearch.search.samplers.proposal import Table
+from pytest_hypersearch.search.samplers import Table, builtin
 from pytest_hypersearch.store.fingerprint import changed
 from pytest_hypersearch.store.journal import is_newer, newer_error, read_batches
 from pytest_hypersearch.store.records import (

@@ -15,8 +15,7 @@ from pytest_hypersearch.core.space import Choice
 from pytest_hypersearch.core.study import STATISTICS
 from pytest_hypersearch.core.values import duration_of, number_of, shown
 from pytest_hypersearch.plugin.mark.checks import integer, one_of, text, wrong
-from pytest_hypersearch.search.pruners import pruner
-from pytest_hypersearch.search.pruners.parse import pickled
+from pytest_hypersearch.search.pruners import pickled, pruner
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -7,8 +7,8 @@ from bisect import bisect_right
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pytest_hypersearch.core.values import shown, shown_number
-from pytest_hypersearch.search.pruners.review import check_least, due, not_a_number, rivals
+from pytest_hypersearch.core.contracts import due, not_a_number, rivals
+from pytest_hypersearch.core.values import check_number, shown, shown_number
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,14 +42,14 @@ class Threshold:
         if not given:
             raise ValueError("a threshold needs a bound: below=..., above=... or both")
         for name in given:
-            check_least(name, getattr(self, name), -math.inf)
+            check_number(self, name, -math.inf)
         if self.below is not None and self.above is not None and self.below > self.above:
             raise ValueError(
                 f"below={shown_number(self.below)}, above={shown_number(self.above)}: "
                 "every value is below the one or above the other"
             )
-        check_least("warmup_steps", self.warmup_steps, 0)
-        check_least("interval", self.interval, 0, above=True)
+        check_number(self, "warmup_steps", 0)
+        check_number(self, "interval", 0, above=True)
 
     def verdict(self, trial: Curve, others: Sequence[Curve], *, since: float) -> str:  # noqa: ARG002  a protocol's
         """Compare the values at the steps to review with the bounds."""
@@ -92,13 +92,13 @@ class Patience:
     nan: bool = False
 
     def __post_init__(self) -> None:
-        check_least("reports", self.reports, 1)
+        check_number(self, "reports", 1)
         if not isinstance(self.reports, int):
             raise ValueError(  # noqa: TRY004  as of all options
                 f"reports={shown(self.reports)}: expected an integer"
             )
-        check_least("min_delta", self.min_delta, 0)
-        check_least("warmup_steps", self.warmup_steps, 0)
+        check_number(self, "min_delta", 0)
+        check_number(self, "warmup_steps", 0)
 
     def verdict(self, trial: Curve, others: Sequence[Curve], *, since: float) -> str:
         """Look for a better value among the last reports up to each new step."""

@@ -8,15 +8,8 @@ from dataclasses import dataclass
 from statistics import median
 from typing import TYPE_CHECKING, Final
 
-from pytest_hypersearch.core.values import shown_number
-from pytest_hypersearch.search.pruners.review import (
-    Span,
-    check_least,
-    is_milestone,
-    not_a_number,
-    rivals,
-    span_of,
-)
+from pytest_hypersearch.core.contracts import Span, is_milestone, not_a_number, rivals, span_of
+from pytest_hypersearch.core.values import check_number, shown_number
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -63,9 +56,9 @@ class Forecast:
     nan: bool = False
 
     def __post_init__(self) -> None:
-        check_least("warmup_trials", self.warmup_trials, 0)
+        check_number(self, "warmup_trials", 0)
         if self.warmup_steps is not None:
-            check_least("warmup_steps", self.warmup_steps, 0)
+            check_number(self, "warmup_steps", 0)
 
     def verdict(self, trial: Curve, others: Sequence[Curve], *, since: float) -> str:
         """Compare the forecasts from each new step with the last value of the best trial."""

@@ -7,9 +7,8 @@ from bisect import bisect_left
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from pytest_hypersearch.core.contracts import values_at
-from pytest_hypersearch.core.values import shown_number
-from pytest_hypersearch.search.pruners.review import check_least, not_a_number, rivals, span_of
+from pytest_hypersearch.core.contracts import not_a_number, rivals, span_of, values_at
+from pytest_hypersearch.core.values import check_number, shown_number
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -51,11 +50,11 @@ class Halving:
     _first_rung: ClassVar[float] = 1 / 4
 
     def __post_init__(self) -> None:
-        check_least("factor", self.factor, 1, above=True)
-        check_least("min_trials", self.min_trials, 1)
-        check_least("warmup_trials", self.warmup_trials, 0)
+        check_number(self, "factor", 1, above=True)
+        check_number(self, "min_trials", 1)
+        check_number(self, "warmup_trials", 0)
         if self.min_step is not None:
-            check_least("min_step", self.min_step, 0, above=True)
+            check_number(self, "min_step", 0, above=True)
 
     def verdict(self, trial: Curve, others: Sequence[Curve], *, since: float) -> str:
         """Compare the trial with all that have passed the rungs which it has newly reached."""
@@ -119,7 +118,7 @@ class Hyperband(Halving):
     _first_rung: ClassVar[float] = 1 / 9
 
     def __post_init__(self) -> None:
-        check_least("warmup_trials", self.warmup_trials, 1)
+        check_number(self, "warmup_trials", 1)
         super().__post_init__()
 
     def _bracket(self, rungs: _Rungs, completed: Sequence[Curve]) -> Callable[[Curve], int]:

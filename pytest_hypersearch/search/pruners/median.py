@@ -1,15 +1,21 @@
-"""Median and percentile: prune what is worse than most completed trials were at the same step."""
+"""Median, percentile and Wilcoxon: prune what is worse than completed trials at the same steps."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass
-from math import isnan, nan
+from math import fsum, isfinite, isnan, nan
 from typing import TYPE_CHECKING
 
-from pytest_hypersearch.core.contracts import values_at
-from pytest_hypersearch.core.values import shown, shown_number
-from pytest_hypersearch.search.pruners.review import check_least, due, not_a_number, rivals, span_of
+from pytest_hypersearch.core.contracts import (
+    due,
+    is_milestone,
+    not_a_number,
+    rivals,
+    span_of,
+    values_at,
+)
+from pytest_hypersearch.core.values import check_number, shown, shown_number
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,11 +46,11 @@ class _Ranked:
     nan: bool = False
 
     def __post_init__(self) -> None:
-        check_least("warmup_trials", self.warmup_trials, 0)
-        check_least("interval", self.interval, 0, above=True)
-        check_least("min_trials", self.min_trials, 1)
+        check_number(self, "warmup_trials", 0)
+        check_number(self, "interval", 0, above=True)
+        check_number(self, "min_trials", 1)
         if self.warmup_steps is not None:
-            check_least("warmup_steps", self.warmup_steps, 0)
+            check_number(self, "warmup_steps", 0)
 
     @property
     @abstractmethod
@@ -129,7 +135,7 @@ class Percentile(_Ranked):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_least("percent", self.percent, 0)
+        check_number(self, "percent", 0)
         if self.percent > 100:  # noqa: PLR2004 - percent
             raise ValueError(f"percent={shown(self.percent)}: expected a number from 0 to 100")
 
@@ -141,6 +147,70 @@ class Percentile(_Ranked):
     def failing(self, bound: str) -> str:
         """Return what is wrong with a trial behind this bound, for the message."""
         return f"outside the best {shown_number(float(self.percent))}% ({bound})"
+
+
+@dataclass(frozen=True)
+class Wilcoxon:
+    """Prune a trial that a paired signed-rank test finds worse than the best completed trial.
+
+    For tests whose steps are instances, such as folds or problems, and whose score is the mean
+    over them: the order of the steps does not matter, and a value need not come near the score.
+    The pairs are the steps that both have reported; the best trial is the one with the lowest mean.
+    A trial with a NaN or infinite value is not pruned, unless ``nan`` asks for it. As in Optuna's
+    WilcoxonPruner, ties count half to either side (Pratt's zeros split), and the test is repeated
+    at each report: the chance of pruning wrongly over a whole trial is higher than ``p``, and a
+    smaller ``p`` corrects for it (Pocock, Biometrika 1977). Beyond 32 reports, the test is repeated
+    at each 16th of them only.
+
+    Attributes:
+        p: Below which p-value to prune, between 0 and 1.
+        min_pairs: Nothing is pruned with fewer pairs.
+        nan: Whether a NaN prunes at once.
+
+    Raises:
+        ValueError: An option is out of its bounds.
+    """
+
+    p: float = 0.1
+    min_pairs: int = 2
+    nan: bool = False
+
+    def __post_init__(self) -> None:
+        check_number(self, "p", 0)
+        if self.p > 1:
+            raise ValueError(f"p={shown(self.p)}: expected a number from 0 to 1")
+        check_number(self, "min_pairs", 2)
+
+    def verdict(self, trial: Curve, others: Sequence[Curve], *, since: float) -> str:
+        """Test the differences to the best trial at the steps that both have reported."""
+        if self.nan and (reason := not_a_number(trial, since)):
+            return reason
+        if not (is_milestone(len(trial.steps)) and isfinite(trial.mean)):
+            return ""
+        if (best := _best(rivals(trial, others))) is None:
+            return ""
+        share = 0.5 ** (len(trial.steps).bit_length() + 1)  # exact, and no sum overflows
+        differences = [
+            share * value - share * theirs
+            for step, value in zip(trial.steps, trial.values(), strict=True)
+            if (theirs := best.value_at(step)) is not None
+        ]
+        if len(differences) < self.min_pairs or fsum(differences) <= 0:
+            return ""
+        from scipy.stats import wilcoxon
+
+        result = wilcoxon(differences, alternative="greater", zero_method="zsplit")
+        if not result.pvalue < self.p:
+            return ""
+        return (
+            f"worse than the best trial (configuration {best.number}) at {len(differences)} "
+            f"equal steps, p = {result.pvalue:.2g}"
+        )
+
+
+def _best(completed: Sequence[Curve]) -> Curve | None:
+    finite = [c for c in completed if isfinite(c.mean)]
+    return min(finite, key=lambda c: c.mean, default=None)
 
 
 def percentile(values: Sequence[float], percent: float) -> float:
