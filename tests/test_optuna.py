@@ -10,12 +10,19 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 from optuna.testing import pytest_samplers as suite
 from optuna.trial import TrialState, create_trial
 
-from pytest_hypersearch import choice, uniform
+from pytest_hypersearch import choice, lograndint, loguniform, normal, randint, uniform
 from pytest_hypersearch.core.space import Space
 from pytest_hypersearch.core.trial import State
 from pytest_hypersearch.samplers import Observation
 from pytest_hypersearch.search.gp import GP
 from pytest_hypersearch.search.optuna import HypersearchSampler
+from pytest_hypersearch.search.optuna.translation import (
+    Parameter,
+    from_optuna_state,
+    quietly,
+    readable,
+    to_optuna_state,
+)
 
 KNOWN = {"c": CategoricalDistribution(["a", None, 2.5]), "x": FloatDistribution(-1, 1)}
 
@@ -267,3 +274,73 @@ def test_the_front_of_several_objectives_is_found():
         return sum((end - x) * (2.0 - y) for (x, y), end in zip(front, ends, strict=True) if x < 2)
 
     assert area(HypersearchSampler(seed=0)) > area(optuna.samplers.RandomSampler(seed=0)) + 0.1
+
+
+ENTRIES = [
+    uniform(-1, 1),
+    uniform(1 / 3, 2, step=1 / 3),
+    loguniform(1e-5, 1),
+    loguniform(1, 100, step=3),
+    randint(-5, 10**18, step=5),
+    lograndint(1, 1000),
+    choice([1, 1.0, True, "1", None, "a"]),
+    choice(["a", "b"], weights=[1, 9]),
+    normal(0, 1, step=0.5),
+]
+
+
+@pytest.mark.parametrize("entry", ENTRIES, ids=str)
+def test_values_survive_the_way_to_an_optuna_sampler_and_back(entry):
+    parameter = Parameter.to_optuna(entry)
+    for u in (0.0, 0.1, 0.37, 0.5, 0.9, 1.0):
+        raw = entry.from_unit(u)
+        theirs = parameter.theirs_of(raw)
+        internal = parameter.theirs.to_internal_repr(theirs)
+        again = parameter.ours_of(parameter.theirs.to_external_repr(internal))
+        assert type(again) is type(raw)
+        assert again == pytest.approx(raw) if entry.size is None else again == raw
+
+
+@pytest.mark.parametrize(
+    ("entry", "values"),
+    [
+        (IntDistribution(1, 9, step=2), [1, 5, 9]),
+        (IntDistribution(1, 9, log=True), [1, 9]),
+        (FloatDistribution(0.5, 2), [0.5, 1.7, 2.0]),
+        (FloatDistribution(0, 1, step=0.1), [0.0, 0.3, 1.0]),
+        (CategoricalDistribution(["a", None, 2.5, True]), ["a", None, 2.5, True]),
+    ],
+    ids=str,
+)
+def test_values_of_optuna_survive_the_way_to_our_sampler_and_back(entry, values):
+    parameter = Parameter.from_optuna(entry)
+    assert all(parameter.ours.contains(parameter.ours_of(value)) for value in values)
+    assert [parameter.theirs_of(parameter.ours_of(value)) for value in values] == values
+
+
+@pytest.mark.parametrize(
+    ("declared", "seen"),
+    [
+        ([uniform(1 / 3, 2, step=1 / 3)], [1 / 3, 2.0]),
+        ([uniform(0, 1, step=0.1)], [0.3, 1.0]),
+        ([uniform(0, 1), randint(2, 4)], [0.5, 3]),
+        ([randint(0, 10, step=5)], [0, 10]),
+        ([choice(["a", 1])], ["a", 1]),
+        ([], [1, "x", None]),
+        ([uniform(0, 1)], [5.0]),
+    ],
+)
+def test_people_see_ranges_that_hold_all_values(declared, seen):
+    with quietly():  # Optuna warns that it lowers a bound
+        entry = readable(declared, seen)
+    create_trial(value=0.0, params={"x": seen[0]}, distributions={"x": entry})
+    assert [entry.to_external_repr(entry.to_internal_repr(value)) for value in seen] == seen
+    if not isinstance(entry, CategoricalDistribution):
+        assert entry.low <= min(seen) <= max(seen) <= entry.high
+
+
+def test_states_are_translated_by_one_rule():
+    for theirs in (TrialState.COMPLETE, TrialState.PRUNED, TrialState.RUNNING, TrialState.FAIL):
+        assert to_optuna_state(from_optuna_state(theirs)) == theirs
+    assert from_optuna_state(TrialState.WAITING) is None
+    assert to_optuna_state(State.CRASHED) == to_optuna_state(State.INVALID) == TrialState.FAIL

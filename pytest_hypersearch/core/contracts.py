@@ -1,4 +1,4 @@
-"""What samplers and pruners are, and what they are told: observations and curves."""
+"""Interfaces of samplers and pruners, and their input: observations and learning curves."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ class Curve:
         self._values[step] = value
 
     def _replace(self, place: int, value: float) -> None:
-        """Take another value at a known step."""
+        """Take another value at a step that has one."""
         self._total = math.nan
         self._values[self.steps[place]] = value
         best = self._best_before(place)
@@ -214,7 +214,7 @@ def not_a_number(trial: Curve, since: float) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """What a sampler is told of one configuration.
+    """The state and results of one configuration, as a sampler gets them.
 
     Attributes:
         index: The configuration's index within its sweep, from 0.
@@ -239,7 +239,7 @@ class Sampler(Protocol):
 
     @property
     def adaptive(self) -> bool:
-        """Whether proposals depend on history; others are known before anything runs."""
+        """Whether proposals depend on the history; others can be listed before anything runs."""
         ...
 
     def suggest(

@@ -49,7 +49,7 @@ def printable(text: str) -> str:
 def encodable(value: object) -> str:
     """Return a value's text as any reader can encode it.
 
-    Lone surrogates are escaped: Python has them for bytes in names of files that are no text.
+    Lone surrogates are escaped: Python has them for bytes in file names that are not text.
     """
     return str(value).encode("utf-8", "backslashreplace").decode("utf-8")
 
@@ -103,7 +103,7 @@ def time_text(seconds: float) -> str:
 
 
 def check_number(owner: object, name: str, least: float, *, above: bool = False) -> None:
-    """Refuse an attribute that is no finite number or too low; keep the Python number behind it.
+    """Refuse an attribute that is not a finite number or too low; keep the Python number behind it.
 
     Raises:
         ValueError: The attribute is out of bounds.
@@ -127,7 +127,7 @@ def duration_of(value: object) -> float:
     """The seconds in a number of seconds, or in a text such as ``1h30m``.
 
     Raises:
-        ValueError: It is no positive span of time.
+        ValueError: It is not a positive duration.
     """
     seconds = _of_text(value.strip()) if isinstance(value, str) else number_of(value)
     if seconds is None or seconds <= 0:

@@ -499,6 +499,32 @@ def test_ids_of_options_without_letters_are_their_codes(module, collected):
     assert bodies(collected()) == [f"op:{code}" for code in codes]
 
 
+@pytest.mark.parametrize("workers", [[], ["-n2"]])
+def test_numbers_of_any_kind_are_scores_reports_logged_values_and_bounds(
+    module, run, journals, workers
+):
+    module("""
+        from decimal import Decimal
+        from fractions import Fraction
+        import numpy as np
+
+        KINDS = {"array": lambda x: np.array([x]), "zero": lambda x: np.array(x),
+                 "float32": np.float32, "decimal": Decimal, "fraction": Fraction}
+
+        @pytest.mark.sweep(grid={"kind": [*KINDS], "x": uniform(Fraction(1, 2), np.array([1.5]),
+                                                                step=Decimal("0.5"))})
+        def test_f(kind, x, trial):
+            as_kind = KINDS[kind]
+            trial.report({"loss": as_kind(x)}, step=as_kind(2))
+            trial.log(rate=as_kind(x), **{kind: as_kind(2)})
+            return as_kind(x)
+    """)
+    run("--sweep", *workers).assert_outcomes(passed=15)
+    ends = journals("end")
+    assert sorted(end["score"] for end in ends) == sorted([0.5, 1.0, 1.5] * 5)
+    assert all(end["logged"]["rate"] == end["metrics"]["loss"] == end["score"] for end in ends)
+
+
 UNORDERED = """
     from dataclasses import dataclass
     from functools import partial

@@ -35,7 +35,7 @@ class Choice:
     Two choices are equal if their labels and weights are, whatever their objects.
 
     Attributes:
-        labels: The options as JSON scalars, no two alike in value and type.
+        labels: The options as JSON scalars, no two equal in value and type.
         objects: What the test gets, in the order of the labels.
         weights: Probability of each option, None if all are equally likely.
         problem: What is wrong with the options or weights, empty if nothing is.
@@ -117,7 +117,7 @@ class Choice:
         """Return the label of an option given as its object or its label.
 
         Raises:
-            ValueError: The value is no option.
+            ValueError: The value is not an option.
         """
         scalar = scalar_of(value)
         for raw, option in zip(self.labels, self.objects, strict=True):
@@ -220,7 +220,7 @@ def _labelled(options: object) -> tuple[tuple[Raw, ...], tuple[object, ...]]:
     """Return the labels and objects of the options.
 
     Raises:
-        ValueError: They are no options, or some have no label of their own.
+        ValueError: They are not options, or some have no label of their own.
     """
     if not is_options(options):
         raise ValueError(
@@ -322,7 +322,7 @@ def _is_scalar(value: object) -> bool:
 
 
 def _shares(weights: object, size: int) -> tuple[float, ...] | None:
-    """Return the probabilities that weights stand for.
+    """Return weights as probabilities.
 
     Raises:
         ValueError: They are not one positive number for each option.

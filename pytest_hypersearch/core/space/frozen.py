@@ -137,7 +137,7 @@ def from_frozen(value: Any) -> Scipy:  # noqa: ANN401 - scipy's frozen types are
     """Return the parameter behind a frozen scipy.stats distribution.
 
     Raises:
-        ValueError: The distribution is a user's own, or one of its arguments is no number.
+        ValueError: The distribution is a user's own, or one of its arguments is not a number.
     """
     import scipy.stats
 

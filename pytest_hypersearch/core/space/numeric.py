@@ -27,7 +27,7 @@ _NARROW: Final = 1e-6  # part of its low end up to which a range's logarithm cou
 
 
 class Numeric(ABC):
-    """A distribution whose values are numbers, which stand for themselves."""
+    """A distribution whose values are numbers."""
 
     __slots__ = ()
 
@@ -48,10 +48,10 @@ class Numeric(ABC):
         return self.from_unit(0.5)
 
     def encode(self, value: object) -> int | float:
-        """Return the value that a user's number stands for.
+        """Return a user's number as a value of this distribution.
 
         Raises:
-            ValueError: It is no number, or none of this distribution.
+            ValueError: It is not a number, or not a value of this distribution.
         """
         number = number_of(value)
         raw = None if number is None else self._nearest(number)
@@ -84,8 +84,8 @@ class Real(Numeric):
         """Refuse arguments that make no range.
 
         Raises:
-            ValueError: A bound or the step is no finite number, low is above high (or not above 0
-                on a logarithmic scale), or the step is not above 0.
+            ValueError: A bound or the step is not finite, low is above high (or not above 0 on a
+                logarithmic scale), or the step is not above 0.
         """
         _check_finite(self, low=self.low, high=self.high)
         _check_range(self, self.low, self.high, above=0 if self.log else None)
@@ -185,7 +185,7 @@ class Integer(Numeric):
         """Refuse arguments that make no range.
 
         Raises:
-            ValueError: A bound or the step is no whole number, low is above high (or below 1 on a
+            ValueError: A bound or the step is not whole, low is above high (or below 1 on a
                 logarithmic scale), or the step is not above 0.
         """
         _check_whole(self, low=self.low, high=self.high, step=self.step)
@@ -259,7 +259,7 @@ class Normal(Numeric):
         """Refuse arguments that make no distribution.
 
         Raises:
-            ValueError: An argument is no finite number, or std or the step is not above 0.
+            ValueError: An argument is not a finite number, or std or the step is not above 0.
         """
         _check_finite(self, mean=self.mean, std=self.std)
         _check_positive(self, std=self.std)
@@ -433,7 +433,7 @@ def _slack(largest: float, step: float) -> float:
 
 @lru_cache(maxsize=256)
 def _decimals(low: float, step: float) -> int:
-    """Return how many decimals low and step are written with, so that sums of them print alike."""
+    """Return with how many decimals low and step are written: as many as their sums need."""
     return next((n for n in range(324) if round(low, n) == low and round(step, n) == step), 324)
 
 
@@ -481,7 +481,7 @@ def real(raw: Raw) -> float:
     """Return a value as a float.
 
     Raises:
-        TypeError: It is no number.
+        TypeError: It is not a number.
     """
     if isinstance(raw, (int, float)):
         return float(raw)

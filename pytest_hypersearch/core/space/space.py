@@ -157,7 +157,7 @@ class Space:
 
         Raises:
             ValueError: The configuration is not of this space, and some of its values are labels.
-            LookupError: The space was read from JSON and an option is no plain value.
+            LookupError: The space was read from JSON and an option is not a plain value.
         """
         if self._is_plain:
             return dict(config)
@@ -242,7 +242,7 @@ class Space:
 
     @classmethod
     def from_json(cls, record: Sequence[Mapping[str, Mapping[str, Any]]]) -> Space:
-        """Return the space that a JSON array describes; options are known by their labels only."""
+        """Return the space that a JSON array describes; options have labels but no objects."""
         return cls(
             tuple(
                 {name: distribution_from_json(entry) for name, entry in branch.items()}

@@ -255,7 +255,7 @@ class History:
 
 @lru_cache(maxsize=16)
 def histories_of(space: Space) -> list[History]:  # noqa: ARG001 - the cache's key
-    """Return the known histories of a space, the latest used first."""
+    """Return the cached histories of a space, the latest used first."""
     return []
 
 
@@ -319,7 +319,7 @@ class Surrogate:
 def surrogate_of(
     history: History, pending: Sequence[Result], *, failures: bool = True
 ) -> Surrogate | None:
-    """Return the model of a history's results, None if these are too few or all alike.
+    """Return the model of a history's results, None if these are too few or all equal.
 
     A pending configuration is believed to score the posterior mean (the "kriging believer" of
     Ginsbourger, Le Riche & Carraro, 2010), but no better than the best expected score: the search

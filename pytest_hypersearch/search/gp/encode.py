@@ -8,8 +8,8 @@ Notation:
 
 A numeric parameter is one feature in [0, 1], uniform where its distribution is; a choice is one
 feature that holds the option's number; a space of several branches has one more such feature, the
-branch's number. A parameter that a branch lacks has the middle value, so that branches share what
-is known of the parameters that they have in common.
+branch's number. A parameter that a branch lacks has the middle value, so that branches
+share the information on the parameters that they have in common.
 """
 
 from __future__ import annotations

@@ -178,8 +178,8 @@ def _log_length(mu: Array, sigma: Array, sides: Array) -> tuple[Array, Array, Ar
 class LogFeasibility:
     """Log probability that a constraint is kept: log Phi((level - mu) / sigma).
 
-    Far from feasibility it falls more slowly, as its own logarithm: a constraint that no
-    configuration is known to keep must not outweigh that there will be no score at all.
+    Far from feasibility it falls more slowly, as its own logarithm: otherwise a constraint that no
+    result has kept yet would outweigh the risk of a failure.
 
     Attributes:
         posterior: The model of by how much the constraint is broken.

@@ -73,7 +73,7 @@ def _takes_a_seed_only(name: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class OptunaSampler:
-    """Asks a sampler of Optuna's, with its default settings.
+    """Asks an Optuna sampler with its default settings.
 
     Attributes:
         name: Its name in ``optuna.samplers``.
@@ -163,7 +163,7 @@ class _View:
         same = all(b[name] == branches[number][name] for b in branches if name in b)
         return name if same else f"{name} of branch {number}"
 
-    def _suggest(self, trial: optuna.Trial, key: str) -> Any:  # noqa: ANN401  of our types
+    def _suggest(self, trial: optuna.Trial, key: str) -> Any:  # noqa: ANN401  one of our types
         parameter = self.parameters[key]
         entry = parameter.theirs
         if isinstance(entry, CategoricalDistribution):

@@ -58,7 +58,7 @@ class Parameter:
 
     Attributes:
         ours: Its distribution.
-        theirs: The distribution that stands for it in Optuna.
+        theirs: Its distribution in Optuna.
         by: Whether Optuna's values are positions, quantiles, or the values themselves.
     """
 
@@ -79,7 +79,7 @@ class Parameter:
 
     @classmethod
     def from_optuna(cls, entry: BaseDistribution) -> Parameter:
-        """Return the parameter that our sampler is to search for a distribution of Optuna's.
+        """Return the parameter that our sampler is to search for an Optuna distribution.
 
         Raises:
             TypeError: It is of an unknown kind.
@@ -92,7 +92,7 @@ class Parameter:
             return cls(Real(entry.low, entry.high, entry.step, entry.log), entry, "value")
         raise TypeError(f"{entry}: expected a float, int or categorical distribution")
 
-    def theirs_of(self, raw: Raw) -> Any:  # noqa: ANN401  of Optuna's types
+    def theirs_of(self, raw: Raw) -> Any:  # noqa: ANN401  an Optuna type
         """Return Optuna's value for a value of ours."""
         if self.by == "value":
             return raw
@@ -103,8 +103,8 @@ class Parameter:
             return self.theirs.choices[position]
         return position
 
-    def ours_of(self, value: Any) -> Raw:  # noqa: ANN401  of Optuna's types
-        """Return our value for a value of Optuna's."""
+    def ours_of(self, value: Any) -> Raw:  # noqa: ANN401  an Optuna type
+        """Return our value for one of Optuna's values."""
         if self.by == "quantile":
             return self.ours.from_unit(value)
         if self.by == "value":
@@ -115,8 +115,8 @@ class Parameter:
 def readable(declared: Sequence[Distribution], seen: Sequence[Raw]) -> BaseDistribution:
     """Return the distribution of a parameter's own values, for people.
 
-    It is categorical if any branch has a choice or any value is no number; else it has the range of
-    all branches and values, which a change of the space since may have left outside of it.
+    It is categorical if any branch has a choice or any value is not a number; else it has the range
+    of all branches and values: values may lie outside of a space that has been changed since.
 
     Args:
         declared: Its distribution in each branch that has it.

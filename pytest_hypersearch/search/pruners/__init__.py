@@ -1,7 +1,7 @@
 """Pruners: which trials to stop early. Importing this package imports neither numpy nor scipy.
 
 A pruner is a pure function of the curves that trials have reported: no state, no random numbers,
-so that any process that knows the curves decides alike.
+so that the same curves lead to the same decision in any process.
 """
 
 from __future__ import annotations
@@ -112,11 +112,11 @@ def _value(text: str) -> object:
 
 
 def _built(kind: type[BuiltIn], options: Sequence[tuple[str, object]]) -> BuiltIn:
-    known, given = [field.name for field in fields(kind)], dict(options)
+    names, given = [field.name for field in fields(kind)], dict(options)
     if twice := [name for n, (name, _) in enumerate(options) if name in dict(options[:n])]:
         raise ValueError(f"{twice[0]} is given twice")
-    if unknown := [name for name in given if name not in known]:
-        raise ValueError(f"no option {shown(unknown[0])}; expected {', '.join(known)}")
+    if unknown := [name for name in given if name not in names]:
+        raise ValueError(f"no option {shown(unknown[0])}; expected {', '.join(names)}")
     if missing := [name for name in _required(kind) if name not in given]:
         raise ValueError(f"expected a number for {missing[0]}")
     return kind(**given)  # type: ignore[arg-type]
@@ -144,10 +144,10 @@ def unpickled(text: str) -> Pruner:
         PrunerError: Its class cannot be imported here.
     """
     try:
-        found: Pruner = pickle.loads(b64decode(text))  # noqa: S301  see above
+        rule: Pruner = pickle.loads(b64decode(text))  # noqa: S301  see above
     except Exception as error:
         raise PrunerError(
             f"sweep(prune=...): {type(error).__name__}: {error}; expected a pruner that the "
             "controlling process can import, such as one in conftest.py or in an installed package"
         ) from error
-    return found
+    return rule

@@ -133,8 +133,8 @@ def _slope_error(trial: Curve, middle: int, n: int) -> float:
     half = n - 1 - middle
     y = trial.values(max(middle - half, 0), n)
     bends = [(a - 2 * b + c) ** 2 for a, b, c in zip(y, y[1:], y[2:], strict=False)]
-    known = [bend for bend in bends if math.isfinite(bend)]
-    if not known:
+    finite = [bend for bend in bends if math.isfinite(bend)]
+    if not finite:
         return 0.0
     spacing = (trial.steps[n - 1] - trial.steps[middle]) / half
-    return math.sqrt(median(known) / 6 * 12 / (half * (half + 1) * (half + 2))) / spacing
+    return math.sqrt(median(finite) / 6 * 12 / (half * (half + 1) * (half + 2))) / spacing

@@ -147,7 +147,9 @@ class Optimizer:
         if len(given) != len(goals):
             raise ValueError(f"{shown(score)}: expected {len(goals)} scores, one per mode")
         try:
-            values = tuple(goal.signed(number(one)) for goal, one in zip(goals, given, strict=True))
+            values = tuple(
+                goal.signed(number(each)) for goal, each in zip(goals, given, strict=True)
+            )
         except TypeError as error:
             raise ValueError(f"the score is {error}") from None
         return values if all(map(isfinite, values)) else ()
@@ -187,8 +189,8 @@ def _record(sweep: Sweep, told: Observation) -> TrialRecord:
 
 def _modes(mode: Mode | Sequence[Mode]) -> Sequence[Mode]:
     modes = [mode] if isinstance(mode, str) else mode
-    known = ["min", "max"]
-    if not isinstance(modes, (list, tuple)) or not modes or any(one not in known for one in modes):
+    options = ["min", "max"]
+    if not isinstance(modes, (list, tuple)) or not modes or any(m not in options for m in modes):
         raise ValueError(f"mode={shown(mode)}: expected 'min' or 'max', or a list of them")
     return modes
 

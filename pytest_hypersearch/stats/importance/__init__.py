@@ -37,7 +37,7 @@ class Pool:
 def pools(study: RankedStudy) -> list[Pool]:
     """Return the pools of a study: its sweeps of one objective over the same parameters.
 
-    Sweeps whose space is not known are left out.
+    Sweeps without a space are left out.
     """
     found = []
     for ranking in study.rankings:
@@ -63,14 +63,14 @@ def _within(
     space: Space, ranked: Iterable[Configuration], *, only: bool
 ) -> list[tuple[Config, float]]:
     """Return the configurations that a space has, which all are if it is the only one."""
-    found = []
+    rows = []
     for one in ranked:
         try:
             config = one.params if only else space.validate_config(one.params)
         except ValueError:
             continue
-        found.append((config, signed(one.sweep, one.mean)))
-    return found
+        rows.append((config, signed(one.sweep, one.mean)))
+    return rows
 
 
 __all__ = ["FEWEST", "Importance", "Method", "importance"]
@@ -121,19 +121,19 @@ def importance(
         seed: Decides subsets and draws; the same arguments give the same result.
 
     Raises:
-        ValueError: There are fewer than 10 configurations, or their scores are all alike.
+        ValueError: There are fewer than 10 configurations, or their scores are all equal.
     """
     if len(configs) < FEWEST:
         raise ValueError(f"importance needs at least {FEWEST} complete configurations")
     if min(scores) == max(scores):
         raise ValueError("importance needs scores that differ")
     from pytest_hypersearch.search.gp import one_thread
-    from pytest_hypersearch.stats.importance.subsets import over_subsets
+    from pytest_hypersearch.stats.importance.total import over_subsets
 
     with one_thread():
         shares, spreads = over_subsets(space, configs, scores, method=method, seed=seed)
-    found = [
+    importances = [
         Importance(name, share, spread, sum(name in config for config in configs))
         for name, share, spread in zip(space.varied, shares, spreads, strict=True)
     ]
-    return tuple(sorted(found, key=lambda one: -one.share))
+    return tuple(sorted(importances, key=lambda each: -each.share))

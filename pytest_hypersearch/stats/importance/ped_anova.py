@@ -15,9 +15,8 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from pytest_hypersearch.core.space.choices import Choice
+from pytest_hypersearch.core.space.choices import Choice, label_text
 from pytest_hypersearch.core.space.numeric import Integer, Real
-from pytest_hypersearch.stats.importance.total import tell_apart
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -36,6 +35,17 @@ _TINY: Final = 1e-12
 _LEAST_WIDTH: Final = 0.5 / 1.64  # a cell holds 90% of a kernel
 
 
+def determines_branch(one: Distribution, other: Distribution) -> bool:
+    """Tell whether a parameter's value determines which of two branches a configuration is of.
+
+    Such a parameter is one choice, whose options are spread over branches: in
+    ``[{"optimizer": ["sgd"], "momentum": ...}, {"optimizer": ["adam"], ...}]`` it is ``optimizer``.
+    """
+    if not isinstance(one, Choice) or not isinstance(other, Choice):
+        return False
+    return {*map(label_text, one.labels)}.isdisjoint(map(label_text, other.labels))
+
+
 def ped_anova(space: Space, configs: Sequence[Config], scores: Array) -> Array:
     """Return the divergence (p,) of each varied parameter.
 
@@ -46,31 +56,31 @@ def ped_anova(space: Space, configs: Sequence[Config], scores: Array) -> Array:
     """
     best = scores <= np.partition(scores, last := math.ceil(_BEST * len(scores)) - 1)[last]
     branches = np.array([space.branch_of(config) or 0 for config in configs])
-    found = np.zeros(len(space.varied))
-    for place, name in enumerate(space.varied):
+    divergences = np.zeros(len(space.varied))
+    for index, name in enumerate(space.varied):
         for entry, members in _regimes(space, name):
             within = np.isin(branches, members)
             values = [configs[i][name] for i in np.flatnonzero(within).tolist()]
             chosen = best[within]
             if entry.size != 1 and len(values) >= _FEWEST and chosen.any():
                 weight = (chosen.sum() / best.sum()) ** 2 / (len(values) / len(configs))
-                found[place] += weight * _divergence(entry, values, chosen)
-    return found
+                divergences[index] += weight * _divergence(entry, values, chosen)
+    return divergences
 
 
 def _regimes(space: Space, name: str) -> list[tuple[Distribution, list[int]]]:
     """Return a parameter's distributions and the branches that have each.
 
-    Choices that tell branches apart are one.
+    Choices that determine the branch are merged.
     """
-    alike: dict[Distribution, list[int]] = {}
+    branches_of: dict[Distribution, list[int]] = {}
     for index, branch in enumerate(space.branches):
         if name in branch:
-            alike.setdefault(branch[name], []).append(index)
+            branches_of.setdefault(branch[name], []).append(index)
     regimes: list[tuple[Distribution, list[int]]] = []
-    for entry, members in alike.items():
+    for entry, members in branches_of.items():
         for place, (cover, others) in enumerate(regimes):
-            if tell_apart(cover, entry):
+            if determines_branch(cover, entry):
                 regimes[place] = _joint(cover, entry), [*others, *members]
                 break
         else:
@@ -79,7 +89,7 @@ def _regimes(space: Space, name: str) -> list[tuple[Distribution, list[int]]]:
 
 
 def _joint(*choices: Distribution) -> Choice:
-    labels = tuple(raw for one in choices if isinstance(one, Choice) for raw in one.labels)
+    labels = tuple(raw for each in choices if isinstance(each, Choice) for raw in each.labels)
     return Choice(labels, labels)
 
 

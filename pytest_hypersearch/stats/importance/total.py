@@ -1,36 +1,27 @@
-"""Parameters of a space of several branches."""
+"""Total effects of parameters, and the error of shares by either method from parts of the data."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from statistics import NormalDist
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 import numpy as np
 
-from pytest_hypersearch.core.space.choices import Choice, label_text
 from pytest_hypersearch.search.gp.encode import encoding_of
 from pytest_hypersearch.search.gp.fit import Data, fit, standardised
 from pytest_hypersearch.search.gp.regression import Kernel, factor_of, posterior_of
+from pytest_hypersearch.stats.importance.ped_anova import determines_branch, ped_anova
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
 
     from pytest_hypersearch.core.space import Distribution, Space
     from pytest_hypersearch.core.trial import Config
     from pytest_hypersearch.search.gp.encode import Array, Branch, Domain, Encoding
     from pytest_hypersearch.search.gp.regression import Posterior
-
-
-def tell_apart(one: Distribution, other: Distribution) -> bool:
-    """Tell whether a parameter's value shows which of two branches a configuration is of.
-
-    Such a parameter is one choice, whose options are spread over branches: in
-    ``[{"optimizer": ["sgd"], "momentum": ...}, {"optimizer": ["adam"], ...}]`` it is ``optimizer``.
-    """
-    if not isinstance(one, Choice) or not isinstance(other, Choice):
-        return False
-    return {*map(label_text, one.labels)}.isdisjoint(map(label_text, other.labels))
 
 
 _DRAWS: Final = 256
@@ -58,8 +49,8 @@ def total_effects(
 ) -> Array:
     """Return the total effect (p,) of each varied parameter, in variances of a normal score.
 
-    The reference are the distributions of the space, whose branches count alike. A parameter is
-    judged among the branches that have it; one that tells branches apart is drawn anew together
+    The reference are the distributions of the space, whose branches have equal weight. A parameter
+    is judged among the branches that have it; one that determines the branch is drawn anew together
     with the branch, the others keeping their quantiles.
 
     Args:
@@ -69,7 +60,7 @@ def total_effects(
         rng: Decides the draws.
     """
     encoding = encoding_of(space)
-    rows = np.array([encoding.row(space.branch_of(one) or 0, one) for one in configs])
+    rows = np.array([encoding.row(space.branch_of(config) or 0, config) for config in configs])
     model = _model(encoding, rows, normal_scores(scores))
     if model is None:
         return np.zeros(len(space.varied))
@@ -139,6 +130,57 @@ def _effect(space: Space, name: str, expected: Sequence[_Expected]) -> float:
         each.kept - other.kept
         for entry, each in having
         for wanted, other in having
-        if tell_apart(entry, wanted)
+        if determines_branch(entry, wanted)
     ]
     return float(np.mean(np.square(changes))) / 2
+
+
+_PARTS: Final = 3
+_MODELLED: Final = 120  # configurations of one Gaussian process
+
+
+def over_subsets(
+    space: Space,
+    configs: Sequence[Config],
+    scores: Sequence[float],
+    *,
+    method: Literal["total", "ped-anova"],
+    seed: int,
+) -> tuple[list[float], list[float]]:
+    """Return each varied parameter's share of the effects of all, and the standard error of it.
+
+    As long as one estimate takes all configurations, it does, and the error is the jackknife's
+    (Tukey 1958) from leaving out one third after the other. Of more, the mean of estimates from
+    three subsets is taken, and the error is their standard deviation.
+
+    Args:
+        space: The space.
+        configs: Configurations of the space.
+        scores: Their scores, lower is better.
+        method: How effects are estimated.
+        seed: Decides subsets and draws.
+    """
+    rng, values = np.random.default_rng(seed % 2**64), np.array(scores, dtype=float)
+
+    def shares(chosen: NDArray[np.intp]) -> Array:
+        some, judged = [configs[i] for i in chosen], values[chosen]
+        if method == "ped-anova":
+            effects = ped_anova(space, some, judged)
+        else:
+            effects = total_effects(space, some, judged, rng)
+        return effects / (effects.sum() or 1.0)
+
+    if method == "total" and len(values) > _MODELLED:
+        parts = np.array([shares(_subset(values, rng)) for _ in range(_PARTS)])
+        return parts.mean(axis=0).tolist(), parts.std(axis=0, ddof=1).tolist()
+    order = rng.permutation(len(values))
+    parts = np.array([shares(np.delete(order, np.s_[i::_PARTS])) for i in range(_PARTS)])
+    return shares(order).tolist(), (parts.std(axis=0) * (_PARTS - 1) ** 0.5).tolist()
+
+
+def _subset(scores: Array, rng: np.random.Generator) -> NDArray[np.intp]:
+    """Return which configurations are modelled: the best, a third of them, and random others."""
+    order = np.argsort(scores, kind="stable")
+    best, others = np.split(order, [_MODELLED // 3])
+    chosen: NDArray[np.intp] = np.append(best, rng.permutation(others)[: _MODELLED - len(best)])
+    return chosen
