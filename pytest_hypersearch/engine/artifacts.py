@@ -109,7 +109,8 @@ class ArtifactRetention:
         self._wanted: Edition | None = None
         self._published: Edition | None = None
         # Those who run some trials of a run again do not judge the others.
-        self._judges = not (log.continued and _is_selection(study))
+        planned = sum(each.n_trials * each.replicates for each in log.stored.session.sweeps)
+        self._judges = not log.continued or len(study.slots) >= planned
 
     @property
     def quiet(self) -> bool:
@@ -156,6 +157,7 @@ class ArtifactRetention:
         for name in self._kept if self._study.done else ():
             self._place(name)
         self._publish()
+        self._replace_absent()
         if self._wanted is not None:
             self._background.submit(partial(tidy, self._wanted.run.parent))
 
@@ -166,7 +168,8 @@ class ArtifactRetention:
         if done is None or done != self._wanted:
             return ""
         there = done.facts["sweep"], done.facts["number"]
-        return str(done.run.parent / BEST) if there == self._study.best.leader else ""
+        there_is = done.directories and there == self._study.best.leader
+        return str(done.run.parent / BEST) if there_is else ""
 
     def paths(self) -> tuple[tuple[Key, str], ...]:
         """The directories that are kept, by trial; the published ones last."""
@@ -272,6 +275,17 @@ class ArtifactRetention:
             self._wanted = edition
             self._background.submit(self._publish_wanted)
 
+    def _replace_absent(self) -> None:
+        """Publish the best, though it saved nothing, if what was published left the plan."""
+        study = self._study
+        if self._wanted or not (self._judges and study.done and study.present.absent):
+            return
+        saved = any(trial.directories for trial in study.present.run.trials)
+        best = rank([*study.records.values()], objectives(self._infos.values())[0]).best
+        if saved and best is not None:
+            self._wanted = self._edition(best)
+            self._background.submit(self._publish_wanted)
+
     def _publish_wanted(self) -> None:
         wanted = self._wanted
         if wanted is not None and wanted != self._published and publish(wanted):
@@ -296,9 +310,3 @@ class ArtifactRetention:
         return Edition(
             run, facts, tuple((one, Path(self._log.artifacts(name))) for one, name in directories)
         )
-
-
-def _is_selection(study: Study) -> bool:
-    """Whether the session's plan leaves out trials of its sweeps."""
-    planned = sum(sweep.n_trials * sweep.replicates for sweep in study.sweeps.values())
-    return len(study.slots) < planned

@@ -213,7 +213,7 @@ class StudyPlan:
 
     Attributes:
         nodeid: The test without the trials' part.
-        sweeps: Its sweeps, as JSON values.
+        sweeps: All sweeps of the test, also those without a trial in this session, as JSON values.
         pruners: The pickled pruner of each sweep that has one, by the sweep's name.
         slots: For each trial its item's node id, the index of its sweep, its configuration's number
             and its replicate.

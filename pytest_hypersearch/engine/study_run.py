@@ -111,14 +111,15 @@ def opened(
         replace(Sweep.from_json(data), prune=pruners.get(data["name"])) for data in plan.sweeps
     ]
     log = archive.open(plan.nodeid, tuple(sweeps), plan.code)
+    selected = {place for _, place, _, _ in plan.slots}
     study = Study(
         plan.nodeid,
-        sweeps,
+        [sweeps[place] for place in sorted(selected)],
         slots={
             item: Key(sweeps[place].name, number, replicate)
             for item, place, number, replicate in plan.slots
         },
-        samplers={sweep.name: samplers(sweep.strategy) for sweep in sweeps},
+        samplers={sweeps[place].name: samplers(sweeps[place].strategy) for place in selected},
         write=log.write,
         stored=log.stored,
         curves=log.curves,

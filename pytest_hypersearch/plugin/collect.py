@@ -32,12 +32,21 @@ MARK = "sweep_trial"
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Slot:
-    """The place of one trial among a test's items; also stands in for values that come late."""
+    """The place of one trial among a test's items; also stands in for values that come late.
+
+    Attributes:
+        sweep: The trial's sweep.
+        number: Index of its configuration.
+        replicate: Index of its replicate.
+        id: Its part of the item's id.
+        sweeps: All sweeps of the test.
+    """
 
     sweep: Sweep
     number: int
     replicate: int
     id: str
+    sweeps: tuple[Sweep, ...]
 
     def __repr__(self) -> str:
         return self.id
@@ -96,7 +105,8 @@ def parametrize_trials(metafunc: pytest.Metafunc, sweeps: Sequence[Sweep]) -> No
     for sweep in sweeps:
         plain = grids == ["grid"]
         limit = _time_limit(metafunc, sweep)
-        for text, slot, values in _slots(metafunc, sweep, argnames, prefixed=not plain):
+        trials = _slots(metafunc, sweep, tuple(sweeps), argnames, prefixed=not plain)
+        for text, slot, values in trials:
             marks = [mark.with_args(slot), *limit, *once]
             params.append(pytest.param(*values, id=text, marks=marks))
     _parametrize(metafunc, sweeps, argnames, params)
@@ -153,7 +163,7 @@ def parametrize_smoke(metafunc: pytest.Metafunc, sweeps: Sequence[Sweep]) -> Non
     sweep = replace(sweep, prune=None, stop=None, parallel=None, resources=None, retries=0)
     argnames = _argnames(metafunc, sweeps)
     values = sweep.space.decode(centre)
-    slot = Slot(sweep, 0, 0, "sweep-smoke")
+    slot = Slot(sweep, 0, 0, "sweep-smoke", (sweep,))
     mark = pytest.mark.sweep_trial(slot)
     param = pytest.param(*[values.get(name) for name in argnames], id=slot.id, marks=mark)
     _parametrize(metafunc, sweeps, argnames, [param])
@@ -174,7 +184,12 @@ def _parametrize(
 
 
 def _slots(
-    metafunc: pytest.Metafunc, sweep: Sweep, argnames: Sequence[str], *, prefixed: bool
+    metafunc: pytest.Metafunc,
+    sweep: Sweep,
+    sweeps: tuple[Sweep, ...],
+    argnames: Sequence[str],
+    *,
+    prefixed: bool,
 ) -> Iterator[tuple[str, Slot, Sequence[object]]]:
     """Ids, slots and argument values of trials; values that come late are the slot itself."""
     sampler = sampler_of(metafunc, sweep)
@@ -191,7 +206,7 @@ def _slots(
         for replicate in range(sweep.replicates):
             suffix = f"-r{replicate}" if sweep.replicates > 1 else ""
             text = ids[number] + suffix
-            slot = Slot(sweep, number, replicate, _escaped(metafunc.config, text))
+            slot = Slot(sweep, number, replicate, _escaped(metafunc.config, text), sweeps)
             yield text, slot, values[number] if values else [slot] * len(argnames)
 
 

@@ -66,7 +66,7 @@ class Plan:
 
     def _study(self, nodeid: str) -> messages.StudyPlan:
         trials = self.studies[nodeid]
-        sweeps = list({slot.sweep.name: slot.sweep for _, slot in trials}.values())
+        sweeps = trials[0][1].sweeps
         places = {sweep.name: place for place, sweep in enumerate(sweeps)}
         return messages.StudyPlan(
             nodeid,

@@ -289,8 +289,8 @@ class Present:
     Args:
         run: What is stored.
         session: The session.
-        tables: Configurations by number of sweeps whose samplers look at no results; those of the
-            strategies of this package are known without.
+        tables: The configurations of all sweeps whose samplers look at no results; without it,
+            those of this package's samplers alone are known.
         replay: Whether trials that finished need not run again.
     """
 
@@ -312,26 +312,40 @@ class Present:
         for trial in run.trials:
             by_sweep[trial.key.sweep].append(trial)
         for name, trials in by_sweep.items():
-            if name in self._sweeps:
-                self._place(trials, _Numbers(run, self._sweeps[name], (tables or {}).get(name)))
-            else:
-                self.absent += len(trials)
+            sweep = self._sweeps.get(name)
+            mine = [trial for trial in trials if sweep and _may_have(sweep, trial)]
+            self.absent += len(trials) - len(mine)
+            if sweep and mine:
+                self._place(sweep, mine, _configurations(run, sweep, tables))
 
-    def _place(self, trials: Iterable[StoredTrial], numbers: _Numbers) -> None:
-        """Give trials their keys: first those that keep them."""
+    def _place(
+        self, sweep: Sweep, trials: Iterable[StoredTrial], plan: Mapping[int, str] | None
+    ) -> None:
+        """Give trials their keys in a plan of configurations by number: first those that keep them.
+
+        Args:
+            sweep: The sweep.
+            trials: Trials of its space and seeds.
+            plan: The configurations, None if the numbers are those at which the trials ran.
+        """
         moved = []
         for trial in trials:
-            if numbers.has(trial):
-                if trial.key in self.trials:
-                    self.absent += 1
-                self.trials[trial.key] = trial
-            elif numbers.may_have(trial):
-                moved.append(trial)
-            else:
+            known = plan is None or not trial.params
+            config = "" if known else config_key(trial.params)
+            if trial.key.number >= sweep.n_trials or not (
+                known or (plan and plan.get(trial.key.number) == config)
+            ):
+                moved.append((trial, config))
+                continue
+            if trial.key in self.trials:
                 self.absent += 1
-        for trial in sorted(moved, key=lambda trial: trial.key):
-            free = (key for key in numbers.others(trial) if key not in self.trials)
-            if key := next(free, None):
+            self.trials[trial.key] = trial
+        numbers: dict[str, list[int]] = defaultdict(list)
+        for number, config in (plan or {}).items():
+            numbers[config].append(number)
+        for trial, config in sorted(moved, key=lambda each: each[0].key):
+            keys = (trial.key._replace(number=number) for number in numbers[config])
+            if key := next((key for key in keys if key not in self.trials), None):
                 self.trials[key] = trial
             else:
                 self.absent += 1
@@ -468,66 +482,6 @@ class Present:
         return known or (suggested.params if suggested else {})
 
 
-class _Numbers:
-    """Which numbers the plan of a sweep gives to configurations."""
-
-    def __init__(self, run: StoredRun, sweep: Sweep, table: Table | None) -> None:
-        self._sweep = sweep
-        self._seeds: dict[int, int] = {}
-        self._complete = False
-        self._known: dict[int, str] = {}
-        plans = (each for session in run.sessions for each in session.sweeps)
-        if any(each.name == sweep.name and _drawn(each) != _drawn(sweep) for each in plans):
-            self._known = self._of_table(table or _table_of(sweep)) or self._recorded(run)
-        self._numbers: dict[str, list[int]] = defaultdict(list)
-        for number, config in self._known.items():
-            self._numbers[config].append(number)
-
-    def has(self, trial: StoredTrial) -> bool:
-        """Tell whether the plan has a trial under its own key."""
-        number = trial.key.number
-        if number >= self._sweep.n_trials or trial.key.replicate >= self._sweep.replicates:
-            return False
-        if not trial.params:
-            return True
-        config = config_key(trial.params)
-        expected = self._known.get(number, None if self._complete else config)
-        return expected == config and self.may_have(trial)
-
-    def may_have(self, trial: StoredTrial) -> bool:
-        """Tell whether a trial is of the sweep's space, seeds and replicates."""
-        replicate, space = trial.key.replicate, self._sweep.space
-        return (
-            replicate < self._sweep.replicates
-            and trial.seed == trial_seed(self._sweep.seed, replicate)
-            and (not space.names or space.contains(trial.params))
-        )
-
-    def others(self, trial: StoredTrial) -> Iterator[Key]:
-        """Yield the keys under which the plan has a trial's configuration."""
-        for number in self._numbers.get(config_key(trial.params), ()):
-            yield trial.key._replace(number=number)
-
-    def _of_table(self, table: Table | None) -> dict[int, str]:
-        if table is None:
-            return {}
-        with suppress(SamplerError):
-            configs = table.upto(min(self._sweep.n_trials, _MOST))
-            self._complete = True
-            return {number: config_key(config) for number, config in enumerate(configs)}
-        return {}
-
-    def _recorded(self, run: StoredRun) -> dict[int, str]:
-        """Return the configurations of a sampler that looks at results."""
-        name, seed, space = self._sweep.name, self._sweep.seed, self._sweep.space
-        known = {
-            record.number: config_key(record.params)
-            for record in run.suggestions.values()
-            if (record.sweep, record.seed) == (name, seed) and space.contains(record.params)
-        }
-        return known | {n: config_key(point) for n, point in enumerate(self._sweep.points)}
-
-
 @dataclass(frozen=True, slots=True)
 class Stored:
     """A run as a session sees it that continues it.
@@ -604,6 +558,43 @@ def _is_finished(trial: StoredTrial) -> bool:
 def _drawn(sweep: Sweep) -> tuple[object, ...]:
     """Return what the configurations of a sweep follow from."""
     return sweep.strategy, sweep.space, sweep.seed, *map(config_key, sweep.points)
+
+
+def _may_have(sweep: Sweep, trial: StoredTrial) -> bool:
+    """Tell whether a trial is of the sweep's space, seeds and replicates."""
+    if trial.key.replicate >= sweep.replicates:
+        return False
+    return not trial.params or (
+        trial.seed == trial_seed(sweep.seed, trial.key.replicate)
+        and (not sweep.space.names or sweep.space.contains(trial.params))
+    )
+
+
+def _configurations(
+    run: StoredRun, sweep: Sweep, tables: Mapping[str, Table] | None
+) -> dict[int, str] | None:
+    """Return the configurations of a sweep's plan by number.
+
+    Returns:
+        None if they have the numbers at which they ran: the sweep never changed, or nothing is
+        known of its sampler, which a plugin offers.
+    """
+    plans = [each for one in run.sessions for each in one.sweeps if each.name == sweep.name]
+    if all(_drawn(each) == _drawn(sweep) for each in plans):
+        return None
+    if table := (tables or {}).get(sweep.name) or _table_of(sweep):
+        with suppress(SamplerError):
+            configs = table.upto(min(sweep.n_trials, _MOST))
+            return {number: config_key(config) for number, config in enumerate(configs)}
+    proposed = {
+        each.number: config_key(each.params)
+        for each in run.suggestions.values()
+        if (each.sweep, each.seed) == (sweep.name, sweep.seed) and sweep.space.contains(each.params)
+    }
+    if not proposed and tables is None and not sweep.strategy.startswith(("bayes", "optuna:")):
+        return None
+    points = {number: config_key(point) for number, point in enumerate(sweep.points)}
+    return {n: config for n, config in (proposed | points).items() if n < sweep.n_trials}
 
 
 def _table_of(sweep: Sweep) -> Table | None:

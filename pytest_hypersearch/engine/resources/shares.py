@@ -52,7 +52,7 @@ class Shares:
     def refusal(self, studies: Iterable[StudyPlan]) -> str:
         """Tell which demand of a plan's studies can never be met, and why; empty if all can."""
         for study in studies:
-            for sweep in study.sweeps:
+            for sweep in (study.sweeps[place] for place in {slot[1] for slot in study.slots}):
                 wanted = sweep.get("resources")
                 lacking = self.machine.lacks(Demand.from_json(wanted)) if wanted else ""
                 if lacking:
