@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
+    from pytest_hypersearch.core.trial import Config
+
 
 @dataclass(frozen=True, slots=True)
 class StudyCode:
@@ -46,6 +48,8 @@ class StudyResults:
         notes: One line each on what a reader must be told: stale or damaged records, lost trials.
         run: Directory of the run, empty if nothing is stored.
         saved: Directory of what the best configuration saved, empty if no trial saved anything.
+        arguments: The test's other parameters, such as those of ``parametrize``, by name; of a
+            value that is no number, string, bool or None, its id.
     """
 
     nodeid: str
@@ -54,6 +58,7 @@ class StudyResults:
     notes: tuple[str, ...] = ()
     run: str = ""
     saved: str = ""
+    arguments: Config = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """The fields as JSON values."""
@@ -64,6 +69,7 @@ class StudyResults:
             "notes": list(self.notes),
             "run": self.run,
             "saved": self.saved,
+            "arguments": self.arguments,
         }
 
     @classmethod
@@ -76,6 +82,7 @@ class StudyResults:
             notes=tuple(data["notes"]),
             run=data["run"],
             saved=data["saved"],
+            arguments=data["arguments"],
         )
 
 

@@ -12,7 +12,7 @@ JSON, see `encode`.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, field, fields, is_dataclass
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeAlias, TypeVar
 
 from pytest_hypersearch.core.demand import Share
@@ -218,6 +218,7 @@ class StudyPlan:
         slots: For each trial its item's node id, the index of its sweep, its configuration's number
             and its replicate.
         code: Where the test's code is.
+        arguments: The test's other parameters; see `StudyResults`.
     """
 
     nodeid: str
@@ -225,6 +226,7 @@ class StudyPlan:
     pruners: dict[str, str]
     slots: tuple[tuple[str, int, int, int], ...]
     code: StudyCode
+    arguments: Config = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -414,8 +416,8 @@ def _decode(text: str, kinds: Mapping[str, type[_BodyT]]) -> tuple[int, _BodyT]:
     if values.keys() != _NAMES[name]:
         given, expected = (", ".join(names) or "none" for names in (values, _NAMES[name]))
         raise ValueError(f"message {name}: fields {given}; expected {expected}")
-    for field, read in _NESTED.get(name, {}).items():
-        values[field] = read(values[field])
+    for each, read in _NESTED.get(name, {}).items():
+        values[each] = read(values[each])
     return number, kind(**values)
 
 

@@ -51,7 +51,13 @@ class StudyRun:
         """The study's results, and where they are."""
         found = self.study.results()
         notes = (*found.notes, *self.log.notes)
-        return replace(found, notes=notes, run=self.log.path, saved=self.artifacts.directory())
+        return replace(
+            found,
+            notes=notes,
+            run=self.log.path,
+            saved=self.artifacts.directory(),
+            arguments=self.log.stored.session.arguments,
+        )
 
     def sweep(self, name: str) -> SweepRun:
         """A sweep of the study in this run, for trackers; the run exists."""
@@ -110,7 +116,7 @@ def opened(
     sweeps = [
         replace(Sweep.from_json(data), prune=pruners.get(data["name"])) for data in plan.sweeps
     ]
-    log = archive.open(plan.nodeid, tuple(sweeps), plan.code)
+    log = archive.open(plan.nodeid, tuple(sweeps), plan.code, plan.arguments)
     selected = {place for _, place, _, _ in plan.slots}
     study = Study(
         plan.nodeid,

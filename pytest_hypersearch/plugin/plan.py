@@ -8,11 +8,15 @@ from collections import defaultdict
 from functools import cached_property
 from hashlib import blake2b
 from pathlib import Path
+from types import NoneType
 from typing import TYPE_CHECKING
 
 import pytest
 
+from pytest_hypersearch.core.secrets import MASK, is_secret
 from pytest_hypersearch.core.study import StudyCode
+from pytest_hypersearch.core.trial import storable
+from pytest_hypersearch.core.values import scalar_of
 from pytest_hypersearch.engine import messages
 from pytest_hypersearch.plugin.collect import MARK, Slot
 from pytest_hypersearch.search.pruners import pickled
@@ -23,6 +27,7 @@ if TYPE_CHECKING:
 
     from pytest_hypersearch.core.space import Space
     from pytest_hypersearch.core.sweep import Sweep
+    from pytest_hypersearch.core.trial import Config
 
     Placed: TypeAlias = tuple[int, pytest.Function, Slot]
 
@@ -77,6 +82,7 @@ class Plan:
                 for item, slot in trials
             ),
             code=self._code(trials[0][0], sweeps),
+            arguments=_arguments(*trials[0]),
         )
 
     def _code(self, item: pytest.Function, sweeps: Iterable[Sweep]) -> StudyCode:
@@ -101,6 +107,25 @@ class Plan:
                 if file.is_relative_to(self._rootpath) and file != item.path:
                     found.add(str(file))
         return sorted(found)
+
+
+def _arguments(item: pytest.Function, slot: Slot) -> Config:
+    """The parameters of a trial's item that no sweep chooses, by name.
+
+    Values that are no scalars are named by their ids where pytest has one for each parameter.
+    """
+    ids = [each for each in item.callspec._idlist if each != slot.id]  # noqa: SLF001  no public way
+    others = [name for name in item.callspec.params if name not in slot.sweep.space.names]
+    found: Config = {}
+    for place, name in enumerate(others):
+        value = scalar_of(item.callspec.params[name])
+        if is_secret(name):
+            value = MASK
+        elif not isinstance(value, (bool, int, float, str, NoneType)):
+            index = item.callspec.indices[name]
+            value = ids[place] if len(ids) == len(others) else f"{name}{index}"
+        found[name] = storable(value) if isinstance(value, float) else value
+    return found
 
 
 def trials_among(items: Iterable[pytest.Item]) -> Iterator[Placed]:

@@ -75,7 +75,12 @@ OWN: Final[Mapping[str, Callable[[Entry], Any]]] = {
 }
 """The fields that every trial has."""
 
-_KINDS: Final = {"params": "parameter", "metrics": "metric", "logged": "logged value"}
+_KINDS: Final = {
+    "params": "parameter",
+    "arguments": "other parameter of the test",
+    "metrics": "metric",
+    "logged": "logged value",
+}
 
 
 def entries(studies: Iterable[StudyResults]) -> Iterator[Entry]:
@@ -93,12 +98,14 @@ class Fields:
     Attributes:
         tests: Node ids of their tests.
         params: Names of their parameters, in the order of the spaces.
+        arguments: Names of the tests' other parameters.
         metrics: Names of their metrics, the scores first.
         logged: Names of what their tests logged.
     """
 
     tests: tuple[str, ...]
     params: tuple[str, ...]
+    arguments: tuple[str, ...]
     metrics: tuple[str, ...]
     logged: tuple[str, ...]
 
@@ -107,10 +114,12 @@ class Fields:
         """Find the names that occur in studies."""
         tests: dict[str, None] = {}
         params: dict[str, None] = {}
+        arguments: dict[str, None] = {}
         metrics: dict[str, None] = {}
         logged: dict[str, None] = {}
         for study in studies:
             tests[study.nodeid] = None
+            arguments.update(dict.fromkeys(study.arguments))
             for sweep in study.sweeps:
                 params.update(dict.fromkeys(sweep.space.names))
                 metrics.update(dict.fromkeys(goal.metric for goal in sweep.goals))
@@ -118,7 +127,7 @@ class Fields:
                 params.update(dict.fromkeys(trial.params))
                 metrics.update(dict.fromkeys(trial.metrics))
                 logged.update(dict.fromkeys(trial.logged))
-        return cls(tuple(tests), tuple(params), tuple(metrics), tuple(logged))
+        return cls(*map(tuple, (tests, params, arguments, metrics, logged)))
 
     def every(self) -> list[Field]:
         """All fields: the trials' own, then parameters, metrics and logged values."""
@@ -165,7 +174,8 @@ class Fields:
 
 def _member(kind: str, name: str) -> Field:
     def get(entry: Entry) -> object:
-        return getattr(entry.trial, kind).get(name, ABSENT)
+        owner = entry.study if kind == "arguments" else entry.trial
+        return getattr(owner, kind).get(name, ABSENT)
 
     return Field(f"{kind}.{name}", get)
 
@@ -254,7 +264,7 @@ def _condition(fields: Fields, text: str, value: object) -> Condition:
 
 
 def _known(fields: Fields, name: str) -> bool:
-    return any(name in names for names in (fields.params, fields.metrics, fields.logged))
+    return any(name in getattr(fields, kind) for kind in _KINDS)
 
 
 def _state(word: object) -> str:

@@ -82,11 +82,13 @@ class Results(Sequence["TrialRecord"]):
     """Trials and the sweeps that they belong to; never changes.
 
     A sequence of trials in the order of test, sweep, configuration and replicate; slices and most
-    methods return further results. Names of parameters, metrics and logged values are used as they
-    are; one that several of these have is written ``params__lr``, ``metrics__lr``. Every trial also
-    has ``test``, ``run``, ``sweep``, ``strategy``, ``number``, ``replicate``, ``status``,
-    ``score``, ``seed``, ``started``, ``duration``, ``cpu_time``, ``peak_memory``, ``steps``,
-    ``attempt``, ``worker``, ``cached``, ``item``, ``reason`` and ``error``.
+    methods return further results. Names of parameters, of the test's other
+    parameters (``parametrize``), of metrics and of logged values are used as they are; one that
+    several of these have is written ``params__lr``, ``arguments__lr``, ``metrics__lr``,
+    ``logged__lr``. Every trial also has ``test``, ``run``, ``sweep``, ``strategy``, ``number``,
+    ``replicate``, ``status``, ``score``, ``seed``, ``started``, ``duration``, ``cpu_time``,
+    ``peak_memory``, ``steps``, ``attempt``, ``worker``, ``cached``, ``item``, ``reason`` and
+    ``error``.
     """
 
     def __init__(
@@ -256,8 +258,8 @@ class Results(Sequence["TrialRecord"]):
     def table(self, *, as_dataframe: bool = False) -> list[Row] | pd.DataFrame:
         """Return a row for each trial.
 
-        Columns are what every trial has, then ``params.NAME``, ``metrics.NAME`` and
-        ``logged.NAME``.
+        Columns are what every trial has, then ``params.NAME``, ``arguments.NAME``,
+        ``metrics.NAME`` and ``logged.NAME``.
 
         Args:
             as_dataframe: Whether to return a DataFrame with typed columns instead of plain dicts.

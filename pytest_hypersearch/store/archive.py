@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
     from pytest_hypersearch.core.study import StudyCode
     from pytest_hypersearch.core.sweep import Sweep
-    from pytest_hypersearch.core.trial import Key
+    from pytest_hypersearch.core.trial import Config, Key
     from pytest_hypersearch.store.curves import Packed, Series
     from pytest_hypersearch.store.journal import Json
     from pytest_hypersearch.store.reader import Attempted
@@ -106,13 +106,16 @@ class Archive:
         self._open: dict[RunLog, None] = {}
         self._latest: RunLog | None = None
 
-    def open(self, nodeid: str, sweeps: tuple[Sweep, ...], code: StudyCode) -> RunLog:
+    def open(
+        self, nodeid: str, sweeps: tuple[Sweep, ...], code: StudyCode, arguments: Config
+    ) -> RunLog:
         """Return the log of a study: what an earlier session left, and where this one writes.
 
         Args:
             nodeid: The study.
             sweeps: The sweeps of the test.
             code: Where its code is.
+            arguments: The test's other parameters.
 
         Raises:
             StoreError: The run to continue belongs to a live session, or cannot be read.
@@ -124,6 +127,7 @@ class Archive:
             started=_now(),
             fingerprint=self._fingerprint(code),
             keep_stale=self._policy.keep_stale,
+            arguments=arguments,
         )
         run, stored = self._newest(nodeid)
         first = next((each.id for each in stored.sessions if each.id), self._session)

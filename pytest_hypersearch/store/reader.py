@@ -531,6 +531,7 @@ def read_run(run: Run) -> StudyResults:
         trials=tuple(present.records(live=run.in_use())),
         notes=(*present.notes(), *damage(stored, run.path)),
         run=str(run.path),
+        arguments=session.arguments,
     )
 
 

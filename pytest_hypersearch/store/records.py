@@ -276,6 +276,7 @@ class SessionRecord:
         fingerprint: Digest of each file that the test runs, by its path.
         keep_stale: Whether trials count that ran other code, see ``--sweep-stale=keep``.
         provenance: Where the results come from.
+        arguments: The test's other parameters; see `StudyResults`.
     """
 
     kind: ClassVar = "session"
@@ -286,6 +287,7 @@ class SessionRecord:
     fingerprint: Texts = field(default_factory=dict)
     keep_stale: Flag = False
     provenance: Annotated[Provenance, Provenance.from_json] = Provenance()
+    arguments: Params = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

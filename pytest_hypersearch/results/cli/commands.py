@@ -152,7 +152,7 @@ def _trial_rows(results: Results, given: Namespace) -> list[Row]:
     chosen = [fields.find(name) for name in given.columns] or [
         field
         for field in fields.every()
-        if field.name in _OWN or field.name.startswith(("params.", "metrics."))
+        if field.name in _OWN or field.name.startswith(("params.", "arguments.", "metrics."))
     ]
     rows = rows_of(columns_of(entries(results.studies), chosen))
     if not given.sort:

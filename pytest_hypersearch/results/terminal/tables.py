@@ -27,7 +27,7 @@ from pytest_hypersearch.stats.ranking import by_mean, objective_of, objectives
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
 
-    from pytest_hypersearch.core.study import Configuration
+    from pytest_hypersearch.core.study import Configuration, StudyResults
     from pytest_hypersearch.core.sweep import Sweep
     from pytest_hypersearch.core.trial import Config, TrialRecord
     from pytest_hypersearch.results.query import Field, Key
@@ -315,7 +315,7 @@ def other_parameters(studies: Sequence[RankedStudy], look: Look) -> list[list[Li
     for alike in objectives(sweep for ranked in studies for sweep in ranked.study.sweeps):
         rows = sorted(
             (
-                (_overall(ranked, sweep), split(ranked.study.nodeid)[1][1:-1], sweep)
+                (_overall(ranked, sweep), ranked.study, sweep)
                 for ranked in studies
                 for sweep in ranked.study.sweeps
                 if sweep in alike
@@ -325,13 +325,29 @@ def other_parameters(studies: Sequence[RankedStudy], look: Look) -> list[list[Li
         if len(rows) < 2 or not rows[0][0].n:  # noqa: PLR2004 - nothing to compare
             continue
         shown = rows if look.verbosity > 0 else rows[:_GROUP_ROWS]
-        keys = [("parameters", [clean(arguments, look) for _, arguments, _ in shown])]
+        names = _telling([study for _, study, _ in rows])
+        keys = [
+            (name, [show_value(study.arguments[name], look) for _, study, _ in shown])
+            for name in names
+        ] or [("parameters", [clean(split(s.nodeid)[1][1:-1], look) for _, s, _ in shown])]
         if len({sweep.name for _, _, sweep in rows}) > 1:
             keys.append(("sweep", [clean(sweep.name, look) for _, _, sweep in shown]))
         table = group_table(keys, [one for one, _, _ in shown], look)
-        title = _title(alike[0], "the test's other parameters", look)
+        by = ", ".join(clean(name, look) for name in names) or "the test's other parameters"
+        title = _title(alike[0], by, look)
         tables.append([title, *table, *_more(len(rows) - len(shown), look)])
     return tables
+
+
+def _telling(studies: Sequence[StudyResults]) -> list[str]:
+    """The names of other parameters that differ between studies, none if these do not tell all."""
+    first = studies[0].arguments
+    if any(study.arguments.keys() != first.keys() for study in studies):
+        return []
+    values = {name: [repr(study.arguments[name]) for study in studies] for name in first}
+    names = [name for name, each in values.items() if len({*each}) > 1]
+    different = set(zip(*(values[name] for name in names), strict=True))
+    return names if len(different) == len({study.nodeid for study in studies}) else []
 
 
 def _title(sweep: Sweep, by: str, look: Look, prefix: str = "") -> Line:
