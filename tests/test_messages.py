@@ -36,6 +36,7 @@ MESSAGES = [
     messages.Report(ITEM, 1, SERIES),
     messages.Review(ITEM, 1, SERIES),
     messages.Tell(ITEM, 1, Outcome(State.COMPLETE, 0.5, NUMBERS, logged={"note": "ü"})),
+    messages.ItemFailed(ITEM, 1, "in teardown: OSError", "Traceback", keeps_score=True),
     messages.Crash(ITEM, "SIGKILL", 0.5),
     messages.Skip(ITEM, "skipped"),
     messages.Finish(saved=True),
@@ -61,6 +62,7 @@ REPLIES = [
         ((Key("s", 7, 1), "/p/best/replicate-1"),),
     ),
     messages.NoSuchStudy([], ["test_it.py::test_f"]),
+    messages.Unfinished("test_it.py::test_f", 3),
 ]
 
 

@@ -12,6 +12,7 @@ from pytest_hypersearch.store.reader import Present, StoredRun
 from pytest_hypersearch.store.records import (
     CrashRecord,
     EndRecord,
+    FailedRecord,
     ReplayRecord,
     SavedRecord,
     SessionRecord,
@@ -89,6 +90,20 @@ def test_the_first_end_of_an_attempt_counts_and_the_last_attempt_of_a_trial():
     assert not finished(session(), start(), end(), start(attempt=2), crash)
     assert not finished(session(), start(), crash_of(1), end())
     assert finished(session(), start(), end(), start(attempt=2)) == {0: 0.5}
+
+
+def test_a_trial_whose_item_failed_after_its_end_is_not_finished_and_may_keep_its_score():
+    def after(state):
+        return FailedRecord("s", 0, 0, 1, state, "in teardown: OSError", "Traceback")
+
+    assert not finished(session(), start(), end(), after("complete"))
+    (kept,) = seen(session(), start(), end(), after("complete")).records()
+    assert (kept.state, kept.score, kept.reason) == ("complete", 0.5, "in teardown: OSError")
+    (lost,) = seen(session(), start(), end(), after("failed")).records()
+    assert (lost.state, lost.score, lost.error) == ("failed", None, "Traceback")
+    again = start(attempt=2), end(attempt=2, score=1.0)
+    assert finished(session(), start(), end(), after("failed"), *again) == {0: 1.0}
+    assert finished(session(), start(), end(), *again, after("failed")) == {0: 1.0}
 
 
 def crash_of(attempt):

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import pytest
 
 from pytest_hypersearch.plugin.xdist.schedulers import SHARING, mended
-from pytest_hypersearch.plugin.xdist.sharing import Bookings
+from pytest_hypersearch.plugin.xdist.sharing import TrialClaims
 
 SHUTDOWN = object()
 MOST_STEPS = 20_000
@@ -83,7 +83,7 @@ class Node:
     def run(self, index):
         session, item = self.session, self.session.items[index]
         yield
-        if item not in session.trials or session.bookings.book(item, self.gateway.id):
+        if item not in session.trials or session.claims.claim(item, self.gateway.id):
             session.started[item] += 1
             yield from range(session.lengths[item])
             session.ended[item] += 1
@@ -106,14 +106,17 @@ class Session:
             option=SimpleNamespace(dist=dist), getvalue=options.get, getoption=options.get
         )
         log = SimpleNamespace(loadsched=_ignore, workstealsched=_ignore)
-        self.bookings = Bookings(self.trials.__contains__)
-        self.scheduler = mended(config, log, self.bookings)
+        self.claims = TrialClaims(self.trials.__contains__, self.has_ended, _ignore)
+        self.scheduler = mended(config, log, self.claims)
         self.events, self.living, self.up = deque(), [], 0
         self.started, self.ended, self.crashes = Counter(), Counter(), Counter()
         self.shuts_down, self.given_up = False, set()
         self.made = 0
         for _ in range(workers):
             self.start()
+
+    def has_ended(self, item):
+        return bool(self.ended[item])
 
     def start(self):
         self.living.append(Node(self.made, self))

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field, fields, is_dataclass
-from typing import TYPE_CHECKING, Any, Final, Generic, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeAlias, TypeVar, get_args
 
 from pytest_hypersearch.core.demand import Share
 from pytest_hypersearch.core.study import StudyCode, StudyResults
@@ -304,6 +304,25 @@ class Tell(Request[Told]):
 
 
 @dataclass(frozen=True, slots=True)
+class ItemFailed(Request[Done]):
+    """The item of a trial has failed after the trial's outcome was told.
+
+    Attributes:
+        item: The item's node id.
+        attempt: Which execution of the trial.
+        reason: One line on the failure.
+        error: The failure's traceback.
+        keeps_score: Whether the trial itself is what it was, as after an error in the teardown.
+    """
+
+    item: str
+    attempt: int
+    reason: str
+    error: str
+    keeps_score: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Crash(Request[CrashVerdict]):
     """The process of an isolated trial died.
 
@@ -360,7 +379,7 @@ class Packages(Notice):
 
 
 AnyRequest: TypeAlias = (
-    Hello | Plan | Durations | Ask | Review | Tell | Crash | Skip | Finish | View
+    Hello | Plan | Durations | Ask | Review | Tell | ItemFailed | Crash | Skip | Finish | View
 )
 AnyNotice: TypeAlias = Report | Packages
 Message: TypeAlias = AnyRequest | AnyNotice | Claim
@@ -421,20 +440,8 @@ def _decode(text: str, kinds: Mapping[str, type[_BodyT]]) -> tuple[int, _BodyT]:
     return number, kind(**values)
 
 
-_MESSAGES: Final[dict[str, type[Message]]] = {
-    kind.__name__: kind
-    for kind in (
-        *(Hello, Plan, Durations, Claim, Ask, Report, Review, Tell),
-        *(Crash, Skip, Finish, View, Packages),
-    )
-}
-_REPLIES: Final[dict[str, type[Reply]]] = {
-    kind.__name__: kind
-    for kind in (
-        *(Refused, Done, Known, TrialDurations, Claimed, RunTrial, ReplayTrial, SkipTrial),
-        *(PruneVerdict, Told, CrashVerdict, StudyState, NoSuchStudy, Unfinished),
-    )
-}
+_MESSAGES: Final[Mapping[str, type[Message]]] = {k.__name__: k for k in get_args(Message)}
+_REPLIES: Final[Mapping[str, type[Reply]]] = {k.__name__: k for k in get_args(Reply)}
 _NAMES: Final = {
     name: {field.name: None for field in fields(kind)}.keys()
     for name, kind in {**_MESSAGES, **_REPLIES}.items()

@@ -24,6 +24,7 @@ from pytest_hypersearch.engine.messages import (
     Durations,
     Finish,
     Hello,
+    ItemFailed,
     Known,
     NoSuchStudy,
     Packages,
@@ -95,6 +96,7 @@ class Owner:
         self._at_work: dict[str, tuple[StudyRun, Key]] = {}
         self._slots: dict[str, tuple[StudyRun, Key]] = {}
         self._verdicts: dict[tuple[str, str], bool] = {}
+        self._told: dict[str, tuple[str, bool]] = {}
         self._digest = ""
         self._queue = RequestQueue(self._reply, self._priority)
         self._lock = RLock()
@@ -122,6 +124,27 @@ class Owner:
     def plans(self, item: str) -> bool:
         """Whether an item is a trial of the plan."""
         return item in self._slots
+
+    def has_ended(self, item: str) -> bool:
+        """Whether an item is that of a trial that has ended."""
+        with self._lock:
+            return item in self._slots and self._record(item) is not None
+
+    def passed(self, item: str, worker: str) -> TrialRecord | None:
+        """The trial of an item if a worker has told its end and its test did not fail."""
+        with self._lock:
+            return self._record(item) if self._told.get(worker) == (item, False) else None
+
+    def _record(self, item: str) -> TrialRecord | None:
+        run, key = self._slots[item]
+        return run.study.records.get(key)
+
+    def item_died(self, item: str, worker: str) -> None:
+        """Take note that a worker died in the teardown of an item whose trial had ended."""
+        with self._lock:
+            if self._told.get(worker) == (item, False) and (record := self._record(item)):
+                reason = f"in teardown: {worker} died"
+                self._item_failed(ItemFailed(item, record.attempt, reason, "", keeps_score=True))
 
     def handle(self, worker: str, request: AnyRequest, answer: Answer) -> None:
         """Take a request of a runner; the reply may be given later, by another thread."""
@@ -187,6 +210,7 @@ class Owner:
     ) -> bool:
         run, key = self._slots[nodeid]
         if key in run.study.records:
+            run.study.died_after_end(key, worker, reason)
             return False
         started = run.study.running.get(key)
         if started is not None and started.worker != worker:
@@ -247,7 +271,7 @@ class Owner:
     def _reply(self, worker: str, request: AnyRequest, *, force: bool) -> Reply:
         """What to reply; an error that does not end the session is part of it."""
         # In a broken session nothing starts, and what runs is recorded if it can be.
-        if self.broken and not isinstance(request, Finish | Tell | View):
+        if self.broken and not isinstance(request, Finish | ItemFailed | Tell | View):
             return Refused(self.broken, ends_session=True)
         try:
             return self._answer(worker, request, force=force)
@@ -264,7 +288,9 @@ class Owner:
             case Ask():
                 return self._ask(worker, request, force=force)
             case Tell():
-                return self._tell(request)
+                return self._tell(worker, request)
+            case ItemFailed():
+                return self._item_failed(request)
             case Review():
                 return self._review(request)
             case Finish():
@@ -351,7 +377,7 @@ class Owner:
         if trial := run.take_values(key, attempt, series):
             self._emit(Reported(run.study, trial, series))
 
-    def _tell(self, request: Tell) -> Told | Refused:
+    def _tell(self, worker: str, request: Tell) -> Told | Refused:
         run, key = self._slots[request.item]
         study = run.study
         refused: Refused | None = None
@@ -363,8 +389,17 @@ class Owner:
             record = study.tell(key, request.attempt, outcome)
         if record is None:
             return Told(best=False)
+        self._told[worker] = request.item, request.outcome.failed
         self._ended(run, record)
         return refused or Told(study.is_best(record))
+
+    def _item_failed(self, request: ItemFailed) -> Done:
+        run, key = self._slots[request.item]
+        how = {"reason": request.reason, "error": request.error}
+        record = run.study.item_failed(key, request.attempt, keeps_score=request.keeps_score, **how)
+        if record is not None and not request.keeps_score:
+            self._ended(run, record)
+        return Done()
 
     def _skip(self, request: Skip) -> Done:
         run, key = self._slots[request.item]

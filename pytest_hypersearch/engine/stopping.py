@@ -53,12 +53,13 @@ class Stopping:
         self._stale += who not in self._ended
         self._ended.add(who)
         self._best.add(record)
-        score = self._best.score
-        if score is None:
+        if self._best.score is None:
+            self._record = None
             return
-        score = signed(self._info, score)
+        score = signed(self._info, self._best.score)
         if self._record is None or score < self._record - self._rule.min_delta:
             self._record, self._stale = score, 0
+        self._record = max(self._record, score)  # the best may have failed after its end
 
     def reason(self, running: int = 0) -> str:
         """Why no trial should start any more; empty while they should.

@@ -30,7 +30,13 @@ from pytest_hypersearch.engine.records import (
 from pytest_hypersearch.engine.stopping import Stopping
 from pytest_hypersearch.stats.ranking import BestSoFar
 from pytest_hypersearch.store.reader import stored_key
-from pytest_hypersearch.store.records import CrashRecord, ReplayRecord, SkipRecord, StartRecord
+from pytest_hypersearch.store.records import (
+    CrashRecord,
+    FailedRecord,
+    ReplayRecord,
+    SkipRecord,
+    StartRecord,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -200,6 +206,33 @@ class Study:
         record = ended(self._nodeids[key], key, self.running.pop(key), outcome)
         return self._finish(key, record)
 
+    def item_failed(
+        self, key: Key, attempt: int, reason: str, error: str, *, keeps_score: bool
+    ) -> TrialRecord | None:
+        """Take note that a trial's item failed after the trial had ended: it is to run again.
+
+        Args:
+            key: Which trial.
+            attempt: Which execution of it.
+            reason: One line on the failure.
+            error: The failure's traceback.
+            keeps_score: Whether the trial keeps its state and score until then.
+
+        Returns:
+            The trial; None if it is not this attempt that it ended with.
+
+        Raises:
+            StoreError: The journal cannot be written.
+        """
+        record = self.records.get(key)
+        if record is None or record.attempt != attempt or record.cached:
+            return None
+        state = record.state if keeps_score else State.FAILED
+        score = record.score if keeps_score else None
+        self._write(FailedRecord(*key, attempt, state, reason, error))
+        changed = replace(record, state=state, score=score, reason=reason, error=error)
+        return self._finish(key, changed)
+
     def report(self, key: Key, attempt: int, series: Mapping[str, Packed]) -> None:
         """Take what a running trial reported; nothing if that attempt was given up before."""
         if self._runs(key, attempt):
@@ -258,6 +291,13 @@ class Study:
         )
         self._finish(key, record)
         return False
+
+    def died_after_end(self, key: Key, worker: str, reason: str = "") -> None:
+        """Take note that the process that ran a trial is gone after the trial had ended."""
+        record = self.records[key]
+        if record.worker == worker and record.state is not State.CRASHED and not record.cached:
+            trial = self._nodeids[key].removeprefix(self.nodeid.partition("[")[0]).strip("[]")
+            self._note(f"{trial} had ended when {reason or f'{worker} died'}")
 
     def under_way(self, key: Key, attempt: int) -> TrialRecord | None:
         """The trial as it runs; None if that attempt was given up before."""

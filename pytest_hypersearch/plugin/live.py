@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_hypersearch.core.clock import monotonic
-from pytest_hypersearch.core.trial import State
+from pytest_hypersearch.core.trial import Key, State
 from pytest_hypersearch.engine.events import Ended
 from pytest_hypersearch.results.terminal.format import Look, clean, columns, cut, show_duration
 from pytest_hypersearch.results.terminal.tables import split
@@ -166,12 +166,14 @@ class Followed:
         study: The study.
         started: When its first trial ended or was handed out, on the monotonic clock.
         told: Trials done and time at its last milestone.
+        states: How each trial ended at last: it may run more than once.
+        cached: How many of them were replayed.
     """
 
     study: Study
     started: float
     told: tuple[int, float]
-    counts: Counter[State] = field(default_factory=Counter)
+    states: dict[Key, State] = field(default_factory=dict)
     cached: int = 0
 
     @property
@@ -180,7 +182,7 @@ class Followed:
         return Progress(
             short_name(self.study.nodeid),
             len(self.study.slots),
-            dict(self.counts),
+            Counter(self.states.values()),
             self.cached,
             self.study.best.score,
             self.study.best.number,
@@ -203,7 +205,7 @@ class Follower:
         if followed is None:
             now = monotonic() - trial.duration
             followed = self._studies[study.nodeid] = Followed(study, now, (0, now))
-        followed.counts[trial.state] += 1
+        followed.states[Key(trial.sweep, trial.number, trial.replicate)] = trial.state
         followed.cached += trial.cached
         self.latest = followed
 
@@ -309,7 +311,7 @@ class Milestones:
         followed = self._follower.latest
         if followed is None:
             return
-        now, done = monotonic(), followed.counts.total()
+        now, done = monotonic(), len(followed.states)
         told = milestone_due(followed.told, done, len(followed.study.slots), now)
         if told is None:
             return

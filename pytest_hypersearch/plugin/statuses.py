@@ -1,4 +1,4 @@
-"""How a trial's report shows: its letter, its word and its count in pytest's own lines.
+"""Report statuses: letter, word and count of a trial's report in pytest's own lines.
 
 What is shown travels with the report, as JSON text: under xdist a report crosses a process, and
 anything but exact built-in types would break the run.
@@ -30,8 +30,23 @@ _SKIPPED = {
 }
 
 
-def attach(report: pytest.TestReport, record: TrialRecord, *, best: bool, verbosity: int) -> None:
-    """Put a trial's look on the report of its item, if it differs from pytest's own."""
+def attach(
+    report: pytest.TestReport,
+    record: TrialRecord,
+    *,
+    best: bool = False,
+    note: str = "",
+    verbosity: int,
+) -> None:
+    """Set the status that a trial gives to the report of its item, if it is not pytest's own.
+
+    Args:
+        report: The report.
+        record: The trial.
+        best: Whether its configuration leads the study.
+        note: What is said besides.
+        verbosity: How much pytest shows.
+    """
     if report.outcome == "failed":
         report.sections.append(("trial", _describe(record)))
     look = _look(report, record)
@@ -41,7 +56,7 @@ def attach(report: pytest.TestReport, record: TrialRecord, *, best: bool, verbos
     if verbosity > 0:
         from pytest_hypersearch.results.terminal.summary import word as text
 
-        word = f"{word} {text(record, best)}".strip()
+        word = f"{word} {text(record, best)}".strip() + (f", {note}" if note else "")
     elif category == "passed":
         return
     set_status(report, category, letter, word, colour)
@@ -50,17 +65,17 @@ def attach(report: pytest.TestReport, record: TrialRecord, *, best: bool, verbos
 def set_status(
     report: pytest.TestReport, category: str, letter: str, word: str, colour: str
 ) -> None:
-    """Let a report be shown and counted so, as long as its outcome stays what it is."""
+    """Set how a report is counted and shown, as long as its outcome stays what it is."""
     setattr(report, ATTRIBUTE, json.dumps([report.outcome, category, letter, word, colour]))
 
 
 class ReportStatuses:
-    """Shows reports as they are dressed."""
+    """Shows reports with their status."""
 
     def pytest_report_teststatus(
         self, report: pytest.CollectReport | pytest.TestReport
     ) -> tuple[str, str, tuple[str, dict[str, bool]]] | None:
-        """Take category, letter and word from the report."""
+        """Return the category, letter and word of the report."""
         text = getattr(report, ATTRIBUTE, None)
         if text is None:
             return None
@@ -120,7 +135,9 @@ def _look(report: pytest.TestReport, record: TrialRecord) -> tuple[str, str, str
     if report.outcome == "skipped":
         if record.state is State.NOT_RUN and record.reason.startswith("skipped"):
             return None
-        return (*_SKIPPED[record.state], "yellow")
+        # Another plugin may skip the item of a trial that has been replayed.
+        known = _SKIPPED.get(record.state)
+        return (*known, "yellow") if known else None
     return None
 
 

@@ -239,12 +239,13 @@ class BestSoFar:
         return None if self.leader is None else self.leader[1]
 
     def add(self, record: TrialRecord) -> bool:
-        """Takes a trial that ended; returns whether its configuration leads now."""
-        if record.sweep not in self._sweeps or record.score is None:
-            return False
-        if record.state is not State.COMPLETE:
+        """Takes a trial that ended, maybe once more; returns whether its configuration leads."""
+        if record.sweep not in self._sweeps:
             return False
         key = record.sweep, record.number
+        if record.score is None or record.state is not State.COMPLETE:
+            self._remove(key, record.replicate)
+            return False
         self._trials.setdefault(key, {})[record.replicate] = record
         before, self._orders[key] = self._orders.get(key), self._order(key)
         if self._first is None or self._orders[key] < self._orders[self._first]:
@@ -253,6 +254,15 @@ class BestSoFar:
             self._first = min(self._orders, key=self._orders.__getitem__)
         self._leader = self._picked(self._first)
         return key == self.leader
+
+    def _remove(self, key: tuple[str, int], replicate: int) -> None:
+        """Takes out a trial that was complete and is not any more."""
+        if self._trials.get(key, {}).pop(replicate, None) is None:
+            return
+        trials = [trial for each in self._trials.values() for trial in each.values()]
+        self._trials, self._orders, self._first, self._leader = {}, {}, None, None
+        for trial in trials:
+            self.add(trial)
 
     def _picked(self, first: tuple[str, int]) -> tuple[str, int]:
         """The best by the rule, given the one that ranks first."""

@@ -28,6 +28,7 @@ from pytest_hypersearch.store.records import (
     CrashRecord,
     CurveRecord,
     EndRecord,
+    FailedRecord,
     ReplayRecord,
     RunRecord,
     SavedRecord,
@@ -170,6 +171,8 @@ class StoredRun:
                 self._start(record)
             case EndRecord() | CrashRecord():
                 self._end(record)
+            case FailedRecord():
+                self._fail(record)
             case SavedRecord():
                 self._attempt(record)[1].directory = record.directory
             case SkipRecord():
@@ -213,8 +216,17 @@ class StoredRun:
             attempt.end = end
             self._conclude(trial, end)
 
+    def _fail(self, failed: FailedRecord) -> None:
+        trial, attempt = self._attempt(failed)
+        before = attempt.end
+        if isinstance(before, EndRecord):
+            after = replace(before, state=failed.state, reason=failed.reason, failed=True)
+            attempt.end = replace(after, error=failed.error)
+            if trial.outcome is before:
+                trial.outcome = attempt.end
+
     def _attempt(
-        self, record: EndRecord | CrashRecord | SavedRecord
+        self, record: EndRecord | FailedRecord | CrashRecord | SavedRecord
     ) -> tuple[StoredTrial, Attempt]:
         place = record.key, record.attempt
         if place not in self._attempts:
@@ -544,11 +556,14 @@ def damage(stored: StoredRun, path: Path | str) -> list[str]:
 def _judged(end: EndRecord, metrics: Sequence[str]) -> Judgement | None:
     """Judge a trial by metrics that may not be those of its time; None if it lacks one."""
     known = dict(end.metrics)
-    if end.failed or end.state not in {State.COMPLETE, State.INVALID}:
+    if end.state is not State.COMPLETE and (end.failed or end.state is not State.INVALID):
         score = known.get(metrics[0]) if end.state is State.PRUNED else None
         return Judgement(end.state, score, known, end.reason)
     verdict = judge(None, known, *metrics)
-    return None if verdict.failed else verdict
+    if verdict.failed:
+        return None
+    # A trial that is complete has a reason if its item failed in the teardown.
+    return replace(verdict, reason=verdict.reason or end.reason)
 
 
 def _is_finished(trial: StoredTrial) -> bool:

@@ -403,6 +403,25 @@ class EndRecord(OfTrial):
 
 
 @dataclass(frozen=True, slots=True)
+class FailedRecord(OfTrial):
+    """The item of a trial failed after the trial had ended: it runs again when resumed.
+
+    Attributes:
+        attempt: Which execution.
+        state: The trial's state from then on; that of its end if only the teardown failed.
+        reason: Why the item failed.
+        error: The traceback of its failure.
+    """
+
+    kind: ClassVar = "failed"
+
+    attempt: Ordinal
+    state: Annotated[State, _state(*_ENDS)]
+    reason: Text
+    error: Text = ""
+
+
+@dataclass(frozen=True, slots=True)
 class CrashRecord(OfTrial):
     """The process that ran a trial is gone; a start of the next attempt may follow.
 
@@ -489,6 +508,7 @@ Record: TypeAlias = (
     | SuggestRecord
     | StartRecord
     | EndRecord
+    | FailedRecord
     | CrashRecord
     | SavedRecord
     | SkipRecord

@@ -28,6 +28,7 @@ from pytest_hypersearch.engine.messages import (
     Known,
     Notice,
     RunTrial,
+    Tell,
     decode_message,
     encode,
 )
@@ -38,6 +39,7 @@ from pytest_hypersearch.plugin.statuses import set_status
 if TYPE_CHECKING:
     from pytest_hypersearch.engine.link import Link
     from pytest_hypersearch.engine.messages import Answer, AnyRequest, Claim, Reply, Request
+    from pytest_hypersearch.engine.records import Outcome
 
 
 START = (
@@ -64,6 +66,7 @@ class Child:
     Attributes:
         reports: The child's reports of the item, by phase.
         others: Further reports of the child's, such as those of subtests.
+        outcome: How the trial ended, None if the child did not tell.
         death: How the process died, empty if it did not.
         output: What it put out in the phase in which it died: phase, stream, text.
         seconds: How long the trial ran until then, without the start of the process.
@@ -74,6 +77,7 @@ class Child:
     def __init__(self, item: pytest.Function, link: Link, assignment: RunTrial) -> None:
         self.reports: dict[str, pytest.TestReport] = {}
         self.others: list[Any] = []
+        self.outcome: Outcome | None = None
         self.death = ""
         self.output: list[tuple[str, str, str]] = []
         self.seconds = 0.0
@@ -108,16 +112,6 @@ class Child:
         elif self._finish is not None:
             self._link.call(self._finish)
 
-    def show(self) -> None:
-        """Stand in for the test: its reports are there, or how it died."""
-        if "call" not in self.reports:
-            self._fail()
-
-    def show_end(self) -> None:
-        """Stand in for the teardown: it may be where the process died."""
-        if self.death and "call" in self.reports:
-            self._fail()
-
     def _die(self, code: int, output: list[str]) -> None:
         self.death = f"its process died: {_cause(code)}"
         self.seconds = monotonic() - self._asked if self._asked else 0.0
@@ -125,7 +119,8 @@ class Child:
         said = zip(("stdout", "stderr"), output, strict=False)
         self.output = [(phase, name, text) for name, text in said if text]
 
-    def _fail(self) -> NoReturn:
+    def fail(self) -> NoReturn:
+        """Fail the item: say how the process died."""
         for section in self.output:
             self._item.add_report_section(*section)
         pytest.fail(self.death, pytrace=False)
@@ -201,6 +196,8 @@ class Child:
                 assignment, self._assignment = self._assignment, None
                 self._asked = monotonic()
                 return assignment
+            case Tell():
+                self.outcome = request.outcome
             case Finish():
                 # Not before the process has ended, which may hold a share of a GPU until then.
                 self._finish = request

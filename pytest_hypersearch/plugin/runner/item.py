@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from pytest_hypersearch.core.trial import Config, TrialRecord
     from pytest_hypersearch.engine.messages import RunTrial
+    from pytest_hypersearch.engine.records import Outcome
     from pytest_hypersearch.engine.resources.machine import Usage
     from pytest_hypersearch.plugin.fixtures import Trial
     from pytest_hypersearch.plugin.isolation.parent import Child
@@ -31,17 +32,41 @@ TRIAL_ID = "trial id"
 
 @dataclass(slots=True)
 class CurrentItem:
-    """What this process works on: an item and, once it is handed out, its trial."""
+    """What this process works on: an item and, once it is handed out, its trial.
+
+    Attributes:
+        item: The item.
+        slot: Which trial of its study it is.
+        assignment: The trial, if it is to be run.
+        trial: The trial as its test sees it, if it runs in this process.
+        in_call: Whether the test is running.
+        returned: What the test returned.
+        subtest_failed: Whether a subtest failed.
+        outcome: How the trial ended.
+        told: Whether the owner knows the outcome.
+        failed_late: Whether the owner knows that the item failed after that.
+        record: What is to be shown beside the item, if anything.
+        best: Whether the trial's configuration leads its study.
+        note: What is to be shown besides.
+        usage: What the test's call used of the machine.
+        child: The process of an isolated trial.
+        unlogged: Reports of its process that are to be sent on.
+        confinement: Keeps this process to the trial's share of the machine.
+    """
 
     item: pytest.Function
     slot: Slot
-    trial: Trial | None = None
     assignment: RunTrial | None = None
+    trial: Trial | None = None
+    in_call: bool = False
     returned: object = None
     subtest_failed: bool = False
+    outcome: Outcome | None = None
     told: bool = False
+    failed_late: bool = False
     record: TrialRecord | None = None
     best: bool = False
+    note: str = ""
     usage: Usage | None = None
     child: Child | None = None
     unlogged: list[pytest.TestReport] = field(default_factory=list)
@@ -77,12 +102,12 @@ def restore_test(item: pytest.Function) -> None:
         item.__dict__.pop(name, None)
 
 
-def replay(record: TrialRecord) -> None:
-    """End as the stored trial did."""
-    if record.state is State.PRUNED:
-        raise TrialPruned(record.reason, _use_item_location=True)
-    if record.state is not State.COMPLETE:
-        raise TrialSkipped(record.reason)
+def end_as(ended: TrialRecord | Outcome) -> None:
+    """End the test's call as a trial that did not fail has ended."""
+    if ended.state is State.PRUNED:
+        raise TrialPruned(ended.reason, _use_item_location=True)
+    if ended.state is not State.COMPLETE:
+        raise TrialSkipped(ended.reason)
 
 
 def recording_return(function: Callable[..., Any], current: CurrentItem) -> Callable[..., Any]:

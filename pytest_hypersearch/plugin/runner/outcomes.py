@@ -1,8 +1,15 @@
-"""How a trial ended: found from what its test returned or raised, and told to the owner."""
+"""The outcome of a trial: what its test returned or raised, as far as the item's reports agree.
+
+Other plugins have a say in how an item ends: a soft check, a time limit or a comparison of figures
+may turn a report into a failure or a skip when the test is over. So the owner is told once the
+report of the call is final, and before pytest shows it. An item that fails after that, such as in
+its teardown, is told of as well.
+"""
 
 from __future__ import annotations
 
 import contextlib
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,7 +18,7 @@ from _pytest._code.code import ReprEntry, TerminalRepr
 from pytest_hypersearch.core.secrets import Secrets
 from pytest_hypersearch.core.trial import State, TrialRecord, judge
 from pytest_hypersearch.core.values import encodable, error_text
-from pytest_hypersearch.engine.messages import Finish, Refused, Skip, Tell
+from pytest_hypersearch.engine.messages import Finish, ItemFailed, Refused, Skip, Tell
 from pytest_hypersearch.engine.records import Outcome
 from pytest_hypersearch.plugin.collect import MARK
 from pytest_hypersearch.plugin.runner.reports import TrialPruned, TrialSkipped, parts_of, skip_of
@@ -28,6 +35,9 @@ if TYPE_CHECKING:
 
 
 LONGEST_ERROR = 4000
+LONGEST_LINE = 200
+
+_INTERRUPTIONS = KeyboardInterrupt, pytest.exit.Exception
 
 
 class OutcomeReporter:
@@ -44,22 +54,22 @@ class OutcomeReporter:
 
     def not_run(self, current: CurrentItem, reason: str, state: State = State.NOT_RUN) -> None:
         """End the item of a trial that the owner does not hand out."""
-        current.record = self._record(current, state, reason=reason)
+        current.record = self._record(current, Outcome(state, reason=reason))
         raise TrialSkipped(reason)
 
     def returned(self, current: CurrentItem, duration: float) -> None:
-        """Tell of a test that did not raise; without a usable score it fails or is skipped."""
+        """Take the end of a test that did not raise; without a usable score it fails or skips."""
         assert current.trial is not None  # noqa: S101
-        sweep = current.slot.sweep
-        verdict = judge(current.returned, current.trial.last, *sweep.metrics)
-        reason = current.trial.secrets.masked(verdict.reason)
         if current.subtest_failed:
-            self._tell(current, State.FAILED, duration, reason="a subtest failed", failed=True)
+            reason = "a subtest failed"
+            self._end(current, State.FAILED, duration=duration, reason=reason, failed=True)
             return
-        self._tell(
+        verdict = judge(current.returned, current.trial.last, *current.slot.sweep.metrics)
+        reason = current.trial.secrets.masked(verdict.reason)
+        self._end(
             current,
             verdict.state,
-            duration,
+            duration=duration,
             score=verdict.score,
             metrics=verdict.metrics,
             reason=reason,
@@ -71,58 +81,133 @@ class OutcomeReporter:
             raise TrialSkipped(reason)
 
     def raised(self, current: CurrentItem, error: BaseException, duration: float) -> None:
-        """Tell of a test that raised; what its mark tolerates is no failure."""
+        """Take the end of a test that raised; what its mark tolerates is no failure."""
         assert current.trial is not None  # noqa: S101
-        skip, metrics = skip_of(error), current.trial.last
-        reason = describe(error, current.trial.secrets)
+        skip, secrets = skip_of(error), current.trial.secrets
+        about: dict[str, Any] = {"duration": duration, "metrics": current.trial.last}
+        reason = describe(error, secrets)
         if isinstance(skip, TrialPruned):
             self._pruned(current, skip, duration)
         elif skip is not None:
-            reason = current.trial.secrets.masked(f"skipped: {skip.msg}")
-            self._tell(current, State.NOT_RUN, duration, reason=reason)
+            reason = secrets.masked(f"skipped: {skip.msg}")
+            self._end(current, State.NOT_RUN, duration=duration, reason=reason)
         elif isinstance(error, current.slot.sweep.raises):
-            self._tell(current, State.FAILED, duration, metrics=metrics, reason=reason)
+            self._end(current, State.FAILED, reason=reason, **about)
             raise TrialSkipped(reason) from error
         else:
             state = State.TIMED_OUT if is_timeout(error) else State.FAILED
             text = _traceback(current.item, error)
-            self._tell(
-                current, state, duration, metrics=metrics, reason=reason, error=text, failed=True
-            )
+            self._end(current, state, reason=reason, error=text, failed=True, **about)
         if skip is not None and skip is not error:
             raise skip from error
 
     def _pruned(self, current: CurrentItem, error: TrialPruned, duration: float) -> None:
         assert current.trial is not None  # noqa: S101
-        score, metrics = current.trial.score, current.trial.last
-        reason = describe(error, current.trial.secrets)
-        self._tell(current, State.PRUNED, duration, score=score, metrics=metrics, reason=reason)
+        self._end(
+            current,
+            State.PRUNED,
+            duration=duration,
+            score=current.trial.score,
+            metrics=current.trial.last,
+            reason=describe(error, current.trial.secrets),
+        )
 
-    def setup_raised(
-        self, current: CurrentItem | None, item: pytest.Item, error: BaseException, text: str
+    def _end(
+        self,
+        current: CurrentItem,
+        state: State,
+        *,
+        error: str = "",
+        **values: Any,  # noqa: ANN401  further fields of `Outcome`
     ) -> None:
-        """A fixture failed or skipped, or a mark kept the item from asking for its trial."""
-        if isinstance(error, (KeyboardInterrupt, pytest.exit.Exception)):
-            return
+        """Note how the trial ended; it takes no more reports."""
+        assert current.trial is not None  # noqa: S101
+        current.trial.end()
+        current.outcome = Outcome(
+            state,
+            error=current.trial.secrets.masked(error)[-LONGEST_ERROR:],
+            logged=current.trial.logged,
+            steps=current.trial.steps,
+            peak_memory=current.usage.peak_memory if current.usage else None,
+            cpu_time=current.usage.cpu_time if current.usage else None,
+            **values,
+        )
+
+    def setup_ended(
+        self,
+        current: CurrentItem | None,
+        item: pytest.Item,
+        error: BaseException | None,
+        report: pytest.TestReport,
+    ) -> None:
+        """Tell of an item whose call does not follow: its setup failed or skipped."""
         mark = item.get_closest_marker(MARK)
-        if mark is None:
+        if mark is None or isinstance(error, _INTERRUPTIONS):
             return
-        skipped = isinstance(error, pytest.skip.Exception)
-        said = describe(error, Secrets(mark.args[0].sweep.secrets()))
+        secrets = Secrets(mark.args[0].sweep.secrets())
+        said = describe(error, secrets) if error else secrets.masked(first_line(report))
+        skipped = isinstance(error, pytest.skip.Exception) if error else report.skipped
         reason = f"skipped: {said}" if skipped else f"in setup: {said}"
         if current is None or current.item is not item:
             self._link.call(Skip(item.nodeid, reason))
         elif current.trial is not None:
-            timed_out = State.TIMED_OUT if is_timeout(error) else State.FAILED
-            state = State.NOT_RUN if skipped else timed_out
-            shown = "" if skipped else text
-            with contextlib.suppress(pytest.fail.Exception):
-                if isinstance(error, TrialPruned):
-                    self._pruned(current, error, 0.0)
-                else:
-                    self._tell(current, state, 0.0, reason=reason, error=shown, failed=not skipped)
+            if isinstance(error, TrialPruned):
+                self._pruned(current, error, 0.0)
+            elif skipped:
+                self._end(current, State.NOT_RUN, reason=reason)
+            else:
+                state = State.TIMED_OUT if error and is_timeout(error) else State.FAILED
+                self._end(current, state, reason=reason, error=report.longreprtext, failed=True)
+            self._tell(current, report)
 
-    def over(self, current: CurrentItem, nextitem: pytest.Item | None, *, saved: bool) -> None:
+    def call_ended(
+        self, current: CurrentItem, error: BaseException | None, report: pytest.TestReport
+    ) -> None:
+        """Tell how the trial ended, now that the report of its call is final."""
+        assert current.trial is not None  # noqa: S101
+        if current.told or isinstance(error, _INTERRUPTIONS):
+            return
+        if current.outcome is None and not report.passed:
+            # Another plugin has ended the call before the test.
+            self._end(current, State.COMPLETE)
+        if current.outcome is not None:
+            current.outcome = _as_reported(current.outcome, error, report, current.trial.secrets)
+            self._tell(current, report)
+
+    def _tell(self, current: CurrentItem, report: pytest.TestReport) -> None:
+        """Tell the owner the outcome; if it cannot be recorded, the report says so."""
+        assert current.outcome is not None  # noqa: S101
+        assert current.assignment is not None  # noqa: S101
+        outcome = current.outcome
+        reply = self._link.call(Tell(current.item.nodeid, current.assignment.attempt, outcome))
+        current.told = True
+        self.show(current, outcome)
+        if isinstance(reply, Refused):
+            report.outcome, report.longrepr = "failed", reply.reason
+            if reply.ends_session:
+                current.item.session.shouldstop = reply.reason
+        else:
+            current.best = reply.best
+
+    def show(self, current: CurrentItem, outcome: Outcome) -> None:
+        """Note what is to be shown beside the item, if anything."""
+        if self._shows_all or outcome.state is not State.COMPLETE:
+            current.record = self._record(current, outcome)
+
+    def item_failed(self, current: CurrentItem, report: pytest.TestReport) -> None:
+        """Tell of an item that fails after its trial's outcome was told."""
+        outcome, assignment = current.outcome, current.assignment
+        if not (current.told and outcome and assignment) or outcome.failed or current.failed_late:
+            return
+        current.failed_late = True
+        secrets = Secrets(current.slot.sweep.secrets())
+        said, in_teardown = secrets.masked(first_line(report)), report.when == "teardown"
+        reason = f"in teardown: {said}" if in_teardown else said
+        error = secrets.masked(report.longreprtext)[-LONGEST_ERROR:]
+        item, attempt = current.item.nodeid, assignment.attempt
+        self._link.call(ItemFailed(item, attempt, reason, error, keeps_score=in_teardown))
+
+    def finish(self, current: CurrentItem, nextitem: pytest.Item | None, *, saved: bool) -> None:
         """Tell that the item is torn down, unless the next one's trial will tell it at once."""
         if current.trial is None or not current.told:
             return
@@ -131,44 +216,7 @@ class OutcomeReporter:
         if current.trial.saved or not follows:
             self._link.call(Finish(saved))
 
-    def _tell(
-        self,
-        current: CurrentItem,
-        state: State,
-        duration: float,
-        *,
-        score: float | None = None,
-        metrics: dict[str, float] | None = None,
-        reason: str = "",
-        error: str = "",
-        failed: bool = False,
-    ) -> None:
-        assert current.trial is not None  # noqa: S101
-        assert current.assignment is not None  # noqa: S101
-        current.trial.end()
-        secrets = current.trial.secrets
-        outcome = Outcome(
-            state,
-            score,
-            metrics or {},
-            duration,
-            reason=reason,
-            error=secrets.masked(error)[-LONGEST_ERROR:],
-            logged=current.trial.logged,
-            steps=current.trial.steps,
-            failed=failed,
-            peak_memory=current.usage.peak_memory if current.usage else None,
-            cpu_time=current.usage.cpu_time if current.usage else None,
-        )
-        reply = self._link.call(Tell(current.item.nodeid, current.assignment.attempt, outcome))
-        current.told = True
-        if self._shows_all or state is not State.COMPLETE:
-            current.record = self._record(current, state, score=score, reason=reason)
-        current.best = accepted(current.item, reply).best
-
-    def _record(
-        self, current: CurrentItem, state: State, *, score: float | None = None, reason: str = ""
-    ) -> TrialRecord:
+    def _record(self, current: CurrentItem, outcome: Outcome) -> TrialRecord:
         """The trial as this process knows it, to be shown beside its item."""
         assignment = current.assignment
         return TrialRecord(
@@ -177,11 +225,42 @@ class OutcomeReporter:
             number=current.slot.number,
             replicate=current.slot.replicate,
             params=assignment.params if assignment else {},
-            state=state,
-            score=score,
+            state=outcome.state,
+            score=outcome.score,
             seed=assignment.seed if assignment else 0,
-            reason=reason,
+            reason=outcome.reason,
         )
+
+
+def _as_reported(
+    outcome: Outcome, error: BaseException | None, report: pytest.TestReport, secrets: Secrets
+) -> Outcome:
+    """The outcome that agrees with the final report of the call, and with what ended the call."""
+    # A plugin that fails the item of a test that was skipped has its own reason.
+    if error is None or (report.failed and isinstance(error, pytest.skip.Exception)):
+        said = secrets.masked(first_line(report))
+    else:
+        said = describe(error, secrets)
+    if report.failed and not outcome.failed:
+        text = secrets.masked(report.longreprtext)[-LONGEST_ERROR:]
+        failed = replace(outcome, state=State.FAILED, reason=said, error=text, failed=True)
+        return replace(failed, score=None)
+    if report.skipped and outcome.state is State.COMPLETE:
+        if hasattr(report, "wasxfail"):
+            return replace(outcome, state=State.FAILED, score=None, reason=f"xfailed: {said}")
+        return replace(outcome, state=State.NOT_RUN, score=None, reason=f"skipped: {said}")
+    return outcome
+
+
+def first_line(report: pytest.TestReport) -> str:
+    """One line on why an item failed or was skipped."""
+    if isinstance(report.longrepr, tuple):
+        text = report.longrepr[2].removeprefix("Skipped: ")
+    else:
+        crash = getattr(report.longrepr, "reprcrash", None)
+        text = crash.message if crash else report.longreprtext
+    lines = encodable(text).strip().splitlines()
+    return lines[0][:LONGEST_LINE] if lines else report.outcome
 
 
 def accepted(item: pytest.Item, reply: AnswerT | Refused) -> AnswerT:
@@ -200,7 +279,7 @@ def describe(error: BaseException, secrets: Secrets) -> str:
     name = type(error).__name__
     if isinstance(error, pytest.skip.Exception | pytest.fail.Exception):
         return first or name
-    return f"{name}: {first}"[:200] if first else name
+    return f"{name}: {first}"[:LONGEST_LINE] if first else name
 
 
 def _traceback(item: pytest.Function, error: BaseException) -> str:

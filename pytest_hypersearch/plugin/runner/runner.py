@@ -31,10 +31,10 @@ from pytest_hypersearch.plugin.junit import note_properties, wants_junit
 from pytest_hypersearch.plugin.plan import Plan, spaces_of
 from pytest_hypersearch.plugin.runner.item import (
     CurrentItem,
+    end_as,
     identify,
     recording_return,
     replace_test,
-    replay,
     restore_test,
     set_callspec_params,
 )
@@ -134,7 +134,7 @@ class Runner:
             case ReplayTrial():
                 current.record = reply.record
                 set_callspec_params(item, current.slot, reply.record.params)
-                replace_test(item, partial(replay, reply.record))
+                replace_test(item, partial(end_as, reply.record))
             case SkipTrial():
                 self._outcomes.not_run(current, reply.reason, reply.state)
             case Refused(ends_session=True):
@@ -168,7 +168,12 @@ class Runner:
             return
         current.unlogged += child.others
         current.child = child
-        replace_test(current.item, child.show)
+        if child.outcome is not None:
+            current.outcome, current.told = child.outcome, True
+            if child.death and "call" not in child.reports:
+                current.note = child.death
+                self._outcomes.show(current, child.outcome)
+        replace_test(current.item, partial(_show_call, child))
 
     def _crashed(self, current: CurrentItem, child: Child) -> bool:
         """Tell that the trial's process died; whether it is due again."""
@@ -207,12 +212,13 @@ class Runner:
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_call(self, item: pytest.Function) -> Generator[None, object, object]:
-        """Take the test's return value and tell how the trial ended, before pytest reports it."""
+        """Take the test's return value, and note how the trial ended."""
         current = self.current
         if current is None or current.trial is None:
             return (yield)
         function = item.obj
         item.obj = recording_return(function, current)
+        current.in_call = True
         self._meter.start()
         start = monotonic()
         try:
@@ -228,6 +234,7 @@ class Runner:
             self._stop(current)
             self._outcomes.returned(current, monotonic() - start)
         finally:
+            current.in_call = False
             item.obj = function
         return result
 
@@ -246,7 +253,7 @@ class Runner:
             return (yield)
         if current.child:
             result = yield
-            current.child.show_end()
+            _show_teardown(current.child)
             return result
         whole = False
         self.timers.start(item)
@@ -256,41 +263,106 @@ class Runner:
             whole = current.trial is not None and current.trial.saved
         finally:
             self.timers.stop(item)
-            self._outcomes.over(current, nextitem, saved=whole)
+            self._outcomes.finish(current, nextitem, saved=whole)
         return result
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_makereport(
         self, item: pytest.Item, call: pytest.CallInfo[None]
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-        """Tell of trials that ended before their test was called; set_status the report."""
+        """Take the report of an isolated trial's own process; see failed subtests."""
         report = yield
-        if self.current and self.current.child and self.current.item is item:
-            return self._report_of_child(self.current, call.when, report)
-        self._note_subtest(item, report)
-        if call.when == "setup" and call.excinfo is not None:
-            self.timers.stop(item)
-            self._outcomes.setup_raised(self.current, item, call.excinfo.value, report.longreprtext)
         current = self.current
-        if current and current.item is item and current.trial:
-            hide(report, current.trial.secrets)
-        if current and current.item is item and current.record and call.when != "teardown":
-            attach(report, current.record, best=current.best, verbosity=self._verbosity)
-            if self._junit:
-                note_properties(item, current.record)
+        if current is None or current.item is not item:
+            return report
+        if current.child:
+            return self._report_of_child(current, current.child, call.when, report)
+        # pytest reports subtests in mid-test, and the test itself passes.
+        if current.in_call:
+            current.subtest_failed |= report.failed
         return report
 
     def _report_of_child(
-        self, current: CurrentItem, phase: str, report: pytest.TestReport
+        self, current: CurrentItem, child: Child, phase: str, report: pytest.TestReport
     ) -> pytest.TestReport:
         # Not while the trial ran: what the terminal writes then is captured as the item's output.
         while current.unlogged:
             current.item.ihook.pytest_runtest_logreport(report=current.unlogged.pop(0))
-        assert current.child is not None  # noqa: S101
-        return current.child.reports.get(phase, report)
+        return child.reports.get(phase, report)
 
-    def _note_subtest(self, item: pytest.Item, report: pytest.TestReport) -> None:
-        """See failed subtests: pytest reports them in mid-test, and the test itself passes."""
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> None:
+        """Have the last word on reports: by now all other plugins and conftests are registered."""
+        session.config.pluginmanager.register(FinalReports(self), "hypersearch_reports")
+
+    def report_made(
+        self, item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport
+    ) -> None:
+        """Tell how the item's trial ended, if this is the report that says so, and show it."""
+        error = call.excinfo.value if call.excinfo else None
+        current = self.current if self.current and self.current.item is item else None
+        if current and current.trial:
+            hide(report, current.trial.secrets)
+        if current and current.in_call:
+            return  # of a subtest
+        if call.when == "setup" and not report.passed:
+            self.timers.stop(item)
+            self._outcomes.setup_ended(current, item, error, report)
+        elif call.when == "call" and current and current.trial:
+            self._outcomes.call_ended(current, error, report)
+        if current and current.record and call.when != "teardown":
+            attach(
+                report,
+                current.record,
+                best=current.best,
+                note=current.note,
+                verbosity=self._verbosity,
+            )
+            if self._junit:
+                note_properties(item, current.record)
+
+    def report_logged(self, report: pytest.TestReport) -> None:
+        """Tell of an item that has failed in spite of its trial's outcome."""
         current = self.current
-        if current and current.item is item and not current.told and current.trial is not None:
-            current.subtest_failed |= report.when == "call" and report.failed
+        if current and report.nodeid == current.item.nodeid and report.failed:
+            self._outcomes.item_failed(current, report)
+
+
+def _show_call(child: Child) -> None:
+    """Stand in for the call of an isolated trial, whose report comes from its process."""
+    if "call" in child.reports:
+        return
+    if child.outcome is None or child.outcome.failed:
+        child.fail()
+    end_as(child.outcome)
+
+
+def _show_teardown(child: Child) -> None:
+    """Stand in for its teardown, in which the process may have died."""
+    if child.death and "call" in child.reports and "teardown" not in child.reports:
+        child.fail()
+
+
+class FinalReports:
+    """Hooks around those of all other plugins: what they leave of a report is final."""
+
+    def __init__(self, runner: Runner) -> None:
+        self._runner = runner
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_makereport(
+        self, item: pytest.Item, call: pytest.CallInfo[None]
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        """See the report of a phase."""
+        report = yield
+        self._runner.report_made(item, call, report)
+        return report
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_logreport(
+        self, report: pytest.TestReport
+    ) -> Generator[None, object, object]:
+        """See what became of the report."""
+        result = yield
+        self._runner.report_logged(report)
+        return result

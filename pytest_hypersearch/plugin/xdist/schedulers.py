@@ -50,6 +50,10 @@ LONG = 0.1
 class _Guarded(Base):  # type: ignore[misc]
     """A scheduler that outlives workers which die or come up at the wrong moment."""
 
+    def __init__(self, config: pytest.Config, log: Any, claims: TrialClaims) -> None:  # noqa: ANN401  a logger of xdist, which has no types
+        super().__init__(config, log)
+        self._claims = claims
+
     def add_node_collection(self, node: Node, collection: Sequence[str]) -> None:
         """Take what a worker collected, unless it was sent home before."""
         if node in self.nodes:
@@ -68,10 +72,6 @@ class _Guarded(Base):  # type: ignore[misc]
 class _Shared(_Guarded):
     """A scheduler that hands a waiting trial to several workers."""
 
-    def __init__(self, config: pytest.Config, log: Any, claims: TrialClaims) -> None:  # noqa: ANN401  a logger of xdist, which has no types
-        super().__init__(config, log)
-        self._claims = claims
-
     def mark_test_pending(self, item: str) -> None:
         """Run a dead worker's trial again."""
         self._claims.release(item)
@@ -80,10 +80,13 @@ class _Shared(_Guarded):
     def remove_node(self, node: Node) -> str | None:
         """Take a worker out; it was at no trial that another one has come to, or that none has."""
         left, worker = self.node2pending[node], node.gateway.id
-        left[:] = [
-            index for index in left if not self._claims.is_elsewhere(self.collection[index], worker)
-        ]
-        if left and self._claims.is_open(self.collection[left[0]]):
+        elsewhere = self._claims.is_claimed_elsewhere
+        left[:] = [index for index in left if not elsewhere(self.collection[index], worker)]
+        if left and self._claims.is_over(self.collection[left[0]], worker):
+            del left[0]
+            self.pending[:0] = left
+            left.clear()
+        if left and self._claims.is_unclaimed(self.collection[left[0]]):
             self.pending[:0] = left
             left.clear()
         crashed: str | None = super().remove_node(node)
@@ -95,7 +98,7 @@ class _Shared(_Guarded):
             index
             for other, indices in self.node2pending.items()
             for index in indices[1:]
-            if other is not node and self._claims.is_open(self.collection[index])
+            if other is not node and self._claims.is_unclaimed(self.collection[index])
         }
         return sorted(held - set(self.node2pending[node]))
 
@@ -186,12 +189,18 @@ class _Scoped(_Guarded, LoadScopeScheduling):  # type: ignore[misc]
 
     def remove_node(self, node: Node) -> str | None:
         """Take a worker out; only what it has not finished is to be done again."""
-        units = self.assigned_work[node]
-        self.assigned_work[node] = {
-            scope: unit for scope, unit in units.items() if not all(unit.values())
-        }
-        crashed: str | None = super().remove_node(node)
-        return crashed
+        units = self.assigned_work.pop(node)
+        left = [(unit, item) for unit in units.values() for item in unit if not unit[item]]
+        if not left:
+            return None
+        unit, running = left[0]
+        unit[running] = self._claims.has_ended(running)
+        self.workqueue.update(
+            {scope: unit for scope, unit in units.items() if not all(unit.values())}
+        )
+        for other in self.assigned_work:
+            self._reschedule(other)
+        return None if self._claims.is_over(running, node.gateway.id) else running
 
     def _reschedule(self, node: Node) -> None:
         super()._reschedule(node)
@@ -221,5 +230,4 @@ _SCOPED = {"loadscope": _Scoped, "loadfile": _File, "loadgroup": _Group}
 
 def mended(config: pytest.Config, log: Any, claims: TrialClaims) -> Any:  # noqa: ANN401  a scheduler of xdist, which has no types
     """The scheduler for the ``--dist`` of a session."""
-    dist = config.option.dist
-    return SHARING[dist](config, log, claims) if dist in SHARING else _SCOPED[dist](config, log)
+    return {**SHARING, **_SCOPED}[config.option.dist](config, log, claims)

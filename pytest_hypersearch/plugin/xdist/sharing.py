@@ -22,18 +22,31 @@ if TYPE_CHECKING:
 
 
 class TrialClaims:
-    """The trials that workers have come to, in the controlling process.
+    """Which worker runs a trial, in the controlling process, for the schedulers.
 
     Args:
         is_trial: Whether a node id is that of a trial; other items are never shared.
+        has_ended: Whether an item's trial has ended, whatever became of its worker.
+        outlived: Told which item had sent its last report when its worker died.
+
+    Attributes:
+        reported: The items of trials whose last report has come.
     """
 
-    def __init__(self, is_trial: Callable[[str], bool]) -> None:
+    def __init__(
+        self,
+        is_trial: Callable[[str], bool],
+        has_ended: Callable[[str], bool],
+        outlived: Callable[[str, str], object],
+    ) -> None:
+        self.has_ended = has_ended
+        self.reported: set[str] = set()
         self._is_trial = is_trial
+        self._outlived = outlived
         self._holders: dict[str, str] = {}
         self._lock = Lock()
 
-    def book(self, item: str, worker: str) -> bool:
+    def claim(self, item: str, worker: str) -> bool:
         """Give a trial to the worker that comes to it; False if any has come to it before."""
         with self._lock:
             if item in self._holders:
@@ -42,15 +55,21 @@ class TrialClaims:
             return True
 
     def release(self, item: str) -> None:
-        """Let a trial be booked again: it is due once more."""
+        """Let a trial be claimed again: it is due once more."""
         with self._lock:
             self._holders.pop(item, None)
 
-    def is_open(self, item: str) -> bool:
+    def is_over(self, item: str, worker: str) -> bool:
+        """Whether a worker that has died was done with its item but for telling so."""
+        if item in self.reported:
+            self._outlived(item, worker)
+        return item in self.reported
+
+    def is_unclaimed(self, item: str) -> bool:
         """Whether it is a trial that no worker has come to."""
         return self._is_trial(item) and item not in self._holders
 
-    def is_elsewhere(self, item: str, worker: str) -> bool:
+    def is_claimed_elsewhere(self, item: str, worker: str) -> bool:
         """Whether it is a trial that another worker has come to."""
         return self._holders.get(item, worker) != worker
 

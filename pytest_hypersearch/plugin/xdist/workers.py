@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pytest_hypersearch.core.trial import State
 from pytest_hypersearch.engine.messages import Claim, Claimed, Notice, decode_message, encode
 from pytest_hypersearch.engine.resources.machine import THREAD_VARIABLES, cores
-from pytest_hypersearch.plugin.statuses import set_status
+from pytest_hypersearch.plugin.statuses import attach, set_status
 from pytest_hypersearch.plugin.xdist.sharing import TrialClaims
 
 if TYPE_CHECKING:
+    from pytest_hypersearch.core.trial import TrialRecord
     from pytest_hypersearch.engine.messages import Reply
     from pytest_hypersearch.engine.owner import Owner
 
@@ -49,12 +51,14 @@ class Distribution:
         if config.option.maxschedchunk is None:
             config.option.maxschedchunk = 1
         self._owner = owner
+        self._verbosity = config.get_verbosity()
         self._plugins = config.pluginmanager
         self._shared = config.option.dist in SHARING
-        self._claims = TrialClaims(owner.plans)
+        self._claims = TrialClaims(owner.plans, owner.has_ended, owner.crash)
         self._threads = max(1, len(cores()) // len(config.option.tx))
         self._starting: set[str] = set()
         self._running: set[str] = set()
+        self._phases: dict[str, str] = {}
         self._stopped: set[str] = set()
         self._over = Event()
         self._watch = Thread(target=self._release_stalled, daemon=True)
@@ -83,7 +87,7 @@ class Distribution:
             if isinstance(message, Notice):
                 self._owner.note(message)
             elif isinstance(message, Claim):
-                answer(Claimed(not self._stops and self._claims.book(message.item, worker)))
+                answer(Claimed(not self._stops and self._claims.claim(message.item, worker)))
             else:
                 self._owner.handle(worker, message, answer)
 
@@ -122,22 +126,48 @@ class Distribution:
     ) -> None:
         """Run the trial of a dead worker again, as often as its sweep allows."""
         self._running.discard(crashitem)
+        phase = self._phases.pop(crashitem, "")
         worker = report.node.gateway.id
-        if worker in self._stopped or not self._owner.crash(crashitem, worker):
+        if worker in self._stopped:
             return
-        report.outcome = "rerun"  # type: ignore[assignment]
-        set_status(report, "retried", "R", "RETRIED", "yellow")
-        # The scope-wise schedulers run the item again by themselves.
-        with contextlib.suppress(NotImplementedError):
-            sched.mark_test_pending(crashitem)
+        if self._owner.crash(crashitem, worker):
+            report.outcome = "rerun"  # type: ignore[assignment]
+            set_status(report, "retried", "R", "RETRIED", "yellow")
+            # The scope-wise schedulers run the item again by themselves.
+            with contextlib.suppress(NotImplementedError):
+                sched.mark_test_pending(crashitem)
+        elif phase == "call":
+            self._owner.item_died(crashitem, worker)
+        elif record := self._owner.passed(crashitem, worker):
+            self._show_lost(report, record, worker)
+
+    def _show_lost(self, report: pytest.TestReport, record: TrialRecord, worker: str) -> None:
+        """Make the report of a call, which was lost with the worker, of that of its death."""
+        report.when = "call"
+        if record.state is State.COMPLETE:
+            report.outcome, report.longrepr = "passed", None
+        else:
+            report.outcome = "skipped"
+            report.longrepr = report.location[0], 0, f"Skipped: {record.reason}"
+        attach(report, record, note=f"{worker} died afterwards", verbosity=self._verbosity)
 
     def pytest_runtest_logstart(self, nodeid: str) -> None:
         """Some worker is busy."""
         self._running.add(nodeid)
+        self._phases.pop(nodeid, None)
+        self._claims.reported.discard(nodeid)
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """See how far an item has come; reports of subtests come in mid-call."""
+        if report.nodeid in self._running and type(report) is pytest.TestReport:
+            self._phases[report.nodeid] = report.when or ""
+            if report.when == "teardown" and self._owner.plans(report.nodeid):
+                self._claims.reported.add(report.nodeid)
 
     def pytest_runtest_logfinish(self, nodeid: str) -> None:
         """It is done with that."""
         self._running.discard(nodeid)
+        self._phases.pop(nodeid, None)
 
     def pytest_sessionfinish(self) -> None:
         """Nobody waits any more."""

@@ -1,0 +1,309 @@
+"""A trial's state follows the final reports of its item, whoever has the last word on them."""
+
+from xml.etree import ElementTree as ET
+
+import pytest
+
+WAYS = pytest.mark.parametrize(
+    ("isolate", "workers"),
+    [(False, ()), (False, ("-n2",)), (True, ()), (True, ("-n1",))],
+    ids=["plain", "n2", "isolated", "n1-isolated"],
+)
+
+SWEEP = """
+@pytest.fixture
+def environment(x):
+    yield
+    ran("torn down", x)
+
+@pytest.mark.sweep(grid={{"x": [1, 2]}}, isolate={isolate})
+def test_f(x, trial, environment):
+    ran(x)
+    trial.report(x)
+    {body}
+"""
+
+RED = """
+    if call.when == "{phase}" and "x:1" in item.nodeid:
+        report.outcome, report.longrepr = "failed", "softly: 1 is not 2\\nand more"
+"""
+MAKEREPORT = """
+@pytest.hookimpl(wrapper=True{order})
+def pytest_runtest_makereport(item, call):
+    report = yield
+    {then}
+    return report
+"""
+SKIPPING = """
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_call(item):
+    yield
+    if "x:1" in item.nodeid:
+        {raises}
+"""
+BEFORE = """
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_call(item):
+    if "x:1" in item.nodeid:
+        {raises}
+"""
+LOGREPORT = """
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_logreport(report):
+    if report.when == "call" and "x:1" in report.nodeid:
+        report.outcome, report.longrepr = "failed", "softly: 1 is not 2"
+"""
+
+
+def red(phase="call", order=""):
+    return MAKEREPORT.format(order=order, then=RED.format(phase=phase).strip("\n").lstrip())
+
+
+#            conftest, count, state of the first trial, its score, its reason
+CHANGES = {
+    "soft check": (red(), "failed", "failed", None, "softly: 1 is not 2"),
+    "last of all": (red(order=", tryfirst=True"), "failed", "failed", None, "softly: 1 is not 2"),
+    "when it is logged": (LOGREPORT, "failed", "failed", None, "softly: 1 is not 2"),
+    "red setup": (red("setup"), "errors", "failed", None, "in setup: softly: 1 is not 2"),
+    "red teardown": (red("teardown"), "errors", "complete", 1, "in teardown: softly: 1 is not 2"),
+    "skipped after": (
+        SKIPPING.format(raises="pytest.skip('baseline generated')"),
+        "skipped",
+        "not run",
+        None,
+        "skipped: baseline generated",
+    ),
+    "failed after": (
+        SKIPPING.format(raises="pytest.fail('too slow')"),
+        "failed",
+        "failed",
+        None,
+        "too slow",
+    ),
+    "expected to fail": (
+        SKIPPING.format(raises="pytest.xfail('a bug')"),
+        "xfailed",
+        "failed",
+        None,
+        "xfailed: ",
+    ),
+    "skipped before": (
+        BEFORE.format(raises="pytest.skip('not here')"),
+        "skipped",
+        "not run",
+        None,
+        "skipped: not here",
+    ),
+    "failed before": (
+        BEFORE.format(raises="raise OSError('no disk')"),
+        "failed",
+        "failed",
+        None,
+        "OSError: no disk",
+    ),
+}
+
+
+def write(project, conftest, isolate, body="return x"):
+    (project.path / "conftest.py").write_text(f"import pytest\n{conftest}")
+    project.write(SWEEP.format(isolate=isolate, body=body))
+
+
+@WAYS
+@pytest.mark.parametrize("change", CHANGES)
+def test_what_another_plugin_makes_of_the_item_is_the_trials_state(
+    project, change, isolate, workers
+):
+    conftest, count, state, score, reason = CHANGES[change]
+    write(project, conftest, isolate)
+    result = project.here("-v", "--junit-xml=junit.xml", *workers)
+    first = project.trials["x:1"]
+    assert (first["state"], first["score"]) == (state, score)
+    assert first["reason"].startswith(reason)
+    assert project.trials["x:2"]["state"] == "complete"
+    assert result.parseoutcomes()[count] == 1
+    if change != "when it is logged":  # pytest has counted it by then
+        assert result.ret == (count in {"failed", "errors"})
+    assert "INTERNALERROR" not in result.stdout.str()
+
+
+@WAYS
+@pytest.mark.parametrize("change", ["soft check", "when it is logged", "red teardown"])
+def test_a_red_item_is_never_green_after_a_resume_that_ran_nothing(
+    project, change, isolate, workers
+):
+    conftest = CHANGES[change][0]
+    write(project, conftest, isolate)
+    before = project.run(*workers)[0]
+    assert project.run("--sweep-resume", *workers)[0] == before
+    assert before == 1 or change == "when it is logged"
+    assert (project.ran["1"], project.ran["2"]) == (2, 1)
+    assert project.cached == {"x:2"}
+
+
+def test_a_trial_that_failed_softly_is_not_the_best(project):
+    write(project, red(), isolate=False)
+    project.write(
+        SWEEP.format(isolate=False, body="return x")
+        + """
+def test_best(sweeps):
+    assert sweeps.best("test_f").params == {"x": 2}
+    assert [trial.attempt for trial in sweeps.study("test_f").trials] == [1, 1]
+"""
+    )
+    _, output = project.run()
+    assert "1 failed, 2 passed" in output, output
+    assert "1 complete, 1 failed of 2" in output
+
+
+def test_a_trial_that_was_complete_and_fails_when_repeated_is_not_the_best(project):
+    write(project, "", isolate=False)
+    project.write("""
+@pytest.fixture
+def environment(x):
+    yield
+    assert x == 2 or ran(f"torn down {x}")
+
+@pytest.mark.sweep(grid={"x": [1, 2]})
+def test_f(x, environment):
+    ran(x)
+    with open("ran") as file:
+        assert x == 2 or file.read().count("1") < 3
+    return x
+
+def test_best(sweeps):
+    assert sweeps.best("test_f").params == {"x": 2}
+""")
+    _, output = project.run("--reruns=1")
+    assert project.states == {"complete": 1, "failed": 1}, output
+    assert "test_best" not in output
+
+
+@pytest.mark.parametrize("state", ["complete", "pruned", "invalid", "tolerated", "failed"])
+@pytest.mark.parametrize("outcome", ["passed", "failed", "skipped", "odd"])
+@pytest.mark.parametrize("resume", [False, True])
+def test_no_combination_of_state_and_outcome_ends_the_session(project, state, outcome, resume):
+    longrepr = {"failed": "'no'", "skipped": "('test_it.py', 1, 'Skipped: no')"}.get(outcome)
+    then = f'if call.when == "call": report.outcome, report.longrepr = "{outcome}", {longrepr}'
+    write(project, MAKEREPORT.format(order=", tryfirst=True", then=then), isolate=False)
+    project.write(f"""
+@pytest.mark.sweep(grid={{"x": [1, 2]}}, raises=KeyError)
+def test_f(x, trial):
+    if "{state}" == "pruned":
+        trial.prune()
+    if "{state}" == "tolerated":
+        raise KeyError(x)
+    assert "{state}" != "failed"
+    return float("nan") if "{state}" == "invalid" else x
+""")
+    result = project.here("-v", "--junit-xml=junit.xml")
+    if resume:
+        result = project.here("-v", "--junit-xml=junit.xml", "--sweep-resume")
+    assert "INTERNALERROR" not in result.stdout.str()
+    assert "Traceback" not in result.stderr.str()
+    assert len(project.trials) == 2
+    if outcome == "failed":
+        assert {trial["state"] for trial in project.trials.values()} <= {"failed", "invalid"}
+        assert result.ret == 1
+
+
+LOST = {
+    "before the report": """
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_logreport(report):
+    if report.when == "call" and "x:1" in report.nodeid and {where}:
+        os._exit(1)
+""",
+    "after all reports": """
+def pytest_runtest_logfinish(nodeid):
+    if "x:1" in nodeid and {where}:
+        os._exit(1)
+""",
+}
+OWN = """
+import os
+from pytest_hypersearch.plugin.isolation import ISOLATED
+
+def pytest_configure(config):
+    global GIVEN
+    GIVEN = getattr(config, "workerinput", {})
+"""
+
+
+@pytest.mark.parametrize("moment", LOST)
+@pytest.mark.parametrize("dist", ["load", "worksteal", "loadscope"])
+def test_a_worker_that_is_lost_after_its_trial_has_passed_costs_nothing(project, moment, dist):
+    write(project, OWN + LOST[moment].format(where="GIVEN"), isolate=False)
+    project.write(SWEEP.format(isolate=False, body="return x") + "\ndef test_plain(): pass\n")
+    code, output = project.run("-n2", "--dist", dist, "-v", "--junit-xml=junit.xml")
+    assert code == 0, output
+    assert "3 passed" in output
+    assert "failed" not in output
+    assert project.states == {"complete": 2}
+    assert (project.ran["1"], project.ran["2"]) == (1, 1)
+    (note,) = project.notes
+    assert note.startswith("test_f: x:1 had ended when gw")
+    cases = list(ET.parse(project.path / "junit.xml").iter("testcase"))  # noqa: S314  our own
+    assert sorted(case.get("name") for case in cases) == [
+        "test_f[x:1]",
+        "test_f[x:2]",
+        "test_plain",
+    ]
+    assert not [child.tag for case in cases for child in case if child.tag != "properties"]
+    assert project.run("--sweep-resume")[0] == 0
+    assert project.cached == {"x:1", "x:2"}
+
+
+@pytest.mark.parametrize(
+    ("body", "count", "state"),
+    [("trial.prune()", "pruned", "pruned"), ("assert x == 2; return x", "failed", "failed")],
+)
+def test_a_report_that_is_lost_with_its_worker_is_made_up_from_what_was_told(
+    project, body, count, state
+):
+    write(project, OWN + LOST["before the report"].format(where="GIVEN"), False, body)
+    result = project.here("-n1")
+    assert result.parseoutcomes()[count] >= 1
+    assert project.trials["x:1"]["state"] == state
+    assert project.ran["1"] == 1
+
+
+@pytest.mark.parametrize("dist", ["load", "loadscope"])
+def test_a_worker_that_dies_in_the_teardown_is_an_error_once(project, dist):
+    write(project, "", isolate=False)
+    project.write("""
+@pytest.fixture
+def deadly(x):
+    yield
+    if x == 1 and not os.path.exists("once"):
+        os.mkdir("once")
+        os._exit(1)
+
+@pytest.mark.sweep(grid={"x": [1, 2]})
+def test_f(x, deadly):
+    ran(x)
+    return x
+""")
+    code, output = project.run("-n2", "--dist", dist)
+    assert code == 1
+    assert project.states == {"complete": 2}
+    assert project.ran == {"1": 1, "2": 1}
+    assert project.trials["x:1"]["reason"].startswith("in teardown: gw")
+    assert project.run("--sweep-resume")[0] == 0
+    assert project.cached == {"x:2"}, output
+
+
+@pytest.mark.parametrize("moment", LOST)
+@pytest.mark.parametrize("workers", [(), ("-n1",)], ids=["plain", "n1"])
+def test_an_isolated_trial_that_has_passed_when_its_process_dies_has_passed(
+    project, moment, workers
+):
+    conftest = OWN + LOST[moment].format(where="ISOLATED in GIVEN")
+    write(project, conftest, isolate=True)
+    code, output = project.run("-v", *workers)
+    assert code == 0, output
+    assert "2 passed" in output
+    assert project.states == {"complete": 2}
+    assert (project.ran["1"], project.ran["2"]) == (1, 1)
+    (note,) = project.notes
+    assert note == "test_f: x:1 had ended when its process died: exit code 1"
