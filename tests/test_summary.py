@@ -300,7 +300,7 @@ def test_sweeps_of_different_metrics_have_a_best_each():
     text = shown(replace(study, sweeps=others, trials=tuple(renamed)))
     assert "late (bayes seed=0 x 3 replicates)  81 complete of 81" in text
     assert "best loss 0.00187 ± 0.00017 (random #13, 3 replicates): lr=0.007143" in text
-    assert "best steps 0.550 ± 0.050 (late #0, 3 replicates): lr=0.1 momentum=0.0" in text
+    assert "best steps 0.550 ± 0.050 (late #0, 3 replicates, higher is better): lr=0.1" in text
     assert text.count("rerun: ") == 2
 
 

@@ -31,6 +31,81 @@ class Goal(NamedTuple):
         return value if self.mode == "min" else -value
 
 
+_WORD = re.compile(r"[A-Z]+(?![a-z])\d*|[A-Z]?[a-z]+\d*")
+_QUALIFIERS = frozenset(
+    {
+        *("at", "average", "avg", "best", "dev", "eval", "final", "k", "macro", "mean", "median"),
+        *("micro", "ovo", "ovr", "samples", "test", "top", "train", "val", "valid", "validation"),
+        "weighted",
+    }
+)
+_HIGHER = frozenset(
+    {
+        *(
+            "acc",
+            "accuracy",
+            "ap",
+            "auc",
+            "aucpr",
+            "auprc",
+            "auroc",
+            "bleu",
+            "chrf",
+            "dice",
+            "elbo",
+        ),
+        *("f1", "f2", "fbeta", "fitness", "fps", "gain", "hits", "iou", "jaccard", "kappa"),
+        *("likelihood", "map", "mcc", "meteor", "mfu", "miou", "mrr", "ndcg", "pass", "precision"),
+        *("profit", "psnr", "qps", "r2", "recall", "return", "returns", "revenue", "reward"),
+        *(
+            "rewards",
+            "roc",
+            "rouge",
+            "rouge1",
+            "rouge2",
+            "rougel",
+            "sacrebleu",
+            "score",
+            "sensitivity",
+        ),
+        *("specificity", "speedup", "ssim", "tflops", "throughput", "top1", "top5", "utility"),
+    }
+)
+_HIGHER_RATES = frozenset({"acceptance", "completion", "hit", "pass", "solve", "success", "win"})
+_LOWER = frozenset(
+    {
+        *("bouldin", "brier", "cer", "cost", "deviance", "entropy", "err", "error", "fid", "kl"),
+        *("latency", "loss", "mae", "mape", "mse", "perplexity", "ppl", "regret", "rmse", "time"),
+        "wer",
+    }
+)
+
+
+def implied_mode(metric: str) -> Mode:
+    """Return the better direction of a metric as its name has it, ``min`` if it says nothing.
+
+    The last word decides, after what only tells of which data or average it is: ``val_accuracy``,
+    ``roc_auc_ovr`` and ``r2_score`` are to be high, ``log_loss`` and ``brier_score`` low. As in
+    scikit-learn, ``neg_`` before a loss turns it round.
+    """
+    words = [word.lower() for word in _WORD.findall(metric)]
+    negated = words[:1] in (["neg"], ["negative"])
+    while len(words) > 1 and words[-1] in _QUALIFIERS:
+        words.pop()
+    *before, last = words or [""]
+    end = re.split(r"[\W_]", metric)[-1].lower()  # mIoU
+    previous = before[-1] if before else ""
+    if last == "score" and previous in _LOWER:
+        last = previous
+    higher = (
+        last in _HIGHER
+        or end in _HIGHER
+        or (last == "rate" and previous in _HIGHER_RATES)
+        or (last in {"second", "sec", "s"} and previous == "per")
+    )
+    return "max" if higher is not negated and (higher or last in _LOWER) else "min"
+
+
 class Constraint(NamedTuple):
     """A bound on a metric.
 

@@ -16,6 +16,7 @@ from pytest_hypersearch.core.trial import State
 from pytest_hypersearch.core.values import mean, plural
 from pytest_hypersearch.results.terminal.format import (
     Look,
+    better,
     clean,
     flow,
     look_of,
@@ -165,9 +166,8 @@ def _scores(
 def comparison_text(found: Comparison, width: int) -> str:
     """Tell what has become of the scores, and of the best configuration."""
     look, sweep = look_of(width), found.sweep
-    better = "lower" if sweep.mode == "min" else "higher"
     metric = clean(sweep.metric, look)
-    lines = [f"{metric} ({better} is better), {_pairing(found)}"]
+    lines = [f"{metric} ({better(sweep.mode)}), {_pairing(found)}"]
     if found.difference is not None:
         lines += _flow(_change(found), look)
     for label, best in (("before", found.best_before), ("now", found.best_now)):

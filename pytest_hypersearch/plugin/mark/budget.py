@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, Any
 from pytest_hypersearch.core.contracts import ONE_METRIC
 from pytest_hypersearch.core.demand import Demand
 from pytest_hypersearch.core.errors import SweepError
-from pytest_hypersearch.core.goals import ONE_SE, Constraint, Goal, StopRule, constraint_of
+from pytest_hypersearch.core.goals import (
+    ONE_SE,
+    Constraint,
+    Goal,
+    StopRule,
+    constraint_of,
+    implied_mode,
+)
 from pytest_hypersearch.core.space import Choice
 from pytest_hypersearch.core.study import STATISTICS
 from pytest_hypersearch.core.values import duration_of, number_of, shown
@@ -21,17 +28,22 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pytest_hypersearch.core.contracts import Pruner
+    from pytest_hypersearch.core.goals import Mode
     from pytest_hypersearch.core.space import Space
 
 
 MODES = ("min", "max")
+DEFAULT_METRIC = "score"
 
 
 def goals_of(given: Mapping[str, Any], strategy: str) -> list[Goal]:
     """The metrics to optimise with their modes, from ``metric`` and ``mode``; the score first."""
-    metric, mode = given.get("metric", "score"), given.get("mode", "min")
+    metric = given.get("metric", DEFAULT_METRIC)
     if not isinstance(metric, (list, tuple)):
-        return [Goal(text(given, "metric", "score"), one_of(given, "mode", MODES, "min"))]
+        name = text(given, "metric", DEFAULT_METRIC)
+        named = "metric" in given and "mode" not in given
+        mode = _implied(name, metric) if named else one_of(given, "mode", MODES, "min")
+        return [Goal(name, mode)]
     for each in metric:
         if not isinstance(each, str) or not each.strip():
             raise wrong("metric", metric, "expected non-empty strings in the list")
@@ -39,14 +51,25 @@ def goals_of(given: Mapping[str, Any], strategy: str) -> list[Goal]:
         raise wrong("metric", metric, "expected a name, or a list of two or more names")
     if len(set(metric)) < len(metric):
         raise wrong("metric", metric, "expected distinct names")
-    modes = [mode] * len(metric) if "mode" not in given else mode
-    if not isinstance(modes, (list, tuple)) or len(modes) != len(metric):
-        raise wrong("mode", mode, f"expected a list of {len(metric)} modes, one per metric")
-    if any(each not in MODES for each in modes):
-        raise wrong("mode", mode, f"expected only {' or '.join(map(repr, MODES))} in the list")
     if strategy in ONE_METRIC:
         raise wrong("metric", metric, f"expected one metric with strategy={shown(strategy)}")
-    return [Goal(*pair) for pair in zip(metric, modes, strict=True)]
+    if "mode" not in given:
+        return [Goal(each, _implied(each, metric)) for each in metric]
+    mode = given["mode"]
+    if not isinstance(mode, (list, tuple)) or len(mode) != len(metric):
+        raise wrong("mode", mode, f"expected a list of {len(metric)} modes, one per metric")
+    if any(each not in MODES for each in mode):
+        raise wrong("mode", mode, f"expected only {' or '.join(map(repr, MODES))} in the list")
+    return [Goal(*pair) for pair in zip(metric, mode, strict=True)]
+
+
+def _implied(name: str, metric: object) -> Mode:
+    """The direction that a metric's name implies; ``score`` alone is used for either."""
+    if name == DEFAULT_METRIC:
+        raise wrong(
+            "metric", metric, "expected mode='min' or 'max' beside it: scores go either way"
+        )
+    return implied_mode(name)
 
 
 def constraints_of(given: Mapping[str, Any], strategy: str) -> tuple[Constraint, ...]:

@@ -75,8 +75,9 @@ def sweep(
         metric: Name of the score; default ``"score"``. A bare number that the test returns is
             recorded under this name. A list of names searches their Pareto front; the first one is
             the score.
-        mode: ``"min"`` (default) if lower scores are better, else ``"max"``; one for each metric
-            of a list.
+        mode: ``"min"`` if lower scores are better, else ``"max"``; one for each metric of a list.
+            By default what the metric's name implies: ``"max"`` for ``val_accuracy``, ``roc_auc``,
+            ``f1``, ``reward`` and the like, ``"min"`` for others and without ``metric``.
         constraints: Bounds on metrics, such as ``{"latency": "<= 50"}``; configurations that keep
             them all rank first.
         seed: Default 0. Decides the sampler's choices and the trials' seeds.

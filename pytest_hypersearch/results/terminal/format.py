@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, TypeAlias
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from pytest_hypersearch.core.goals import Mode
     from pytest_hypersearch.core.trial import Config, Raw
 
 
@@ -143,6 +144,11 @@ def show_value(value: Raw, look: Look) -> str:
     ):
         return clean(repr(value), look)
     return clean(str(value), look)
+
+
+def better(mode: Mode) -> str:
+    """Says which direction is better."""
+    return f"{'lower' if mode == 'min' else 'higher'} is better"
 
 
 def show_params(params: Config, look: Look, *, without: Iterable[str] = ()) -> list[str]:

@@ -165,7 +165,7 @@ def _best(ranking: Ranking, look: Look, *, number: bool) -> str:
         return "none feasible"
     if best.sweep.others:
         return front_words(ranking.front)
-    where = f" (#{best.number})" if number else ""
+    where = f" ({best.sweep.mode}, #{best.number})" if number else f" ({best.sweep.mode})"
     return f"best {clean(best.sweep.metric, look)} {show_mean(best.score, None, look)}{where}"
 
 

@@ -16,10 +16,12 @@ from pytest_hypersearch.core.trial import State
 from pytest_hypersearch.results.terminal.format import (
     BLANK,
     Look,
+    better,
     clean,
     cut,
     flow,
     line,
+    plain,
     scale_of,
     show_mean,
     show_params,
@@ -135,13 +137,16 @@ def _study(ranked: RankedStudy, look: Look, *, judged: bool) -> list[Line]:
     """Shows a study; how much its parameters matter only if they are judged."""
     results = ranked.study
     head = [_name(results.nodeid, look), *sweep_lines(results, look)]
-    blocks = [
+    tables = [
         *(strategies(ranked, ranking, look) for ranking in ranked.rankings),
         *(table for sweep in results.sweeps for table in groupings(ranked, sweep, look)),
+    ]
+    blocks = [
+        *tables,
         *(_top_table(ranked, sweep, look) for sweep in results.sweeps if look.verbosity > 0),
         trial_table(results.trials, look) if look.verbosity > 1 and results.trials else [],
         *fronts(ranked, look),
-        [*(importances(ranked, look) if judged else []), *_findings([ranked], look)],
+        [*(importances(ranked, look) if judged else []), *_findings([ranked], look, tables)],
     ]
     return _stack([head, *blocks])
 
@@ -164,7 +169,7 @@ def _digest(tests: Mapping[str, Sequence[RankedStudy]], look: Look) -> list[list
             counts = [(f"{len(studies)} studies", {}), *count_words(trials, planned)]
             head = [_name(test, look), *flow(counts, look)]
             tables = other_parameters(ranked, look)
-            blocks.append(_stack([head, *tables, _findings(ranked, look)]))
+            blocks.append(_stack([head, *tables, _findings(ranked, look, tables)]))
     return [*blocks, _sentence("", "-v shows each study in full", look, indent=0, light=True)]
 
 
@@ -187,14 +192,20 @@ def _of(ranked: RankedStudy, sweep: Sweep, look: Look) -> str:
     return f" of {clean(sweep.name, look)}" if len(ranked.study.sweeps) > 1 else ""
 
 
-def _findings(ranked: Sequence[RankedStudy], look: Look) -> list[Line]:
-    """Names the best configuration of each objective, the failures, and what to do next."""
+def _findings(
+    ranked: Sequence[RankedStudy], look: Look, tables: Iterable[Iterable[Line]]
+) -> list[Line]:
+    """Names the best configuration of each objective, the failures, and what to do next.
+
+    Which direction is better is said beside the best, unless tables above say it.
+    """
     found: list[Line] = []
+    said = "\n".join(plain(one) for table in tables for one in table)
     studies = [one.study for one in ranked]
     firsts = _firsts(ranked)
     for first, results in firsts:
         if len(studies) > 1 or not first.sweep.others:
-            found += _best_lines(first, results, look, several=len(studies) > 1)
+            found += _best_lines(first, results, look, said, several=len(studies) > 1)
     found += _saved_lines(studies, look)
     if len(studies) == 1:
         for sweep in studies[0].sweeps:
@@ -227,7 +238,7 @@ def _firsts(studies: Sequence[RankedStudy]) -> list[tuple[Configuration, StudyRe
 
 
 def _best_lines(
-    first: Configuration, results: StudyResults, look: Look, *, several: bool
+    first: Configuration, results: StudyResults, look: Look, said: str, *, several: bool
 ) -> list[Line]:
     sweep = first.sweep
     where = [f"#{first.number}"]
@@ -238,6 +249,8 @@ def _best_lines(
     text = " ".join(where)
     if sweep.replicates > 1:
         text += f", {_replicates(first)}"
+    if (direction := better(sweep.mode)) not in said:
+        text += f", {direction}"
     label = "closest to feasible," if first.excess else "best"
     spread = first.std if by_mean(sweep.pick) else None
     words: list[Segment] = [

@@ -8,6 +8,7 @@ from pytest_hypersearch.core.study import rank_key
 from pytest_hypersearch.results.query import rankings_of
 from pytest_hypersearch.results.terminal.format import (
     Column,
+    better,
     clean,
     cut,
     fits,
@@ -98,8 +99,7 @@ def group_text(
             for place, field in enumerate(fields)
         ]
         by = ", ".join(_short_name(field) for field in fields)
-        better = "lower" if sweep.mode == "min" else "higher"
-        title = clean(f"{sweep.metric} by {by} ({better} is better)", look)
+        title = clean(f"{sweep.metric} by {by} ({better(sweep.mode)})", look)
         without = [_short_name(f) for f in fields if f.name.startswith("params.")]
         table = group_table(keys, [group for _, group in rows], look, without=without)
         blocks.append("\n".join([title, *map(plain, table)]))
@@ -351,6 +351,5 @@ def _telling(studies: Sequence[StudyResults]) -> list[str]:
 
 
 def _title(sweep: Sweep, by: str, look: Look, prefix: str = "") -> Line:
-    better = "lower" if sweep.mode == "min" else "higher"
-    text = f"  {prefix}{clean(sweep.metric, look)} by {by} ({better} is better)"
+    text = f"  {prefix}{clean(sweep.metric, look)} by {by} ({better(sweep.mode)})"
     return line(cut(text, look.width, look))
