@@ -99,7 +99,7 @@ def implied_mode(metric: str) -> Mode:
         last = previous
     higher = (
         last in _HIGHER
-        or end in _HIGHER
+        or (end in _HIGHER and end not in words)
         or (last == "rate" and previous in _HIGHER_RATES)
         or (last in {"second", "sec", "s"} and previous == "per")
     )

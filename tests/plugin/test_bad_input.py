@@ -417,6 +417,15 @@ ROWS = [
     mark(
         f"{A}, metric=['a']", "sweep(metric=['a']): expected a name, or a list of two or more names"
     ),
+    mark(
+        f"{A}, metric='score'",
+        "sweep(metric='score'): expected mode='min' or 'max' beside it: scores go either way",
+    ),
+    mark(
+        f"{A}, metric=['loss', 'score']",
+        "sweep(metric=['loss', 'score']): expected mode='min' or 'max' beside it: "
+        "scores go either way",
+    ),
     mark(f"{A}, metric=[]", "sweep(metric=[]): expected a name, or a list of two or more names"),
     mark(f"{A}, metric=['a', 'a']", "sweep(metric=['a', 'a']): expected distinct names"),
     mark(

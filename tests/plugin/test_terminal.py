@@ -82,7 +82,7 @@ def test_quiet_shows_one_line_for_each_sweep(run):
     lines = run("-q").outlines
     start = next(place for place, line in enumerate(lines) if "hypersearch" in line)
     assert "test_net" in lines[start + 1]
-    assert "best loss 0.1" in lines[start + 1]
+    assert "min loss 0.1" in lines[start + 1]
     assert "rerun" not in "\n".join(lines)
 
 

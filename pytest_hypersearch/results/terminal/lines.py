@@ -163,10 +163,11 @@ def _best(ranking: Ranking, look: Look, *, number: bool) -> str:
     best = ranking.best
     if best is None:
         return "none feasible"
+    goals = [f"{goal.mode} {clean(goal.metric, look)}" for goal in best.sweep.goals]
     if best.sweep.others:
-        return front_words(ranking.front)
-    where = f" ({best.sweep.mode}, #{best.number})" if number else f" ({best.sweep.mode})"
-    return f"best {clean(best.sweep.metric, look)} {show_mean(best.score, None, look)}{where}"
+        return front_words(ranking.front) + (f" ({', '.join(goals)})" if number else "")
+    where = f" (#{best.number})" if number else ""
+    return f"{goals[0]} {show_mean(best.score, None, look)}{where}"
 
 
 def _row(cells: Sequence[Segment], widths: Sequence[int], look: Look) -> Line:
