@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import sys
+from threading import current_thread, main_thread
 from typing import TYPE_CHECKING
+
+import pytest
 
 from pytest_hypersearch.engine.link import ChannelLink, DirectLink
 from pytest_hypersearch.plugin.isolation import is_isolated
@@ -14,9 +20,59 @@ from pytest_hypersearch.plugin.xdist import workers as xdist
 from pytest_hypersearch.plugin.xdist.sharing import WorkSharing
 
 if TYPE_CHECKING:
-    import pytest
+    from collections.abc import Callable
 
     from pytest_hypersearch.engine.link import Link
+
+
+class Terminated(KeyboardInterrupt):
+    """Ends the session as Ctrl-C does."""
+
+
+Terminated.__module__ = "builtins"  # pytest shows the name of the exception
+
+
+class Termination:
+    """Hooks that end the session by SIGTERM with a summary, as by SIGINT, and then the process.
+
+    Batch systems and CI send this signal some seconds before they kill. A handler of the project's
+    own is left alone.
+
+    Args:
+        config: Of the session.
+        end_workers: Ends other processes of the session that may be busy.
+    """
+
+    def __init__(self, config: pytest.Config, end_workers: Callable[[], None]) -> None:
+        self._config = config
+        self._end_workers = end_workers
+        self._received = False
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionstart(self) -> None:
+        """Wait for the signal."""
+        mine = current_thread() is main_thread()
+        if mine and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+            signal.signal(signal.SIGTERM, self._terminate)
+            self._config.add_cleanup(self._end)
+
+    def _terminate(self, *_: object) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)  # a second one ends the process at once
+        self._received = True
+        raise Terminated("SIGTERM")
+
+    def pytest_keyboard_interrupt(self) -> None:
+        """Let nobody wait for tests that still run."""
+        if self._received:
+            self._end_workers()
+
+    def _end(self) -> None:
+        """End by the signal, so that whoever sent it sees that."""
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        if self._received:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os.kill(os.getpid(), signal.SIGTERM)
 
 
 def start(config: pytest.Config) -> Runner | None:
@@ -48,8 +104,11 @@ def start(config: pytest.Config) -> Runner | None:
 
         manager.register(ReportFile(config, controller), "hypersearch_report")
     if xdist.distributes(config):
-        manager.register(xdist.Distribution(config, controller.owner), "hypersearch_xdist")
+        distribution = xdist.Distribution(config, controller.owner)
+        manager.register(distribution, "hypersearch_xdist")
+        manager.register(Termination(config, distribution.terminate), "hypersearch_termination")
         return None
+    manager.register(Termination(config, lambda: None), "hypersearch_termination")
     runner = Runner(config, DirectLink(controller.owner))
     _register(config, runner)
     return runner

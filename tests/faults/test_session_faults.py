@@ -42,7 +42,7 @@ def stuck(project):
 
 
 @WORKERS
-@pytest.mark.parametrize("blow", ["SIGKILL", "SIGINT"])
+@pytest.mark.parametrize("blow", ["SIGKILL", "SIGINT", "SIGTERM", "SIGTERM to all"])
 def test_a_session_that_is_stopped_is_continued_without_loss(project, workers, blow):
     project.write(SLOW)
     with project.started(*workers) as process:
@@ -53,12 +53,15 @@ def test_a_session_that_is_stopped_is_continued_without_loss(project, workers, b
             process.wait()
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
+        elif blow == "SIGTERM":
+            process.terminate()
         else:
-            os.killpg(process.pid, signal.SIGINT)
+            os.killpg(process.pid, getattr(signal, blow.removesuffix(" to all")))
         output = process.communicate(timeout=60)[0]
     assert len(acknowledged) >= 5
-    if blow == "SIGINT":
-        assert process.returncode == pytest.ExitCode.INTERRUPTED
+    if blow != "SIGKILL":
+        ends = {"SIGINT": pytest.ExitCode.INTERRUPTED}
+        assert process.returncode == ends.get(blow, -signal.SIGTERM)
         assert "continue with pytest --sweep --sweep-resume" in output
         assert f"{project.states['complete']} complete" in output
     finished = set(ended(project))
@@ -71,6 +74,90 @@ def test_a_session_that_is_stopped_is_continued_without_loss(project, workers, b
     assert project.cached == {f"x:{x}" for x in finished}
     assert {f"start {x}" for x in finished}.isdisjoint(project.ran)
     assert sorted(ended(project)) == list(range(12))
+
+
+def test_a_handler_of_the_projects_own_for_sigterm_is_left_alone(project):
+    (project.path / "conftest.py").write_text("""
+import signal
+signal.signal(signal.SIGTERM, lambda *_: open("seen", "w").close())
+""")
+    project.write("""
+@pytest.mark.sweep(grid={"x": [1]})
+def test_f(x):
+    os.kill(os.getpid(), signal.SIGTERM)
+    assert os.path.exists("seen")
+    return x
+""")
+    assert project.spawn()[0] == 0
+
+
+BOOTS = {
+    "in the bootstrap": """
+import os, sys
+if os.path.exists("{left}") and "sys.stdin.readline" in " ".join(sys.orig_argv):
+    os.rmdir("{left}")
+    os._exit(1)
+""",
+    "once connected": """
+import os, signal
+
+def pytest_xdist_newgateway(gateway):
+    if os.path.exists("{left}"):
+        os.rmdir("{left}")
+        gateway._io.popen.kill()
+        gateway._io.popen.wait()
+""",
+}
+
+
+@pytest.mark.parametrize("moment", BOOTS)
+@pytest.mark.parametrize("which", ["first", "replacement"])
+def test_a_worker_that_dies_while_it_boots_is_started_again(project, monkeypatch, moment, which):
+    name = "conftest.py" if moment == "once connected" else "sitecustomize.py"
+    (project.path / name).write_text(BOOTS[moment].format(left="left"))
+    monkeypatch.setenv("PYTHONPATH", f"{project.path}{os.pathsep}{os.environ['PYTHONPATH']}")
+    if which == "first":
+        (project.path / "left").mkdir()
+    project.write(
+        f"""
+@pytest.mark.sweep(grid={{"x": list(range(6))}})
+def test_f(x):
+    if x == 2 and not os.path.exists("once"):
+        os.mkdir("once")
+        if "replacement" == "{which}":
+            os.mkdir("left")
+            os._exit(1)
+    return x
+"""
+    )
+    code, output = project.spawn("-n2")
+    assert code == 0, output
+    assert not (project.path / "left").exists()
+    assert project.states == {"complete": 6}
+
+
+def test_workers_that_cannot_boot_end_the_session_with_one_clear_line(project, monkeypatch):
+    (project.path / "conftest.py").write_text("""
+import os
+
+def pytest_xdist_newgateway(gateway):
+    if os.path.exists("once"):
+        gateway._io.popen.kill()
+        gateway._io.popen.wait()
+""")
+    project.write("""
+@pytest.mark.sweep(grid={"x": list(range(6))})
+def test_f(x):
+    if x == 2:
+        os.mkdir("once")
+        os._exit(1)
+    return x
+""")
+    code, output = project.spawn("-n2")
+    assert code == 1
+    assert "INTERNALERROR" not in output
+    assert "workers die while they boot, gw" in output
+    assert "continue with pytest --sweep --sweep-resume" in output
 
 
 @pytest.mark.parametrize("seed", [1, 2])

@@ -27,6 +27,7 @@ THREADS = "hypersearch_threads"
 SHARED = "hypersearch_shared"
 POLL_SECONDS = 0.2
 QUIET_POLLS = 10
+BOOTS = 3
 
 
 def distributes(config: pytest.Config) -> bool:
@@ -56,12 +57,41 @@ class Distribution:
         self._shared = config.option.dist in SHARING
         self._claims = TrialClaims(owner.plans, owner.has_ended, owner.crash)
         self._threads = max(1, len(cores()) // len(config.option.tx))
+        self._nodes: list[Any] = []
         self._starting: set[str] = set()
         self._running: set[str] = set()
         self._phases: dict[str, str] = {}
         self._stopped: set[str] = set()
         self._over = Event()
         self._watch = Thread(target=self._release_stalled, daemon=True)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_setupnodes(self) -> None:
+        """Start a worker again that dies while it boots.
+
+        xdist replaces workers that die once they are up; before that, the error of execnet ends the
+        session. Its manager of nodes, which starts them all, has no hook around that.
+        """
+        manager = self._plugins.getplugin("dsession").nodemanager
+        start = manager.setup_node
+
+        def setup_node(spec: Any, putevent: Any) -> Any:  # noqa: ANN401  xdist has no types
+            for _ in range(BOOTS):
+                try:
+                    return start(spec, putevent)
+                except (AssertionError, EOFError, OSError) as error:
+                    worker, said = spec.id, f"{type(error).__name__}: {error}".strip(": ")
+                    self._starting.discard(worker)
+                    spec.id = None  # for the next one, as xdist does for those that it replaces
+            pytest.exit(f"workers die while they boot, {worker} of {said}", 1)
+
+        manager.setup_node = setup_node
+
+    def terminate(self) -> None:
+        """End the workers of this machine, for whose tests xdist would wait."""
+        for node in self._nodes:
+            with contextlib.suppress(AttributeError, OSError):
+                node.gateway._io.popen.terminate()  # noqa: SLF001  execnet has no public way
 
     @property
     def _stops(self) -> bool:
@@ -74,6 +104,7 @@ class Distribution:
         worker = node.gateway.id
         channel = node.gateway.newchannel()
         self._starting.add(worker)
+        self._nodes.append(node)
 
         def receive(text: str) -> None:
             self._starting.discard(worker)
