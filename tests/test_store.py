@@ -98,7 +98,7 @@ def test_a_number_is_never_given_twice(store):
 
 
 def test_nothing_is_made_by_looking(store):
-    assert store.newest_run(NODEID) is None
+    assert not store.runs(NODEID)
     store.prune(NODEID, 1)
     assert not store.root.exists()
 
@@ -107,18 +107,18 @@ def test_the_newest_run_is_the_last_with_a_journal(store):
     finished(store, 1)
     finished(store, 2)
     finished(store)
-    run = store.newest_run(NODEID)
+    run = store.runs(NODEID)[-1]
     assert run.path.name == "0002"
     assert run.read().records == numbered(2)
 
 
 def test_a_run_is_continued_where_it_ended(store):
     finished(store, 1)
-    run = store.newest_run(NODEID)
+    run = store.runs(NODEID)[-1]
     run.acquire()
     run.journal.append_many(numbered(2))
     run.close()
-    assert store.newest_run(NODEID).read().records == numbered(1, 2)
+    assert store.runs(NODEID)[-1].read().records == numbered(1, 2)
 
 
 def test_curves_are_made_when_they_are_needed(run):
@@ -143,7 +143,7 @@ def test_no_sweeps_name_leaves_the_artifacts(tmp_path, sweep):
 
 def test_a_live_run_is_refused_by_name(store, run):
     run.journal.append_many(numbered(1))
-    other = store.newest_run(NODEID)
+    other = store.runs(NODEID)[-1]
     with pytest.raises(RunInUse, match=f"^{run.path} is in use by another pytest session$"):
         other.acquire()
     with pytest.raises(RunInUse):
@@ -167,7 +167,7 @@ def test_a_newer_run_is_refused(store):
     (run.path / "journal.jsonl").write_bytes(encode({"k": "run", "format": 2}))
     run.close()
     with pytest.raises(StoreError, match=r"journal\.jsonl was written by a newer"):
-        store.newest_run(NODEID).read()
+        store.runs(NODEID)[-1].read()
 
 
 @pytest.mark.parametrize("what", ["run", "study", "root"])
@@ -181,7 +181,7 @@ def test_a_deleted_directory_comes_back_with_its_records_and_lock(store, run, wh
     assert run.read().records == numbered(1, 2)
     assert read(run.path / "curves.jsonl").records == numbered(10, 11)
     with pytest.raises(RunInUse):
-        store.newest_run(NODEID).acquire()
+        store.runs(NODEID)[-1].acquire()
 
 
 def test_a_journal_deleted_alone_comes_back_in_its_run(store, run):
@@ -221,7 +221,7 @@ def test_a_run_deleted_after_its_last_record_comes_back_at_the_end(store, run):
     run.journal.append_many(numbered(1))
     shutil.rmtree(store.root)
     run.close()
-    assert store.newest_run(NODEID).read().records == numbered(1)
+    assert store.runs(NODEID)[-1].read().records == numbered(1)
 
 
 def test_pruning_keeps_the_newest_runs(store):
@@ -276,7 +276,7 @@ def test_a_run_that_was_moved_and_linked_is_still_a_run(store, tmp_path):
     run.path.symlink_to(moved)
     run.journal.append_many(numbered(2))
     run.close()
-    again = store.newest_run(NODEID)
+    again = store.runs(NODEID)[-1]
     again.acquire()
     again.journal.append_many(numbered(3))
     again.close()
@@ -293,7 +293,7 @@ def test_a_link_to_a_run_of_another_study_is_none(store, tmp_path):
     other.close()
     store.study_dir(NODEID).mkdir(parents=True)
     (store.study_dir(NODEID) / "0001").symlink_to(other.path)
-    assert store.newest_run(NODEID) is None
+    assert not store.runs(NODEID)
 
 
 @pytest.mark.parametrize("name", ["run.lock", "journal.jsonl"])
@@ -306,7 +306,7 @@ def test_a_pipe_in_the_place_of_a_file_keeps_nobody_waiting(store, name):
         with pytest.raises(StoreError, match=r"cannot lock .*: run\.lock is not a regular file"):
             run.acquire()
     else:
-        assert store.newest_run(NODEID) is None
+        assert not store.runs(NODEID)
 
 
 def test_a_link_in_the_place_of_a_run_or_study_is_refused(store, tmp_path):
@@ -316,13 +316,13 @@ def test_a_link_in_the_place_of_a_run_or_study_is_refused(store, tmp_path):
     with pytest.raises(StoreError, match="is a symbolic link"):
         store.new_run(NODEID)
     with pytest.raises(StoreError, match="is a symbolic link"):
-        store.newest_run(NODEID).acquire()
+        store.runs(NODEID)[-1].acquire()
     store.prune(NODEID, 1)
     assert names(elsewhere.parent) == ["0001"]
 
     store.study_dir(NODEID).unlink()
     run = finished(store, 1)
-    resumed = store.newest_run(NODEID)
+    resumed = store.runs(NODEID)[-1]
     shutil.rmtree(run.path)
     run.path.symlink_to(elsewhere)
     with pytest.raises(StoreError, match="is a symbolic link"):
@@ -354,13 +354,13 @@ from pytest_hypersearch.store.runs import Store
 if os.getuid() == 0:
     os.setuid(65534)
 store = Store(Path(sys.argv[1]))
-for action in (lambda: store.new_run("t.py::new"), lambda: store.newest_run("t.py::old").acquire()):
+for action in (lambda: store.new_run("t.py::new"), lambda: store.runs("t.py::old")[-1].acquire()):
     try:
         action()
     except StoreError as error:
         print(error)
 store.prune("t.py::old", 1)
-print(len(store.newest_run("t.py::old").read().records))
+print(len(store.runs("t.py::old")[-1].read().records))
 """
 
 

@@ -89,6 +89,11 @@ class TrialRecord:
     error: str = ""
     recorded: int | None = None
 
+    @property
+    def key(self) -> Key:
+        """Which trial of its study it is."""
+        return Key(self.sweep, self.number, self.replicate)
+
     def to_json(self) -> dict[str, Any]:
         """The fields as JSON values."""
         return {name: getattr(self, name) for name in self.__slots__}

@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING
 from pytest_hypersearch.core.goals import ONE_SE
 from pytest_hypersearch.core.trial import Key, State
 from pytest_hypersearch.stats.ranking import objectives, rank
-from pytest_hypersearch.store.best import BEST, Edition, publish, remove, replicate_name, tidy
+from pytest_hypersearch.store.best import (
+    BEST,
+    Edition,
+    publish,
+    published,
+    remove,
+    replicate_name,
+    tidy,
+)
 from pytest_hypersearch.store.records import SavedRecord
 from pytest_hypersearch.store.runs import artifact_name
 
@@ -109,8 +117,7 @@ class ArtifactRetention:
         self._wanted: Edition | None = None
         self._published: Edition | None = None
         # Those who run some trials of a run again do not judge the others.
-        planned = sum(each.n_trials * each.replicates for each in log.stored.session.sweeps)
-        self._judges = not log.continued or len(study.slots) >= planned
+        self._judges = not (log.continued and study.part)
 
     @property
     def quiet(self) -> bool:
@@ -131,7 +138,7 @@ class ArtifactRetention:
     def ended(self, record: TrialRecord) -> None:
         """Take note of a trial's end; its item may still have to be torn down."""
         if record.cached:
-            self._recall(Key(record.sweep, record.number, record.replicate))
+            self._recall(record.key)
         self._judge()
 
     def over(self, key: Key, *, saved: bool) -> None:
@@ -165,6 +172,8 @@ class ArtifactRetention:
         """Where what the best saved is published, empty if it saved nothing."""
         self._background.wait()
         done = self._published
+        if not self._judges and published(Path(self._log.path)) == self._study.best.leader:
+            return str(Path(self._log.path).parent / BEST)
         if done is None or done != self._wanted:
             return ""
         there = done.facts["sweep"], done.facts["number"]
@@ -262,7 +271,7 @@ class ArtifactRetention:
 
     def _publish(self) -> None:
         """Put the best of what is kept under ``best``, unless a better one may be replayed yet."""
-        if not self._news or (self._unreplayed and not self._study.done):
+        if not self._news or (self._unreplayed and not self._study.done) or self._log.whole:
             return
         self._news = False
         sweeps = objectives(self._infos.values())[0]

@@ -98,6 +98,8 @@ class Study:
         self._spans: dict[str, tuple[float, float]] = {}
         infos = [self.info(sweep) for sweep in self.sweeps.values()]
         self.best = BestSoFar(infos)
+        for record in self.others:
+            self.best.add(record)
         self._stopping = {
             info.name: Stopping(rule, info)
             for info in infos
@@ -114,6 +116,27 @@ class Study:
     def done(self) -> bool:
         """Whether every trial of the plan has ended."""
         return self.progress.done
+
+    @property
+    def planned(self) -> int:
+        """How many trials the sweeps have, whichever are selected."""
+        return sum(sweep.n_trials * sweep.replicates for sweep in self.sweeps.values())
+
+    @property
+    def part(self) -> str:
+        """Which part of the plan the session runs, empty if it runs all."""
+        if len(self.slots) >= self.planned:
+            return ""
+        others = f", {len(self.others)} others as stored" if self.others else ""
+        return f"{len(self.slots)} of {self.planned} trials selected{others}"
+
+    @cached_property
+    def others(self) -> list[TrialRecord]:
+        """The stored trials of the plan that are not selected."""
+        if len(self.slots) >= self.planned:
+            return []
+        stored = (each for each in self.present.records() if each.key not in self._nodeids)
+        return [replace(record, cached=True) for record in stored]
 
     @property
     def left(self) -> int:
@@ -310,25 +333,27 @@ class Study:
         return self.best.leader == (record.sweep, record.number)
 
     def results(self) -> StudyResults:
-        """Every trial of the plan, with those that did not end as not run."""
+        """The trials of the run: the selected ones, and of the others those that are stored.
+
+        Selected trials that did not end are not run.
+        """
+        selected = [self.records.get(key) or self._missing(key) for key in self._nodeids]
+        places = {name: place for place, name in enumerate(self.sweeps)}
+        trials = sorted(selected + self.others, key=lambda each: (places[each.sweep], each.key[1:]))
         return StudyResults(
             nodeid=self.nodeid,
             sweeps=tuple(self.info(sweep) for sweep in self.sweeps.values()),
-            trials=tuple(self.records.get(key) or self._missing(key) for key in self._in_order()),
-            notes=(*self.notes, *self.present.notes()),
+            trials=tuple(trials),
+            notes=(*filter(None, [self.part]), *self.notes, *self.present.notes()),
         )
 
     def _runs(self, key: Key, attempt: int) -> bool:
         return key in self.running and self.running[key].number == attempt
 
-    def _in_order(self) -> list[Key]:
-        places = {name: place for place, name in enumerate(self.sweeps)}
-        return sorted(self._nodeids, key=lambda key: (places[key.sweep], key[1:]))
-
     def info(self, sweep: Sweep) -> Sweep:
         """One of the sweeps for readers, as it stands."""
         first, last = self._spans.get(sweep.name, (0.0, 0.0))
-        planned = sum(key.sweep == sweep.name for key in self._nodeids)
+        planned = sweep.n_trials * sweep.replicates
         return replace(sweep, prune=None, planned=planned, elapsed=last - first)
 
     def _missing(self, key: Key) -> TrialRecord:

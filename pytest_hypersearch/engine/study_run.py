@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from pytest_hypersearch.core.sweep import Sweep
@@ -72,7 +73,9 @@ class StudyRun:
     def state(self) -> StudyState:
         """The study as it stands, for a test that asks for it."""
         suggestions = tuple(self.study.proposals.suggestions())
-        return StudyState(self.results(), suggestions, self.artifacts.paths())
+        others = kept(Path(self.log.path), self.study.others).items()
+        paths = (*others, *self.artifacts.paths())
+        return StudyState(self.results(), suggestions, paths, self.study.part)
 
     def take_values(
         self, key: Key, attempt: int, series: Mapping[str, Packed]
@@ -116,16 +119,16 @@ def opened(
     sweeps = [
         replace(Sweep.from_json(data), prune=pruners.get(data["name"])) for data in plan.sweeps
     ]
-    log = archive.open(plan.nodeid, tuple(sweeps), plan.code, plan.arguments)
-    selected = {place for _, place, _, _ in plan.slots}
+    slots = {
+        item: Key(sweeps[place].name, number, replicate)
+        for item, place, number, replicate in plan.slots
+    }
+    log = archive.open(plan.nodeid, tuple(sweeps), plan.code, plan.arguments, set(slots.values()))
     study = Study(
         plan.nodeid,
-        [sweeps[place] for place in sorted(selected)],
-        slots={
-            item: Key(sweeps[place].name, number, replicate)
-            for item, place, number, replicate in plan.slots
-        },
-        samplers={sweeps[place].name: samplers(sweeps[place].strategy) for place in selected},
+        sweeps,
+        slots=slots,
+        samplers={sweep.name: samplers(sweep.strategy) for sweep in sweeps},
         write=log.write,
         stored=log.stored,
         curves=log.curves,

@@ -267,9 +267,7 @@ class Sweeps:
         self, study: StudyResults, one: Configuration, paths: Mapping[Key, Path]
     ) -> Configuration:
         """A configuration with the objects that its trials were given, and what they saved."""
-        keys = {
-            trial.replicate: Key(trial.sweep, trial.number, trial.replicate) for trial in one.trials
-        }
+        keys = {trial.replicate: trial.key for trial in one.trials}
         return replace(
             one,
             params=self._decoded(study.nodeid, one),

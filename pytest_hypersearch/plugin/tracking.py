@@ -17,7 +17,6 @@ import pytest
 from pytest_hypersearch import trackers
 from pytest_hypersearch.core.errors import StoreError
 from pytest_hypersearch.core.secrets import masked
-from pytest_hypersearch.core.trial import Key
 from pytest_hypersearch.core.values import error_text
 from pytest_hypersearch.engine.events import Reported, Started
 from pytest_hypersearch.stats.ranking import rank_study
@@ -29,7 +28,7 @@ if TYPE_CHECKING:
     from typing import TypeAlias
 
     from pytest_hypersearch.core.study import StudyResults
-    from pytest_hypersearch.core.trial import TrialRecord
+    from pytest_hypersearch.core.trial import Key, TrialRecord
     from pytest_hypersearch.engine.events import Event, SweepRun
     from pytest_hypersearch.engine.owner import Owner
     from pytest_hypersearch.engine.study import Study
@@ -130,7 +129,7 @@ class Tracking:
         if not self._calls.wanted:
             return
         trial = _copy(event.trial)
-        who = event.study.nodeid, Key(trial.sweep, trial.number, trial.replicate)
+        who = event.study.nodeid, trial.key
         if isinstance(event, Started):
             self._running[who] = self._sweep(event.study, trial.sweep)
             self._calls.put("trial_started", dict, sweep=self._running[who], trial=trial)
@@ -165,7 +164,7 @@ class Tracking:
         """
         for results in studies:
             for trial in results.trials:
-                who = results.nodeid, Key(trial.sweep, trial.number, trial.replicate)
+                who = results.nodeid, trial.key
                 if sweep := self._running.pop(who, None):
                     self._calls.put("trial_finished", dict, sweep=sweep, trial=_copy(trial))
             for info in results.sweeps:

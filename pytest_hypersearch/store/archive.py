@@ -20,10 +20,17 @@ from pytest_hypersearch.core.errors import StoreError
 from pytest_hypersearch.core.secrets import masked_command
 from pytest_hypersearch.core.values import encodable
 from pytest_hypersearch.store.curves import portions, series_json
-from pytest_hypersearch.store.find import stored_studies
+from pytest_hypersearch.store.find import newest, stored_studies
 from pytest_hypersearch.store.fingerprint import Fingerprints
 from pytest_hypersearch.store.journal import FORMAT, MAX_LINE, json_text, read, seal
-from pytest_hypersearch.store.reader import Stored, StoredRun, damage, read_curves, read_stored
+from pytest_hypersearch.store.reader import (
+    Stored,
+    StoredRun,
+    damage,
+    is_whole,
+    read_curves,
+    read_stored,
+)
 from pytest_hypersearch.store.records import (
     CurveRecord,
     PackagesRecord,
@@ -35,7 +42,7 @@ from pytest_hypersearch.store.records import (
 from pytest_hypersearch.store.runs import ARTIFACTS, Run, Store, digest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from pytest_hypersearch.core.study import StudyCode
     from pytest_hypersearch.core.sweep import Sweep
@@ -107,7 +114,12 @@ class Archive:
         self._latest: RunLog | None = None
 
     def open(
-        self, nodeid: str, sweeps: tuple[Sweep, ...], code: StudyCode, arguments: Config
+        self,
+        nodeid: str,
+        sweeps: tuple[Sweep, ...],
+        code: StudyCode,
+        arguments: Config,
+        selected: Collection[Key],
     ) -> RunLog:
         """Return the log of a study: what an earlier session left, and where this one writes.
 
@@ -116,11 +128,13 @@ class Archive:
             sweeps: The sweeps of the test.
             code: Where its code is.
             arguments: The test's other parameters.
+            selected: The trials of the session.
 
         Raises:
             StoreError: The run to continue belongs to a live session, or cannot be read.
         """
         self.observer.start()
+        planned = sum(sweep.n_trials * sweep.replicates for sweep in sweeps)
         session = SessionRecord(
             sweeps=sweeps,
             id=self._session,
@@ -128,12 +142,13 @@ class Archive:
             fingerprint=self._fingerprint(code),
             keep_stale=self._policy.keep_stale,
             arguments=arguments,
+            selected=len(selected) if len(selected) < planned else None,
         )
-        run, stored = self._newest(nodeid)
+        run, stored = self._continued(nodeid, () if session.selected is None else selected)
         first = next((each.id for each in stored.sessions if each.id), self._session)
         log = RunLog(
             nodeid,
-            partial(self._new_run, nodeid),
+            partial(self._new_run, nodeid, part=session.selected is not None),
             run,
             Stored(stored, session, self._policy.replay),
             run_id=digest(f"{first}\n{nodeid}"),
@@ -141,6 +156,8 @@ class Archive:
             provenance=partial(self.observer.provenance, {each.name: each.seed for each in sweeps}),
         )
         log.missing = self._policy.resume and run is None
+        if session.selected is not None:
+            log.whole = self._whole_run(nodeid, run)
         if run:
             self._use(log)
             log.tell_changes()
@@ -176,10 +193,12 @@ class Archive:
             [Path(file) for file in code.depends_on],
         )
 
-    def _newest(self, nodeid: str) -> tuple[Run | None, StoredRun]:
-        run = self._open_store().newest_run(nodeid) if self._policy.resume else None
-        if run is None:
+    def _continued(self, nodeid: str, wanted: Collection[Key]) -> tuple[Run | None, StoredRun]:
+        """The run that the session continues, and what is in it."""
+        runs = self._open_store().runs(nodeid) if self._policy.resume else []
+        if not runs:
             return None, StoredRun()
+        run = newest(runs, wanted)
         run.acquire()
         try:
             return run, read_stored(run)
@@ -187,7 +206,15 @@ class Archive:
             run.close()
             raise
 
-    def _new_run(self, nodeid: str) -> Run:
+    def _whole_run(self, nodeid: str, run: Run | None) -> str:
+        """The name of the run that readers prefer to one of a part, empty if there is none."""
+        runs = self.studies().get(nodeid)
+        preferred = newest(runs) if runs else run
+        if preferred is None or (run and preferred.path == run.path):
+            return ""
+        return preferred.path.name if is_whole(preferred) else ""
+
+    def _new_run(self, nodeid: str, *, part: bool) -> Run:
         store = self._open_store()
         try:
             run = store.new_run(nodeid)
@@ -196,7 +223,8 @@ class Archive:
                 raise
             store = self._fall_back(str(error))
             run = store.new_run(nodeid)
-        store.prune(nodeid, self._policy.keep_runs)
+        runs = store.runs(nodeid) if part else []
+        store.prune(nodeid, self._policy.keep_runs, spare=newest(runs).path if runs else None)
         return run
 
     def _open_store(self) -> Store:
@@ -225,6 +253,7 @@ class RunLog:
         stored: What earlier sessions of the run left, as this one sees it.
         missing: Whether a run was to be continued, and there was none.
         continued: Whether the run is one of earlier sessions.
+        whole: The run that readers prefer, as this one has only a part of the plan; else empty.
 
     Args:
         nodeid: The study.
@@ -251,6 +280,7 @@ class RunLog:
         self.stored = stored
         self.missing = False
         self.continued = run is not None
+        self.whole = ""
         self.provenance = provenance
         self._packages: Mapping[str, str] | None = None
         self._nodeid = nodeid
@@ -266,8 +296,11 @@ class RunLog:
     @property
     def notes(self) -> list[str]:
         """What a reader must be told of the run."""
-        missing = ["there was no run to continue: a new one was started"] if self.missing else []
-        return missing + damage(self.stored.run, self.path)
+        notes = ["there was no run to continue: a new one was started"] if self.missing else []
+        if self.whole:
+            run = int(self.whole)
+            notes.append(f"show, best and load_results keep to run {run}, which has all trials")
+        return notes + damage(self.stored.run, self.path)
 
     def tell_changes(self) -> None:
         """Record the session if its plan is not that of the newest one: readers follow the plan.

@@ -119,20 +119,19 @@ def kept(run: Path, trials: Iterable[TrialRecord]) -> dict[Key, str]:
     Returns:
         The directory of each complete trial that has one, below ``best`` if it is published.
     """
-    best = _published(run)
+    best = published(run)
     found = {}
     for trial in trials:
-        key = Key(trial.sweep, trial.number, trial.replicate)
         own = run / ARTIFACTS / artifact_name(*stored_key(trial), trial.attempt)
         public = run.parent / BEST / replicate_name(trial.replicate)
-        directory = public if key[:2] == best and public.is_dir() else own
+        directory = public if trial.key[:2] == best and public.is_dir() else own
         if trial.state is State.COMPLETE and directory.is_dir():
-            found[key] = str(directory)
+            found[trial.key] = str(directory)
     return found
 
 
-def _published(run: Path) -> tuple[str, int] | None:
-    """The sweep and number of the published configuration, None if it is not of this run."""
+def published(run: Path) -> tuple[str, int] | None:
+    """Return the sweep and number of the published configuration, None if it is not of the run."""
     try:
         facts = json.loads((run.parent / BEST / PARAMS).read_text(encoding="utf-8"))
         return (facts["sweep"], facts["number"]) if facts["run"] == run.name else None

@@ -14,11 +14,11 @@ from pytest_hypersearch.core.errors import StoreError
 from pytest_hypersearch.core.space import config_key
 from pytest_hypersearch.core.study import called, some
 from pytest_hypersearch.core.trial import Key, State
-from pytest_hypersearch.store.reader import read_run, read_stored, stored_key
-from pytest_hypersearch.store.runs import Run, is_run, runs_of, study_dirs
+from pytest_hypersearch.store.reader import is_whole, read_run, read_stored, stored_key
+from pytest_hypersearch.store.runs import Run, is_run, outdated, runs_of, study_dirs
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
     from os import PathLike
 
     from pytest_hypersearch.core.study import StudyResults
@@ -75,9 +75,30 @@ def stored_studies(store: Path) -> dict[str, list[Run]]:
     return {runs[-1].nodeid: runs for runs in _by_study(store)}
 
 
-def newest(runs: Sequence[Run]) -> Run:
-    """Return the run of a study that is read unless another one is asked for."""
-    return runs[-1]
+def newest(runs: Sequence[Run], wanted: Collection[Key] = ()) -> Run:
+    """Return the run of a study that is meant unless another one is asked for.
+
+    It is the newest whose whole plan was selected: a session that runs a few trials does not take
+    the place of one that ran all. If there is none, it is the newest.
+
+    Args:
+        runs: The study's runs, oldest first; at least one.
+        wanted: Trials; a newer run that has them all will do, whatever was selected.
+    """
+    return next((run for run in reversed(runs) if is_whole(run) or _has(run, wanted)), runs[-1])
+
+
+def removable(runs: Iterable[Path], keep: int) -> list[Path]:
+    """Return the runs of a study but for the newest ``keep`` and the one that `newest` tells."""
+    paths = outdated(runs, keep)
+    if not paths:
+        return []
+    reference = newest(sorted(map(Run, runs), key=lambda run: int(run.path.name)))
+    return [path for path in paths if path != reference.path]
+
+
+def _has(run: Run, wanted: Collection[Key]) -> bool:
+    return bool(wanted) and {trial.key for trial in read_stored(run).trials}.issuperset(wanted)
 
 
 def _cache_dir(folder: Path) -> str:
@@ -154,7 +175,7 @@ def merge(parts: Sequence[StudyResults]) -> StudyResults:
     """
     found: dict[tuple[Key, str], TrialRecord] = {}
     for trial in (trial for part in parts for trial in part.trials):
-        who = Key(trial.sweep, trial.number, trial.replicate), config_key(trial.params)
+        who = trial.key, config_key(trial.params)
         if who not in found or _standing(trial) >= _standing(found[who]):
             found[who] = trial
     numbers = _numbers(found)
@@ -264,11 +285,16 @@ def load(sources: Sequence[Source], run: int | str | None) -> tuple[list[Loaded]
     """
     places = _places(sources)
     found, problems = [], []
-    for chosen in (one for studies in places for runs in studies for one in choose(runs, run)):
-        try:
-            found.append(Loaded(read_run(chosen), (chosen.path,)))
-        except (StoreError, ValueError) as error:
-            problems.append(str(error))
+    for runs in (runs for studies in places for runs in studies):
+        for chosen in choose(runs, run):
+            try:
+                results = read_run(chosen)
+            except (StoreError, ValueError) as error:
+                problems.append(str(error))
+            else:
+                newer = _newer_parts(runs, chosen) if run is None else ()
+                results = replace(results, notes=(*results.notes, *newer))
+                found.append(Loaded(results, (chosen.path,)))
     if problems and not found:
         raise StoreError(problems[0])
     if not found:
@@ -276,6 +302,13 @@ def load(sources: Sequence[Source], run: int | str | None) -> tuple[list[Loaded]
     if len(places) > 1 and run != "all":
         found = _merged(found)
     return sorted(found, key=lambda one: (one.results.nodeid, one.runs)), problems
+
+
+def _newer_parts(runs: Sequence[Run], chosen: Run) -> Iterator[str]:
+    """Name the runs that are passed over although they are newer."""
+    for run in runs[runs.index(chosen) + 1 :]:
+        number = int(run.path.name)
+        yield f"run {number} is newer, but only some of its trials were selected: see @{number}"
 
 
 def studies_of(sources: Sequence[Source]) -> list[list[Run]]:
@@ -296,13 +329,15 @@ def choose(runs: Sequence[Run], run: int | str | None) -> Sequence[Run]:
 
     Args:
         runs: All of them, oldest first; at least one.
-        run: None for the newest, ``"all"``, a run's number, -1 for the newest, -2 for the one
-            before and so on, or the beginning of the commit that it ran.
+        run: None for the one that `newest` tells, ``"all"``, a run's number, -1 for the newest, -2
+            for the one before and so on, or the beginning of the commit that it ran.
 
     Raises:
         ValueError: It is none of these.
     """
-    text = "-1" if run is None else str(run)
+    if run is None:
+        return [newest(runs)]
+    text = str(run)
     if text == "all":
         return runs
     if _NUMBER.fullmatch(text):

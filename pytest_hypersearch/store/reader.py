@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-from pytest_hypersearch.core.errors import SamplerError
+from pytest_hypersearch.core.errors import SamplerError, StoreError
 from pytest_hypersearch.core.space import config_key
 from pytest_hypersearch.core.study import StudyResults
 from pytest_hypersearch.core.trial import Judgement, Key, State, TrialRecord, judge, trial_seed
@@ -258,6 +258,21 @@ def read_stored(run: Run) -> StoredRun:
     return stored
 
 
+def is_whole(run: Run) -> bool:
+    """Tell whether the whole plan of a run was selected, or came to be by parts.
+
+    A run that cannot be read counts as whole: its reader is told why.
+    """
+    try:
+        for records, _ in read_batches(run.journal.path):
+            if any(each["k"] == "session" and "selected" not in each for each in records):
+                return True
+        stored = read_stored(run)
+    except StoreError:
+        return True
+    return not Present(stored, stored.sessions[-1]).is_part
+
+
 def starts_of(run: Run) -> dict[Attempted, float | None]:
     """Return when each attempt of a run was started, in seconds since 1970.
 
@@ -361,6 +376,13 @@ class Present:
                 self.trials[key] = trial
             else:
                 self.absent += 1
+
+    @property
+    def is_part(self) -> bool:
+        """Whether trials of the plan are missing because no session selected all of them."""
+        planned = sum(each.n_trials * each.replicates for each in self._sweeps.values())
+        every = any(each.selected is None for each in self.run.sessions[1:])
+        return not every and len(self.trials) < planned
 
     def counts(self, session: SessionRecord | None) -> bool:
         """Tell whether a session ran the code of this one, or its trials count all the same."""
@@ -534,6 +556,7 @@ def read_run(run: Run) -> StudyResults:
         raise ValueError(f"{run.path}: expected a journal that begins with a plan")
     present = Present(stored, session)
     elapsed = present.elapsed()
+    part = ["only some trials of the plan were selected"] if present.is_part else []
     return StudyResults(
         nodeid=stored.nodeid or run.path.parent.name,
         sweeps=tuple(
@@ -541,7 +564,7 @@ def read_run(run: Run) -> StudyResults:
             for each in session.sweeps
         ),
         trials=tuple(present.records(live=run.in_use())),
-        notes=(*present.notes(), *damage(stored, run.path)),
+        notes=(*part, *present.notes(), *damage(stored, run.path)),
         run=str(run.path),
         arguments=session.arguments,
     )

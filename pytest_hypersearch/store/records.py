@@ -275,6 +275,7 @@ class SessionRecord:
         started: When, as an ISO time, for people.
         fingerprint: Digest of each file that the test runs, by its path.
         keep_stale: Whether trials count that ran other code, see ``--sweep-stale=keep``.
+        selected: How many trials of the plan the session selected, None if all.
         provenance: Where the results come from.
         arguments: The test's other parameters; see `StudyResults`.
     """
@@ -286,6 +287,7 @@ class SessionRecord:
     started: Text = ""
     fingerprint: Texts = field(default_factory=dict)
     keep_stale: Flag = False
+    selected: Annotated[int | None, _optional(_whole(0, _MANY))] = None
     provenance: Annotated[Provenance, Provenance.from_json] = Provenance()
     arguments: Params = field(default_factory=dict)
 

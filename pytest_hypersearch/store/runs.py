@@ -79,12 +79,7 @@ class Store:
         """Return the runs of a study that have a journal, oldest first, not yet owned."""
         return runs_of(self.study_dir(nodeid))
 
-    def newest_run(self, nodeid: str) -> Run | None:
-        """Return the last run of a study that has a journal, not yet owned, or None."""
-        runs = self.runs(nodeid)
-        return runs[-1] if runs else None
-
-    def prune(self, nodeid: str, keep: int) -> None:
+    def prune(self, nodeid: str, keep: int, spare: Path | None = None) -> None:
         """Remove old runs of a study, as far as that is possible.
 
         Runs that a live session owns stay; what cannot be removed stays without an error.
@@ -92,10 +87,12 @@ class Store:
         Args:
             nodeid: The study.
             keep: How many of the newest runs stay; at least one does.
+            spare: A run that stays in any case.
         """
         for path in outdated(_runs(self.study_dir(nodeid)), keep):
-            with contextlib.suppress(StoreError, OSError):
-                discard(path)
+            if path != spare:
+                with contextlib.suppress(StoreError, OSError):
+                    discard(path)
 
 
 class Run:

@@ -82,7 +82,7 @@ def test_a_journal_can_be_read_while_it_is_written(tmp_path):
         for _ in range(50):
             for _ in range(20):
                 acknowledged = int(writer.stdout.readline())
-            contents = Store(tmp_path).newest_run(NODEID).read()
+            contents = Store(tmp_path).runs(NODEID)[-1].read()
             numbers = [entry["number"] for entry in contents.records]
             assert len(numbers) > acknowledged
             assert numbers == list(range(len(numbers)))
@@ -276,7 +276,7 @@ def test_processes_that_make_runs_at_once_get_different_ones(tmp_path):
 def test_a_live_run_is_refused_and_free_once_its_owner_is_killed(tmp_path):
     with started("hold", tmp_path) as holder:
         child = int(holder.stdout.readline())
-        run = Store(tmp_path).newest_run(NODEID)
+        run = Store(tmp_path).runs(NODEID)[-1]
         with pytest.raises(RunInUse, match=f"^{run.path} is in use by another pytest session$"):
             run.acquire()
         holder.send_signal(signal.SIGSTOP)

@@ -25,8 +25,8 @@ from pytest_hypersearch.results.results import Groups, Results, load_results
 from pytest_hypersearch.results.terminal.format import look_of, plain, terminal_width
 from pytest_hypersearch.results.terminal.summary import section
 from pytest_hypersearch.results.terminal.tables import group_text
-from pytest_hypersearch.store.find import is_test_file, studies_of
-from pytest_hypersearch.store.runs import Run, discard, outdated
+from pytest_hypersearch.store.find import is_test_file, removable, studies_of
+from pytest_hypersearch.store.runs import Run, discard
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -293,7 +293,7 @@ def clean(given: Namespace) -> int:
     studies: dict[Path, set[Path]] = {}
     for path in (run.path.absolute() for runs in studies_of(given.what) for run in runs):
         studies.setdefault(path.parent, set()).add(path)
-    for path in (path for runs in studies.values() for path in outdated(runs, given.keep)):
+    for path in (path for runs in studies.values() for path in removable(runs, given.keep)):
         if not given.dry_run:
             _remove(path)
         elif not Run(path).in_use():
