@@ -450,7 +450,7 @@ class Present:
         if self.absent:
             verb = "is" if self.absent == 1 else "are"
             notes.append(f"{_stored(self.absent)} {verb} not part of the present plan")
-        if stale and self._replay:
+        if stale and (self._replay or self._session.selected is not None):
             sessions = {id(trial.session): trial.session for trial in stale}
             files = {
                 name: None
