@@ -30,7 +30,7 @@ from pytest_hypersearch.plugin.mark.checks import (
 from pytest_hypersearch.plugin.mark.spaces import (
     base_of,
     indirect_of,
-    known_of,
+    names_of,
     points_of,
     space_of,
 )
@@ -83,7 +83,7 @@ def from_mark(args: Sequence[object], kwargs: Mapping[str, Any]) -> Sweep:
         replicates=integer(given, "replicates", 1, least=1),
         pick=pick_of(given, strategy, space),
         points=points_of(given, space),
-        group_by=known_of(given, "group_by", space),
+        group_by=names_of(given, "group_by", space),
         keep=_keep(given),
         retries=integer(given, "retries", 1, least=0),
         race=race_of(given),

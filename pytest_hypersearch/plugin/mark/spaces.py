@@ -100,7 +100,7 @@ def points_of(given: Mapping[str, Any], space: Space) -> tuple[Config, ...]:
     return tuple(configs.values())
 
 
-def known_of(given: Mapping[str, Any], argument: str, space: Space) -> tuple[str, ...]:
+def names_of(given: Mapping[str, Any], argument: str, space: Space) -> tuple[str, ...]:
     """The names in an argument that lists parameters of the space."""
     value = given.get(argument, ())
     names = (value,) if isinstance(value, str) else value
@@ -113,7 +113,7 @@ def indirect_of(given: Mapping[str, Any], space: Space) -> tuple[str, ...]:
     """The parameters that go through fixtures of their names."""
     if isinstance(given.get("indirect"), bool):
         return space.names if given["indirect"] else ()
-    return known_of(given, "indirect", space)
+    return names_of(given, "indirect", space)
 
 
 def base_of(value: object, space: Space) -> Mapping[str, Any] | None:

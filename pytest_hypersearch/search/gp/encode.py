@@ -281,8 +281,9 @@ def initial_design(space: Space, seed: int) -> tuple[tuple[int, Array], ...]:
         share = len(range(number, size, count))
         U = _maximin_hypercube(rng, share, [domain.lattice is None for domain in branch.domains])
         plan += [(number, x) for x in branch.rows(U)]
-    order = _interleave([number for number, _ in plan])
-    return tuple(plan[i] for i in order)
+    numbers = [number for number, _ in plan]
+    turns = [numbers[:i].count(number) for i, number in enumerate(numbers)]
+    return tuple(plan[i] for i in sorted(range(len(plan)), key=lambda i: (turns[i], numbers[i])))
 
 
 def _maximin_hypercube(rng: np.random.Generator, size: int, continuous: list[bool]) -> Array:
@@ -305,13 +306,3 @@ def _maximin_hypercube(rng: np.random.Generator, size: int, continuous: list[boo
         if smallest > largest:
             best, largest = U, smallest
     return best
-
-
-def _interleave(branches: list[int]) -> list[int]:
-    """Return an order of positions in which the branches take turns."""
-    turns: dict[int, int] = {}
-    keys = []
-    for position, branch in enumerate(branches):
-        turns[branch] = turns.get(branch, -1) + 1
-        keys.append((turns[branch], branch, position))
-    return [position for _, _, position in sorted(keys)]

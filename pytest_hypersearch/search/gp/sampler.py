@@ -46,8 +46,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
     from typing import TypeAlias
 
-    from numpy.typing import NDArray
-
     from pytest_hypersearch.core.contracts import Observation
     from pytest_hypersearch.core.space import Space
     from pytest_hypersearch.core.trial import Config
@@ -95,8 +93,9 @@ def _combined(
     scored = _front_and_subset(history)
     objectives = [] if surrogate is None else [surrogate]
     for index in range(len(scored[0].observation.others)):
-        other = history_of(history.space, _of_other(history.observations, index))
-        objective = surrogate_of(other, pending, failures=not objectives)
+        other = _of_other(history.observations, index)
+        past = history_of(history.space, other)
+        objective = surrogate_of(past, pending, failures=not objectives)
         objectives += [] if objective is None else [objective]
     excesses = [
         history_of(history.space, _of_excess(history.observations, index), np.inf)
@@ -110,9 +109,12 @@ def _combined(
     feasible = np.array([_is_feasible(result.observation) for result in scored])
     best = np.zeros(len(scored), dtype=bool)
     best[feasible] = undominated(values[feasible])
-    improvement = _improvement(objectives[0], values[:, 0], feasible)
     if len(objectives) > 1:
         improvement = _hypervolume_improvement(objectives, values, values[best])
+    else:  # over the best feasible result, or the worst of all if none is feasible
+        scores = values[:, 0]
+        level = scores[feasible].min() if feasible.any() else scores.max()
+        improvement = LogEI(objectives[0].believed, float(level))
     order = np.lexsort((values[:, 0], ~feasible, ~best))
     return Product([improvement, *bounds]), [scored[i] for i in order]
 
@@ -132,18 +134,6 @@ def _feasibility(history: History, pending: Sequence[Result]) -> LogFeasibility 
     if surrogate is None:
         return None
     return LogFeasibility(surrogate.believed, history.standardised_level(0.0, surrogate.data))
-
-
-def _improvement(objective: Surrogate, values: Array, feasible: NDArray[np.bool_]) -> Acquisition:
-    """Return the improvement over the best feasible result, or over the worst if none is feasible.
-
-    Args:
-        objective: The model of the score.
-        values: Posterior means (N,) of the results.
-        feasible: Which of them (N,) keep all constraints.
-    """
-    best = values[feasible].min() if feasible.any() else values.max()
-    return LogEI(objective.believed, float(best))
 
 
 def _hypervolume_improvement(
