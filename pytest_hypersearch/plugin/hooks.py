@@ -198,7 +198,6 @@ def sweep_mode(config: pytest.Config) -> str:
     return mode
 
 
-@pytest.hookimpl(trylast=True)
 def pytest_itemcollected(item: pytest.Item) -> None:
     """Let ``-k`` find options beyond ASCII as they are written, not only as pytest escapes them."""
     if "\\" in item.name and item.get_closest_marker("sweep_trial") is not None:
@@ -207,6 +206,7 @@ def pytest_itemcollected(item: pytest.Item) -> None:
         collect.find_by_text(item)
 
 
+@pytest.hookimpl(trylast=True)
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Turn a swept test into its trials, innermost: after all other parametrizations."""
     if metafunc.definition.get_closest_marker("sweep") is None:

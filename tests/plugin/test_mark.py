@@ -835,5 +835,5 @@ def test_trials_of_parameters_with_other_names_are_one_study(module, collected, 
         def test_best(sweeps):
             assert len(sweeps.study("test_f").trials) == 8
     """)
-    assert bodies(collected())[0] == "_:1-gr_e:1-r0"
+    assert bodies(collected())[0] == r"\u03b2:1-gr\xf6\xdfe:1-r0"
     run("--sweep").assert_outcomes(passed=9)
