@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from pytest_hypersearch.results.cli import main
+from pytest_hypersearch.results.cli.commands import _shared
 from pytest_hypersearch.results.results import load_results
 from pytest_hypersearch.store.journal import batches, decode, encode
 from pytest_hypersearch.store.runs import Run
@@ -428,3 +429,24 @@ def test_the_command_imports_neither_numpy_nor_pandas_for_a_table(swept):
         check=True,
     )
     assert found.stderr == "set()\n"
+
+
+def test_list_tells_failures_commit_and_direction(command):
+    assert command("list", "--format", "json") == 0
+    rows = {(row["test"], row["run"]): row for row in json.loads(command.out)}
+    row = rows["test_it.py::test_net", "0002"]
+    assert (row["complete"], row["failed"], row["metric"], row["mode"]) == (45, 3, "loss", "min")
+    assert "commit" in row
+
+
+@pytest.mark.parametrize(
+    ("names", "shown"),
+    [
+        (["a/b/test_x.py::test_f", "a/b/test_y.py::test_f"], ["test_x.py::test_f"] * 2),
+        (["a/test_x.py::TestA::test_f[p/q]", "a/test_x.py::TestA::test_f[p/r]"], ["test_f[p/q]"]),
+        (["test_x.py::test_f"] * 2, ["test_f"] * 2),
+        (["test_x.py::test_f", "other/test_x.py::test_f"], ["test_x.py::test_f"]),
+    ],
+)
+def test_list_shows_the_part_of_names_that_differs(names, shown):
+    assert names[0][_shared(names) :] == shown[0]

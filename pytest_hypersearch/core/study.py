@@ -48,6 +48,7 @@ class StudyResults:
         notes: One line each on what a reader must be told: stale or damaged records, lost trials.
         run: Directory of the run, empty if nothing is stored.
         saved: Directory of what the best configuration saved, empty if no trial saved anything.
+        commit: The commit that the run's newest session ran, empty if it is not known.
         arguments: The test's other parameters, such as those of ``parametrize``, by name; of a
             value that is no number, string, bool or None, its id.
     """
@@ -58,6 +59,7 @@ class StudyResults:
     notes: tuple[str, ...] = ()
     run: str = ""
     saved: str = ""
+    commit: str = ""
     arguments: Config = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
@@ -69,6 +71,7 @@ class StudyResults:
             "notes": list(self.notes),
             "run": self.run,
             "saved": self.saved,
+            "commit": self.commit,
             "arguments": self.arguments,
         }
 
@@ -82,6 +85,7 @@ class StudyResults:
             notes=tuple(data["notes"]),
             run=data["run"],
             saved=data["saved"],
+            commit=data["commit"],
             arguments=data["arguments"],
         )
 

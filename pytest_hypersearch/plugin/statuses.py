@@ -7,6 +7,7 @@ anything but exact built-in types would break the run.
 from __future__ import annotations
 
 import json
+from itertools import takewhile
 from typing import TYPE_CHECKING
 
 import pytest
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 ATTRIBUTE = "hypersearch"
 
+_LEAST = 10  # columns in which a parameter says anything
 _SKIPPED = {
     State.PRUNED: ("pruned", "p", "PRUNED"),
     State.INVALID: ("invalid", "i", "INVALID"),
@@ -73,7 +75,7 @@ class ReportStatuses:
     """Shows reports with their status."""
 
     def pytest_report_teststatus(
-        self, report: pytest.CollectReport | pytest.TestReport
+        self, report: pytest.CollectReport | pytest.TestReport, config: pytest.Config
     ) -> tuple[str, str, tuple[str, dict[str, bool]]] | None:
         """Return the category, letter and word of the report."""
         text = getattr(report, ATTRIBUTE, None)
@@ -82,7 +84,27 @@ class ReportStatuses:
         outcome, category, letter, word, colour = json.loads(text)
         if outcome != report.outcome:
             return None  # another plugin thought better of it, such as rerunfailures
-        return category, letter, (word, {colour: True})
+        return category, letter, (_fitting(word, report, config), {colour: True})
+
+
+def _fitting(
+    word: str, report: pytest.CollectReport | pytest.TestReport, config: pytest.Config
+) -> str:
+    """Leave out of a trial's line what would make it wider than the terminal."""
+    if config.get_verbosity() < 1:
+        return word
+    from pytest_hypersearch.results.terminal.format import Look, columns, cut
+
+    node = getattr(report, "node", None)
+    around = len(" " + " [100%]") + (len(f"[{node.gateway.id}]  ") if node else 0)
+    room = config.get_terminal_writer().fullwidth - columns(report.nodeid) - around
+    result, *_ = word.split(" (")
+    status = " ".join(takewhile(str.isupper, result.split()))
+    fitting = [word] if columns(word) <= room else []
+    if columns(result) + _LEAST <= room:
+        fitting.append(cut(word, room, Look(ascii_only=True)))
+    scored = result.removesuffix(" best")
+    return next((text for text in [*fitting, result, scored] if columns(text) <= room), status)
 
 
 class OriginNotes:

@@ -235,6 +235,7 @@ def _table(rows: Sequence[Row], texts: Sequence[Mapping[str, str]], drop: Sequen
             right=_is_numeric(rows, name),
             drop=len(drop) - drop.index(name) if name in drop else 0,
             shrinks=any(len(text[header]) > _LONG for text in texts),
+            keeps_end=name == "test",
         )
         for name, header in zip(rows[0], texts[0], strict=True)
     ]

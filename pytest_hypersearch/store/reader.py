@@ -566,6 +566,7 @@ def read_run(run: Run) -> StudyResults:
         trials=tuple(present.records(live=run.in_use())),
         notes=(*part, *present.notes(), *damage(stored, run.path)),
         run=str(run.path),
+        commit=session.provenance.commit,
         arguments=session.arguments,
     )
 

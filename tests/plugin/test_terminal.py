@@ -102,10 +102,20 @@ def test_verbose_shows_parameters_and_score_of_each_trial(run):
     )
 
 
-def test_workers_show_the_same(run):
+def test_workers_show_the_same(run, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "120")
     result = run("-v", "-n2")
     result.stdout.fnmatch_lines(["*PASSED 1.1 *(lr=0.1 act=tanh) *test_net?lr:0.1-act:tanh?*"])
     result.stdout.fnmatch_lines(["*rerun: pytest *lr:0.1-act:relu*--sweep-rerun"])
+
+
+@pytest.mark.parametrize("workers", [(), ("-n2",)], ids=["plain", "workers"])
+@pytest.mark.parametrize("width", [60, 80])
+def test_verbose_lines_keep_to_the_width(run, monkeypatch, width, workers):
+    monkeypatch.setenv("COLUMNS", str(width))
+    lines = [line for line in run("-v", *workers).outlines if "%]" in line]
+    assert sum("PASSED" in line for line in lines) == 7
+    assert max(map(len, lines)) <= width
 
 
 def test_unit_tests_beside_a_sweep_need_no_section(pytester):

@@ -6,6 +6,7 @@ import json
 import re
 import shlex
 import sys
+from os.path import commonprefix
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,7 @@ from pytest_hypersearch.results.results import Groups, Results, load_results
 from pytest_hypersearch.results.terminal.format import look_of, plain, terminal_width
 from pytest_hypersearch.results.terminal.summary import section
 from pytest_hypersearch.results.terminal.tables import group_text
+from pytest_hypersearch.stats.grouping import FAILURES
 from pytest_hypersearch.store.find import is_test_file, removable, studies_of
 from pytest_hypersearch.store.runs import Run, discard
 
@@ -94,8 +96,27 @@ def list_runs(given: Namespace) -> int:
     results = load_results(*given.what, run="all")
     _tell(results)
     rows = [_run_row(one) for one in results.ranked]
-    _print(rows_text(rows, given.format, drop=("running", "planned", "sweeps", "metric")))
+    drop = ("running", "planned", "sweeps", "commit", "started", "metric")
+    _print(rows_text(_short(rows) if given.format == "table" else rows, given.format, drop))
     return FOUND
+
+
+def _short(rows: Sequence[Row]) -> list[Row]:
+    """Rows for a screen: names without what all share, the direction beside its metric."""
+    start = _shared([row["test"] for row in rows])
+    left_out = {"mode"} if any(row["commit"] for row in rows) else {"mode", "commit"}
+    short = []
+    for row in rows:
+        metric = f"{row['metric']} ({row['mode']})" if row["metric"] else None
+        kept = {name: value for name, value in row.items() if name not in left_out}
+        short.append(kept | {"test": row["test"][start:], "metric": metric})
+    return short
+
+
+def _shared(nodeids: Sequence[str]) -> int:
+    """How many characters of directories, file and class all node ids begin with."""
+    prefix = commonprefix(nodeids).partition("[")[0]  # noqa: RUF071  no paths alone
+    return max(prefix.rfind(mark) + len(mark) if mark in prefix else 0 for mark in ("/", "::"))
 
 
 def _run_row(ranked: RankedStudy) -> Row:
@@ -107,11 +128,14 @@ def _run_row(ranked: RankedStudy) -> Row:
         "test": study.nodeid,
         "run": Path(study.run).name,
         "started": time_text(min(starts)) if starts else None,
+        "commit": study.commit[:7] or None,
         "sweeps": ", ".join(sweep.name for sweep in study.sweeps),
         "complete": states.count(State.COMPLETE),
+        "failed": sum(state in FAILURES for state in states),
         "planned": sum(sweep.planned for sweep in study.sweeps),
         "running": states.count(State.RUNNING),
         "metric": ranking.sweeps[0].metric if ranking else None,
+        "mode": ranking.sweeps[0].mode if ranking else None,
         "best": ranking.best.score if ranking and ranking.best else None,
     }
 

@@ -299,6 +299,7 @@ class Column:
         right: Whether it is aligned to the right, as numbers are.
         drop: When it goes if the table is too wide: the highest first, 0 never.
         shrinks: Whether its texts may be cut.
+        keeps_end: Whether they are cut at the beginning, as names of tests are.
     """
 
     header: str
@@ -306,6 +307,7 @@ class Column:
     right: bool = True
     drop: int = 0
     shrinks: bool = False
+    keeps_end: bool = False
 
     @property
     def width(self) -> int:
@@ -369,5 +371,5 @@ def _shrink(column: Column, width: int, look: Look) -> Column:
     return replace(
         column,
         header=cut(column.header, width, look),
-        cells=tuple(cut(cell, width, look) for cell in column.cells),
+        cells=tuple(cut(cell, width, look, left=column.keeps_end) for cell in column.cells),
     )

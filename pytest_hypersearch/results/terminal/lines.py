@@ -119,7 +119,7 @@ def headlines(studies: Sequence[RankedStudy], look: Look) -> list[Line]:
     """Writes one line for each sweep: test, sweep, counts, best score, time.
 
     What does not fit goes in this order: the best's number, the time, the counts other than
-    complete, the beginning of the test's name.
+    complete and failed, the beginning of the test's name.
     """
     pairs = [(ranked, sweep) for ranked in studies for sweep in ranked.study.sweeps]
     for short, number, time in (
@@ -143,11 +143,13 @@ def _cells(
 ) -> list[Segment]:
     trials = trials_of(ranked.study, sweep)
     found = count(trials, sweep.planned)
+    failed = sum(found.get(state, 0) for state in FAILURES)
     counts = _text(count_words(trials, sweep.planned)).strip()
     if short:
         total = max(sweep.planned, len(trials))
-        counts = f"{found.get(State.COMPLETE, 0)} of {total} complete"
-    colour = {"red": True} if any(found.get(state) for state in FAILURES) else {}
+        counts = f"{found.get(State.COMPLETE, 0)} of {total}"
+        counts += f", {failed} failed" if failed else " complete"
+    colour = {"red": True} if failed else {}
     return [
         (clean(ranked.study.nodeid, look), {}),
         (clean(sweep.name, look), {}),
