@@ -352,6 +352,30 @@ def test_clean_removes_old_runs_but_none_that_is_alive(swept, tmp_path, capsys):
     assert runs(folder) == ["0001"] + ["0002"] * 4
 
 
+def test_clean_removes_only_runs_that_were_named(swept, tmp_path, capsys):
+    command = Command(capsys)
+    (study,) = swept.glob("**/*-test_net")
+    for name in ("0001", "0002", "0004"):
+        shutil.copytree(study / "0001", tmp_path / "exp" / name)
+    (tmp_path / "exp" / "0004" / "journal.jsonl").write_text("mine\n")
+    for name in ("2023", "2024"):
+        (tmp_path / "exp" / name).mkdir()
+        (tmp_path / "exp" / name / "thesis.txt").touch()
+    everything = names(tmp_path / "exp")
+    assert command("clean", "--keep", "1", str(tmp_path / "exp" / "0001")) == 0
+    assert (command.out, names(tmp_path / "exp")) == ("", everything)
+    assert command("clean", "--keep", "1", str(tmp_path / "exp"), "--dry-run") == 0
+    told = [line.removeprefix("would remove ") for line in command.lines]
+    assert told == [str(tmp_path / "exp" / "0001")]
+    assert command("clean", "--keep", "1", str(tmp_path / "exp")) == 0
+    assert [line.removeprefix("removed ") for line in command.lines] == told
+    assert names(tmp_path / "exp") == everything[1:]
+
+
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
 @pytest.mark.parametrize(
     ("args", "code", "problem"),
     [

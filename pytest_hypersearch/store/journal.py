@@ -317,13 +317,20 @@ class Journal:
                 if any(map(is_newer, decode([body]))):
                     raise newer_error(self.path)
 
+    def _copied(self, lost: int) -> int:
+        """Return how many bytes of the lost file are there, as its directory was copied."""
+        self._size = os.fstat(self._fd).st_size
+        same = os.pread(self._fd, self._size, 0) == os.pread(lost, self._size, 0)
+        return self._size if same else 0
+
     def _restore(self) -> None:
         """Write the lost file anew from the inode that is still open."""
         lost = self._fd
         self._fd = -1
         try:
             self._open()
-            self._write(chain((self._seal(),), _chunks(lost)))
+            done = self._copied(lost)
+            self._write(chain(() if done else (self._seal(),), _chunks(lost, done)))
         except BaseException:
             if self._fd >= 0:
                 os.close(self._fd)
@@ -367,8 +374,7 @@ def open_regular(name: str, flags: int) -> int:
     return fd
 
 
-def _chunks(fd: int) -> Iterator[bytes]:
-    offset = 0
+def _chunks(fd: int, offset: int) -> Iterator[bytes]:
     while chunk := os.pread(fd, _COPY_BYTES, offset):
         yield chunk
         offset += len(chunk)

@@ -12,8 +12,8 @@ counts as damaged and costs itself alone. Kinds and fields that are not known ar
 from __future__ import annotations
 
 import json
-import math
 import re
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields
 from typing import Annotated, Any, ClassVar, Final, TypeAlias, TypeVar, get_args, get_type_hints
@@ -46,7 +46,7 @@ def _whole(low: int = -_LARGE, high: int = _LARGE) -> _Read:
     return read
 
 
-def _number(low: float = -math.inf, high: float = math.inf) -> _Read:
+def _number(low: float = -sys.float_info.max, high: float = sys.float_info.max) -> _Read:
     def read(value: Any) -> float:  # noqa: ANN401  any JSON value
         if type(value) not in {int, float} or not low <= value <= high:
             raise ValueError(f"{value!r} is not a number from {low} to {high}")

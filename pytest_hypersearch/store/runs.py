@@ -251,8 +251,11 @@ def _claim(study: Path) -> tuple[Path, _Lease]:
 
 
 def _reclaim(run: Path) -> tuple[Path, _Lease]:
-    """Make and lock a deleted run anew, under another number if its place is taken."""
-    if not (run / _LOCK).exists():
+    """Make and lock a deleted run anew, under another number if its place is taken.
+
+    A run that was copied elsewhere and linked goes on there.
+    """
+    if _leads_home(run) or not (run / _LOCK).exists():
         with contextlib.suppress(RunInUse):
             make_dirs(run)
             return run, _lock(run)

@@ -1,6 +1,7 @@
 """Continuing a run: what is replayed, what runs again, and what is said of it."""
 
 import os
+import resource
 import shutil
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from pytest_hypersearch import load_results
 from pytest_hypersearch.store.journal import encode, read
 from pytest_hypersearch.store.reader import read_curves
 
@@ -719,3 +721,56 @@ def test_f(x, trial):
     curves = read(project.journals[0].with_name("curves.jsonl")).records
     counts = [len(series["score"][0]) for series in read_curves(curves).values()]
     assert counts == [20_000, 20_000]
+
+
+def test_45_studies_run_and_are_resumed_with_64_files(project):
+    project.write("""
+@pytest.mark.parametrize("data", range(45))
+@pytest.mark.sweep(grid={"x": [1, 2]})
+def test_f(x, data, trial):
+    trial.report(x)
+    (trial.path / "model").touch()
+    ran(data, x)
+    return x
+""")
+
+    def few():
+        resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+
+    for args in ((), ("--sweep-resume",)):
+        code, output = project.spawn(*args, preexec_fn=few)
+        assert code == 0, output
+        assert len(project.ran) == project.ran.total() == 90
+    assert len(project.cached) == 90
+
+
+@pytest.mark.parametrize("how", ["shutil.move", "copy"])
+def test_a_run_that_is_moved_and_linked_in_mid_session_is_resumed(project, how):
+    project.write(f"""
+import shutil
+
+def copy(source, target):
+    shutil.copytree(source, target)
+    shutil.rmtree(source)
+
+@pytest.mark.sweep(grid={{"x": [1, 2, 3, 4]}}, keep="all")
+def test_f(x, trial):
+    ran(x)
+    trial.report(x)
+    run = trial.path.parent.parent
+    if x == 2 and not os.path.exists("elsewhere"):
+        {how}(run, "elsewhere")
+        run.symlink_to(os.path.abspath("elsewhere"))
+    trial.path.mkdir(parents=True, exist_ok=True)
+    (trial.path / "model").write_text(str(x))
+    return x
+""")
+    assert project.here().ret == 0
+    before = project.trials
+    project.forget()
+    assert project.here("--sweep-resume").ret == 0
+    assert not project.ran
+    assert project.cached == before.keys()
+    (best,) = project.path.glob(".pytest_cache/d/hypersearch/*/best/r0/model")
+    assert best.read_text() == "1"
+    assert len(load_results(str(project.path)).curves()) == 4
