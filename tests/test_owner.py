@@ -5,7 +5,6 @@ import pytest
 from engine_parts import Noting, outcome, sweep
 
 from pytest_hypersearch.core.study import StudyCode
-from pytest_hypersearch.engine.events import Ended
 from pytest_hypersearch.engine.link import DirectLink
 from pytest_hypersearch.engine.messages import (
     Ask,
@@ -26,6 +25,7 @@ from pytest_hypersearch.engine.messages import (
     View,
 )
 from pytest_hypersearch.engine.owner import Owner
+from pytest_hypersearch.engine.study_run import Ended
 from pytest_hypersearch.store.archive import Archive, Observer, Policy
 
 STUDY = "test_it.py::test_f"

@@ -15,7 +15,6 @@ from pytest_hypersearch.core.secrets import masked
 from pytest_hypersearch.core.study import called
 from pytest_hypersearch.core.values import error_text
 from pytest_hypersearch.engine.artifacts import Background
-from pytest_hypersearch.engine.events import Ended, Reported, Started
 from pytest_hypersearch.engine.messages import (
     Ask,
     Crash,
@@ -45,8 +44,15 @@ from pytest_hypersearch.engine.messages import (
 )
 from pytest_hypersearch.engine.records import Attempt
 from pytest_hypersearch.engine.request_queue import RequestQueue
-from pytest_hypersearch.engine.resources.shares import Shares
-from pytest_hypersearch.engine.study_run import StudyRun, opened, stored_state
+from pytest_hypersearch.engine.resources.ledger import Shares
+from pytest_hypersearch.engine.study_run import (
+    Ended,
+    Reported,
+    Started,
+    StudyRun,
+    opened,
+    stored_state,
+)
 from pytest_hypersearch.store.find import newest
 
 if TYPE_CHECKING:
@@ -55,7 +61,6 @@ if TYPE_CHECKING:
     from pytest_hypersearch.core.contracts import Sampler
     from pytest_hypersearch.core.study import StudyResults
     from pytest_hypersearch.core.trial import Key, TrialRecord
-    from pytest_hypersearch.engine.events import Event, Listener, SweepRun
     from pytest_hypersearch.engine.messages import (
         AnyNotice,
         AnyRequest,
@@ -64,6 +69,7 @@ if TYPE_CHECKING:
         StudyState,
     )
     from pytest_hypersearch.engine.request_queue import Answer
+    from pytest_hypersearch.engine.study_run import Event, Listener, SweepRun
     from pytest_hypersearch.store.archive import Archive
     from pytest_hypersearch.store.curves import Packed, Series
 

@@ -1,16 +1,15 @@
-"""A study in its run: the study itself, the log of the run, and the files of its trials."""
+"""A study in its run, with the run's log and artifacts, and the events that listeners hear of."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from pytest_hypersearch.core.sweep import Sweep
 from pytest_hypersearch.core.trial import Key, State
 from pytest_hypersearch.core.values import time_text
 from pytest_hypersearch.engine.artifacts import ArtifactRetention
-from pytest_hypersearch.engine.events import SweepRun
 from pytest_hypersearch.engine.messages import StudyState
 from pytest_hypersearch.engine.study import Study
 from pytest_hypersearch.search.pruners import unpickled
@@ -28,7 +27,11 @@ if TYPE_CHECKING:
     from pytest_hypersearch.engine.messages import StudyPlan
     from pytest_hypersearch.store.archive import Archive, RunLog
     from pytest_hypersearch.store.curves import Packed
+    from pytest_hypersearch.store.records import Provenance
     from pytest_hypersearch.store.runs import Run
+
+    Event: TypeAlias = "Started | Reported | Ended"
+    Listener: TypeAlias = Callable[[Event], None]
 
 
 _NOT_ENDED: Final = frozenset({State.NOT_RUN, State.RUNNING})
@@ -134,3 +137,64 @@ def opened(
         curves=log.curves,
     )
     return StudyRun(study, log, ArtifactRetention(study, log, background))
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """A trial was handed to a runner.
+
+    Attributes:
+        study: Its study, which goes on: to be looked at before the listener returns.
+        trial: The trial, which is running.
+    """
+
+    study: Study
+    trial: TrialRecord
+
+
+@dataclass(frozen=True, slots=True)
+class Reported:
+    """A running trial reported.
+
+    Attributes:
+        study: As in `Started`.
+        trial: The trial, which is running.
+        series: The packed series of each metric since its last report.
+    """
+
+    study: Study
+    trial: TrialRecord
+    series: Mapping[str, Packed]
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A trial ended, was replayed, or will not run.
+
+    Attributes:
+        study: As in `Started`.
+        trial: The trial.
+    """
+
+    study: Study
+    trial: TrialRecord
+
+
+@dataclass(frozen=True, slots=True)
+class SweepRun:
+    """One sweep of a study in one run, as trackers are told of it.
+
+    Attributes:
+        id: 16 hex digits: the same when the run is resumed, others in every other run.
+        nodeid: The study: the test without the trial's part.
+        info: What is searched and optimised, and how. In ``info.space``, options of parameters that
+            are named like secrets are ``"secret-0"`` and so on.
+        directory: The run's directory.
+        provenance: Commit, versions, command line and host of this session.
+    """
+
+    id: str
+    nodeid: str
+    info: Sweep
+    directory: str
+    provenance: Provenance

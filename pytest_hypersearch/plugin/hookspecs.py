@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pytest_hypersearch.core.contracts import Sampler
     from pytest_hypersearch.core.study import StudyResults
     from pytest_hypersearch.core.trial import TrialRecord
-    from pytest_hypersearch.engine.events import SweepRun
+    from pytest_hypersearch.engine.study_run import SweepRun
     from pytest_hypersearch.store.curves import Series
 
 

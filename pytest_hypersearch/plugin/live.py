@@ -14,7 +14,7 @@ import pytest
 
 from pytest_hypersearch.core.clock import monotonic
 from pytest_hypersearch.core.trial import Key, State
-from pytest_hypersearch.engine.events import Ended
+from pytest_hypersearch.engine.study_run import Ended
 from pytest_hypersearch.results.terminal.format import Look, clean, columns, cut, show_duration
 from pytest_hypersearch.results.terminal.tables import split
 
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Mapping
     from pathlib import Path
 
-    from pytest_hypersearch.engine.events import Event
     from pytest_hypersearch.engine.study import Study
+    from pytest_hypersearch.engine.study_run import Event
 
 
 MILESTONE_SHARE = 0.1

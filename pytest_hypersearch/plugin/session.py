@@ -13,7 +13,7 @@ import pytest
 from pytest_hypersearch.engine.link import ChannelLink, DirectLink
 from pytest_hypersearch.plugin.isolation import is_isolated
 from pytest_hypersearch.plugin.junit import SuiteProperties, wants_junit
-from pytest_hypersearch.plugin.order import Order
+from pytest_hypersearch.plugin.plan import Order
 from pytest_hypersearch.plugin.runner.runner import Runner
 from pytest_hypersearch.plugin.statuses import ReportStatuses
 from pytest_hypersearch.plugin.xdist import workers as xdist
@@ -90,7 +90,7 @@ def start(config: pytest.Config) -> Runner | None:
             manager.register(WorkSharing(runner.link, manager), "hypersearch_sharing")
         _register(config, runner)
         return runner
-    from pytest_hypersearch.plugin.controller import Controller
+    from pytest_hypersearch.plugin.controller import Controller, ReportFile
     from pytest_hypersearch.plugin.tracking import register as register_trackers
 
     register_trackers(config)
@@ -100,8 +100,6 @@ def start(config: pytest.Config) -> Runner | None:
     if wants_junit(config):
         manager.register(SuiteProperties(config, controller.owner), "hypersearch_junit")
     if config.option.sweep_report is not None:
-        from pytest_hypersearch.plugin.report import ReportFile
-
         manager.register(ReportFile(config, controller), "hypersearch_report")
     if xdist.distributes(config):
         distribution = xdist.Distribution(config, controller.owner)

@@ -18,7 +18,7 @@ from pytest_hypersearch import trackers
 from pytest_hypersearch.core.errors import StoreError
 from pytest_hypersearch.core.secrets import masked
 from pytest_hypersearch.core.values import error_text
-from pytest_hypersearch.engine.events import Reported, Started
+from pytest_hypersearch.engine.study_run import Reported, Started
 from pytest_hypersearch.stats.ranking import rank_study
 from pytest_hypersearch.store.curves import unpack
 from pytest_hypersearch.trackers import OFFERS
@@ -29,9 +29,9 @@ if TYPE_CHECKING:
 
     from pytest_hypersearch.core.study import StudyResults
     from pytest_hypersearch.core.trial import Key, TrialRecord
-    from pytest_hypersearch.engine.events import Event, SweepRun
     from pytest_hypersearch.engine.owner import Owner
     from pytest_hypersearch.engine.study import Study
+    from pytest_hypersearch.engine.study_run import Event, SweepRun
     from pytest_hypersearch.store.curves import Packed, Series
 
 

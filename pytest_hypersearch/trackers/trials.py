@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pytest_hypersearch.core.trial import Raw, TrialRecord
-    from pytest_hypersearch.engine.events import SweepRun
+    from pytest_hypersearch.engine.study_run import SweepRun
     from pytest_hypersearch.store.curves import Series
 
 

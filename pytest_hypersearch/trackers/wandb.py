@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from pytest_hypersearch.core.trial import TrialRecord
-    from pytest_hypersearch.engine.events import SweepRun
+    from pytest_hypersearch.engine.study_run import SweepRun
     from pytest_hypersearch.store.curves import Series
 
 

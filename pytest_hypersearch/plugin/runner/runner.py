@@ -31,6 +31,7 @@ from pytest_hypersearch.plugin.junit import note_properties, wants_junit
 from pytest_hypersearch.plugin.plan import Plan, spaces_of
 from pytest_hypersearch.plugin.runner.item import (
     CurrentItem,
+    Timers,
     end_as,
     identify,
     recording_return,
@@ -39,7 +40,6 @@ from pytest_hypersearch.plugin.runner.item import (
     set_callspec_params,
 )
 from pytest_hypersearch.plugin.runner.outcomes import OutcomeReporter, accepted, hide
-from pytest_hypersearch.plugin.runner.timeouts import Timers
 from pytest_hypersearch.plugin.statuses import OriginNotes, attach
 from pytest_hypersearch.store.archive import imported_packages
 

@@ -13,7 +13,7 @@ import pytest
 
 from pytest_hypersearch.engine.messages import Claim, Claimed, Durations, Finish, Refused
 from pytest_hypersearch.plugin.collect import MARK
-from pytest_hypersearch.plugin.order import longest_first
+from pytest_hypersearch.plugin.plan import longest_first
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
