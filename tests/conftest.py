@@ -22,6 +22,21 @@ UNUSED = ("anyio", "asyncio", "randomly", "syrupy")
 PATIENCE = 120
 
 
+SLOW = {  # besides the tests that run pytest
+    *("faults", "plugin", "report"),
+    *("test_analysis_stored.py", "test_docs.py", "test_examples.py", "test_importance.py"),
+    *("test_ledger.py", "test_optuna.py", "test_samplers_several.py", "test_types.py"),
+}
+
+
+def pytest_collection_modifyitems(items):
+    """Mark the slow half: tests that run pytest, and those of some files."""
+    for item in items:
+        parts = item.path.relative_to(TESTS).parts
+        if "pytester" in item.fixturenames or not SLOW.isdisjoint(parts):
+            item.add_marker("slow")
+
+
 @pytest.fixture(autouse=True)
 def _no_ci(monkeypatch):
     """Nested runs print as for people, wherever the tests run."""

@@ -137,6 +137,7 @@ def wrong(link: Link, owner: Owner) -> None:
 """
 
 
+@pytest.mark.slow
 def test_a_wrong_field_fails_a_type_check(tmp_path):
     pytest.importorskip("mypy")
     snippet = tmp_path / "snippet.py"
