@@ -1,24 +1,37 @@
-"""Racing beside fixed replicates: the chance of naming the best configuration, and what it costs.
+"""What a race costs and what it loses, and whether the summary's sets contain the best.
 
-    python benchmarks/racing.py [--races 400] [--replicates 10] [--seed 0] [PROBLEM ...]
+    python benchmarks/racing.py noises [--races 1000] [--seed 0] [NOISE ...]
+    python benchmarks/racing.py problems [--races 400] [--replicates 10] [--seed 0] [PROBLEM ...]
 
-Every race draws a table of scores, m configurations x replicates, from a problem whose expected
-scores are known. Fixed replicates run the same number for every configuration and name the lowest
-mean; the race names the lowest mean among those that ran all. All of them see the same table.
-Prints one row a problem, in Markdown: how often the truly best one is named with all replicates,
-with half of them, with as many as the race used on average, by the race; how often the race drops
-what all replicates would have named; and the mean share of trials that the race ran.
+Every race draws a table of scores, m configurations x replicates, whose expected scores are known.
+
+``noises`` is about promises under noise that is not normal, see `NOISES`. Scores are
+``quality + sqrt(share) * luck + sqrt(1 - share) * own``: normal qualities whose standard deviation
+is the gap, luck common to the configurations of a replicate, and a noise of each trial's own.
+Prints a row for each noise, numbers of configurations and replicates, and share. For each gap: how
+often the race drops what all replicates would name, the share of trials that it runs, and how often
+the truly best one is neither the best nor among those "not significantly worse": by all replicates,
+and by those that the race ran.
+
+``problems`` is about finding the best. Fixed replicates run the same number for every configuration
+and name the lowest mean; the race names the lowest mean among those that ran all. All of them see
+the same table. Prints one row a problem, in Markdown: how often the truly best one is named with
+all replicates, with half of them, with as many as the race used on average, by the race; how often
+the race drops what all replicates would have named; and the mean share of trials that it ran.
 """
 
 from __future__ import annotations
 
 import argparse
 import platform
+import re
 from dataclasses import dataclass
+from itertools import product
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from pytest_hypersearch.stats.comparing import indistinct
 from pytest_hypersearch.stats.racing import raced_out
 
 if TYPE_CHECKING:
@@ -30,10 +43,78 @@ if TYPE_CHECKING:
     Array = NDArray[np.float64]
     Problem = Callable[[Generator, int], tuple[Array, Array]]
     """Generator and replicates -> expected scores (m,) and scores (m, replicates)."""
+    Noise = Callable[[Generator, tuple[int, int]], Array]
+    """Generator and shape (m, replicates) -> noise."""
 
+GAPS = (0.1, 0.5, 1.0, 3.0)
+DESIGNS = tuple(product((12, 40), (5, 10)))
+SHARES = (0.0, 0.5)
 HEADER = """\
 | problem | all | half | same cost | race | dropped | trials |
 |---|--:|--:|--:|--:|--:|--:|"""
+
+
+def gaussian(rng: Generator, shape: tuple[int, int]) -> Array:
+    """Normal noise with a standard deviation of 1."""
+    return rng.normal(size=shape)
+
+
+def student(rng: Generator, shape: tuple[int, int]) -> Array:
+    """Student's t distribution with 3 degrees of freedom, not scaled."""
+    return rng.standard_t(3, shape)
+
+
+def skewed(rng: Generator, shape: tuple[int, int]) -> Array:
+    """Lognormal (sigma 0.8), less its mean and over its standard deviation: bad luck is far out."""
+    noise = rng.lognormal(0, 0.8, shape)
+    mean = np.exp(0.8**2 / 2)
+    return (noise - mean) / (mean * np.sqrt(np.exp(0.8**2) - 1))
+
+
+def diverged(rng: Generator, shape: tuple[int, int]) -> Array:
+    """Normal, and one value in twenty is worse by 20."""
+    return rng.normal(size=shape) + 20 * rng.binomial(1, 0.05, shape)
+
+
+def shifted(rng: Generator, shape: tuple[int, int]) -> Array:
+    """Normal, and one value in twenty is off by 10, for better or for worse alike."""
+    sign = 2 * rng.binomial(1, 0.5, shape) - 1
+    return rng.normal(size=shape) + 10 * sign * rng.binomial(1, 0.05, shape)
+
+
+def mixed(rng: Generator, shape: tuple[int, int]) -> Array:
+    """Normal, and one value in twenty has ten times the standard deviation."""
+    return rng.normal(size=shape) * (1 + 9 * rng.binomial(1, 0.05, shape))
+
+
+def uneven(rng: Generator, shape: tuple[int, int]) -> Array:
+    """Normal, and every third configuration has four times the standard deviation."""
+    noise = rng.normal(size=shape)
+    if len(noise) > 1:
+        noise[::3] *= 4
+    return noise
+
+
+NOISES: dict[str, Noise] = {
+    "normal": gaussian,
+    "t, 3 degrees": student,
+    "skewed": skewed,
+    "5% worse by 20": diverged,
+    "5% off by 10": shifted,
+    "5% ten times": mixed,
+    "every third x 4": uneven,
+}
+
+
+def noisy(noise: Noise, m: int, *, gap: float, share: float) -> Problem:
+    """Normal means, and noise of which a share is common to the configurations of a replicate."""
+
+    def draw(rng: Generator, replicates: int) -> tuple[Array, Array]:
+        means = rng.normal(0, gap, m)
+        luck, own = noise(rng, (1, replicates)), noise(rng, (m, replicates))
+        return means, means[:, None] + np.sqrt(share) * luck + np.sqrt(1 - share) * own
+
+    return draw
 
 
 def normal(m: int, *, gap: float, shared: float = 0.0, spread: float = 0.0) -> Problem:
@@ -161,14 +242,52 @@ class Tally:
 def race(scores: Array) -> tuple[int, int, set[int]]:
     """Race over a table (m, replicates): the named one, the trials run, and those dropped."""
     planned = scores.shape[1]
-    ran: dict[int, list[float]] = {number: [] for number in range(len(scores))}
-    out: set[int] = set()
-    for replicate in range(planned):
-        out = {*raced_out(ran, replicate=replicate, planned=planned)}
-        for number in ran.keys() - out:
-            ran[number].append(float(scores[number, replicate]))
-    named = min(ran.keys() - out, key=lambda number: float(np.mean(ran[number])))
-    return named, sum(map(len, ran.values())), out
+    out = raced_out(dict(enumerate(scores.tolist())), replicate=planned - 1, planned=planned)
+    ran = dict.fromkeys(range(len(scores)), planned) | {
+        number: int(re.findall(r"after (\d+) replicates", reason)[0])
+        for number, reason in out.items()
+    }
+    named = min(ran.keys() - out, key=lambda number: float(scores[number].mean()))
+    return named, sum(ran.values()), {*out}
+
+
+@dataclass(slots=True)
+class Promise:
+    """What became of the promises in one cell; shares of all races.
+
+    Attributes:
+        dropped: How often the race dropped what all replicates name.
+        trials: Mean share of all trials that the race ran.
+        missed: How often the truly best one was not in the set that all replicates give.
+        lost: How often it was not in the set that the race gives.
+    """
+
+    dropped: float = 0.0
+    trials: float = 0.0
+    missed: float = 0.0
+    lost: float = 0.0
+
+    def __str__(self) -> str:
+        shares = (self.dropped, self.missed, self.lost)
+        dropped, missed, lost = (f"{100 * share:.1f}" for share in shares)
+        return f"{dropped} / {100 * self.trials:.0f} / {missed} / {lost}"
+
+
+def promise(problem: Problem, races: int, replicates: int, seed: int) -> Promise:
+    """Race on tables of a problem, and take the sets of the best."""
+    rng = np.random.default_rng(seed)
+    found = Promise()
+    for _ in range(races):
+        means, scores = problem(rng, replicates)
+        truth, first = int(means.argmin()), int(scores.mean(axis=1).argmin())
+        named, trials, out = race(scores)
+        found.dropped += (first in out) / races
+        found.trials += trials / scores.size / races
+        table = {number: dict(enumerate(row)) for number, row in enumerate(scores.tolist())}
+        found.missed += (truth not in {first, *indistinct(table, first)}) / races
+        left = {number: row for number, row in table.items() if number not in out}
+        found.lost += (truth not in {named, *indistinct(left, named)}) / races
+    return found
 
 
 def measure(problem: Problem, races: int, replicates: int, seed: int) -> Tally:
@@ -197,20 +316,39 @@ def row(name: str, tally: Tally, races: int, replicates: int) -> str:
     return f"| {name} | {' | '.join(cells)} | {tally.share:.0%} |"
 
 
-def main() -> None:
-    """Measure the problems asked for, or all."""
-    parser = argparse.ArgumentParser(description="Racing beside fixed replicates.")
-    parser.add_argument("problems", nargs="*", metavar="PROBLEM", help="words in names of problems")
-    parser.add_argument("--races", type=int, default=400)
-    parser.add_argument("--replicates", type=int, default=10)
-    parser.add_argument("--seed", type=int, default=0)
-    given = parser.parse_args()
-    print(f"{platform.machine()}, Python {platform.python_version()}, numpy {np.__version__}\n")
+def noises(given: argparse.Namespace) -> None:
+    """Print the table of promises."""
+    print(f"| noise | m x n | common | {' | '.join(f'gap {gap:g}' for gap in GAPS)} |")
+    print("|---|--:|--:|" + "--:|" * len(GAPS))
+    for name, noise in NOISES.items():
+        if given.names and not any(word in name for word in given.names):
+            continue
+        for (m, n), share in product(DESIGNS, SHARES):
+            problems = [noisy(noise, m, gap=gap, share=share) for gap in GAPS]
+            cells = [str(promise(each, given.races, n, given.seed)) for each in problems]
+            print(f"| {name} | {m} x {n} | {share:g} | {' | '.join(cells)} |", flush=True)
+
+
+def problems(given: argparse.Namespace) -> None:
+    """Print the table of problems."""
     print(HEADER)
     for name, problem in PROBLEMS.items():
-        if not given.problems or any(word in name for word in given.problems):
+        if not given.names or any(word in name for word in given.names):
             tally = measure(problem, given.races, given.replicates, given.seed)
             print(row(name, tally, given.races, given.replicates), flush=True)
+
+
+def main() -> None:
+    """Measure what is asked for."""
+    parser = argparse.ArgumentParser(description="Racing beside fixed replicates.")
+    parser.add_argument("what", choices=("noises", "problems"))
+    parser.add_argument("names", nargs="*", metavar="NAME", help="words in names of rows")
+    parser.add_argument("--races", type=int, default=400)
+    parser.add_argument("--replicates", type=int, default=10, help="of problems")
+    parser.add_argument("--seed", type=int, default=0)
+    given = parser.parse_intermixed_args()
+    print(f"{platform.machine()}, Python {platform.python_version()}, numpy {np.__version__}\n")
+    {"noises": noises, "problems": problems}[given.what](given)
 
 
 if __name__ == "__main__":

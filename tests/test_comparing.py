@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from noises import KINDS, noise
 from scipy.stats import ttest_1samp
 
 from pytest_hypersearch.stats.comparing import chances_of, indistinct
@@ -26,12 +27,21 @@ def test_planned_replicates_are_a_finite_sample():
     differences = np.subtract(scores[1], scores[0])
     all_known = differences - differences.mean() * (1 - 1 / np.sqrt(1 - 5 / 8))
     expected = ttest_1samp(all_known, 0, alternative="greater").pvalue
-    assert chances_of(scores, 0, planned=8)[1] == pytest.approx(expected)
+    assert expected < chances_of(scores, 0, planned=8)[1] < 1.5 * expected
+
+
+def test_a_trial_that_went_astray_says_that_others_may():
+    clean = table(0.0, *[9.0] * 11)
+    astray = [[*row] for row in clean]
+    astray[5][2] -= 40
+    for planned, factor in ((None, 1.1), (10, 10)):
+        before, after = (chances_of(rows, 0, planned=planned)[1] for rows in (clean, astray))
+        assert after > factor * before
 
 
 def test_others_tell_how_far_two_replicates_scatter():
-    pair = table(0.0, 4.0, replicates=2, seed=3)
-    crowd = table(*[0.0, 4.0, *[2.0] * 30], replicates=2, seed=3)
+    pair = [[0.0, 0.5], [4.0, 5.5]]
+    crowd = pair + table(*[2.0] * 30, replicates=2, seed=3)
     assert chances_of(pair, 0)[1] > 0.02
     assert chances_of(crowd, 0)[1] < 0.005
 
@@ -76,12 +86,12 @@ def test_a_single_configuration_is_like_no_other():
 
 
 @pytest.mark.parametrize("replicates", [2, 3, 5])
-def test_the_truly_best_is_rarely_found_worse(replicates):
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_truly_best_is_rarely_found_worse(kind, replicates):
     rng = np.random.default_rng(10 + replicates)
     missed = 0
-    for _ in range(300):
-        spread = np.exp(rng.normal(0, 0.3, size=(12, 1)))
-        rows = spread * rng.normal(size=(12, replicates)) + np.repeat([[0.0], [1.0]], 6, axis=0)
+    for _ in range(200):
+        rows = noise(kind, rng, 12, replicates) + np.repeat([[0.0], [1.0]], 6, axis=0)
         best = int(rows.mean(axis=1).argmin())
         missed += best != 0 and 0 not in indistinct(by_replicate(rows.tolist()), best)
-    assert missed <= 15
+    assert missed <= 10

@@ -1,4 +1,6 @@
 import numpy as np
+import pytest
+from noises import KINDS, noise
 
 from pytest_hypersearch.stats.racing import raced_out
 
@@ -109,13 +111,19 @@ def test_a_replicate_that_failed_everywhere_does_not_stop_the_race():
     assert [len(row) for row in race(table, planned=10).values()] == [10, *[3] * 5]
 
 
-def test_the_one_that_would_come_out_best_is_rarely_dropped():
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_one_that_would_be_the_best_is_rarely_dropped(kind):
     rng = np.random.default_rng(7)
-    dropped = ran = 0
+    dropped = 0
     for _ in range(200):
-        table = rng.normal(size=(8, 6))
-        lengths = [len(row) for row in race(table.tolist(), planned=6).values()]
-        dropped += lengths[table.mean(axis=1).argmin()] < 6
-        ran += sum(lengths)
-    assert 0 < dropped <= 20  # all are equal, the worst case: 5% are 10
-    assert ran < 0.9 * 200 * 48
+        rows = noise(kind, rng, 12, 10)  # all are equal, the worst case
+        best = int(rows.mean(axis=1).argmin())
+        dropped += best in raced_out(dict(enumerate(rows.tolist())), replicate=9, planned=10)
+    assert dropped <= 16  # 6% are 12
+
+
+def test_half_of_the_trials_are_saved_under_normal_noise():
+    rng = np.random.default_rng(7)
+    tables = rng.normal(size=(50, 12, 1)) + rng.normal(size=(50, 12, 10))
+    ran = sum(len(row) for rows in tables for row in race(rows.tolist(), planned=10).values())
+    assert ran < 0.6 * tables.size

@@ -2,15 +2,14 @@
 
 All configurations of a replicate run under the same seed, so they are compared in pairs: by the
 mean of the differences to the best, over its standard error (paired t-test). Two or three
-differences say little about their own spread, so each variance is shrunk towards what the other
-configurations show, as far as these agree (moderated t: G. K. Smyth, Linear models and empirical
-Bayes methods for assessing differential expression, Stat. Appl. Genet. Mol. Biol. 3, 2004).
+differences say little about their own spread, so it is taken from all configurations together, or
+from the configuration's own differences where these spread wider. With diverging seeds and uneven
+noise the larger of the two is the one that keeps its promise; `benchmarks/racing.py` measures it.
 
 Symbols; lower scores are better:
     Y        (m, n)  scores of m configurations over n replicates
     D        (m, n)  differences to the best configuration
-    v        (m,)    variances of the scores, with the replicates' own effects taken out
-    d0, s0           degrees of freedom and variance that the configurations share (prior)
+    E        (m, n)  residuals: scores without the means of configurations and of replicates
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ import math
 from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 import numpy as np
-from scipy.special import digamma, polygamma, stdtr
+from scipy.special import stdtr
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -29,19 +28,20 @@ if TYPE_CHECKING:
     Array: TypeAlias = NDArray[np.float64]
 
 ALPHA = 0.05
-_LEAST = 1e-5
 _ROOM = 3
+_UNSEEN = 3
+_TAIL = 3
 _Name = TypeVar("_Name")
 
 
 def indistinct(scores: Mapping[_Name, Mapping[int, float]], best: _Name) -> list[_Name]:
     """Finds the configurations that are not significantly worse than the best.
 
-    Each is compared by the moderated test and by the plain one, which knows better where scores
-    differ by orders of magnitude. The best is chosen among m by the same scores, so each of these
-    2 (m - 1) tests has to pass at an equal part of `ALPHA`. A configuration that is truly the best
-    is found worse with a probability of at most `ALPHA` (subset selection: S. S. Gupta, On some
-    multiple decision (selection and ranking) rules, Technometrics 7, 1965).
+    Each is compared by two tests: with the spread of all, and with its own alone, which is more
+    sensitive where scores differ by orders of magnitude. The best is chosen among m by the same
+    scores, so each of these 2 (m - 1) tests gets an equal part of `ALPHA`. A configuration that is
+    truly the best is then found worse with a probability of at most `ALPHA` (subset selection: S.
+    S. Gupta, On some multiple decision (selection and ranking) rules, Technometrics 7, 1965).
 
     Args:
         scores: Scores of each configuration by replicate, lower is better.
@@ -67,7 +67,7 @@ def indistinct(scores: Mapping[_Name, Mapping[int, float]], best: _Name) -> list
 
 
 def _least_of(scores: Sequence[Sequence[float]], best: int) -> list[float]:
-    """The lower p-value of the moderated and the plain test, a row each."""
+    """The lower p-value of both tests, a row each."""
     if len(scores) == 1:
         return [1.0]
     D = np.asarray(scores) - np.asarray(scores[best])  # noqa: N806 - a matrix
@@ -85,7 +85,8 @@ def chances_of(
     With ``planned``, worse means a worse mean over all planned replicates. As n of them are known,
     the mean of the differences is then off by a variance of (1/n - 1/planned) of a single one's
     instead of 1/n (prediction of a finite sample's mean; W. G. Cochran, Sampling Techniques, 1977,
-    section 2.6). Otherwise it means a worse expected score.
+    section 2.6); and a single trial may still go astray, see `_shock`. Otherwise it means a worse
+    expected score.
 
     Args:
         scores: Y, with at least two rows and columns.
@@ -98,16 +99,20 @@ def chances_of(
     Y = np.asarray(scores, dtype=float)  # noqa: N806 - a matrix
     Y = Y / (np.abs(Y).max() or 1.0)  # noqa: N806 - squares must not overflow
     capped = np.minimum(Y, _caps(Y))
-    D = capped - Y[best]  # noqa: N806 - a matrix
-    variance, freedom = _moderated(D.var(axis=1, ddof=1), _variances(capped), Y.shape[1] - 1)
-    share = 1 / Y.shape[1] - (1 / planned if planned else 0.0)
-    lag, error = D.mean(axis=1), np.sqrt(variance * share)
+    D, E = capped - Y[best], _residuals(capped)  # noqa: N806 - matrices
+    m, n = Y.shape
+    freedom = (m - 1) * (n - 1)
+    own = np.minimum(D.var(axis=1, ddof=1), (Y - Y[best]).var(axis=1, ddof=1))  # caps vary, too
+    variance = np.maximum(own, 2 * (E**2).sum() / freedom)
+    lag, error = D.mean(axis=1), np.sqrt(variance * (1 / n - (1 / planned if planned else 0.0)))
     if not error.any():
         surely = not np.ptp(Y, axis=1).any()  # else they vary alike by chance: rounded scores
         return [0.0 if surely and one > 0 else 1.0 for one in lag]
     chances = stdtr(freedom, -lag / error)
+    if planned:
+        chances = chances + (planned - n) * _shock(E, planned * lag)
     chances[best] = 1.0
-    return [float(one) for one in chances]
+    return [min(1.0, float(one)) for one in chances]
 
 
 def _caps(Y: Array) -> Array:  # noqa: N803 - a matrix
@@ -121,50 +126,21 @@ def _caps(Y: Array) -> Array:  # noqa: N803 - a matrix
     return caps
 
 
-def _variances(Y: Array) -> Array:  # noqa: N803 - a matrix
-    """The variances v of what is left of the scores without configurations' and replicates' means.
+def _residuals(Y: Array) -> Array:  # noqa: N803 - a matrix
+    E: Array = Y - Y.mean(axis=1, keepdims=True) - Y.mean(axis=0) + Y.mean()  # noqa: N806
+    return E
 
-    Scaled so that equal variances of independent scores are met on average.
+
+def _shock(E: Array, x: Array) -> Array:  # noqa: N803 - a matrix
+    """Chances that a single score to come is off by at least ``x`` (m,).
+
+    The share of the scores seen so far that are off that much, counting `_UNSEEN` more than there
+    are: outliers are rare, and few scores show none. Beyond the farthest seen, chances fall as
+    those of Student's t distribution with `_TAIL` degrees of freedom.
     """
-    m, n = Y.shape
-    rest = Y - Y.mean(axis=1, keepdims=True) - Y.mean(axis=0) + Y.mean()
-    v: Array = (rest**2).sum(axis=1) * m / ((m - 1) * (n - 1))
-    return v
-
-
-def _moderated(own: Array, v: Array, freedom: int) -> tuple[Array, float]:
-    """Variances (m,) of the differences, moderated by the ensemble, and their degrees of freedom.
-
-    Args:
-        own: Each configuration's variance of its differences.
-        v: The variances of the configurations.
-        freedom: Degrees of freedom of each.
-    """
-    d0, s0 = _prior(v, freedom)
-    pooled = float((len(v) - 1) * freedom)
-    if math.isinf(d0):
-        return np.full(len(v), 2 * s0), pooled
-    return (d0 * 2 * s0 + freedom * own) / (d0 + freedom), min(d0 + freedom, pooled)
-
-
-def _prior(v: Array, freedom: int) -> tuple[float, float]:
-    """Fits d0 and s0 to the moments of log v (Smyth 2004, section 6.2); infinite d0: all agree."""
-    middle = float(np.median(v))
-    if middle == 0.0:
-        return math.inf, float(v.mean())
-    z = np.log(np.maximum(v, _LEAST * middle)) - digamma(freedom / 2) + math.log(freedom / 2)
-    excess = float(z.var(ddof=1) - polygamma(1, freedom / 2))
-    if excess <= 0:
-        return math.inf, float(v.mean())
-    half = _inverse_trigamma(excess)
-    s0 = math.exp(float(z.mean() + digamma(half)) - math.log(half))
-    return 2 * half, max(s0, _LEAST * middle)
-
-
-def _inverse_trigamma(y: float) -> float:
-    """Solves polygamma(1, x) = y by Newton's method (Smyth 2004, appendix)."""
-    x = 0.5 + 1 / y
-    for _ in range(20):
-        value = float(polygamma(1, x))
-        x += value * (1 - value / y) / float(polygamma(2, x))
-    return x
+    m, n = E.shape
+    sizes = np.sort(np.abs(E).ravel()) * math.sqrt(E.size / ((m - 1) * (n - 1)))
+    seen = E.size - np.searchsorted(sizes, x)
+    beyond = np.minimum(1.0, sizes[-1] / np.maximum(x, sizes[-1]))
+    chances: Array = (seen + _UNSEEN * beyond**_TAIL) / E.size
+    return chances

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from pytest_hypersearch.store.journal import read
@@ -49,13 +51,13 @@ def test_any_number_of_workers_and_a_resume_agree(project):
 
 def test_an_interrupted_race_goes_on_where_it_was(project):
     project.write(RACE)
-    project.run()
-    whole = project.ran
-    project.forget()
     project.run("--maxfail=1", "-k", "r0 or r1")
     assert project.ran.total() == 8
     project.run("--sweep-resume")
-    assert project.ran == whole
+    resumed = project.ran
+    project.forget()
+    project.run()
+    assert project.ran == resumed
 
 
 def test_a_configuration_without_a_score_is_out(project):
@@ -95,3 +97,23 @@ def test_f(x, trial):
     assert project.ran["0"] == 6
     assert project.states["raced out"]
     assert sum(project.states.values()) == 24
+
+
+def test_what_the_race_dropped_is_not_among_those_not_significantly_worse(project):
+    project.write("""
+import numpy as np
+
+@pytest.mark.sweep(grid={"x": [*range(8)]}, replicates=6, metric="loss", race=True)
+def test_f(x, trial):
+    return 0.5 * x + np.random.default_rng([3, x, trial.replicate]).normal()
+""")
+    code, output = project.run()
+    assert code == 0
+    trials = project.trials
+    dropped = {int(name[2]) for name, one in trials.items() if one["state"] == "raced out"}
+    line = re.search(r"~best: (.*?) rerun:", " ".join(output.split()))[1]
+    named = {int(number) for number in re.findall(r"#(\d)", line.partition("t-test): ")[2])}
+    assert len(dropped) == 3
+    assert named == {0, 2, 3}
+    assert line.startswith("3 of 7 others are not significantly worse than #1")
+    assert line.endswith("; 3 raced out")

@@ -228,47 +228,73 @@ def comparable(ranked: Sequence[Configuration]) -> bool:
     return sweep.replicates > 1 and sweep.pick == "mean" and not sweep.others
 
 
-def doubtful(ranked: Sequence[Configuration]) -> set[int]:
-    """Numbers of the configurations of a sweep that are not significantly worse than the best."""
+def doubtful(ranked: Sequence[Configuration], study: StudyResults) -> set[int]:
+    """Numbers of the configurations of a sweep that are not significantly worse than the best.
+
+    Those that the race dropped are not among them; others are compared over the replicates that
+    they share with the best.
+    """
     from pytest_hypersearch.stats.comparing import indistinct
 
+    dropped = raced_out(ranked, study)
     scores = {
         one.number: {
             trial.replicate: signed(one.sweep, score)
             for trial, score in zip(one.trials, one.scores, strict=True)
         }
         for one in ranked
+        if one.number not in dropped
     }
     return set(indistinct(scores, ranked[0].number))
 
 
-def doubt_lines(ranked: Sequence[Configuration], look: Look, of: str = "") -> list[Line]:
+def raced_out(ranked: Sequence[Configuration], study: StudyResults) -> set[int]:
+    """Numbers of the configurations of a sweep that its race dropped; never the best."""
+    first = ranked[0]
+    dropped = {
+        trial.number
+        for trial in study.trials
+        if trial.sweep == first.sweep.name and trial.state is State.RACED_OUT
+    }
+    return (dropped & {one.number for one in ranked}) - {first.number}
+
+
+def doubt_lines(
+    ranked: Sequence[Configuration], study: StudyResults, look: Look, of: str = ""
+) -> list[Line]:
     """Names the configurations of a sweep that are not significantly worse than the best.
 
     Args:
         ranked: The feasible ones, best first.
+        study: Their study, which knows what the race dropped.
         look: Decides the width; with ``-v`` all are named.
         of: Which sweep, if there are several.
     """
     if not comparable(ranked):
         return []
-    return flow(((word, {}) for word in [f"~best{of}:", *_doubts(ranked, look).split()]), look)
+    words = [f"~best{of}:", *_doubts(ranked, study, look).split()]
+    return flow(((word, {}) for word in words), look)
 
 
-def _doubts(ranked: Sequence[Configuration], look: Look) -> str:
-    first, others = ranked[0], len(ranked) - 1
+def _doubts(ranked: Sequence[Configuration], study: StudyResults, look: Look) -> str:
+    first, others, dropped = ranked[0], len(ranked) - 1, len(raced_out(ranked, study))
     if len(first.trials) < 2:  # noqa: PLR2004 - no spread
         return f"unknown, 2 complete replicates are needed and #{first.number} has 1"
-    alike, compared = doubtful(ranked), plural(others, "other")
+    if dropped == others:
+        return f"none; {plural(others, 'other')} raced out"
+    alike = doubtful(ranked, study)
+    raced = f"; {dropped} raced out" if dropped else ""
     if not alike:
-        better = f"#{first.number} is significantly better than {compared}"
-        return f"none; {better} (paired t-test)"
+        compared = plural(others - dropped, "other")
+        return (
+            f"none; #{first.number} is significantly better than {compared} (paired t-test){raced}"
+        )
     names = [f"#{one.number}" for one in ranked if one.number in alike]
     if look.verbosity < 1 and len(names) > _NAMED:
         names[_NAMED:] = [f"{len(names) - _NAMED} more with -v"]
-    verb = "is" if len(alike) == 1 else "are"
-    found = f"{len(alike)} of {compared} {verb} not significantly worse than #{first.number}"
-    return f"{found} (paired t-test): {', '.join(names)}"
+    verb, of = "is" if len(alike) == 1 else "are", f"{len(alike)} of {plural(others, 'other')}"
+    found = f"{of} {verb} not significantly worse than #{first.number}"
+    return f"{found} (paired t-test): {', '.join(names)}{raced}"
 
 
 _ROWS = 10

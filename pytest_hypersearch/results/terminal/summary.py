@@ -182,7 +182,7 @@ def _top_table(ranked: RankedStudy, sweep: Sweep, look: Look) -> list[Line]:
     top = every[:_TOP_ROWS]
     if len(top) < 2:  # noqa: PLR2004 - the best is shown anyway
         return []
-    alike = doubtful(every) if comparable(every) else set()
+    alike = doubtful(every, ranked.study) if comparable(every) else set()
     label = f"top {len(top)}{_of(ranked, sweep, look)}"
     return [*_sentence("", label, look), *top_table(top, look, alike)]
 
@@ -210,7 +210,7 @@ def _findings(
     if len(studies) == 1:
         for sweep in studies[0].sweeps:
             of = _of(ranked[0], sweep, look)
-            found += doubt_lines(ranked[0].of(sweep).feasible, look, of)
+            found += doubt_lines(ranked[0].of(sweep).feasible, studies[0], look, of)
     if look.verbosity < 1 and len(studies) == 1:
         for sweep in studies[0].sweeps:
             found += _top_lines(ranked[0], sweep, look)
