@@ -69,7 +69,7 @@ def test_readme_works_without_pytest(capsys):
     example = block("python", "Optimizer")
     exec(compile(example, "README.md", "exec"), {})  # noqa: S102
     shown = capsys.readouterr().out
-    assert re.fullmatch(r"Best\(params={'lr': 0\.0\d+, 'layers': 1}, score=1\.0\d+\)\n", shown)
+    assert re.fullmatch(r"<bayes #\d+: score 1\S*: lr=0\.0\d+, layers=1>\n", shown)
 
 
 def test_readme_finds_a_front(pytester):
@@ -82,7 +82,7 @@ def test_readme_finds_a_front(pytester):
     result.stdout.re_match_lines([r"  \d+ on the Pareto front .*"])
 
 
-@pytest.mark.parametrize("name", ["test_training", "test_what_came_out"])
+@pytest.mark.parametrize("name", ["test_training", "test_the_best_model"])
 def test_readme_training_works(pytester, name):
     pytester.makepyfile(
         "import pytest\n"
