@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from pytest_hypersearch.core.demand import Demand
 from pytest_hypersearch.core.errors import StoreError
+from pytest_hypersearch.core.sweep import Demand
 from pytest_hypersearch.engine.resources.ledger import Ledger
 from pytest_hypersearch.engine.resources.machine import Gpu, Machine
 

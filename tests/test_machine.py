@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from pytest_hypersearch.core.demand import Demand
+from pytest_hypersearch.core.sweep import Demand
 from pytest_hypersearch.engine.resources.machine import Gpu, Machine, device_names, this_machine
 
 UUIDS = ("GPU-aaaa", "GPU-bbbb", "GPU-cccc")

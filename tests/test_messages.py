@@ -8,10 +8,9 @@ from typing import get_args
 
 import pytest
 
-from pytest_hypersearch.core.demand import Share
 from pytest_hypersearch.core.space import Space, choice
 from pytest_hypersearch.core.study import StudyCode, StudyResults
-from pytest_hypersearch.core.sweep import Sweep
+from pytest_hypersearch.core.sweep import Share, Sweep
 from pytest_hypersearch.core.trial import Key, State, TrialRecord
 from pytest_hypersearch.engine import messages
 from pytest_hypersearch.engine.messages import decode_message, decode_reply, encode

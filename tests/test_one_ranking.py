@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 from example_studies import booth_grid, booth_stacked, cnn_random
 
-from pytest_hypersearch.plugin.github import job_summary
+from pytest_hypersearch.plugin.ci import job_summary
 from pytest_hypersearch.results import results as faces
 from pytest_hypersearch.results.cli import main
 from pytest_hypersearch.results.history import Reported

@@ -9,7 +9,7 @@ import re
 import pytest
 from example_studies import booth_stacked, cnn_random
 
-from pytest_hypersearch.plugin.github import job_summary
+from pytest_hypersearch.plugin.ci import job_summary
 from pytest_hypersearch.results.cli import main
 
 DURATION = re.compile(r"\b(\d\.\d\d|\d\d\.\d)s")

@@ -15,8 +15,8 @@ import json
 from dataclasses import dataclass, field, fields, is_dataclass
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeAlias, TypeVar, get_args
 
-from pytest_hypersearch.core.demand import Share
 from pytest_hypersearch.core.study import StudyCode, StudyResults
+from pytest_hypersearch.core.sweep import Share
 from pytest_hypersearch.core.trial import Key, State, TrialRecord
 from pytest_hypersearch.engine.proposals import Suggestion
 from pytest_hypersearch.engine.records import Outcome

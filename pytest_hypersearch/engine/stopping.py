@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pytest_hypersearch.core.clock import monotonic
 from pytest_hypersearch.core.study import signed
 from pytest_hypersearch.core.trial import State
-from pytest_hypersearch.core.values import shown_number
+from pytest_hypersearch.core.values import monotonic, shown_number
 from pytest_hypersearch.stats.ranking import BestSoFar
 
 if TYPE_CHECKING:

@@ -11,10 +11,10 @@ from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from pytest_hypersearch.core.clock import monotonic, wall
 from pytest_hypersearch.core.space import config_key
 from pytest_hypersearch.core.study import StudyResults
 from pytest_hypersearch.core.trial import Key, State, trial_seed
+from pytest_hypersearch.core.values import monotonic, wall
 from pytest_hypersearch.engine.progress import PlanProgress
 from pytest_hypersearch.engine.proposals import Proposals
 from pytest_hypersearch.engine.pruning import Pruning

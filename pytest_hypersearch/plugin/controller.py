@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_hypersearch.core.clock import monotonic
 from pytest_hypersearch.core.errors import StoreError
 from pytest_hypersearch.core.trial import Key
-from pytest_hypersearch.core.values import printable, shown_number
+from pytest_hypersearch.core.values import monotonic, printable, shown_number
 from pytest_hypersearch.engine.owner import Owner
 from pytest_hypersearch.engine.resources.ledger import Shares
 from pytest_hypersearch.engine.resources.machine import this_machine
@@ -109,7 +108,7 @@ class Controller:
     def _tell_github(self) -> None:
         if not os.environ.get("GITHUB_STEP_SUMMARY") or not self.owner.runs:
             return
-        from pytest_hypersearch.plugin.github import append_summary
+        from pytest_hypersearch.plugin.ci import append_summary
 
         try:
             append_summary(self.shown())
@@ -275,8 +274,8 @@ class ReportFile:
         studies = self._controller.shown()
         if not studies:
             return
-        from pytest_hypersearch.results.report.artifacts import beside
         from pytest_hypersearch.results.report.page import page
+        from pytest_hypersearch.results.report.payload import beside
 
         try:
             _write(self._path, page(map(self._reported, studies), beside(self._path)))

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_hypersearch.core.clock import monotonic
 from pytest_hypersearch.core.trial import Key, State
+from pytest_hypersearch.core.values import monotonic
 from pytest_hypersearch.engine.study_run import Ended
 from pytest_hypersearch.results.terminal.format import Look, clean, columns, cut, show_duration
 from pytest_hypersearch.results.terminal.tables import split

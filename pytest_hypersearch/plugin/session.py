@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_hypersearch.engine.link import ChannelLink, DirectLink
+from pytest_hypersearch.plugin.ci import SuiteProperties, wants_junit
 from pytest_hypersearch.plugin.isolation import is_isolated
-from pytest_hypersearch.plugin.junit import SuiteProperties, wants_junit
 from pytest_hypersearch.plugin.plan import Order
 from pytest_hypersearch.plugin.runner.runner import Runner
 from pytest_hypersearch.plugin.statuses import ReportStatuses

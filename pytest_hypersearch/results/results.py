@@ -310,8 +310,8 @@ class Results(Sequence["TrialRecord"]):
 
     def to_html(self, path: str | PathLike[str]) -> None:
         """Write the report, a page that needs no network; needs ``pytest-hypersearch[report]``."""
-        from pytest_hypersearch.results.report.artifacts import beside
         from pytest_hypersearch.results.report.page import page
+        from pytest_hypersearch.results.report.payload import beside
 
         Path(path).write_text(page(self.reported(), beside(Path(path))), encoding="utf-8")
 

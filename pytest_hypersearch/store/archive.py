@@ -15,10 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from uuid import uuid4
 
-from pytest_hypersearch.core.clock import wall
 from pytest_hypersearch.core.errors import StoreError
 from pytest_hypersearch.core.secrets import masked_command
-from pytest_hypersearch.core.values import encodable
+from pytest_hypersearch.core.values import encodable, wall
 from pytest_hypersearch.store.curves import portions, series_json
 from pytest_hypersearch.store.find import newest, stored_studies
 from pytest_hypersearch.store.fingerprint import Fingerprints

@@ -10,10 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from pytest_hypersearch.core.clock import wall
 from pytest_hypersearch.core.secrets import masked
 from pytest_hypersearch.core.trial import State
-from pytest_hypersearch.core.values import encodable
+from pytest_hypersearch.core.values import encodable, wall
 from pytest_hypersearch.stats.ranking import rank_study
 from pytest_hypersearch.trackers.trials import Points, facts, place, quiet_import, trial_key, whole
 

@@ -8,10 +8,9 @@ import shutil
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from pytest_hypersearch.core.clock import wall
 from pytest_hypersearch.core.space import config_key
 from pytest_hypersearch.core.trial import State
-from pytest_hypersearch.core.values import encodable
+from pytest_hypersearch.core.values import encodable, wall
 from pytest_hypersearch.store.runs import digest
 from pytest_hypersearch.trackers.trials import (
     Points,

@@ -9,7 +9,7 @@ import sys
 import time
 from pathlib import Path
 
-from pytest_hypersearch.core.demand import Demand
+from pytest_hypersearch.core.sweep import Demand
 from pytest_hypersearch.engine.resources.ledger import Ledger
 from pytest_hypersearch.engine.resources.machine import Gpu, Machine
 

@@ -6,8 +6,8 @@ import shutil
 import pytest
 from report_parts import Opened, a_study
 
-from pytest_hypersearch.results.report.artifacts import beside
 from pytest_hypersearch.results.report.page import page
+from pytest_hypersearch.results.report.payload import beside
 
 CHROMIUM = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), ""

@@ -22,8 +22,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pytest_hypersearch.core.demand import Demand, Share
 from pytest_hypersearch.core.errors import NotYetError, StoreError
+from pytest_hypersearch.core.sweep import Demand, Share
 from pytest_hypersearch.engine.resources.machine import this_machine
 
 if TYPE_CHECKING:

@@ -13,13 +13,13 @@ from pathlib import Path
 from resource import RUSAGE_CHILDREN, RUSAGE_SELF, getrusage
 from typing import TYPE_CHECKING
 
-from pytest_hypersearch.core.demand import size
+from pytest_hypersearch.core.sweep import size
 from pytest_hypersearch.core.values import plural
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from pytest_hypersearch.core.demand import Demand, Share
+    from pytest_hypersearch.core.sweep import Demand, Share
 
 
 VISIBLE = "CUDA_VISIBLE_DEVICES"

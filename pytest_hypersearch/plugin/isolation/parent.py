@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 import pytest
 
-from pytest_hypersearch.core.clock import monotonic
-from pytest_hypersearch.core.demand import Share
+from pytest_hypersearch.core.sweep import Share
+from pytest_hypersearch.core.values import monotonic
 from pytest_hypersearch.engine.messages import (
     Ask,
     Done,

@@ -18,21 +18,19 @@ from pytest_hypersearch.plugin.mark.budget import (
     stop_of,
     timeout_of,
 )
-from pytest_hypersearch.plugin.mark.checks import (
+from pytest_hypersearch.plugin.mark.spaces import (
+    base_of,
     files,
     flag,
     identifier,
-    integer,
-    one_of,
-    text,
-    wrong,
-)
-from pytest_hypersearch.plugin.mark.spaces import (
-    base_of,
     indirect_of,
+    integer,
     names_of,
+    one_of,
     points_of,
     space_of,
+    text,
+    wrong,
 )
 from pytest_hypersearch.plugin.mark.typed import sweep
 

@@ -8,7 +8,6 @@ from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 from pytest_hypersearch.core.contracts import ONE_METRIC
-from pytest_hypersearch.core.demand import Demand
 from pytest_hypersearch.core.errors import SweepError
 from pytest_hypersearch.core.goals import (
     ONE_SE,
@@ -20,8 +19,9 @@ from pytest_hypersearch.core.goals import (
 )
 from pytest_hypersearch.core.space import Choice
 from pytest_hypersearch.core.study import STATISTICS
+from pytest_hypersearch.core.sweep import Demand
 from pytest_hypersearch.core.values import duration_of, number_of, shown
-from pytest_hypersearch.plugin.mark.checks import integer, one_of, text, wrong
+from pytest_hypersearch.plugin.mark.spaces import integer, one_of, text, wrong
 from pytest_hypersearch.search.pruners import pickled, pruner
 
 if TYPE_CHECKING:

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from pytest_hypersearch.core.clock import monotonic
 from pytest_hypersearch.core.trial import metrics_of
-from pytest_hypersearch.core.values import encodable, number_of, printable, shown
+from pytest_hypersearch.core.values import encodable, monotonic, number_of, printable, shown
 from pytest_hypersearch.store.curves import pack
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 
-from pytest_hypersearch.core.clock import monotonic
+from pytest_hypersearch.core.values import monotonic
 from pytest_hypersearch.engine.messages import (
     Ask,
     Crash,
@@ -23,11 +23,11 @@ from pytest_hypersearch.engine.messages import (
     SkipTrial,
 )
 from pytest_hypersearch.engine.resources.machine import Meter, confined
+from pytest_hypersearch.plugin.ci import note_properties, wants_junit
 from pytest_hypersearch.plugin.collect import MARK, Slot
 from pytest_hypersearch.plugin.fixtures import Sweeps, Trial
 from pytest_hypersearch.plugin.isolation import is_isolated
 from pytest_hypersearch.plugin.isolation.parent import Child, retried
-from pytest_hypersearch.plugin.junit import note_properties, wants_junit
 from pytest_hypersearch.plugin.plan import Plan, spaces_of
 from pytest_hypersearch.plugin.runner.item import (
     CurrentItem,

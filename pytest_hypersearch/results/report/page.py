@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from pytest_hypersearch.results.history import Reported
-    from pytest_hypersearch.results.report.artifacts import Link
+    from pytest_hypersearch.results.report.payload import Link
 
 
 LIGHT = ("#0b62a8", "#b5540a", "#0a7d5c", "#8a3f8f", "#7a6a00", "#5b6470")

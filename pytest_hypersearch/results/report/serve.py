@@ -22,8 +22,8 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from pytest_hypersearch.core.errors import StoreError
-from pytest_hypersearch.results.report.artifacts import file_below
 from pytest_hypersearch.results.report.page import data, page
+from pytest_hypersearch.results.report.payload import file_below
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
