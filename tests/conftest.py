@@ -18,7 +18,7 @@ from pytest_hypersearch import load_results
 
 TESTS = Path(__file__).parent
 OPTIONS = ("-o", f"pythonpath={TESTS}", "-p", "probe")
-UNUSED = ("anyio", "asyncio", "randomly", "syrupy")
+UNUSED = ("anyio", "asyncio", "hypothesispytest", "randomly", "syrupy")
 PATIENCE = 120
 
 

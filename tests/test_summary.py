@@ -304,6 +304,23 @@ def test_sweeps_of_different_metrics_have_a_best_each():
     assert text.count("rerun: ") == 2
 
 
+@pytest.mark.parametrize("verbosity", [0, 1])
+def test_means_of_some_replicates_are_told_from_those_of_all(verbosity):
+    trials = [
+        record(number, float(number + replicate), replicate=replicate, params={"x": number})
+        for number in range(3)
+        for replicate in range(3)
+    ]
+    sweep = sweep_of(planned=9, replicates=3, space=grid_of({"x": 3}))
+    study = StudyResults("t.py::test_f", (sweep,), tuple(trials))
+    told = "(n/m): mean of n of m replicates; ranks after configurations with all"
+    partial = shown(replace(study, trials=tuple(trials[1:])), verbosity=verbosity)
+    assert told in partial
+    assert "#0 (2/3)" in partial
+    assert "best loss 2.0 ± 1.0 (#1, 3 replicates)" in partial
+    assert told not in shown(study, verbosity=verbosity)
+
+
 def test_wide_characters_are_aligned(snapshot):
     assert shown(chinese()) == snapshot
     table = [line for line in shown(chinese()).splitlines() if "±" in line]

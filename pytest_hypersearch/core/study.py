@@ -137,7 +137,10 @@ class Configuration:
             object.__setattr__(self, "params", dict(self.trials[0].params))
 
     def __repr__(self) -> str:
-        spread = "" if self.std is None else f" ± {self.std:.2g} of {len(self.trials)}"
+        count = (
+            f"{len(self.trials)}" if self.full else f"{len(self.trials)}/{self.sweep.replicates}"
+        )
+        spread = "" if self.std is None else f" ± {self.std:.2g} of {count}"
         # the recorded parameters: objects may be large, or secrets
         params = ", ".join(f"{name}={value!r}" for name, value in self.trials[0].params.items())
         text = f"{self.sweep.name} #{self.number}: {self.sweep.metric} {self.score:.4g}{spread}: "

@@ -1,1 +1,22 @@
 """Everything that touches pytest."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pytest
+
+
+def setting(config: pytest.Config, key: str) -> Any:  # noqa: ANN401  as getini
+    """Return the value of a key in the project's configuration.
+
+    Raises:
+        pytest.UsageError: It is of another type than pytest takes in TOML.
+    """
+    import pytest
+
+    try:
+        return config.getini(key)
+    except TypeError as error:
+        raise pytest.UsageError(str(error)) from None

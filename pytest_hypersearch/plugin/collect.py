@@ -62,6 +62,12 @@ class Overrides:
 
 def sweeps_of(metafunc: pytest.Metafunc, overrides: Overrides) -> list[Sweep]:
     """The validated sweeps of a test, in reading order of its marks."""
+    if getattr(metafunc.function, "is_hypothesis_test", False):
+        _refuse(
+            metafunc,
+            "sweep: Hypothesis runs a @given test for many inputs, and it may return nothing; "
+            "expected a test that calls a @given function within it and returns the score",
+        )
     marks = reversed(list(metafunc.definition.iter_markers("sweep")))
     sweeps = [_sweep_of(metafunc, mark, overrides) for mark in marks]
     names = [sweep.name for sweep in sweeps]

@@ -18,6 +18,7 @@ from pytest_hypersearch.core.values import monotonic, printable, shown_number
 from pytest_hypersearch.engine.owner import Owner
 from pytest_hypersearch.engine.resources.ledger import Shares
 from pytest_hypersearch.engine.resources.machine import this_machine
+from pytest_hypersearch.plugin import setting
 from pytest_hypersearch.plugin.live import Follower, follow
 from pytest_hypersearch.plugin.tracking import Tracking
 from pytest_hypersearch.plugin.xdist import workers as xdist
@@ -45,7 +46,7 @@ class Controller:
 
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
-        self._started = monotonic()
+        self._first_asked: float | None = None
         self._warnings: list[str] = []
         self._follower = Follower()
         policy = Policy(
@@ -65,9 +66,13 @@ class Controller:
         self.owner.listen(self._tracking.take)
 
     def _closed(self) -> str:
-        """Why no trial is to start any more, empty before the session's time is up."""
+        """Why no trial is to start any more, empty before the sweeps' time is up.
+
+        It begins when the first trial is asked for: imports and collection are not part of it.
+        """
         timeout: float | None = self._config.option.sweep_timeout
-        over = timeout is not None and monotonic() - self._started >= timeout
+        self._first_asked = self._first_asked or monotonic()
+        over = timeout is not None and monotonic() - self._first_asked >= timeout
         return f"--sweep-timeout={shown_number(timeout)}" if over else ""
 
     def _store_root(self) -> Path:
@@ -216,7 +221,7 @@ def _observer(config: pytest.Config) -> Observer:
 
 
 def _keep_runs(config: pytest.Config) -> int:
-    text: str = config.getini("sweep_keep_runs")
+    text = str(setting(config, "sweep_keep_runs"))
     if not text.isdecimal() or int(text) < 1:
         raise pytest.UsageError(f"sweep_keep_runs={text}: expected an integer of at least 1")
     return int(text)

@@ -213,6 +213,7 @@ class Sweeps:
             LookupError: There is no such study, or several; some of its trials come later in this
                 session; it has no complete trial, or none that keeps the constraints.
         """
+        __tracebackhide__ = True
         view = self.study(test, wait=wait)
         if view.best is None:
             raise _no_best(test, view)
@@ -229,13 +230,14 @@ class Sweeps:
             LookupError: There is no such study, or several; some of its trials come later in this
                 session, and ``wait`` is set.
         """
+        __tracebackhide__ = True
         running = os.environ.get("PYTEST_CURRENT_TEST", "").rpartition(" ")[0]
         state = self._link.call(View(running, test, wait))
         if not isinstance(state, StudyState):
             raise _no_study(test, state)
-        if state.origin:
-            self._note(f"{state.results.nodeid}: {state.origin}")
         results = state.results
+        for note in filter(None, (state.origin, _missing(results))):
+            self._note(f"{results.nodeid}: {note}")
         paths = {key: Path(path) for key, path in state.paths}
         ranked = rank_study(results)
         best, front = ranked.best, [self._given(results, one, paths) for one in ranked.front]
@@ -257,6 +259,7 @@ class Sweeps:
             LookupError: There is no such study, or several; some of its trials come later in this
                 session, and ``wait`` is set.
         """
+        __tracebackhide__ = True
         from pytest_hypersearch.results.results import Results
         from pytest_hypersearch.store.find import Loaded
 
@@ -267,6 +270,7 @@ class Sweeps:
         self, study: StudyResults, one: Configuration, paths: Mapping[Key, Path]
     ) -> Configuration:
         """A configuration with the objects that its trials were given, and what they saved."""
+        __tracebackhide__ = True
         keys = {trial.replicate: trial.key for trial in one.trials}
         return replace(
             one,
@@ -276,6 +280,7 @@ class Sweeps:
 
     def _decoded(self, study: str, one: Configuration) -> dict[str, Any]:
         """What the trials of a configuration were given."""
+        __tracebackhide__ = True
         for space in (self._spaces.get((study, one.sweep.name)), one.sweep.space):
             # The items' space may have changed since; a stored one has no objects.
             with suppress(ValueError, LookupError):
@@ -285,6 +290,19 @@ class Sweeps:
             f"sweeps: {study}: only its items have the objects among its options; select some of "
             "them as well, as by -k"
         )
+
+
+# Why a trial is missing from results that would have it, had the session gone on.
+_CUT_OFF = ("budget exhausted: --sweep-timeout", "interrupted", "not started")
+
+
+def _missing(results: StudyResults) -> str:
+    """Say that results are partial, empty if they are not."""
+    missing = sum(
+        trial.state is State.RUNNING or trial.reason.startswith(_CUT_OFF)
+        for trial in results.trials
+    )
+    return f"partial: {missing} of {len(results.trials)} trials missing" if missing else ""
 
 
 _NOTHING = (

@@ -5,13 +5,16 @@ Every pytest session imports this module, with or without sweeps: it imports not
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_hypersearch.plugin import hookspecs
+from pytest_hypersearch.plugin import hookspecs, setting
 
 if TYPE_CHECKING:
+    from collections.abc import Generator
+
     from pytest_hypersearch.core.contracts import Sampler
     from pytest_hypersearch.plugin.fixtures import Sweeps, Trial
     from pytest_hypersearch.plugin.runner.runner import Runner
@@ -26,6 +29,7 @@ SWEEP_MARK = (
 TRIAL_MARK = "sweep_trial(slot): the trial of a sweep that an item runs; set by the plugin."
 
 _runner: pytest.StashKey[Runner | None] = pytest.StashKey()
+_swept: pytest.StashKey[list[pytest.Item]] = pytest.StashKey()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -81,7 +85,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--sweep-timeout",
         type=_duration,
         metavar="DURATION",
-        help="start no trials after this time, such as 90s or 1h30m; running trials finish",
+        help="start no trials after this time, such as 90s or 1h30m, from the start of the first "
+        "one; running trials finish",
     )
     group.addoption(
         "--sweep-track",
@@ -107,8 +112,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         type="args",
         default=[],
     )
+    # A number in TOML, a text elsewhere; before 9.2, pytest has no such type.
+    number: Any = int | str if pytest.version_tuple >= (9, 2) else "string"
     parser.addini(
-        "sweep_keep_runs", "number of runs to keep of each study", type="string", default="5"
+        "sweep_keep_runs",
+        "number of runs to keep of each study",
+        type=number,
+        default="5",
     )
 
 
@@ -187,7 +197,7 @@ def sweep_mode(config: pytest.Config) -> str:
     continues = config.option.sweep_resume or config.option.sweep_rerun
     if option is None and continues:
         return "run"
-    mode: str = option if option is not None else config.getini("sweep_default")
+    mode: str = option if option is not None else setting(config, "sweep_default")
     where = "--sweep" if option is not None else "sweep_default"
     if mode not in MODES:
         hint = "" if option is None else "; use --sweep as the last option or write --sweep=run"
@@ -219,10 +229,34 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     mode = sweep_mode(config)
     if mode == "run":
         collect.parametrize_trials(metafunc, sweeps)
-    elif mode == "smoke":
+        return
+    config.stash.setdefault(_swept, []).append(metafunc.definition)
+    if mode == "smoke":
         collect.parametrize_smoke(metafunc, sweeps)
     else:
         collect.parametrize_skipped(metafunc, sweeps)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection(session: pytest.Session) -> Generator[None, object, object]:
+    """Say how to run a trial whose node id is given without ``--sweep``, as editors do."""
+    try:
+        return (yield)
+    except pytest.UsageError as error:
+        trials = [each for each in session.config.args if _is_trial(session.config, each)]
+        hints = (f'trials run with --sweep: pytest --sweep "{trial}"' for trial in trials)
+        raise pytest.UsageError(*error.args, *hints) from None
+
+
+def _is_trial(config: pytest.Config, argument: str) -> bool:
+    """Whether an argument may be a trial of a test that was collected without its trials."""
+    file, _, name = argument.partition("::")
+    path = Path(config.invocation_params.dir, file)
+    test = name.partition("[")[0]
+    return "[" in name and any(
+        test == each.nodeid.partition("::")[2] and path.exists() and path.samefile(each.path)
+        for each in config.stash.get(_swept, [])
+    )
 
 
 # Not at collection: there, a warning that is turned into an error ends the session.

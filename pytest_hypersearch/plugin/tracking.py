@@ -19,6 +19,7 @@ from pytest_hypersearch.core.errors import StoreError
 from pytest_hypersearch.core.secrets import masked
 from pytest_hypersearch.core.values import error_text
 from pytest_hypersearch.engine.study_run import Reported, Started
+from pytest_hypersearch.plugin import setting
 from pytest_hypersearch.stats.ranking import rank_study
 from pytest_hypersearch.store.curves import unpack
 from pytest_hypersearch.trackers import OFFERS
@@ -47,7 +48,7 @@ def register(config: pytest.Config) -> None:
     """
     given = config.option.sweep_track
     source = "--sweep-track" if given is not None else "sweep_track"
-    names = _names(config.getini("sweep_track") if given is None else given)
+    names = _names(setting(config, "sweep_track") if given is None else given)
     for name in names:
         _check(source, name)
     for name in names:

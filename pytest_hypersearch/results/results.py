@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, overload
 
@@ -33,6 +34,7 @@ from pytest_hypersearch.results.terminal.lines import sweep_html, sweep_text
 from pytest_hypersearch.results.terminal.tables import group_text
 from pytest_hypersearch.stats.grouping import FAILURES
 from pytest_hypersearch.stats.ranking import rank_study
+from pytest_hypersearch.store.best import kept
 from pytest_hypersearch.store.find import Loaded, load
 
 if TYPE_CHECKING:
@@ -176,13 +178,14 @@ class Results(Sequence["TrialRecord"]):
             k: How many at most.
 
         Returns:
-            The best first; only configurations that keep the constraints.
+            The best first, with the directories of what their trials saved as ``paths``; only
+            configurations that keep the constraints.
 
         Raises:
             ValueError: The trials have different scores, which cannot be compared.
         """
         ranking = self._ranking("best")
-        return ranking.feasible[:k] if ranking else []
+        return self._saved(ranking.feasible[:k] if ranking else [])
 
     def pareto(self) -> list[Configuration]:
         """Find the Pareto front of a test, by the first metric; of one metric it is the best.
@@ -192,7 +195,7 @@ class Results(Sequence["TrialRecord"]):
         """
         self._study("pareto")
         ranking = self._ranking("pareto")
-        return ranking.front if ranking else []
+        return self._saved(ranking.front if ranking else [])
 
     def importance(self, method: Method = "total") -> tuple[Importance, ...]:
         """Tell how much each parameter matters for the score of a test; see `importance`.
@@ -380,6 +383,21 @@ class Results(Sequence["TrialRecord"]):
             scores = ", ".join(f"{goal.metric} ({goal.mode})" for goal in goals)
             raise ValueError(f"{method}: expected trials of one metric, not {scores}; filter first")
         return rankings[0] if rankings else None
+
+    def _saved(self, configurations: Iterable[Configuration]) -> list[Configuration]:
+        """The configurations with what their trials saved."""
+        runs = {id(trial): one.runs for one in self._loaded for trial in one.results.trials}
+        return [
+            replace(
+                one,
+                paths={
+                    key.replicate: Path(path)
+                    for run in runs[id(one.trials[0])]
+                    for key, path in kept(run, one.trials).items()
+                },
+            )
+            for one in configurations
+        ]
 
     def _study(self, method: str) -> StudyResults:
         studies = self.studies

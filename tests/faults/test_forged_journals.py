@@ -114,7 +114,7 @@ def test_every_command_prints_one_line(store, capsys):
             assert code in {0, 1, 2}, (what, args)
             assert one_line(errors), (what, args, errors)
             if args[0] == "list":
-                assert OTHER in out, (what, out, errors)
+                assert "test_other" in out, (what, out, errors)
 
 
 @pytest.mark.parametrize(
@@ -135,7 +135,7 @@ def test_whole_journals_of_forged_records_stop_nobody(store, capsys, change):
         out, errors = capsys.readouterr()
         assert code in {0, 1, 2}
         assert one_line(errors)
-        assert args[0] != "list" or OTHER in out
+        assert args[0] != "list" or "test_other" in out
     assert len(load_results("test_other")) == 14
 
 

@@ -68,6 +68,18 @@ ROWS = [
         "sweep({'lr': [1]}, ...): expected keyword arguments only, such as grid={...}",
     ),
     mark(f"{A}, metrc='a'", "sweep(metrc='a'): no such argument; did you mean metric?"),
+    mark(
+        f"{A}, direction='maximize'",
+        "sweep(direction='maximize'): no such argument; did you mean mode='min' or 'max'?",
+    ),
+    mark(f"{A}, n_jobs=4", "sweep(n_jobs=4): no such argument; did you mean pytest's -n?"),
+    mark(f"{A}, num_samples=9", "sweep(num_samples=9): no such argument; did you mean n_trials=?"),
+    mark(f"{A}, scoring='r2'", "sweep(scoring='r2'): no such argument; did you mean metric=?"),
+    mark(f"{A}, cv=5", "sweep(cv=5): no such argument; did you mean replicates=?"),
+    mark(
+        "param_grid={'lr': [1]}",
+        "sweep(param_grid={'lr': [1]}): no such argument; did you mean grid=?",
+    ),
     mark(f"{A}, xyzzy=1", f"sweep(xyzzy=1): no such argument; expected {ARGUMENTS}"),
     mark("grid=5", "sweep(grid=5): expected a dict of parameters, or a non-empty list of dicts"),
     mark("grid=[]", "sweep(grid=[]): expected a dict of parameters, or a non-empty list of dicts"),
@@ -555,3 +567,116 @@ def test_one_line_names_test_argument_given_and_expected(pytester, run, row):
     assert result.ret in {pytest.ExitCode.TESTS_FAILED, pytest.ExitCode.USAGE_ERROR}
     assert [line for line in lines if expected in line] == [row.head + expected]
     assert not [line for line in lines if re.search(UNWANTED, line)]
+
+
+@pytest.mark.parametrize("absolute", [False, True])
+def test_a_trial_by_its_node_id_without_the_option_says_what_to_type(pytester, run, absolute):
+    pytester.makepyfile(
+        test_it="""
+        import pytest
+
+        @pytest.mark.sweep(grid={"x": [1, 2]})
+        class TestNet:
+            def test_f(self, x):
+                return x
+
+        def test_plain(): ...
+        """
+    )
+    file = pytester.path / "test_it.py" if absolute else "test_it.py"
+    trial = f"{file}::TestNet::test_f[x:1]"
+    for args in ((), ("--sweep=smoke",)):
+        result = run(trial, *args)
+        assert result.ret == pytest.ExitCode.USAGE_ERROR
+        hint = f'ERROR: trials run with --sweep: pytest --sweep "{trial}"'
+        assert result.errlines.count(hint) == 1
+    assert run("--sweep", trial).parseoutcomes() == {"passed": 1}
+    result = run("test_it.py::test_plain[x:1]")
+    assert "--sweep" not in str(result.errlines)
+
+
+@pytest.mark.parametrize(
+    ("line", "problem"),
+    [
+        ("sweep_keep_runs = 2", ""),
+        ('sweep_keep_runs = "2"', ""),
+        ('sweep_track = ["tensorboard"]', ""),
+        ('sweep_default = "run"', ""),
+        ("sweep_keep_runs = 0", "sweep_keep_runs=0: expected an integer of at least 1"),
+        ("sweep_keep_runs = true", "'sweep_keep_runs' expects one of int | string, got bool"),
+        ('sweep_track = "mlflow"', "'sweep_track' expects a list for type 'args', got str"),
+        ("sweep_default = false", "'sweep_default' expects a string, got bool"),
+    ],
+)
+@pytest.mark.skipif(pytest.version_tuple < (9, 2), reason="numbers or texts from TOML")
+def test_keys_take_the_types_of_toml(pytester, run, line, problem):
+    (pytester.path / "pytest.toml").write_text(f"[pytest]\n{line}\n")
+    pytester.makepyfile(
+        test_it="""
+        import pytest
+
+        @pytest.mark.sweep(grid={"x": [1]})
+        def test_f(x):
+            return x
+        """
+    )
+    result = run(*([] if "default" in line else ["--sweep"]))
+    assert problem in "\n".join(result.errlines)
+    assert not [line for line in result.errlines if re.search(UNWANTED, line)]
+    if problem:
+        assert result.ret == pytest.ExitCode.USAGE_ERROR
+        return
+    result.assert_outcomes(passed=1)
+    for _ in range(2):
+        run("--sweep")
+    runs = len([*pytester.path.glob(".pytest_cache/d/hypersearch/*/0*")])
+    assert runs == (2 if "keep" in line else 3)
+
+
+@pytest.mark.parametrize("ask", ["best", "study", "results"])
+def test_no_source_of_ours_is_above_an_error_of_sweeps(pytester, run, ask):
+    pytester.makepyfile(
+        test_it=f"""
+        def test_gate(sweeps):
+            sweeps.{ask}("test_nope")
+        """
+    )
+    result = run("--sweep")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines("E *LookupError: sweeps: 'test_nope': *")
+    assert not [line for line in result.outlines if re.search(UNWANTED, line)]
+
+
+def test_given_tests_of_hypothesis_are_refused_with_the_way_out(pytester):
+    pytest.importorskip("hypothesis")
+    pytester.makepyfile(
+        test_it="""
+        import pytest
+        from hypothesis import given, strategies
+
+        @pytest.mark.sweep(grid={"x": [1, 2]})
+        def test_within(x):
+            @given(n=strategies.integers(0, 5))
+            def check(n):
+                assert n + x > 0
+            check()
+            return x
+
+        @pytest.mark.sweep(grid={"x": [1]})
+        @given(n=strategies.integers(0, 5))
+        def test_given(x, n):
+            return x
+        """
+    )
+    args = ("--sweep", "--continue-on-collection-errors")
+    result = pytester.runpytest_subprocess(*args, "-p", "no:cacheprovider")
+    result.stdout.fnmatch_lines(
+        "test_it.py::test_given: sweep: Hypothesis runs a @given test for many inputs, and it may "
+        "return nothing; expected a test that calls a @given function within it and returns the *"
+    )
+    pytester.path.joinpath("test_it.py").write_text(
+        pytester.path.joinpath("test_it.py")
+        .read_text()
+        .partition('@pytest.mark.sweep(grid={"x": [1]}')[0]
+    )
+    pytester.runpytest_subprocess("--sweep").assert_outcomes(passed=2)

@@ -103,18 +103,42 @@ def test_no_trial_starts_after_the_session_s_time(project, workers):
 @pytest.mark.sweep(grid={"x": [1, 2, 3]})
 def test_f(x):
     ran(x)
+    time.sleep(0.5)
     return x
+
+def test_best(sweeps):
+    assert sweeps.best("test_f").score == 1
 """)
     code, output = project.run("--sweep-timeout=1ms", *workers)
     assert code == pytest.ExitCode.USAGE_ERROR
-    code, output = project.run("--sweep-timeout=0.001", *workers)
+    code, output = project.run("--sweep-timeout=0.1", "-v", *workers)
     assert code == 0
-    assert not project.ran
-    assert project.trials["x:3"]["reason"] == "budget exhausted: --sweep-timeout=0.001"
-    note = "stopped early: --sweep-timeout=0.001; continue with --sweep-resume"
+    started = project.ran.total()  # the time begins with the first one, not with the session
+    assert 1 <= started <= 2
+    assert project.trials["x:3"]["reason"] == "budget exhausted: --sweep-timeout=0.1"
+    note = "stopped early: --sweep-timeout=0.1; continue with --sweep-resume"
     assert note in " ".join(output.split())
-    code, output = project.run("--sweep-timeout=1h", *workers)
-    assert project.ran.total() == 3
+    assert f"test_f: partial: {3 - started}" in output
+    code, output = project.run("--sweep-timeout=1h", "-v", *workers)
+    assert project.ran.total() == 3 + started
+    assert "partial" not in output
+
+
+@PLAIN_AND_WORKERS
+def test_a_gate_that_fails_on_partial_results_says_so(project, workers):
+    project.write("""
+@pytest.mark.sweep(grid={"x": [3, 2, 1]})
+def test_f(x):
+    time.sleep(0.5)
+    return x
+
+def test_gate(sweeps):
+    assert sweeps.best("test_f", wait=True).score == 1
+""")
+    code, output = project.run("--sweep-timeout=0.1", *workers)
+    assert code == 1
+    assert "--- sweeps ---" in output
+    assert "of 3 trials missing" in output
 
 
 @PLAIN_AND_WORKERS

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from pytest_hypersearch import load_results
+
 A, B, G = "test_it.py::test_f[a]", "test_it.py::test_f[b]", "test_it.py::test_g"
 BOOTH = """
 @pytest.mark.sweep({}={{"x": uniform(-10, 10), "f": [abs]}}, n_trials=6, replicates=2)
@@ -78,7 +80,7 @@ def test_parameters_are_plain_dicts(module, run):
     run("--sweep").assert_outcomes(passed=3)
 
 
-def test_the_paths_of_all_replicates_are_told(module, run):
+def test_the_paths_of_all_replicates_are_told(module, run, pytester):
     module("""
         @pytest.mark.sweep(grid={"x": [1, 2]}, replicates=3)
         def test_f(x, trial):
@@ -94,6 +96,10 @@ def test_the_paths_of_all_replicates_are_told(module, run):
             assert best.path == best.paths[2]
     """)
     run("--sweep").assert_outcomes(passed=7)
+    (best,) = load_results(pytester.path).best()
+    read = {fold: (path / "fold").read_text() for fold, path in best.paths.items()}
+    assert read == {0: "0", 2: "2"}
+    assert best.path == best.paths[2]
 
 
 def test_mode_max_is_respected(module, run):

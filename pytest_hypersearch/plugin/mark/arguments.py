@@ -44,6 +44,41 @@ SHORTHANDS = ("grid", "random", "bayes")
 SCOPES = ("session", "package", "module", "class", "function")
 MOST_TRIALS = 1_000_000
 
+# Names of these arguments in Optuna, scikit-learn and Ray Tune.
+_SPACE = "grid=, random= or bayes="
+_ELSEWHERE = {
+    "catch": "raises=",
+    "config": _SPACE,
+    "cv": "replicates=",
+    "direction": "mode='min' or 'max'",
+    "directions": "mode=['min', 'max', ...]",
+    "error_score": "raises=",
+    "load_if_exists": "pytest's --sweep-resume",
+    "max_concurrent_trials": "parallel=",
+    "max_failures": "retries=",
+    "n_iter": "n_trials=",
+    "n_jobs": "pytest's -n",
+    "num_samples": "n_trials=",
+    "param_distributions": "random=",
+    "param_grid": "grid=",
+    "param_space": _SPACE,
+    "points_to_evaluate": "points=",
+    "pruner": "prune=",
+    "random_state": "seed=",
+    "resources_per_trial": "resources=",
+    "resume": "pytest's --sweep-resume",
+    "sampler": "strategy=",
+    "scheduler": "prune=",
+    "scoring": "metric=",
+    "search_alg": "strategy=",
+    "search_space": _SPACE,
+    "storage": "pytest's cache_dir",
+    "storage_path": "pytest's cache_dir",
+    "study_name": "name=",
+    "time_budget_s": "stop={'time': ...}",
+    "verbose": "pytest's -v",
+}
+
 _ARGUMENTS = frozenset(cast("dict[str, Any]", sweep.__kwdefaults__))
 
 
@@ -60,8 +95,9 @@ def from_mark(args: Sequence[object], kwargs: Mapping[str, Any]) -> Sweep:
     for name in kwargs:
         if name not in _ARGUMENTS:
             near = difflib.get_close_matches(name, sorted(_ARGUMENTS), n=1)
+            meant = _ELSEWHERE.get(name, near[0] if near else "")
             hint = (
-                f"did you mean {near[0]}?" if near else f"expected {', '.join(sorted(_ARGUMENTS))}"
+                f"did you mean {meant}?" if meant else f"expected {', '.join(sorted(_ARGUMENTS))}"
             )
             raise wrong(name, kwargs[name], f"no such argument; {hint}")
     given = {name: value for name, value in kwargs.items() if value is not None}

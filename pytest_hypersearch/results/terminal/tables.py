@@ -78,7 +78,15 @@ def group_table(
     table.append(Column("at", places, right=False, drop=1, shrinks=True))
     if wide:
         table.append(_time_column([one.duration for one in groups], "time/trial"))
-    return draw(table, look)
+    return [*draw(table, look), *_partial_lines(filter(None, bests), look)]
+
+
+def _partial_lines(shown: Iterable[Configuration], look: Look) -> list[Line]:
+    """Says what ``(2/3)`` means if any configuration lacks replicates."""
+    if all(one.full for one in shown):
+        return []
+    text = "(n/m): mean of n of m replicates; ranks after configurations with all"
+    return flow([(word, {"light": True}) for word in text.split()], look)
 
 
 def group_text(
@@ -181,7 +189,8 @@ def top_table(
     if alike:
         marks = ("~best" if one.number in alike else "" for one in ranked[1:])
         table.append(Column("vs best", ("best", *marks), right=False))
-    return draw(with_params(table, [one.params for one in ranked], look), look)
+    lines = draw(with_params(table, [one.params for one in ranked], look), look)
+    return [*lines, *_partial_lines(ranked, look)]
 
 
 def trial_table(trials: Sequence[TrialRecord], look: Look) -> list[Line]:
