@@ -143,14 +143,15 @@ def _finite(value: Any) -> Any:  # noqa: ANN401  JSON values
     return value
 
 
-def write_parquet(frame: pd.DataFrame, path: str | PathLike[str]) -> None:
-    """Write the DataFrame as parquet; a column of mixed types becomes one of JSON texts.
+def write_parquet(columns: Columns, path: str | PathLike[str]) -> None:
+    """Write columns as parquet; a column of mixed types becomes one of JSON texts.
 
     Raises:
         ModuleNotFoundError: pyarrow is not installed.
     """
     with needs("to_parquet", "pyarrow", "parquet"):
         import pyarrow as pa  # noqa: F401  pandas would tell less well what is missing
+    frame = frame_of(columns)
     for name in frame.select_dtypes("object"):
         frame[name] = frame[name].map(_json_or_none).astype("string")
     frame.to_parquet(path, engine="pyarrow")

@@ -300,7 +300,7 @@ class Results(Sequence["TrialRecord"]):
 
     def to_parquet(self, path: str | PathLike[str]) -> None:
         """Write the DataFrame; needs ``pytest-hypersearch[parquet]``."""
-        write_parquet(self.table(as_dataframe=True), path)
+        write_parquet(columns_of(self._entries(), self.fields.every()), path)
 
     def to_optuna(self, path: str | PathLike[str]) -> None:
         """Write a file of Optuna's JournalStorage, which optuna-dashboard opens.
