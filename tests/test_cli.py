@@ -372,6 +372,16 @@ def test_clean_removes_only_runs_that_were_named(swept, tmp_path, capsys):
     assert names(tmp_path / "exp") == everything[1:]
 
 
+def test_a_run_may_be_kept_under_any_name(swept, tmp_path, capsys):
+    command = Command(capsys)
+    kept = shutil.copytree(next(swept.glob("**/*-test_net")) / "0001", tmp_path / "last-good")
+    assert command("show", f"{kept}@1") == 1
+    assert "there is no run 1 of" in command.errors
+    assert command("clean", str(kept), "--keep", "1") == 0
+    assert command("list", str(kept)) == 0
+    assert "test_net" in command.out
+
+
 def names(folder):
     return sorted(path.name for path in folder.iterdir())
 

@@ -15,7 +15,7 @@ from pytest_hypersearch.core.space import config_key
 from pytest_hypersearch.core.study import called, some
 from pytest_hypersearch.core.trial import Key, State
 from pytest_hypersearch.store.reader import is_whole, read_run, read_stored, stored_key
-from pytest_hypersearch.store.runs import Run, is_run, outdated, runs_of, study_dirs
+from pytest_hypersearch.store.runs import Run, age, is_run, outdated, runs_of, study_dirs
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -93,7 +93,7 @@ def removable(runs: Iterable[Path], keep: int) -> list[Path]:
     paths = outdated(runs, keep)
     if not paths:
         return []
-    reference = newest(sorted(map(Run, runs), key=lambda run: int(run.path.name)))
+    reference = newest([*map(Run, sorted(runs, key=age))])
     return [path for path in paths if path != reference.path]
 
 
@@ -344,7 +344,7 @@ def choose(runs: Sequence[Run], run: int | str | None) -> Sequence[Run]:
         number = int(text)
         if number < 0:
             return runs[number : number + 1 or None] if -number <= len(runs) else []
-        found = [one for one in runs if int(one.path.name) == number]
+        found = [one for one in runs if one.path.name.lstrip("0") == str(number)]
         if found or not _COMMIT.fullmatch(text):
             return found
     if not _COMMIT.fullmatch(text):

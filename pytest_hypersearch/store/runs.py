@@ -286,7 +286,7 @@ def outdated(runs: Iterable[Path], keep: int) -> list[Path]:
     Directories whose journal does not begin as a run's does are none of ours; a live session may
     not have begun its own.
     """
-    ours = [run for run in sorted(runs, key=_age) if _nodeid(run) or Run(run).in_use()]
+    ours = [run for run in sorted(runs, key=age) if _nodeid(run) or Run(run).in_use()]
     return list(filter(_nodeid, ours[: -max(keep, 1)]))
 
 
@@ -302,10 +302,10 @@ def _runs(study: Path) -> list[Path]:
             ]
     except OSError:
         return []
-    return sorted(found, key=_age)
+    return sorted(found, key=age)
 
 
-def _age(run: Path) -> tuple[int, str]:
+def age(run: Path) -> tuple[int, str]:
     """Sort runs by their numbers, the oldest first."""
     return len(run.name), run.name
 
