@@ -17,7 +17,7 @@ from pytest_hypersearch.core.trial import Key
 from pytest_hypersearch.core.values import monotonic, printable, shown_number
 from pytest_hypersearch.engine.owner import Owner
 from pytest_hypersearch.engine.resources.ledger import Shares
-from pytest_hypersearch.engine.resources.machine import this_machine
+from pytest_hypersearch.engine.resources.machine import missing_features, this_machine
 from pytest_hypersearch.plugin import setting
 from pytest_hypersearch.plugin.live import Follower, follow
 from pytest_hypersearch.plugin.tracking import Tracking
@@ -107,6 +107,8 @@ class Controller:
             self._warnings.append(str(error))
         self._warnings += self._tracking.finish(self.owner.results(), self._tell)
         self._tell_github()
+        if self.owner.runs and (missing := missing_features()):
+            self._warnings.append(f"on this system sweeps run without {', '.join(missing)}")
         for line in self._warnings:
             _warn(self._config, line)
 

@@ -21,7 +21,13 @@ from typing import TYPE_CHECKING, Any
 from pytest_hypersearch.core.trial import Key, State
 from pytest_hypersearch.store.journal import make_dirs
 from pytest_hypersearch.store.reader import stored_key
-from pytest_hypersearch.store.runs import ARTIFACTS, artifact_name, refuse_link, remove_tree
+from pytest_hypersearch.store.runs import (
+    ARTIFACTS,
+    artifact_name,
+    file_lock,
+    refuse_link,
+    remove_tree,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -146,12 +152,9 @@ def replicate_name(replicate: int) -> str:
 
 def _locked(study: Path) -> BaseFileLock:
     """Keep other sessions of the study out; the lock of a process that died is free."""
-    from filelock import FileLock
-
     refuse_link(study / _EDITIONS)
     make_dirs(study / _EDITIONS)
-    lock = study / _EDITIONS / _LOCK
-    return FileLock(lock, mode=0o600, thread_local=False, fallback_to_soft=False)
+    return file_lock(study / _EDITIONS / _LOCK)
 
 
 def _present(study: Path) -> str:

@@ -34,7 +34,8 @@ MAX_LINE = 256 * 1024
 _BATCH = 4096
 _COPY_BYTES = 1 << 20
 _TRIES = 100
-_SAFE = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+# Windows has the last one alone.
+_SAFE = sum(getattr(os, flag, 0) for flag in ("O_NOFOLLOW", "O_NONBLOCK", "O_BINARY"))
 
 Json: TypeAlias = "dict[str, Any]"
 
@@ -264,7 +265,7 @@ class Journal:
     def _seal(self) -> bytes:
         """Return a newline if the file ends in a torn line."""
         self._size = os.fstat(self._fd).st_size
-        torn = self._size and os.pread(self._fd, 1, self._size - 1) != b"\n"
+        torn = self._size and _read_at(self._fd, 1, self._size - 1) != b"\n"
         return b"\n" if torn else b""
 
     def _write(self, chunks: Iterable[bytes]) -> None:
@@ -320,7 +321,7 @@ class Journal:
     def _copied(self, lost: int) -> int:
         """Return how many bytes of the lost file are there, as its directory was copied."""
         self._size = os.fstat(self._fd).st_size
-        same = os.pread(self._fd, self._size, 0) == os.pread(lost, self._size, 0)
+        same = _read_at(self._fd, self._size, 0) == _read_at(lost, self._size, 0)
         return self._size if same else 0
 
     def _restore(self) -> None:
@@ -374,8 +375,14 @@ def open_regular(name: str, flags: int) -> int:
     return fd
 
 
+def _read_at(fd: int, size: int, offset: int) -> bytes:
+    """Read as os.pread, which Windows has not; appending goes to the end all the same."""
+    os.lseek(fd, offset, os.SEEK_SET)
+    return os.read(fd, size)
+
+
 def _chunks(fd: int, offset: int) -> Iterator[bytes]:
-    while chunk := os.pread(fd, _COPY_BYTES, offset):
+    while chunk := _read_at(fd, _COPY_BYTES, offset):
         yield chunk
         offset += len(chunk)
 

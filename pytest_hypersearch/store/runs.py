@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import hashlib
 import os
 import re
 import shutil
+import sys
+import warnings
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -29,6 +30,11 @@ from pytest_hypersearch.store.journal import (
     read,
     read_first,
 )
+
+try:
+    import fcntl
+except ImportError:  # on Windows
+    fcntl = None  # type: ignore[assignment]
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -150,8 +156,11 @@ class Run:
         """Tell whether a live session, this one included, owns the run."""
         try:
             with os.fdopen(open_regular(str(self.path / _LOCK), os.O_RDONLY), "rb") as file:
-                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
+                if fcntl is not None:  # a shared lock disturbs no session that starts just now
+                    fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+                    return False
+            _lock(self.path).lock.release()
+        except (BlockingIOError, RunInUse):
             return True
         except OSError:
             return False
@@ -215,16 +224,27 @@ def refuse_link(path: Path) -> None:
         raise StoreError(f"{path} is a symbolic link: the store does not follow it")
 
 
-def _lock(run: Path) -> _Lease:
-    from filelock import FileLock, Timeout
+def file_lock(path: Path, *, blocking: bool = True) -> BaseFileLock:
+    """Return a lock on a file, which is not held yet."""
+    if "filelock" not in sys.modules:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of locks without fcntl, which do
+            import filelock  # noqa: F401
+    from filelock import FileLock
 
+    return FileLock(path, mode=0o600, thread_local=False, blocking=blocking, fallback_to_soft=False)
+
+
+def _lock(run: Path) -> _Lease:
     refuse_link(run.parent)
     if not _leads_home(run):
         refuse_link(run)
     path = run / _LOCK
     if path.exists() and not path.is_file():
         raise OSError(errno.EINVAL, f"{_LOCK} is not a regular file")
-    lock = FileLock(path, mode=0o600, thread_local=False, blocking=False, fallback_to_soft=False)
+    lock = file_lock(path, blocking=False)
+    from filelock import Timeout
+
     try:
         lock.acquire()
         found = path.lstat()

@@ -19,17 +19,17 @@ from collections import Counter
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
+from getpass import getuser
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_hypersearch.core.errors import NotYetError, StoreError
 from pytest_hypersearch.core.sweep import Demand, Share
 from pytest_hypersearch.engine.resources.machine import this_machine
+from pytest_hypersearch.store.runs import file_lock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-
-    from filelock import BaseFileLock
 
     from pytest_hypersearch.core.sweep import Sweep
     from pytest_hypersearch.engine.messages import StudyPlan
@@ -144,9 +144,9 @@ class Ledger:
         self._holder = f"{os.getpid()}-{uuid.uuid4().hex[:8]}"
         try:
             _make_own(self._directory)
-            self._lock = _lock(self._directory / "ledger.lock")
+            self._lock = file_lock(self._directory / "ledger.lock")
             with self._locked():
-                self._life = _lock(self._life_of(self._holder))
+                self._life = file_lock(self._life_of(self._holder))
                 self._life.acquire(blocking=False)
         except OSError as error:
             raise _fault(self._directory, error) from error
@@ -231,7 +231,7 @@ class Ledger:
             return False
         from filelock import Timeout
 
-        life = _lock(self._life_of(holder))
+        life = file_lock(self._life_of(holder))
         try:
             life.acquire(blocking=False)
         except Timeout:
@@ -246,12 +246,15 @@ class Ledger:
 
 def default_directory() -> Path:
     """The user's directory on this machine."""
-    return Path(tempfile.gettempdir()) / f"pytest-hypersearch-{os.getuid()}"
+    user = os.getuid() if hasattr(os, "getuid") else getuser()
+    return Path(tempfile.gettempdir()) / f"pytest-hypersearch-{user}"
 
 
 def _make_own(directory: Path) -> None:
     """Make the directory, or make sure of it: in a shared place anybody may have made it."""
     directory.mkdir(mode=0o700, exist_ok=True)
+    if not hasattr(os, "getuid"):  # on Windows, temporary directories are their users' own
+        return
     found = directory.lstat()
     own = stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid()
     if not own or found.st_mode & 0o077:
@@ -259,12 +262,6 @@ def _make_own(directory: Path) -> None:
             f"{directory} is accessible to other users: expected your own, "
             "with mode 0700; remove it, or set TMPDIR"
         )
-
-
-def _lock(path: Path) -> BaseFileLock:
-    from filelock import FileLock
-
-    return FileLock(path, mode=0o600, thread_local=False, fallback_to_soft=False)
 
 
 def _read(file: Path) -> list[Claim]:

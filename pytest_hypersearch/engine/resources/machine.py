@@ -5,19 +5,25 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import signal
 import sys
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from resource import RUSAGE_CHILDREN, RUSAGE_SELF, getrusage
 from typing import TYPE_CHECKING
 
 from pytest_hypersearch.core.sweep import size
 from pytest_hypersearch.core.values import plural
 
+try:
+    import resource
+except ImportError:  # on Windows
+    resource = None  # type: ignore[assignment]
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
+    from contextlib import AbstractContextManager
 
     from pytest_hypersearch.core.sweep import Demand, Share
 
@@ -148,6 +154,8 @@ def _known_uuids() -> tuple[str, ...]:
 
 def _memory() -> int:
     """Bytes of memory, or of the tightest control group that this process is in."""
+    if not hasattr(os, "sysconf"):  # on Windows: not known, so no limit
+        return sys.maxsize
     total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return min((total, *_limits()))
 
@@ -200,9 +208,7 @@ def confined(share: Share) -> Iterator[None]:
         with ExitStack() as stack:
             # Libraries read their variables when they are loaded, and never again.
             if share.cpus and "numpy" in sys.modules:
-                from threadpoolctl import threadpool_limits
-
-                stack.enter_context(threadpool_limits(limits=share.cpus))
+                stack.enter_context(limit_threads(share.cpus))
             yield
     finally:
         for name, value in before.items():
@@ -212,7 +218,19 @@ def confined(share: Share) -> Iterator[None]:
                 os.environ[name] = value
 
 
+def limit_threads(limit: int) -> AbstractContextManager[object]:
+    """Limit the threads of the numerical libraries that are loaded, as far as they are found."""
+    from threadpoolctl import threadpool_limits
+
+    try:
+        limits: AbstractContextManager[object] = threadpool_limits(limits=limit)
+    except OSError:  # on Linux without /proc, which tells of libraries
+        return contextlib.nullcontext()
+    return limits
+
+
 _PEAK = re.compile(rb"VmHWM:\s*(\d+) kB")
+_CLEAR = "/proc/self/clear_refs"
 _RESET_PEAK = b"5"  # see proc_pid_clear_refs(5)
 
 
@@ -261,12 +279,12 @@ class Meter:
     def _peaks(self) -> tuple[int, int] | None:
         """Where Linux resets and tells the peak; opened once, as opening costs more than both."""
         try:
-            reset = os.open("/proc/self/clear_refs", os.O_WRONLY | os.O_CLOEXEC)
+            reset = os.open(_CLEAR, os.O_WRONLY)
         except OSError:
             return None
         try:
             os.pwrite(reset, _RESET_PEAK, 0)
-            return reset, os.open("/proc/self/status", os.O_RDONLY | os.O_CLOEXEC)
+            return reset, os.open("/proc/self/status", os.O_RDONLY)
         except OSError:
             os.close(reset)
             return None
@@ -275,12 +293,29 @@ class Meter:
         if self._peaks is not None:
             found = _PEAK.search(os.pread(self._peaks[1], 4096, 0))
             return int(found[1]) * 1024 if found else None
-        if not self._alone:
+        if not self._alone or resource is None:
             return None
-        most = getrusage(RUSAGE_SELF).ru_maxrss
+        most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         return most if sys.platform == "darwin" else most * 1024
 
 
 def _cpu_seconds() -> float:
-    own, children = getrusage(RUSAGE_SELF), getrusage(RUSAGE_CHILDREN)
+    if resource is None:
+        return sum(os.times()[:4])  # in hundredths of a second, as a rule
+    own, children = map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     return own.ru_utime + own.ru_stime + children.ru_utime + children.ru_stime
+
+
+def missing_features() -> list[str]:
+    """What sweeps do without on this system; Windows and some containers lack it."""
+    from filelock import has_fcntl
+
+    windows, linux = sys.platform == "win32", sys.platform == "linux"
+    features = {
+        "the peak memory of trials": not (windows or linux) or os.access(_CLEAR, os.W_OK),
+        "exact CPU times": resource is not None,
+        "thread limits": not linux or os.access("/proc/self/maps", os.R_OK),
+        "locks that end with their process": windows or has_fcntl,
+        "time limits by signal": hasattr(signal, "setitimer"),
+    }
+    return [feature for feature, there in features.items() if not there]

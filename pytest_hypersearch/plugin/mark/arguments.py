@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 from typing import TYPE_CHECKING, Any, cast
 
 from pytest_hypersearch.core.errors import SweepError
@@ -131,7 +132,7 @@ def from_mark(args: Sequence[object], kwargs: Mapping[str, Any]) -> Sweep:
         indirect=indirect_of(given, space),
         depends_on=files(given.get("depends_on", ())),
         resources=resources_of(given),
-        isolate=flag(given, "isolate"),
+        isolate=_isolate(given),
     )
 
 
@@ -189,6 +190,13 @@ def _parallel(given: Mapping[str, Any], strategy: str) -> int | None:
             f"not accepted by {strategy}=, which is reproducible without it",
         )
     return integer(given, "parallel", 1, least=1)
+
+
+def _isolate(given: Mapping[str, Any]) -> bool:
+    isolate = flag(given, "isolate")
+    if isolate and not hasattr(os, "killpg"):
+        raise wrong("isolate", isolate, "expected False on this system, which is not POSIX")
+    return isolate
 
 
 def _keep(given: Mapping[str, Any]) -> int | None:

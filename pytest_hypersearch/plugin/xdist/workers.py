@@ -12,7 +12,7 @@ import pytest
 
 from pytest_hypersearch.core.trial import State
 from pytest_hypersearch.engine.messages import Claim, Claimed, Notice, decode_message, encode
-from pytest_hypersearch.engine.resources.machine import THREAD_VARIABLES, cores
+from pytest_hypersearch.engine.resources.machine import THREAD_VARIABLES, cores, limit_threads
 from pytest_hypersearch.plugin.statuses import attach, set_status
 from pytest_hypersearch.plugin.xdist.sharing import TrialClaims
 
@@ -235,9 +235,7 @@ class WorkerThreads:
     def pytest_collection_finish(self) -> None:
         """Libraries that were loaded before the variables were set are limited as well."""
         if not self._chosen and "numpy" in sys.modules:
-            from threadpoolctl import threadpool_limits
-
-            threadpool_limits(limits=self._threads)
+            limit_threads(self._threads)
 
 
 def channel(config: pytest.Config) -> Any:  # noqa: ANN401  execnet's channel

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, ClassVar
@@ -44,13 +45,16 @@ def one_thread() -> AbstractContextManager[object]:
     For matrices of a few hundred rows, threads wait for each other longer than they work; and their
     number changes the last digits, while proposals must not depend on the process.
     """
-    limit: AbstractContextManager[object] = _controller().limit(limits=1, user_api="blas")
-    return limit
+    controller = _controller()
+    return nullcontext() if controller is None else controller.limit(limits=1, user_api="blas")
 
 
 @cache
-def _controller() -> ThreadpoolController:
+def _controller() -> ThreadpoolController | None:
     import scipy.linalg  # noqa: F401  loads its BLAS, which the controller would not know else
     from threadpoolctl import ThreadpoolController
 
-    return ThreadpoolController()
+    try:
+        return ThreadpoolController()
+    except OSError:  # on Linux without /proc, which tells of libraries
+        return None
