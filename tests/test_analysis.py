@@ -267,31 +267,44 @@ def test_curves_come_with_their_trials(net):
 def test_two_runs_are_compared_in_pairs(swept):
     before, now = (load_results(swept / ".pytest_cache", run=run) for run in (1, 2))
     found = now.filter(test="test_net").compare(before.filter(test="test_net"))
-    assert len(found.pairs) == 45
-    assert found.unpaired == (0, 0)
-    assert found.difference == pytest.approx(0.5)
-    assert found.verdict == "worse"
-    assert found.table()[0].keys() >= {"test", "replicate", "params.lr", "before", "now"}
+    (change,) = found.changes
+    assert (found.verdict, change.judgement.loss) == ("REGRESSED", pytest.approx(0.5))
+    assert len(change.judgement.losses) == 3
+    assert len(found.table()) == 45
+    assert found.table()[0].keys() >= {"test", "replicate", "params.lr", "before", "now", "loss"}
+    assert sum(row["judged"] for row in found.table()) == 9
     back = before.filter(test="test_net").compare(now.filter(test="test_net"))
     assert back.verdict == "better"
-    same = now.filter(test="test_other[x]").compare(before.filter(test="test_other[x]"))
-    assert (same.verdict, same.difference) == ("same", 0)
-    assert "0.5" in str(found)
-    assert "worse" in str(found)
+    assert "REGRESSED" in str(found)
+    assert max(map(len, str(found).splitlines())) <= 80
 
 
-def test_higher_accuracy_is_better(swept):
+def test_a_higher_accuracy_is_a_negative_loss(swept):
     before, now = (load_results(swept, run=run).filter(test="test_other[y]") for run in (1, 2))
-    pairs = now.compare(before).pairs
-    assert all(pair.difference == pytest.approx(0.5) for pair in pairs)
-    assert now.compare(before).best_now.score > now.compare(before).best_before.score
+    rows = now.compare(before).table()
+    assert rows
+    assert all(row["loss"] == pytest.approx(-0.5) for row in rows)
+    assert all(row["now"] > row["before"] for row in rows)
 
 
-def test_strategies_without_common_configurations_are_compared_by_their_best(net):
+def test_tests_of_several_scores_are_judged_one_by_one(swept):
+    before, now = (load_results(swept, run=run) for run in (1, 2))
+    found = now.compare(before)
+    verdicts = {change.nodeid: change.judgement.verdict for change in found.changes}
+    assert verdicts == {
+        "test_it.py::test_net": "REGRESSED",
+        "test_it.py::test_other[x]": "same",
+        "test_it.py::test_other[y]": "undecided",
+        "test_it.py::test_hostile": "same",
+    }
+    assert found.verdict == "REGRESSED"
+    assert found.blind
+
+
+def test_strategies_are_not_paired_by_chance(net):
     found = net.filter(strategy="grid").compare(net.filter(strategy="random"))
-    assert (found.pairs, found.difference, found.verdict) == ((), None, "undecided")
-    assert found.best_before.sweep.name == "random"
-    assert found.best_now.sweep.name == "grid"
+    assert found.verdict == "not comparable"
+    assert "other sweeps (random and grid)" in str(found)
 
 
 def test_one_screen_tells_what_there_is(results, capsys):

@@ -290,28 +290,35 @@ def test_no_command_prints_control_characters(forged, args):
         if not other.name.endswith("-test_net"):
             shutil.rmtree(other)
     command = forged(poisoned)
-    assert command(*args) in {0, 1, 2}
+    assert command(*args) in {0, 1, 2, 3}
     assert command.out or command.errors
     assert controls(command.out) == controls(command.errors) == set()
 
 
 def test_compare_ends_as_the_verdict_says(command):
     assert command("compare", "test_net@1", "test_net@2") == 1
-    assert command.lines[0] == "loss (lower is better), 45 pairs"
-    assert "worse" in command.out
+    assert command.lines[0] == "test_it.py::test_net  loss (lower is better)"
+    assert command.lines[1].startswith("  REGRESSED ")
+    assert command("compare", "test_net@1", "test_net@2", "--tolerance", "0.6") == 0
+    assert command.lines[1].startswith("  same ")
     assert command("compare", "test_net@2", "test_net@-2") == 0
-    assert "better" in command.out
+    assert command.lines[1].startswith("  better ")
     assert command("compare", "test_other[x]@1", "test_other[x]", "--format", "json") == 0
-    assert {row["difference"] for row in json.loads(command.out)} == {0.0}
+    assert {row["loss"] for row in json.loads(command.out)} == {0.0}
 
 
-def test_strategies_are_compared(command):
+def test_what_cannot_be_compared_is_no_success(command):
     filters = ("--filters", "strategy=random", "strategy=grid")
-    assert command("compare", "test_net", "test_net", *filters) == 0
-    assert "no configuration and replicate completed on both sides" in command.out
-    assert command.lines[-1].startswith("  best now: ")
-    assert command("compare", "test_net", "test_other") == 2
-    assert "expected the same score on both sides, not loss (min) and accuracy" in command.errors
+    assert command("compare", "test_net", "test_net", *filters) == 3
+    assert "not comparable (other sweeps (random and grid)" in " ".join(command.out.split())
+    assert command("compare", "test_net", "test_other") == 3
+    assert "the test has no results now" in command.out
+    assert command("compare", "test_net@-9", "test_net") == 3
+    assert "there is no run -9" in command.errors
+    assert command("compare", "test_other[y]@1", "test_other[y]") == 3
+    assert "1 seed, 3 or more are needed" in command.out
+    assert command("compare", "test_net@1", "test_net", "--tolerance", "much") == 2
+    assert "tolerance: 'much': expected a number of at least 0 or a percentage" in command.errors
 
 
 def test_export_writes_files(command, tmp_path):

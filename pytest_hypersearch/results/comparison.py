@@ -1,208 +1,284 @@
-"""Two sets of results compared: by what the same configurations scored under the same luck.
-
-The trials of a replicate share their seed across runs, so scores are compared in pairs. Over all
-pairs of test, configuration and replicate, the mean difference is judged by its 95% confidence
-interval (paired t).
-"""
+"""Two sets of results compared: what has become of each test's scores, by the rule of the gate."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from collections import Counter
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, TypeAlias
 
 from pytest_hypersearch.core.space import config_key
-from pytest_hypersearch.core.study import signed
 from pytest_hypersearch.core.trial import State
-from pytest_hypersearch.core.values import mean, plural
+from pytest_hypersearch.core.values import plural
 from pytest_hypersearch.results.terminal.format import (
-    Look,
     better,
     clean,
     flow,
     look_of,
     plain,
     scale_of,
-    show_mean,
     show_params,
 )
-from pytest_hypersearch.results.terminal.tables import name_of
-from pytest_hypersearch.stats.grouping import summary
+from pytest_hypersearch.stats.gate import LEAST_SEEDS, Judgement, holm, verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
-    from pytest_hypersearch.core.study import Configuration, StudyResults
+    from pytest_hypersearch.core.goals import Mode
+    from pytest_hypersearch.core.study import StudyResults
     from pytest_hypersearch.core.sweep import Sweep
-    from pytest_hypersearch.core.trial import Config
+    from pytest_hypersearch.core.trial import TrialRecord
     from pytest_hypersearch.results.query import Row
-    from pytest_hypersearch.stats.ranking import Ranking
+    from pytest_hypersearch.results.terminal.format import Look
+    from pytest_hypersearch.stats.gate import Verdict
 
 
-Verdict: TypeAlias = Literal["better", "worse", "same", "undecided"]
-_Pairing: TypeAlias = tuple[str, str, int]
+Name: TypeAlias = tuple[str, str, int]
+"""Sweep, configuration, and which of several equal ones."""
+_Trials: TypeAlias = "dict[Name, dict[int, TrialRecord]]"
+_FAILED = (State.FAILED, State.INVALID, State.CRASHED, State.TIMED_OUT)
+_ORDER: tuple[Verdict, ...] = (
+    "REGRESSED",
+    "broken",
+    "not comparable",
+    "undecided",
+    "better",
+    "same",
+)
+_WORST = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Pair:
-    """A configuration's replicate that both sides have completed.
+class Change:
+    """What has become of the scores of one test.
 
     Attributes:
-        test: Node id of the study.
-        params: The configuration.
-        replicate: Index of the repetition.
-        before: Its score among the other results.
-        now: Its score among these.
+        nodeid: The test.
+        metric: The score.
+        mode: Whether lower or higher scores are better.
+        judgement: The verdict and the numbers behind it.
+        before: The earlier trials that completed or failed, by configuration and seed.
+        now: The later ones.
     """
 
-    test: str
-    params: Config
-    replicate: int
-    before: float
-    now: float
+    nodeid: str
+    metric: str
+    mode: Mode
+    judgement: Judgement[Name]
+    before: Mapping[Name, Mapping[int, TrialRecord]]
+    now: Mapping[Name, Mapping[int, TrialRecord]]
 
     @property
-    def difference(self) -> float:
-        """What was added to the score."""
-        return self.now - self.before
+    def blind(self) -> bool:
+        """Whether there was nothing to decide by: nothing is paired, or too few seeds."""
+        few = len(self.judgement.seeds) < LEAST_SEEDS and self.judgement.verdict == "undecided"
+        return few or self.judgement.verdict == "not comparable"
+
+    def table(self) -> list[Row]:
+        """Return a row for each pair: test, sweep, replicate, parameters, before, now, loss."""
+        sign = 1 if self.mode == "min" else -1
+        return [
+            {"test": self.nodeid, "sweep": trial.sweep, "replicate": trial.replicate}
+            | {f"params.{name}": value for name, value in trial.params.items()}
+            | {"before": earlier.score, "now": trial.score}
+            | {"loss": sign * (trial.score - earlier.score)}
+            | {"judged": name in self.judgement.losses}
+            for name, trials in self.now.items()
+            for seed, trial in trials.items()
+            if (earlier := self.before.get(name, {}).get(seed)) is not None
+            if trial.score is not None and earlier.score is not None
+        ]
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """What has become of the scores.
+    """What has become of the scores, test by test.
 
     Attributes:
-        sweep: Tells the metric and which direction is better.
-        pairs: What both sides have completed.
-        unpaired: How many complete trials of the other results and of these have no counterpart.
-        best_before: The best configuration of the other results, None if there is none.
-        best_now: The best configuration of these.
+        changes: One for each test and score that was there before.
+        added: Tests that are only among the later results.
     """
 
-    sweep: Sweep
-    pairs: tuple[Pair, ...]
-    unpaired: tuple[int, int]
-    best_before: Configuration | None
-    best_now: Configuration | None
-
-    @property
-    def difference(self) -> float | None:
-        """The mean of all pairs' differences, None without any."""
-        return mean([pair.difference for pair in self.pairs]) if self.pairs else None
-
-    @property
-    def interval(self) -> tuple[float, float] | None:
-        """Its 95% confidence interval (paired t), None for fewer than two pairs."""
-        found = summary([pair.difference for pair in self.pairs])
-        low, high = found["low"], found["high"]
-        return None if low is None or high is None else (low, high)
+    changes: tuple[Change, ...]
+    added: tuple[str, ...] = ()
 
     @property
     def verdict(self) -> Verdict:
-        """Whether scores became better or worse, are the same in each pair, or it is not sure."""
-        if self.pairs and not any(pair.difference for pair in self.pairs):
-            return "same"
-        if self.interval is None:
-            return "undecided"
-        low, high = sorted(signed(self.sweep, end) for end in self.interval)
-        return "better" if high < 0 else "worse" if low > 0 else "undecided"
+        """The worst verdict of all tests."""
+        found = {change.judgement.verdict for change in self.changes}
+        return next((one for one in _ORDER if one in found), "not comparable")
+
+    @property
+    def blind(self) -> bool:
+        """Whether a test could not be compared."""
+        return not self.changes or any(change.blind for change in self.changes)
 
     def table(self) -> list[Row]:
-        """Return a row for each pair: test, replicate, parameters, before, now, difference."""
-        return [
-            {"test": pair.test, "replicate": pair.replicate}
-            | {f"params.{name}": value for name, value in pair.params.items()}
-            | {"before": pair.before, "now": pair.now, "difference": pair.difference}
-            for pair in self.pairs
-        ]
+        """Return a row for each pair of trials; ``loss`` is positive where the score is worse."""
+        return [row for change in self.changes for row in change.table()]
 
     def __str__(self) -> str:
-
         return comparison_text(self, 80)
 
 
 def compare(
-    studies: Sequence[StudyResults],
-    ranking: Ranking | None,
-    others: Sequence[StudyResults],
-    before: Ranking | None,
+    studies: Sequence[StudyResults], others: Sequence[StudyResults], tolerance: float | str
 ) -> Comparison:
     """Compare studies with others from before; see `Results.compare`.
 
     Raises:
-        ValueError: One side has no trials, or they are not after the same.
+        ValueError: The tolerance makes no sense.
     """
-    if ranking is None or before is None:
-        raise ValueError("compare: expected trials on both sides")
-    first, earlier = ranking.sweeps[0], before.sweeps[0]
-    if first.goals[0] != earlier.goals[0]:
-        goals = " and ".join(f"{one.metric} ({one.mode})" for one in (earlier, first))
-        raise ValueError(f"compare: expected the same score on both sides, not {goals}")
-    now, then = _scores(studies, ranking.sweeps), _scores(others, before.sweeps)
-    both = [which for which in now if which in then]
-    pairs = [
-        Pair(test, now[which][0], replicate, mean(then[which][1]), mean(now[which][1]))
-        for which in both
-        for test, _, replicate in [which]
+    now, before = ({study.nodeid: study for study in side} for side in (studies, others))
+    changes = [
+        _change(study, now.get(nodeid), metric, tolerance)
+        for nodeid, study in before.items()
+        for metric in dict.fromkeys(sweep.metric for sweep in _swept(study))
     ]
-    unpaired = len(then) - len(both), len(now) - len(both)
-    return Comparison(first, tuple(pairs), unpaired, before.best, ranking.best)
+    judgements = holm([change.judgement for change in changes])
+    judged = (
+        replace(change, judgement=judgement)
+        for change, judgement in zip(changes, judgements, strict=True)
+    )
+    return Comparison(tuple(judged), tuple(nodeid for nodeid in now if nodeid not in before))
 
 
-def _scores(
-    studies: Iterable[StudyResults], alike: Sequence[Sweep]
-) -> dict[_Pairing, tuple[Config, list[float]]]:
-    """Configuration and scores by what they are paired by; several sweeps may have the same."""
-    found: dict[_Pairing, tuple[Config, list[float]]] = {}
-    for study in studies:
-        names = {sweep.name for sweep in study.sweeps if sweep in alike}
-        for trial in study.trials:
-            complete = trial.state is State.COMPLETE and trial.sweep in names
-            if complete and trial.score is not None:
-                which = study.nodeid, config_key(trial.params), trial.replicate
-                found.setdefault(which, (trial.params, []))[1].append(trial.score)
+def _swept(study: StudyResults) -> list[Sweep]:
+    """The sweeps of which there are trials."""
+    names = {trial.sweep for trial in study.trials}
+    return [sweep for sweep in study.sweeps if sweep.name in names]
+
+
+def _change(
+    before: StudyResults, now: StudyResults | None, metric: str, tolerance: float | str
+) -> Change:
+    earlier = [sweep for sweep in _swept(before) if sweep.metric == metric]
+    later = [] if now is None else [sweep for sweep in _swept(now) if sweep.metric == metric]
+    known = Change(before.nodeid, metric, earlier[0].mode, _refused(""), {}, {})
+    if now is None:
+        return replace(known, judgement=_refused("the test has no results now"))
+    if not later:
+        return replace(known, judgement=_refused(f"no sweep has the score {metric} now"))
+    if earlier[0].mode != later[0].mode:
+        reason = f"{better(earlier[0].mode)} before, {better(later[0].mode)} now"
+        return replace(known, judgement=_refused(reason))
+    if not {sweep.name for sweep in earlier} & {sweep.name for sweep in later}:
+        names = " and ".join(", ".join(one.name for one in side) for side in (earlier, later))
+        reason = f"other sweeps ({names}): to compare strategies, group by strategy"
+        return replace(known, judgement=_refused(reason))
+    sides = _trials(before, earlier), _trials(now, later)
+    scores = [
+        {
+            name: {
+                seed: trial.score if trial.state is State.COMPLETE else None
+                for seed, trial in trials.items()
+            }
+            for name, trials in side.items()
+        }
+        for side in sides
+    ]
+    found = verdict(scores[0], scores[1], mode=earlier[0].mode, tolerance=tolerance)
+    return replace(known, judgement=found, before=sides[0], now=sides[1])
+
+
+def _refused(reason: str) -> Judgement[Name]:
+    return Judgement("not comparable", reason)
+
+
+def _trials(study: StudyResults, sweeps: Sequence[Sweep]) -> _Trials:
+    """The trials that completed or failed, by configuration and seed."""
+    names = {sweep.name for sweep in sweeps}
+    found: _Trials = {}
+    keys: dict[tuple[str, int], Name] = {}
+    equal: Counter[tuple[str, str]] = Counter()
+    for trial in study.trials:
+        if trial.sweep not in names or trial.state not in {State.COMPLETE, *_FAILED}:
+            continue
+        which = trial.sweep, trial.number
+        if which not in keys:
+            config = trial.sweep, config_key(trial.params)
+            keys[which] = (*config, equal[config])
+            equal[config] += 1
+        found.setdefault(keys[which], {})[trial.seed] = trial
     return found
 
 
 def comparison_text(found: Comparison, width: int) -> str:
-    """Tell what has become of the scores, and of the best configuration."""
-    look, sweep = look_of(width), found.sweep
-    metric = clean(sweep.metric, look)
-    lines = [f"{metric} ({better(sweep.mode)}), {_pairing(found)}"]
-    if found.difference is not None:
-        lines += _flow(_change(found), look)
-    for label, best in (("before", found.best_before), ("now", found.best_now)):
-        lines += _flow(_best_line(label, best, look), look)
-    return "\n".join(lines)
+    """Tell what has become of the scores of each test."""
+    look = look_of(width)
+    lines = [line for change in found.changes for line in _lines(change, look)]
+    if found.added:
+        names = (clean(nodeid, look) for nodeid in found.added)
+        lines += _flow(["new,", "not", "compared:", *names], look, indent=0)
+    return "\n".join(lines or ["nothing to compare"])
 
 
-def _pairing(found: Comparison) -> str:
-    if not found.pairs:
-        return "no configuration and replicate completed on both sides"
-    before, now = found.unpaired
-    return plural(len(found.pairs), "pair") + (
-        f" ({before} trials before and {now} now have no counterpart)" if before or now else ""
-    )
+def _lines(change: Change, look: Look) -> list[str]:
+    one = change.judgement
+    head = f"{clean(change.nodeid, look)}  {clean(change.metric, look)} ({better(change.mode)})"
+    lines = [head, *_flow(_measures(one), look)]
+    if one.verdict in {"REGRESSED", "broken"}:
+        lines += _flow(_worst(change, look), look)
+    if one.gone or one.new:
+        lines += _flow([f"configurations: {len(one.gone)} gone, {len(one.new)} new"], look)
+    if one.verdict == "undecided" and one.found is not None:
+        lines += _flow(_seeds(one), look)
+    return lines
 
 
-def _change(found: Comparison) -> list[str]:
-    before, now = ([getattr(pair, side) for pair in found.pairs] for side in ("before", "now"))
-    means = [sum(side) / len(side) for side in (before, now)]
-    ends = found.interval or ()
-    difference = found.difference or 0.0
-    scale, change = scale_of(means), scale_of([difference, *ends])
-    words = [f"mean {scale.value(means[0])} -> {scale.value(means[1])},"]
-    words.append(f"difference {change.value(difference)}")
-    if ends:
-        words.append(f"(95% CI {change.value(ends[0])} to {change.value(ends[1])}):")
-    return [*words, found.verdict]
+def _measures(one: Judgement[Name]) -> list[str]:
+    words: list[str] = [one.verdict]
+    if one.before is not None and one.now is not None and one.loss is not None:
+        scale = scale_of([one.before, one.now])
+        change = scale_of([end for end in (one.loss, one.low, one.high) if end is not None])
+        words += [f"{scale.value(one.before)} -> {scale.value(one.now)},"]
+        words.append(f"loss {change.value(one.loss)}")
+        if one.low is not None and one.high is not None:
+            words.append(f"(95% bounds {change.value(one.low)} to {change.value(one.high)}),")
+        else:
+            words[-1] += ","
+        words.append(f"tolerated {scale_of([one.tolerance]).value(one.tolerance)};")
+        words.append(f"best {len(one.losses)} of {one.shared}, {plural(len(one.seeds), 'seed')}")
+    return [*words, f"({one.reason})"] if one.reason else words
 
 
-def _best_line(label: str, best: Configuration | None, look: Look) -> list[str]:
-    if best is None:
-        return [f"best {label}:", "none"]
-    score = show_mean(best.score, best.std, look)
-    return [f"best {label}:", score, f"({name_of(best)})", *show_params(best.params, look)]
+def _worst(change: Change, look: Look) -> list[str]:
+    """Names the failures, or the judged configurations with the largest losses."""
+    one = change.judgement
+    if one.broken:
+        failed = [
+            next(trial for trial in change.now[name].values() if trial.state is not State.COMPLETE)
+            for name in one.broken
+        ]
+        return [
+            "fails now:",
+            *(
+                " ".join([*show_params(trial.params, look), f"({clean(trial.reason, look)})"])
+                + "," * (trial is not failed[:_WORST][-1])
+                for trial in failed[:_WORST]
+            ),
+        ]
+    scale = scale_of([*one.losses.values()])
+    words = [
+        " ".join([*_params(change, name, look), f"{'+' * (loss > 0)}{scale.value(loss)}"])
+        for name, loss in [*one.losses.items()][:_WORST]
+    ]
+    return ["worst:", *(f"{text}," for text in words[:-1]), words[-1]]
 
 
-def _flow(words: Iterable[str], look: Look) -> list[str]:
-    return [plain(line) for line in flow(((word, {}) for word in words), look)]
+def _params(change: Change, name: Name, look: Look) -> list[str]:
+    return show_params(next(iter(change.now[name].values())).params, look)
+
+
+def _seeds(one: Judgement[Name]) -> list[str]:
+    """Says how many seeds would decide."""
+    found = one.found or 0.0
+    words = [f"these {len(one.seeds)} find a loss of {scale_of([found]).value(found)}"]
+    if one.needed is not None:
+        size = scale_of([one.tolerance]).value(one.tolerance)
+        words.insert(0, f"to find a loss of {size}: {one.needed} replicates;")
+    return words
+
+
+def _flow(words: Iterable[str], look: Look, *, indent: int = 2) -> list[str]:
+    split = " ".join(words).split()
+    return [plain(line) for line in flow(((word, {}) for word in split), look, indent=indent)]

@@ -238,19 +238,23 @@ class Results(Sequence["TrialRecord"]):
         found = (curve for one in self._loaded for curve in curves(one))
         return [curve for curve in found if metric is None or curve.metric == metric]
 
-    def compare(self, other: Results) -> Comparison:
-        """Compare with other results, which are taken as those from before.
+    def compare(self, other: Results, *, tolerance: float | str = "1%") -> Comparison:
+        """Judge each test against other results, which are taken as those from before.
 
-        Scores are paired by test, configuration and replicate.
+        Scores are paired by test, sweep, configuration and seed. The seed is the unit: its loss is
+        the mean over the three best configurations of both sides together, and losses are judged
+        by a one-sided paired t-test. If there are several tests, Holm's procedure keeps the chance
+        of any false alarm at 5%.
 
         Args:
-            other: Results of the same tests: of another run, commit or strategy.
+            other: Results of the same tests, of another run or commit.
+            tolerance: The largest loss that does not matter: a number, or a percentage of the mean
+                score before.
 
         Raises:
-            ValueError: The trials have different scores, which cannot be compared.
+            ValueError: The tolerance is no such thing, or a percentage of 0.
         """
-        now, before = self._ranking("compare"), other._ranking("compare")
-        return compare(self.studies, now, other.studies, before)
+        return compare(self.studies, other.studies, tolerance)
 
     @overload
     def table(self, *, as_dataframe: Literal[False] = False) -> list[Row]: ...

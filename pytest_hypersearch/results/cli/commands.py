@@ -27,7 +27,12 @@ from pytest_hypersearch.results.terminal.format import look_of, plain, terminal_
 from pytest_hypersearch.results.terminal.summary import section
 from pytest_hypersearch.results.terminal.tables import group_text
 from pytest_hypersearch.stats.grouping import FAILURES
-from pytest_hypersearch.store.find import is_test_file, removable, studies_of
+from pytest_hypersearch.store.find import (
+    NothingStoredError,
+    is_test_file,
+    removable,
+    studies_of,
+)
 from pytest_hypersearch.store.runs import Run, discard
 
 if TYPE_CHECKING:
@@ -87,7 +92,7 @@ def _value(text: str) -> Any:  # noqa: ANN401  any JSON value
         return text
 
 
-FOUND, NOTHING, WORSE = 0, 1, 1
+FOUND, NOTHING, WORSE, INCOMPARABLE = 0, 1, 1, 3
 _OWN = ("sweep", "number", "replicate", "status", "score", "duration")
 
 
@@ -244,24 +249,26 @@ def _refuse_others(trials: Iterable[TrialRecord], run: Path) -> None:
 
 
 def compare(given: Namespace) -> int:
-    """Compare two sets of results; worse is an exit code."""
-    sides = [results_of([what], given.filter) for what in (given.before, given.now)]
+    """Compare two sets of results; the verdict is an exit code."""
+    try:
+        sides = [results_of([what], given.filter) for what in (given.before, given.now)]
+    except NothingStoredError as error:
+        _note(str(error))
+        return INCOMPARABLE
     if given.filters:
         sides = [
             side.filter(**condition(text)) for side, text in zip(sides, given.filters, strict=True)
         ]
     for side in sides:
         _tell(side)
-    if not all(sides):
-        return _nothing()
-    found = sides[1].compare(sides[0])
+    found = sides[1].compare(sides[0], tolerance=given.tolerance)
     if given.format == "table":
         _print(comparison_text(found, terminal_width()))
     else:
         _print(rows_text(found.table(), given.format))
-    if not found.pairs and not (found.best_before and found.best_now):
-        return NOTHING
-    return WORSE if found.verdict == "worse" else FOUND
+    if found.verdict in {"REGRESSED", "broken"}:
+        return WORSE
+    return INCOMPARABLE if found.blind else FOUND
 
 
 def export(given: Namespace) -> int:

@@ -19,7 +19,10 @@ _WHAT = """
     current directory. WHAT@RUN selects a run other than the newest: a run number, -2 for the one
     before the newest, the beginning of the commit hash that was run, or all.
 """
-_EXITS = "exit codes: 0 success, 1 nothing found or scores are worse, 2 usage or file error"
+_EXITS = (
+    "exit codes: 0 success, 1 nothing found or scores are worse, 2 usage or file error, "
+    "3 nothing to compare by"
+)
 _EXAMPLES = (
     "pytest-hypersearch list",
     "pytest-hypersearch list shard-1/.pytest_cache shard-2/.pytest_cache",
@@ -29,7 +32,7 @@ _EXAMPLES = (
     "pytest-hypersearch best test_mlp > best.json",
     'eval "$(pytest-hypersearch best test_mlp --format pytest)"',
     "pytest-hypersearch compare test_mlp@-2 test_mlp",
-    "pytest-hypersearch compare test_mlp test_mlp --filters strategy=random strategy=bayes",
+    "pytest-hypersearch compare test_mlp@1f3c9ab test_mlp --tolerance 0.005",
     "pytest-hypersearch export --to csv - test_mlp --filter status=success | head",
     "pytest-hypersearch export --to optuna sweep.log && optuna-dashboard sweep.log",
     "pytest-hypersearch report test_mlp --file report.html",
@@ -131,6 +134,12 @@ def _compare(command: argparse.ArgumentParser) -> None:
         "before", metavar="A", help="the results to compare with: WHAT or WHAT@RUN"
     )
     command.add_argument("now", metavar="B", help="the new results: WHAT or WHAT@RUN")
+    command.add_argument(
+        "--tolerance",
+        metavar="LOSS",
+        default="1%",
+        help="the largest loss that does not matter: a number or a percentage; 1%% by default",
+    )
     _filters(command)
     command.add_argument(
         "--filters",

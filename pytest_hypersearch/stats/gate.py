@@ -1,0 +1,366 @@
+"""Gates: whether the scores of a test have become worse, with the seed as the unit.
+
+The trials of one seed share their luck, before and now, so they are one observation: the mean
+change over the judged configurations. These are tested by a one-sided paired t-test. With all
+trials as observations, a seed's luck would count once for each configuration, and unchanged scores
+would be found worse in a quarter of all comparisons (`benchmarks/gate.py`). The judged
+configurations are the best of both sides taken together: the sum of before and now is uncorrelated
+with the difference, so that the choice does not bias it.
+
+Symbols; losses are signed so that a positive one is worse:
+    d        (n,)    loss of each seed, the mean over the judged configurations
+    D, s             mean and standard deviation of d
+    q                quantile of Student's t distribution with n - 1 degrees of freedom
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Generic, Literal, TypeAlias, TypeVar
+
+from pytest_hypersearch.core.values import mean, plural, shown, std
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from pytest_hypersearch.core.goals import Mode
+
+_Name = TypeVar("_Name")
+Verdict: TypeAlias = Literal["REGRESSED", "broken", "same", "better", "undecided", "not comparable"]
+Scores: TypeAlias = "Mapping[_Name, Mapping[int, float | None]]"
+"""Scores of configurations by seed; None where a trial failed, no entry where it did not finish."""
+
+ALPHA = 0.05
+POWER = 0.8
+TOP = 3
+LEAST_SEEDS = 3
+_EQUAL = 1e-8
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement(Generic[_Name]):
+    """What has become of the scores of one metric of one test.
+
+    Attributes:
+        verdict: The verdict.
+        reason: What the verdict rests on if it is not the interval, empty otherwise.
+        losses: Mean loss of each judged configuration, the largest first.
+        broken: Judged configurations of which a seed was complete before and fails now.
+        gone: Configurations that only the earlier side has.
+        new: Configurations that only the later side has.
+        shared: Number of configurations that both sides have.
+        seeds: The seeds that all judged configurations have completed on both sides.
+        before: Mean score of the judged configurations before, None if nothing is paired.
+        now: Their mean score now.
+        loss: D, by how much scores have become worse; negative if they are better.
+        low: Lower one-sided confidence bound of D, None if there was no test.
+        high: Upper one-sided confidence bound of D.
+        spread: s, None for fewer than two seeds.
+        tolerance: The largest loss that does not matter.
+        p: One-sided p-value of a loss, None if there was no test.
+    """
+
+    verdict: Verdict
+    reason: str = ""
+    losses: Mapping[_Name, float] = field(default_factory=dict)
+    broken: tuple[_Name, ...] = ()
+    gone: tuple[_Name, ...] = ()
+    new: tuple[_Name, ...] = ()
+    shared: int = 0
+    seeds: tuple[int, ...] = ()
+    before: float | None = None
+    now: float | None = None
+    loss: float | None = None
+    low: float | None = None
+    high: float | None = None
+    spread: float | None = None
+    tolerance: float = 0.0
+    p: float | None = None
+
+    @property
+    def found(self) -> float | None:
+        """The smallest loss that this many seeds find with a power of 80%."""
+        if not self.spread or len(self.seeds) < LEAST_SEEDS:
+            return None
+        return self.spread * smallest_loss(len(self.seeds))
+
+    @property
+    def needed(self) -> int | None:
+        """How many seeds find a loss of the tolerance with a power of 80%."""
+        if not self.spread or not self.tolerance:
+            return None
+        return seeds_needed(self.tolerance / self.spread)
+
+
+def verdict(
+    before: Scores[_Name],
+    now: Scores[_Name],
+    *,
+    mode: Mode = "min",
+    tolerance: float | str = 0.0,
+    top: int | None = TOP,
+    alpha: float = ALPHA,
+    level: float | None = None,
+    strict: bool = False,
+) -> Judgement[_Name]:
+    """Judge scores against those from before.
+
+    Args:
+        before: Scores of each configuration by seed.
+        now: The same now.
+        mode: Whether lower or higher scores are better.
+        tolerance: The largest loss that does not matter: a number, or a percentage (``"1%"``) of
+            the judged configurations' mean before.
+        top: How many configurations are judged; None for all.
+        alpha: Error of the bounds.
+        level: Error of an alarm if it differs, as in a look at some of the seeds; see `look_level`.
+        strict: Whether an alarm needs a loss that is significantly above the tolerance.
+
+    Raises:
+        ValueError: The tolerance is no number and no percentage, or a percentage of 0.
+    """
+    limit = _Tolerance.of(tolerance)
+    sign = 1.0 if mode == "min" else -1.0
+    pairs = {name: _pairs(before[name], now[name]) for name in before if name in now}
+    judged = _best(pairs, sign, top)
+    common = [{*pairs[name].both} for name in judged]
+    seeds = sorted(set.intersection(*common)) if common else []
+    known: Judgement[_Name] = Judgement(
+        "undecided",
+        broken=tuple(name for name in judged if pairs[name].broken),
+        gone=tuple(name for name in before if name not in now),
+        new=tuple(name for name in now if name not in before),
+        shared=len(pairs),
+        seeds=tuple(seeds),
+    )
+    if not judged:
+        return replace(known, verdict="not comparable", reason="no configuration in common")
+    if seeds:
+        table = {name: [pairs[name].both[seed] for seed in seeds] for name in judged}
+        known = _measured(known, table, sign, limit)
+    if known.broken:
+        return replace(known, verdict="broken")
+    if not seeds:
+        reason = "no seed is complete on both sides"
+        return replace(known, verdict="not comparable", reason=reason)
+    if any(pairs[name].thin for name in judged):
+        return replace(known, reason="fewer than half of a judged configuration's seeds ran again")
+    scale = max(abs(score) for row in table.values() for pair in row for score in pair)
+    return _decided(known, scale, alpha, alpha if level is None else level, strict=strict)
+
+
+@dataclass(frozen=True, slots=True)
+class _Pairs:
+    """A configuration on both sides.
+
+    Attributes:
+        before: Its complete scores before.
+        both: Scores before and now of the seeds that are complete on both sides.
+        broken: Whether a seed was complete before and fails now.
+    """
+
+    before: Sequence[float]
+    both: Mapping[int, tuple[float, float]]
+    broken: bool
+
+    @property
+    def thin(self) -> bool:
+        """Whether fewer than half of the seeds are paired, and none failed."""
+        return not self.broken and 2 * len(self.both) < len(self.before)
+
+    def total(self) -> float:
+        """The mean of before plus now; of before alone, twice, if everything fails now."""
+        if not self.both:
+            return 2 * mean(self.before)
+        return mean([earlier + later for earlier, later in self.both.values()])
+
+
+def _pairs(before: Mapping[int, float | None], now: Mapping[int, float | None]) -> _Pairs:
+    complete = {seed: score for seed, score in before.items() if score is not None}
+    both = {
+        seed: (score, later)
+        for seed, score in complete.items()
+        if (later := now.get(seed)) is not None
+    }
+    broken = any(seed in now and now[seed] is None for seed in complete)
+    return _Pairs([*complete.values()], both, broken)
+
+
+def _best(pairs: Mapping[_Name, _Pairs], sign: float, top: int | None) -> list[_Name]:
+    """The best configurations of both sides together, among those with most seeds before."""
+    most = max((len(one.before) for one in pairs.values()), default=0)
+    full = [name for name, one in pairs.items() if one.before and 2 * len(one.before) >= most]
+    return sorted(full, key=lambda name: sign * pairs[name].total())[:top]
+
+
+def _measured(
+    known: Judgement[_Name],
+    table: Mapping[_Name, Sequence[tuple[float, float]]],
+    sign: float,
+    limit: _Tolerance,
+) -> Judgement[_Name]:
+    """Adds what the pairs (before, now) of each judged configuration, in order of seed, show."""
+    losses = {
+        name: sign * mean([later - earlier for earlier, later in row])
+        for name, row in table.items()
+    }
+    d = [
+        sign * mean([later - earlier for earlier, later in column])
+        for column in zip(*table.values(), strict=True)
+    ]
+    sides = [mean([pair[side] for row in table.values() for pair in row]) for side in (0, 1)]
+    return replace(
+        known,
+        losses=dict(sorted(losses.items(), key=lambda item: -item[1])),
+        before=sides[0],
+        now=sides[1],
+        loss=mean(d),
+        spread=std(d),
+        tolerance=limit.size_at(sides[0]) if any(losses.values()) else 0.0,
+    )
+
+
+def _decided(
+    known: Judgement[_Name], scale: float, alpha: float, level: float, *, strict: bool
+) -> Judgement[_Name]:
+    """Decides by the losses of the seeds."""
+    n, loss, spread = len(known.seeds), known.loss or 0.0, known.spread or 0.0
+    if (
+        all(abs(one) <= _EQUAL * scale for one in known.losses.values())
+        and spread <= _EQUAL * scale
+    ):
+        return replace(known, verdict="same", reason="same numbers")
+    if n > 1 and spread <= _EQUAL * scale:
+        found: Verdict = "REGRESSED" if loss > known.tolerance else "better" if loss < 0 else "same"
+        return replace(known, verdict=found, reason="every seed differs by the same", p=0.0)
+    if n < LEAST_SEEDS:
+        reason = f"{plural(n, 'seed')}, {LEAST_SEEDS} or more are needed"
+        return replace(known, reason=reason)
+    from scipy.special import stdtr, stdtrit
+
+    error = spread / math.sqrt(n)
+    bound = error * float(stdtrit(n - 1, 1 - alpha))
+    p = float(stdtr(n - 1, -(loss - known.tolerance * strict) / error))
+    known = replace(known, low=loss - bound, high=loss + bound, p=p)
+    if loss > known.tolerance and p < level:
+        return replace(known, verdict="REGRESSED")
+    if loss + bound < 0:
+        return replace(known, verdict="better")
+    return replace(known, verdict="same" if loss + bound < known.tolerance else "undecided")
+
+
+def holm(judgements: Sequence[Judgement[_Name]], alpha: float = ALPHA) -> list[Judgement[_Name]]:
+    """Withdraw the alarms of several gates that could be chance, as they are many.
+
+    Holm's step-down procedure (S. Holm, A simple sequentially rejective multiple test procedure,
+    Scand. J. Stat. 6, 1979): in all of the gates together, a false alarm has a probability of at
+    most ``alpha``.
+    """
+    tested = sorted((one.p, place) for place, one in enumerate(judgements) if one.p is not None)
+    kept = [*judgements]
+    passed = True
+    for rank, (p, place) in enumerate(tested):
+        passed = passed and p <= alpha / (len(tested) - rank)
+        if not passed and kept[place].verdict == "REGRESSED":
+            reason = f"not significant among {len(tested)} gates"
+            kept[place] = replace(kept[place], verdict="undecided", reason=reason)
+    return kept
+
+
+@dataclass(frozen=True, slots=True)
+class _Tolerance:
+    """A number, or a share of the mean before."""
+
+    size: float
+    relative: bool
+    given: float | str
+
+    @classmethod
+    def of(cls, given: float | str) -> _Tolerance:
+        relative = isinstance(given, str) and given.strip().endswith("%")
+        try:
+            size = float(str(given).strip().removesuffix("%"))
+        except ValueError:
+            size = math.nan
+        if not (math.isfinite(size) and size >= 0):
+            raise ValueError(
+                f"tolerance: {shown(given)}: expected a number of at least 0 or a percentage"
+            )
+        return cls(size / 100 if relative else size, relative, given)
+
+    def size_at(self, before: float) -> float:
+        if self.relative and self.size and not before:
+            raise ValueError(
+                f"tolerance: {shown(self.given)} of a mean score of 0; give an absolute number"
+            )
+        return self.size * abs(before) if self.relative else self.size
+
+
+def power(seeds: int, delta: float, alpha: float = ALPHA) -> float:
+    """Compute the chance to find a loss, exactly, by the noncentral t distribution.
+
+    Args:
+        seeds: Number of seeds, at least 2.
+        delta: The loss in standard deviations of the seeds' differences.
+        alpha: Error of the one-sided test.
+    """
+    from scipy.special import nctdtr, stdtrit
+
+    quantile = stdtrit(seeds - 1, 1 - alpha)
+    return 1 - float(nctdtr(seeds - 1, delta * math.sqrt(seeds), quantile))
+
+
+def seeds_needed(delta: float, *, chance: float = POWER, alpha: float = ALPHA) -> int:
+    """Compute how many seeds find a loss of ``delta`` standard deviations of seeds' differences.
+
+    Args:
+        delta: The loss, above 0.
+        chance: The power that is asked for.
+        alpha: Error of the one-sided test.
+    """
+    high = 2
+    while power(high, delta, alpha) < chance:
+        high *= 2
+    low = high // 2
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if power(middle, delta, alpha) >= chance else (middle, high)
+    return high
+
+
+def smallest_loss(seeds: int, *, chance: float = POWER, alpha: float = ALPHA) -> float:
+    """Compute the smallest loss that so many seeds find, in standard deviations; see `power`."""
+    low, high = 0.0, 100.0
+    for _ in range(50):
+        middle = (low + high) / 2
+        low, high = (low, middle) if power(seeds, middle, alpha) >= chance else (middle, high)
+    return high
+
+
+def looks(at_least: int, at_most: int) -> list[int]:
+    """Plan after how many seeds to judge: each time half as many again, the last time after all."""
+    plan = [at_least]
+    while (following := -(-3 * plan[-1] // 2)) < 0.8 * at_most:
+        plan.append(following)
+    return [*plan, at_most] if at_most > plan[-1] else plan
+
+
+def look_level(plan: Sequence[int], alpha: float = ALPHA) -> float:
+    """Compute the level of an alarm at each of several looks, by which all together have ``alpha``.
+
+    The same level at each look is a bound of S. J. Pocock's (Group sequential methods in the design
+    and analysis of clinical trials, Biometrika 64, 1977). It is the quantile of the smallest
+    p-value over the looks, by simulation with a fixed seed: normal approximations are too high for
+    few seeds. Its relative error is 2%.
+    """
+    import numpy as np
+    from scipy.special import stdtr
+
+    drawn = np.random.RandomState(0).standard_normal((50_000, plan[-1]))
+    lowest = np.ones(len(drawn))
+    for n in plan:
+        some = drawn[:, :n]
+        t = some.mean(axis=1) * math.sqrt(n) / some.std(axis=1, ddof=1)
+        lowest = np.minimum(lowest, stdtr(n - 1, -t))
+    return float(np.quantile(lowest, alpha))
