@@ -1,4 +1,7 @@
-"""Work on files that nobody waits for: one thread, in the order of the requests."""
+"""Artifact retention: which files of trials are kept, and which are published as the best.
+
+The work on files is done by one thread beside the session, in the order of the requests.
+"""
 
 from __future__ import annotations
 
@@ -90,7 +93,7 @@ STAY = frozenset({State.FAILED, State.CRASHED, State.TIMED_OUT})
 class ArtifactRetention:
     """Keeps the files of a study's best configurations.
 
-    As long as no trial saves anything, it does no more than to know which ones are on the way.
+    As long as no trial saves anything, it only knows which trials run.
 
     Args:
         study: The study.
@@ -107,21 +110,21 @@ class ArtifactRetention:
         self._saved: dict[Configuration, dict[int, str]] = defaultdict(dict)
         self._waiting: dict[Configuration, None] = {}
         self._kept: dict[str, set[int]] = defaultdict(set)
-        self._news = False
+        self._changed = False
         stored = study.present.trials.items()
         self._earlier = {key: trial.directories for key, trial in stored if trial.directories}
         self._unreplayed = {
             key for key, trial in stored if trial.saved and study.present.finished(key)
         }
-        self._gone_on: set[Key] = set()
+        self._resumed: set[Key] = set()
         self._wanted: Edition | None = None
         self._published: Edition | None = None
-        # Those who run some trials of a run again do not judge the others.
-        self._judges = not (log.continued and study.part)
+        # A session that runs some trials of a run again leaves the others' files alone.
+        self._decides = not (log.continued and study.part)
 
     @property
-    def quiet(self) -> bool:
-        """Whether no trial is on the way or still to be torn down."""
+    def idle(self) -> bool:
+        """Whether no trial runs or is still to be torn down."""
         return not self._busy
 
     def start(self, key: Key, attempt: Attempt) -> str:
@@ -139,9 +142,9 @@ class ArtifactRetention:
         """Take note of a trial's end; its item may still have to be torn down."""
         if record.cached:
             self._recall(record.key)
-        self._judge()
+        self._settle()
 
-    def over(self, key: Key, *, saved: bool) -> None:
+    def finish(self, key: Key, *, saved: bool) -> None:
         """Take note that a trial's item is torn down, and whether it has saved whole files."""
         self._busy.discard(key)
         record = self._study.records.get(key)
@@ -153,16 +156,16 @@ class ArtifactRetention:
             self._take(key, name)
         if record.state is State.COMPLETE:
             self._remove(key.sweep, self._earlier.pop(key, []))
-        self._judge()
+        self._settle()
 
     def close(self) -> None:
         """Publish the best of what there is, however many replicates it has."""
         for name, number in self._waiting:
-            if self._torn_down((name, number)):
+            if self._is_torn_down((name, number)):
                 self._kept[name].add(number)
-                self._news = True
+                self._changed = True
         for name in self._kept if self._study.done else ():
-            self._place(name)
+            self._select(name)
         self._publish()
         self._replace_absent()
         if self._wanted is not None:
@@ -172,7 +175,7 @@ class ArtifactRetention:
         """Where what the best saved is published, empty if it saved nothing."""
         self._background.wait()
         done = self._published
-        if not self._judges and published(Path(self._log.path)) == self._study.best.leader:
+        if not self._decides and published(Path(self._log.path)) == self._study.best.leader:
             return str(Path(self._log.path).parent / BEST)
         if done is None or done != self._wanted:
             return ""
@@ -199,9 +202,9 @@ class ArtifactRetention:
 
     def _unfinished(self, key: Key, attempt: Attempt) -> str:
         """The directory of an attempt whose process died in an earlier session."""
-        if key in self._gone_on:
+        if key in self._resumed:
             return ""
-        self._gone_on.add(key)
+        self._resumed.add(key)
         return self._study.present.unfinished(key, attempt.params)
 
     @cached_property
@@ -211,7 +214,7 @@ class ArtifactRetention:
     def _take(self, key: Key, name: str) -> None:
         configuration = key.sweep, key.number
         self._saved[configuration][key.replicate] = name
-        if self._judges:
+        if self._decides:
             self._waiting[configuration] = None
 
     def _recall(self, key: Key) -> None:
@@ -222,31 +225,31 @@ class ArtifactRetention:
         if saved and Path(self._log.artifacts(saved)).is_dir():
             self._take(key, saved)
 
-    def _torn_down(self, configuration: Configuration) -> bool:
+    def _is_torn_down(self, configuration: Configuration) -> bool:
         keys = [Key(*configuration, replicate) for replicate in self._replicates(configuration[0])]
         return self._busy.isdisjoint(keys)
 
     def _replicates(self, sweep: str) -> range:
         return range(self._study.sweeps[sweep].replicates)
 
-    def _judge(self) -> None:
-        """Find what stays and what is best, now that a trial has ended or is torn down."""
-        if not self._waiting and not self._news:
+    def _settle(self) -> None:
+        """Select what is kept and what is best, now that a trial has ended or is torn down."""
+        if not self._waiting and not self._changed:
             return
         settled = [
             (name, number)
             for name, number in self._waiting
-            if self._study.progress.is_over(name, number) and self._torn_down((name, number))
+            if self._study.progress.is_over(name, number) and self._is_torn_down((name, number))
         ]
         for configuration in settled:
             del self._waiting[configuration]
-            self._place(*configuration)
+            self._select(*configuration)
         self._publish()
 
-    def _place(self, name: str, *numbers: int) -> None:
-        """Give settled configurations their places among the best; some may lose theirs."""
+    def _select(self, name: str, *numbers: int) -> None:
+        """Select which configurations are kept, with these settled ones among them."""
         candidates = self._kept[name].union(numbers)
-        self._news = True
+        self._changed = True
         if self._study.sweeps[name].pick.startswith(ONE_SE) and not self._study.done:
             self._kept[name] = candidates  # with a new best, any of them may come to be picked
             return
@@ -261,7 +264,7 @@ class ArtifactRetention:
             self._remove(name, self._saved.pop((name, loser), {}).values())
 
     def _remove(self, sweep: str, names: Iterable[str]) -> None:
-        if self._judges and self._study.sweeps[sweep].keep is not None:
+        if self._decides and self._study.sweeps[sweep].keep is not None:
             for name in names:
                 self._background.submit(partial(remove, Path(self._log.artifacts(name))))
 
@@ -271,9 +274,9 @@ class ArtifactRetention:
 
     def _publish(self) -> None:
         """Put the best of what is kept under ``best``, unless a better one may be replayed yet."""
-        if not self._news or (self._unreplayed and not self._study.done) or self._log.whole:
+        if not self._changed or (self._unreplayed and not self._study.done) or self._log.whole:
             return
-        self._news = False
+        self._changed = False
         sweeps = objectives(self._infos.values())[0]
         trials = [one for info in sweeps for one in self._trials(info.name, self._kept[info.name])]
         best = rank(trials, sweeps).best
@@ -287,7 +290,7 @@ class ArtifactRetention:
     def _replace_absent(self) -> None:
         """Publish the best, though it saved nothing, if what was published left the plan."""
         study = self._study
-        if self._wanted or not (self._judges and study.done and study.present.absent):
+        if self._wanted or not (self._decides and study.done and study.present.absent):
             return
         saved = any(trial.directories for trial in study.present.run.trials)
         best = rank([*study.records.values()], objectives(self._infos.values())[0]).best

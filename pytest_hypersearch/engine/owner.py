@@ -99,9 +99,9 @@ class Owner:
         self._closed = closed
         self._shares = shares or Shares()
         self._background = Background(archive.warn)
-        self._at_work: dict[str, tuple[StudyRun, Key]] = {}
-        self._slots: dict[str, tuple[StudyRun, Key]] = {}
-        self._verdicts: dict[tuple[str, str], bool] = {}
+        self._current: dict[str, tuple[StudyRun, Key]] = {}
+        self._trials: dict[str, tuple[StudyRun, Key]] = {}
+        self._retries: dict[tuple[str, str], bool] = {}
         self._told: dict[str, tuple[str, bool]] = {}
         self._digest = ""
         self._queue = RequestQueue(self._reply, self._priority)
@@ -129,12 +129,12 @@ class Owner:
 
     def plans(self, item: str) -> bool:
         """Whether an item is a trial of the plan."""
-        return item in self._slots
+        return item in self._trials
 
     def has_ended(self, item: str) -> bool:
         """Whether an item is that of a trial that has ended."""
         with self._lock:
-            return item in self._slots and self._record(item) is not None
+            return item in self._trials and self._record(item) is not None
 
     def passed(self, item: str, worker: str) -> TrialRecord | None:
         """The trial of an item if a worker has told its end and its test did not fail."""
@@ -142,7 +142,7 @@ class Owner:
             return self._record(item) if self._told.get(worker) == (item, False) else None
 
     def _record(self, item: str) -> TrialRecord | None:
-        run, key = self._slots[item]
+        run, key = self._trials[item]
         return run.study.records.get(key)
 
     def item_died(self, item: str, worker: str) -> None:
@@ -189,19 +189,19 @@ class Owner:
             # It waits no more; an answer would start an attempt that nobody works on.
             self._queue.forget(worker)
             self._free(worker)
-            for nodeid, (run, key) in self._slots.items():
+            for nodeid, (run, key) in self._trials.items():
                 started = run.study.running.get(key)
                 if started is not None and started.worker == worker:
-                    self._verdicts[nodeid, worker] = self._crash(nodeid, worker)
-            self._torn_down(worker, saved=False)
+                    self._retries[nodeid, worker] = self._crash(nodeid, worker)
+            self._finish(worker, saved=False)
             self._queue.retry()
 
     def crash(self, nodeid: str, worker: str) -> bool:
         """Take note over which item a runner died; return whether the item is due again."""
         with self._lock:
-            if (nodeid, worker) in self._verdicts:
-                return self._verdicts[nodeid, worker]
-            again = nodeid in self._slots and self._crash(nodeid, worker)
+            if (nodeid, worker) in self._retries:
+                return self._retries[nodeid, worker]
+            again = nodeid in self._trials and self._crash(nodeid, worker)
             self._queue.retry()
             return again
 
@@ -214,7 +214,7 @@ class Owner:
     def _crash(
         self, nodeid: str, worker: str, reason: str = "", seconds: float | None = None
     ) -> bool:
-        run, key = self._slots[nodeid]
+        run, key = self._trials[nodeid]
         if key in run.study.records:
             run.study.died_after_end(key, worker, reason)
             return False
@@ -258,8 +258,8 @@ class Owner:
     def close(self) -> None:
         """Close all runs; what is recorded is on disk."""
         with self._lock:
-            for worker in list(self._at_work):
-                self._torn_down(worker, saved=False)
+            for worker in list(self._current):
+                self._finish(worker, saved=False)
             for run in self.runs.values():
                 run.artifacts.close()
             self._background.close()
@@ -300,14 +300,14 @@ class Owner:
             case Review():
                 return self._review(request)
             case Finish():
-                self._torn_down(worker, saved=request.saved)
+                self._finish(worker, saved=request.saved)
                 return Done()
             case Skip():
-                self._torn_down(worker, saved=False)
+                self._finish(worker, saved=False)
                 return self._skip(request)
             case Crash():
                 again = self._crash(request.item, worker, request.reason, request.seconds)
-                self._torn_down(worker, saved=False)
+                self._finish(worker, saved=False)
                 return CrashVerdict(again)
             case View():
                 return self._view(request, force=force)
@@ -326,14 +326,14 @@ class Owner:
             reason = masked(f"{type(error).__name__}: {error_text(error)}")
             details = f"{reason}\n\n{masked(''.join(format_exception(error)))}"
         if isinstance(request, Ask):
-            run, key = self._slots[request.item]
+            run, key = self._trials[request.item]
             self._ended(run, run.study.skip(key, reason))
         return Refused(details)
 
     def _priority(self, request: AnyRequest) -> tuple[int, int]:
         """Trials by number, then tests that look at results."""
         if isinstance(request, Ask):
-            return 0, self._slots[request.item][1].number
+            return 0, self._trials[request.item][1].number
         return 1, 0
 
     def _plan(self, plan: Plan) -> Done | Refused:
@@ -345,7 +345,7 @@ class Owner:
         for each in plan.studies:
             run = opened(each, self._archive, self._samplers, self._background)
             self.runs[each.nodeid] = run
-            self._slots.update((item, (run, key)) for item, key in run.study.slots.items())
+            self._trials.update((item, (run, key)) for item, key in run.study.slots.items())
         self._digest = plan.digest
         return Done()
 
@@ -354,15 +354,15 @@ class Owner:
         return TrialDurations({item: s for study in studies for item, s in study.durations.items()})
 
     def _ask(self, worker: str, request: Ask, *, force: bool) -> Assignment:
-        self._torn_down(worker, saved=False)
-        run, key = self._slots[request.item]
+        self._finish(worker, saved=False)
+        run, key = self._trials[request.item]
         study = run.study
         known = key in study.records
         with self._shares.offer(worker, study.sweeps[key.sweep]) as offer:
             answer = study.ask(key, worker, force=force, closed=self._closed(), take=offer.take)
             share = offer.keep() if isinstance(answer, Attempt) else None
         if isinstance(answer, Attempt):
-            self._at_work[worker] = run, key
+            self._current[worker] = run, key
             path = run.artifacts.start(key, answer)
             if trial := study.under_way(key, answer.number):
                 self._emit(Started(study, trial))
@@ -375,16 +375,16 @@ class Owner:
 
     def _review(self, request: Review) -> PruneVerdict:
         self._take_values(request.item, request.attempt, request.series)
-        run, key = self._slots[request.item]
+        run, key = self._trials[request.item]
         return PruneVerdict(run.study.verdict(key, request.attempt))
 
     def _take_values(self, item: str, attempt: int, series: Mapping[str, Packed]) -> None:
-        run, key = self._slots[item]
+        run, key = self._trials[item]
         if trial := run.take_values(key, attempt, series):
             self._emit(Reported(run.study, trial, series))
 
     def _tell(self, worker: str, request: Tell) -> Told | Refused:
-        run, key = self._slots[request.item]
+        run, key = self._trials[request.item]
         study = run.study
         refused: Refused | None = None
         try:
@@ -400,7 +400,7 @@ class Owner:
         return refused or Told(study.is_best(record))
 
     def _item_failed(self, request: ItemFailed) -> Done:
-        run, key = self._slots[request.item]
+        run, key = self._trials[request.item]
         how = {"reason": request.reason, "error": request.error}
         record = run.study.item_failed(key, request.attempt, keeps_score=request.keeps_score, **how)
         if record is not None and not request.keeps_score:
@@ -408,15 +408,15 @@ class Owner:
         return Done()
 
     def _skip(self, request: Skip) -> Done:
-        run, key = self._slots[request.item]
+        run, key = self._trials[request.item]
         self._ended(run, run.study.skip(key, request.reason))
         return Done()
 
-    def _torn_down(self, worker: str, *, saved: bool) -> None:
-        """The item that a worker ran is over, which its next message tells at the latest."""
-        if worker in self._at_work:
-            run, key = self._at_work.pop(worker)
-            run.artifacts.over(key, saved=saved)
+    def _finish(self, worker: str, *, saved: bool) -> None:
+        """Take note that a worker's item is torn down, as its next message says at the latest."""
+        if worker in self._current:
+            run, key = self._current.pop(worker)
+            run.artifacts.finish(key, saved=saved)
             self._free(worker)
 
     def _ended(self, run: StudyRun, record: TrialRecord) -> None:
@@ -433,7 +433,7 @@ class Owner:
         run = self.runs[matches[0]]
         own = run.study.is_due(request.item)
         ahead = run.study.left - own
-        if not request.wait or (not ahead and (own or force or run.artifacts.quiet)):
+        if not request.wait or (not ahead and (own or force or run.artifacts.idle)):
             return run.state()
         if own or force:  # a trial that waits for its own study would wait for itself
             return Unfinished(run.study.nodeid, ahead)

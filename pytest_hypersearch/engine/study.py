@@ -1,7 +1,31 @@
 """A study: the trials of one test's sweeps, from being asked for to being told.
 
-The study decides which configuration a trial gets, knows what is due, running and done, and writes
-each step down before it is acknowledged. It knows neither pytest nor where the trials run.
+The study decides which configuration a trial gets, knows what is due, running and done, and records
+each step in the journal before it is acknowledged. It knows neither pytest nor where trials run.
+
+The life of a trial, with who causes each step, the method that takes it, and its journal record::
+
+    due -----------+-- runner asks: `ask` -> running                     start (suggest before it)
+                   +-- runner asks, and it is stored: `ask` -> replayed  replay, if its item is new
+                   +-- runner asks, and a budget, a stop rule or the
+                   |   space is used up: `ask` -> not run                none: due when resumed
+                   +-- runner asks, and the race is lost: `ask`
+                   |   -> raced out                                      skip
+                   +-- item skips or fails before it asks: `skip`
+                   |   -> not run                                        none: due when resumed
+    running -------+-- runner reports values: `report` -> running        curve, in its own file
+                   +-- runner tells the outcome: `tell` -> complete,
+                   |   failed, invalid, pruned, timed out or not run     end
+                   +-- owner hears that the process died: `crash`
+                   |   -> due again while retries are left, then crashed;
+                   |   timed out if its time was up                      crash, or end
+                   +-- session ends -> not run: interrupted              none: due when resumed
+    ended ---------+-- item fails after that: `item_failed` -> failed,
+                   |   or as it was if only the teardown failed          failed: due when resumed
+                   +-- another plugin repeats the item: `ask` -> running start
+
+Every `ask` that hands a trial out begins another attempt. Messages that name an earlier one come
+from a process that was given up, and are dropped.
 """
 
 from __future__ import annotations

@@ -107,6 +107,7 @@ class Plan:
     def _fixture_files(self, item: pytest.Function) -> list[str]:
         """The project's files that define the item's fixtures."""
         found = set()
+        # Private: the fixtures that the item will use, by name, those of conftests included.
         for definitions in item._fixtureinfo.name2fixturedefs.values():  # noqa: SLF001  no public way
             for definition in definitions:
                 function = inspect.unwrap(definition.func)

@@ -1,7 +1,7 @@
 """Report statuses: letter, word and count of a trial's report in pytest's own lines.
 
 What is shown travels with the report, as JSON text: under xdist a report crosses a process, and
-anything but exact built-in types would break the run.
+anything but exact built-in types would break the run (pytest-xdist#1145, pytest-xdist#1273).
 """
 
 from __future__ import annotations

@@ -81,7 +81,8 @@ def identify(item: pytest.Function, slot: Slot) -> None:
 
 def set_callspec_params(item: pytest.Function, slot: Slot, config: Config) -> None:
     """Put the trial's values where other plugins look for an item's parameters."""
-    # Semi-private in pytest; fixtures get their values by pytest_fixture_setup if this fails.
+    # Semi-private, and may become a view (pytest#14766): fixtures get their values from
+    # pytest_fixture_setup, this is for plugins that read the parameters (pytest#9154).
     # A replayed configuration may be of a space that the mark no longer has.
     with contextlib.suppress(AttributeError, TypeError, ValueError, LookupError):
         params = item.callspec.params
@@ -91,7 +92,11 @@ def set_callspec_params(item: pytest.Function, slot: Slot, config: Config) -> No
 
 
 def replace_test(item: pytest.Function, runtest: Callable[[], None]) -> None:
-    """Let something else run in place of the test, and no fixture."""
+    """Let something else run in place of the test, and no fixture.
+
+    The protocol itself stays pytest's: a plugin that returns reports of its own breaks the setup of
+    the next item (pytest#9621, pytest#7724).
+    """
     item.setup = _no_setup  # type: ignore[method-assign]
     item.runtest = runtest  # type: ignore[method-assign]
 

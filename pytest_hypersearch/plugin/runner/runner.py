@@ -216,6 +216,8 @@ class Runner:
         current = self.current
         if current is None or current.trial is None:
             return (yield)
+        # Here and not in pytest_pyfunc_call, where pytest-asyncio has replaced the function already
+        # (and a wrapper that lets the value through makes pytest warn: pytest-memray#60).
         function = item.obj
         item.obj = recording_return(function, current)
         current.in_call = True

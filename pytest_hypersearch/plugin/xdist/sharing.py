@@ -139,7 +139,8 @@ def _pass_over(item: pytest.Item, nextitem: pytest.Item | None) -> None:
 
     The item before it left them to this one; what they raise is reported, the rest is silence.
     """
-    state = item.session._setupstate  # noqa: SLF001  no public way to end what the next item does not need
+    # Without this the next item fails: "previous item was not torn down properly" (pytest#9621).
+    state = item.session._setupstate  # noqa: SLF001  no public way
     call = pytest.CallInfo.from_call(
         lambda: state.teardown_exact(nextitem),
         when="teardown",

@@ -91,7 +91,8 @@ class Distribution:
         """End the workers of this machine, for whose tests xdist would wait."""
         for node in self._nodes:
             with contextlib.suppress(AttributeError, OSError):
-                node.gateway._io.popen.terminate()  # noqa: SLF001  execnet has no public way
+                # Private to execnet: the process of a worker that popen has started.
+                node.gateway._io.popen.terminate()  # noqa: SLF001  no public way
 
     @property
     def _stops(self) -> bool:
