@@ -95,3 +95,9 @@ def test_the_truly_best_is_rarely_found_worse(kind, replicates):
         best = int(rows.mean(axis=1).argmin())
         missed += best != 0 and 0 not in indistinct(by_replicate(rows.tolist()), best)
     assert missed <= 10
+
+
+def test_scores_that_vary_by_rounding_alone_are_told_without_a_test():
+    scores = {name: dict.fromkeys(range(3), value) for name, value in enumerate((2.5, 1.1, 4.7))}
+    scores[0] = {0: 2.5, 1: 2.5 + 4e-16, 2: 2.5}
+    assert indistinct(scores, 1) == []
