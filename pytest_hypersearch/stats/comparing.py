@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
 ALPHA = 0.05
 _ROOM = 3
-_ROUNDING = 1e-14  # of the scores compared: a spread below it is that of rounding
 _UNSEEN = 3
 _TAIL = 3
 _Name = TypeVar("_Name")
@@ -106,12 +105,8 @@ def chances_of(
     own = np.minimum(D.var(axis=1, ddof=1), (Y - Y[best]).var(axis=1, ddof=1))  # caps vary, too
     variance = np.maximum(own, 2 * (E**2).sum() / freedom)
     lag, error = D.mean(axis=1), np.sqrt(variance * (1 / n - (1 / planned if planned else 0.0)))
-    size = np.maximum(np.abs(capped).max(axis=1), np.abs(Y[best]).max())
-    error[error < _ROUNDING * size] = 0.0
     if not error.any():
-        surely = (
-            np.ptp(Y, axis=1) <= _ROUNDING * size
-        ).all()  # else they vary alike by chance: rounded scores
+        surely = not np.ptp(Y, axis=1).any()  # else they vary alike by chance: rounded scores
         return [0.0 if surely and one > 0 else 1.0 for one in lag]
     t = np.divide(lag, error, out=np.where(lag > 0, np.inf, 0.0), where=error > 0)
     chances = stdtr(freedom, -t)

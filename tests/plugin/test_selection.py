@@ -5,6 +5,13 @@ import pytest
 from pytest_hypersearch import load_results
 from pytest_hypersearch.results.cli import main
 
+
+@pytest.fixture(autouse=True)
+def wide(monkeypatch):
+    """What is said beside an outcome is cut at the width of the terminal."""
+    monkeypatch.setenv("COLUMNS", "200")
+
+
 GRID = """
 @pytest.mark.sweep(grid={"x": [3, 1, 2, 4]})
 def test_f(x, trial):

@@ -2,6 +2,13 @@
 
 import pytest
 
+
+@pytest.fixture(autouse=True)
+def wide(monkeypatch):
+    """What is said beside an outcome is cut at the width of the terminal."""
+    monkeypatch.setenv("COLUMNS", "200")
+
+
 BOTH = """
 @pytest.mark.parametrize("data", ["a"])
 @pytest.mark.sweep(grid={"x": [2, 1], "f": [abs]}, replicates=2)

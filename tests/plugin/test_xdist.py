@@ -44,7 +44,7 @@ def test_each_is_refused(project):
     project.write(GRID)
     code, output = project.run("-n2", "--dist=each")
     assert code == pytest.ExitCode.USAGE_ERROR
-    assert "ERROR: --dist=each: " in output
+    assert "ERROR: --dist=each runs every trial" in output
     assert not project.ran
 
 
