@@ -232,6 +232,13 @@ def test_undecided_says_how_many_seeds_would_decide():
     assert verdict(side(BEFORE), side(UNSURE)).needed is None
 
 
+def test_numbers_beyond_reason_end_in_no_endless_search():
+    assert seeds_needed(1e-300) is None
+    huge = verdict(side([[1e308, 1e308, 1.5]]), side([[-1e308, 2.0, 3.0]]), tolerance="1%")
+    assert (huge.verdict, huge.found, huge.needed) == ("undecided", None, None)
+    assert "too large" in huge.reason
+
+
 def test_looks_spend_one_error():
     assert looks(3, 20) == [3, 5, 8, 12, 20]
     assert looks(5, 5) == [5]

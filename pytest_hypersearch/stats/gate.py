@@ -36,6 +36,7 @@ POWER = 0.8
 TOP = 3
 LEAST_SEEDS = 3
 _EQUAL = 1e-8
+_MOST_SEEDS = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,14 +82,14 @@ class Judgement(Generic[_Name]):
     @property
     def found(self) -> float | None:
         """The smallest loss that this many seeds find with a power of 80%."""
-        if not self.spread or len(self.seeds) < LEAST_SEEDS:
+        if self.p is None or not self.spread:
             return None
         return self.spread * smallest_loss(len(self.seeds))
 
     @property
     def needed(self) -> int | None:
         """How many seeds find a loss of the tolerance with a power of 80%."""
-        if not self.spread or not self.tolerance:
+        if self.p is None or not self.spread or not self.tolerance:
             return None
         return seeds_needed(self.tolerance / self.spread)
 
@@ -226,13 +227,16 @@ def _decided(
 ) -> Judgement[_Name]:
     """Decides by the losses of the seeds."""
     n, loss, spread = len(known.seeds), known.loss or 0.0, known.spread or 0.0
+    if not (math.isfinite(loss) and math.isfinite(spread)):
+        return replace(known, reason="differences are too large for floating point")
     if (
         all(abs(one) <= _EQUAL * scale for one in known.losses.values())
         and spread <= _EQUAL * scale
     ):
         return replace(known, verdict="same", reason="same numbers")
+    found: Verdict
     if n > 1 and spread <= _EQUAL * scale:
-        found: Verdict = "REGRESSED" if loss > known.tolerance else "better" if loss < 0 else "same"
+        found = "REGRESSED" if loss > known.tolerance else "better" if loss < 0 else "same"
         return replace(known, verdict=found, reason="every seed differs by the same", p=0.0)
     if n < LEAST_SEEDS:
         reason = f"{plural(n, 'seed')}, {LEAST_SEEDS} or more are needed"
@@ -244,10 +248,12 @@ def _decided(
     p = float(stdtr(n - 1, -(loss - known.tolerance * strict) / error))
     known = replace(known, low=loss - bound, high=loss + bound, p=p)
     if loss > known.tolerance and p < level:
-        return replace(known, verdict="REGRESSED")
-    if loss + bound < 0:
-        return replace(known, verdict="better")
-    return replace(known, verdict="same" if loss + bound < known.tolerance else "undecided")
+        found = "REGRESSED"
+    elif loss + bound < 0:
+        found = "better"
+    else:
+        found = "same" if loss + bound < known.tolerance else "undecided"
+    return replace(known, verdict=found)
 
 
 def holm(judgements: Sequence[Judgement[_Name]], alpha: float = ALPHA) -> list[Judgement[_Name]]:
@@ -311,8 +317,10 @@ def power(seeds: int, delta: float, alpha: float = ALPHA) -> float:
     return 1 - float(nctdtr(seeds - 1, delta * math.sqrt(seeds), quantile))
 
 
-def seeds_needed(delta: float, *, chance: float = POWER, alpha: float = ALPHA) -> int:
+def seeds_needed(delta: float, *, chance: float = POWER, alpha: float = ALPHA) -> int | None:
     """Compute how many seeds find a loss of ``delta`` standard deviations of seeds' differences.
+
+    None if they are more than a million.
 
     Args:
         delta: The loss, above 0.
@@ -322,6 +330,8 @@ def seeds_needed(delta: float, *, chance: float = POWER, alpha: float = ALPHA) -
     high = 2
     while power(high, delta, alpha) < chance:
         high *= 2
+        if high > _MOST_SEEDS:
+            return None
     low = high // 2
     while high - low > 1:
         middle = (low + high) // 2
