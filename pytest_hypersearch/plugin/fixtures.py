@@ -236,7 +236,8 @@ class Sweeps:
         if not isinstance(state, StudyState):
             raise _no_study(test, state)
         results = state.results
-        for note in filter(None, (state.origin, _missing(results))):
+        # The origin of stored results says how many trials they have.
+        if note := state.origin or _missing(results):
             self._note(f"{results.nodeid}: {note}")
         paths = {key: Path(path) for key, path in state.paths}
         ranked = rank_study(results)

@@ -88,7 +88,9 @@ def test_the_journals_that_are_forged_are_read_without_a_note(store):
     assert study.notes == ()
     assert {str(trial.state) for trial in study.trials} == {"complete", "crashed", "raced out"}
     assert len(study.trials) == 14
-    assert {main(args) for args in COMMANDS} == {0, 3}  # 3: compare finds nothing to pair
+    codes = {args: main(args) for args in COMMANDS}
+    assert codes.pop(("compare", "test_f", "test_other")) == 3  # nothing to pair
+    assert set(codes.values()) == {0}
 
 
 def test_a_forged_record_costs_itself_alone(store):
@@ -111,7 +113,7 @@ def test_every_command_prints_one_line(store, capsys):
         for args in COMMANDS if STEP == 1 else [COMMANDS[turn % len(COMMANDS)]]:
             code = main(args)
             out, errors = capsys.readouterr()
-            assert code in {0, 1, 2, 3}, (what, args)
+            assert code in ({0, 1, 2, 3} if args[0] == "compare" else {0, 1, 2}), (what, args)
             assert one_line(errors), (what, args, errors)
             if args[0] == "list":
                 assert "test_other" in out, (what, out, errors)
@@ -133,7 +135,7 @@ def test_whole_journals_of_forged_records_stop_nobody(store, capsys, change):
     for args in COMMANDS:
         code = main(args)
         out, errors = capsys.readouterr()
-        assert code in {0, 1, 2, 3}
+        assert code in ({0, 1, 2, 3} if args[0] == "compare" else {0, 1, 2})
         assert one_line(errors)
         assert args[0] != "list" or "test_other" in out
     assert len(load_results("test_other")) == 14

@@ -96,7 +96,7 @@ def test_an_interrupted_run_is_named_as_a_part(module, run):
     result = run("--sweep", "-k", "test_best", "-v")
     result.assert_outcomes(passed=1, deselected=3)
     result.stdout.fnmatch_lines(
-        "*PASSED (test_it.py::test_f: stored run 0001 of *, 2 of 3 trials; *)*"
+        "*PASSED (test_it.py::test_f: stored run 0001 of *, 2 of 3 trials)*"
     )
 
 
