@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from pytest_hypersearch.plugin.xdist.schedulers import SHARING, mended
+from pytest_hypersearch.plugin.xdist.schedulers import SHARING, patched_scheduler
 from pytest_hypersearch.plugin.xdist.sharing import TrialClaims
 
 SHUTDOWN = object()
@@ -107,7 +107,7 @@ class Session:
         )
         log = SimpleNamespace(loadsched=_ignore, workstealsched=_ignore)
         self.claims = TrialClaims(self.trials.__contains__, self.has_ended, _ignore)
-        self.scheduler = mended(config, log, self.claims)
+        self.scheduler = patched_scheduler(config, log, self.claims)
         self.events, self.living, self.up = deque(), [], 0
         self.started, self.ended, self.crashes = Counter(), Counter(), Counter()
         self.shuts_down, self.given_up = False, set()

@@ -1,10 +1,10 @@
-"""Schedulers of xdist, mended: trials do not wait behind others, and no crash hangs a session.
+"""Patched xdist schedulers: trials do not wait behind others, and no crash hangs a session.
 
 A worker of xdist starts no test before it knows of the next, and that one waits behind it. Here a
 trial that waits so is handed to workers that run out of others as well: the first that comes to it
-runs it (`booking`). Tests that are no trials are handed out as ever.
+runs it (`sharing`). Tests that are no trials are handed out as ever.
 
-What else is mended, of xdist 3.8:
+What else is patched, of xdist 3.8:
 
 - Whatever is sent to a worker that has just died ends the session with an internal error, and so
   does the collection of a worker that came up when the session seemed to be over.
@@ -228,6 +228,6 @@ SHARING = {"load": _Load, "worksteal": _Stealing}
 _SCOPED = {"loadscope": _Scoped, "loadfile": _File, "loadgroup": _Group}
 
 
-def mended(config: pytest.Config, log: Any, claims: TrialClaims) -> Any:  # noqa: ANN401  a scheduler of xdist, which has no types
+def patched_scheduler(config: pytest.Config, log: Any, claims: TrialClaims) -> Any:  # noqa: ANN401  a scheduler of xdist, which has no types
     """The scheduler for the ``--dist`` of a session."""
     return {**SHARING, **_SCOPED}[config.option.dist](config, log, claims)

@@ -133,9 +133,9 @@ class Distribution:
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_make_scheduler(self, config: pytest.Config, log: Any) -> Any:  # noqa: ANN401  xdist has no types
         """Let no trial wait behind another, and no worker's death hang the session."""
-        from pytest_hypersearch.plugin.xdist.schedulers import mended
+        from pytest_hypersearch.plugin.xdist.schedulers import patched_scheduler
 
-        return mended(config, log, self._claims)
+        return patched_scheduler(config, log, self._claims)
 
     # Before the scheduler hands the item of the dead worker to another one, which may ask for its
     # trial at once.
