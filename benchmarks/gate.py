@@ -18,9 +18,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.special import stdtr
 
+from pytest_hypersearch.core.goals import ALPHA, TOP
 from pytest_hypersearch.stats.gate import (
-    ALPHA,
-    TOP,
     holm,
     look_level,
     looks,

@@ -11,6 +11,7 @@ from pytest_hypersearch.stats.gate import (
     power,
     seeds_needed,
     smallest_loss,
+    threshold,
     verdict,
 )
 
@@ -257,3 +258,33 @@ def test_looks_spend_one_error():
                 alarms += 1
                 break
     assert alarms <= 16
+
+
+def bounded(rows, bound, **options):
+    return threshold(side(rows), bound, mode="max", **options)
+
+
+def test_a_threshold_is_judged_by_the_best_configuration_s_mean():
+    rows = [[0.90, 0.92, 0.91, 0.93], [0.95, 0.97, 0.96, 0.98], [0.5, 0.6, 0.5, 0.6]]
+    assert bounded(rows, 0.99).verdict == "missed"
+    assert bounded(rows, 0.9).verdict == "met"
+    found = bounded(rows, 0.97)
+    assert (found.verdict, found.now, found.loss) == (
+        "undecided",
+        pytest.approx(0.965),
+        pytest.approx(0.005),
+    )
+    assert found.needed == seeds_needed(found.loss / found.spread)
+    assert threshold(side(rows), 0.5, mode="min").verdict == "undecided"
+    assert threshold(side(rows), 0.2, mode="min").verdict == "missed"
+    assert bounded([[0.9] * 3], 0.9).verdict == "met"
+    assert bounded([[0.9] * 3], 0.91).verdict == "missed"
+    assert bounded([[0.9, 0.8]], 0.99).verdict == "undecided"
+    assert bounded([[None, None]], 0.9).verdict == "missed"
+
+
+def test_a_threshold_is_not_met_by_the_luck_of_the_best():
+    rng = np.random.default_rng(1)
+    found = [bounded(rng.normal(size=(40, 5)).tolist(), 0.0).verdict for _ in range(200)]
+    assert found.count("met") <= 16
+    assert found.count("missed") <= 4

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from typing import Literal, NamedTuple, TypeAlias
+from dataclasses import asdict, dataclass
+from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
 from pytest_hypersearch.core.values import number_of, shown, shown_number
 
@@ -129,6 +129,46 @@ class Constraint(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.metric} {self.sign} {shown_number(self.bound)}"
+
+
+ALPHA: Final = 0.05
+TOP: Final = 3
+TOLERANCE: Final = "1%"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gate:
+    """What fails a session: a metric that got worse than in a baseline, or that misses a bound.
+
+    Attributes:
+        metric: Name of the metric.
+        mode: Whether lower or higher values are better.
+        tolerance: The largest loss that does not matter: a number, or a percentage (``"1%"``) of
+            the judged configurations' mean in the baseline.
+        bound: What the mean of the best configuration must reach; None to compare with a baseline.
+        top: How many configurations are judged; None for all.
+        alpha: Probability of a false alarm.
+        strict: Whether an alarm needs a loss that is significantly above the tolerance.
+    """
+
+    metric: str
+    mode: Mode
+    tolerance: float | str = TOLERANCE
+    bound: float | None = None
+    top: int | None = TOP
+    alpha: float = ALPHA
+    strict: bool = False
+
+    @property
+    def name(self) -> str:
+        """What it is called among the gates of its sweep: ``loss`` or ``accuracy >= 0.95``."""
+        if self.bound is None:
+            return self.metric
+        return str(Constraint(self.metric, "<=" if self.mode == "min" else ">=", self.bound))
+
+    def to_json(self) -> dict[str, Any]:
+        """The fields as JSON values."""
+        return asdict(self)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

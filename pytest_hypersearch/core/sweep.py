@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any
 
-from pytest_hypersearch.core.goals import Constraint, Goal, StopRule, simplest_of
+from pytest_hypersearch.core.goals import Constraint, Gate, Goal, StopRule, simplest_of
 from pytest_hypersearch.core.secrets import is_secret, secrets_in
 from pytest_hypersearch.core.space import Choice, Space
 
@@ -121,6 +121,7 @@ class Sweep:
         depends_on: Files whose change makes stored trials stale, relative to the test's file.
         resources: What each trial holds of its machine while it runs.
         isolate: Whether each trial runs in a fresh process of its own.
+        gates: What fails a session if it got worse.
         planned: Trials in the plan of the run; 0 in a mark and in results that were filtered.
         elapsed: Wall time in seconds from its first trial's start to its last one's end.
     """
@@ -152,6 +153,7 @@ class Sweep:
     depends_on: tuple[str, ...] = ()
     resources: Demand | None = None
     isolate: bool = False
+    gates: tuple[Gate, ...] = ()
     planned: int = 0
     elapsed: float = 0.0
 
@@ -164,6 +166,7 @@ class Sweep:
     def metrics(self) -> tuple[str, ...]:
         """The metrics that every complete trial has, the score first."""
         names = [*(goal.metric for goal in self.goals), *(each.metric for each in self.constraints)]
+        names += [gate.metric for gate in self.gates]
         simplest = simplest_of(self.pick)
         if simplest and simplest not in self.space.names:
             names.append(simplest)
@@ -194,6 +197,8 @@ class Sweep:
         seldom = {name: value for name in _SELDOM if (value := getattr(self, name))}
         if self.resources is not None:
             seldom["resources"] = self.resources.to_json()
+        if self.gates:
+            seldom["gates"] = [gate.to_json() for gate in self.gates]
         if self.stop is not None:
             rules = asdict(self.stop).items()
             seldom["stop"] = {name: value for name, value in rules if value is not None}
@@ -210,6 +215,7 @@ class Sweep:
         known["group_by"] = tuple(known["group_by"])
         known["others"] = tuple(Goal(*each) for each in data.get("others", ()))
         known["constraints"] = tuple(Constraint(*each) for each in data.get("constraints", ()))
+        known["gates"] = tuple(Gate(**each) for each in data.get("gates", ()))
         if "stop" in data:
             known["stop"] = StopRule(**data["stop"])
         if "resources" in data:
@@ -220,7 +226,7 @@ class Sweep:
 _SELDOM = ("others", "constraints", "race", "isolate", "timeout", "planned", "elapsed")
 
 
-_OWN = {"space", "prune", "stop", "resources"}
+_OWN = {"space", "prune", "stop", "resources", "gates"}
 
 
 _RUNNERS = {"raises", "base", "scope", "indirect", "depends_on"}

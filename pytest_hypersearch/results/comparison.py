@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, TypeAlias
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, TypeAlias, get_args
 
+from pytest_hypersearch.core.goals import Gate
 from pytest_hypersearch.core.space import config_key
 from pytest_hypersearch.core.trial import State
 from pytest_hypersearch.core.values import plural
@@ -18,7 +19,14 @@ from pytest_hypersearch.results.terminal.format import (
     scale_of,
     show_params,
 )
-from pytest_hypersearch.stats.gate import LEAST_SEEDS, Judgement, holm, verdict
+from pytest_hypersearch.stats.gate import (
+    LEAST_SEEDS,
+    Judgement,
+    Verdict,
+    holm,
+    threshold,
+    verdict,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -29,21 +37,14 @@ if TYPE_CHECKING:
     from pytest_hypersearch.core.trial import TrialRecord
     from pytest_hypersearch.results.query import Row
     from pytest_hypersearch.results.terminal.format import Look
-    from pytest_hypersearch.stats.gate import Verdict
+    from pytest_hypersearch.stats.gate import Scores
 
 
 Name: TypeAlias = tuple[str, str, int]
 """Sweep, configuration, and which of several equal ones."""
 _Trials: TypeAlias = "dict[Name, dict[int, TrialRecord]]"
 _FAILED = (State.FAILED, State.INVALID, State.CRASHED, State.TIMED_OUT)
-_ORDER: tuple[Verdict, ...] = (
-    "REGRESSED",
-    "broken",
-    "not comparable",
-    "undecided",
-    "better",
-    "same",
-)
+_ORDER: tuple[Verdict, ...] = get_args(Verdict)
 _WORST = 3
 
 
@@ -53,19 +54,29 @@ class Change:
 
     Attributes:
         nodeid: The test.
-        metric: The score.
-        mode: Whether lower or higher scores are better.
+        gate: The metric that is judged, and how.
         judgement: The verdict and the numbers behind it.
         before: The earlier trials that completed or failed, by configuration and seed.
         now: The later ones.
+        sweep: The sweep that has the gate; empty if the test's sweeps of one score are compared.
     """
 
     nodeid: str
-    metric: str
-    mode: Mode
+    gate: Gate
     judgement: Judgement[Name]
-    before: Mapping[Name, Mapping[int, TrialRecord]]
-    now: Mapping[Name, Mapping[int, TrialRecord]]
+    before: Mapping[Name, Mapping[int, TrialRecord]] = field(default_factory=dict)
+    now: Mapping[Name, Mapping[int, TrialRecord]] = field(default_factory=dict)
+    sweep: str = ""
+
+    @property
+    def metric(self) -> str:
+        """The metric that is judged."""
+        return self.gate.metric
+
+    @property
+    def mode(self) -> Mode:
+        """Whether lower or higher values of it are better."""
+        return self.gate.mode
 
     @property
     def blind(self) -> bool:
@@ -79,13 +90,14 @@ class Change:
         return [
             {"test": self.nodeid, "sweep": trial.sweep, "replicate": trial.replicate}
             | {f"params.{name}": value for name, value in trial.params.items()}
-            | {"before": earlier.score, "now": trial.score}
-            | {"loss": sign * (trial.score - earlier.score)}
+            | {"before": earlier, "now": score}
+            | {"loss": sign * (score - earlier)}
             | {"judged": name in self.judgement.losses}
             for name, trials in self.now.items()
             for seed, trial in trials.items()
-            if (earlier := self.before.get(name, {}).get(seed)) is not None
-            if trial.score is not None and earlier.score is not None
+            if (score := _value(trial, self.metric)) is not None
+            if (before := self.before.get(name, {}).get(seed)) is not None
+            if (earlier := _value(before, self.metric)) is not None
         ]
 
 
@@ -130,16 +142,36 @@ def compare(
     """
     now, before = ({study.nodeid: study for study in side} for side in (studies, others))
     changes = [
-        _change(study, now.get(nodeid), metric, tolerance)
+        _change(study, now.get(nodeid), Gate(metric=metric, mode=mode, tolerance=tolerance))
         for nodeid, study in before.items()
-        for metric in dict.fromkeys(sweep.metric for sweep in _swept(study))
+        for metric, mode in {sweep.metric: sweep.mode for sweep in reversed(_swept(study))}.items()
     ]
-    judgements = holm([change.judgement for change in changes])
-    judged = (
-        replace(change, judgement=judgement)
-        for change, judgement in zip(changes, judgements, strict=True)
-    )
-    return Comparison(tuple(judged), tuple(nodeid for nodeid in now if nodeid not in before))
+    return Comparison(_together(changes), tuple(nodeid for nodeid in now if nodeid not in before))
+
+
+def gates(studies: Iterable[StudyResults], baseline: Iterable[StudyResults]) -> Comparison:
+    """Judge the gates of the sweeps that have trials.
+
+    Args:
+        studies: The results.
+        baseline: Those to compare with, one for each test.
+    """
+    before = {study.nodeid: study for study in baseline}
+    changes = [
+        _gated(study, before.get(study.nodeid), sweep, gate)
+        for study in studies
+        for sweep in _swept(study)
+        for gate in sweep.gates
+    ]
+    return Comparison(_together(changes))
+
+
+def _together(changes: Sequence[Change]) -> tuple[Change, ...]:
+    """Corrects the verdicts for their number."""
+    alphas = [change.gate.alpha for change in changes]
+    judgements = holm([change.judgement for change in changes], alphas)
+    pairs = zip(changes, judgements, strict=True)
+    return tuple(replace(change, judgement=judgement) for change, judgement in pairs)
 
 
 def _swept(study: StudyResults) -> list[Sweep]:
@@ -148,36 +180,75 @@ def _swept(study: StudyResults) -> list[Sweep]:
     return [sweep for sweep in study.sweeps if sweep.name in names]
 
 
-def _change(
-    before: StudyResults, now: StudyResults | None, metric: str, tolerance: float | str
-) -> Change:
+def _change(before: StudyResults, now: StudyResults | None, gate: Gate) -> Change:
+    metric = gate.metric
     earlier = [sweep for sweep in _swept(before) if sweep.metric == metric]
     later = [] if now is None else [sweep for sweep in _swept(now) if sweep.metric == metric]
-    known = Change(before.nodeid, metric, earlier[0].mode, _refused(""), {}, {})
+    known = Change(before.nodeid, gate, _refused(""))
     if now is None:
         return replace(known, judgement=_refused("the test has no results now"))
     if not later:
         return replace(known, judgement=_refused(f"no sweep has the score {metric} now"))
-    if earlier[0].mode != later[0].mode:
-        reason = f"{better(earlier[0].mode)} before, {better(later[0].mode)} now"
-        return replace(known, judgement=_refused(reason))
+    if gate.mode != later[0].mode:
+        return replace(known, judgement=_turned(gate.mode, later[0].mode))
     if not {sweep.name for sweep in earlier} & {sweep.name for sweep in later}:
         names = " and ".join(", ".join(one.name for one in side) for side in (earlier, later))
         reason = f"other sweeps ({names}): to compare strategies, group by strategy"
         return replace(known, judgement=_refused(reason))
-    sides = _trials(before, earlier), _trials(now, later)
-    scores = [
-        {
-            name: {
-                seed: trial.score if trial.state is State.COMPLETE else None
-                for seed, trial in trials.items()
-            }
-            for name, trials in side.items()
-        }
-        for side in sides
-    ]
-    found = verdict(scores[0], scores[1], mode=earlier[0].mode, tolerance=tolerance)
-    return replace(known, judgement=found, before=sides[0], now=sides[1])
+    return _judged(known, _trials(before, earlier), _trials(now, later))
+
+
+def _gated(now: StudyResults, before: StudyResults | None, sweep: Sweep, gate: Gate) -> Change:
+    trials = _trials(now, [sweep])
+    known = Change(now.nodeid, gate, Judgement("no baseline"), now=trials, sweep=sweep.name)
+    if gate.bound is not None:
+        found = threshold(
+            _scores(trials, gate.metric), gate.bound, mode=gate.mode, alpha=gate.alpha
+        )
+        return replace(known, judgement=found)
+    earlier = [one for one in before.sweeps if one.name == sweep.name] if before else []
+    modes = {goal.metric: goal.mode for one in earlier for goal in one.goals}
+    if before is None or gate.metric not in modes:
+        return known
+    if modes[gate.metric] != gate.mode:
+        return replace(known, judgement=_turned(modes[gate.metric], gate.mode))
+    if earlier[0].seed != sweep.seed:
+        reason = f"other seeds: seed={earlier[0].seed} before, {sweep.seed} now"
+        return replace(known, judgement=_refused(reason))
+    try:
+        return _judged(known, _trials(before, earlier), trials)
+    except ValueError as error:  # a percentage of 0
+        return replace(known, judgement=_refused(str(error)))
+
+
+def _judged(known: Change, before: _Trials, now: _Trials) -> Change:
+    gate = known.gate
+    found = verdict(
+        _scores(before, gate.metric),
+        _scores(now, gate.metric),
+        mode=gate.mode,
+        tolerance=gate.tolerance,
+        top=gate.top,
+        alpha=gate.alpha,
+        strict=gate.strict,
+    )
+    return replace(known, judgement=found, before=before, now=now)
+
+
+def _scores(trials: _Trials, metric: str) -> Scores[Name]:
+    return {
+        name: {seed: _value(trial, metric) for seed, trial in row.items()}
+        for name, row in trials.items()
+    }
+
+
+def _value(trial: TrialRecord, metric: str) -> float | None:
+    """The metric of a complete trial, None if it is not complete."""
+    return trial.metrics.get(metric) if trial.state is State.COMPLETE else None
+
+
+def _turned(before: Mode, now: Mode) -> Judgement[Name]:
+    return _refused(f"{better(before)} before, {better(now)} now")
 
 
 def _refused(reason: str) -> Judgement[Name]:
@@ -214,8 +285,8 @@ def comparison_text(found: Comparison, width: int) -> str:
 
 def _lines(change: Change, look: Look) -> list[str]:
     one = change.judgement
-    head = f"{clean(change.nodeid, look)}  {clean(change.metric, look)} ({better(change.mode)})"
-    lines = [head, *_flow(_measures(one), look)]
+    goal = f"{change.metric} ({better(change.mode)})" if one.bound is None else change.gate.name
+    lines = [f"{clean(change.nodeid, look)}  {clean(goal, look)}", *_flow(_measures(change), look)]
     if one.verdict in {"REGRESSED", "broken"}:
         lines += _flow(_worst(change, look), look)
     if one.gone or one.new:
@@ -225,18 +296,21 @@ def _lines(change: Change, look: Look) -> list[str]:
     return lines
 
 
-def _measures(one: Judgement[Name]) -> list[str]:
+def _measures(change: Change) -> list[str]:
+    one = change.judgement
     words: list[str] = [one.verdict]
     if one.before is not None and one.now is not None and one.loss is not None:
         scale = scale_of([one.before, one.now])
-        change = scale_of([end for end in (one.loss, one.low, one.high) if end is not None])
-        words += [f"{scale.value(one.before)} -> {scale.value(one.now)},"]
-        words.append(f"loss {change.value(one.loss)}")
+        short = scale_of([end for end in (one.loss, one.low, one.high) if end is not None])
+        if one.bound is None:
+            words.append(f"{scale.value(one.before)} ->")
+        words += [f"{scale.value(one.now)},", f"loss {short.value(one.loss)}"]
         if one.low is not None and one.high is not None:
-            words.append(f"(95% bounds {change.value(one.low)} to {change.value(one.high)}),")
-        else:
-            words[-1] += ","
-        words.append(f"tolerated {scale_of([one.tolerance]).value(one.tolerance)};")
+            level = 100 * (1 - change.gate.alpha)
+            words.append(f"({level:.4g}% bounds {short.value(one.low)} to {short.value(one.high)})")
+        words[-1] += ","
+        if one.bound is None:
+            words.append(f"tolerated {scale_of([one.tolerance]).value(one.tolerance)};")
         words.append(f"best {len(one.losses)} of {one.shared}, {plural(len(one.seeds), 'seed')}")
     return [*words, f"({one.reason})"] if one.reason else words
 
@@ -274,8 +348,9 @@ def _seeds(one: Judgement[Name]) -> list[str]:
     found = one.found or 0.0
     words = [f"these {len(one.seeds)} find a loss of {scale_of([found]).value(found)}"]
     if one.needed is not None:
-        size = scale_of([one.tolerance]).value(one.tolerance)
-        words.insert(0, f"to find a loss of {size}: {one.needed} replicates;")
+        size = one.tolerance if one.bound is None else abs(one.loss or 0.0)
+        loss = scale_of([size]).value(size)
+        words.insert(0, f"to find a loss of {loss}: {one.needed} replicates;")
     return words
 
 

@@ -19,6 +19,7 @@ import math
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Generic, Literal, TypeAlias, TypeVar
 
+from pytest_hypersearch.core.goals import ALPHA, TOP
 from pytest_hypersearch.core.values import mean, plural, shown, std
 
 if TYPE_CHECKING:
@@ -27,13 +28,21 @@ if TYPE_CHECKING:
     from pytest_hypersearch.core.goals import Mode
 
 _Name = TypeVar("_Name")
-Verdict: TypeAlias = Literal["REGRESSED", "broken", "same", "better", "undecided", "not comparable"]
+Verdict: TypeAlias = Literal[
+    "REGRESSED",
+    "broken",
+    "missed",
+    "no baseline",
+    "not comparable",
+    "undecided",
+    "better",
+    "same",
+    "met",
+]
 Scores: TypeAlias = "Mapping[_Name, Mapping[int, float | None]]"
 """Scores of configurations by seed; None where a trial failed, no entry where it did not finish."""
 
-ALPHA = 0.05
 POWER = 0.8
-TOP = 3
 LEAST_SEEDS = 3
 _EQUAL = 1e-8
 _MOST_SEEDS = 1_000_000
@@ -60,6 +69,7 @@ class Judgement(Generic[_Name]):
         spread: s, None for fewer than two seeds.
         tolerance: The largest loss that does not matter.
         p: One-sided p-value of a loss, None if there was no test.
+        bound: The threshold instead of scores before, None if these were compared.
     """
 
     verdict: Verdict
@@ -78,6 +88,7 @@ class Judgement(Generic[_Name]):
     spread: float | None = None
     tolerance: float = 0.0
     p: float | None = None
+    bound: float | None = None
 
     @property
     def found(self) -> float | None:
@@ -88,10 +99,14 @@ class Judgement(Generic[_Name]):
 
     @property
     def needed(self) -> int | None:
-        """How many seeds find a loss of the tolerance with a power of 80%."""
-        if self.p is None or not self.spread or not self.tolerance:
+        """How many seeds find a loss of the tolerance with a power of 80%.
+
+        With a threshold: how many find a distance to it as large as this one.
+        """
+        size = self.tolerance if self.bound is None else abs(self.loss or 0.0)
+        if self.p is None or not self.spread or not size:
             return None
-        return seeds_needed(self.tolerance / self.spread)
+        return seeds_needed(size / self.spread)
 
 
 def verdict(
@@ -121,7 +136,7 @@ def verdict(
     Raises:
         ValueError: The tolerance is no number and no percentage, or a percentage of 0.
     """
-    limit = _Tolerance.of(tolerance)
+    limit = Tolerance.of(tolerance)
     sign = 1.0 if mode == "min" else -1.0
     pairs = {name: _pairs(before[name], now[name]) for name in before if name in now}
     judged = _best(pairs, sign, top)
@@ -149,6 +164,41 @@ def verdict(
         return replace(known, reason="fewer than half of a judged configuration's seeds ran again")
     scale = max(abs(score) for row in table.values() for pair in row for score in pair)
     return _decided(known, scale, alpha, alpha if level is None else level, strict=strict)
+
+
+def threshold(
+    scores: Scores[_Name], bound: float, *, mode: Mode = "min", alpha: float = ALPHA
+) -> Judgement[_Name]:
+    """Judge whether the best configuration's mean reaches a bound, by a t-test over its seeds.
+
+    ``missed`` is said if it is significantly on the wrong side: as the best is chosen by the same
+    scores, it is so less often than ``alpha``. For ``met``, ``alpha`` is divided by the number of
+    configurations, any of which may be the best by luck (Bonferroni).
+
+    Args:
+        scores: Scores of each configuration by seed.
+        bound: The bound, which the mean may just reach.
+        mode: Whether lower or higher scores are better.
+        alpha: Error of either verdict.
+    """
+    sign = 1.0 if mode == "min" else -1.0
+    complete = {
+        name: {seed: score for seed, score in row.items() if score is not None}
+        for name, row in scores.items()
+    }
+    most = max(map(len, complete.values()), default=0)
+    if not most:
+        return Judgement("missed", "no trial is complete", bound=bound, shared=len(scores))
+    full = {name: row for name, row in complete.items() if len(row) == most}
+    best = min(full, key=lambda name: sign * mean([*full[name].values()]))
+    before = {best: dict.fromkeys(full[best], bound)}
+    found = verdict(before, {best: full[best]}, mode=mode, alpha=alpha)
+    found = replace(found, bound=bound, shared=len(full))
+    if found.verdict == "better" and found.p and 1 - found.p > alpha / len(full):
+        reason = f"not significant for the best of {len(full)}"
+        return replace(found, verdict="undecided", reason=reason)
+    words: dict[Verdict, Verdict] = {"REGRESSED": "missed", "better": "met", "same": "met"}
+    return replace(found, verdict=words.get(found.verdict, found.verdict))
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,7 +249,7 @@ def _measured(
     known: Judgement[_Name],
     table: Mapping[_Name, Sequence[tuple[float, float]]],
     sign: float,
-    limit: _Tolerance,
+    limit: Tolerance,
 ) -> Judgement[_Name]:
     """Adds what the pairs (before, now) of each judged configuration, in order of seed, show."""
     losses = {
@@ -256,26 +306,38 @@ def _decided(
     return replace(known, verdict=found)
 
 
-def holm(judgements: Sequence[Judgement[_Name]], alpha: float = ALPHA) -> list[Judgement[_Name]]:
+def holm(
+    judgements: Sequence[Judgement[_Name]], alphas: Sequence[float] = ()
+) -> list[Judgement[_Name]]:
     """Withdraw the alarms of several gates that could be chance, as they are many.
 
     Holm's step-down procedure (S. Holm, A simple sequentially rejective multiple test procedure,
     Scand. J. Stat. 6, 1979): in all of the gates together, a false alarm has a probability of at
-    most ``alpha``.
+    most the largest of ``alphas``.
+
+    Args:
+        judgements: Of the gates.
+        alphas: The error of each; `ALPHA` by default.
     """
-    tested = sorted((one.p, place) for place, one in enumerate(judgements) if one.p is not None)
+    errors = alphas or [ALPHA] * len(judgements)
+    ratios = (
+        (one.p / error, place)
+        for place, (one, error) in enumerate(zip(judgements, errors, strict=True))
+        if one.p is not None
+    )
+    tested = sorted(ratios)
     kept = [*judgements]
     passed = True
-    for rank, (p, place) in enumerate(tested):
-        passed = passed and p <= alpha / (len(tested) - rank)
-        if not passed and kept[place].verdict == "REGRESSED":
+    for rank, (ratio, place) in enumerate(tested):
+        passed = passed and ratio <= 1 / (len(tested) - rank)
+        if not passed and kept[place].verdict in {"REGRESSED", "missed"}:
             reason = f"not significant among {len(tested)} gates"
             kept[place] = replace(kept[place], verdict="undecided", reason=reason)
     return kept
 
 
 @dataclass(frozen=True, slots=True)
-class _Tolerance:
+class Tolerance:
     """A number, or a share of the mean before."""
 
     size: float
@@ -283,7 +345,12 @@ class _Tolerance:
     given: float | str
 
     @classmethod
-    def of(cls, given: float | str) -> _Tolerance:
+    def of(cls, given: float | str) -> Tolerance:
+        """Read a number or a percentage.
+
+        Raises:
+            ValueError: It is neither.
+        """
         relative = isinstance(given, str) and given.strip().endswith("%")
         try:
             size = float(str(given).strip().removesuffix("%"))
@@ -296,6 +363,11 @@ class _Tolerance:
         return cls(size / 100 if relative else size, relative, given)
 
     def size_at(self, before: float) -> float:
+        """Return the absolute size.
+
+        Raises:
+            ValueError: It is a percentage of 0.
+        """
         if self.relative and self.size and not before:
             raise ValueError(
                 f"tolerance: {shown(self.given)} of a mean score of 0; give an absolute number"

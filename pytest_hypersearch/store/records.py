@@ -23,6 +23,7 @@ from pytest_hypersearch.core.study import STATISTICS
 from pytest_hypersearch.core.sweep import Sweep
 from pytest_hypersearch.core.trial import Config, Key, Raw, State, storable
 from pytest_hypersearch.core.values import encodable
+from pytest_hypersearch.stats.gate import Tolerance
 from pytest_hypersearch.store.curves import Series, unpack
 from pytest_hypersearch.store.journal import FORMAT, MAX_LINE, Json
 
@@ -182,7 +183,27 @@ def _row(*reads: _Read) -> _Read:
     return read_all
 
 
+def _tolerance(value: object) -> float | str:
+    size = _text(value) if type(value) is str else _FLOAT(value)
+    Tolerance.of(size)
+    return size
+
+
+def _gate(value: object) -> dict[str, Any]:
+    given = _dict(_scalar)(value)
+    return {name: read(given[name]) for name, read in _GATE.items() if name in given}
+
+
 _MODE = _one_of("min", "max")
+_GATE: Final[Mapping[str, _Read]] = {
+    "metric": _text,
+    "mode": _MODE,
+    "tolerance": _tolerance,
+    "bound": _optional(_FLOAT),
+    "top": _optional(_whole(1, _MANY)),
+    "alpha": _number(0, 1),
+    "strict": _flag,
+}
 _SWEEP: Final[Mapping[str, _Read]] = {
     "name": _text,
     "strategy": _text,
@@ -192,6 +213,7 @@ _SWEEP: Final[Mapping[str, _Read]] = {
     "mode": _MODE,
     "others": _tuple(_row(_text, _MODE)),
     "constraints": _tuple(_row(_text, _one_of("<=", ">="), _FLOAT)),
+    "gates": _tuple(_gate),
     "seed": _INTEGER,
     "replicates": _whole(1, _MANY),
     "pick": _pick,
