@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from operator import neg
-from typing import TYPE_CHECKING, Final, Literal, Protocol, runtime_checkable
+from typing import Final, Literal, Protocol, runtime_checkable
 
-from pytest_hypersearch.core.trial import State
+from pytest_hypersearch.core.space import Space
+from pytest_hypersearch.core.trial import Config, State
 from pytest_hypersearch.core.values import shown_number
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
-
-    from pytest_hypersearch.core.space import Space
-    from pytest_hypersearch.core.trial import Config
 
 
 class Curve:

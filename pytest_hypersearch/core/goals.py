@@ -41,34 +41,13 @@ _QUALIFIERS = frozenset(
 )
 _HIGHER = frozenset(
     {
-        *(
-            "acc",
-            "accuracy",
-            "ap",
-            "auc",
-            "aucpr",
-            "auprc",
-            "auroc",
-            "bleu",
-            "chrf",
-            "dice",
-            "elbo",
-        ),
-        *("f1", "f2", "fbeta", "fitness", "fps", "gain", "hits", "iou", "jaccard", "kappa"),
-        *("likelihood", "map", "mcc", "meteor", "mfu", "miou", "mrr", "ndcg", "pass", "precision"),
-        *("profit", "psnr", "qps", "r2", "recall", "return", "returns", "revenue", "reward"),
-        *(
-            "rewards",
-            "roc",
-            "rouge",
-            "rouge1",
-            "rouge2",
-            "rougel",
-            "sacrebleu",
-            "score",
-            "sensitivity",
-        ),
-        *("specificity", "speedup", "ssim", "tflops", "throughput", "top1", "top5", "utility"),
+        *("acc", "accuracy", "ap", "auc", "aucpr", "auprc", "auroc", "bleu", "chrf", "dice"),
+        *("elbo", "f1", "f2", "fbeta", "fitness", "fps", "gain", "hits", "iou", "jaccard"),
+        *("kappa", "likelihood", "map", "mcc", "meteor", "mfu", "miou", "mrr", "ndcg", "pass"),
+        *("precision", "profit", "psnr", "qps", "r2", "recall", "return", "returns", "revenue"),
+        *("reward", "rewards", "roc", "rouge", "rouge1", "rouge2", "rougel", "sacrebleu"),
+        *("score", "sensitivity", "specificity", "speedup", "ssim", "tflops", "throughput"),
+        *("top1", "top5", "utility"),
     }
 )
 _HIGHER_RATES = frozenset({"acceptance", "completion", "hit", "pass", "solve", "success", "win"})

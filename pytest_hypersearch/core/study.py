@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from statistics import median
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from pytest_hypersearch.core.sweep import Sweep
-from pytest_hypersearch.core.trial import State, TrialRecord
+from pytest_hypersearch.core.trial import Config, State, TrialRecord
 from pytest_hypersearch.core.values import mean, std
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
-    from pathlib import Path
-
-    from pytest_hypersearch.core.trial import Config
 
 
 @dataclass(frozen=True, slots=True)

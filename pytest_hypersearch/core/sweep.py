@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, fields
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from pytest_hypersearch.core.goals import Constraint, Gate, Goal, StopRule, simplest_of
+from pytest_hypersearch.core.contracts import Pruner
+from pytest_hypersearch.core.goals import (
+    Constraint,
+    Gate,
+    Goal,
+    Mode,
+    ScopeName,
+    StopRule,
+    simplest_of,
+)
 from pytest_hypersearch.core.secrets import is_secret, secrets_in
 from pytest_hypersearch.core.space import Choice, Space
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
-    from pytest_hypersearch.core.contracts import Pruner
-    from pytest_hypersearch.core.goals import Mode, ScopeName
-    from pytest_hypersearch.core.trial import Config
+from pytest_hypersearch.core.trial import Config
 
 _UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB")
-
-
 _KIBI = 1024
 
 
@@ -224,14 +226,8 @@ class Sweep:
 
 
 _SELDOM = ("others", "constraints", "race", "isolate", "timeout", "planned", "elapsed")
-
-
 _OWN = {"space", "prune", "stop", "resources", "gates"}
-
-
 _RUNNERS = {"raises", "base", "scope", "indirect", "depends_on"}
-
-
 _OWNED = tuple(
     field.name for field in fields(Sweep) if field.name not in {*_SELDOM, *_OWN, *_RUNNERS}
 )

@@ -5,26 +5,18 @@ from __future__ import annotations
 import math
 import re
 import time
+from collections.abc import Sequence
 from datetime import datetime
 from functools import partial
-from typing import TYPE_CHECKING, Final
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
+from typing import Final
 
 # Out of reach of tests that freeze the time: freezegun replaces every attribute of a loaded module
 # that is a function of `time`, but passes over objects that merely hold one.
 monotonic: Final = partial(time.perf_counter)
-
-
 """Seconds that only ever grow, for durations and pauses."""
 
-
 wall: Final = partial(time.time)
-
-
 """Seconds since 1970, for what is recorded."""
-
 
 _COLUMNS: Final = 60
 
@@ -134,11 +126,7 @@ def check_number(owner: object, name: str, least: float, *, above: bool = False)
 
 
 LONGEST: Final = 100 * 366 * 86400  # the system's timers count nanoseconds in 63 bits
-
-
 _SECONDS: Final = {"d": 86400, "h": 3600, "m": 60, "s": 1}
-
-
 _PART: Final = re.compile(r"(\d+(?:\.\d+)?)\s*([dhms])\s*")
 
 

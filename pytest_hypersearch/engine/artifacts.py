@@ -6,13 +6,19 @@ The work on files is done by one thread beside the session, in the order of the 
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Callable, Iterable
 from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
+from pytest_hypersearch.core import study as core
 from pytest_hypersearch.core.goals import ONE_SE
-from pytest_hypersearch.core.trial import Key, State
+from pytest_hypersearch.core.sweep import Sweep
+from pytest_hypersearch.core.trial import Key, State, TrialRecord
+from pytest_hypersearch.engine.records import Attempt
+from pytest_hypersearch.engine.study import Study
 from pytest_hypersearch.stats.ranking import objectives, rank
+from pytest_hypersearch.store.archive import RunLog
 from pytest_hypersearch.store.best import (
     BEST,
     Edition,
@@ -26,16 +32,7 @@ from pytest_hypersearch.store.records import SavedRecord
 from pytest_hypersearch.store.runs import artifact_name
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
     from concurrent.futures import Executor
-    from typing import TypeAlias
-
-    from pytest_hypersearch.core import study as core
-    from pytest_hypersearch.core.sweep import Sweep
-    from pytest_hypersearch.core.trial import TrialRecord
-    from pytest_hypersearch.engine.records import Attempt
-    from pytest_hypersearch.engine.study import Study
-    from pytest_hypersearch.store.archive import RunLog
 
 
 class Background:
@@ -84,8 +81,7 @@ def _reason(error: Exception) -> str:
     return str(error)
 
 
-if TYPE_CHECKING:
-    Configuration: TypeAlias = tuple[str, int]
+Configuration: TypeAlias = tuple[str, int]
 
 STAY = frozenset({State.FAILED, State.CRASHED, State.TIMED_OUT})
 

@@ -3,28 +3,15 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import count
 from threading import Lock
 from time import sleep
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import Any, Protocol, cast
 
-from pytest_hypersearch.engine.messages import decode_reply, encode
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from pytest_hypersearch.engine.messages import (
-        AnswerT,
-        AnyNotice,
-        AnyRequest,
-        Message,
-        Refused,
-        Reply,
-        Request,
-    )
-    from pytest_hypersearch.engine.owner import Owner
-
+from pytest_hypersearch.engine import messages
+from pytest_hypersearch.engine.owner import Owner
 
 POLL_SECONDS = 0.2
 
@@ -32,11 +19,13 @@ POLL_SECONDS = 0.2
 class Link(Protocol):
     """Carries a runner's messages to the owner, and the replies back."""
 
-    def call(self, request: Request[AnswerT]) -> AnswerT | Refused:
+    def call(
+        self, request: messages.Request[messages.AnswerT]
+    ) -> messages.AnswerT | messages.Refused:
         """Send a request and wait for its reply."""
         ...
 
-    def send(self, notice: AnyNotice) -> None:
+    def send(self, notice: messages.AnyNotice) -> None:
         """Send a message that has no reply."""
         ...
 
@@ -65,21 +54,23 @@ class DirectLink:
     def __init__(self, owner: Owner) -> None:
         self._owner = owner
 
-    def call(self, request: Request[AnswerT]) -> AnswerT | Refused:
+    def call(
+        self, request: messages.Request[messages.AnswerT]
+    ) -> messages.AnswerT | messages.Refused:
         """Let the owner reply; what would have to wait for other runners is answered at once.
 
         Only other sessions can free what they hold of this machine: for that it waits.
         """
-        replies: list[Reply] = []
+        replies: list[messages.Reply] = []
         with _undisturbed():
-            self._owner.handle("", cast("AnyRequest", request), replies.append)
+            self._owner.handle("", cast("messages.AnyRequest", request), replies.append)
             while not replies:
                 self._owner.release()
                 if not replies:
                     sleep(POLL_SECONDS)
-        return cast("AnswerT | Refused", replies[0])
+        return cast("messages.AnswerT | messages.Refused", replies[0])
 
-    def send(self, notice: AnyNotice) -> None:
+    def send(self, notice: messages.AnyNotice) -> None:
         """Hand the message over."""
         with _undisturbed():
             self._owner.note(notice)
@@ -93,24 +84,26 @@ class ChannelLink:
         self._numbers = count()
         self._lock = Lock()
 
-    def call(self, request: Request[AnswerT]) -> AnswerT | Refused:
+    def call(
+        self, request: messages.Request[messages.AnswerT]
+    ) -> messages.AnswerT | messages.Refused:
         """Send the request and wait for its reply; of several threads, one at a time.
 
         A call that a signal's exception has ended leaves a reply behind, which is passed over here.
         """
         with _undisturbed(), self._lock:
-            number = self._post(cast("Message", request))
+            number = self._post(cast("messages.Message", request))
             while True:
-                replied, reply = decode_reply(self._channel.receive())
+                replied, reply = messages.decode_reply(self._channel.receive())
                 if replied == number:
-                    return cast("AnswerT | Refused", reply)
+                    return cast("messages.AnswerT | messages.Refused", reply)
 
-    def send(self, notice: AnyNotice) -> None:
+    def send(self, notice: messages.AnyNotice) -> None:
         """Send the message."""
         with _undisturbed():
             self._post(notice)
 
-    def _post(self, message: Message) -> int:
+    def _post(self, message: messages.Message) -> int:
         number = next(self._numbers)
-        self._channel.send(encode(number, message))
+        self._channel.send(messages.encode(number, message))
         return number

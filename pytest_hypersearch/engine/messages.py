@@ -12,20 +12,16 @@ JSON, see `encode`.
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
-from typing import TYPE_CHECKING, Any, Final, Generic, TypeAlias, TypeVar, get_args
+from typing import Any, Final, Generic, TypeAlias, TypeVar, get_args
 
 from pytest_hypersearch.core.study import StudyCode, StudyResults
 from pytest_hypersearch.core.sweep import Share
-from pytest_hypersearch.core.trial import Key, State, TrialRecord
+from pytest_hypersearch.core.trial import Config, Key, State, TrialRecord
 from pytest_hypersearch.engine.proposals import Suggestion
 from pytest_hypersearch.engine.records import Outcome
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
-    from pytest_hypersearch.core.trial import Config
-    from pytest_hypersearch.store.curves import Packed
+from pytest_hypersearch.store.curves import Packed
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,72 +6,35 @@ Runners send it `pytest_hypersearch.engine.messages` over a link and get the rep
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable, Mapping
 from threading import RLock
 from traceback import format_exception
-from typing import TYPE_CHECKING
 
+from pytest_hypersearch.core.contracts import Sampler
 from pytest_hypersearch.core.errors import NotYetError, PrunerError, SamplerError, StoreError
 from pytest_hypersearch.core.secrets import masked
-from pytest_hypersearch.core.study import called
+from pytest_hypersearch.core.study import StudyResults, called
+from pytest_hypersearch.core.trial import Key, TrialRecord
 from pytest_hypersearch.core.values import error_text
+from pytest_hypersearch.engine import messages
 from pytest_hypersearch.engine.artifacts import Background
-from pytest_hypersearch.engine.messages import (
-    Ask,
-    Crash,
-    CrashVerdict,
-    Done,
-    Durations,
-    Finish,
-    Hello,
-    ItemFailed,
-    Known,
-    NoSuchStudy,
-    Packages,
-    Plan,
-    PruneVerdict,
-    Refused,
-    ReplayTrial,
-    Report,
-    Review,
-    RunTrial,
-    Skip,
-    SkipTrial,
-    Tell,
-    Told,
-    TrialDurations,
-    Unfinished,
-    View,
-)
 from pytest_hypersearch.engine.records import Attempt
-from pytest_hypersearch.engine.request_queue import RequestQueue
+from pytest_hypersearch.engine.request_queue import Answer, RequestQueue
 from pytest_hypersearch.engine.resources.ledger import Shares
 from pytest_hypersearch.engine.study_run import (
     Ended,
+    Event,
+    Listener,
     Reported,
     Started,
     StudyRun,
+    SweepRun,
     opened,
     stored_state,
 )
+from pytest_hypersearch.store.archive import Archive
+from pytest_hypersearch.store.curves import Packed, Series
 from pytest_hypersearch.store.find import newest
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
-    from pytest_hypersearch.core.contracts import Sampler
-    from pytest_hypersearch.core.study import StudyResults
-    from pytest_hypersearch.core.trial import Key, TrialRecord
-    from pytest_hypersearch.engine.messages import (
-        AnyNotice,
-        AnyRequest,
-        Assignment,
-        Reply,
-        StudyState,
-    )
-    from pytest_hypersearch.engine.request_queue import Answer
-    from pytest_hypersearch.engine.study_run import Event, Listener, SweepRun
-    from pytest_hypersearch.store.archive import Archive
-    from pytest_hypersearch.store.curves import Packed, Series
 
 
 class Owner:
@@ -118,7 +81,8 @@ class Owner:
             return [
                 request.item
                 for worker, request, _ in self._queue.waiting
-                if isinstance(request, Ask | View) and worker not in self._shares.waiting
+                if isinstance(request, messages.Ask | messages.View)
+                and worker not in self._shares.waiting
             ]
 
     @property
@@ -150,21 +114,23 @@ class Owner:
         with self._lock:
             if self._told.get(worker) == (item, False) and (record := self._record(item)):
                 reason = f"in teardown: {worker} died"
-                self._item_failed(ItemFailed(item, record.attempt, reason, "", keeps_score=True))
+                self._item_failed(
+                    messages.ItemFailed(item, record.attempt, reason, "", keeps_score=True)
+                )
 
-    def handle(self, worker: str, request: AnyRequest, answer: Answer) -> None:
+    def handle(self, worker: str, request: messages.AnyRequest, answer: Answer) -> None:
         """Take a request of a runner; the reply may be given later, by another thread."""
         with self._lock:
             self._queue.take(worker, request, answer)
 
-    def note(self, notice: AnyNotice) -> None:
+    def note(self, notice: messages.AnyNotice) -> None:
         """Take a message that has no reply; if that fails, the session ends."""
         with self._lock:
             try:
                 match notice:
-                    case Report():
+                    case messages.Report():
                         self._take_values(notice.item, notice.attempt, notice.series)
-                    case Packages():
+                    case messages.Packages():
                         self._archive.observer.packages.update(notice.versions)
             except StoreError as error:
                 self.broken = str(error)
@@ -274,86 +240,90 @@ class Owner:
         for listener in self._listeners:
             listener(event)
 
-    def _reply(self, worker: str, request: AnyRequest, *, force: bool) -> Reply:
+    def _reply(self, worker: str, request: messages.AnyRequest, *, force: bool) -> messages.Reply:
         """What to reply; an error that does not end the session is part of it."""
         # In a broken session nothing starts, and what runs is recorded if it can be.
-        if self.broken and not isinstance(request, Finish | ItemFailed | Tell | View):
-            return Refused(self.broken, ends_session=True)
+        if self.broken and not isinstance(
+            request, messages.Finish | messages.ItemFailed | messages.Tell | messages.View
+        ):
+            return messages.Refused(self.broken, ends_session=True)
         try:
             return self._answer(worker, request, force=force)
         except (NotYetError, KeyboardInterrupt):
             raise
         except (StoreError, PrunerError) as error:
             self.broken = str(error)
-            return Refused(self.broken, ends_session=True)
+            return messages.Refused(self.broken, ends_session=True)
         except BaseException as error:  # noqa: BLE001  a sampler may do anything: the runner waits
             return self._refuse(request, error)
 
-    def _answer(self, worker: str, request: AnyRequest, *, force: bool) -> Reply:  # noqa: C901, PLR0911  one case for each type
+    def _answer(self, worker: str, request: messages.AnyRequest, *, force: bool) -> messages.Reply:  # noqa: C901, PLR0911  one case for each type
         match request:
-            case Ask():
+            case messages.Ask():
                 return self._ask(worker, request, force=force)
-            case Tell():
+            case messages.Tell():
                 return self._tell(worker, request)
-            case ItemFailed():
+            case messages.ItemFailed():
                 return self._item_failed(request)
-            case Review():
+            case messages.Review():
                 return self._review(request)
-            case Finish():
+            case messages.Finish():
                 self._finish(worker, saved=request.saved)
-                return Done()
-            case Skip():
+                return messages.Done()
+            case messages.Skip():
                 self._finish(worker, saved=False)
                 return self._skip(request)
-            case Crash():
+            case messages.Crash():
                 again = self._crash(request.item, worker, request.reason, request.seconds)
                 self._finish(worker, saved=False)
-                return CrashVerdict(again)
-            case View():
+                return messages.CrashVerdict(again)
+            case messages.View():
                 return self._view(request, force=force)
-            case Hello():
-                return Known(request.digest == self._digest)
-            case Plan():
+            case messages.Hello():
+                return messages.Known(request.digest == self._digest)
+            case messages.Plan():
                 return self._plan(request)
-            case Durations():
+            case messages.Durations():
                 return self._durations()
 
-    def _refuse(self, request: AnyRequest, error: BaseException) -> Refused:
+    def _refuse(self, request: messages.AnyRequest, error: BaseException) -> messages.Refused:
         """Say what went wrong; a trial that cannot be handed out has ended."""
         if isinstance(error, SamplerError):
             reason = details = masked(str(error))
         else:
             reason = masked(f"{type(error).__name__}: {error_text(error)}")
             details = f"{reason}\n\n{masked(''.join(format_exception(error)))}"
-        if isinstance(request, Ask):
+        if isinstance(request, messages.Ask):
             run, key = self._trials[request.item]
             self._ended(run, run.study.skip(key, reason))
-        return Refused(details)
+        return messages.Refused(details)
 
-    def _priority(self, request: AnyRequest) -> tuple[int, int]:
+    def _priority(self, request: messages.AnyRequest) -> tuple[int, int]:
         """Trials by number, then tests that look at results."""
-        if isinstance(request, Ask):
+        if isinstance(request, messages.Ask):
             return 0, self._trials[request.item][1].number
         return 1, 0
 
-    def _plan(self, plan: Plan) -> Done | Refused:
+    def _plan(self, plan: messages.Plan) -> messages.Done | messages.Refused:
         if plan.digest == self._digest:
-            return Done()
+            return messages.Done()
         self.broken = self._shares.refusal(plan.studies)
         if self.broken:
-            return Refused(self.broken, ends_session=True)
+            return messages.Refused(self.broken, ends_session=True)
         for each in plan.studies:
             run = opened(each, self._archive, self._samplers, self._background)
             self.runs[each.nodeid] = run
             self._trials.update((item, (run, key)) for item, key in run.study.slots.items())
         self._digest = plan.digest
-        return Done()
+        return messages.Done()
 
-    def _durations(self) -> TrialDurations:
+    def _durations(self) -> messages.TrialDurations:
         studies = [run.study for run in self.runs.values()]
-        return TrialDurations({item: s for study in studies for item, s in study.durations.items()})
+        return messages.TrialDurations(
+            {item: s for study in studies for item, s in study.durations.items()}
+        )
 
-    def _ask(self, worker: str, request: Ask, *, force: bool) -> Assignment:
+    def _ask(self, worker: str, request: messages.Ask, *, force: bool) -> messages.Assignment:
         self._finish(worker, saved=False)
         run, key = self._trials[request.item]
         study = run.study
@@ -366,51 +336,51 @@ class Owner:
             path = run.artifacts.start(key, answer)
             if trial := study.under_way(key, answer.number):
                 self._emit(Started(study, trial))
-            return RunTrial(answer.params, answer.seed, answer.number, path, share)
+            return messages.RunTrial(answer.params, answer.seed, answer.number, path, share)
         if not known:
             self._ended(run, answer)
         if answer.cached:
-            return ReplayTrial(answer)
-        return SkipTrial(answer.state, answer.reason)
+            return messages.ReplayTrial(answer)
+        return messages.SkipTrial(answer.state, answer.reason)
 
-    def _review(self, request: Review) -> PruneVerdict:
+    def _review(self, request: messages.Review) -> messages.PruneVerdict:
         self._take_values(request.item, request.attempt, request.series)
         run, key = self._trials[request.item]
-        return PruneVerdict(run.study.verdict(key, request.attempt))
+        return messages.PruneVerdict(run.study.verdict(key, request.attempt))
 
     def _take_values(self, item: str, attempt: int, series: Mapping[str, Packed]) -> None:
         run, key = self._trials[item]
         if trial := run.take_values(key, attempt, series):
             self._emit(Reported(run.study, trial, series))
 
-    def _tell(self, worker: str, request: Tell) -> Told | Refused:
+    def _tell(self, worker: str, request: messages.Tell) -> messages.Told | messages.Refused:
         run, key = self._trials[request.item]
         study = run.study
-        refused: Refused | None = None
+        refused: messages.Refused | None = None
         try:
             record = study.tell(key, request.attempt, request.outcome)
         except ValueError as error:
-            refused = Refused(f"the trial's metrics and logged values make {error}")
+            refused = messages.Refused(f"the trial's metrics and logged values make {error}")
             outcome = request.outcome.without_values(refused.reason)
             record = study.tell(key, request.attempt, outcome)
         if record is None:
-            return Told(best=False)
+            return messages.Told(best=False)
         self._told[worker] = request.item, request.outcome.failed
         self._ended(run, record)
-        return refused or Told(study.is_best(record))
+        return refused or messages.Told(study.is_best(record))
 
-    def _item_failed(self, request: ItemFailed) -> Done:
+    def _item_failed(self, request: messages.ItemFailed) -> messages.Done:
         run, key = self._trials[request.item]
         how = {"reason": request.reason, "error": request.error}
         record = run.study.item_failed(key, request.attempt, keeps_score=request.keeps_score, **how)
         if record is not None and not request.keeps_score:
             self._ended(run, record)
-        return Done()
+        return messages.Done()
 
-    def _skip(self, request: Skip) -> Done:
+    def _skip(self, request: messages.Skip) -> messages.Done:
         run, key = self._trials[request.item]
         self._ended(run, run.study.skip(key, request.reason))
-        return Done()
+        return messages.Done()
 
     def _finish(self, worker: str, *, saved: bool) -> None:
         """Take note that a worker's item is torn down, as its next message says at the latest."""
@@ -423,26 +393,28 @@ class Owner:
         run.artifacts.ended(record)
         self._emit(Ended(run.study, record))
 
-    def _view(self, request: View, *, force: bool) -> StudyState | NoSuchStudy | Unfinished:
+    def _view(
+        self, request: messages.View, *, force: bool
+    ) -> messages.StudyState | messages.NoSuchStudy | messages.Unfinished:
         # Studies go by node id, or by the end of it: ``test_mlp``, ``test_mlp[cifar]``.
         matches = called(self.runs, request.study)
         if not matches:
             return self._stored(request.study)
         if len(matches) > 1:
-            return NoSuchStudy(matches, list(self.runs))
+            return messages.NoSuchStudy(matches, list(self.runs))
         run = self.runs[matches[0]]
         own = run.study.is_due(request.item)
         ahead = run.study.left - own
         if not request.wait or (not ahead and (own or force or run.artifacts.idle)):
             return run.state()
         if own or force:  # a trial that waits for its own study would wait for itself
-            return Unfinished(run.study.nodeid, ahead)
+            return messages.Unfinished(run.study.nodeid, ahead)
         raise NotYetError
 
-    def _stored(self, name: str) -> StudyState | NoSuchStudy:
+    def _stored(self, name: str) -> messages.StudyState | messages.NoSuchStudy:
         """A study that this session does not run, as its newest run left it."""
         stored = self._archive.studies()
         matches = called(stored, name)
         if len(matches) != 1:
-            return NoSuchStudy(matches, [*dict.fromkeys([*self.runs, *stored])])
+            return messages.NoSuchStudy(matches, [*dict.fromkeys([*self.runs, *stored])])
         return stored_state(newest(stored[matches[0]]))

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from typing import TYPE_CHECKING
+from collections.abc import Collection, Iterable
 
-if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
-
-    from pytest_hypersearch.core.trial import Key, TrialRecord
+from pytest_hypersearch.core.trial import Key, TrialRecord
 
 
 class PlanProgress:

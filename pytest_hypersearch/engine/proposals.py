@@ -3,28 +3,21 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
-from pytest_hypersearch.core.contracts import Observation
+from pytest_hypersearch.core.contracts import Observation, Sampler
 from pytest_hypersearch.core.errors import NotYetError, SamplerError
 from pytest_hypersearch.core.goals import Constraint, Goal
 from pytest_hypersearch.core.study import scores_of
-from pytest_hypersearch.core.trial import Key, State
+from pytest_hypersearch.core.sweep import Sweep
+from pytest_hypersearch.core.trial import Config, Key, State, TrialRecord
+from pytest_hypersearch.engine.progress import PlanProgress
 from pytest_hypersearch.search.samplers import Table, propose
-from pytest_hypersearch.store.records import SuggestRecord
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
-
-    from pytest_hypersearch.core.contracts import Sampler
-    from pytest_hypersearch.core.sweep import Sweep
-    from pytest_hypersearch.core.trial import Config, TrialRecord
-    from pytest_hypersearch.engine.progress import PlanProgress
-    from pytest_hypersearch.store.reader import Stored
-    from pytest_hypersearch.store.records import Record
-
+from pytest_hypersearch.store.reader import Stored
+from pytest_hypersearch.store.records import Record, SuggestRecord
 
 _Wanted = TypeVar("_Wanted", Goal, Constraint)
 

@@ -7,22 +7,17 @@ they belong to, except its configuration's other replicates.
 from __future__ import annotations
 
 from bisect import insort
+from collections.abc import Callable, Mapping, Sequence
 from math import inf
-from typing import TYPE_CHECKING
+from typing import TypeAlias
 
 from pytest_hypersearch.core.contracts import Curve
+from pytest_hypersearch.core.sweep import Sweep
+from pytest_hypersearch.core.trial import Key, State
 from pytest_hypersearch.core.values import shown
-from pytest_hypersearch.store.curves import unpack
+from pytest_hypersearch.store.curves import Packed, Series, unpack
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-    from typing import TypeAlias
-
-    from pytest_hypersearch.core.sweep import Sweep
-    from pytest_hypersearch.core.trial import Key, State
-    from pytest_hypersearch.store.curves import Packed, Series
-
-    StoredCurves: TypeAlias = Mapping[tuple[Key, int], Mapping[str, Series]]
+StoredCurves: TypeAlias = Mapping[tuple[Key, int], Mapping[str, Series]]
 
 
 class Pruning:

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Collection, Mapping
 
 from pytest_hypersearch.core.errors import NotYetError
 from pytest_hypersearch.core.study import scores_of
+from pytest_hypersearch.core.sweep import Sweep
+from pytest_hypersearch.core.trial import Key
+from pytest_hypersearch.engine.progress import PlanProgress
 from pytest_hypersearch.stats.racing import raced_out
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
-
-    from pytest_hypersearch.core.sweep import Sweep
-    from pytest_hypersearch.core.trial import Key
-    from pytest_hypersearch.engine.progress import PlanProgress
 
 
 class Rounds:

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from pytest_hypersearch.core.trial import Key, State, TrialRecord
+from pytest_hypersearch.core.trial import Config, Key, Raw, State, TrialRecord
 from pytest_hypersearch.store.records import EndRecord
-
-if TYPE_CHECKING:
-    from pytest_hypersearch.core.trial import Config, Raw
 
 
 @dataclass(frozen=True, slots=True)

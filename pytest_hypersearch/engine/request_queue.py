@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from collections.abc import Callable
+from typing import NamedTuple, Protocol, TypeAlias
 
 from pytest_hypersearch.core.errors import NotYetError
+from pytest_hypersearch.engine.messages import AnyRequest, Reply
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from typing import TypeAlias
-
-    from pytest_hypersearch.engine.messages import AnyRequest, Reply
-
-    Answer: TypeAlias = Callable[[Reply], None]
+Answer: TypeAlias = Callable[[Reply], None]
 
 
 class Replier(Protocol):

@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
+from pytest_hypersearch.core.goals import StopRule
 from pytest_hypersearch.core.study import signed
-from pytest_hypersearch.core.trial import State
+from pytest_hypersearch.core.sweep import Sweep
+from pytest_hypersearch.core.trial import State, TrialRecord
 from pytest_hypersearch.core.values import monotonic, shown_number
 from pytest_hypersearch.stats.ranking import BestSoFar
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from pytest_hypersearch.core.goals import StopRule
-    from pytest_hypersearch.core.sweep import Sweep
-    from pytest_hypersearch.core.trial import TrialRecord
-
 
 _IDLE = frozenset({State.NOT_RUN, State.RACED_OUT})
 

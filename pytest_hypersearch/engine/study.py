@@ -31,17 +31,20 @@ from a process that was given up, and are dropped.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from pytest_hypersearch.core.contracts import Sampler
 from pytest_hypersearch.core.space import config_key
 from pytest_hypersearch.core.study import StudyResults
-from pytest_hypersearch.core.trial import Key, State, trial_seed
+from pytest_hypersearch.core.sweep import Sweep
+from pytest_hypersearch.core.trial import Config, Key, State, TrialRecord, trial_seed
 from pytest_hypersearch.core.values import monotonic, wall
 from pytest_hypersearch.engine.progress import PlanProgress
 from pytest_hypersearch.engine.proposals import Proposals
-from pytest_hypersearch.engine.pruning import Pruning
+from pytest_hypersearch.engine.pruning import Pruning, StoredCurves
 from pytest_hypersearch.engine.racing import Rounds
 from pytest_hypersearch.engine.records import (
     Attempt,
@@ -53,25 +56,10 @@ from pytest_hypersearch.engine.records import (
 )
 from pytest_hypersearch.engine.stopping import Stopping
 from pytest_hypersearch.stats.ranking import BestSoFar
-from pytest_hypersearch.store.reader import stored_key
-from pytest_hypersearch.store.records import (
-    CrashRecord,
-    FailedRecord,
-    ReplayRecord,
-    SkipRecord,
-    StartRecord,
-)
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
-
-    from pytest_hypersearch.core.contracts import Sampler
-    from pytest_hypersearch.core.sweep import Sweep
-    from pytest_hypersearch.core.trial import Config, TrialRecord
-    from pytest_hypersearch.engine.pruning import StoredCurves
-    from pytest_hypersearch.store.curves import Packed
-    from pytest_hypersearch.store.reader import Stored
-    from pytest_hypersearch.store.records import Record
+from pytest_hypersearch.store import records
+from pytest_hypersearch.store.curves import Packed
+from pytest_hypersearch.store.reader import Stored, stored_key
+from pytest_hypersearch.store.records import Record
 
 
 class Study:
@@ -231,7 +219,7 @@ class Study:
         if self._crashes[key] > sweep.retries:
             return self._record(key, params, State.NOT_RUN, reason="its process died too often")
         if reason := self.rounds.out(key, force=force):
-            self._write(SkipRecord(*key, seed, params, State.RACED_OUT, reason))
+            self._write(records.SkipRecord(*key, seed, params, State.RACED_OUT, reason))
             return self._leave_out(key, params, State.RACED_OUT, reason)
         take()
         return self._start(key, params, seed, worker)
@@ -276,7 +264,7 @@ class Study:
             return None
         state = record.state if keeps_score else State.FAILED
         score = record.score if keeps_score else None
-        self._write(FailedRecord(*key, attempt, state, reason, error))
+        self._write(records.FailedRecord(*key, attempt, state, reason, error))
         changed = replace(record, state=state, score=score, reason=reason, error=error)
         return self._finish(key, changed)
 
@@ -323,7 +311,7 @@ class Study:
         self._crashes[key] += 1
         self.running.pop(key, None)
         attempt = started.number if started else 0
-        self._write(CrashRecord(*key, attempt, reason, worker))
+        self._write(records.CrashRecord(*key, attempt, reason, worker))
         if self._crashes[key] <= self.sweeps[key.sweep].retries:
             return True
         record = self._record(
@@ -413,7 +401,7 @@ class Study:
             return None
         item = self._nodeids[key]
         if stored.nodeid != item:
-            self._write(ReplayRecord(*key, item))
+            self._write(records.ReplayRecord(*key, item))
         self.replayed[key] = place = stored_key(stored), stored.attempt
         self.pruning.replay(key, stored.state, *place)
         return replace(stored, nodeid=item, cached=True, recorded=None)
@@ -432,7 +420,9 @@ class Study:
             self.progress.reopen(key)
         number, started = self._attempts[key] + 1, round(wall(), 3)
         self._write(
-            StartRecord(*key, number, seed, params, worker, started, item=self._nodeids[key])
+            records.StartRecord(
+                *key, number, seed, params, worker, started, item=self._nodeids[key]
+            )
         )
         self._attempts[key] = number
         self._spans.setdefault(key.sweep, (monotonic(), monotonic()))

@@ -2,36 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import Final, TypeAlias
 
+from pytest_hypersearch.core.contracts import Sampler
+from pytest_hypersearch.core.study import StudyResults
 from pytest_hypersearch.core.sweep import Sweep
-from pytest_hypersearch.core.trial import Key, State
+from pytest_hypersearch.core.trial import Key, State, TrialRecord
 from pytest_hypersearch.core.values import time_text
-from pytest_hypersearch.engine.artifacts import ArtifactRetention
-from pytest_hypersearch.engine.messages import StudyState
+from pytest_hypersearch.engine.artifacts import ArtifactRetention, Background
+from pytest_hypersearch.engine.messages import StudyPlan, StudyState
 from pytest_hypersearch.engine.study import Study
 from pytest_hypersearch.search.pruners import unpickled
+from pytest_hypersearch.store.archive import Archive, RunLog
 from pytest_hypersearch.store.best import kept
+from pytest_hypersearch.store.curves import Packed
 from pytest_hypersearch.store.reader import read_run
-from pytest_hypersearch.store.runs import digest
+from pytest_hypersearch.store.records import Provenance
+from pytest_hypersearch.store.runs import Run, digest
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
-    from pytest_hypersearch.core.contracts import Sampler
-    from pytest_hypersearch.core.study import StudyResults
-    from pytest_hypersearch.core.trial import TrialRecord
-    from pytest_hypersearch.engine.artifacts import Background
-    from pytest_hypersearch.engine.messages import StudyPlan
-    from pytest_hypersearch.store.archive import Archive, RunLog
-    from pytest_hypersearch.store.curves import Packed
-    from pytest_hypersearch.store.records import Provenance
-    from pytest_hypersearch.store.runs import Run
-
-    Event: TypeAlias = "Started | Reported | Ended"
-    Listener: TypeAlias = Callable[[Event], None]
+Event: TypeAlias = "Started | Reported | Ended"
+Listener: TypeAlias = Callable[[Event], None]
 
 
 _NOT_ENDED: Final = frozenset({State.NOT_RUN, State.RUNNING})

@@ -6,6 +6,7 @@ import os
 import shutil
 import tempfile
 import warnings
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,11 +14,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_hypersearch.core.errors import StoreError
+from pytest_hypersearch.core.study import StudyResults
 from pytest_hypersearch.core.trial import Key
 from pytest_hypersearch.core.values import monotonic, printable, shown_number
 from pytest_hypersearch.engine.owner import Owner
 from pytest_hypersearch.engine.resources.ledger import Shares
-from pytest_hypersearch.engine.resources.machine import missing_features, this_machine
+from pytest_hypersearch.engine.resources.machine import Machine, missing_features, this_machine
 from pytest_hypersearch.plugin import setting
 from pytest_hypersearch.plugin.live import Follower, follow
 from pytest_hypersearch.plugin.tracking import Tracking
@@ -26,10 +28,6 @@ from pytest_hypersearch.search.samplers.random import Random
 from pytest_hypersearch.store.archive import Archive, Observer, Policy
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Sequence
-
-    from pytest_hypersearch.core.study import StudyResults
-    from pytest_hypersearch.engine.resources.machine import Machine
     from pytest_hypersearch.results.history import Reported
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import os
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -11,26 +12,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from pytest_hypersearch.core.secrets import MASK, Secrets, is_secret
-from pytest_hypersearch.core.trial import Key, State, storable
+from pytest_hypersearch.core.space import Space
+from pytest_hypersearch.core.study import Configuration, StudyResults
+from pytest_hypersearch.core.sweep import Sweep
+from pytest_hypersearch.core.trial import Config, Key, Raw, State, TrialRecord, storable
 from pytest_hypersearch.core.values import encodable, real_of, scalar_of, shown
-from pytest_hypersearch.engine.messages import Refused, StudyState, Unfinished, View
+from pytest_hypersearch.engine import messages
+from pytest_hypersearch.engine.link import Link
+from pytest_hypersearch.engine.proposals import Suggestion
 from pytest_hypersearch.plugin.runner.reports import Reports, TrialPruned
 from pytest_hypersearch.stats.ranking import rank_study
+from pytest_hypersearch.store.curves import Packed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
     import numpy as np
 
-    from pytest_hypersearch.core.space import Space
-    from pytest_hypersearch.core.study import Configuration, StudyResults
-    from pytest_hypersearch.core.sweep import Sweep
-    from pytest_hypersearch.core.trial import Config, Raw, TrialRecord
-    from pytest_hypersearch.engine.link import Link
-    from pytest_hypersearch.engine.messages import NoSuchStudy
-    from pytest_hypersearch.engine.proposals import Suggestion
     from pytest_hypersearch.results.results import Results
-    from pytest_hypersearch.store.curves import Packed
 
 
 PLAIN = (int, float, str)
@@ -232,8 +229,8 @@ class Sweeps:
         """
         __tracebackhide__ = True
         running = os.environ.get("PYTEST_CURRENT_TEST", "").rpartition(" ")[0]
-        state = self._link.call(View(running, test, wait))
-        if not isinstance(state, StudyState):
+        state = self._link.call(messages.View(running, test, wait))
+        if not isinstance(state, messages.StudyState):
             raise _no_study(test, state)
         results = state.results
         # The origin of stored results says how many trials they have.
@@ -312,10 +309,12 @@ _NOTHING = (
 )
 
 
-def _no_study(test: str, reply: NoSuchStudy | Refused | Unfinished) -> LookupError:
-    if isinstance(reply, Refused):
+def _no_study(
+    test: str, reply: messages.NoSuchStudy | messages.Refused | messages.Unfinished
+) -> LookupError:
+    if isinstance(reply, messages.Refused):
         return LookupError(f"sweeps: {test!r}: {reply.reason}")
-    if isinstance(reply, Unfinished):
+    if isinstance(reply, messages.Unfinished):
         come = "1 trial comes" if reply.trials == 1 else f"{reply.trials} trials come"
         return LookupError(
             f"sweeps: {test!r}: {come} later in this session; expected this test after those of "

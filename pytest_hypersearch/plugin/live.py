@@ -7,24 +7,19 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from pytest_hypersearch.core.trial import Key, State
 from pytest_hypersearch.core.values import monotonic
-from pytest_hypersearch.engine.study_run import Ended
+from pytest_hypersearch.engine.study import Study
+from pytest_hypersearch.engine.study_run import Ended, Event
 from pytest_hypersearch.results.terminal.format import Look, clean, columns, cut, show_duration
 from pytest_hypersearch.results.terminal.tables import split
-
-if TYPE_CHECKING:
-    from collections.abc import Generator, Mapping
-    from pathlib import Path
-
-    from pytest_hypersearch.engine.study import Study
-    from pytest_hypersearch.engine.study_run import Event
-
 
 MILESTONE_SHARE = 0.1
 MILESTONE_SECONDS = 30.0

@@ -9,34 +9,26 @@ from __future__ import annotations
 import inspect
 import sys
 from collections import Counter, defaultdict, deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from hashlib import blake2b
 from pathlib import Path
 from types import NoneType
-from typing import TYPE_CHECKING, Any
+from typing import Any, TypeAlias
 
 import pytest
 
 from pytest_hypersearch.core.secrets import MASK, is_secret
+from pytest_hypersearch.core.space import Space
 from pytest_hypersearch.core.study import StudyCode, called
-from pytest_hypersearch.core.trial import storable
+from pytest_hypersearch.core.sweep import Sweep
+from pytest_hypersearch.core.trial import Config, storable
 from pytest_hypersearch.core.values import scalar_of
 from pytest_hypersearch.engine import messages
 from pytest_hypersearch.plugin.collect import MARK, Slot
 from pytest_hypersearch.search.pruners import pickled
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-    from typing import TypeAlias
-
-    from pytest_hypersearch.core.space import Space
-    from pytest_hypersearch.core.sweep import Sweep
-    from pytest_hypersearch.core.trial import Config
-
-    Placed: TypeAlias = tuple[int, pytest.Function, Slot]
-    from collections.abc import Callable, Mapping, Sequence
-
-    from pytest_hypersearch.plugin.collect import Slot
+Placed: TypeAlias = tuple[int, pytest.Function, Slot]
 
 
 class Plan:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from collections.abc import Callable
 from threading import current_thread, main_thread
-from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_hypersearch.engine.link import ChannelLink, DirectLink
+from pytest_hypersearch.engine.link import ChannelLink, DirectLink, Link
 from pytest_hypersearch.plugin.ci import SuiteProperties, wants_junit
 from pytest_hypersearch.plugin.isolation import is_isolated
 from pytest_hypersearch.plugin.plan import Order
@@ -18,11 +18,6 @@ from pytest_hypersearch.plugin.runner.runner import Runner
 from pytest_hypersearch.plugin.statuses import ReportStatuses
 from pytest_hypersearch.plugin.xdist import workers as xdist
 from pytest_hypersearch.plugin.xdist.sharing import WorkSharing
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from pytest_hypersearch.engine.link import Link
 
 
 class Terminated(KeyboardInterrupt):

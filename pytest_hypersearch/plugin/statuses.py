@@ -7,18 +7,12 @@ anything but exact built-in types would break the run (pytest-xdist#1145, pytest
 from __future__ import annotations
 
 import json
+from collections.abc import Generator
 from itertools import takewhile
-from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_hypersearch.core.trial import State
-
-if TYPE_CHECKING:
-    from collections.abc import Generator
-
-    from pytest_hypersearch.core.trial import TrialRecord
-
+from pytest_hypersearch.core.trial import State, TrialRecord
 
 ATTRIBUTE = "hypersearch"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
@@ -10,34 +11,25 @@ from importlib import import_module
 from importlib.util import find_spec
 from queue import SimpleQueue
 from threading import Thread, current_thread
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final, TypeAlias
 
 import pytest
 
 from pytest_hypersearch import trackers
 from pytest_hypersearch.core.errors import StoreError
 from pytest_hypersearch.core.secrets import masked
+from pytest_hypersearch.core.study import StudyResults
+from pytest_hypersearch.core.trial import Key, TrialRecord
 from pytest_hypersearch.core.values import error_text
-from pytest_hypersearch.engine.study_run import Reported, Started
+from pytest_hypersearch.engine.owner import Owner
+from pytest_hypersearch.engine.study import Study
+from pytest_hypersearch.engine.study_run import Event, Reported, Started, SweepRun
 from pytest_hypersearch.plugin import setting
 from pytest_hypersearch.stats.ranking import rank_study
-from pytest_hypersearch.store.curves import unpack
+from pytest_hypersearch.store.curves import Packed, Series, unpack
 from pytest_hypersearch.trackers import OFFERS
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
-    from typing import TypeAlias
-
-    from pytest_hypersearch.core.study import StudyResults
-    from pytest_hypersearch.core.trial import Key, TrialRecord
-    from pytest_hypersearch.engine.owner import Owner
-    from pytest_hypersearch.engine.study import Study
-    from pytest_hypersearch.engine.study_run import Event, SweepRun
-    from pytest_hypersearch.store.curves import Packed, Series
-
-
-if TYPE_CHECKING:
-    Later: TypeAlias = Callable[[], Mapping[str, Series]]
+Later: TypeAlias = Callable[[], Mapping[str, Series]]
 
 
 def register(config: pytest.Config) -> None:

@@ -10,13 +10,17 @@ import csv
 import io
 import json
 import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from math import isfinite
+from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TextIO, TypeAlias
 
 from pytest_hypersearch.core.errors import needs
+from pytest_hypersearch.core.study import StudyResults
+from pytest_hypersearch.core.trial import Raw
 from pytest_hypersearch.core.values import encodable
-from pytest_hypersearch.results.query import ABSENT
+from pytest_hypersearch.results.query import ABSENT, Entry, Field, Row
 from pytest_hypersearch.results.terminal.format import (
     Column,
     clean,
@@ -27,14 +31,7 @@ from pytest_hypersearch.results.terminal.format import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
-    from os import PathLike
-
     import pandas as pd
-
-    from pytest_hypersearch.core.study import StudyResults
-    from pytest_hypersearch.core.trial import Raw
-    from pytest_hypersearch.results.query import Entry, Field, Row
 
 
 Columns: TypeAlias = "dict[str, list[Any]]"

@@ -10,26 +10,21 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from math import isfinite
+from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TextIO
+from typing import Any, Final, TextIO
+
+from optuna.distributions import BaseDistribution
 
 from pytest_hypersearch.core.errors import needs
-from pytest_hypersearch.core.trial import State, storable
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
-    from os import PathLike
-
-    from optuna.distributions import BaseDistribution
-
-    from pytest_hypersearch.core.space import Distribution
-    from pytest_hypersearch.core.study import StudyResults
-    from pytest_hypersearch.core.sweep import Sweep
-    from pytest_hypersearch.core.trial import Raw, TrialRecord
-    from pytest_hypersearch.results.history import Curve
-
+from pytest_hypersearch.core.space import Distribution
+from pytest_hypersearch.core.study import StudyResults
+from pytest_hypersearch.core.sweep import Sweep
+from pytest_hypersearch.core.trial import Raw, State, TrialRecord, storable
+from pytest_hypersearch.results.history import Curve
 
 with needs("to_optuna", "optuna", "optuna"):
     import optuna

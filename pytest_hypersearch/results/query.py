@@ -4,25 +4,17 @@ from __future__ import annotations
 
 import math
 import operator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import PurePath
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias
 
-from pytest_hypersearch.core.study import called, rank_key, some
-from pytest_hypersearch.core.trial import State
+from pytest_hypersearch.core.study import StudyResults, called, rank_key, some
+from pytest_hypersearch.core.sweep import Sweep
+from pytest_hypersearch.core.trial import State, TrialRecord
 from pytest_hypersearch.core.values import shown
-from pytest_hypersearch.stats.grouping import group_of, summary
-from pytest_hypersearch.stats.ranking import Ranking, objective_of, objectives
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-
-    from pytest_hypersearch.core.study import StudyResults
-    from pytest_hypersearch.core.sweep import Sweep
-    from pytest_hypersearch.core.trial import TrialRecord
-    from pytest_hypersearch.stats.grouping import Group
-    from pytest_hypersearch.stats.ranking import RankedStudy
-
+from pytest_hypersearch.stats.grouping import Group, group_of, summary
+from pytest_hypersearch.stats.ranking import RankedStudy, Ranking, objective_of, objectives
 
 Key: TypeAlias = tuple[Any, ...]
 Row: TypeAlias = dict[str, Any]

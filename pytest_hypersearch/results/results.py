@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, overload
 
-from pytest_hypersearch.core.study import some
-from pytest_hypersearch.core.trial import State
-from pytest_hypersearch.results.comparison import compare
+from pytest_hypersearch.core.study import Configuration, StudyResults, some
+from pytest_hypersearch.core.trial import State, TrialRecord
+from pytest_hypersearch.results.comparison import Comparison, compare
 from pytest_hypersearch.results.export import (
     columns_of,
     frame_of,
@@ -18,9 +19,13 @@ from pytest_hypersearch.results.export import (
     write_json,
     write_parquet,
 )
-from pytest_hypersearch.results.history import curves, history, reported
+from pytest_hypersearch.results.history import Curve, Reported, curves, history, reported
 from pytest_hypersearch.results.query import (
+    Entry,
+    Field,
     Fields,
+    Key,
+    Row,
     conditions,
     entries,
     group_rows,
@@ -33,25 +38,15 @@ from pytest_hypersearch.results.query import (
 from pytest_hypersearch.results.terminal.lines import sweep_html, sweep_text
 from pytest_hypersearch.results.terminal.tables import group_text
 from pytest_hypersearch.stats.grouping import FAILURES
-from pytest_hypersearch.stats.ranking import rank_study
+from pytest_hypersearch.stats.importance import Importance, Method
+from pytest_hypersearch.stats.ranking import RankedStudy, Ranking, rank_study
 from pytest_hypersearch.store.best import kept
-from pytest_hypersearch.store.find import Loaded, load
+from pytest_hypersearch.store.find import Loaded, Source, load
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
-    from os import PathLike
-
     import pandas as pd
 
-    from pytest_hypersearch.core.study import Configuration, StudyResults
-    from pytest_hypersearch.core.trial import TrialRecord
-    from pytest_hypersearch.results.comparison import Comparison
-    from pytest_hypersearch.results.history import Curve, Reported
-    from pytest_hypersearch.results.query import Entry, Field, Key, Row
     from pytest_hypersearch.results.report.figures import Plots
-    from pytest_hypersearch.stats.importance import Importance, Method
-    from pytest_hypersearch.stats.ranking import RankedStudy, Ranking
-    from pytest_hypersearch.store.find import Source
 
 
 def load_results(*paths_or_tests: Source | None, run: int | str | None = None) -> Results:

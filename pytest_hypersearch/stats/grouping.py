@@ -6,21 +6,15 @@ import json
 import math
 import re
 from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from statistics import median
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from pytest_hypersearch.core.study import rank_key, scores_of
-from pytest_hypersearch.core.trial import State
+from pytest_hypersearch.core.study import Configuration, rank_key, scores_of
+from pytest_hypersearch.core.trial import Config, State, TrialRecord
 from pytest_hypersearch.core.values import mean, std
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
-    from pytest_hypersearch.core.study import Configuration
-    from pytest_hypersearch.core.trial import Config, TrialRecord
-    from pytest_hypersearch.stats.ranking import Ranking
-
+from pytest_hypersearch.stats.ranking import Ranking
 
 FAILURES = (State.FAILED, State.INVALID, State.CRASHED, State.TIMED_OUT)
 _RANDOM_NUMBERS = re.compile(r"0x[0-9a-fA-F]+|[-+]?\d*\.\d+(e[-+]?\d+)?|\d+e[-+]?\d+")

@@ -3,25 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias, overload
+from typing import NamedTuple, TypeAlias, overload
 
-from pytest_hypersearch.core.goals import ONE_SE, simplest_of
-from pytest_hypersearch.core.study import Configuration, pareto_front, rank_key
-from pytest_hypersearch.core.trial import State
+from pytest_hypersearch.core.goals import ONE_SE, Constraint, Goal, simplest_of
+from pytest_hypersearch.core.study import Configuration, StudyResults, pareto_front, rank_key
+from pytest_hypersearch.core.sweep import Sweep
+from pytest_hypersearch.core.trial import State, TrialRecord
 from pytest_hypersearch.core.values import mean
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
-    from pytest_hypersearch.core.goals import Constraint, Goal
-    from pytest_hypersearch.core.study import StudyResults
-    from pytest_hypersearch.core.sweep import Sweep
-    from pytest_hypersearch.core.trial import TrialRecord
-
-    Objective: TypeAlias = tuple[tuple[Goal, ...], str, tuple[Constraint, ...]]
-    _Order: TypeAlias = tuple[float, bool, tuple[float, ...], int, int]
+Objective: TypeAlias = tuple[tuple[Goal, ...], str, tuple[Constraint, ...]]
+_Order: TypeAlias = tuple[float, bool, tuple[float, ...], int, int]
 
 
 class Candidate(NamedTuple):

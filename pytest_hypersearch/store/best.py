@@ -13,12 +13,13 @@ import json
 import os
 import shutil
 import tempfile
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pytest_hypersearch.core.trial import Key, State
+from pytest_hypersearch.core.trial import Key, State, TrialRecord
 from pytest_hypersearch.store.journal import make_dirs
 from pytest_hypersearch.store.reader import stored_key
 from pytest_hypersearch.store.runs import (
@@ -30,11 +31,7 @@ from pytest_hypersearch.store.runs import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-
     from filelock import BaseFileLock
-
-    from pytest_hypersearch.core.trial import TrialRecord
 
 
 BEST = "best"

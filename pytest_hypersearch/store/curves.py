@@ -11,11 +11,8 @@ from __future__ import annotations
 import json
 import struct
 from base64 import b64decode, b64encode
-from typing import TYPE_CHECKING, Any, TypeAlias
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, TypeAlias
 
 # Three doubles take 32 characters of base64, at the end of which it can be cut.
 _GROUP, _GROUP_TEXT = 3, 32

@@ -16,17 +16,14 @@ import json
 import os
 import stat
 import zlib
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
-from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn, TypeAlias
+from pathlib import Path
+from typing import Any, BinaryIO, NoReturn, TypeAlias
 
 from pytest_hypersearch.core.errors import StoreError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
-    from pathlib import Path
-
 
 FORMAT = 1
 MAX_LINE = 256 * 1024

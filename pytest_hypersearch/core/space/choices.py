@@ -12,14 +12,11 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
 from itertools import accumulate
 from math import isfinite, prod
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from pytest_hypersearch.core.secrets import is_secret, masked, veiled
+from pytest_hypersearch.core.trial import Raw
 from pytest_hypersearch.core.values import number_of, scalar_of, shown
-
-if TYPE_CHECKING:
-    from pytest_hypersearch.core.trial import Raw
-
 
 _SCALARS: Final = (int, float, str, bool, type(None))
 _ABSENT: Final = object()  # the object behind a label that was read from JSON

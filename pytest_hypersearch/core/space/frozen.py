@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 from pytest_hypersearch.core.space.numeric import TAIL, Numeric, real
+from pytest_hypersearch.core.trial import Raw
 from pytest_hypersearch.core.values import number_of, shown
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from contextlib import AbstractContextManager
-
     import numpy as np
     from numpy.typing import NDArray
-
-    from pytest_hypersearch.core.trial import Raw
 
 
 # scipy searches for discrete quantiles without a closed form, by steps from a first guess: far out

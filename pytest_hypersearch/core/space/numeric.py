@@ -11,13 +11,10 @@ import sys
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
+from pytest_hypersearch.core.trial import Raw
 from pytest_hypersearch.core.values import number_of, shown, shown_number
-
-if TYPE_CHECKING:
-    from pytest_hypersearch.core.trial import Raw
-
 
 TAIL: Final = 1e-12  # the ends of the unit interval have no finite quantile
 _REACH: Final = 8  # standard deviations, a little beyond the quantiles of TAIL

@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import count
 from math import prod
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from pytest_hypersearch.core.space.choices import Choice, choice, is_options
 from pytest_hypersearch.core.space.frozen import Scipy, from_frozen, is_frozen
 from pytest_hypersearch.core.space.numeric import Integer, Normal, Real
+from pytest_hypersearch.core.trial import Config, Raw
 from pytest_hypersearch.core.values import shown
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from pytest_hypersearch.core.trial import Config, Raw
-
 
 Distribution: TypeAlias = Real | Integer | Normal | Choice | Scipy
 Branch: TypeAlias = Mapping[str, Distribution]

@@ -16,25 +16,19 @@ import stat
 import tempfile
 import uuid
 from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from getpass import getuser
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pytest_hypersearch.core.errors import NotYetError, StoreError
-from pytest_hypersearch.core.sweep import Demand, Share
-from pytest_hypersearch.engine.resources.machine import this_machine
+from pytest_hypersearch.core.sweep import Demand, Share, Sweep
+from pytest_hypersearch.engine.messages import StudyPlan
+from pytest_hypersearch.engine.resources.machine import Machine, this_machine
 from pytest_hypersearch.store.runs import file_lock
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-
-    from pytest_hypersearch.core.sweep import Sweep
-    from pytest_hypersearch.engine.messages import StudyPlan
-    from pytest_hypersearch.engine.resources.machine import Machine
-
 
 _ROUNDING = 1e-6
 

@@ -7,25 +7,19 @@ import os
 import re
 import signal
 import sys
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from pytest_hypersearch.core.sweep import size
+from pytest_hypersearch.core.sweep import Demand, Share, size
 from pytest_hypersearch.core.values import plural
 
 try:
     import resource
 except ImportError:  # on Windows
     resource = None  # type: ignore[assignment]
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
-    from contextlib import AbstractContextManager
-
-    from pytest_hypersearch.core.sweep import Demand, Share
 
 
 VISIBLE = "CUDA_VISIBLE_DEVICES"

@@ -9,18 +9,14 @@ from __future__ import annotations
 import os
 import socket
 from dataclasses import dataclass
+from multiprocessing.connection import Connection
 from threading import Lock
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import execnet
+import pytest
 
 from pytest_hypersearch.core.values import encodable
-
-if TYPE_CHECKING:
-    from multiprocessing.connection import Connection
-
-    import pytest
-
 
 ISOLATED = "hypersearch_isolated"
 

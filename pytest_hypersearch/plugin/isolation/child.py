@@ -6,20 +6,17 @@ import ctypes
 import os
 import signal
 import sys
+import warnings
+from collections.abc import Generator
 from multiprocessing.connection import Connection
 from threading import Thread
 from time import sleep
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
 from pytest_hypersearch.plugin.isolation import Line, Spec
 from pytest_hypersearch.plugin.xdist.workers import CHANNEL
-
-if TYPE_CHECKING:
-    import warnings
-    from collections.abc import Generator
-
 
 # What concerns a whole session is done by the parent's.
 OPTIONS: dict[str, object] = {

@@ -14,33 +14,18 @@ from dataclasses import asdict, replace
 from itertools import count
 from multiprocessing.connection import Connection
 from time import sleep
-from typing import TYPE_CHECKING, Any, NoReturn, cast
+from typing import Any, NoReturn, cast
 
 import pytest
 
 from pytest_hypersearch.core.sweep import Share
 from pytest_hypersearch.core.values import monotonic
-from pytest_hypersearch.engine.messages import (
-    Ask,
-    Done,
-    Finish,
-    Hello,
-    Known,
-    Notice,
-    RunTrial,
-    Tell,
-    decode_message,
-    encode,
-)
+from pytest_hypersearch.engine import messages
+from pytest_hypersearch.engine.link import Link
+from pytest_hypersearch.engine.records import Outcome
 from pytest_hypersearch.engine.resources.machine import environment
 from pytest_hypersearch.plugin.isolation import ISOLATED, Line, Spec, blocking
 from pytest_hypersearch.plugin.statuses import set_status
-
-if TYPE_CHECKING:
-    from pytest_hypersearch.engine.link import Link
-    from pytest_hypersearch.engine.messages import Answer, AnyRequest, Claim, Reply, Request
-    from pytest_hypersearch.engine.records import Outcome
-
 
 START = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
@@ -74,7 +59,7 @@ class Child:
         exit: Why the test has ended the session, empty if it did not.
     """
 
-    def __init__(self, item: pytest.Function, link: Link, assignment: RunTrial) -> None:
+    def __init__(self, item: pytest.Function, link: Link, assignment: messages.RunTrial) -> None:
         self.reports: dict[str, pytest.TestReport] = {}
         self.others: list[Any] = []
         self.outcome: Outcome | None = None
@@ -83,12 +68,12 @@ class Child:
         self.seconds = 0.0
         self._item = item
         self._link = link
-        self._assignment: RunTrial | None = replace(assignment, share=None)
+        self._assignment: messages.RunTrial | None = replace(assignment, share=None)
         self._share = assignment.share or Share()
         self.trouble = ""
         self.exit = ""
         self._asked = self._finished = 0.0
-        self._finish: Finish | None = None
+        self._finish: messages.Finish | None = None
         self._captured: list[int] = []
 
     def run(self) -> None:
@@ -182,27 +167,27 @@ class Child:
                 self._finished = monotonic()
 
     def _forward(self, line: Line, text: str) -> None:
-        number, message = decode_message(text)
-        if isinstance(message, Notice):
+        number, message = messages.decode_message(text)
+        if isinstance(message, messages.Notice):
             self._link.send(message)
         else:
-            line.send("reply", encode(number, self._reply(message)))
+            line.send("reply", messages.encode(number, self._reply(message)))
 
-    def _reply(self, request: AnyRequest | Claim) -> Reply:
+    def _reply(self, request: messages.AnyRequest | messages.Claim) -> messages.Reply:
         match request:
-            case Hello():
-                return Known(known=True)
-            case Ask() if self._assignment is not None:
+            case messages.Hello():
+                return messages.Known(known=True)
+            case messages.Ask() if self._assignment is not None:
                 assignment, self._assignment = self._assignment, None
                 self._asked = monotonic()
                 return assignment
-            case Tell():
+            case messages.Tell():
                 self.outcome = request.outcome
-            case Finish():
+            case messages.Finish():
                 # Not before the process has ended, which may hold a share of a GPU until then.
                 self._finish = request
-                return Done()
-        return self._link.call(cast("Request[Answer]", request))
+                return messages.Done()
+        return self._link.call(cast("messages.Request[messages.Answer]", request))
 
     def _take_report(self, data: dict[str, Any]) -> None:
         config = self._item.config

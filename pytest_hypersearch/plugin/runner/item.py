@@ -5,26 +5,21 @@ from __future__ import annotations
 import contextlib
 import functools
 import inspect
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
-from pytest_hypersearch.core.trial import State
+from pytest_hypersearch.core.trial import Config, State, TrialRecord
+from pytest_hypersearch.engine.messages import RunTrial
+from pytest_hypersearch.engine.records import Outcome
+from pytest_hypersearch.engine.resources.machine import Usage
 from pytest_hypersearch.plugin.collect import MARK, Slot
+from pytest_hypersearch.plugin.fixtures import Trial
+from pytest_hypersearch.plugin.isolation.parent import Child
 from pytest_hypersearch.plugin.runner.reports import TrialPruned, TrialSkipped
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from pytest_hypersearch.core.trial import Config, TrialRecord
-    from pytest_hypersearch.engine.messages import RunTrial
-    from pytest_hypersearch.engine.records import Outcome
-    from pytest_hypersearch.engine.resources.machine import Usage
-    from pytest_hypersearch.plugin.fixtures import Trial
-    from pytest_hypersearch.plugin.isolation.parent import Child
-
 
 TRIAL_ID = "trial id"
 """The name of an item's parameter for other plugins; no fixture can have it."""

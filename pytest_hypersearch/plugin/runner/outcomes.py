@@ -9,8 +9,9 @@ its teardown, is told of as well.
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any, TypeAlias
 
 import pytest
 from _pytest._code.code import ReprEntry, TerminalRepr
@@ -18,20 +19,14 @@ from _pytest._code.code import ReprEntry, TerminalRepr
 from pytest_hypersearch.core.secrets import Secrets
 from pytest_hypersearch.core.trial import State, TrialRecord, judge
 from pytest_hypersearch.core.values import encodable, error_text
-from pytest_hypersearch.engine.messages import Finish, ItemFailed, Refused, Skip, Tell
+from pytest_hypersearch.engine import messages
+from pytest_hypersearch.engine.link import Link
 from pytest_hypersearch.engine.records import Outcome
 from pytest_hypersearch.plugin.collect import MARK
+from pytest_hypersearch.plugin.runner.item import CurrentItem
 from pytest_hypersearch.plugin.runner.reports import TrialPruned, TrialSkipped, parts_of, skip_of
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from typing import TypeAlias
-
-    from pytest_hypersearch.engine.link import Link
-    from pytest_hypersearch.engine.messages import AnswerT
-    from pytest_hypersearch.plugin.runner.item import CurrentItem
-
-    Mask: TypeAlias = Callable[[str], str]
+Mask: TypeAlias = Callable[[str], str]
 
 
 LONGEST_ERROR = 4000
@@ -149,7 +144,7 @@ class OutcomeReporter:
         skipped = isinstance(error, pytest.skip.Exception) if error else report.skipped
         reason = f"skipped: {said}" if skipped else f"in setup: {said}"
         if current is None or current.item is not item:
-            self._link.call(Skip(item.nodeid, reason))
+            self._link.call(messages.Skip(item.nodeid, reason))
         elif current.trial is not None:
             if isinstance(error, TrialPruned):
                 self._pruned(current, error, 0.0)
@@ -179,10 +174,12 @@ class OutcomeReporter:
         assert current.outcome is not None  # noqa: S101
         assert current.assignment is not None  # noqa: S101
         outcome = current.outcome
-        reply = self._link.call(Tell(current.item.nodeid, current.assignment.attempt, outcome))
+        reply = self._link.call(
+            messages.Tell(current.item.nodeid, current.assignment.attempt, outcome)
+        )
         current.told = True
         self.show(current, outcome)
-        if isinstance(reply, Refused):
+        if isinstance(reply, messages.Refused):
             report.outcome, report.longrepr = "failed", reply.reason
             if reply.ends_session:
                 current.item.session.shouldstop = reply.reason
@@ -205,7 +202,7 @@ class OutcomeReporter:
         reason = f"in teardown: {said}" if in_teardown else said
         error = secrets.masked(report.longreprtext)[-LONGEST_ERROR:]
         item, attempt = current.item.nodeid, assignment.attempt
-        self._link.call(ItemFailed(item, attempt, reason, error, keeps_score=in_teardown))
+        self._link.call(messages.ItemFailed(item, attempt, reason, error, keeps_score=in_teardown))
 
     def finish(self, current: CurrentItem, nextitem: pytest.Item | None, *, saved: bool) -> None:
         """Tell that the item is torn down, unless the next one's trial will tell it at once."""
@@ -214,7 +211,7 @@ class OutcomeReporter:
         # The owner learns of the others when this process asks for its next trial.
         follows = nextitem is not None and nextitem.get_closest_marker(MARK) is not None
         if current.trial.saved or not follows:
-            self._link.call(Finish(saved))
+            self._link.call(messages.Finish(saved))
 
     def _record(self, current: CurrentItem, outcome: Outcome) -> TrialRecord:
         """The trial as this process knows it, to be shown beside its item."""
@@ -263,10 +260,10 @@ def first_line(report: pytest.TestReport) -> str:
     return lines[0][:LONGEST_LINE] if lines else report.outcome
 
 
-def accepted(item: pytest.Item, reply: AnswerT | Refused) -> AnswerT:
+def accepted(item: pytest.Item, reply: messages.AnswerT | messages.Refused) -> messages.AnswerT:
     """Return a reply; fail the test where the owner could not do what it was asked."""
     __tracebackhide__ = True
-    if not isinstance(reply, Refused):
+    if not isinstance(reply, messages.Refused):
         return reply
     if reply.ends_session:
         item.session.shouldstop = reply.reason

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from math import inf
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import pytest
 
 from pytest_hypersearch.core.trial import metrics_of
 from pytest_hypersearch.core.values import encodable, monotonic, number_of, printable, shown
-from pytest_hypersearch.store.curves import pack
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-
-    from pytest_hypersearch.store.curves import Packed, Series
+from pytest_hypersearch.store.curves import Packed, Series, pack
 
 
 class TrialPruned(pytest.skip.Exception):  # type: ignore[name-defined, misc]

@@ -3,25 +3,16 @@
 from __future__ import annotations
 
 import gc
+from collections.abc import Generator, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 import pytest
 
+from pytest_hypersearch.core.space import Space
 from pytest_hypersearch.core.values import monotonic
-from pytest_hypersearch.engine.messages import (
-    Ask,
-    Crash,
-    Hello,
-    Known,
-    Packages,
-    Refused,
-    ReplayTrial,
-    Report,
-    Review,
-    RunTrial,
-    SkipTrial,
-)
+from pytest_hypersearch.engine import messages
+from pytest_hypersearch.engine.link import Link
 from pytest_hypersearch.engine.resources.machine import Meter, confined
 from pytest_hypersearch.plugin.ci import note_properties, wants_junit
 from pytest_hypersearch.plugin.collect import MARK, Slot
@@ -42,13 +33,7 @@ from pytest_hypersearch.plugin.runner.item import (
 from pytest_hypersearch.plugin.runner.outcomes import OutcomeReporter, accepted, hide
 from pytest_hypersearch.plugin.statuses import OriginNotes, attach
 from pytest_hypersearch.store.archive import imported_packages
-
-if TYPE_CHECKING:
-    from collections.abc import Generator, Sequence
-
-    from pytest_hypersearch.core.space import Space
-    from pytest_hypersearch.engine.link import Link
-    from pytest_hypersearch.store.curves import Packed
+from pytest_hypersearch.store.curves import Packed
 
 
 class Runner:
@@ -90,11 +75,11 @@ class Runner:
         # Thousands of items live until the end: the garbage collector need not walk through them
         # again and again, which takes a third of the time of short trials.
         gc.freeze()
-        if self.link.call(Hello(self.plan.digest)) == Known(known=True):
+        if self.link.call(messages.Hello(self.plan.digest)) == messages.Known(known=True):
             return
         self._tell_packages()
         reply = self.link.call(self.plan.message())
-        if isinstance(reply, Refused):
+        if isinstance(reply, messages.Refused):
             self._refused(session, reply.reason)
 
     def pytest_sessionfinish(self) -> None:
@@ -103,7 +88,7 @@ class Runner:
             self._tell_packages()
 
     def _tell_packages(self) -> None:
-        self.link.send(Packages(imported_packages()))
+        self.link.send(messages.Packages(imported_packages()))
 
     def _refused(self, session: pytest.Session, reason: str) -> None:
         if not hasattr(session.config, "workerinput"):
@@ -126,24 +111,24 @@ class Runner:
 
     def _begin(self, current: CurrentItem) -> None:
         item = current.item
-        reply = self.link.call(Ask(item.nodeid))
+        reply = self.link.call(messages.Ask(item.nodeid))
         self.timers.start(item)
         match reply:
-            case RunTrial():
+            case messages.RunTrial():
                 self._run(current, reply)
-            case ReplayTrial():
+            case messages.ReplayTrial():
                 current.record = reply.record
                 set_callspec_params(item, current.slot, reply.record.params)
                 replace_test(item, partial(end_as, reply.record))
-            case SkipTrial():
+            case messages.SkipTrial():
                 self._outcomes.not_run(current, reply.reason, reply.state)
-            case Refused(ends_session=True):
+            case messages.Refused(ends_session=True):
                 item.session.shouldstop = reply.reason
                 self._outcomes.not_run(current, reply.reason)
-            case Refused():
+            case messages.Refused():
                 pytest.fail(reply.reason, pytrace=False)
 
-    def _run(self, current: CurrentItem, assignment: RunTrial) -> None:
+    def _run(self, current: CurrentItem, assignment: messages.RunTrial) -> None:
         current.assignment = assignment
         set_callspec_params(current.item, current.slot, assignment.params)
         if current.slot.sweep.isolate and not self._alone:
@@ -153,7 +138,7 @@ class Runner:
             current.confinement.enter_context(confined(assignment.share))
         current.trial = self._trial(current, assignment)
 
-    def _run_apart(self, current: CurrentItem, assignment: RunTrial) -> None:
+    def _run_apart(self, current: CurrentItem, assignment: messages.RunTrial) -> None:
         """Run the trial in a process of its own; this item only shows what came of it."""
         child = Child(current.item, self.link, assignment)
         child.run()
@@ -177,18 +162,20 @@ class Runner:
 
     def _crashed(self, current: CurrentItem, child: Child) -> bool:
         """Tell that the trial's process died; whether it is due again."""
-        reply = self.link.call(Crash(current.item.nodeid, child.death, child.seconds))
-        return not isinstance(reply, Refused) and reply.again
+        reply = self.link.call(messages.Crash(current.item.nodeid, child.death, child.seconds))
+        return not isinstance(reply, messages.Refused) and reply.again
 
-    def _trial(self, current: CurrentItem, assignment: RunTrial) -> Trial:
+    def _trial(self, current: CurrentItem, assignment: messages.RunTrial) -> Trial:
         item, attempt = current.item.nodeid, assignment.attempt
 
         def send(series: dict[str, Packed]) -> None:
-            self.link.send(Report(item, attempt, series))
+            self.link.send(messages.Report(item, attempt, series))
 
         def review(series: dict[str, Packed]) -> str:
             __tracebackhide__ = True
-            return accepted(current.item, self.link.call(Review(item, attempt, series))).reason
+            return accepted(
+                current.item, self.link.call(messages.Review(item, attempt, series))
+            ).reason
 
         sweep = current.slot.sweep
         return Trial(

@@ -6,19 +6,15 @@ behind a long one is handed to other workers too; who comes to it later passes i
 
 from __future__ import annotations
 
+from collections.abc import Callable, Generator
 from threading import Lock
-from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_hypersearch.engine.messages import Claim, Claimed, Durations, Finish, Refused
+from pytest_hypersearch.engine import messages
+from pytest_hypersearch.engine.link import Link
 from pytest_hypersearch.plugin.collect import MARK
 from pytest_hypersearch.plugin.plan import longest_first
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
-
-    from pytest_hypersearch.engine.link import Link
 
 
 class TrialClaims:
@@ -83,8 +79,8 @@ class WorkSharing:
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Start with what took longest before, so that no long trial is left alone at the end."""
-        reply = self._link.call(Durations())
-        if not isinstance(reply, Refused):
+        reply = self._link.call(messages.Durations())
+        if not isinstance(reply, messages.Refused):
             longest_first(session.items, reply.seconds)
 
     @pytest.hookimpl(tryfirst=True)
@@ -126,10 +122,10 @@ class _Gate:
     ) -> Generator[None, object, object]:
         """Pass over the trial, or leave it to pytest."""
         trial = item.get_closest_marker(MARK) is not None
-        if trial and self._link.call(Claim(item.nodeid)) != Claimed(granted=True):
+        if trial and self._link.call(messages.Claim(item.nodeid)) != messages.Claimed(granted=True):
             _pass_over(item, nextitem)
             # What the trial before holds would go back when this one is asked for.
-            self._link.call(Finish(saved=False))
+            self._link.call(messages.Finish(saved=False))
             raise _ElsewhereError
         return (yield)
 

@@ -6,21 +6,16 @@ import contextlib
 import os
 import sys
 from threading import Event, Thread
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
-from pytest_hypersearch.core.trial import State
-from pytest_hypersearch.engine.messages import Claim, Claimed, Notice, decode_message, encode
+from pytest_hypersearch.core.trial import State, TrialRecord
+from pytest_hypersearch.engine import messages
+from pytest_hypersearch.engine.owner import Owner
 from pytest_hypersearch.engine.resources.machine import THREAD_VARIABLES, cores, limit_threads
 from pytest_hypersearch.plugin.statuses import attach, set_status
 from pytest_hypersearch.plugin.xdist.sharing import TrialClaims
-
-if TYPE_CHECKING:
-    from pytest_hypersearch.core.trial import TrialRecord
-    from pytest_hypersearch.engine.messages import Reply
-    from pytest_hypersearch.engine.owner import Owner
-
 
 CHANNEL = "hypersearch_channel"
 THREADS = "hypersearch_threads"
@@ -109,17 +104,19 @@ class Distribution:
 
         def receive(text: str) -> None:
             self._starting.discard(worker)
-            number, message = decode_message(text)
+            number, message = messages.decode_message(text)
 
-            def answer(reply: Reply) -> None:
+            def answer(reply: messages.Reply) -> None:
                 # A worker that died meanwhile wants no reply.
                 with contextlib.suppress(OSError):
-                    channel.send(encode(number, reply))
+                    channel.send(messages.encode(number, reply))
 
-            if isinstance(message, Notice):
+            if isinstance(message, messages.Notice):
                 self._owner.note(message)
-            elif isinstance(message, Claim):
-                answer(Claimed(not self._stops and self._claims.claim(message.item, worker)))
+            elif isinstance(message, messages.Claim):
+                answer(
+                    messages.Claimed(not self._stops and self._claims.claim(message.item, worker))
+                )
             else:
                 self._owner.handle(worker, message, answer)
 

@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence
 from math import log10
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from pytest_hypersearch.core.errors import needs
 from pytest_hypersearch.core.trial import State
+from pytest_hypersearch.results.history import Reported
 from pytest_hypersearch.results.report.page import DASHES, LIGHT, SCORES, SYMBOLS
-from pytest_hypersearch.results.report.payload import label, numbers
+from pytest_hypersearch.results.report.payload import Json, label, numbers
 from pytest_hypersearch.stats.grouping import summary, t_quantile
-from pytest_hypersearch.stats.importance import importance, pools
+from pytest_hypersearch.stats.importance import Method, importance, pools
+from pytest_hypersearch.stats.ranking import RankedStudy
 
 with needs("plot", "plotly", "report"):
     import plotly.graph_objects as go
     from plotly.subplots import make_subplots
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-
-    from pytest_hypersearch.results.history import Reported
-    from pytest_hypersearch.results.report.payload import Json
-    from pytest_hypersearch.stats.importance import Method
-    from pytest_hypersearch.stats.ranking import RankedStudy
 
 
 Statistic: TypeAlias = Literal["mean", "median", "min", "max"]

@@ -5,21 +5,16 @@ from __future__ import annotations
 import gzip
 import json
 from base64 import b64encode
+from collections.abc import Iterable
 from functools import cache
 from hashlib import sha256
 from importlib.resources import files
 from string import Template
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pytest_hypersearch.core.errors import needs
-from pytest_hypersearch.results.report.payload import payload
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from pytest_hypersearch.results.history import Reported
-    from pytest_hypersearch.results.report.payload import Link
-
+from pytest_hypersearch.results.history import Reported
+from pytest_hypersearch.results.report.payload import Link, payload
 
 LIGHT = ("#0b62a8", "#b5540a", "#0a7d5c", "#8a3f8f", "#7a6a00", "#5b6470")
 DARK = ("#6cb2f2", "#f2a65e", "#4fc9a0", "#d59ade", "#d8c34a", "#a8b1bd")

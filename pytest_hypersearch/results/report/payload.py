@@ -3,38 +3,29 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from math import isfinite
-from typing import TYPE_CHECKING, Any, TypeAlias
+from pathlib import Path
+from typing import Any, TypeAlias
 from urllib.parse import quote, unquote_to_bytes
 
+from pytest_hypersearch.core.goals import Goal
 from pytest_hypersearch.core.secrets import is_secret
 from pytest_hypersearch.core.space.numeric import Integer, Real
-from pytest_hypersearch.core.trial import Key, State, storable
+from pytest_hypersearch.core.study import StudyResults
+from pytest_hypersearch.core.sweep import Sweep
+from pytest_hypersearch.core.trial import Config, Key, Raw, State, TrialRecord, storable
 from pytest_hypersearch.core.values import number_of
-from pytest_hypersearch.results.history import by_end, steps
+from pytest_hypersearch.results.history import Reported, Step, by_end, steps
 from pytest_hypersearch.results.terminal.format import Look, show_value
-from pytest_hypersearch.stats.importance import importance, pools
-from pytest_hypersearch.stats.ranking import rank_study
+from pytest_hypersearch.stats.importance import Pool, importance, pools
+from pytest_hypersearch.stats.ranking import RankedStudy, rank_study
+from pytest_hypersearch.store.curves import Series
 from pytest_hypersearch.store.reader import stored_key
 from pytest_hypersearch.store.runs import ARTIFACTS, artifact_name
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
-
-    from pytest_hypersearch.core.goals import Goal
-    from pytest_hypersearch.core.study import StudyResults
-    from pytest_hypersearch.core.sweep import Sweep
-    from pytest_hypersearch.core.trial import Config, Raw, TrialRecord
-    from pytest_hypersearch.results.history import Reported, Step
-    from pytest_hypersearch.stats.importance import Pool
-    from pytest_hypersearch.stats.ranking import RankedStudy
-    from pytest_hypersearch.store.curves import Series
-
-    Json: TypeAlias = dict[str, Any]
-    from collections.abc import Callable
-    from pathlib import Path
-
-    Link: TypeAlias = Callable[[Path], str]
+Json: TypeAlias = dict[str, Any]
+Link: TypeAlias = Callable[[Path], str]
 
 MOST_FILES = 50
 
@@ -91,17 +82,9 @@ def _directory(directory: Path, address: str) -> dict[str, Any] | None:
 
 
 _DECADES = 100  # options this far apart were meant as magnitudes
-
-
 MOST_CURVES = 500
-
-
 MOST_POINTS = 200
-
-
 _FIELDS = ("number", "replicate", "duration", "started", "worker", "attempt", "seed", "steps")
-
-
 _TEXTS = ("nodeid", "state", "reason", "error", "cached")
 
 

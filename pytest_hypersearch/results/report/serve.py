@@ -11,28 +11,25 @@ import os
 import secrets
 import shutil
 import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from hashlib import sha256
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from mimetypes import guess_type
+from pathlib import Path
 from socket import SHUT_RDWR
+from socket import socket as Socket  # noqa: N812  the type of connections
 from threading import Lock
 from time import monotonic
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 from pytest_hypersearch.core.errors import StoreError
+from pytest_hypersearch.results.history import Reported
 from pytest_hypersearch.results.report.page import data, page
 from pytest_hypersearch.results.report.payload import file_below
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
-    from pathlib import Path
-    from socket import socket as Socket  # noqa: N812  the type of connections
-
-    from pytest_hypersearch.results.history import Reported
-
-    Load: TypeAlias = Callable[[], Sequence[Reported]]
+Load: TypeAlias = Callable[[], Sequence[Reported]]
 
 MOST_STRANGERS = 32
 SECONDS_TO_ASK = 5.0

@@ -6,15 +6,12 @@ import math
 import re
 import shutil
 import sys
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
-    from pytest_hypersearch.core.goals import Mode
-    from pytest_hypersearch.core.trial import Config, Raw
-
+from pytest_hypersearch.core.goals import Mode
+from pytest_hypersearch.core.trial import Config, Raw
 
 _CI_COMMAND = re.compile(r"^(\s*):(?=:)|#(?=#\w*\[)")
 _PLAIN_STRING = re.compile(r"[^\s=,'\"]+")

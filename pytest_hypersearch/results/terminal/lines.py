@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
-from pytest_hypersearch.core.study import signed
-from pytest_hypersearch.core.trial import State
+from pytest_hypersearch.core.study import Configuration, StudyResults, signed
+from pytest_hypersearch.core.sweep import Sweep
+from pytest_hypersearch.core.trial import State, TrialRecord
 from pytest_hypersearch.core.values import plural
 from pytest_hypersearch.results.terminal.format import (
     Column,
+    Line,
+    Look,
+    Segment,
     clean,
     columns,
     cut,
@@ -24,18 +28,8 @@ from pytest_hypersearch.results.terminal.format import (
 )
 from pytest_hypersearch.results.terminal.tables import draw, name_of, with_params
 from pytest_hypersearch.stats.grouping import FAILURES, count
-from pytest_hypersearch.stats.importance import importance, pools
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
-    from pytest_hypersearch.core.study import Configuration, StudyResults
-    from pytest_hypersearch.core.sweep import Sweep
-    from pytest_hypersearch.core.trial import TrialRecord
-    from pytest_hypersearch.results.terminal.format import Line, Look, Segment
-    from pytest_hypersearch.stats.importance import Importance, Pool
-    from pytest_hypersearch.stats.ranking import RankedStudy, Ranking
-
+from pytest_hypersearch.stats.importance import Importance, Pool, importance, pools
+from pytest_hypersearch.stats.ranking import RankedStudy, Ranking
 
 _NODEID_COLUMNS = 24
 _TESTS = 15

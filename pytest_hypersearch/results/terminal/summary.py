@@ -9,13 +9,16 @@ from __future__ import annotations
 
 import re
 import shlex
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Mapping, Sequence
 
-from pytest_hypersearch.core.study import rank_key
-from pytest_hypersearch.core.trial import State
+from pytest_hypersearch.core.study import Configuration, StudyResults, rank_key
+from pytest_hypersearch.core.sweep import Sweep
+from pytest_hypersearch.core.trial import State, TrialRecord
 from pytest_hypersearch.results.terminal.format import (
     BLANK,
+    Line,
     Look,
+    Segment,
     better,
     clean,
     cut,
@@ -48,17 +51,7 @@ from pytest_hypersearch.results.terminal.tables import (
     trial_table,
 )
 from pytest_hypersearch.stats.grouping import FAILURES, failures, steps_saved
-from pytest_hypersearch.stats.ranking import by_mean, objective_of
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
-
-    from pytest_hypersearch.core.study import Configuration, StudyResults
-    from pytest_hypersearch.core.sweep import Sweep
-    from pytest_hypersearch.core.trial import TrialRecord
-    from pytest_hypersearch.results.terminal.format import Line, Segment
-    from pytest_hypersearch.stats.ranking import Objective, RankedStudy
-
+from pytest_hypersearch.stats.ranking import Objective, RankedStudy, by_mean, objective_of
 
 _IN_FULL = 4
 _JUDGED = 2  # studies whose parameters are judged: it takes a tenth of a second each

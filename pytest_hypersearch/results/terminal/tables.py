@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Collection, Iterable, Sequence
 
-from pytest_hypersearch.core.study import rank_key
-from pytest_hypersearch.results.query import rankings_of
+from pytest_hypersearch.core.study import Configuration, StudyResults, rank_key
+from pytest_hypersearch.core.sweep import Sweep
+from pytest_hypersearch.core.trial import Config, TrialRecord
+from pytest_hypersearch.results.query import Field, Key, rankings_of
 from pytest_hypersearch.results.terminal.format import (
     Column,
+    Line,
+    Look,
     better,
     clean,
     cut,
@@ -22,20 +26,8 @@ from pytest_hypersearch.results.terminal.format import (
     show_params,
     show_value,
 )
-from pytest_hypersearch.stats.grouping import group, group_of
-from pytest_hypersearch.stats.ranking import by_mean, objective_of, objectives
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
-
-    from pytest_hypersearch.core.study import Configuration, StudyResults
-    from pytest_hypersearch.core.sweep import Sweep
-    from pytest_hypersearch.core.trial import Config, TrialRecord
-    from pytest_hypersearch.results.query import Field, Key
-    from pytest_hypersearch.results.terminal.format import Line, Look
-    from pytest_hypersearch.stats.grouping import Group
-    from pytest_hypersearch.stats.ranking import RankedStudy, Ranking
-
+from pytest_hypersearch.stats.grouping import Group, group, group_of
+from pytest_hypersearch.stats.ranking import RankedStudy, Ranking, by_mean, objective_of, objectives
 
 WIDE = 120
 INDENT = 2

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, ClassVar
 
+from pytest_hypersearch.core.contracts import Observation
+from pytest_hypersearch.core.space import Space
+from pytest_hypersearch.core.trial import Config
+
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from contextlib import AbstractContextManager
-
     from threadpoolctl import ThreadpoolController
-
-    from pytest_hypersearch.core.contracts import Observation
-    from pytest_hypersearch.core.space import Space
-    from pytest_hypersearch.core.trial import Config
 
 
 @dataclass(frozen=True, slots=True)

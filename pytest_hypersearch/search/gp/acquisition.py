@@ -18,15 +18,13 @@ is weighted by the probability of a score (Gelbart, Snoek & Adams, UAI 2014).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import Final, Protocol
 
 import numpy as np
 from scipy.special import erfcx, log_ndtr
 
-if TYPE_CHECKING:
-    from pytest_hypersearch.search.gp.encode import Array
-    from pytest_hypersearch.search.gp.regression import Posterior
-
+from pytest_hypersearch.search.gp.encode import Array
+from pytest_hypersearch.search.gp.regression import Posterior
 
 LOG_ROOT_TWO_PI: Final = 0.5 * np.log(2.0 * np.pi)
 _ROOT_HALF_PI: Final = np.sqrt(np.pi / 2.0)

@@ -15,16 +15,13 @@ Notation, as in Nocedal & Wright, Numerical Optimization (2006), chapter 6:
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from collections.abc import Callable
+from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from numpy.typing import NDArray
-
-    from pytest_hypersearch.search.gp.encode import Array
+from pytest_hypersearch.search.gp.encode import Array
 
 _BACKTRACKING: Final = 0.3  # factor on the step length after a step that was refused
 _SHORTEST: Final = 1e-4  # step length below which a start gives up

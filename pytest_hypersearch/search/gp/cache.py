@@ -12,12 +12,16 @@ Notation, besides that of `regression` and `fit`:
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
+from pytest_hypersearch.core.contracts import Observation
+from pytest_hypersearch.core.space import Space
 from pytest_hypersearch.core.trial import State
 from pytest_hypersearch.search.gp.encode import Array, Encoding, encoding_of
 from pytest_hypersearch.search.gp.fit import (
@@ -33,19 +37,10 @@ from pytest_hypersearch.search.gp.regression import (
     Factor,
     Hyperparameters,
     Kernel,
+    Posterior,
     factor_of,
     posterior_of,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from numpy.typing import NDArray
-
-    from pytest_hypersearch.core.contracts import Observation
-    from pytest_hypersearch.core.space import Space
-    from pytest_hypersearch.search.gp.regression import Posterior
-
 
 HUGE: Final = 1e150  # squares of larger scores would overflow
 LARGEST_MODEL: Final = 300  # training points of a model

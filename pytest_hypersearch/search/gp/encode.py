@@ -14,23 +14,19 @@ share the information on the parameters that they have in common.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import count
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import Final, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pytest_hypersearch.core.space import Distribution, Space
 from pytest_hypersearch.core.space.choices import Choice, label_text
 from pytest_hypersearch.core.space.numeric import Integer, Real
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from pytest_hypersearch.core.space import Distribution, Space
-    from pytest_hypersearch.core.trial import Config, Raw
-
+from pytest_hypersearch.core.trial import Config, Raw
 
 Array: TypeAlias = NDArray[np.float64]
 

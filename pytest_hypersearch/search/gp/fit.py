@@ -23,23 +23,19 @@ Notation, besides that of `regression`:
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.linalg.lapack import dpotrf, dpotri, dpotrs
 
 from pytest_hypersearch.search.gp.bfgs import minimise
+from pytest_hypersearch.search.gp.encode import Array
 from pytest_hypersearch.search.gp.regression import (
     NOISE_FLOOR,
     Hyperparameters,
     pairwise_distances,
 )
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    from pytest_hypersearch.search.gp.encode import Array
-
 
 CEILING: Final = 5.0
 _FARTHEST: Final = 1e50  # spreads from the centre, whose warped squares do not overflow

@@ -22,29 +22,24 @@ that they are kept (Gardner et al., ICML 2014).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.special import log_ndtr, logsumexp
 
 from pytest_hypersearch.search.gp.acquisition import (
+    Acquisition,
     cdf_over_pdf,
     latent_deviation,
     log_improvement,
     log_probability,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from numpy.typing import NDArray
-
-    from pytest_hypersearch.search.gp.acquisition import Acquisition
-    from pytest_hypersearch.search.gp.encode import Array
-    from pytest_hypersearch.search.gp.regression import Posterior
-
+from pytest_hypersearch.search.gp.encode import Array
+from pytest_hypersearch.search.gp.regression import Posterior
 
 _PLANE: Final = 2
 _HOPELESS: Final = 5.0  # minus the log probability from which on it falls more slowly

@@ -15,19 +15,15 @@ at a time, in turns, until nothing improves.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import ceil
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import numpy as np
 
+from pytest_hypersearch.search.gp.acquisition import Acquisition
 from pytest_hypersearch.search.gp.bfgs import minimise
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from pytest_hypersearch.search.gp.acquisition import Acquisition
-    from pytest_hypersearch.search.gp.encode import Array, Branch, Domain
-
+from pytest_hypersearch.search.gp.encode import Array, Branch, Domain
 
 _UNIFORM: Final = 128  # candidates all over a branch
 _NEAR: Final = 96  # candidates near the best configurations

@@ -27,22 +27,18 @@ feature; the fit decides how much either explains. Different options of a choice
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Final
+from typing import Final, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.linalg.lapack import dpotrf, dtrtri
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from typing import TypeAlias
+from pytest_hypersearch.search.gp.encode import Array
 
-    from numpy.typing import NDArray
-
-    from pytest_hypersearch.search.gp.encode import Array
-
-    ChainRule: TypeAlias = Callable[[Array, Array], Array]
+ChainRule: TypeAlias = Callable[[Array, Array], Array]
 
 NOISE_FLOOR: Final = 1e-6
 _BLOCK: Final = 10_000  # numbers in a temporary array, so that a few of them fit in the CPU's cache

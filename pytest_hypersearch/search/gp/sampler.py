@@ -9,18 +9,21 @@ Notation:
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from heapq import merge
 from itertools import islice, repeat
 from math import copysign
 from operator import itemgetter
 from statistics import median_high
-from typing import TYPE_CHECKING, Final
+from typing import Final, TypeAlias
 
 import numpy as np
 
-from pytest_hypersearch.core.trial import State
-from pytest_hypersearch.search.gp.acquisition import LogEI
+from pytest_hypersearch.core.contracts import Observation
+from pytest_hypersearch.core.space import Space
+from pytest_hypersearch.core.trial import Config, State
+from pytest_hypersearch.search.gp.acquisition import Acquisition, LogEI
 from pytest_hypersearch.search.gp.cache import (
     HUGE,
     LARGEST_MODEL,
@@ -31,7 +34,7 @@ from pytest_hypersearch.search.gp.cache import (
     surrogate_of,
     training_subset,
 )
-from pytest_hypersearch.search.gp.encode import design_size, initial_design
+from pytest_hypersearch.search.gp.encode import Array, design_size, initial_design
 from pytest_hypersearch.search.gp.hypervolume import (
     LogEHVI,
     LogFeasibility,
@@ -42,18 +45,8 @@ from pytest_hypersearch.search.gp.hypervolume import (
 from pytest_hypersearch.search.gp.optimise import search
 from pytest_hypersearch.search.samplers.random import unseen
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
-    from typing import TypeAlias
-
-    from pytest_hypersearch.core.contracts import Observation
-    from pytest_hypersearch.core.space import Space
-    from pytest_hypersearch.core.trial import Config
-    from pytest_hypersearch.search.gp.acquisition import Acquisition
-    from pytest_hypersearch.search.gp.encode import Array
-
-    Choice: TypeAlias = tuple[Acquisition, Sequence[Result]]
-    Proposal: TypeAlias = tuple[int, Array]
+Choice: TypeAlias = tuple[Acquisition, Sequence[Result]]
+Proposal: TypeAlias = tuple[int, Array]
 
 _FIRST: Final = 10  # results from which the scale of a constraint is taken
 _FAR: Final = 4.0  # in usual sizes of a constraint's excess

@@ -9,37 +9,29 @@ samplers.
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite
 from operator import mul
 from random import SystemRandom
 from threading import Lock
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final, TypeAlias
 
+from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler, RandomSampler
 from optuna.samplers._base import _process_constraints_after_trial
 from optuna.search_space import intersection_search_space
-from optuna.study import StudyDirection
-from optuna.trial import TrialState
+from optuna.study import Study, StudyDirection
+from optuna.trial import FrozenTrial, TrialState
 
 from pytest_hypersearch.core.contracts import Observation
 from pytest_hypersearch.core.space import Space
-from pytest_hypersearch.core.trial import State
+from pytest_hypersearch.core.trial import Config, State
 from pytest_hypersearch.search.gp import GP
 from pytest_hypersearch.search.optuna.translation import Parameter, from_optuna_state
 from pytest_hypersearch.search.samplers.random import draw
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
-    from typing import TypeAlias
-
-    from optuna.distributions import BaseDistribution
-    from optuna.study import Study
-    from optuna.trial import FrozenTrial
-
-    from pytest_hypersearch.core.trial import Config
-
-    Constraints: TypeAlias = Callable[[FrozenTrial], Sequence[float]]
+Constraints: TypeAlias = Callable[[FrozenTrial], Sequence[float]]
 
 __all__ = ["HypersearchSampler"]
 

@@ -12,33 +12,26 @@ are shows in the first configuration with scores; until then it makes no differe
 from __future__ import annotations
 
 import inspect
+from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from hashlib import blake2b
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import Any, ClassVar, Final
 
 import optuna
 from optuna.distributions import CategoricalDistribution, IntDistribution
+from optuna.samplers import BaseSampler
 from optuna.storages import InMemoryStorage
 from optuna.study import StudyDirection
 from optuna.trial import TrialState, create_trial
 
-from pytest_hypersearch.core.space import choice
-from pytest_hypersearch.core.trial import State
+from pytest_hypersearch.core.contracts import Observation
+from pytest_hypersearch.core.space import Space, choice
+from pytest_hypersearch.core.trial import Config, State
 from pytest_hypersearch.search.optuna.translation import Parameter, quietly, to_optuna_state
 from pytest_hypersearch.search.samplers.random import unseen
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from optuna.samplers import BaseSampler
-
-    from pytest_hypersearch.core.contracts import Observation
-    from pytest_hypersearch.core.space import Space
-    from pytest_hypersearch.core.trial import Config
-
 
 _BRANCH: Final = "branch of the space"  # no identifier, hence no parameter's name
 _REDRAWS: Final = 10

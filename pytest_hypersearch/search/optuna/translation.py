@@ -9,9 +9,10 @@ values themselves.
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import Any, Final, Literal
 
 import optuna
 from optuna.distributions import (
@@ -22,16 +23,10 @@ from optuna.distributions import (
 )
 from optuna.trial import TrialState
 
+from pytest_hypersearch.core.space import Distribution
 from pytest_hypersearch.core.space.choices import Choice, choice, label_text
 from pytest_hypersearch.core.space.numeric import Integer, Real
-from pytest_hypersearch.core.trial import State
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from pytest_hypersearch.core.space import Distribution
-    from pytest_hypersearch.core.trial import Raw
-
+from pytest_hypersearch.core.trial import Raw, State
 
 _STATES: Final = {
     State.COMPLETE: TrialState.COMPLETE,

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import pickle
 from base64 import b64decode, b64encode
+from collections.abc import Sequence
 from dataclasses import MISSING, fields
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import Final, TypeAlias
 
 from pytest_hypersearch.core.contracts import Curve, Pruner
 from pytest_hypersearch.core.errors import PrunerError
@@ -18,9 +19,6 @@ from pytest_hypersearch.search.pruners.bounds import Patience, Threshold
 from pytest_hypersearch.search.pruners.forecast import Forecast
 from pytest_hypersearch.search.pruners.halving import Halving, Hyperband
 from pytest_hypersearch.search.pruners.median import Median, Percentile, Wilcoxon
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 __all__ = [
     "Curve",

@@ -4,16 +4,11 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-from pytest_hypersearch.core.contracts import due, not_a_number, rivals
+from pytest_hypersearch.core.contracts import Curve, due, not_a_number, rivals
 from pytest_hypersearch.core.values import check_number, shown, shown_number
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from pytest_hypersearch.core.contracts import Curve
 
 
 @dataclass(frozen=True)

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from statistics import median
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-from pytest_hypersearch.core.contracts import Span, is_milestone, not_a_number, rivals, span_of
+from pytest_hypersearch.core.contracts import (
+    Curve,
+    Span,
+    is_milestone,
+    not_a_number,
+    rivals,
+    span_of,
+)
 from pytest_hypersearch.core.values import check_number, shown_number
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from pytest_hypersearch.core.contracts import Curve
-
 
 WARMUP_SHARE: Final = 0.1
 LEAST_REPORTS: Final = 3  # a gain in either half

@@ -4,17 +4,12 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
-from pytest_hypersearch.core.contracts import not_a_number, rivals, span_of, values_at
+from pytest_hypersearch.core.contracts import Curve, not_a_number, rivals, span_of, values_at
 from pytest_hypersearch.core.values import check_number, shown_number
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
-
-    from pytest_hypersearch.core.contracts import Curve
-
 
 _GOLDEN = (math.sqrt(5) - 1) / 2
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import fsum, isfinite, isnan, nan
-from typing import TYPE_CHECKING
 
 from pytest_hypersearch.core.contracts import (
+    Curve,
     due,
     is_milestone,
     not_a_number,
@@ -16,12 +17,6 @@ from pytest_hypersearch.core.contracts import (
     values_at,
 )
 from pytest_hypersearch.core.values import check_number, shown, shown_number
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from pytest_hypersearch.core.contracts import Curve
-
 
 WARMUP_SHARE = 0.25
 

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import traceback
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
+from pytest_hypersearch.core.contracts import Observation, Sampler
 from pytest_hypersearch.core.errors import SamplerError
+from pytest_hypersearch.core.space import Space
+from pytest_hypersearch.core.sweep import Sweep
+from pytest_hypersearch.core.trial import Config
 from pytest_hypersearch.core.values import shown
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from pytest_hypersearch.core.contracts import Observation, Sampler
-    from pytest_hypersearch.core.space import Space
-    from pytest_hypersearch.core.sweep import Sweep
-    from pytest_hypersearch.core.trial import Config
 
 
 def builtin(strategy: str) -> Sampler | None:

@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from math import isfinite
-from typing import TYPE_CHECKING, Any, SupportsFloat
+from typing import Any, SupportsFloat
 
-from pytest_hypersearch.core.contracts import ONE_METRIC, Observation
-from pytest_hypersearch.core.goals import Goal
-from pytest_hypersearch.core.space import Space, as_distribution
+from pytest_hypersearch.core.contracts import ONE_METRIC, Observation, Sampler
+from pytest_hypersearch.core.goals import Goal, Mode
+from pytest_hypersearch.core.space import Distribution, Space, as_distribution
 from pytest_hypersearch.core.study import Configuration, pareto_front, rank_key
 from pytest_hypersearch.core.sweep import Sweep
 from pytest_hypersearch.core.trial import State, TrialRecord, number
 from pytest_hypersearch.core.values import number_of, shown
 from pytest_hypersearch.search.samplers import builtin
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from pytest_hypersearch.core.contracts import Sampler
-    from pytest_hypersearch.core.goals import Mode
-    from pytest_hypersearch.core.space import Distribution
 
 
 class SpaceExhaustedError(Exception):

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from hashlib import blake2b
 from itertools import chain, count, islice
 from math import isqrt, prod
-from typing import TYPE_CHECKING, ClassVar, Final
+from typing import ClassVar, Final
 
-from pytest_hypersearch.core.space import Normal, Scipy
-
-if TYPE_CHECKING:
-    from collections.abc import Container, Iterator, Sequence
-
-    from pytest_hypersearch.core.contracts import Observation
-    from pytest_hypersearch.core.space import Distribution, Space
-    from pytest_hypersearch.core.trial import Config
-
+from pytest_hypersearch.core.contracts import Observation
+from pytest_hypersearch.core.space import Distribution, Normal, Scipy, Space
+from pytest_hypersearch.core.trial import Config
 
 _REDRAWS: Final = 100  # then an unseen configuration is taken: rare options end the table
 _TAILS: Final = (1e-2, 1e-4, 1e-6, 1e-8, 1e-10, 0.0)

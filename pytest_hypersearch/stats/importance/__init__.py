@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
-from pytest_hypersearch.core.study import signed
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
-    from pytest_hypersearch.core.space import Space
-    from pytest_hypersearch.core.study import Configuration
-    from pytest_hypersearch.core.sweep import Sweep
-    from pytest_hypersearch.core.trial import Config
-    from pytest_hypersearch.stats.ranking import RankedStudy
+from pytest_hypersearch.core.space import Space
+from pytest_hypersearch.core.study import Configuration, signed
+from pytest_hypersearch.core.sweep import Sweep
+from pytest_hypersearch.core.trial import Config
+from pytest_hypersearch.stats.ranking import RankedStudy
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,22 +11,17 @@ configurations these hold (Conditional PED-ANOVA, arXiv 2601.20800).
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Final
+from collections.abc import Iterable, Sequence
+from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
+from pytest_hypersearch.core.space import Distribution, Space
 from pytest_hypersearch.core.space.choices import Choice, label_text
 from pytest_hypersearch.core.space.numeric import Integer, Real
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
-    from numpy.typing import NDArray
-
-    from pytest_hypersearch.core.space import Distribution, Space
-    from pytest_hypersearch.core.trial import Config, Raw
-    from pytest_hypersearch.search.gp.encode import Array
-
+from pytest_hypersearch.core.trial import Config, Raw
+from pytest_hypersearch.search.gp.encode import Array
 
 _BEST: Final = 0.1
 _CELLS: Final = 50

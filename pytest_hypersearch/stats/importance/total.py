@@ -2,27 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
-from typing import TYPE_CHECKING, Final, Literal
+from typing import Final, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
-from pytest_hypersearch.search.gp.encode import encoding_of
+from pytest_hypersearch.core.space import Distribution, Space
+from pytest_hypersearch.core.trial import Config
+from pytest_hypersearch.search.gp.encode import Array, Branch, Domain, Encoding, encoding_of
 from pytest_hypersearch.search.gp.fit import Data, fit, standardised
-from pytest_hypersearch.search.gp.regression import Kernel, factor_of, posterior_of
+from pytest_hypersearch.search.gp.regression import Kernel, Posterior, factor_of, posterior_of
 from pytest_hypersearch.stats.importance.ped_anova import determines_branch, ped_anova
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from numpy.typing import NDArray
-
-    from pytest_hypersearch.core.space import Distribution, Space
-    from pytest_hypersearch.core.trial import Config
-    from pytest_hypersearch.search.gp.encode import Array, Branch, Domain, Encoding
-    from pytest_hypersearch.search.gp.regression import Posterior
-
 
 _DRAWS: Final = 256
 _FEWEST_DRAWS: Final = 64

@@ -5,18 +5,14 @@ from __future__ import annotations
 import os
 import sys
 from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from hashlib import blake2b
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from pytest_hypersearch.store.fingerprint import source
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
-
-    from pytest_hypersearch.store.fingerprint.source import Import, Piece, Source
+from pytest_hypersearch.store.fingerprint.source import Import, Piece, Source
 
 
 class Finder:

@@ -8,14 +8,11 @@ from __future__ import annotations
 
 import ast
 import warnings
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Literal, TypeAlias
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
-
+from typing import Literal, TypeAlias
 
 _OURS = "pytest_hypersearch"
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
