@@ -6,25 +6,27 @@ import json
 import logging
 import os
 import re
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from pytest_hypersearch.core.secrets import masked
-from pytest_hypersearch.core.trial import State
+from pytest_hypersearch.core.study import StudyResults
+from pytest_hypersearch.core.trial import State, TrialRecord
 from pytest_hypersearch.core.values import encodable, wall
+from pytest_hypersearch.engine.study_run import SweepRun
 from pytest_hypersearch.stats.ranking import rank_study
-from pytest_hypersearch.trackers.trials import Points, facts, place, quiet_import, trial_key, whole
+from pytest_hypersearch.trackers.trials import (
+    Point,
+    TrialTracker,
+    facts,
+    quiet_import,
+    trial_key,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
-
     from mlflow import MlflowClient
-
-    from pytest_hypersearch.core.study import StudyResults
-    from pytest_hypersearch.core.trial import TrialRecord
-    from pytest_hypersearch.engine.study_run import SweepRun
-    from pytest_hypersearch.store.curves import Series
 
 
 TAG: Final = "hypersearch."
@@ -41,6 +43,14 @@ ANSWER_SECONDS: Final = 20.0
 NOISY: Final = ("alembic", "mlflow")
 
 
+class Handle(NamedTuple):
+    """A trial's run that is under way, the trial's key, and when it began."""
+
+    run: str
+    key: str
+    start: int
+
+
 @dataclass(frozen=True, slots=True)
 class Written:
     """A trial's run, and the attempt whose end it tells of; 0 before that."""
@@ -49,16 +59,7 @@ class Written:
     attempt: int = 0
 
 
-@dataclass(slots=True)
-class Open:
-    """A trial's run that is under way."""
-
-    run: str
-    start: int
-    points: Points = field(default_factory=Points)
-
-
-class MLflow:
+class MLflow(TrialTracker[Handle]):
     """Hooks that write to MLflow.
 
     Runs go to the server or store that MLflow is set up for (``MLFLOW_TRACKING_URI``), else to
@@ -71,14 +72,13 @@ class MLflow:
     """
 
     def __init__(self, root: Path) -> None:
-        self._root = root
+        super().__init__(root)
         self._names = Names()
         self._client: MlflowClient | None = None
         self._silence = ""
         self._experiment = ""
         self._parents: dict[str, str] = {}
         self._written: dict[str, Written] = {}
-        self._open: dict[tuple[str, int, int], Open] = {}
 
     def start(self) -> None:
         """Import MLflow."""
@@ -99,54 +99,41 @@ class MLflow:
                 attempt = int(tags.get(f"{TAG}attempt", 0)) if ended else 0
                 self._written[tags.get(f"{TAG}key", "")] = Written(run.info.run_id, attempt)
         else:
-            parent = self._new_run(f"{_short(sweep.nodeid)} {sweep.info.name}", sweep_tags(sweep))
+            short = sweep.nodeid.rpartition("::")[2] or sweep.nodeid
+            parent = self._new_run(f"{short} {sweep.info.name}", sweep_tags(sweep))
             self._log_params(parent, sweep_params(sweep))
         self._parents[sweep.id] = parent
         client.log_dict(parent, sweep.provenance.to_json(), "provenance.json")
 
-    def pytest_hypersearch_trial_started(self, sweep: SweepRun, trial: TrialRecord) -> None:
+    def begin(self, sweep: SweepRun, trial: TrialRecord) -> Handle:
         """Open the trial's run; it takes the place of an earlier attempt's."""
         key = trial_key(sweep, trial)
         if key in self._written:
             self._connected().delete_run(self._written.pop(key).run)
         parent = {"mlflow.parentRunId": self._parents[sweep.id], f"{TAG}key": key}
-        run = self._new_run(_bracket(trial.nodeid), {**parent, **trial_tags(trial)})
+        run = self._new_run(_bracket(trial.nodeid), {**parent, **_tagged(facts(trial))})
         self._written[key] = Written(run)
-        self._open[place(sweep, trial)] = Open(run, _now())
         self._log_params(run, trial.params)
+        return Handle(run, key, _now())
 
-    def pytest_hypersearch_trial_reported(
-        self, sweep: SweepRun, trial: TrialRecord, series: Mapping[str, Series]
-    ) -> None:
+    def write(self, handle: Handle, points: Iterable[Point]) -> None:
         """Log the points."""
-        active = self._open[place(sweep, trial)]
-        active.points.take(series)
-        points = (
-            (name, step, value)
-            for name, (steps, values) in series.items()
-            for step, value in zip(steps, values, strict=True)
-        )
-        self._log_points(active.run, points)
+        self._log_points(handle.run, points)
 
-    def pytest_hypersearch_trial_finished(
-        self, sweep: SweepRun, trial: TrialRecord, series: Mapping[str, Series]
-    ) -> None:
-        """Log what came out; of a replayed trial all there is, unless that was done before."""
-        key = trial_key(sweep, trial)
-        if trial.cached and key in self._written and self._written[key].attempt == trial.attempt:
-            return
-        if place(sweep, trial) not in self._open:
-            self.pytest_hypersearch_trial_started(sweep, trial)
-            self.pytest_hypersearch_trial_reported(sweep, trial, series)
-        active = self._open.pop(place(sweep, trial))
-        client = self._connected()
-        self._log_points(active.run, active.points.missing(trial))
+    def is_written(self, sweep: SweepRun, trial: TrialRecord) -> bool:
+        """Tell whether the trial's run is of this attempt, and has ended."""
+        written = self._written.get(trial_key(sweep, trial))
+        return written is not None and written.attempt == trial.attempt
+
+    def end(self, trial: TrialRecord, handle: Handle, points: Iterable[Point]) -> None:
+        """Log the results, and close the trial's run."""
+        client, run = self._connected(), handle.run
+        self._log_points(run, points)
         logged = {f"log.{name}": value for name, value in trial.logged.items()}
-        client.log_batch(active.run, tags=self._tags({**trial_tags(trial), **_tagged(logged)}))
+        client.log_batch(run, tags=self._tags(_tagged(facts(trial) | logged)))
         status = ENDINGS.get(trial.state, "FAILED")
-        end = active.start + round(1000 * trial.duration)
-        client.set_terminated(active.run, status, end)
-        self._written[key] = Written(active.run, trial.attempt)
+        client.set_terminated(run, status, handle.start + round(1000 * trial.duration))
+        self._written[handle.key] = Written(run, trial.attempt)
 
     def pytest_hypersearch_sweep_finished(self, sweep: SweepRun, results: StudyResults) -> None:
         """Tell of the best, with its artifacts, and close the sweep's run."""
@@ -212,13 +199,12 @@ class MLflow:
         for some in _batches(entries, PARAMS_AT_ONCE):
             self._connected().log_batch(run, params=some)
 
-    def _log_points(self, run: str, points: Iterable[tuple[str, float, float]]) -> None:
-
+    def _log_points(self, run: str, points: Iterable[Point]) -> None:
         from mlflow.entities import Metric
 
         now = _now()
         entries = [
-            Metric(self._names.of(name), float(value), now, whole(step))
+            Metric(self._names.of(name), float(value), now, round(step))
             for name, step, value in points
         ]
         for some in _batches(entries, METRICS_AT_ONCE):
@@ -305,17 +291,8 @@ def sweep_params(sweep: SweepRun) -> dict[str, object]:
     return {**plain, "goals": goals, **spaces}
 
 
-def trial_tags(trial: TrialRecord) -> dict[str, str]:
-    """What is known of a trial beside its parameters and metrics."""
-    return _tagged(facts(trial))
-
-
 def _tagged(values: Mapping[str, object]) -> dict[str, str]:
     return {f"{TAG}{name}": encodable(value)[:LONGEST_TAG] for name, value in values.items()}
-
-
-def _short(nodeid: str) -> str:
-    return nodeid.rpartition("::")[2] or nodeid
 
 
 def _bracket(nodeid: str) -> str:

@@ -5,45 +5,29 @@ from __future__ import annotations
 import platform
 import re
 import shutil
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Final
 
 from pytest_hypersearch.core.space import config_key
-from pytest_hypersearch.core.trial import State
+from pytest_hypersearch.core.trial import State, TrialRecord
 from pytest_hypersearch.core.values import encodable, wall
+from pytest_hypersearch.engine.study_run import SweepRun
 from pytest_hypersearch.store.runs import digest
 from pytest_hypersearch.trackers.trials import (
-    Points,
+    Point,
+    TrialTracker,
     ended_in,
-    place,
     quiet_import,
     trial_key,
-    whole,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-    from pathlib import Path
-
-    from pytest_hypersearch.core.trial import TrialRecord
-    from pytest_hypersearch.engine.study_run import SweepRun
-    from pytest_hypersearch.store.curves import Series
-
 
 DIRECTORY: Final = "runs"
 FINISHED: Final = "finished"
 STATUSES: Final = {State.COMPLETE: "STATUS_SUCCESS", State.PRUNED: "STATUS_UNKNOWN"}
 
 
-@dataclass(slots=True)
-class Open:
-    """A trial that is under way, and its event file."""
-
-    file: Path
-    points: Points = field(default_factory=Points)
-
-
-class TensorBoard:
+class TensorBoard(TrialTracker[Path]):
     """Hooks that write event files: ``tensorboard --logdir runs`` shows them.
 
     They are in ``runs`` beside the project's configuration file, in a directory for each sweep of a
@@ -52,11 +36,8 @@ class TensorBoard:
     and a trial that runs again replaces its files.
 
     TensorBoard counts in whole steps, to which fractions are rounded, and keeps single precision.
+    The handle of a trial is its event file.
     """
-
-    def __init__(self, root: Path) -> None:
-        self._root = root / DIRECTORY
-        self._open: dict[tuple[str, int, int], Open] = {}
 
     def start(self) -> None:
         """Import TensorBoard."""
@@ -70,44 +51,30 @@ class TensorBoard:
         if not directory.exists():
             _begin(directory, _hparams("EXPERIMENT_TAG", experiment=_experiment(sweep)))
 
-    def pytest_hypersearch_trial_started(self, sweep: SweepRun, trial: TrialRecord) -> None:
+    def begin(self, sweep: SweepRun, trial: TrialRecord) -> Path:
         """Begin the trial's files; those of an earlier attempt are removed."""
         directory = self._trial_directory(sweep, trial)
         shutil.rmtree(directory, ignore_errors=True)
         start = _hparams("SESSION_START_INFO_TAG", session_start_info=_start(trial))
-        self._open[place(sweep, trial)] = Open(_begin(directory, start))
+        return _begin(directory, start)
 
-    def pytest_hypersearch_trial_reported(
-        self, sweep: SweepRun, trial: TrialRecord, series: Mapping[str, Series]
-    ) -> None:
+    def write(self, handle: Path, points: Iterable[Point]) -> None:
         """Write the points."""
-        active = self._open[place(sweep, trial)]
-        active.points.take(series)
-        points = (
-            _point(name, step, value)
-            for name, (steps, values) in series.items()
-            for step, value in zip(steps, values, strict=True)
-        )
-        _append(active.file, points)
+        _append(handle, (_point(*point) for point in points))
 
-    def pytest_hypersearch_trial_finished(
-        self, sweep: SweepRun, trial: TrialRecord, series: Mapping[str, Series]
-    ) -> None:
-        """Write what came out; of a replayed trial all there is, unless that was done before."""
-        if trial.cached and ended_in(self._trial_directory(sweep, trial) / FINISHED, trial):
-            return
-        if place(sweep, trial) not in self._open:
-            self.pytest_hypersearch_trial_started(sweep, trial)
-            self.pytest_hypersearch_trial_reported(sweep, trial, series)
-        active = self._open.pop(place(sweep, trial))
+    def is_written(self, sweep: SweepRun, trial: TrialRecord) -> bool:
+        """Tell whether the trial's directory says so."""
+        return ended_in(self._trial_directory(sweep, trial) / FINISHED, trial)
+
+    def end(self, trial: TrialRecord, handle: Path, points: Iterable[Point]) -> None:
+        """Write the results, and that they are complete."""
         end = _event(_hparams("SESSION_END_INFO_TAG", session_end_info=_end(trial)))
-        points = (_point(*point) for point in active.points.missing(trial))
-        _append(active.file, [*points, end])
-        (active.file.parent / FINISHED).write_text(str(trial.attempt))
+        _append(handle, [*(_point(*point) for point in points), end])
+        (handle.parent / FINISHED).write_text(str(trial.attempt))
 
     def _sweep_directory(self, sweep: SweepRun) -> Path:
         name = re.sub(r"[^\w.-]+", "-", sweep.nodeid.rpartition("::")[2], flags=re.ASCII)
-        return self._root / f"{name[:60].strip('-')}-{sweep.info.name[:20]}-{sweep.id}"
+        return self._root / DIRECTORY / f"{name[:60].strip('-')}-{sweep.info.name[:20]}-{sweep.id}"
 
     def _trial_directory(self, sweep: SweepRun, trial: TrialRecord) -> Path:
         """The trial's directory, also if it had another number before the run was resumed."""
@@ -147,7 +114,7 @@ def _event(value: Any, step: int = 0) -> Any:  # noqa: ANN401  as above
 def _point(name: str, step: float, value: float) -> Any:  # noqa: ANN401  as above
     from tensorboard.compat.proto.summary_pb2 import Summary
 
-    return _event(Summary.Value(tag=name, simple_value=value), whole(step))
+    return _event(Summary.Value(tag=name, simple_value=value), round(step))
 
 
 def _hparams(tag: str, **content: Any) -> Any:  # noqa: ANN401  messages of TensorBoard's

@@ -1,23 +1,87 @@
-"""What all trackers need of trials: keys that are the same on resume, points, and plain facts."""
+"""What all trackers do with trials: one base class, keys that are the same on resume, and facts."""
 
 from __future__ import annotations
 
 import warnings
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from math import isnan
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import Generic, TypeAlias, TypeVar
 
 from pytest_hypersearch.core.space import config_key
+from pytest_hypersearch.core.trial import Raw, TrialRecord
+from pytest_hypersearch.engine.study_run import SweepRun
+from pytest_hypersearch.store.curves import Series
 from pytest_hypersearch.store.runs import digest
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-    from pathlib import Path
+Point: TypeAlias = tuple[str, float, float]
+"""Name of a metric, step and value."""
 
-    from pytest_hypersearch.core.trial import Raw, TrialRecord
-    from pytest_hypersearch.engine.study_run import SweepRun
-    from pytest_hypersearch.store.curves import Series
+HandleT = TypeVar("HandleT")
+
+
+class TrialTracker(ABC, Generic[HandleT]):
+    """Hooks on trials, and what each tracker does in them.
+
+    A handle is what a tracker writes a trial to, from its start to its end.
+
+    Args:
+        root: Directory of the project's configuration file.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._open: dict[tuple[str, int, int], HandleT] = {}
+        self._last: dict[tuple[str, int, int], dict[str, tuple[float, float]]] = {}
+
+    @abstractmethod
+    def begin(self, sweep: SweepRun, trial: TrialRecord) -> HandleT:
+        """Begin to write a trial, in the place of an earlier attempt at it."""
+
+    @abstractmethod
+    def write(self, handle: HandleT, points: Iterable[Point]) -> None:
+        """Write what a trial reported."""
+
+    @abstractmethod
+    def is_written(self, sweep: SweepRun, trial: TrialRecord) -> bool:
+        """Tell whether an earlier session has written this attempt at a trial to its end."""
+
+    @abstractmethod
+    def end(self, trial: TrialRecord, handle: HandleT, points: Iterable[Point]) -> None:
+        """Write the end of a trial, with the metrics that it did not report on its way."""
+
+    def pytest_hypersearch_trial_started(self, sweep: SweepRun, trial: TrialRecord) -> None:
+        """Begin to write the trial."""
+        key = place(sweep, trial)
+        self._open[key] = self.begin(sweep, trial)
+        self._last[key] = {}
+
+    def pytest_hypersearch_trial_reported(
+        self, sweep: SweepRun, trial: TrialRecord, series: Mapping[str, Series]
+    ) -> None:
+        """Write the values."""
+        key = place(sweep, trial)
+        points = (
+            (name, step, value)
+            for name, (steps, values) in series.items()
+            for step, value in zip(steps, values, strict=True)
+        )
+        self.write(self._open[key], points)
+        self._last[key] |= {name: (steps[-1], each[-1]) for name, (steps, each) in series.items()}
+
+    def pytest_hypersearch_trial_finished(
+        self, sweep: SweepRun, trial: TrialRecord, series: Mapping[str, Series]
+    ) -> None:
+        """Write the results; of a replayed trial all there is, unless that was done before."""
+        if trial.cached and self.is_written(sweep, trial):
+            return
+        key = place(sweep, trial)
+        if key not in self._open:
+            self.pytest_hypersearch_trial_started(sweep, trial)
+            self.pytest_hypersearch_trial_reported(sweep, trial, series)
+        self.end(trial, self._open.pop(key), _unreported(trial, self._last.pop(key)))
 
 
 def trial_key(sweep: SweepRun, trial: TrialRecord) -> str:
@@ -25,24 +89,10 @@ def trial_key(sweep: SweepRun, trial: TrialRecord) -> str:
     return digest(f"{sweep.id}\n{config_key(trial.params)}\n{trial.replicate}\n{trial.seed}")
 
 
-def place(sweep: SweepRun, trial: TrialRecord) -> tuple[str, int, int]:
-    """Which trial of this session it is."""
-    return sweep.id, trial.number, trial.replicate
-
-
 def facts(trial: TrialRecord) -> dict[str, Raw]:
     """What is known of a trial beside its parameters and metrics."""
-    return {
-        "nodeid": trial.nodeid,
-        "number": trial.number,
-        "replicate": trial.replicate,
-        "seed": trial.seed,
-        "attempt": trial.attempt,
-        "worker": trial.worker,
-        "state": str(trial.state),
-        "duration": trial.duration,
-        "reason": trial.reason,
-    }
+    names = ("nodeid", "number", "replicate", "seed", "attempt", "worker", "duration", "reason")
+    return {name: getattr(trial, name) for name in names} | {"state": str(trial.state)}
 
 
 def ended_in(mark: Path, trial: TrialRecord) -> bool:
@@ -50,32 +100,17 @@ def ended_in(mark: Path, trial: TrialRecord) -> bool:
     return mark.is_file() and mark.read_text() == str(trial.attempt)
 
 
-def whole(step: float) -> int:
-    """A step for trackers that know whole ones alone; fractions are rounded."""
-    return round(step)
+def place(sweep: SweepRun, trial: TrialRecord) -> tuple[str, int, int]:
+    """Which trial of this session it is."""
+    return sweep.id, trial.number, trial.replicate
 
 
-@dataclass(slots=True)
-class Points:
-    """The last point of each metric that a trial reported.
-
-    Attributes:
-        last: Step and value by metric.
-    """
-
-    last: dict[str, tuple[float, float]] = field(default_factory=dict)
-
-    def take(self, series: Mapping[str, Series]) -> None:
-        """Take what was reported."""
-        for name, (steps, values) in series.items():
-            self.last[name] = steps[-1], values[-1]
-
-    def missing(self, trial: TrialRecord) -> Iterator[tuple[str, float, float]]:
-        """The trial's metrics that are not its last reported values: name, step, value."""
-        for name, value in trial.metrics.items():
-            step, known = self.last.get(name, (0, None))
-            if known is None or not (value == known or (isnan(value) and isnan(known))):
-                yield name, step, value
+def _unreported(trial: TrialRecord, last: Mapping[str, tuple[float, float]]) -> Iterator[Point]:
+    """The trial's metrics that are not its last reported values."""
+    for name, value in trial.metrics.items():
+        step, known = last.get(name, (0, None))
+        if known is None or not (value == known or (isnan(value) and isnan(known))):
+            yield name, step, value
 
 
 @contextmanager

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import logging
 import os
-from dataclasses import dataclass, field
+from collections import defaultdict
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
-from pytest_hypersearch.core.trial import State
+from pytest_hypersearch.core.trial import State, TrialRecord
+from pytest_hypersearch.engine.study_run import SweepRun
 from pytest_hypersearch.trackers.trials import (
-    Points,
+    Point,
+    TrialTracker,
     ended_in,
     facts,
     place,
@@ -18,28 +21,12 @@ from pytest_hypersearch.trackers.trials import (
     trial_key,
 )
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from pytest_hypersearch.core.trial import TrialRecord
-    from pytest_hypersearch.engine.study_run import SweepRun
-    from pytest_hypersearch.store.curves import Series
-
-
 STEP: Final = "step"
 FINISHED: Final = "hypersearch-finished"
 LONGEST_NAME: Final = 128
 
 
-@dataclass(slots=True)
-class Open:
-    """A trial's run that is under way."""
-
-    run: Any
-    points: Points = field(default_factory=Points)
-
-
-class WeightsAndBiases:
+class WeightsAndBiases(TrialTracker[Any]):
     """Hooks that write to Weights & Biases.
 
     ``WANDB_MODE``, ``WANDB_PROJECT``, ``WANDB_DIR`` and W&B's other variables hold; the project is
@@ -47,12 +34,9 @@ class WeightsAndBiases:
     file. Runs have ids of their own making: one that is written again replaces what W&B has of it,
     and a resumed sweep leaves alone those of which the local files say that they are finished.
 
-    The command line that W&B would record is not: ours has its secrets masked.
+    The command line that W&B would record is not: ours has its secrets masked. The handle of a
+    trial is its run.
     """
-
-    def __init__(self, root: Path) -> None:
-        self._root = root
-        self._open: dict[tuple[str, int, int], Open] = {}
 
     def start(self) -> None:
         """Import W&B."""
@@ -60,54 +44,44 @@ class WeightsAndBiases:
             import wandb  # noqa: F401
         logging.getLogger("wandb").setLevel(logging.WARNING)
 
-    def pytest_hypersearch_trial_started(self, sweep: SweepRun, trial: TrialRecord) -> None:
-        """Open the trial's run; it replaces that of an earlier attempt."""
-        if before := self._open.pop(place(sweep, trial), None):
-            before.run.finish(exit_code=1)
-        self._open[place(sweep, trial)] = Open(self._init(sweep, trial))
-
-    def pytest_hypersearch_trial_reported(
-        self, sweep: SweepRun, trial: TrialRecord, series: Mapping[str, Series]
-    ) -> None:
-        """Log the points."""
-        active = self._open[place(sweep, trial)]
-        active.points.take(series)
-        rows: dict[float, dict[str, float]] = {}
-        for name, (steps, values) in series.items():
-            for step, value in zip(steps, values, strict=True):
-                rows.setdefault(step, {})[name] = value
+    def write(self, handle: Any, points: Iterable[Point]) -> None:  # noqa: ANN401  W&B is imported later
+        """Log the points, in a row for each step."""
+        rows: dict[float, dict[str, float]] = defaultdict(dict)
+        for name, step, value in points:
+            rows[step][name] = value
         for step, row in rows.items():
-            active.run.log({STEP: step, **row})
+            handle.log({STEP: step, **row})
 
-    def pytest_hypersearch_trial_finished(
-        self, sweep: SweepRun, trial: TrialRecord, series: Mapping[str, Series]
+    def is_written(self, sweep: SweepRun, trial: TrialRecord) -> bool:
+        """Tell whether the run's local files say so."""
+        marks = self._directory.glob(f"wandb/*run-*-{trial_key(sweep, trial)}/{FINISHED}")
+        return any(ended_in(mark, trial) for mark in marks)
+
+    def end(
+        self,
+        trial: TrialRecord,
+        handle: Any,  # noqa: ANN401  as above
+        points: Iterable[Point],  # noqa: ARG002  the summary has all metrics
     ) -> None:
-        """Log what came out; of a replayed trial all there is, unless that was done before."""
-        if trial.cached and self._finished(trial_key(sweep, trial), trial):
-            return
-        if place(sweep, trial) not in self._open:
-            self.pytest_hypersearch_trial_started(sweep, trial)
-            self.pytest_hypersearch_trial_reported(sweep, trial, series)
-        run = self._open.pop(place(sweep, trial)).run
+        """Log the results, and close the run."""
         ends = ("state", "duration", "reason")
-        run.summary.update(
+        handle.summary.update(
             {**trial.logged, **trial.metrics, **{name: facts(trial)[name] for name in ends}}
         )
-        kept = Path(run.settings.sync_dir)
-        run.finish(exit_code=int(trial.state not in {State.COMPLETE, State.PRUNED}))
+        kept = Path(handle.settings.sync_dir)
+        handle.finish(exit_code=int(trial.state not in {State.COMPLETE, State.PRUNED}))
         (kept / FINISHED).write_text(str(trial.attempt))
 
     @property
     def _directory(self) -> Path:
         return Path(os.environ.get("WANDB_DIR") or self._root)
 
-    def _finished(self, key: str, trial: TrialRecord) -> bool:
-        marks = self._directory.glob(f"wandb/*run-*-{key}/{FINISHED}")
-        return any(ended_in(mark, trial) for mark in marks)
-
-    def _init(self, sweep: SweepRun, trial: TrialRecord) -> Any:  # noqa: ANN401  W&B is imported later
+    def begin(self, sweep: SweepRun, trial: TrialRecord) -> Any:  # noqa: ANN401  as above
+        """Open the trial's run; it replaces that of an earlier attempt."""
         import wandb
 
+        if before := self._open.get(place(sweep, trial)):
+            before.finish(exit_code=1)
         short = sweep.nodeid.rpartition("::")[2]
         started = ("nodeid", "number", "replicate", "seed", "attempt", "worker")
         about = {
