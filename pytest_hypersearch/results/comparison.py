@@ -193,7 +193,7 @@ def _change(before: StudyResults, now: StudyResults | None, gate: Gate) -> Chang
         return replace(known, judgement=_turned(gate.mode, later[0].mode))
     if not {sweep.name for sweep in earlier} & {sweep.name for sweep in later}:
         names = " and ".join(", ".join(one.name for one in side) for side in (earlier, later))
-        reason = f"other sweeps ({names}): to compare strategies, group by strategy"
+        reason = f"other sweeps ({names}): to compare strategies, use --by strategy"
         return replace(known, judgement=_refused(reason))
     return _judged(known, _trials(before, earlier), _trials(now, later))
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal, overload
 from pytest_hypersearch.core.study import Configuration, StudyResults, some
 from pytest_hypersearch.core.trial import State, TrialRecord
 from pytest_hypersearch.results.comparison import Comparison, compare
+from pytest_hypersearch.results.contrasts import Contrast, contrast
 from pytest_hypersearch.results.export import (
     columns_of,
     frame_of,
@@ -250,6 +251,36 @@ class Results(Sequence["TrialRecord"]):
             ValueError: The tolerance is no such thing, or a percentage of 0.
         """
         return compare(self.studies, other.studies, tolerance)
+
+    def compare_by(self, name: str, *values: object) -> Contrast:
+        """Compare the values of a parameter, or strategies, with each other.
+
+        Values of a parameter are compared in blocks of equal test, seed and other parameters;
+        ``strategy``, ``sweep`` and the test's other parameters by the best configuration that the
+        sweeps found, at an equal budget of trials. Ranks are means over the blocks. Tests take one
+        observation of each test if there are 6 or more; otherwise of each search if there are 3 or
+        more (runs under several seeds of the sweep), or of each seed.
+
+        Args:
+            name: The name of a parameter, of another parameter of the test, ``strategy`` or
+                ``sweep``.
+            values: The values to compare; all by default.
+
+        Raises:
+            ValueError: There is no such name or value, fewer than two values, or several scores.
+        """
+        field = self.fields.find(name)
+        kind = field.name.partition(".")[0]
+        if kind not in {"params", "arguments", "strategy", "sweep"}:
+            raise ValueError(
+                f"compare by {name}: expected a parameter, another parameter of the test, "
+                "strategy or sweep"
+            )
+        ranking = self._ranking("compare by")
+        if ranking is None:
+            raise ValueError(f"compare by {name}: there are no trials")
+        metric, mode = ranking.sweeps[0].goals[0]
+        return contrast(self._entries(), field, values, metric, mode)
 
     @overload
     def table(self, *, as_dataframe: Literal[False] = False) -> list[Row]: ...

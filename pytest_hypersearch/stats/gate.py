@@ -44,7 +44,7 @@ Scores: TypeAlias = "Mapping[_Name, Mapping[int, float | None]]"
 
 POWER = 0.8
 LEAST_SEEDS = 3
-_EQUAL = 1e-8
+EQUAL = 1e-8
 _MOST_SEEDS = 1_000_000
 
 
@@ -279,13 +279,10 @@ def _decided(
     n, loss, spread = len(known.seeds), known.loss or 0.0, known.spread or 0.0
     if not (math.isfinite(loss) and math.isfinite(spread)):
         return replace(known, reason="differences are too large for floating point")
-    if (
-        all(abs(one) <= _EQUAL * scale for one in known.losses.values())
-        and spread <= _EQUAL * scale
-    ):
+    if all(abs(one) <= EQUAL * scale for one in known.losses.values()) and spread <= EQUAL * scale:
         return replace(known, verdict="same", reason="same numbers")
     found: Verdict
-    if n > 1 and spread <= _EQUAL * scale:
+    if n > 1 and spread <= EQUAL * scale:
         found = "REGRESSED" if loss > known.tolerance else "better" if loss < 0 else "same"
         return replace(known, verdict=found, reason="every seed differs by the same", p=0.0)
     if n < LEAST_SEEDS:
@@ -320,20 +317,25 @@ def holm(
         alphas: The error of each; `ALPHA` by default.
     """
     errors = alphas or [ALPHA] * len(judgements)
-    ratios = (
-        (one.p / error, place)
-        for place, (one, error) in enumerate(zip(judgements, errors, strict=True))
-        if one.p is not None
-    )
-    tested = sorted(ratios)
+    tested = [place for place, one in enumerate(judgements) if one.p is not None]
+    chances = [(judgements[place].p or 0.0) * ALPHA / errors[place] for place in tested]
     kept = [*judgements]
-    passed = True
-    for rank, (ratio, place) in enumerate(tested):
-        passed = passed and ratio <= 1 / (len(tested) - rank)
-        if not passed and kept[place].verdict in {"REGRESSED", "missed"}:
+    for place, p in zip(tested, adjusted(chances), strict=True):
+        if p > ALPHA and kept[place].verdict in {"REGRESSED", "missed"}:
             reason = f"not significant among {len(tested)} gates"
             kept[place] = replace(kept[place], verdict="undecided", reason=reason)
     return kept
+
+
+def adjusted(chances: Sequence[float]) -> list[float]:
+    """Return the p-values of several tests as Holm's procedure compares them with one level."""
+    order = sorted(range(len(chances)), key=chances.__getitem__)
+    found = [0.0] * len(chances)
+    highest = 0.0
+    for rank, place in enumerate(order):
+        highest = max(highest, min(1.0, (len(order) - rank) * chances[place]))
+        found[place] = highest
+    return found
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from pytest_hypersearch.core.errors import StoreError
 from pytest_hypersearch.core.trial import State
 from pytest_hypersearch.core.values import printable, time_text
 from pytest_hypersearch.results.comparison import comparison_text
+from pytest_hypersearch.results.contrasts import contrast_text
 from pytest_hypersearch.results.export import (
     columns_of,
     json_of,
@@ -249,7 +250,11 @@ def _refuse_others(trials: Iterable[TrialRecord], run: Path) -> None:
 
 
 def compare(given: Namespace) -> int:
-    """Compare two sets of results; the verdict is an exit code."""
+    """Compare two sets of results, or values within one; the verdict is an exit code."""
+    if given.by:
+        return _compare_by(given)
+    if given.now is None:
+        raise ValueError("compare: expected B, the new results, or --by NAME")
     try:
         sides = [results_of([what], given.filter) for what in (given.before, given.now)]
     except NothingStoredError as error:
@@ -261,13 +266,35 @@ def compare(given: Namespace) -> int:
         ]
     for side in sides:
         _tell(side)
-    found = sides[1].compare(sides[0], tolerance=given.tolerance)
+    found = sides[1].compare(sides[0], tolerance=given.tolerance or "1%")
     if given.format == "table":
         _print(comparison_text(found, terminal_width()))
     else:
         _print(rows_text(found.table(), given.format))
     if found.verdict in {"REGRESSED", "broken"}:
         return WORSE
+    return INCOMPARABLE if found.blind else FOUND
+
+
+def _compare_by(given: Namespace) -> int:
+    for name in ("now", "filters", "tolerance"):
+        if getattr(given, name) is not None:
+            option = "B" if name == "now" else f"--{name}"
+            raise ValueError(f"compare --by compares values within A: expected no {option}")
+    name, _, values = given.by.partition("=")
+    try:
+        results = results_of([given.before], given.filter)
+    except NothingStoredError as error:
+        _note(str(error))
+        return INCOMPARABLE
+    _tell(results)
+    found = results.compare_by(name, *(_value(text) for text in values.split(",") if text))
+    if given.format == "table":
+        _print(contrast_text(found, terminal_width()))
+    elif rows := found.table():
+        _print(rows_text(rows, given.format))
+    else:
+        _note(f"not comparable: {found.reason}")
     return INCOMPARABLE if found.blind else FOUND
 
 

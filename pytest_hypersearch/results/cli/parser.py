@@ -33,6 +33,8 @@ _EXAMPLES = (
     'eval "$(pytest-hypersearch best test_mlp --format pytest)"',
     "pytest-hypersearch compare test_mlp@-2 test_mlp",
     "pytest-hypersearch compare test_mlp@1f3c9ab test_mlp --tolerance 0.005",
+    "pytest-hypersearch compare test_mlp --by optimizer=adam,sgd",
+    "pytest-hypersearch compare test_mlp@all --by strategy",
     "pytest-hypersearch export --to csv - test_mlp --filter status=success | head",
     "pytest-hypersearch export --to optuna sweep.log && optuna-dashboard sweep.log",
     "pytest-hypersearch report test_mlp --file report.html",
@@ -55,7 +57,7 @@ def parser() -> argparse.ArgumentParser:
     _show(_command(subparsers, "show", "show a summary or table of results", commands.show))
     _best(_command(subparsers, "best", "print the best configuration", commands.best))
     _compare(
-        _command(subparsers, "compare", "compare two runs, commits or strategies", commands.compare)
+        _command(subparsers, "compare", "compare runs, values or strategies", commands.compare)
     )
     _export(_command(subparsers, "export", "export trials to a file", commands.export))
     _report(_command(subparsers, "report", "write or serve an HTML report", commands.report))
@@ -133,11 +135,15 @@ def _compare(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "before", metavar="A", help="the results to compare with: WHAT or WHAT@RUN"
     )
-    command.add_argument("now", metavar="B", help="the new results: WHAT or WHAT@RUN")
+    command.add_argument("now", metavar="B", nargs="?", help="the new results: WHAT or WHAT@RUN")
+    command.add_argument(
+        "--by",
+        metavar="NAME[=X,Y]",
+        help="compare values within A: of a parameter, or strategy, such as optimizer=adam,sgd",
+    )
     command.add_argument(
         "--tolerance",
         metavar="LOSS",
-        default="1%",
         help="the largest loss that does not matter: a number or a percentage; 1%% by default",
     )
     _filters(command)
