@@ -231,8 +231,8 @@ def _parts(value: object) -> Iterable[tuple[str, object]]:
 
 def _of_environment() -> Iterator[str]:
     """Yield the values of variables that are named like secrets; PWD is a directory."""
-    for name, value in os.environ.items():
-        if len(value) >= _SHORT and name != "PWD" and is_secret(name):
+    for name in os.environ:
+        if name != "PWD" and is_secret(name) and len(value := os.environ.get(name, "")) >= _SHORT:
             yield value
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
+from functools import cached_property
 from typing import Any
 
 from pytest_hypersearch.core.contracts import Pruner
@@ -88,7 +89,7 @@ def size(number: int) -> str:
     return f"{value:.4g} {_UNITS[place]}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Sweep:
     """One strategy over one search space, as a mark asks for it or as a run carried it out.
 
@@ -186,12 +187,14 @@ class Sweep:
             return ()
         return tuple(tuple(d.size or 0 for d in branch.values()) for branch in self.space.branches)
 
-    def secrets(self) -> Iterator[str]:
-        """Yield the texts among its parameters' values that are secrets."""
-        yield from secrets_in(self.base)
+    @cached_property  # every trial asks, and a grid may have thousands of options
+    def secrets(self) -> tuple[str, ...]:
+        """The texts among its parameters' values that are secrets."""
+        texts = [*secrets_in(self.base)]
         for name, entry in (pair for branch in self.space.branches for pair in branch.items()):
             if isinstance(entry, Choice):
-                yield from secrets_in(entry.objects, secret=is_secret(name))
+                texts += secrets_in(entry.objects, secret=is_secret(name))
+        return tuple(texts)
 
     def to_json(self) -> dict[str, Any]:
         """The fields that a reader of results needs, as JSON values; empty ones are left out."""

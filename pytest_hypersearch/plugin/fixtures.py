@@ -112,7 +112,7 @@ class Trial(Reports):
     @cached_property
     def secrets(self) -> Secrets:
         """What no text may show: the secrets of all trials of the sweep, and those logged."""
-        return Secrets([*self._sweep.secrets(), *self._logged_secrets])
+        return Secrets([*self._sweep.secrets, *self._logged_secrets])
 
     def log(self, values: Mapping[str, Raw] | None = None, /, **named: Raw) -> None:
         """Keep values with the trial that are no metrics: texts, flags, counts.

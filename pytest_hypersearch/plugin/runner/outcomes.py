@@ -139,7 +139,7 @@ class OutcomeReporter:
         mark = item.get_closest_marker(MARK)
         if mark is None or isinstance(error, _INTERRUPTIONS):
             return
-        secrets = Secrets(mark.args[0].sweep.secrets())
+        secrets = Secrets(mark.args[0].sweep.secrets)
         said = describe(error, secrets) if error else secrets.masked(first_line(report))
         skipped = isinstance(error, pytest.skip.Exception) if error else report.skipped
         reason = f"skipped: {said}" if skipped else f"in setup: {said}"
@@ -197,7 +197,7 @@ class OutcomeReporter:
         if not (current.told and outcome and assignment) or outcome.failed or current.failed_late:
             return
         current.failed_late = True
-        secrets = Secrets(current.slot.sweep.secrets())
+        secrets = Secrets(current.slot.sweep.secrets)
         said, in_teardown = secrets.masked(first_line(report)), report.when == "teardown"
         reason = f"in teardown: {said}" if in_teardown else said
         error = secrets.masked(report.longreprtext)[-LONGEST_ERROR:]
