@@ -265,13 +265,20 @@ def test_nothing_finished_but_many_pending():
     assert len(history) == 40
 
 
-def test_the_first_configurations_meet_every_option_and_range():
+def test_the_centre_is_first_and_the_next_configurations_meet_every_option_and_range():
     size = design_size(MIXED)
-    rows = [GP().suggest(MIXED, seed=5, index=i, history=()) for i in range(size)]
+    centre, *rows = [GP().suggest(MIXED, seed=5, index=i, history=()) for i in range(size)]
+    assert centre == MIXED.centre()
     counts = Counter(row["act"] for row in rows)
     assert max(counts.values()) - min(counts.values()) <= 1
-    parts = {int(row["momentum"] * size) for row in rows}
-    assert len(parts) == size
+    parts = {int(row["momentum"] * (size - 1)) for row in rows}
+    assert len(parts) == size - 1
+
+
+def test_the_centre_of_each_branch_comes_first():
+    space = Space(({"a": uniform(0, 1), "c": choice(["x", "y", "z"])}, {"b": loguniform(1, 100)}))
+    rows = [GP().suggest(space, seed=3, index=i, history=()) for i in range(2)]
+    assert rows == [{"a": 0.5, "c": "y"}, {"b": pytest.approx(10)}]
 
 
 def test_the_first_configurations_depend_on_seed_and_index_only():

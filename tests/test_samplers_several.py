@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from statistics import median
 
 import numpy as np
 import pytest
@@ -223,13 +224,15 @@ def test_three_metrics_reach_all_three_ends():
         score, *others = ((params["a"] - a) ** 2 + (params["b"] - b) ** 2 for a, b in corners)
         return score, tuple(others), ()
 
-    def farthest_end(sampler):
-        history = play(UNIT, far, 22, sampler=sampler)
+    def farthest_end(sampler, seed):
+        history = play(UNIT, far, 22, seed=seed, sampler=sampler)
         values = zip(*((o.scores[0], *(v[0] for v in o.others)) for o in history), strict=True)
         return max(min(each) for each in values)
 
-    assert farthest_end(GP()) < 6e-3
-    assert farthest_end(Random()) > 1e-2
+    ours, blind = (
+        median(farthest_end(each, seed) for seed in range(5)) for each in (GP(), Random())
+    )
+    assert ours < 0.02 < blind
 
 
 def test_best_is_found_at_the_edge_of_what_is_allowed():

@@ -172,9 +172,9 @@ class Space:
             for label, option in zip(choice.labels, choice.objects, strict=True)
         )
 
-    def centre(self) -> Config:
-        """Return the middle of the first branch: the configuration of a smoke test."""
-        return {name: entry.centre() for name, entry in self.branches[0].items()}
+    def centre(self, branch: int = 0) -> Config:
+        """Return the middle of a branch; that of the first is the configuration of a smoke test."""
+        return {name: entry.centre() for name, entry in self.branches[branch].items()}
 
     def key(self, config: Mapping[str, Raw]) -> str:
         """Return `config_key` of a configuration."""

@@ -266,8 +266,10 @@ def design_size(space: Space) -> int:
 def initial_design(space: Space, seed: int) -> tuple[tuple[int, Array], ...]:
     """Return branch and row (D,) of the first configurations.
 
-    Every numeric parameter has one value in each of as many equal parts of its range as there are
-    points, and every choice has its options equally often. Branches take turns.
+    Branches take turns. Each begins at its centre: it is what a person would try first, and the
+    optimum is more often inward than at an edge of the ranges that people choose. The others of a
+    branch are spread: every numeric parameter has one value in each of as many equal parts of its
+    range as there are points, and every choice has its options equally often.
     """
     encoding, size = encoding_of(space), design_size(space)
     rng = np.random.default_rng((seed, 0))
@@ -275,7 +277,9 @@ def initial_design(space: Space, seed: int) -> tuple[tuple[int, Array], ...]:
     count = len(encoding.branches)
     for number, branch in enumerate(encoding.branches):
         share = len(range(number, size, count))
-        U = _maximin_hypercube(rng, share, [domain.lattice is None for domain in branch.domains])
+        continuous = [domain.lattice is None for domain in branch.domains]
+        U = _maximin_hypercube(rng, share - 1, continuous)
+        plan.append((number, encoding.row(number, space.centre(number))))
         plan += [(number, x) for x in branch.rows(U)]
     numbers = [number for number, _ in plan]
     turns = [numbers[:i].count(number) for i, number in enumerate(numbers)]
