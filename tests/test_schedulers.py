@@ -5,6 +5,7 @@ Real workers are in tests/plugin; here thousands of interleavings are drawn that
 
 import random
 from collections import Counter, deque
+from contextlib import suppress
 from types import SimpleNamespace
 
 import pytest
@@ -23,6 +24,7 @@ class Node:
         self.gateway = SimpleNamespace(id=f"gw{number}")
         self.shutting_down = self.dead = False
         self.commands, self.queue = deque(), deque()
+        self.current = None
         self.session = session
         self.work = self.life()
 
@@ -61,15 +63,16 @@ class Node:
 
     def life(self):
         """What a worker does, with a pause wherever others may come in between."""
-        yield from range(self.session.luck.choice([1, 10, 100]))
-        self.tell("ready")
-        yield
-        self.tell("collected")
+        for event in ("ready", "collected"):
+            yield from range(self.session.luck.choice([1, 10, 100, 1000]))
+            self.tell(event)
         current = yield from self.taken()
         while current is not SHUTDOWN:
             following = yield from self.taken()
+            self.current = self.session.items[current]
             yield from self.run(current)
             self.tell("complete", current)
+            self.current = None
             current = following
         self.tell("finished")
         self.session.living.remove(self)
@@ -83,7 +86,8 @@ class Node:
     def run(self, index):
         session, item = self.session, self.session.items[index]
         yield
-        if item not in session.trials or session.claims.claim(item, self.gateway.id):
+        shared = session.shares and item in session.trials
+        if not shared or session.claims.claim(item, self.gateway.id):
             session.started[item] += 1
             yield from range(session.lengths[item])
             session.ended[item] += 1
@@ -97,26 +101,27 @@ class Session:
         self.luck = luck = random.Random(seed)
         workers, self.deaths = luck.randint(1, 5), luck.choice([0, 2, 6])
         self.danger = luck.choice([0.003, 0.03, 0.3])
-        self.items = [f"item-{number}" for number in range(luck.randint(1, 20))]
+        self.shares = dist in SHARING
+        self.items = [f"{luck.randint(1, 6)}::{number}" for number in range(luck.randint(1, 20))]
         self.trials = {item for item in self.items if luck.random() < 0.8}
         self.lengths = {item: luck.choice([0, 1, 5, 50]) for item in self.items}
         self.retries = luck.randint(0, 2)
         options = {"tx": ["popen"] * workers, "maxschedchunk": luck.choice([1, 1, 3])}
-        config = SimpleNamespace(
-            option=SimpleNamespace(dist=dist), getvalue=options.get, getoption=options.get
-        )
-        log = SimpleNamespace(loadsched=_ignore, workstealsched=_ignore)
+        option = SimpleNamespace(dist=dist, loadscopereorder=luck.random() < 0.5)
+        config = SimpleNamespace(option=option, getvalue=options.get, getoption=options.get)
+        log = SimpleNamespace(loadsched=_ignore, workstealsched=_ignore, loadscopesched=_ignore)
         self.claims = TrialClaims(self.trials.__contains__, self.has_ended, _ignore)
         self.scheduler = patched_scheduler(config, log, self.claims)
         self.events, self.living, self.up = deque(), [], 0
         self.started, self.ended, self.crashes = Counter(), Counter(), Counter()
+        self.attempts = Counter()
         self.shuts_down, self.given_up = False, set()
         self.made = 0
         for _ in range(workers):
             self.start()
 
     def has_ended(self, item):
-        return bool(self.ended[item])
+        return item in self.trials and bool(self.ended[item] or self.attempts[item] > self.retries)
 
     def start(self):
         self.living.append(Node(self.made, self))
@@ -131,6 +136,7 @@ class Session:
             if self.events and (not self.living or self.luck.random() < 0.4):
                 event, node, *values = self.events.popleft()
                 getattr(self, event)(node, *values)
+                assert self.shares or not list(filter(self.waits_in_vain, self.scheduler.nodes))
                 if self.scheduler.tests_finished and not self.shuts_down:
                     self.shuts_down = True
                     for each in self.scheduler.nodes:
@@ -140,6 +146,14 @@ class Session:
             else:
                 self.luck.choice(self.living).step()
         pytest.fail("the session hangs")
+
+    def waits_in_vain(self, node):
+        """Whether a worker needs more work than is left, and was not told that there is no more."""
+        scheduler = self.scheduler
+        if node.shutting_down or scheduler.workqueue or not scheduler.collection:
+            return False
+        ended = [done for unit in scheduler.assigned_work[node].values() for done in unit.values()]
+        return node in scheduler.registered_collections and ended.count(False) < 2
 
     def kill(self, node):
         self.deaths -= 1
@@ -173,6 +187,7 @@ class Session:
 
     def died(self, node):
         node.shutting_down = True
+        self.attempts[node.current] += 1
         if node in self.scheduler.nodes:
             crashed = self.scheduler.remove_node(node)
             if crashed is not None:
@@ -184,7 +199,8 @@ class Session:
     def crashed(self, item):
         self.crashes[item] += 1
         if item in self.trials and not self.ended[item] and self.crashes[item] <= self.retries:
-            self.scheduler.mark_test_pending(item)
+            with suppress(NotImplementedError):  # whole scopes are run again anyway
+                self.scheduler.mark_test_pending(item)
         else:
             self.given_up.add(item)
 
@@ -193,16 +209,26 @@ def _ignore(*_values):
     """Write no log."""
 
 
-@pytest.mark.parametrize("dist", SHARING)
+@pytest.mark.parametrize("dist", [*SHARING, "loadscope"])
 @pytest.mark.parametrize("hundred", range(8))
 def test_every_test_runs_once_whoever_dies_when(dist, hundred):
     for seed in range(100 * hundred, 100 * (hundred + 1)):
         session = Session(dist, seed)
         session.play()
         for item in session.items:
-            # Only what is no trial counts as run by a worker that died before it.
-            assert session.crashes[item] <= session.started[item] or item not in session.trials
-            times = session.started[item], session.ended[item], session.crashes[item]
-            assert session.ended[item] == 1 or item in session.given_up, (seed, item, times)
-            assert session.ended[item] <= 1, (seed, item, times)
-            assert session.started[item] <= 1 + session.crashes[item], (seed, item, times)
+            trial, crashes = item in session.trials, session.crashes[item]
+            times = session.started[item], session.ended[item], crashes
+            assert session.ended[item] or item in session.given_up, (seed, item, times)
+            assert session.started[item] <= 1 + crashes, (seed, item, times)
+            # Whole scopes are handed on with what is no trial and ended untold.
+            again = 0 if trial or session.shares else crashes
+            assert session.ended[item] <= 1 + again, (seed, item, times)
+            # Only what is no trial counts as run by a shared worker that died before it.
+            assert not (trial and session.shares) or crashes <= session.started[item]
+
+
+@pytest.mark.parametrize("dist", [*SHARING, "loadscope"])
+def test_a_worker_that_was_sent_home_before_it_collected_is_left_out(dist):
+    session = Session(dist, 0)
+    session.scheduler.add_node_collection(Node(99, session), session.items)
+    assert not session.scheduler.nodes

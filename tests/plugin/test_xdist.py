@@ -103,6 +103,43 @@ def test_a_crash_at_either_end_hangs_nothing(project, dist, deadly):
     assert project.states == {"complete": 4, "crashed": 1}
 
 
+COLLECTING = """
+import os, time
+from pathlib import Path
+
+def wait(name):
+    end = time.monotonic() + 60
+    while not Path(name).exists():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.01)
+
+def pytest_collection_modifyitems():
+    worker = os.environ.get("PYTEST_XDIST_WORKER")
+    if worker == "gw1":
+        wait("gw2")
+    elif worker == "gw2":
+        Path(worker).touch()
+        wait("gw1")
+
+def pytest_xdist_node_collection_finished(node):
+    if node.gateway.id == "gw0":
+        node.gateway._io.popen.kill()
+    elif node.gateway.id == "gw1":
+        Path("gw1").touch()
+"""
+"""The first worker dies when it has collected; the second one collects before its replacement."""
+
+
+@pytest.mark.parametrize("dist", DIST)
+def test_a_worker_that_dies_before_all_have_collected_is_replaced(project, dist):
+    (project.path / "conftest.py").write_text(COLLECTING)
+    project.write(GRID)
+    code, output = project.run("-n2", "--dist", dist)
+    assert code == 0, output
+    assert project.ran.total() == len(project.ran) == 16
+    assert project.states == {"complete": 16}
+
+
 def test_retries_are_counted_from_the_mark(project):
     never = DEADLY.format(retries=0, deadly=5, death=DEATHS["exit"])
     twice = DEADLY.format(retries=2, deadly=3, death=DEATHS["exit"])

@@ -9,9 +9,10 @@ What else is patched, of xdist 3.8:
 - Whatever is sent to a worker that has just died ends the session with an internal error, and so
   does the collection of a worker that came up when the session seemed to be over.
 - Under ``worksteal``, a worker that dies while others still collect lets them be sent home.
-- In the schedulers that hand out whole scopes, what a dead worker leaves goes back to the queue
-  together with what it had finished, and a worker that is given finished work alone, or a single
-  test while more wait in the queue, sits there for good (pytest-xdist#784, #1327).
+- In the schedulers that hand out whole scopes, a worker that is given finished work alone (what a
+  dead worker leaves goes back to the queue together with what it had finished), or a single test
+  while more wait in the queue, sits there for good (pytest-xdist#784, #1327). And work goes to a
+  worker that still collects: when another dies, or if one that died had collected before all had.
 """
 
 from __future__ import annotations
@@ -163,10 +164,6 @@ class _Stealing(_Shared, WorkStealingScheduling):  # type: ignore[misc]
         with suppress(OSError):
             super().check_schedule()
 
-    def _send_tests(self, node: Node, num: int) -> None:
-        super()._send_tests(node, num)
-        self._share_rest()
-
     def _share_rest(self) -> None:
         held = [held for node, held in self.node2pending.items() if not node.shutting_down]
         most = max(map(len, held), default=0)
@@ -190,19 +187,21 @@ class _Scoped(_Guarded, LoadScopeScheduling):  # type: ignore[misc]
     def remove_node(self, node: Node) -> str | None:
         """Take a worker out; only what it has not finished is to be done again."""
         units = self.assigned_work.pop(node)
+        if self.collection is None:
+            self.registered_collections.pop(node, None)
         left = [(unit, item) for unit in units.values() for item in unit if not unit[item]]
         if not left:
             return None
         unit, running = left[0]
         unit[running] = self._claims.has_ended(running)
-        self.workqueue.update(
-            {scope: unit for scope, unit in units.items() if not all(unit.values())}
-        )
+        self.workqueue.update(units)
         for other in self.assigned_work:
             self._reschedule(other)
         return None if self._claims.is_over(running, node.gateway.id) else running
 
     def _reschedule(self, node: Node) -> None:
+        if node not in self.registered_collections:
+            return  # it still collects
         super()._reschedule(node)
         while self.workqueue and not node.shutting_down and self._idle(node):
             self._assign_work_unit(node)
