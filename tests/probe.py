@@ -25,7 +25,9 @@ def stay():
 def pytest_sessionfinish(session):
     controller = session.config.pluginmanager.get_plugin("hypersearch_controller")
     if controller is not None:
+        from pytest_hypersearch.core.codec import json_object
+
         hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
         resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
-        studies = [study.to_json() for study in controller.owner.results()]
-        (HERE / "results.json").write_text(json.dumps(studies))
+        studies = json.dumps(controller.owner.results(), default=json_object)
+        (HERE / "results.json").write_text(studies)

@@ -8,6 +8,7 @@ import pytest
 from stored_project import run_sweeps
 
 from pytest_hypersearch import Results, load_results
+from pytest_hypersearch.core.codec import json_object
 from pytest_hypersearch.store.find import Loaded
 
 
@@ -30,14 +31,15 @@ def test_what_is_loaded_is_what_the_session_knew(tmp_path, swept):
     (tmp_path / "conftest.py").write_text(
         "def pytest_unconfigure(config):\n"
         "    import json\n"
+        "    from pytest_hypersearch.core.codec import json_object\n"
         "    owner = config.pluginmanager.getplugin('hypersearch_controller').owner\n"
-        "    studies = [one.to_json() for one in owner.results()]\n"
-        "    open('known.json', 'w').write(json.dumps(studies))\n"
+        "    studies = json.dumps(owner.results(), default=json_object)\n"
+        "    open('known.json', 'w').write(studies)\n"
     )
     run_sweeps(tmp_path)
     known = {study["nodeid"]: study for study in json.loads((tmp_path / "known.json").read_text())}
     for study in load_results(tmp_path).studies:
-        found, wanted = json.loads(json.dumps(study.to_json())), known[study.nodeid]
+        found, wanted = json.loads(json.dumps(study, default=json_object)), known[study.nodeid]
         for trials in (found["trials"], wanted["trials"]):
             for trial in trials:
                 trial["duration"] = round(trial["duration"], 6)

@@ -13,6 +13,7 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 
 from pytest_hypersearch import Results, randint, uniform
+from pytest_hypersearch.core.codec import read_fields
 from pytest_hypersearch.core.goals import Constraint
 from pytest_hypersearch.core.space import Space
 from pytest_hypersearch.core.study import StudyResults
@@ -101,7 +102,7 @@ def test_each_start_of_a_formula_is_disarmed(net, tmp_path, start):
 def test_json_is_all_that_was_recorded(results, tmp_path):
     results.to_json(tmp_path / "out.json")
     data = json.loads((tmp_path / "out.json").read_text())
-    assert [StudyResults.from_json(one) for one in data["studies"]] == list(results.studies)
+    assert [read_fields(StudyResults, one) for one in data["studies"]] == list(results.studies)
 
 
 def test_json_has_words_for_what_is_no_number(net, tmp_path):

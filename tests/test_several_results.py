@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import random
 from dataclasses import replace
 
 import pytest
 from example_studies import sweep_of
 
+from pytest_hypersearch.core.codec import json_object, read_fields
 from pytest_hypersearch.core.goals import Constraint, Goal, constraint_of
 from pytest_hypersearch.core.study import StudyResults
 from pytest_hypersearch.core.trial import State, TrialRecord
@@ -79,7 +81,8 @@ def test_the_front_is_of_full_feasible_configurations():
     assert numbers(ranked.front) == [0, 6, 1, 4]
     assert ranked.best.number == 0
     assert ranked.front[2].values == (2, 5)
-    assert StudyResults.from_json(results.to_json()) == results
+    text = json.dumps(results, default=json_object)
+    assert read_fields(StudyResults, json.loads(text)) == results
 
 
 def test_the_front_of_one_metric_is_the_best():

@@ -58,33 +58,6 @@ class StudyResults:
     commit: str = ""
     arguments: Config = field(default_factory=dict)
 
-    def to_json(self) -> dict[str, Any]:
-        """The fields as JSON values."""
-        return {
-            "nodeid": self.nodeid,
-            "sweeps": [sweep.to_json() for sweep in self.sweeps],
-            "trials": [trial.to_json() for trial in self.trials],
-            "notes": list(self.notes),
-            "run": self.run,
-            "saved": self.saved,
-            "commit": self.commit,
-            "arguments": self.arguments,
-        }
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> StudyResults:
-        """The inverse of `to_json`."""
-        return cls(
-            nodeid=data["nodeid"],
-            sweeps=tuple(map(Sweep.from_json, data["sweeps"])),
-            trials=tuple(map(TrialRecord.from_json, data["trials"])),
-            notes=tuple(data["notes"]),
-            run=data["run"],
-            saved=data["saved"],
-            commit=data["commit"],
-            arguments=data["arguments"],
-        )
-
 
 def signed(sweep: Sweep, score: float) -> float:
     """Turns a score of a sweep so that lower is better."""

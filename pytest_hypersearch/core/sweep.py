@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, fields
 from functools import cached_property
 from typing import Any
 
+from pytest_hypersearch.core.codec import read_fields
 from pytest_hypersearch.core.contracts import Pruner
 from pytest_hypersearch.core.goals import (
     Constraint,
@@ -49,15 +50,6 @@ class Demand:
         """What it takes of each of its GPUs."""
         return min(self.gpus, 1)
 
-    def to_json(self) -> dict[str, Any]:
-        """The fields as JSON values."""
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Demand:
-        """The inverse of `to_json`."""
-        return cls(**data)
-
 
 @dataclass(frozen=True, slots=True)
 class Share:
@@ -70,15 +62,6 @@ class Share:
 
     cpus: int = 0
     gpus: tuple[str, ...] = ()
-
-    def to_json(self) -> dict[str, Any]:
-        """The fields as JSON values."""
-        return {"cpus": self.cpus, "gpus": list(self.gpus)}
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Share:
-        """The inverse of `to_json`."""
-        return cls(data["cpus"], tuple(data["gpus"]))
 
 
 def size(number: int) -> str:
@@ -201,7 +184,7 @@ class Sweep:
         plain = {name: getattr(self, name) for name in _OWNED}
         seldom = {name: value for name in _SELDOM if (value := getattr(self, name))}
         if self.resources is not None:
-            seldom["resources"] = self.resources.to_json()
+            seldom["resources"] = asdict(self.resources)
         if self.gates:
             seldom["gates"] = [gate.to_json() for gate in self.gates]
         if self.stop is not None:
@@ -214,18 +197,10 @@ class Sweep:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Sweep:
         """The inverse of `to_json`, but for the pruner, of which JSON has only a description."""
-        known = {name: data[name] for name in _OWNED}
-        known |= {name: data[name] for name in _SELDOM if name in data}
-        known["points"] = tuple(known["points"])
-        known["group_by"] = tuple(known["group_by"])
-        known["others"] = tuple(Goal(*each) for each in data.get("others", ()))
-        known["constraints"] = tuple(Constraint(*each) for each in data.get("constraints", ()))
-        known["gates"] = tuple(Gate(**each) for each in data.get("gates", ()))
-        if "stop" in data:
-            known["stop"] = StopRule(**data["stop"])
-        if "resources" in data:
-            known["resources"] = Demand.from_json(data["resources"])
-        return cls(**known, space=Space.from_json(data.get("space", [{}])))
+        given = {name: data[name] for name in _OWNED} | {"space": data.get("space", [{}])}
+        seldom = (*_SELDOM, "stop", "resources", "gates")
+        given |= {name: data[name] for name in seldom if name in data}
+        return read_fields(cls, given)
 
 
 _SELDOM = ("others", "constraints", "race", "isolate", "timeout", "planned", "elapsed")

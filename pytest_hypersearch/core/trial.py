@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import lru_cache
 from hashlib import blake2b
-from typing import Any, NamedTuple, TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from pytest_hypersearch.core.values import real_of, shown
 
-Raw: TypeAlias = "int | float | str | bool | None"
-Config: TypeAlias = "dict[str, Raw]"
+Raw: TypeAlias = int | float | str | bool | None
+Config: TypeAlias = dict[str, Raw]
 
 
 class Key(NamedTuple):
@@ -93,15 +93,6 @@ class TrialRecord:
     def key(self) -> Key:
         """Which trial of its study it is."""
         return Key(self.sweep, self.number, self.replicate)
-
-    def to_json(self) -> dict[str, Any]:
-        """The fields as JSON values."""
-        return {name: getattr(self, name) for name in self.__slots__}
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> TrialRecord:
-        """The inverse of `to_json`."""
-        return cls(**{**data, "state": State(data["state"])})
 
 
 @lru_cache

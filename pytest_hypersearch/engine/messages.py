@@ -12,10 +12,11 @@ JSON, see `encode`.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields, is_dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
 from typing import Any, Final, Generic, TypeAlias, TypeVar, get_args
 
+from pytest_hypersearch.core.codec import fields_of, json_object, read_fields
 from pytest_hypersearch.core.study import StudyCode, StudyResults
 from pytest_hypersearch.core.sweep import Share
 from pytest_hypersearch.core.trial import Config, Key, State, TrialRecord
@@ -388,7 +389,7 @@ def encode(number: int, body: Message | Reply) -> str:
         number: Tells to which message a reply belongs.
         body: The message or the reply.
     """
-    return _ENCODER.encode((number, type(body).__name__, _fields_of(body)))
+    return _ENCODER.encode((number, type(body).__name__, fields_of(body)))
 
 
 def decode_message(text: str) -> tuple[int, Message]:
@@ -408,18 +409,7 @@ def decode_reply(text: str) -> tuple[int, Reply]:
     return _decode(text, _REPLIES)
 
 
-def _fields_of(value: Any) -> dict[str, Any]:  # noqa: ANN401  any of the dataclasses above
-    return {name: getattr(value, name) for name in value.__slots__}
-
-
-def _plain(value: Any) -> dict[str, Any]:  # noqa: ANN401  whatever JSON does not know
-    if not is_dataclass(value):
-        raise TypeError(f"{value!r} ({type(value).__name__}) has no form in JSON")
-    plain: dict[str, Any] = value.to_json() if hasattr(value, "to_json") else _fields_of(value)
-    return plain
-
-
-_ENCODER: Final = json.JSONEncoder(default=_plain)
+_ENCODER: Final = json.JSONEncoder(default=json_object)
 _BodyT = TypeVar("_BodyT")
 
 
@@ -431,9 +421,7 @@ def _decode(text: str, kinds: Mapping[str, type[_BodyT]]) -> tuple[int, _BodyT]:
     if values.keys() != _NAMES[name]:
         given, expected = (", ".join(names) or "none" for names in (values, _NAMES[name]))
         raise ValueError(f"message {name}: fields {given}; expected {expected}")
-    for each, read in _NESTED.get(name, {}).items():
-        values[each] = read(values[each])
-    return number, kind(**values)
+    return number, read_fields(kind, values)
 
 
 _MESSAGES: Final[Mapping[str, type[Message]]] = {k.__name__: k for k in get_args(Message)}
@@ -441,24 +429,4 @@ _REPLIES: Final[Mapping[str, type[Reply]]] = {k.__name__: k for k in get_args(Re
 _NAMES: Final = {
     name: {field.name: None for field in fields(kind)}.keys()
     for name, kind in {**_MESSAGES, **_REPLIES}.items()
-}
-
-
-def _study_plan(data: dict[str, Any]) -> StudyPlan:
-    slots = tuple(map(tuple, data["slots"]))
-    return StudyPlan(**{**data, "slots": slots, "code": StudyCode(**data["code"])})
-
-
-# The fields that are more than JSON values: what reads each of them.
-_NESTED: Final[dict[str, dict[str, Callable[[Any], object]]]] = {
-    "Plan": {"studies": lambda plans: tuple(map(_study_plan, plans))},
-    "Tell": {"outcome": lambda fields: Outcome(**{**fields, "state": State(fields["state"])})},
-    "RunTrial": {"share": lambda share: share and Share.from_json(share)},
-    "ReplayTrial": {"record": TrialRecord.from_json},
-    "SkipTrial": {"state": State},
-    "StudyState": {
-        "results": StudyResults.from_json,
-        "paths": lambda paths: tuple((Key(*key), path) for key, path in paths),
-        "suggestions": lambda suggestions: tuple(Suggestion(**each) for each in suggestions),
-    },
 }

@@ -11,11 +11,13 @@ import io
 import json
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import is_dataclass
 from math import isfinite
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TextIO, TypeAlias
 
+from pytest_hypersearch.core.codec import json_object
 from pytest_hypersearch.core.errors import needs
 from pytest_hypersearch.core.study import StudyResults
 from pytest_hypersearch.core.trial import Raw
@@ -122,7 +124,7 @@ def write_json(studies: Iterable[StudyResults], path: str | PathLike[str]) -> No
 
 def studies_json(studies: Iterable[StudyResults]) -> str:
     """Return studies, sweeps and trials as JSON in ASCII; see `json_of`."""
-    return json_of({"studies": [study.to_json() for study in studies]})
+    return json_of({"studies": list(studies)})
 
 
 def json_of(value: object, *, indent: int | None = None) -> str:
@@ -133,6 +135,8 @@ def json_of(value: object, *, indent: int | None = None) -> str:
 def _finite(value: Any) -> Any:  # noqa: ANN401  JSON values
     if isinstance(value, float):
         return value if isfinite(value) else str(value)
+    if is_dataclass(value):
+        value = json_object(value)
     if isinstance(value, dict):
         return {name: _finite(one) for name, one in value.items()}
     if isinstance(value, (list, tuple)):

@@ -11,6 +11,7 @@ from collections import Counter
 import pytest
 
 from pytest_hypersearch import load_results
+from pytest_hypersearch.core.codec import read_fields
 from pytest_hypersearch.core.study import StudyResults
 from pytest_hypersearch.results.cli import main
 from pytest_hypersearch.results.report.payload import payload
@@ -115,7 +116,7 @@ def known(trial):
 
 def agree(project, reader):
     """Check that the last session and all readers say the same; return what was stored."""
-    (said,) = map(StudyResults.from_json, project.studies)
+    (said,) = (read_fields(StudyResults, each) for each in project.studies)
     at = str(project.path)
     (study,) = load_results(at).studies
     session = {known(trial) for trial in said.trials if trial.state != "not run"}

@@ -22,8 +22,8 @@ from dataclasses import dataclass, replace
 from functools import partial
 from getpass import getuser
 from pathlib import Path
-from typing import Any
 
+from pytest_hypersearch.core.codec import json_object, read_fields
 from pytest_hypersearch.core.errors import NotYetError, StoreError
 from pytest_hypersearch.core.sweep import Demand, Share, Sweep
 from pytest_hypersearch.engine.messages import StudyPlan
@@ -52,24 +52,6 @@ class Claim:
     cores: tuple[int, ...]
     among: tuple[str, ...] = ()
     devices: tuple[str, ...] | None = None
-
-    def to_json(self) -> dict[str, Any]:
-        """The fields as JSON values."""
-        plain = {name: getattr(self, name) for name in self.__slots__}
-        return plain | {"demand": self.demand.to_json()}
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Claim:
-        """The inverse of `to_json`."""
-        devices = data["devices"]
-        return cls(
-            data["holder"],
-            data["name"],
-            Demand.from_json(data["demand"]),
-            tuple(data["cores"]),
-            tuple(data["among"]),
-            None if devices is None else tuple(devices),
-        )
 
 
 def devices_for(claim: Claim, others: Sequence[Claim], machine: Machine) -> tuple[str, ...] | None:
@@ -260,7 +242,7 @@ def _make_own(directory: Path) -> None:
 
 def _read(file: Path) -> list[Claim]:
     try:
-        return [Claim.from_json(each) for each in json.loads(file.read_bytes())]
+        return [read_fields(Claim, each) for each in json.loads(file.read_bytes())]
     except FileNotFoundError:
         return []
     except (ValueError, KeyError, TypeError) as error:
@@ -270,7 +252,7 @@ def _read(file: Path) -> list[Claim]:
 def _write(file: Path, claims: Sequence[Claim]) -> None:
     """Replace the file: a writer may be killed at any moment."""
     new = file.with_suffix(".new")
-    new.write_text(json.dumps([claim.to_json() for claim in claims]), encoding="ascii")
+    new.write_text(json.dumps(claims, default=json_object), encoding="ascii")
     new.replace(file)
 
 
@@ -312,7 +294,7 @@ class Shares:
         for study in studies:
             for sweep in (study.sweeps[place] for place in {slot[1] for slot in study.slots}):
                 wanted = sweep.get("resources")
-                lacking = self.machine.lacks(Demand.from_json(wanted)) if wanted else ""
+                lacking = self.machine.lacks(Demand(**wanted)) if wanted else ""
                 if lacking:
                     return f"{study.nodeid}: sweep {sweep['name']}: resources= requests {lacking}"
         return ""
