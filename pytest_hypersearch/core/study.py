@@ -166,11 +166,11 @@ class Configuration:
     @property
     def metrics(self) -> dict[str, float]:
         """Means over its complete replicates of metrics that are finite in each of them."""
-        names = [name for name in self.trials[0].metrics if self._has(name)]
-        return {name: self.mean_of(name) for name in names}
-
-    def _has(self, metric: str) -> bool:
-        return all(math.isfinite(trial.metrics.get(metric, math.nan)) for trial in self.trials)
+        return {
+            name: self.mean_of(name)
+            for name in self.trials[0].metrics
+            if all(math.isfinite(trial.metrics.get(name, math.nan)) for trial in self.trials)
+        }
 
     def mean_of(self, metric: str) -> float:
         """Mean of a metric over its complete replicates."""

@@ -68,12 +68,10 @@ class Stopping:
             return f"no improvement of {self._info.metric} in {rule.patience} trials"
         if rule.trials is not None and len(self._ended) + running >= rule.trials:
             return f"{rule.trials} trials"
-        if rule.time is not None and self._elapsed() >= rule.time:
-            return f"{shown_number(rule.time)} s"
+        if rule.time is not None and self._started is not None:
+            over = self._clock() - self._started >= rule.time
+            return f"{shown_number(rule.time)} s" if over else ""
         return ""
 
     def _reached(self, score: float, target: float) -> bool:
         return signed(self._info, score) <= signed(self._info, target)
-
-    def _elapsed(self) -> float:
-        return 0.0 if self._started is None else self._clock() - self._started

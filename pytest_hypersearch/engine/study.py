@@ -197,7 +197,8 @@ class Study:
         """
         sweep = self.sweeps[key.sweep]
         stopping = self._stopping.get(key.sweep)
-        over = closed or (stopping.reason(self._at_work(key.sweep)) if stopping else "")
+        running = sum(other.sweep == key.sweep for other in self.running)
+        over = closed or (stopping.reason(running) if stopping else "")
         if self._began(key):
             over = ""  # left out, a trial that failed or crashed and is repeated would pass
         if over:
@@ -384,9 +385,6 @@ class Study:
         """Whether the trial was started or replayed in this session."""
         record = self.records.get(key)
         return self._crashes[key] > 0 or (record is not None and record.state is not State.NOT_RUN)
-
-    def _at_work(self, sweep: str) -> int:
-        return sum(key.sweep == sweep for key in self.running)
 
     def _recall(self) -> None:
         """Tell the stop rules of all stored trials, whichever of them is asked for first."""

@@ -53,9 +53,11 @@ class Controller:
             keep_stale=config.option.sweep_stale == "keep",
             keep_runs=_keep_runs(config),
         )
+        command = ["pytest", *map(str, config.invocation_params.args)]
+        observer = Observer(config.rootpath, command)
         self.owner = Owner(
             lambda strategy: config.hook.pytest_hypersearch_sampler(strategy=strategy),
-            Archive(self._store_root, policy, self._warnings.append, _observer(config)),
+            Archive(self._store_root, policy, self._warnings.append, observer),
             self._closed,
             Shares(_machine(config)),
         )
@@ -216,10 +218,6 @@ def _machine(config: pytest.Config) -> Callable[[], Machine]:
     return lambda: machine
 
 
-def _observer(config: pytest.Config) -> Observer:
-    return Observer(config.rootpath, ["pytest", *map(str, config.invocation_params.args)])
-
-
 def _keep_runs(config: pytest.Config) -> int:
     text = str(setting(config, "sweep_keep_runs"))
     if not text.isdecimal() or int(text) < 1:
@@ -283,7 +281,9 @@ class ReportFile:
         from pytest_hypersearch.results.report.payload import beside
 
         try:
-            _write(self._path, page(map(self._reported, studies), beside(self._path)))
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            text = page(map(self._reported, studies), beside(self._path))
+            self._path.write_text(text, encoding="utf-8")
         except OSError as error:
             self._outcome = f"report not written: {self._path}: {error.strerror or error}"
         else:
@@ -303,8 +303,3 @@ class ReportFile:
         last = {(Key(t.sweep, t.number, t.replicate), t.attempt) for t in study.trials}
         curves = {key[0]: series for key, series in stored.items() if key in last}
         return Reported(study, curves, [self._folder / study.run] if study.run else [])
-
-
-def _write(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, encoding="utf-8")

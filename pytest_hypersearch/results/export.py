@@ -50,7 +50,10 @@ _DTYPES = {
 def columns_of(entries: Iterable[Entry], fields: Sequence[Field]) -> Columns:
     """Return the values of fields, by the fields' names."""
     known = list(entries)
-    return {field.name: [_none_if_absent(field.get(one)) for one in known] for field in fields}
+    return {
+        field.name: [None if (value := field.get(each)) is ABSENT else value for each in known]
+        for field in fields
+    }
 
 
 def rows_of(columns: Mapping[str, Sequence[Any]]) -> list[Row]:
@@ -86,10 +89,6 @@ def _series(values: Sequence[Any]) -> pd.Series[Any]:
         return pd.Series(values, dtype=dtype)
     except OverflowError:  # an integer beyond 64 bits
         return pd.Series(values, dtype="object")
-
-
-def _none_if_absent(value: object) -> object:
-    return None if value is ABSENT else value
 
 
 _LONG = 16
@@ -154,12 +153,9 @@ def write_parquet(columns: Columns, path: str | PathLike[str]) -> None:
         import pyarrow as pa  # noqa: F401  pandas would tell less well what is missing
     frame = frame_of(columns)
     for name in frame.select_dtypes("object"):
-        frame[name] = frame[name].map(_json_or_none).astype("string")
+        texts = frame[name].map(lambda value: None if value is None else json_of(value))
+        frame[name] = texts.astype("string")
     frame.to_parquet(path, engine="pyarrow")
-
-
-def _json_or_none(value: object) -> str | None:
-    return None if value is None else json_of(value)
 
 
 MARKUP: Final[Mapping[str, str]] = {

@@ -243,7 +243,8 @@ def _fulfilling(entries: list[Entry], condition: Condition) -> list[Entry]:
 def _condition(fields: Fields, text: str, value: object) -> Condition:
     name, test = text, OPERATORS["eq"]
     head, _, last = text.rpartition("__")
-    if head and last in OPERATORS and not _known(fields, text):
+    is_name = any(text in getattr(fields, kind) for kind in _KINDS)
+    if head and last in OPERATORS and not is_name:
         name, test = head, OPERATORS[last]
     field = fields.find(name)
     if test is _in and (isinstance(value, (str, bytes)) or not hasattr(value, "__iter__")):
@@ -253,10 +254,6 @@ def _condition(fields: Fields, text: str, value: object) -> Condition:
     if field.name == "test" and test is _equal:
         test, value = _in, _tests(fields.tests, str(value))
     return Condition(text, field, test, value)
-
-
-def _known(fields: Fields, name: str) -> bool:
-    return any(name in getattr(fields, kind) for kind in _KINDS)
 
 
 def _state(word: object) -> str:

@@ -303,7 +303,7 @@ def _may_share(entry: Distribution, other: Distribution) -> bool:
     """Tell whether two finite distributions may have a value in common."""
     for few, many in ((entry, other), (other, entry)):
         if isinstance(few, Choice) or (few.size or 0) <= _COMPARED:
-            return any(many.contains(raw) for raw in _values(few))
+            return any(many.contains(few.at(position)) for position in range(few.size or 0))
     (first, last), (low, high) = _ends(entry), _ends(other)
     return type(first) is type(low) and first <= high and low <= last
 
@@ -315,10 +315,6 @@ def _cell(branch: Branch, rank: int) -> Config:
         rank, position = divmod(rank, entry.size)
         values.append(entry.at(position))
     return dict(zip(branch, reversed(values), strict=True))
-
-
-def _values(entry: Distribution) -> Iterator[Raw]:
-    return (entry.at(position) for position in range(entry.size or 0))
 
 
 def _ends(entry: Distribution) -> tuple[Any, Any]:

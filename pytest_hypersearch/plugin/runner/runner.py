@@ -242,7 +242,9 @@ class Runner:
             return (yield)
         if current.child:
             result = yield
-            _show_teardown(current.child)
+            reports = current.child.reports
+            if current.child.death and "call" in reports and "teardown" not in reports:
+                current.child.fail()  # the process died in its teardown
             return result
         whole = False
         self.timers.start(item)
@@ -324,12 +326,6 @@ def _show_call(child: Child) -> None:
     if child.outcome is None or child.outcome.failed:
         child.fail()
     end_as(child.outcome)
-
-
-def _show_teardown(child: Child) -> None:
-    """Stand in for its teardown, in which the process may have died."""
-    if child.death and "call" in child.reports and "teardown" not in child.reports:
-        child.fail()
 
 
 class FinalReports:

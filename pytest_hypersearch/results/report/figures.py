@@ -63,7 +63,8 @@ class Plots:
         drawn = _figure(xaxis_title="trials of the sweep", yaxis_title=self._metric["name"])
         own = self._metric["own"]
         for sweep, place in self._sweeps():
-            known = [i for i in self._of(place) if own[i] is not None]
+            sweeps = self._trials["sweep"]
+            known = [i for i, each in enumerate(sweeps) if each == place and own[i] is not None]
             dash = DASHES[place % len(DASHES)]
             drawn.add_scatter(
                 x=[self._trials["nth"][i] for i in known],
@@ -254,9 +255,6 @@ class Plots:
     def _sweeps(self) -> Iterator[tuple[str, int]]:
         for place, sweep in enumerate(self._data["sweeps"]):
             yield sweep["name"], place
-
-    def _of(self, place: int) -> list[int]:
-        return [i for i, sweep in enumerate(self._trials["sweep"]) if sweep == place]
 
     def _is_complete(self, i: int) -> bool:
         return bool(self._trials["state"][i] == State.COMPLETE)

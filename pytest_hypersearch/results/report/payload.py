@@ -54,8 +54,9 @@ def listed(
         For each trial None, or its directory's address as ``at``, the first `MOST_FILES` paths
         below it as ``files``, encoded for addresses, and how many ``more`` there are.
     """
-    roots = [run / ARTIFACTS for run in runs]
-    found = {path.name: (path, link(root)) for root in roots for path in _directories(root)}
+    roots = [root for run in runs if (root := run / ARTIFACTS).is_dir()]
+    paths = ((path, root) for root in roots for path in root.iterdir() if path.is_dir())
+    found = {path.name: (path, link(root)) for path, root in paths}
     names = (artifact_name(*stored_key(trial), trial.attempt) for trial in trials)
     return [_directory(*found[name]) if name in found else None for name in names]
 
@@ -67,10 +68,6 @@ def file_below(root: Path, address: str) -> Path | None:
         return file if file.is_relative_to(root.resolve()) and file.is_file() else None
     except (OSError, ValueError):  # too long a name, or a null byte in it
         return None
-
-
-def _directories(root: Path) -> Sequence[Path]:
-    return [path for path in root.iterdir() if path.is_dir()] if root.is_dir() else []
 
 
 def _directory(directory: Path, address: str) -> dict[str, Any] | None:

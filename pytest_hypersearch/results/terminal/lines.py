@@ -55,17 +55,14 @@ def describe(sweep: Sweep, look: Look) -> str:
     """Says what a sweep is: ``grid 3x3 x 3 replicates``, ``wide (random seed=0)``."""
     words = [clean(sweep.strategy, look)]
     if sweep.shape:
-        words.append(" + ".join(_shape(sizes) for sizes in sweep.shape))
+        shapes = ("x".join(str(n) for n in sizes if n > 1) or "1" for sizes in sweep.shape)
+        words.append(" + ".join(shapes))
     elif sweep.strategy != "grid":
         words.append(f"seed={sweep.seed}")
     if sweep.replicates > 1:
         words.append(f"x {sweep.replicates} replicates")
     text = " ".join(words)
     return text if sweep.name == sweep.strategy else f"{clean(sweep.name, look)} ({text})"
-
-
-def _shape(sizes: Iterable[int]) -> str:
-    return "x".join(str(size) for size in sizes if size > 1) or "1"
 
 
 def count_words(trials: Sequence[TrialRecord], planned: int) -> list[Segment]:

@@ -50,7 +50,8 @@ def group_table(
         without: Parameters that need not be shown again with the best configuration.
     """
     wide = look.width >= WIDE
-    scale = scale_of([one.mean for one in groups if one.mean is not None], _stds(groups))
+    scored = [one for one in groups if one.mean is not None]
+    scale = scale_of([one.mean or 0.0 for one in scored], [one.std for one in scored])
     bests = [one.best for one in groups]
     several = any(one.configurations > 1 for one in groups)
     table = [
@@ -109,10 +110,6 @@ def group_text(
 def _short_name(field: Field) -> str:
     """Return a field's name without what it belongs to."""
     return field.name.partition(".")[2] or field.name
-
-
-def _stds(groups: Sequence[Group]) -> list[float | None]:
-    return [one.std for one in groups if one.mean is not None]
 
 
 def _mean_column(moments: Sequence[tuple[float | None, float | None]], look: Look) -> Column:
@@ -189,11 +186,12 @@ def trial_table(trials: Sequence[TrialRecord], look: Look) -> list[Line]:
     """Lists trials: configuration and replicate, state, score, time, parameters, reason."""
     scale = scale_of([trial.score for trial in trials if trial.score is not None])
     sweeps = tuple(clean(trial.sweep, look) for trial in trials)
+    states = tuple(f"{trial.state}{' (cache)' * trial.cached}" for trial in trials)
     table = [
         Column("sweep", sweeps, right=False, shrinks=True),
         Column("#", tuple(str(trial.number) for trial in trials)),
         Column("r", tuple(str(trial.replicate) for trial in trials)),
-        Column("state", tuple(_state(trial) for trial in trials), right=False),
+        Column("state", states, right=False),
         Column("score", tuple(scale.value(trial.score) for trial in trials)),
         _time_column([trial.duration or None for trial in trials], "time"),
     ]
@@ -206,10 +204,6 @@ def trial_table(trials: Sequence[TrialRecord], look: Look) -> list[Line]:
         reasons = tuple(clean(trial.reason, look) for trial in trials)
         table.append(Column("reason", reasons, right=False, drop=5, shrinks=True))
     return draw(table, look)
-
-
-def _state(trial: TrialRecord) -> str:
-    return f"{trial.state} (cache)" if trial.cached else str(trial.state)
 
 
 def with_params(table: list[Column], configs: Sequence[Config], look: Look) -> list[Column]:
@@ -242,7 +236,7 @@ _GROUP_VALUES = 8
 def strategies(ranked: RankedStudy, ranking: Ranking, look: Look) -> list[Line]:
     """Compares the sweeps of one objective."""
     rows = sorted(
-        ((_overall(ranked, one), one) for one in ranking.sweeps),
+        ((group_of((), ranked.of(one)), one) for one in ranking.sweeps),
         key=lambda row: rank_key(row[0].best),
     )
     if len(rows) < 2 or not rows[0][0].n:  # noqa: PLR2004 - nothing to compare
@@ -250,10 +244,6 @@ def strategies(ranked: RankedStudy, ranking: Ranking, look: Look) -> list[Line]:
     names = [clean(sweep.name, look) for _, sweep in rows]
     table = group_table([("sweep", names)], [one for one, _ in rows], look)
     return [_title(ranking.sweeps[0], "sweep", look), *table]
-
-
-def _overall(ranked: RankedStudy, sweep: Sweep) -> Group:
-    return group_of((), ranked.of(sweep))
 
 
 def groupings(ranked: RankedStudy, sweep: Sweep, look: Look) -> list[list[Line]]:
@@ -316,7 +306,7 @@ def other_parameters(studies: Sequence[RankedStudy], look: Look) -> list[list[Li
     for alike in objectives(sweep for ranked in studies for sweep in ranked.study.sweeps):
         rows = sorted(
             (
-                (_overall(ranked, sweep), ranked.study, sweep)
+                (group_of((), ranked.of(sweep)), ranked.study, sweep)
                 for ranked in studies
                 for sweep in ranked.study.sweeps
                 if sweep in alike

@@ -245,12 +245,11 @@ def _cover(entries: Sequence[Distribution]) -> Distribution | None:
         return None
     low, high = min(entry.low for entry in ranges), max(entry.high for entry in ranges)
     cover = Real(low, high, None, ranges[0].log)
-    wide = (entry.size == 1 or _share(cover, entry) > _LEAST_SHARE for entry in ranges)
-    return cover if all(wide) else None
-
-
-def _share(cover: Real, entry: Real | Integer) -> float:
-    return cover.to_unit(entry.from_unit(1.0)) - cover.to_unit(entry.from_unit(0.0))
+    for entry in ranges:
+        lowest, highest = (cover.to_unit(entry.from_unit(u)) for u in (0.0, 1.0))
+        if entry.size != 1 and not highest - lowest > _LEAST_SHARE:
+            return None
+    return cover
 
 
 _DESIGNS: Final = 64

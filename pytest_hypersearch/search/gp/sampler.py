@@ -86,7 +86,7 @@ def _combined(
     scored = _front_and_subset(history)
     objectives = [] if surrogate is None else [surrogate]
     for index in range(len(scored[0].observation.others)):
-        other = _of_other(history.observations, index)
+        other = _rescored(history.observations, lambda each: each.others[index])  # noqa: B023  called at once
         past = history_of(history.space, other)
         objective = surrogate_of(past, pending, failures=not objectives)
         objectives += [] if objective is None else [objective]
@@ -99,7 +99,8 @@ def _combined(
         return (Product(bounds), scored) if bounds else None
     X = np.array([result.x for result in scored])
     values = np.column_stack([objective.finished.mean(X)[:, 0] for objective in objectives])
-    feasible = np.array([_is_feasible(result.observation) for result in scored])
+    excesses_of = [result.observation.excess for result in scored]
+    feasible = np.array([all(sum(each) <= 0.0 for each in excess) for excess in excesses_of])
     best = np.zeros(len(scored), dtype=bool)
     best[feasible] = undominated(values[feasible])
     if len(objectives) > 1:
@@ -163,15 +164,6 @@ def _notable(front: Array) -> Array:
         return np.zeros(front.shape[1])
     gap: Array = np.ptp(front, axis=0) / len(front)
     return _NOTABLE * gap
-
-
-def _is_feasible(observation: Observation) -> bool:
-    return all(sum(each) <= 0.0 for each in observation.excess)
-
-
-def _of_other(observations: Sequence[Observation], index: int) -> list[Observation]:
-    """Return observations whose score is one of the further metrics."""
-    return _rescored(observations, lambda observation: observation.others[index])
 
 
 def _of_excess(observations: Sequence[Observation], index: int) -> list[Observation]:

@@ -30,6 +30,7 @@ from optuna.trial import TrialState, create_trial
 from pytest_hypersearch.core.contracts import Observation
 from pytest_hypersearch.core.space import Space, choice
 from pytest_hypersearch.core.trial import Config, State
+from pytest_hypersearch.core.values import mean
 from pytest_hypersearch.search.optuna.translation import Parameter, quietly, to_optuna_state
 from pytest_hypersearch.search.samplers.random import unseen
 
@@ -256,11 +257,6 @@ def _past(name: str, space: Space, seed: int) -> _Study:
 def _ending(observation: Observation) -> tuple[TrialState, list[float] | None]:
     """Return how Optuna would say that a configuration ended, with the mean of each metric."""
     if observation.scores:
-        return TrialState.COMPLETE, [*map(_mean, (observation.scores, *observation.others))]
+        return TrialState.COMPLETE, [*map(mean, (observation.scores, *observation.others))]
     state = to_optuna_state(observation.state)
     return (TrialState.FAIL if state is TrialState.COMPLETE else state), None
-
-
-def _mean(scores: Sequence[float]) -> float:
-    """Return the mean, also of scores whose sum is beyond all floats."""
-    return sum(score / len(scores) for score in scores)
