@@ -237,11 +237,7 @@ def _of_environment() -> Iterator[str]:
 
 
 class Secrets:
-    """Texts that are known to be secret, those of the environment included.
-
-    Args:
-        texts: The others.
-    """
+    """Texts that are known to be secret, those of the environment included."""
 
     def __init__(self, texts: Iterable[str] = ()) -> None:
         known = {form for text in {*texts, *_of_environment()} for form in _forms(text)}

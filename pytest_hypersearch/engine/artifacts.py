@@ -90,11 +90,6 @@ class ArtifactRetention:
     """Keeps the files of a study's best configurations.
 
     As long as no trial saves anything, it only knows which trials run.
-
-    Args:
-        study: The study.
-        log: Its run.
-        background: Does the work on files.
     """
 
     def __init__(self, study: Study, log: RunLog, background: Background) -> None:

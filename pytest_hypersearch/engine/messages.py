@@ -5,8 +5,9 @@ A runner sends a `Request` and waits for its reply, whose type is the request's 
 than the next message of another runner: a trial whose configuration depends on results waits until
 they are in, one that demands resources until they are free.
 
-In one process the objects themselves are handed over; between processes each travels as a line of
-JSON, see `encode`.
+In all of them ``item`` is the node id of a trial's item and ``attempt`` tells which execution of
+the trial, from 1. In one process the objects themselves are handed over; between processes each
+travels as a line of JSON, see `encode`.
 """
 
 from __future__ import annotations
@@ -72,7 +73,6 @@ class RunTrial:
     Attributes:
         params: The configuration, as JSON scalars.
         seed: The trial's seed.
-        attempt: 1 for the first execution of the trial in its run.
         path: The trial's artifact directory, which may not exist yet.
         share: The trial's share of the machine, None if it demands none.
     """
@@ -108,11 +108,7 @@ class PruneVerdict:
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """The outcome is recorded.
-
-    Attributes:
-        best: Whether the trial's configuration leads the study now.
-    """
+    """The outcome is recorded; whether the trial's configuration leads the study now."""
 
     best: bool
 
@@ -143,12 +139,7 @@ class StudyState:
 
 @dataclass(frozen=True, slots=True)
 class NoSuchStudy:
-    """A name does not identify one study.
-
-    Attributes:
-        matches: The node ids of all studies that the name matches.
-        studies: The node ids of all studies.
-    """
+    """A name does not identify one study: the node ids of those that it matches, and of all."""
 
     matches: list[str]
     studies: list[str]
@@ -228,12 +219,7 @@ class StudyPlan:
 
 @dataclass(frozen=True, slots=True)
 class Plan(Request[Done]):
-    """All studies of a session.
-
-    Attributes:
-        digest: Equal for runners that collected the same trials.
-        studies: The studies.
-    """
+    """All studies of a session; the digest is equal for runners that collected the same trials."""
 
     digest: str
     studies: tuple[StudyPlan, ...]
@@ -266,8 +252,6 @@ class Report(Notice):
     """A trial reported intermediate values.
 
     Attributes:
-        item: The node id of the trial's item.
-        attempt: Which execution of the trial.
         series: The packed series of each metric since the last report or review.
     """
 
@@ -278,7 +262,7 @@ class Report(Notice):
 
 @dataclass(frozen=True, slots=True)
 class Review(Request[PruneVerdict]):
-    """Should the trial be pruned, given these intermediate values? Attributes as in `Report`."""
+    """Should the trial be pruned, given these intermediate values, as in `Report`?"""
 
     item: str
     attempt: int
@@ -287,13 +271,7 @@ class Review(Request[PruneVerdict]):
 
 @dataclass(frozen=True, slots=True)
 class Tell(Request[Told]):
-    """A trial has ended.
-
-    Attributes:
-        item: The node id of the trial's item.
-        attempt: Which execution of the trial.
-        outcome: How it ended.
-    """
+    """A trial has ended with this outcome."""
 
     item: str
     attempt: int
@@ -305,8 +283,6 @@ class ItemFailed(Request[Done]):
     """The item of a trial has failed after the trial's outcome was told.
 
     Attributes:
-        item: The item's node id.
-        attempt: Which execution of the trial.
         reason: One line on the failure.
         error: The failure's traceback.
         keeps_score: Whether the trial itself is what it was, as after an error in the teardown.
@@ -324,7 +300,6 @@ class Crash(Request[CrashVerdict]):
     """The process of an isolated trial died.
 
     Attributes:
-        item: The node id of the trial's item.
         reason: How it died.
         seconds: How long the trial had run.
     """

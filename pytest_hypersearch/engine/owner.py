@@ -240,7 +240,7 @@ class Owner:
         for listener in self._listeners:
             listener(event)
 
-    def _reply(self, worker: str, request: messages.AnyRequest, *, force: bool) -> messages.Reply:
+    def _reply(self, worker: str, request: messages.AnyRequest, force: bool) -> messages.Reply:
         """What to reply; an error that does not end the session is part of it."""
         # In a broken session nothing starts, and what runs is recorded if it can be.
         if self.broken and not isinstance(

@@ -44,13 +44,6 @@ class Suggestion:
 class Proposals:
     """The configurations of a study's sweeps.
 
-    Args:
-        sweeps: The sweeps by name.
-        samplers: Their samplers.
-        progress: How the study's trials stand.
-        stored: What earlier sessions of the run left.
-        write: Puts a record into the journal, or raises `StoreError`.
-
     Attributes:
         tables: The configurations of sweeps whose samplers look at no results.
     """
@@ -80,10 +73,7 @@ class Proposals:
     def configuration(self, name: str, number: int, *, force: bool = False) -> Config | None:
         """Give a sweep's configuration of this number; None once its space is exhausted.
 
-        Args:
-            name: The sweep.
-            number: The configuration's index in it.
-            force: Propose from what is known instead of raising `NotYetError`.
+        With ``force``, it is proposed from what is known instead of raising `NotYetError`.
 
         Raises:
             NotYetError: It depends on trials that are still to end.

@@ -13,13 +13,7 @@ from pytest_hypersearch.stats.racing import raced_out
 
 
 class Rounds:
-    """The rounds of a study's raced sweeps.
-
-    Args:
-        sweeps: The sweeps by name.
-        plan: Every trial of the plan.
-        progress: How they stand.
-    """
+    """The rounds of a study's raced sweeps."""
 
     def __init__(
         self, sweeps: Mapping[str, Sweep], plan: Collection[Key], progress: PlanProgress

@@ -3,28 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple, Protocol, TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from pytest_hypersearch.core.errors import NotYetError
 from pytest_hypersearch.engine.messages import AnyRequest, Reply
 
 Answer: TypeAlias = Callable[[Reply], None]
-
-
-class Replier(Protocol):
-    """Computes replies."""
-
-    def __call__(self, worker: str, request: AnyRequest, *, force: bool) -> Reply:
-        """Return the reply to a request.
-
-        Args:
-            worker: Who asks.
-            request: The request.
-            force: Reply from what is known instead of raising `NotYetError`.
-
-        Raises:
-            NotYetError: The reply depends on messages of other runners that are still to come.
-        """
+Replier: TypeAlias = Callable[[str, AnyRequest, bool], Reply]
 
 
 class Deferred(NamedTuple):
@@ -39,7 +24,9 @@ class RequestQueue:
     """Requests of runners, one at a time; those without a reply yet wait.
 
     Args:
-        reply: Computes replies.
+        reply: Computes the reply to a worker's request, or raises `NotYetError` if that depends on
+            messages of other runners which are still to come; if its third argument is true, it
+            replies from what is known.
         priority: The requests that wait are answered in ascending order of this.
 
     Attributes:
@@ -81,6 +68,6 @@ class RequestQueue:
 
     def _serve(self, deferred: Deferred, *, force: bool = False) -> None:
         try:
-            deferred.answer(self._reply(deferred.worker, deferred.request, force=force))
+            deferred.answer(self._reply(deferred.worker, deferred.request, force))
         except NotYetError:
             self.waiting.append(deferred)

@@ -15,13 +15,7 @@ _IDLE = frozenset({State.NOT_RUN, State.RACED_OUT})
 
 
 class Stopping:
-    """Watches one sweep.
-
-    Args:
-        rule: When it is to stop.
-        info: The sweep.
-        clock: Gives seconds.
-    """
+    """Watches one sweep."""
 
     def __init__(self, rule: StopRule, info: Sweep, clock: Callable[[], float] = monotonic) -> None:
         self._rule = rule

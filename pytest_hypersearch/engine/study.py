@@ -228,11 +228,6 @@ class Study:
     def tell(self, key: Key, attempt: int, outcome: Outcome) -> TrialRecord | None:
         """Take the end of a trial; None if that attempt was given up before.
 
-        Args:
-            key: Which trial.
-            attempt: Which execution of it.
-            outcome: How it ended.
-
         Raises:
             StoreError: The journal cannot be written.
         """
@@ -246,13 +241,6 @@ class Study:
         self, key: Key, attempt: int, reason: str, error: str, *, keeps_score: bool
     ) -> TrialRecord | None:
         """Take note that a trial's item failed after the trial had ended: it is to run again.
-
-        Args:
-            key: Which trial.
-            attempt: Which execution of it.
-            reason: One line on the failure.
-            error: The failure's traceback.
-            keeps_score: Whether the trial keeps its state and score until then.
 
         Returns:
             The trial; None if it is not this attempt that it ended with.

@@ -32,13 +32,7 @@ _NOT_ENDED: Final = frozenset({State.NOT_RUN, State.RUNNING})
 
 @dataclass(frozen=True, slots=True)
 class StudyRun:
-    """A study in its run.
-
-    Attributes:
-        study: The study.
-        log: Where the run's records go.
-        artifacts: Keeps the files of its best trials.
-    """
+    """A study in its run, with the log of its records and what keeps the best trials' files."""
 
     study: Study
     log: RunLog
@@ -103,14 +97,7 @@ def stored_state(run: Run) -> StudyState:
 def opened(
     plan: StudyPlan, archive: Archive, samplers: Callable[[str], Sampler], background: Background
 ) -> StudyRun:
-    """Open the run of a planned study.
-
-    Args:
-        plan: The study as runners plan it.
-        archive: Where runs are kept.
-        samplers: The sampler of a strategy.
-        background: Does the work on files.
-    """
+    """Open the run of a planned study."""
     pruners = {name: unpickled(text) for name, text in plan.pruners.items()}
     sweeps = [
         replace(Sweep.from_json(data), prune=pruners.get(data["name"])) for data in plan.sweeps
@@ -138,7 +125,7 @@ class Started:
 
     Attributes:
         study: Its study, which goes on: to be looked at before the listener returns.
-        trial: The trial, which is running.
+        trial: The trial.
     """
 
     study: Study
@@ -147,13 +134,7 @@ class Started:
 
 @dataclass(frozen=True, slots=True)
 class Reported:
-    """A running trial reported.
-
-    Attributes:
-        study: As in `Started`.
-        trial: The trial, which is running.
-        series: The packed series of each metric since its last report.
-    """
+    """A running trial reported these packed series of each metric since its last report."""
 
     study: Study
     trial: TrialRecord
@@ -162,12 +143,7 @@ class Reported:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """A trial ended, was replayed, or will not run.
-
-    Attributes:
-        study: As in `Started`.
-        trial: The trial.
-    """
+    """A trial ended, was replayed, or will not run."""
 
     study: Study
     trial: TrialRecord

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -205,18 +205,37 @@ class Follower:
         self.latest = followed
 
 
-class LiveLine:
-    """Hooks that keep one line with the latest study's progress below pytest's own output.
-
-    Trials have no letters then. Whatever else pytest writes finds an empty line.
-    """
+class _Lines:
+    """Writes lines on the latest study's progress to pytest's terminal."""
 
     def __init__(self, follower: Follower, terminal: Any, *, ascii_only: bool) -> None:  # noqa: ANN401  pytest's terminal reporter
         self._follower = follower
         self._terminal = terminal
         self._ascii_only = ascii_only
-        self._drawn = 0.0
-        self._shown = False
+
+    @property
+    def _writer(self) -> Any:  # noqa: ANN401  pytest's terminal writer
+        return self._terminal._tw  # noqa: SLF001  no public way to the line's width
+
+    def _end_line(self) -> None:
+        self._terminal.ensure_newline()
+        if self._writer.width_of_current_line:
+            self._writer.line()
+
+    def _text(self, write: Callable[..., str], followed: Followed) -> str:
+        """Write with `bar` or `milestone`."""
+        elapsed, width = monotonic() - followed.started, self._writer.fullwidth
+        return write(followed.progress, elapsed=elapsed, width=width, ascii_only=self._ascii_only)
+
+
+class LiveLine(_Lines):
+    """Hooks that keep one line with the latest study's progress below pytest's own output.
+
+    Trials have no letters then. Whatever else pytest writes finds an empty line.
+    """
+
+    _drawn = 0.0
+    _shown = False
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_report_teststatus(
@@ -265,20 +284,11 @@ class LiveLine:
         now, followed = monotonic(), self._follower.latest
         if followed is None or now - self._drawn < DRAW_SECONDS:
             return
-        writer = self._terminal._tw  # noqa: SLF001  no public way to the line's width
-        if writer.width_of_current_line:
-            self._terminal.ensure_newline()
-            if writer.width_of_current_line:
-                writer.line()
+        if self._writer.width_of_current_line:
+            self._end_line()
         # pytest writes the file's name when it changes; beside this line it would for each item.
         self._terminal.currentfspath = self._file(nodeid)
-        text = bar(
-            followed.progress,
-            elapsed=now - followed.started,
-            width=writer.fullwidth,
-            ascii_only=self._ascii_only,
-        )
-        self._write(ERASE + text)
+        self._write(ERASE + self._text(bar, followed))
         self._drawn, self._shown = now, True
 
     def _file(self, nodeid: str) -> Path:
@@ -287,18 +297,13 @@ class LiveLine:
 
     def _write(self, text: str) -> None:
         """Past the terminal writer, which would count the columns."""
-        file = self._terminal._tw._file  # noqa: SLF001  see above
+        file = self._writer._file  # noqa: SLF001  no public way
         file.write(text)
         file.flush()
 
 
-class Milestones:
+class Milestones(_Lines):
     """Hooks that write a line now and then where no line can be rewritten."""
-
-    def __init__(self, follower: Follower, terminal: Any, *, ascii_only: bool) -> None:  # noqa: ANN401  pytest's terminal reporter
-        self._follower = follower
-        self._terminal = terminal
-        self._ascii_only = ascii_only
 
     @pytest.hookimpl(trylast=True)
     def pytest_runtest_logfinish(self) -> None:
@@ -306,22 +311,11 @@ class Milestones:
         followed = self._follower.latest
         if followed is None:
             return
-        now, done = monotonic(), len(followed.states)
-        told = milestone_due(followed.told, done, len(followed.study.slots), now)
-        if told is None:
-            return
-        followed.told = told
-        writer = self._terminal._tw  # noqa: SLF001  no public way to the line's width
-        self._terminal.ensure_newline()
-        if writer.width_of_current_line:
-            writer.line()
-        text = milestone(
-            followed.progress,
-            elapsed=now - followed.started,
-            width=writer.fullwidth,
-            ascii_only=self._ascii_only,
-        )
-        self._terminal.write_line(text)
+        ended, planned = len(followed.states), len(followed.study.slots)
+        if told := milestone_due(followed.told, ended, planned, monotonic()):
+            followed.told = told
+            self._end_line()
+            self._terminal.write_line(self._text(milestone, followed))
 
 
 def is_trial(report: pytest.TestReport) -> bool:

@@ -34,15 +34,7 @@ def attach(
     note: str = "",
     verbosity: int,
 ) -> None:
-    """Set the status that a trial gives to the report of its item, if it is not pytest's own.
-
-    Args:
-        report: The report.
-        record: The trial.
-        best: Whether its configuration leads the study.
-        note: What is said besides.
-        verbosity: How much pytest shows.
-    """
+    """Set the status that a trial gives to the report of its item, if it is not pytest's own."""
     if report.outcome == "failed":
         report.sections.append(("trial", _describe(record)))
     look = _look(report, record)

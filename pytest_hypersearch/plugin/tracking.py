@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property, partial
 from importlib import import_module
 from importlib.util import find_spec
@@ -103,12 +104,7 @@ SILENT_SECONDS: Final = 2.0
 
 
 class Tracking:
-    """Turns the events of a session into calls of hooks.
-
-    Args:
-        manager: Knows the plugins that follow sweeps.
-        owner: Knows the runs.
-    """
+    """Turns the events of a session into calls of hooks."""
 
     def __init__(self, manager: pytest.PytestPluginManager, owner: Owner) -> None:
         self._calls = Calls(manager)
@@ -149,7 +145,7 @@ class Tracking:
         """Tell of the end of all sweeps, and wait for the plugins.
 
         Args:
-            studies: What came out.
+            studies: Their results.
             tell: Shows a line to a user who has to wait.
 
         Returns:
@@ -199,32 +195,16 @@ def _copy(trial: TrialRecord) -> TrialRecord:
     )
 
 
-@dataclass(slots=True)
-class Failures:
-    """What an implementation raised.
-
-    Attributes:
-        first: The hook and the error of the first time.
-        count: How often it raised.
-    """
-
-    first: str
-    count: int = 0
-
-
 class Calls:
-    """Calls of hooks, made by one thread in the order in which they were asked for.
-
-    Args:
-        manager: Knows the implementations.
-    """
+    """Calls of hooks, made by one thread in the order in which they were asked for."""
 
     def __init__(self, manager: pytest.PytestPluginManager) -> None:
         self._manager = manager
         self._queue: SimpleQueue[tuple[str, Later | None, dict[str, Any]] | None] = SimpleQueue()
         self._thread: Thread | None = None
         self._callers: dict[str, dict[str, Callable[..., object]]] = {}
-        self._failures: dict[str, Failures] = {}
+        self._first_errors: dict[str, str] = {}
+        self._errors: Counter[str] = Counter()
         self._made = 0
         self._at = ""
 
@@ -248,11 +228,7 @@ class Calls:
             self._thread.start()
 
     def drain(self, tell: Callable[[str], None]) -> Iterator[str]:
-        """Wait until all calls are made, as long as they get on; yield warnings.
-
-        Args:
-            tell: Shows a line to a user who has to wait.
-        """
+        """Wait until all calls are made, as long as they get on; yield warnings."""
         if self._thread is not None:
             self._queue.put(None)
             try:
@@ -261,9 +237,9 @@ class Calls:
                 tell("not waiting for trackers")
             if self._thread.is_alive():
                 yield f"{self._at} did not finish, {self._left()} hook calls were skipped"
-        for plugin, failures in self._failures.items():
-            more = f" ({failures.count} errors in all)" if failures.count > 1 else ""
-            yield f"{plugin} failed in {failures.first}{more}"
+        for plugin, count in self._errors.items():
+            more = f" ({count} errors in all)" if count > 1 else ""
+            yield f"{plugin} failed in {self._first_errors[plugin]}{more}"
 
     def _join(self, thread: Thread, tell: Callable[[str], None]) -> None:
         thread.join(SILENT_SECONDS)
@@ -291,7 +267,9 @@ class Calls:
             try:
                 caller(**arguments)
             except BaseException as error:  # noqa: BLE001  pytest's outcomes are no Exceptions
-                self._note(plugin, f"{HOOK}{name}: {type(error).__name__}: {error_text(error)}")
+                text = f"{HOOK}{name}: {type(error).__name__}: {error_text(error)}"
+                self._first_errors.setdefault(plugin, masked(" ".join(text.split()))[:500])
+                self._errors[plugin] += 1
 
     def _implementations(self, name: str) -> Mapping[str, Callable[..., object]]:
         """A caller for each plugin that has the hook: an error of one must not stop the others."""
@@ -306,10 +284,6 @@ class Calls:
                 for plugin in reversed(plugins)
             }
         return self._callers[name]
-
-    def _note(self, plugin: str, what: str) -> None:
-        failures = self._failures.setdefault(plugin, Failures(masked(" ".join(what.split()))[:500]))
-        failures.count += 1
 
 
 def _overlook_unraisable(thread: Thread) -> None:

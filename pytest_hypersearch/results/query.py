@@ -196,10 +196,6 @@ class Condition:
 def conditions(fields: Fields, given: Mapping[str, object]) -> list[Condition]:
     """Return what keyword arguments ask for.
 
-    Args:
-        fields: What the trials have.
-        given: Names with or without an operator (``lr__lt``) and values.
-
     Raises:
         ValueError: A name or a value makes no sense; the message tells what would.
     """

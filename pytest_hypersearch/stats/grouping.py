@@ -129,15 +129,7 @@ def group_of(key: tuple[Any, ...], ranking: Ranking) -> Group:
 
 
 def count(trials: Iterable[TrialRecord], planned: int) -> dict[State, int]:
-    """Counts trials by state.
-
-    Args:
-        trials: The trials known.
-        planned: Trials in the plan; what is missing counts as not run.
-
-    Returns:
-        Every state that occurs, in the order in which `State` lists them.
-    """
+    """Counts trials by state, in the order of `State`; what is missing of the plan is not run."""
     found = Counter(trial.state for trial in trials)
     found[State.NOT_RUN] += max(0, planned - found.total())
     return {state: found[state] for state in State if found[state]}

@@ -5,6 +5,9 @@ kind under ``k``, without the fields that have their default. A journal begins w
 record. Each session that works on the run begins with a ``session`` record, to which the records
 up to the next one belong.
 
+In the records of a trial, ``attempt`` tells which execution of it in the run, from 1, ``seed`` is
+its seed and ``params`` its configuration.
+
 What is read is untrusted. Each field is checked for its type and range; a record with a wrong field
 counts as damaged and costs itself alone. Kinds and fields that are not known are passed over.
 """
@@ -316,11 +319,7 @@ class SessionRecord:
 
 @dataclass(frozen=True, slots=True)
 class PackagesRecord:
-    """What a session's tests imported that its provenance does not say: at its end.
-
-    Attributes:
-        versions: Versions by import names.
-    """
+    """Versions of packages, by import names, that tests imported late: at a session's end."""
 
     kind: ClassVar = "packages"
 
@@ -373,9 +372,6 @@ class StartRecord(OfTrial):
     """A trial was handed to a runner.
 
     Attributes:
-        attempt: 1 for the first execution in the run, 2 for the next, and so on.
-        seed: The trial's seed.
-        params: The configuration.
         worker: Who runs it, empty in plain pytest.
         started: When, in seconds since 1970.
         item: Node id of the trial's item.
@@ -396,7 +392,6 @@ class EndRecord(OfTrial):
     """A trial ended. The first end of an attempt counts.
 
     Attributes:
-        attempt: Which execution.
         state: How it ended.
         score: Its score at that time, for people: readers take it from the metrics.
         metrics: Every number that it gave; ``"nan"``, ``"inf"`` and ``"-inf"`` for what JSON lacks.
@@ -431,7 +426,6 @@ class FailedRecord(OfTrial):
     """The item of a trial failed after the trial had ended: it runs again when resumed.
 
     Attributes:
-        attempt: Which execution.
         state: The trial's state from then on; that of its end if only the teardown failed.
         reason: Why the item failed.
         error: The traceback of its failure.
@@ -450,7 +444,7 @@ class CrashRecord(OfTrial):
     """The process that ran a trial is gone; a start of the next attempt may follow.
 
     Attributes:
-        attempt: Which execution, 0 if the trial was not handed out yet.
+        attempt: 0 if the trial was not handed out yet.
         reason: What is known of the death.
         worker: Who ran it.
     """
@@ -467,7 +461,6 @@ class SavedRecord(OfTrial):
     """What a trial saved is whole.
 
     Attributes:
-        attempt: Which execution.
         directory: Name of its directory among the run's artifacts.
     """
 
@@ -482,8 +475,6 @@ class SkipRecord(OfTrial):
     """A trial was left out.
 
     Attributes:
-        seed: The trial's seed.
-        params: The configuration.
         state: ``raced out`` or ``not run``.
         reason: Why.
     """
@@ -498,11 +489,7 @@ class SkipRecord(OfTrial):
 
 @dataclass(frozen=True, slots=True)
 class ReplayRecord(OfTrial):
-    """A stored trial got another item, as its sweep has changed since it ran.
-
-    Attributes:
-        item: Node id of the item.
-    """
+    """A stored trial got another item, as its sweep has changed since it ran."""
 
     kind: ClassVar = "replay"
 
@@ -514,7 +501,6 @@ class CurveRecord(OfTrial):
     """Values that a trial reported on its way: in the file of curves.
 
     Attributes:
-        attempt: Which execution.
         series: Steps and values by metric; packed in the file, as `pytest_hypersearch.store.curves`
             tells.
     """
@@ -543,12 +529,12 @@ Record: TypeAlias = (
 
 def to_json(record: Record) -> Json:
     """Return a record as the JSON object that the journal keeps."""
-    found: Json = {"k": record.kind}
+    data: Json = {"k": record.kind}
     for name, _, default in _FIELDS[type(record)]:
         value = getattr(record, name)
         if default is None or value != default():
-            found[name] = _json(value)
-    return found
+            data[name] = _json(value)
+    return data
 
 
 def from_json(data: Json) -> Record | None:

@@ -144,9 +144,6 @@ class Choice:
         """Return the choice with ``secret-0``, ... in the labels for the secrets of the options.
 
         A label that the user gave beside its option stays.
-
-        Args:
-            parameter: The name that the options go by.
         """
         secret = is_secret(parameter)
         labels = tuple(

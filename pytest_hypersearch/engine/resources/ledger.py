@@ -55,12 +55,7 @@ class Claim:
 
 
 def devices_for(claim: Claim, others: Sequence[Claim], machine: Machine) -> tuple[str, ...] | None:
-    """Find what meets a claim.
-
-    Args:
-        claim: One that waits.
-        others: All other claims: those that hold something, and those that wait since before it.
-        machine: What there is to share.
+    """Find what meets a claim that waits, by all others that hold something or waited before it.
 
     Returns:
         UUIDs of its devices, empty if it wants none; None if it has to wait.
@@ -105,10 +100,6 @@ _PATIENCE_SECONDS = 60.0
 
 class Ledger:
     """A session's access to the ledger; one thread at a time.
-
-    Args:
-        machine: What there is to share.
-        directory: Where the file is; by default in the directory for temporary files.
 
     Raises:
         StoreError: The directory cannot be used, or is not the user's own.

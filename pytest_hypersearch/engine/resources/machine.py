@@ -228,20 +228,6 @@ _CLEAR = "/proc/self/clear_refs"
 _RESET_PEAK = b"5"  # see proc_pid_clear_refs(5)
 
 
-@dataclass(frozen=True, slots=True)
-class Usage:
-    """What was used between two moments.
-
-    Attributes:
-        peak_memory: The most bytes that were resident in this process at once, which of them the
-            trial asked for or not; None where the system keeps no such peak.
-        cpu_time: Seconds of this process and of its children that have ended.
-    """
-
-    peak_memory: int | None
-    cpu_time: float
-
-
 class Meter:
     """Measures one trial at a time; under 20 microseconds each.
 
@@ -259,9 +245,15 @@ class Meter:
             os.pwrite(self._peaks[0], _RESET_PEAK, 0)
         self._cpu = _cpu_seconds()
 
-    def stop(self) -> Usage:
-        """What was used since the beginning."""
-        return Usage(self._peak(), round(_cpu_seconds() - self._cpu, 6))
+    def stop(self) -> tuple[int | None, float]:
+        """Return what was used since the beginning.
+
+        Returns:
+            The most bytes that were resident in this process at once, whether the trial asked for
+            them or not, None where the system keeps no such peak; CPU seconds of this process and
+            of its children that have ended.
+        """
+        return self._peak(), round(_cpu_seconds() - self._cpu, 6)
 
     def close(self) -> None:
         """Close the system's files."""

@@ -43,12 +43,7 @@ POLL_SECONDS = 1.0
 
 
 def main(fd: int, parent: int) -> None:
-    """Run one trial.
-
-    Args:
-        fd: The line to the parent.
-        parent: The parent's process id.
-    """
+    """Run one trial; the line to the parent is open as a file descriptor."""
     os.set_inheritable(fd, False)
     _die_with(parent)
     line = Line(Connection(fd))

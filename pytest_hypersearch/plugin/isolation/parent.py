@@ -43,11 +43,6 @@ _numbers = count()
 class Child:
     """The process of one trial, from its start to its end.
 
-    Args:
-        item: The trial's item.
-        link: Where the trial's messages go.
-        assignment: The owner's reply when the trial was asked for.
-
     Attributes:
         reports: The child's reports of the item, by phase.
         others: Further reports of the child's, such as those of subtests.

@@ -15,7 +15,6 @@ import pytest
 from pytest_hypersearch.core.trial import Config, State, TrialRecord
 from pytest_hypersearch.engine.messages import RunTrial
 from pytest_hypersearch.engine.records import Outcome
-from pytest_hypersearch.engine.resources.machine import Usage
 from pytest_hypersearch.plugin.collect import MARK, Slot
 from pytest_hypersearch.plugin.fixtures import Trial
 from pytest_hypersearch.plugin.isolation.parent import Child
@@ -43,7 +42,7 @@ class CurrentItem:
         record: What is to be shown beside the item, if anything.
         best: Whether the trial's configuration leads its study.
         note: What is to be shown besides.
-        usage: What the test's call used of the machine.
+        usage: Peak memory and CPU time of the test's call; see `Meter`.
         child: The process of an isolated trial.
         unlogged: Reports of its process that are to be sent on.
         confinement: Keeps this process to the trial's share of the machine.
@@ -62,7 +61,7 @@ class CurrentItem:
     record: TrialRecord | None = None
     best: bool = False
     note: str = ""
-    usage: Usage | None = None
+    usage: tuple[int | None, float | None] = (None, None)
     child: Child | None = None
     unlogged: list[pytest.TestReport] = field(default_factory=list)
     confinement: ExitStack = field(default_factory=ExitStack)

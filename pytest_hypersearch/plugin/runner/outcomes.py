@@ -36,12 +36,7 @@ _INTERRUPTIONS = KeyboardInterrupt, pytest.exit.Exception
 
 
 class OutcomeReporter:
-    """Tells the owner of trials' ends, and keeps what is to be shown beside their items.
-
-    Args:
-        link: To the owner.
-        shows_all: Whether complete trials are shown with what they came to.
-    """
+    """Tells the owner of trials' ends, and keeps what is to be shown beside their items."""
 
     def __init__(self, link: Link, *, shows_all: bool) -> None:
         self._link = link
@@ -123,8 +118,8 @@ class OutcomeReporter:
             error=current.trial.secrets.masked(error)[-LONGEST_ERROR:],
             logged=current.trial.logged,
             steps=current.trial.steps,
-            peak_memory=current.usage.peak_memory if current.usage else None,
-            cpu_time=current.usage.cpu_time if current.usage else None,
+            peak_memory=current.usage[0],
+            cpu_time=current.usage[1],
             **values,
         )
 

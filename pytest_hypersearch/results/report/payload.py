@@ -31,11 +31,7 @@ MOST_FILES = 50
 
 
 def beside(page: Path) -> Link:
-    """Return what tells the address of a directory, relative to a page that is a file.
-
-    Args:
-        page: Path of the page.
-    """
+    """Return what tells the address of a directory, relative to a page that is a file."""
     folder = page.resolve().parent
     return lambda directory: quote(os.fsencode(os.path.relpath(directory.resolve(), folder)))
 
@@ -89,10 +85,6 @@ def payload(studies: Iterable[Reported], link: Link) -> Json:
     """Return what the page shows, as JSON values.
 
     Texts under names of secrets are left out: reports travel.
-
-    Args:
-        studies: What to show.
-        link: Tells the address of a directory.
     """
     return {"studies": [_study(each, link) for each in studies]}
 

@@ -67,13 +67,6 @@ def clean(text: str, look: Look) -> str:
 
     Control characters, line breaks, ANSI escapes and invisible characters are shown escaped, as is
     what a CI service would take for a command (``::error``, ``##[group]``, ``##vso[task]``).
-
-    Args:
-        text: Anything.
-        look: Decides whether non-ASCII characters are escaped too.
-
-    Returns:
-        One line of printable characters.
     """
     if not text.isprintable() or (look.ascii_only and not text.isascii()):
         text = "".join(_escape(character, look) for character in text)
@@ -98,14 +91,7 @@ def columns(text: str) -> int:
 
 
 def cut(text: str, width: int, look: Look, *, left: bool = False) -> str:
-    """Shortens text to a number of columns, with an ellipsis where something is missing.
-
-    Args:
-        text: One line.
-        width: Columns that the result may take.
-        look: Decides how the ellipsis is written.
-        left: Whether to cut off the beginning instead of the end.
-    """
+    """Shortens a line to a number of columns, with an ellipsis where something is missing."""
     if columns(text) <= width:
         return text
     room = width - len(look.ellipsis)
@@ -203,10 +189,6 @@ def scale_of(values: Sequence[float], spreads: Sequence[float | None] = ()) -> S
     With standard deviations the smallest of them shows two digits. Without, the largest value
     shows four digits, or more where values lie close together or the smallest would not be seen.
     Numbers too large, too small or too far apart for that are written in scientific notation.
-
-    Args:
-        values: The scores or means of the column.
-        spreads: The standard deviation of each, None where it has none.
     """
     sizes = [abs(value) for value in values if value and math.isfinite(value)]
     if not sizes:
@@ -313,16 +295,7 @@ class Column:
 
 
 def render(table: Sequence[Column], look: Look, *, indent: int = 0) -> list[str]:
-    """Draws a table without a frame.
-
-    Args:
-        table: The columns from left to right, all of one length.
-        look: Decides the width and the ellipsis.
-        indent: Spaces before each line.
-
-    Returns:
-        Heading, rule and rows, without spaces at the end.
-    """
+    """Draws a table without a frame: heading, rule and rows, without spaces at the end."""
     from tabulate import tabulate
 
     shown = _fit(list(table), replace(look, width=look.width - indent))

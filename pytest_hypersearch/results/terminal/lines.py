@@ -253,14 +253,7 @@ def raced_out(ranked: Sequence[Configuration], study: StudyResults) -> set[int]:
 def doubt_lines(
     ranked: Sequence[Configuration], study: StudyResults, look: Look, of: str = ""
 ) -> list[Line]:
-    """Names the configurations of a sweep that are not significantly worse than the best.
-
-    Args:
-        ranked: The feasible ones, best first.
-        study: Their study, which knows what the race dropped.
-        look: Decides the width; with ``-v`` all are named.
-        of: Which sweep, if there are several.
-    """
+    """Names the configurations of a sweep that are not significantly worse than the best."""
     if not comparable(ranked):
         return []
     words = [f"~best{of}:", *_doubts(ranked, study, look).split()]

@@ -101,13 +101,7 @@ def section(
 
 
 def word(record: TrialRecord, best: bool, *, ascii_only: bool = False) -> str:
-    """Writes what ``-v`` shows beside a trial's word: ``0.01231 best (lr=0.01 momentum=0.9)``.
-
-    Args:
-        record: The trial that ended.
-        best: Whether it is the best so far.
-        ascii_only: Whether the terminal cannot encode anything beyond ASCII.
-    """
+    """Writes what ``-v`` shows beside a trial's word: ``0.01231 best (lr=0.01 momentum=0.9)``."""
     look = Look(ascii_only=ascii_only)
     words = [] if record.score is None else [f"{record.score:.4g}"]
     if best:

@@ -160,13 +160,7 @@ def name_of(one: Configuration) -> str:
 def top_table(
     ranked: Sequence[Configuration], look: Look, alike: Collection[int] = ()
 ) -> list[Line]:
-    """Lists configurations with their scores, best first.
-
-    Args:
-        ranked: One a row.
-        look: Decides the width.
-        alike: Numbers of those to be marked as hardly worse than the best.
-    """
+    """Lists configurations with their scores, best first; those alike are marked ``~best``."""
     table = [
         Column("#", tuple(name_of(one).removeprefix("#") for one in ranked)),
         _mean_column([(one.mean, one.std) for one in ranked], look),

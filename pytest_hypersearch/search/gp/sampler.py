@@ -62,10 +62,6 @@ def acquisition_of(history: History, pending: Sequence[Result]) -> Choice | None
 
     One metric is searched by expected improvement, several by hypervolume improvement; constraints
     multiply either by the probability that they are kept.
-
-    Args:
-        history: Results with the score, and with it of further metrics and constraints.
-        pending: Pending configurations.
     """
     surrogate = surrogate_of(history, pending)
     first = next((each.observation for each in history.results if each.observation.scores), None)

@@ -83,13 +83,7 @@ class HypersearchSampler(BaseSampler):
     def sample_relative(
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
-        """Return the parameters of a trial; once all combinations were tried, they take turns.
-
-        Args:
-            study: With the trials so far.
-            trial: For which parameters are wanted.
-            search_space: Which parameters.
-        """
+        """Return the parameters of a trial; once all combinations were tried, they take turns."""
         if not search_space:
             return {}
         view = _View.of(search_space)
@@ -117,14 +111,7 @@ class HypersearchSampler(BaseSampler):
         state: TrialState,
         values: Sequence[float] | None,  # noqa: ARG002  part of the interface
     ) -> None:
-        """Store a trial's constraints where Optuna looks for them.
-
-        Args:
-            study: With the trial.
-            trial: Which has just ended.
-            state: How it ended.
-            values: Its objectives.
-        """
+        """Store a trial's constraints where Optuna looks for them."""
         if self._constraints_func is not None:
             _process_constraints_after_trial(self._constraints_func, study, trial, state)
 
@@ -151,12 +138,7 @@ class _View:
         return cls(Space(({name: each.ours for name, each in parameters.items()},)), parameters)
 
     def history(self, trials: Iterable[FrozenTrial], signs: Sequence[float]) -> list[Observation]:
-        """Return trials as observations: finished ones by the time they ended, then running ones.
-
-        Args:
-            trials: All but the one that is sampled for.
-            signs: For each objective 1 to minimise, -1 to maximise.
-        """
+        """Return trials as observations: finished ones in the order of their ends, then others."""
         finished = sorted((t for t in trials if t.state.is_finished()), key=_end)
         running = (t for t in trials if t.state == TrialState.RUNNING)
         names = sorted({n for t in finished if t.values is not None for n in _constraints(t)})

@@ -23,16 +23,7 @@ WARMUP_SHARE = 0.25
 
 @dataclass(frozen=True, kw_only=True)
 class _Ranked:
-    """Options of the rules that rank a trial among completed ones.
-
-    Attributes:
-        warmup_trials: Nothing is pruned before so many trials have been completed.
-        warmup_steps: Nothing is pruned before this step; None for a quarter of the way from the
-            first to the last step of completed trials, so that a late starter gets its chance.
-        interval: A trial is reviewed once in so many steps.
-        min_trials: Nothing is pruned at a step that fewer completed trials have reported.
-        nan: Whether a NaN prunes at once; else it counts as worse than any number.
-    """
+    """Options of the rules that rank a trial among completed ones; see `Median`."""
 
     warmup_trials: int = 5
     warmup_steps: float | None = None

@@ -220,10 +220,6 @@ def pieces(source: Source) -> list[Piece]:
 def frame(source: Source, classes: Sequence[str]) -> Piece | None:
     """Return what nested classes give to any of their tests: all but the tests.
 
-    Args:
-        source: The module.
-        classes: Names of the classes, from the outermost.
-
     Returns:
         The piece, or None if the module does not define the classes.
     """
