@@ -20,8 +20,10 @@ from pytest_hypersearch.results.terminal.format import (
     show_mean,
     show_params,
 )
-from pytest_hypersearch.results.terminal.lines import count_words, trials_of
+from pytest_hypersearch.results.terminal.lines import count_words, rule_text, trials_of
 from pytest_hypersearch.results.terminal.summary import section
+from pytest_hypersearch.results.terminal.tables import families
+from pytest_hypersearch.stats.failures import failure_rule
 from pytest_hypersearch.stats.ranking import rank_study
 
 if TYPE_CHECKING:
@@ -112,11 +114,21 @@ def job_summary(studies: Sequence[StudyResults]) -> str:
     text = "\n".join(map(plain, lines))
     fence = "`" * max(3, 1 + max(map(len, re.findall("`+", text)), default=0))
     details = f"<details><summary>Details</summary>\n\n{fence}text\n{text}\n{fence}\n\n</details>\n"
-    whole = f"### Hyperparameter sweeps\n\n{table}\n\n{details}\n"
+    whole = f"### Hyperparameter sweeps\n\n{table}\n\n{_fails(ranked)}{details}\n"
     if len(whole.encode()) <= MOST_BYTES:
         return whole
     short = table.encode()[: MOST_BYTES // 2].decode(errors="ignore").rpartition("\n")[0]
     return f"### Hyperparameter sweeps\n\n{short}\n\nThe rest is in the log.\n"
+
+
+def _fails(ranked: Sequence[RankedStudy]) -> str:
+    """A table of what the failing configurations of each test have in common, if there is any."""
+    rows = [
+        {"test": clean(test, _LOOK), "where it fails": rule_text(rule, _LOOK)}
+        for test, studies in families(ranked).items()
+        if (rule := failure_rule([one.study for one in studies])) is not None
+    ]
+    return markup_of(rows, "markdown") + "\n\n" if rows else ""
 
 
 def _row(ranked: RankedStudy, sweep: Sweep) -> dict[str, str]:

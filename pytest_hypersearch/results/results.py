@@ -37,7 +37,8 @@ from pytest_hypersearch.results.query import (
     with_trials,
 )
 from pytest_hypersearch.results.terminal.lines import sweep_html, sweep_text
-from pytest_hypersearch.results.terminal.tables import group_text
+from pytest_hypersearch.results.terminal.tables import families, group_text
+from pytest_hypersearch.stats.failures import FailureRule, failure_rule
 from pytest_hypersearch.stats.grouping import FAILURES
 from pytest_hypersearch.stats.importance import Importance, Method
 from pytest_hypersearch.stats.ranking import RankedStudy, Ranking, rank_study
@@ -211,6 +212,19 @@ class Results(Sequence["TrialRecord"]):
         if len(found) != 1:
             raise ValueError(f"importance: expected sweeps over one space, not {len(found)}")
         return importance(found[0].space, found[0].configs, found[0].scores, method=method)
+
+    def failure_rules(self) -> dict[str, FailureRule]:
+        """Find what the failing configurations of each test have in common.
+
+        Returns:
+            The rule by test, without arguments; only where there is one that chance does not
+            explain.
+        """
+        found = {
+            test: failure_rule([one.study for one in studies])
+            for test, studies in families(self.ranked).items()
+        }
+        return {test: rule for test, rule in found.items() if rule is not None}
 
     def history(self) -> list[Row]:
         """Tell how the best score of each sweep grew.

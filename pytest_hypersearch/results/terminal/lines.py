@@ -25,8 +25,10 @@ from pytest_hypersearch.results.terminal.format import (
     scale_of,
     show_duration,
     show_mean,
+    show_value,
 )
-from pytest_hypersearch.results.terminal.tables import draw, name_of, with_params
+from pytest_hypersearch.results.terminal.tables import draw, name_of, split, with_params
+from pytest_hypersearch.stats.failures import FailureRule, failure_rule
 from pytest_hypersearch.stats.grouping import FAILURES, count
 from pytest_hypersearch.stats.importance import Importance, Pool, importance, pools
 from pytest_hypersearch.stats.ranking import RankedStudy, Ranking
@@ -366,3 +368,35 @@ def _line(pool: Pool, found: Sequence[Importance], look: Look, *, several: bool)
         texts.append(f"{len(rest)} more {sum(one.share for one in rest):.2f}")
     words = [f"{label}:", *(f"{text}," for text in texts[:-1]), texts[-1]]
     return flow(((word, {}) for word in words), look)
+
+
+def rule_lines(studies: Iterable[RankedStudy], look: Look, *, several: bool = False) -> list[Line]:
+    """Says what failing configurations of a test have in common, if it is more than chance.
+
+    Args:
+        studies: One study, or all of a test.
+        look: Decides the width.
+        several: Whether other tests are shown, so that the test is named.
+    """
+    known = [one.study for one in studies]
+    rule = failure_rule(known)
+    if rule is None:
+        return []
+    test = clean(split(known[0].nodeid)[0].rpartition("::")[2], look) if several else "it"
+    words = [f"where {test} fails:", *rule_text(rule, look).split(" ")]
+    return flow(((word, {}) for word in words), look)
+
+
+def rule_text(rule: FailureRule, look: Look) -> str:
+    """Writes a rule: ``5 of 5 failing configurations have lr>=0.1 and opt=sgd, 2 of 46 others``."""
+    texts = []
+    for one in rule.conditions:
+        name = clean(one.name, look)
+        if one.sign in {"given", "missing"}:
+            texts.append(name if one.sign == "given" else f"no {name}")
+        else:
+            texts.append(f"{name}{one.sign}{show_value(one.value, look)}")
+    configurations = f"{rule.covered} of {plural(rule.failing, 'failing configuration')}"
+    verb = "has" if rule.failing == 1 else "have"
+    others = plural(rule.others, "other")
+    return f"{configurations} {verb} {' and '.join(texts)}, {rule.wrong} of {others}"

@@ -38,6 +38,7 @@ from pytest_hypersearch.results.terminal.lines import (
     headlines,
     importances,
     infeasible_words,
+    rule_lines,
     sweep_lines,
 )
 from pytest_hypersearch.results.terminal.tables import (
@@ -91,7 +92,10 @@ def section(
     tests = families(ranked)
     if verbosity > 0 or len(ranked) <= _IN_FULL:
         judged = len(ranked) <= _JUDGED
-        blocks = [_study(one, look, judged=judged) for one in ranked]
+        alone = {one.study.nodeid for alike in tests.values() if len(alike) == 1 for one in alike}
+        blocks = [
+            _study(one, look, judged=judged, alone=one.study.nodeid in alone) for one in ranked
+        ]
         blocks += [_family(test, alike, look) for test, alike in tests.items() if len(alike) > 1]
     else:
         blocks = _digest(tests, look)
@@ -120,8 +124,12 @@ def _stack(blocks: Iterable[list[Line]]) -> list[Line]:
     return found
 
 
-def _study(ranked: RankedStudy, look: Look, *, judged: bool) -> list[Line]:
-    """Shows a study; how much its parameters matter only if they are judged."""
+def _study(ranked: RankedStudy, look: Look, *, judged: bool, alone: bool) -> list[Line]:
+    """Shows a study.
+
+    How much its parameters matter is shown if they are judged, and where it fails if it is alone:
+    of several of one test all are shown together.
+    """
     results = ranked.study
     head = [_name(results.nodeid, look), *sweep_lines(results, look)]
     tables = [
@@ -133,7 +141,10 @@ def _study(ranked: RankedStudy, look: Look, *, judged: bool) -> list[Line]:
         *(_top_table(ranked, sweep, look) for sweep in results.sweeps if look.verbosity > 0),
         trial_table(results.trials, look) if look.verbosity > 1 and results.trials else [],
         *fronts(ranked, look),
-        [*(importances(ranked, look) if judged else []), *_findings([ranked], look, tables)],
+        [
+            *(importances(ranked, look) if judged else []),
+            *_findings([ranked], look, tables, alone=alone),
+        ],
     ]
     return _stack([head, *blocks])
 
@@ -141,13 +152,18 @@ def _study(ranked: RankedStudy, look: Look, *, judged: bool) -> list[Line]:
 def _family(test: str, studies: Sequence[RankedStudy], look: Look) -> list[Line]:
     """Compares studies that are shown in full above."""
     tables = other_parameters(studies, look)
-    return _stack([[_name(test, look), *tables[0]], *tables[1:]]) if tables else []
+    blocks = [block for block in (*tables, rule_lines(studies, look)) if block]
+    return _stack([[_name(test, look), *blocks[0]], *blocks[1:]]) if blocks else []
 
 
 def _digest(tests: Mapping[str, Sequence[RankedStudy]], look: Look) -> list[list[Line]]:
     """Shows many studies: a line each, or a table for those of one test."""
     singles = [ranked[0] for ranked in tests.values() if len(ranked) == 1]
-    blocks = [headlines(singles, look), _failure_lines([one.study for one in singles], look)]
+    rules = (one for ranked in singles for one in rule_lines([ranked], look, several=True))
+    blocks = [
+        headlines(singles, look),
+        [*_failure_lines([one.study for one in singles], look), *rules],
+    ]
     for test, ranked in tests.items():
         studies = [one.study for one in ranked]
         if len(studies) > 1:
@@ -156,7 +172,8 @@ def _digest(tests: Mapping[str, Sequence[RankedStudy]], look: Look) -> list[list
             counts = [(f"{len(studies)} studies", {}), *count_words(trials, planned)]
             head = [_name(test, look), *flow(counts, look)]
             tables = other_parameters(ranked, look)
-            blocks.append(_stack([head, *tables, _findings(ranked, look, tables)]))
+            findings = _findings(ranked, look, tables, alone=True)
+            blocks.append(_stack([head, *tables, findings]))
     return [*blocks, _sentence("", "-v shows each study in full", look, indent=0, light=True)]
 
 
@@ -180,7 +197,11 @@ def _of(ranked: RankedStudy, sweep: Sweep, look: Look) -> str:
 
 
 def _findings(
-    ranked: Sequence[RankedStudy], look: Look, tables: Iterable[Iterable[Line]]
+    ranked: Sequence[RankedStudy],
+    look: Look,
+    tables: Iterable[Iterable[Line]],
+    *,
+    alone: bool,
 ) -> list[Line]:
     """Names the best configuration of each objective, the failures, and what to do next.
 
@@ -207,6 +228,7 @@ def _findings(
     found += _pruning_lines(studies, look)
     found += _infeasible_lines(ranked, look)
     found += _failure_lines(studies, look)
+    found += rule_lines(ranked, look) if alone else []
     for first, _ in firsts:
         found += _rerun_lines(first, look)
     if look.verbosity > 0 and studies[0].run:

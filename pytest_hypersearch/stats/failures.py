@@ -1,0 +1,348 @@
+"""Where trials fail: the shortest rule that tells failing configurations from the others.
+
+A rule is a conjunction of at most three conditions on parameters. It is searched as in CN2-SD, by a
+beam search for the highest weighted relative accuracy (N. Lavrač et al., Subgroup discovery with
+CN2-SD, JMLR 5, 2004). The best of very many rules looks good by chance alone, so a rule is told
+only if Fisher's exact test finds it at a level divided by the number of all rules of its length,
+each length having a third of the error (G. I. Webb, Layered critical values, Machine Learning 71,
+2008), and if each of its conditions improves on the rule without it (productive rules: G. I. Webb,
+Discovering significant patterns, Machine Learning 68, 2007).
+
+The unit is the configuration: its replicates fail alike. If they are many, some are searched, as
+many failing ones as others, which the test allows; the counts are of all. Sets of configurations
+are integers whose bits are their members.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import accumulate, pairwise
+from typing import Literal, TypeAlias
+
+from pytest_hypersearch.core.goals import ALPHA
+from pytest_hypersearch.core.study import StudyResults
+from pytest_hypersearch.core.trial import Config, Raw, State
+from pytest_hypersearch.stats.grouping import FAILURES
+
+Sign: TypeAlias = Literal[">=", "<=", "=", "!=", "given", "missing"]
+_ENDED = (State.COMPLETE, State.PRUNED, *FAILURES)
+_LONGEST = 3
+_BEAM = 12
+_CUTS = 32
+_FEW = 8
+_SAMPLE = 300
+_Key: TypeAlias = tuple[tuple[str, ...], tuple[Raw, ...], tuple[type, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """A condition on a parameter.
+
+    Attributes:
+        name: The parameter, or another parameter of the test.
+        sign: How its value compares; ``given`` and ``missing`` are of parameters that only some
+            configurations have.
+        value: What it is compared with.
+    """
+
+    name: str
+    sign: Sign
+    value: Raw = None
+
+    def holds(self, config: Mapping[str, Raw]) -> bool:
+        """Tell whether a configuration fulfils it; one without the parameter does not."""
+        if self.name not in config:
+            return self.sign == "missing"
+        value = config[self.name]
+        match self.sign:
+            case ">=":
+                return value >= self.value  # type: ignore[operator]
+            case "<=":
+                return value <= self.value  # type: ignore[operator]
+            case "=" | "!=":
+                return (_typed(value) == _typed(self.value)) is (self.sign == "=")
+            case _:
+                return self.sign == "given"
+
+
+@dataclass(frozen=True, slots=True)
+class FailureRule:
+    """What failing configurations have in common.
+
+    Attributes:
+        conditions: One to three conditions; all of them hold.
+        covered: How many failing configurations they describe.
+        failing: How many there are.
+        wrong: How many others they describe.
+        others: How many others there are.
+        p: Chance of a rule as good as this one if failures had nothing to do with the parameters.
+    """
+
+    conditions: tuple[Condition, ...]
+    covered: int
+    failing: int
+    wrong: int
+    others: int
+    p: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Case:
+    """A configuration: its values, which parameters of the sweep make it, and whether it fails."""
+
+    config: Config
+    key: _Key
+    fails: bool
+
+
+def failure_rule(studies: Iterable[StudyResults]) -> FailureRule | None:
+    """Find what tells the failing configurations from those that do not fail.
+
+    Args:
+        studies: One study, or those of one test, whose other parameters may be in the rule.
+
+    Returns:
+        The rule, None if there is none that chance does not explain.
+    """
+    known = [*studies]
+    if not any(trial.state in FAILURES for study in known for trial in study.trials):
+        return None
+    cases = _cases(known)
+    arguments = {name for study in known for name in study.arguments}
+    table = _Table(
+        _sample([case for case in cases if case.fails]),
+        _sample([case for case in cases if not case.fails]),
+    )
+    for rule in table.search():
+        p = table.chance(rule, arguments)
+        if p is not None:
+            return _told(cases, table.conditions_of(rule), p)
+    return None
+
+
+def _cases(studies: Iterable[StudyResults]) -> list[_Case]:
+    """Configurations of which a trial ended; equal ones of a study are one."""
+    found: dict[tuple[int, _Key], _Case] = {}
+    for place, study in enumerate(studies):
+        keys: dict[tuple[str, int], _Key] = {}
+        for trial in study.trials:
+            if trial.state not in _ENDED:
+                continue
+            which, params = (trial.sweep, trial.number), trial.params
+            if which not in keys:  # 1, 1.0 and True differ
+                keys[which] = (*params,), (*params.values(),), (*map(type, params.values()),)
+            key, fails = keys[which], trial.state in FAILURES
+            known = found.get((place, key))
+            if known is None or (fails and not known.fails):
+                found[place, key] = _Case(
+                    study.arguments | params if study.arguments else params, key, fails
+                )
+    return [*found.values()]
+
+
+def _sample(cases: Sequence[_Case]) -> Sequence[_Case]:
+    """Some of the cases, evenly, if they are many."""
+    return (
+        [cases[i * len(cases) // _SAMPLE] for i in range(_SAMPLE)]
+        if len(cases) > _SAMPLE
+        else cases
+    )
+
+
+def _told(cases: Sequence[_Case], conditions: Sequence[Condition], p: float) -> FailureRule:
+    """The rule with its counts, and with the best of all bounds."""
+    failing = sum(case.fails for case in cases)
+    for place in range(len(conditions)):
+        conditions = _moved(cases, failing, conditions, place)
+    covered = [case for case in cases if all(one.holds(case.config) for one in conditions)]
+    hits = sum(case.fails for case in covered)
+    wrong, others = len(covered) - hits, len(cases) - failing
+    return FailureRule(tuple(conditions), hits, failing, wrong, others, p)
+
+
+def _moved(
+    cases: Sequence[_Case], failing: int, conditions: Sequence[Condition], place: int
+) -> Sequence[Condition]:
+    """The conditions with one of the bounds at the best of all values."""
+    condition = conditions[place]
+    if condition.sign not in {">=", "<="}:
+        return conditions
+    others = [*conditions[:place], *conditions[place + 1 :]]
+    gains: dict[float, int] = {}
+    for case in cases:
+        if condition.name in case.config and all(one.holds(case.config) for one in others):
+            value = _number(case.config[condition.name])
+            gains[value] = gains.get(value, 0) + case.fails * len(cases) - failing
+    values = sorted(gains, reverse=condition.sign == ">=")
+    sums = [*accumulate(gains[value] for value in values)]
+    bound = values[sums.index(max(sums))]
+    return [*conditions[:place], replace(condition, value=bound), *conditions[place + 1 :]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Rule:
+    """Conditions with the sets of cases that fulfil them, and the set of those that fulfil all."""
+
+    parts: tuple[tuple[Condition, int], ...]
+    cover: int
+    gain: float
+
+
+class _Table:
+    """The cases as sets, and the conditions that they can be told apart by.
+
+    Attributes:
+        count: How many conditions there are on all values that occur.
+    """
+
+    def __init__(self, failing: Sequence[_Case], others: Sequence[_Case]) -> None:
+        cases = self._cases = (*failing, *others)
+        self._failing = len(failing)
+        self._failed = (1 << len(failing)) - 1
+        self._every = (1 << len(cases)) - 1
+        self.count = 0
+        self._conditions: list[tuple[Condition, int]] = []
+        for name in dict.fromkeys(name for case in cases for name in case.config):
+            self._add(name)
+
+    def _add(self, name: str) -> None:
+        """Adds the conditions on a parameter."""
+        places: dict[tuple[str, Raw], list[int]] = {}
+        for place, case in enumerate(self._cases):
+            if name in case.config:
+                places.setdefault(_typed(case.config[name]), []).append(place)
+        given = _set(len(self._cases), (i for each in places.values() for i in each))
+        if given != self._every:
+            self.count += 2
+            self._conditions.append((Condition(name, "given"), given))
+            self._conditions.append((Condition(name, "missing"), self._every ^ given))
+        if len(places) < 2:  # noqa: PLR2004 - nothing to tell apart
+            return
+        numeric = all(kind == "number" for kind, _ in places)
+        if numeric:
+            self._add_cuts(name, places, given)
+        few = 2 < len(places) <= _FEW  # noqa: PLR2004 - of two, a bound tells them apart
+        for (_, value), members in places.items() if few or not numeric else ():
+            cover = _set(len(self._cases), members)
+            self.count += 1
+            self._conditions.append((Condition(name, "=", value), cover))
+            if len(places) > 2:  # noqa: PLR2004 - of two, the one is what the other is not
+                self.count += 1
+                self._conditions.append((Condition(name, "!=", value), given ^ cover))
+
+    def _add_cuts(
+        self, name: str, places: Mapping[tuple[str, Raw], Sequence[int]], given: int
+    ) -> None:
+        """Adds bounds at some of the values between which cases differ."""
+        values = sorted(places, key=lambda value: _number(value[1]))
+        self.count += 2 * (len(values) - 1)
+        rates = [
+            sum(self._cases[i].fails for i in places[value]) / len(places[value])
+            for value in values
+        ]
+        # the best bounds are where they differ: U. M. Fayyad, K. B. Irani, Machine Learning 8, 1992
+        mixed = [
+            place for place, (rate, following) in enumerate(pairwise(rates)) if rate != following
+        ]
+        few = min(len(mixed), _CUTS)
+        chosen = {mixed[i * (len(mixed) - 1) // max(1, few - 1)] for i in range(few)}
+        bits = bytearray(len(self._cases) // 8 + 1)
+        for place, (value, following) in enumerate(pairwise(values)):
+            for i in places[value]:
+                bits[i >> 3] |= 1 << (i & 7)
+            if place in chosen:
+                lower = int.from_bytes(bits, "little")
+                self._conditions.append((Condition(name, "<=", value[1]), lower))
+                self._conditions.append((Condition(name, ">=", following[1]), given ^ lower))
+
+    def search(self) -> list[_Rule]:
+        """Return rules of all lengths, the most accurate first, short ones first among equals."""
+        beam = [_Rule((), self._every, 0.0)]
+        rules: list[_Rule] = []
+        for _ in range(_LONGEST):
+            longer: dict[int, _Rule] = {}
+            for rule in beam:
+                for condition, members in self._conditions:
+                    cover = rule.cover & members
+                    if cover != rule.cover and cover not in longer:
+                        gain = self._gain(cover)
+                        if gain > rule.gain:
+                            longer[cover] = _Rule((*rule.parts, (condition, members)), cover, gain)
+            beam = sorted(longer.values(), key=lambda rule: -rule.gain)[:_BEAM]
+            rules += beam
+        rules.sort(key=lambda rule: (-rule.gain, len(rule.parts)))
+        return rules
+
+    def _gain(self, cover: int) -> float:
+        """Weighted relative accuracy, times the square of the number of cases."""
+        hits = (cover & self._failed).bit_count()
+        return hits * len(self._cases) - cover.bit_count() * self._failing
+
+    def conditions_of(self, rule: _Rule) -> list[Condition]:
+        """Return the conditions of a rule in the order of the parameters."""
+        conditions = [condition for condition, _ in rule.parts]
+        return [condition for condition, _ in self._conditions if condition in conditions]
+
+    def chance(self, rule: _Rule, arguments: Iterable[str]) -> float | None:
+        """Return the p-value of a rule, None if it, or a condition in it, may be chance."""
+        for place in range(len(rule.parts) if len(rule.parts) > 1 else 0):
+            parent = self._every
+            for _, members in (*rule.parts[:place], *rule.parts[place + 1 :]):
+                parent &= members
+            if self._chance(rule.cover, parent) > ALPHA / self.count:
+                return None
+        p = self._units(rule, arguments) * math.comb(self.count, len(rule.parts)) * _LONGEST
+        return p if p <= ALPHA else None
+
+    def _chance(self, cover: int, among: int) -> float:
+        return _tail(
+            among.bit_count(),
+            (among & self._failed).bit_count(),
+            cover.bit_count(),
+            (cover & self._failed).bit_count(),
+        )
+
+    def _units(self, rule: _Rule, arguments: Iterable[str]) -> float:
+        """The chance of a rule, for which equal configurations of several studies are one."""
+        if {condition.name for condition, _ in rule.parts} & {*arguments}:
+            return self._chance(rule.cover, self._every)
+        fails: dict[_Key, bool] = {}
+        covered: dict[_Key, bool] = {}
+        for place, case in enumerate(self._cases):
+            fails[case.key] = fails.get(case.key, False) or case.fails
+            covered[case.key] = bool(rule.cover >> place & 1)
+        hits = sum(fails[key] for key, inside in covered.items() if inside)
+        return _tail(len(fails), sum(fails.values()), sum(covered.values()), hits)
+
+
+def _typed(value: Raw) -> tuple[str, Raw]:
+    """A value with its kind: True is not 1, but 1.0 is."""
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return "number" if number else type(value).__name__, value
+
+
+def _number(value: Raw) -> float:
+    return value if isinstance(value, (int, float)) else math.nan
+
+
+def _set(size: int, members: Iterable[int]) -> int:
+    bits = bytearray(size // 8 + 1)
+    for i in members:
+        bits[i >> 3] |= 1 << (i & 7)
+    return int.from_bytes(bits, "little")
+
+
+def _tail(count: int, failing: int, drawn: int, hits: int) -> float:
+    """The chance to draw at least so many failing ones (hypergeometric; Fisher's exact test)."""
+    whole = _log_comb(count, drawn)
+    return math.fsum(
+        math.exp(_log_comb(failing, k) + _log_comb(count - failing, drawn - k) - whole)
+        for k in range(hits, min(failing, drawn) + 1)
+        if drawn - k <= count - failing
+    )
+
+
+def _log_comb(n: int, k: int) -> float:
+    return math.lgamma(n + 1) - math.lgamma(k + 1) - math.lgamma(n - k + 1)
