@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
+from pytest_hypersearch.core.space import config_key
 from pytest_hypersearch.core.sweep import Sweep
 from pytest_hypersearch.core.trial import Config, State, TrialRecord
 from pytest_hypersearch.core.values import mean, std
@@ -69,6 +71,31 @@ def scores_of(trials: Iterable[TrialRecord]) -> tuple[float, ...]:
     return tuple(
         trial.score for trial in trials if trial.state is State.COMPLETE and trial.score is not None
     )
+
+
+Name: TypeAlias = tuple[str, str, int]
+"""A configuration: its sweep, its `config_key`, and which of several equal ones it is."""
+Trials: TypeAlias = "Mapping[Name, Mapping[int, TrialRecord]]"
+"""Trials by configuration and seed."""
+_FAILED = (State.FAILED, State.INVALID, State.CRASHED, State.TIMED_OUT)
+
+
+def by_configuration(study: StudyResults, sweeps: Iterable[Sweep]) -> Trials:
+    """Return the trials of some sweeps that completed or failed, as two runs are compared."""
+    names = {sweep.name for sweep in sweeps}
+    trials: dict[Name, dict[int, TrialRecord]] = {}
+    keys: dict[tuple[str, int], Name] = {}
+    equal: Counter[tuple[str, str]] = Counter()
+    for trial in study.trials:
+        if trial.sweep not in names or trial.state not in {State.COMPLETE, *_FAILED}:
+            continue
+        which = trial.sweep, trial.number
+        if which not in keys:
+            config = trial.sweep, config_key(trial.params)
+            keys[which] = (*config, equal[config])
+            equal[config] += 1
+        trials.setdefault(keys[which], {})[trial.seed] = trial
+    return trials
 
 
 STATISTICS: Final[Mapping[str, Callable[[Sequence[float]], float]]] = {

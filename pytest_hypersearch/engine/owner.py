@@ -25,6 +25,7 @@ from pytest_hypersearch.engine.study_run import (
     Ended,
     Event,
     Listener,
+    Replays,
     Reported,
     Started,
     StudyRun,
@@ -45,6 +46,7 @@ class Owner:
         archive: Where runs are kept.
         closed: Tells why nothing is to start any more, empty while trials should.
         shares: Gives trials what they demand of the machine.
+        replays: Configurations that a study's sweep begins with if its sampler looks at results.
     """
 
     def __init__(
@@ -53,6 +55,7 @@ class Owner:
         archive: Archive,
         closed: Callable[[], str] = str,
         shares: Shares | None = None,
+        replays: Replays = lambda _nodeid, _sweep: (),
     ) -> None:
         self.runs: dict[str, StudyRun] = {}
         self.broken = ""
@@ -60,6 +63,7 @@ class Owner:
         self._archive = archive
         self._listeners: list[Listener] = []
         self._closed = closed
+        self._replays = replays
         self._shares = shares or Shares()
         self._background = Background(archive.warn)
         self._current: dict[str, tuple[StudyRun, Key]] = {}
@@ -311,7 +315,7 @@ class Owner:
         if self.broken:
             return messages.Refused(self.broken, ends_session=True)
         for each in plan.studies:
-            run = opened(each, self._archive, self._samplers, self._background)
+            run = opened(each, self._archive, self._samplers, self._background, self._replays)
             self.runs[each.nodeid] = run
             self._trials.update((item, (run, key)) for item, key in run.study.slots.items())
         self._digest = plan.digest

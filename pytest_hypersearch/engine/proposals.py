@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TypeVar
 
 from pytest_hypersearch.core.contracts import Observation, Sampler
 from pytest_hypersearch.core.errors import NotYetError, SamplerError
-from pytest_hypersearch.core.goals import Constraint, Goal
+from pytest_hypersearch.core.goals import TOP, Constraint, Goal
 from pytest_hypersearch.core.study import scores_of
 from pytest_hypersearch.core.sweep import Sweep
 from pytest_hypersearch.core.trial import Config, Key, State, TrialRecord
@@ -44,6 +44,10 @@ class Suggestion:
 class Proposals:
     """The configurations of a study's sweeps.
 
+    Args:
+        replays: By sweep, configurations of a baseline that come before those of the sampler, so
+            that there is something to compare. Those of stored trials have precedence.
+
     Attributes:
         tables: The configurations of sweeps whose samplers look at no results.
     """
@@ -56,8 +60,12 @@ class Proposals:
         *,
         stored: Stored,
         write: Callable[[Record], None],
+        replays: Mapping[str, Sequence[Config]],
     ) -> None:
         self._sweeps = sweeps
+        self._replays = {
+            name: _others(sweep, replays.get(name, ())) for name, sweep in sweeps.items()
+        }
         self._samplers = samplers
         self._progress = progress
         self._suggestions = stored.run.suggestions
@@ -96,7 +104,7 @@ class Proposals:
         return (
             name in self.tables
             or number in self._configs[name]
-            or number < len(sweep.points)
+            or number < len(sweep.points) + len(self._replays[name])
             or (name, sweep.seed, number) in self._suggestions
         )
 
@@ -132,8 +140,13 @@ class Proposals:
                 suggestion = self._suggestions[sweep.name, sweep.seed, number]
                 self._seen[sweep.name, number] = suggestion.seen
             return recorded
-        history = self._history(sweep, number, force=force)
-        config = propose(self._samplers[sweep.name], sweep, index=number, history=history)
+        replays = self._replays[sweep.name][number - len(sweep.points) :]
+        history = [] if replays else self._history(sweep, number, force=force)
+        config: Config | None
+        if replays:
+            config = replays[0]
+        else:
+            config = propose(self._samplers[sweep.name], sweep, index=number, history=history)
         seen = sum(observation.state is not State.RUNNING for observation in history)
         if config is not None:
             self._write(SuggestRecord(sweep.name, sweep.seed, number, config, seen))
@@ -189,6 +202,14 @@ class Proposals:
             others=_by_metric(sweep.others, complete, Goal.signed),
             excess=_by_metric(sweep.constraints, complete, Constraint.excess),
         )
+
+
+def _others(sweep: Sweep, configs: Iterable[Config]) -> list[Config]:
+    """Those that are none of the sweep's points, and leave it half of its trials."""
+    points = {sweep.space.key(point) for point in sweep.points}
+    others = [config for config in configs if sweep.space.key(config) not in points]
+    room = sweep.n_trials - len(sweep.points)
+    return others[: max(0, min(room, max(TOP, sweep.n_trials // 2)))]
 
 
 def _by_metric(

@@ -31,7 +31,7 @@ from a process that was given up, and are dropped.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from typing import Any
@@ -73,6 +73,7 @@ class Study:
         write: Puts a record into the journal, or raises `StoreError`.
         stored: What earlier sessions of the run left.
         curves: Reads the curves that they left, by trial and attempt.
+        replays: Configurations of a baseline that adaptive samplers' sweeps begin with.
 
     Attributes:
         running: The trials that runners work on.
@@ -90,6 +91,7 @@ class Study:
         write: Callable[[Record], None],
         stored: Stored,
         curves: Callable[[], StoredCurves] = dict,
+        replays: Mapping[str, Sequence[Config]] = {},
     ) -> None:
         self.nodeid = nodeid
         self.sweeps = {sweep.name: sweep for sweep in sweeps}
@@ -98,7 +100,9 @@ class Study:
         self.progress = PlanProgress(self.slots.values(), raced)
         self.rounds = Rounds(self.sweeps, self.slots.values(), self.progress)
         self.pruning = Pruning(self.sweeps, curves)
-        self.proposals = Proposals(self.sweeps, samplers, self.progress, stored=stored, write=write)
+        self.proposals = Proposals(
+            self.sweeps, samplers, self.progress, stored=stored, write=write, replays=replays
+        )
         self.running: dict[Key, Attempt] = {}
         self.replayed: dict[Key, tuple[Key, int]] = {}
         self.notes: list[str] = []

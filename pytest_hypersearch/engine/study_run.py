@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, TypeAlias
@@ -10,7 +10,7 @@ from typing import Final, TypeAlias
 from pytest_hypersearch.core.contracts import Sampler
 from pytest_hypersearch.core.study import StudyResults
 from pytest_hypersearch.core.sweep import Sweep
-from pytest_hypersearch.core.trial import Key, State, TrialRecord
+from pytest_hypersearch.core.trial import Config, Key, State, TrialRecord
 from pytest_hypersearch.core.values import time_text
 from pytest_hypersearch.engine.artifacts import ArtifactRetention, Background
 from pytest_hypersearch.engine.messages import StudyPlan, StudyState
@@ -25,6 +25,7 @@ from pytest_hypersearch.store.runs import Run, digest
 
 Event: TypeAlias = "Started | Reported | Ended"
 Listener: TypeAlias = Callable[[Event], None]
+Replays: TypeAlias = Callable[[str, Sweep], Sequence[Config]]
 
 
 _NOT_ENDED: Final = frozenset({State.NOT_RUN, State.RUNNING})
@@ -95,9 +96,13 @@ def stored_state(run: Run) -> StudyState:
 
 
 def opened(
-    plan: StudyPlan, archive: Archive, samplers: Callable[[str], Sampler], background: Background
+    plan: StudyPlan,
+    archive: Archive,
+    samplers: Callable[[str], Sampler],
+    background: Background,
+    replays: Replays,
 ) -> StudyRun:
-    """Open the run of a planned study."""
+    """Open the run of a planned study; replays go to sweeps whose samplers look at results."""
     pruners = {name: unpickled(text) for name, text in plan.pruners.items()}
     sweeps = [
         replace(Sweep.from_json(data), prune=pruners.get(data["name"])) for data in plan.sweeps
@@ -115,6 +120,7 @@ def opened(
         write=log.write,
         stored=log.stored,
         curves=log.curves,
+        replays={sweep.name: replays(plan.nodeid, sweep) for sweep in sweeps},
     )
     return StudyRun(study, log, ArtifactRetention(study, log, background))
 

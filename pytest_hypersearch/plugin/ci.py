@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Final
 import pytest
 from _pytest.junitxml import bin_xml_escape, xml_key
 
+from pytest_hypersearch.core.values import printable
 from pytest_hypersearch.results.export import markup_of
+from pytest_hypersearch.results.gates import markup_row, short_text
 from pytest_hypersearch.results.terminal.format import (
     Look,
     clean,
@@ -27,12 +29,13 @@ from pytest_hypersearch.stats.failures import failure_rule
 from pytest_hypersearch.stats.ranking import rank_study
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from pytest_hypersearch.core.study import StudyResults
     from pytest_hypersearch.core.sweep import Sweep
     from pytest_hypersearch.core.trial import TrialRecord
     from pytest_hypersearch.engine.owner import Owner
+    from pytest_hypersearch.results.comparison import Change
     from pytest_hypersearch.stats.ranking import RankedStudy
 
 PREFIX = "hypersearch."
@@ -95,18 +98,24 @@ MOST_BYTES: Final = 1_000_000  # GitHub takes 1 MiB from a step
 _LOOK: Final = Look(100)
 
 
-def append_summary(studies: Sequence[StudyResults]) -> None:
+MARKER: Final = "<!-- pytest-hypersearch -->"
+
+
+def append_summary(studies: Sequence[StudyResults], changes: Sequence[Change] = ()) -> None:
     """Append the sweeps to the file that the environment names.
 
     Raises:
         OSError: It cannot be written.
     """
     with Path(os.environ[VARIABLE]).open("a", encoding="utf-8") as file:
-        file.write(job_summary(studies))
+        file.write(job_summary(studies, changes))
 
 
-def job_summary(studies: Sequence[StudyResults]) -> str:
-    """Write a table with a row for each sweep, and below it, folded, what the terminal shows."""
+def job_summary(studies: Sequence[StudyResults], changes: Sequence[Change] = ()) -> str:
+    """Write tables with a row for each gate and sweep, and, folded, what the terminal shows.
+
+    It begins with a comment by which a workflow finds the text again, to update it.
+    """
     ranked = [rank_study(study) for study in studies]
     rows = [_row(one, sweep) for one in ranked for sweep in one.study.sweeps]
     table = markup_of(rows, "markdown")
@@ -114,11 +123,39 @@ def job_summary(studies: Sequence[StudyResults]) -> str:
     text = "\n".join(map(plain, lines))
     fence = "`" * max(3, 1 + max(map(len, re.findall("`+", text)), default=0))
     details = f"<details><summary>Details</summary>\n\n{fence}text\n{text}\n{fence}\n\n</details>\n"
-    whole = f"### Hyperparameter sweeps\n\n{table}\n\n{_fails(ranked)}{details}\n"
+    if changes:
+        verdicts = markup_of([markup_row(change, _LOOK) for change in changes], "markdown")
+        table = f"{verdicts}\n\n{table}"
+    head = f"{MARKER}\n### Hyperparameter sweeps\n\n"
+    whole = f"{head}{table}\n\n{_fails(ranked)}{details}\n"
     if len(whole.encode()) <= MOST_BYTES:
         return whole
     short = table.encode()[: MOST_BYTES // 2].decode(errors="ignore").rpartition("\n")[0]
-    return f"### Hyperparameter sweeps\n\n{short}\n\nThe rest is in the log.\n"
+    return f"{head}{short}\n\nThe rest is in the log.\n"
+
+
+def annotation(change: Change, places: Mapping[str, tuple[str, int]], root: Path) -> str:
+    """Return the command by which GitHub shows a failed gate beside its test.
+
+    Args:
+        change: The verdict.
+        places: File and line of tests, by their node ids without parameters.
+        root: The directory that node ids are relative to.
+    """
+    default = change.nodeid.partition("::")[0], 1
+    file, number = places.get(change.nodeid.partition("[")[0], default)
+    path = os.path.relpath(root / file, os.environ.get("GITHUB_WORKSPACE", root))
+    title = f"{change.nodeid.rpartition('::')[2]} [gate {change.label}]"
+    values = {"file": path, "line": str(number), "title": title}
+    options = ",".join(f"{name}={_quoted(value, ':,')}" for name, value in values.items())
+    return f"::error {options}::{_quoted(short_text(change))}"
+
+
+def _quoted(text: str, also: str = "") -> str:
+    """Text as GitHub's commands have it: https://github.com/actions/toolkit, command.ts."""
+    return "".join(
+        f"%{ord(char):02X}" if char in f"%\r\n{also}" else char for char in printable(text)
+    )
 
 
 def _fails(ranked: Sequence[RankedStudy]) -> str:

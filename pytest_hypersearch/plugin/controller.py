@@ -21,11 +21,15 @@ from pytest_hypersearch.engine.owner import Owner
 from pytest_hypersearch.engine.resources.ledger import Shares
 from pytest_hypersearch.engine.resources.machine import Machine, missing_features, this_machine
 from pytest_hypersearch.plugin import setting
+from pytest_hypersearch.plugin.ci import annotation, append_summary
+from pytest_hypersearch.plugin.gate import Gates
 from pytest_hypersearch.plugin.live import Follower, follow
 from pytest_hypersearch.plugin.tracking import Tracking
 from pytest_hypersearch.plugin.xdist import workers as xdist
+from pytest_hypersearch.results.terminal.format import Look
 from pytest_hypersearch.search.samplers.random import Random
 from pytest_hypersearch.store.archive import Archive, Observer, Policy
+from pytest_hypersearch.store.baseline import COMMIT_DIGITS
 
 if TYPE_CHECKING:
     from pytest_hypersearch.results.history import Reported
@@ -40,6 +44,7 @@ class Controller:
 
     Attributes:
         owner: The owner, with its store in pytest's cache.
+        gates: Judge the sweeps' scores.
     """
 
     def __init__(self, config: pytest.Config) -> None:
@@ -47,6 +52,7 @@ class Controller:
         self._first_asked: float | None = None
         self._warnings: list[str] = []
         self._follower = Follower()
+        self.gates = Gates(config)
         policy = Policy(
             resume=config.option.sweep_resume or config.option.sweep_rerun,
             replay=not config.option.sweep_rerun,
@@ -60,6 +66,7 @@ class Controller:
             Archive(self._store_root, policy, self._warnings.append, observer),
             self._closed,
             Shares(_machine(config)),
+            self.gates.replays,
         )
         self.owner.listen(self._follower.take)
         self._tracking = Tracking(config.pluginmanager, self.owner)
@@ -84,14 +91,25 @@ class Controller:
 
     @pytest.hookimpl(wrapper=True, trylast=True)
     def pytest_runtestloop(self, session: pytest.Session) -> Generator[None, object, object]:
-        """Fail for trials that nobody has run here; pytest would pass over them."""
+        """Fail for trials that nobody has run here, which pytest would pass over; judge gates."""
         result = yield
         distributed = xdist.distributes(self._config)
         why = "no worker is left to run them" if distributed else "another plugin took them over"
         for study, items in self.owner.lost().items():
             session.testscollected += 1
             session.config.hook.pytest_runtest_logreport(report=_lost(study, items, why))
+        self.gates.close(session, [*map(self._with_commit, self.owner.results())])
+        for change in self.gates.changes:
+            self._tracking.judged(change.nodeid, change.sweep, change.judgement)
         return result
+
+    def _with_commit(self, study: StudyResults) -> StudyResults:
+        gated = [sweep.name for sweep in study.sweeps if sweep.gates]
+        if not gated or not study.run:
+            return study
+        known = self.owner.sweep_run(study.nodeid, gated[0]).provenance
+        commit = known.commit[:COMMIT_DIGITS] + "+" * bool(known.dirty)
+        return replace(study, commit=commit)
 
     def pytest_sessionstart(self) -> None:
         """Follow the sweeps on the terminal, which is there by now."""
@@ -115,10 +133,8 @@ class Controller:
     def _tell_github(self) -> None:
         if not os.environ.get("GITHUB_STEP_SUMMARY") or not self.owner.runs:
             return
-        from pytest_hypersearch.plugin.ci import append_summary
-
         try:
-            append_summary(self.shown())
+            append_summary(self.shown(), self.gates.changes)
         except OSError as error:
             self._warnings.append(f"GitHub job summary not written: {error}")
 
@@ -148,8 +164,23 @@ class Controller:
             for text, markup in line:
                 terminalreporter.write(text, **markup)
             terminalreporter.line("")
+        self._show_gates(terminalreporter)
         if self.owner.broken:
             terminalreporter.line(printable(f"stopped: {self.owner.broken}"), red=True)
+
+    def _show_gates(self, terminal: Any) -> None:  # noqa: ANN401  pytest's terminal reporter
+        look = Look(_width(terminal), self._config.get_verbosity(), _ascii_only(terminal))
+        for number, line in enumerate(self.gates.lines(look)):
+            if not number and look.verbosity >= 0:
+                terminal.line("")
+            for text, markup in line:
+                terminal.write(text, **markup)
+            terminal.line("")
+        if self.gates.failed:
+            terminal.stats.setdefault("failed", [])  # pytest's last line is red by this key
+        if os.environ.get("GITHUB_ACTIONS"):
+            for change in self.gates.failed:
+                terminal.line(annotation(change, self.gates.places, self._config.rootpath))
 
     def shown(self) -> list[StudyResults]:
         """The results, with their directories as the user would write them."""

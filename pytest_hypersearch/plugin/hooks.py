@@ -100,6 +100,31 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="PATH",
         help="write an HTML report of the results to this file; it works offline",
     )
+    group.addoption(
+        "--sweep-baseline",
+        metavar="PATH",
+        help="compare the scores of gated sweeps with those in this file",
+    )
+    group.addoption(
+        "--sweep-update-baseline",
+        nargs="?",
+        const="",
+        metavar="new|all",
+        help="write scores of gated sweeps into the baseline: new adds what it lacks (default), "
+        "all also replaces the scores of trials that ran, which accepts their changes",
+    )
+    group.addoption(
+        "--sweep-undecided",
+        choices=("pass", "fail"),
+        default="pass",
+        help="whether gates that are undecided fail the session; default: pass",
+    )
+    parser.addini(
+        "sweep_baseline",
+        "file with the scores that gated sweeps are compared with, relative to this file",
+        type="string",
+        default="",
+    )
     parser.addini(
         "sweep_default",
         "what a pytest command without --sweep does with swept tests: run, smoke or skip",
@@ -161,9 +186,10 @@ def _integer(text: str, least: int) -> int:
 
 
 def pytest_load_initial_conftests(args: list[str]) -> None:
-    """A bare ``--sweep`` takes no value: what follows may be a path."""
+    """Bare options with an optional value take none: what follows may be a path."""
     own = args.index("--") if "--" in args else len(args)
-    args[:own] = ["--sweep=run" if arg == "--sweep" else arg for arg in args[:own]]
+    bare = {"--sweep": "--sweep=run", "--sweep-update-baseline": "--sweep-update-baseline="}
+    args[:own] = [bare.get(arg, arg) for arg in args[:own]]
 
 
 def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
@@ -205,6 +231,8 @@ def sweep_mode(config: pytest.Config) -> str:
     if continues and mode != "run":
         beside = "--sweep-resume" if config.option.sweep_resume else "--sweep-rerun"
         raise pytest.UsageError(f"{where}={mode}: cannot be combined with {beside}")
+    if config.option.sweep_update_baseline is not None and mode != "run":
+        raise pytest.UsageError("--sweep-update-baseline: requires --sweep")
     return mode
 
 

@@ -17,9 +17,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from pytest_hypersearch.core.contracts import Sampler
-    from pytest_hypersearch.core.study import StudyResults
+    from pytest_hypersearch.core.study import Name, StudyResults
     from pytest_hypersearch.core.trial import TrialRecord
     from pytest_hypersearch.engine.study_run import SweepRun
+    from pytest_hypersearch.stats.gate import Judgement
     from pytest_hypersearch.store.curves import Series
 
 
@@ -89,6 +90,16 @@ def pytest_hypersearch_trial_finished(
             session, but may have been in an earlier one.
         series: All that a replayed trial reported, as in `pytest_hypersearch_trial_reported`; empty
             for other trials.
+    """
+
+
+@pytest.hookspec
+def pytest_hypersearch_gate(sweep: SweepRun, verdict: Judgement[Name]) -> None:
+    """Take note of the verdict of a gate, when the trials of the session have ended.
+
+    Args:
+        sweep: The sweep that has the gate.
+        verdict: The verdict and the numbers behind it.
     """
 
 

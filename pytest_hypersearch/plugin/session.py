@@ -91,6 +91,7 @@ def start(config: pytest.Config) -> Runner | None:
     register_trackers(config)
     controller = Controller(config)
     manager.register(controller, "hypersearch_controller")
+    manager.register(controller.gates, "hypersearch_gates")
     manager.register(ReportStatuses(), "hypersearch_statuses")
     if wants_junit(config):
         manager.register(SuiteProperties(config, controller.owner), "hypersearch_junit")

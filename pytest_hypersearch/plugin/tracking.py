@@ -19,13 +19,14 @@ import pytest
 from pytest_hypersearch import trackers
 from pytest_hypersearch.core.errors import StoreError
 from pytest_hypersearch.core.secrets import masked
-from pytest_hypersearch.core.study import StudyResults
+from pytest_hypersearch.core.study import Name, StudyResults
 from pytest_hypersearch.core.trial import Key, TrialRecord
 from pytest_hypersearch.core.values import error_text
 from pytest_hypersearch.engine.owner import Owner
 from pytest_hypersearch.engine.study import Study
 from pytest_hypersearch.engine.study_run import Event, Reported, Started, SweepRun
 from pytest_hypersearch.plugin import setting
+from pytest_hypersearch.stats.gate import Judgement
 from pytest_hypersearch.stats.ranking import rank_study
 from pytest_hypersearch.store.curves import Packed, Series, unpack
 from pytest_hypersearch.trackers import OFFERS
@@ -97,6 +98,7 @@ HOOKS: Final = (
     "trial_started",
     "trial_reported",
     "trial_finished",
+    "gate",
     "sweep_finished",
 )
 PATIENCE_SECONDS: Final = 60.0
@@ -140,6 +142,11 @@ class Tracking:
             with suppress(StoreError):
                 self._stored[study] = self._owner.stored_curves(study)
         return self._stored[study].get(stored, {})
+
+    def judged(self, nodeid: str, sweep: str, verdict: Judgement[Name]) -> None:
+        """Tell of the verdict of a gate."""
+        if known := self._sweeps.get((nodeid, sweep)):
+            self._calls.put("gate", sweep=known, verdict=verdict)
 
     def finish(self, studies: Iterable[StudyResults], tell: Callable[[str], None]) -> list[str]:
         """Tell of the end of all sweeps, and wait for the plugins.

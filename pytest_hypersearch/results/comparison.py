@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, TypeAlias, get_args
+from typing import TYPE_CHECKING, get_args
 
 from pytest_hypersearch.core.goals import Gate
-from pytest_hypersearch.core.space import config_key
+from pytest_hypersearch.core.study import by_configuration
 from pytest_hypersearch.core.trial import State
 from pytest_hypersearch.core.values import plural
 from pytest_hypersearch.results.terminal.format import (
@@ -29,10 +28,10 @@ from pytest_hypersearch.stats.gate import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
 
     from pytest_hypersearch.core.goals import Mode
-    from pytest_hypersearch.core.study import StudyResults
+    from pytest_hypersearch.core.study import Name, StudyResults, Trials
     from pytest_hypersearch.core.sweep import Sweep
     from pytest_hypersearch.core.trial import TrialRecord
     from pytest_hypersearch.results.query import Row
@@ -40,10 +39,6 @@ if TYPE_CHECKING:
     from pytest_hypersearch.stats.gate import Scores
 
 
-Name: TypeAlias = tuple[str, str, int]
-"""Sweep, configuration, and which of several equal ones."""
-_Trials: TypeAlias = "dict[Name, dict[int, TrialRecord]]"
-_FAILED = (State.FAILED, State.INVALID, State.CRASHED, State.TIMED_OUT)
 _ORDER: tuple[Verdict, ...] = get_args(Verdict)
 _WORST = 3
 
@@ -59,14 +54,18 @@ class Change:
         before: The earlier trials that completed or failed, by configuration and seed.
         now: The later ones.
         sweep: The sweep that has the gate; empty if the test's sweeps of one score are compared.
+        label: What the gate is called among those of its test.
+        commit: The commit of the earlier results, empty if it is not known.
     """
 
     nodeid: str
     gate: Gate
     judgement: Judgement[Name]
-    before: Mapping[Name, Mapping[int, TrialRecord]] = field(default_factory=dict)
-    now: Mapping[Name, Mapping[int, TrialRecord]] = field(default_factory=dict)
+    before: Trials = field(default_factory=dict)
+    now: Trials = field(default_factory=dict)
     sweep: str = ""
+    label: str = ""
+    commit: str = ""
 
     @property
     def metric(self) -> str:
@@ -195,12 +194,21 @@ def _change(before: StudyResults, now: StudyResults | None, gate: Gate) -> Chang
         names = " and ".join(", ".join(one.name for one in side) for side in (earlier, later))
         reason = f"other sweeps ({names}): to compare strategies, use --by strategy"
         return replace(known, judgement=_refused(reason))
-    return _judged(known, _trials(before, earlier), _trials(now, later))
+    return _judged(known, by_configuration(before, earlier), by_configuration(now, later))
 
 
 def _gated(now: StudyResults, before: StudyResults | None, sweep: Sweep, gate: Gate) -> Change:
-    trials = _trials(now, [sweep])
-    known = Change(now.nodeid, gate, Judgement("no baseline"), now=trials, sweep=sweep.name)
+    trials = by_configuration(now, [sweep])
+    several = len({one.name for one in now.sweeps if one.gates}) > 1
+    known = Change(
+        now.nodeid,
+        gate,
+        Judgement("no baseline", "the baseline has no such scores"),
+        now=trials,
+        sweep=sweep.name,
+        label=f"{sweep.name} {gate.name}" if several else gate.name,
+        commit=before.commit if before else "",
+    )
     if gate.bound is not None:
         found = threshold(
             _scores(trials, gate.metric), gate.bound, mode=gate.mode, alpha=gate.alpha
@@ -216,12 +224,12 @@ def _gated(now: StudyResults, before: StudyResults | None, sweep: Sweep, gate: G
         reason = f"other seeds: seed={earlier[0].seed} before, {sweep.seed} now"
         return replace(known, judgement=_refused(reason))
     try:
-        return _judged(known, _trials(before, earlier), trials)
+        return _judged(known, by_configuration(before, earlier), trials)
     except ValueError as error:  # a percentage of 0
         return replace(known, judgement=_refused(str(error)))
 
 
-def _judged(known: Change, before: _Trials, now: _Trials) -> Change:
+def _judged(known: Change, before: Trials, now: Trials) -> Change:
     gate = known.gate
     found = verdict(
         _scores(before, gate.metric),
@@ -235,7 +243,7 @@ def _judged(known: Change, before: _Trials, now: _Trials) -> Change:
     return replace(known, judgement=found, before=before, now=now)
 
 
-def _scores(trials: _Trials, metric: str) -> Scores[Name]:
+def _scores(trials: Trials, metric: str) -> Scores[Name]:
     return {
         name: {seed: _value(trial, metric) for seed, trial in row.items()}
         for name, row in trials.items()
@@ -255,64 +263,67 @@ def _refused(reason: str) -> Judgement[Name]:
     return Judgement("not comparable", reason)
 
 
-def _trials(study: StudyResults, sweeps: Sequence[Sweep]) -> _Trials:
-    """The trials that completed or failed, by configuration and seed."""
-    names = {sweep.name for sweep in sweeps}
-    found: _Trials = {}
-    keys: dict[tuple[str, int], Name] = {}
-    equal: Counter[tuple[str, str]] = Counter()
-    for trial in study.trials:
-        if trial.sweep not in names or trial.state not in {State.COMPLETE, *_FAILED}:
-            continue
-        which = trial.sweep, trial.number
-        if which not in keys:
-            config = trial.sweep, config_key(trial.params)
-            keys[which] = (*config, equal[config])
-            equal[config] += 1
-        found.setdefault(keys[which], {})[trial.seed] = trial
-    return found
-
-
 def comparison_text(found: Comparison, width: int) -> str:
     """Tell what has become of the scores of each test."""
     look = look_of(width)
-    lines = [line for change in found.changes for line in _lines(change, look)]
+    lines = [line for change in found.changes for line in change_lines(change, look)]
     if found.added:
         names = (clean(nodeid, look) for nodeid in found.added)
         lines += _flow(["new,", "not", "compared:", *names], look, indent=0)
     return "\n".join(lines or ["nothing to compare"])
 
 
-def _lines(change: Change, look: Look) -> list[str]:
+def change_lines(change: Change, look: Look, against: str = "") -> list[str]:
+    """Tell what has become of a test.
+
+    Args:
+        change: What has become of it.
+        look: The width.
+        against: The name of the baseline, if it was compared with one.
+    """
     one = change.judgement
-    goal = f"{change.metric} ({better(change.mode)})" if one.bound is None else change.gate.name
-    lines = [f"{clean(change.nodeid, look)}  {clean(goal, look)}", *_flow(_measures(change), look)]
+    goal = f"{change.metric} ({better(change.mode)})"
+    if one.bound is not None:
+        goal = change.gate.name
+    elif against:
+        commit = f" ({change.commit})" if change.commit else ""
+        goal = f"{change.metric} against {against}{commit}"
+    lines = [f"{clean(change.nodeid, look)}  {clean(goal, look)}", *_flow(measures(change), look)]
     if one.verdict in {"REGRESSED", "broken"}:
         lines += _flow(_worst(change, look), look)
     if one.gone or one.new:
         lines += _flow([f"configurations: {len(one.gone)} gone, {len(one.new)} new"], look)
-    if one.verdict == "undecided" and one.found is not None:
+    if one.verdict == "undecided" and (one.found if one.bound is None else one.needed) is not None:
         lines += _flow(_seeds(one), look)
     return lines
 
 
-def _measures(change: Change) -> list[str]:
+def measures(change: Change) -> list[str]:
+    """Return the words that tell of the verdict and the numbers behind it."""
     one = change.judgement
     words: list[str] = [one.verdict]
     if one.before is not None and one.now is not None and one.loss is not None:
         scale = scale_of([one.before, one.now])
-        short = scale_of([end for end in (one.loss, one.low, one.high) if end is not None])
-        if one.bound is None:
-            words.append(f"{scale.value(one.before)} ->")
-        words += [f"{scale.value(one.now)},", f"loss {short.value(one.loss)}"]
-        if one.low is not None and one.high is not None:
-            level = 100 * (1 - change.gate.alpha)
-            words.append(f"({level:.4g}% bounds {short.value(one.low)} to {short.value(one.high)})")
-        words[-1] += ","
-        if one.bound is None:
-            words.append(f"tolerated {scale_of([one.tolerance]).value(one.tolerance)};")
+        words += [] if one.bound is not None else [f"{scale.value(one.before)} ->"]
+        words += [f"{scale.value(one.now)},", *_loss(change)]
         words.append(f"best {len(one.losses)} of {one.shared}, {plural(len(one.seeds), 'seed')}")
     return [*words, f"({one.reason})"] if one.reason else words
+
+
+def _loss(change: Change) -> list[str]:
+    """The loss with its bounds; of a threshold the margin, which is negative if it is missed."""
+    one = change.judgement
+    ends = [end for end in (one.loss, one.low, one.high) if end is not None]
+    if one.bound is not None:
+        ends = [-one.loss, *(-end for end in reversed(ends[1:]))] if one.loss is not None else []
+    size, *bounds = map(scale_of(ends).value, ends)
+    words = [f"{'loss' if one.bound is None else 'margin'} {size}"]
+    if bounds:
+        words.append(f"({100 * (1 - change.gate.alpha):.4g}% bounds {' to '.join(bounds)})")
+    words[-1] += ","
+    if one.bound is None:
+        words.append(f"tolerated {scale_of([one.tolerance]).value(one.tolerance)};")
+    return words
 
 
 def _worst(change: Change, look: Look) -> list[str]:
@@ -345,12 +356,13 @@ def _params(change: Change, name: Name, look: Look) -> list[str]:
 
 def _seeds(one: Judgement[Name]) -> list[str]:
     """Says how many seeds would decide."""
+    if one.bound is not None:
+        return [f"with this margin, {one.needed} replicates decide"]
     found = one.found or 0.0
     words = [f"these {len(one.seeds)} find a loss of {scale_of([found]).value(found)}"]
     if one.needed is not None:
-        size = one.tolerance if one.bound is None else abs(one.loss or 0.0)
-        loss = scale_of([size]).value(size)
-        words.insert(0, f"to find a loss of {loss}: {one.needed} replicates;")
+        size = scale_of([one.tolerance]).value(one.tolerance)
+        words.insert(0, f"to find a loss of {size}: {one.needed} replicates;")
     return words
 
 

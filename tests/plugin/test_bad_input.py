@@ -21,6 +21,7 @@ NAMED = "expected ASCII letters, digits, '-', '_' and '.'"
 MODES = "expected run, smoke or skip; use --sweep as the last option or write --sweep=run"
 NUMBER = "argument --sweep-{}: '{}': expected an integer of at least {}"
 UNWANTED = r"pytest_hypersearch[/\\]|INTERNALERROR|Traceback|During handling"
+GATE = "expected a loss such as '1%' or 0.005, a threshold such as '>= 0.95', or a dict"
 HEAD = """
 import math
 import numpy as np
@@ -58,6 +59,62 @@ def option(args, line, ini=""):
 
 A = "random={'lr': uniform(0, 1)}, n_trials=3"
 ROWS = [
+    *(
+        mark(
+            f"grid={{'lr': [1]}}, replicates={replicates}, metric='a', mode='min', gate={gate}",
+            line,
+        )
+        for replicates, gate, line in [
+            (3, "{}", "sweep(gate={}): expected True or a dict such as {'val_loss': '1%'}"),
+            (
+                2,
+                "True",
+                "sweep(gate=True): requires replicates= of at least 3; 8 find a loss of 1 std",
+            ),
+            (3, "{'a': 'x'}", f"sweep(gate['a']='x'): {GATE}"),
+            (3, "{'a': -1}", f"sweep(gate['a']=-1): {GATE}"),
+            (3, "{'a': None}", f"sweep(gate['a']=None): {GATE}"),
+            (3, "{1: '1%'}", "sweep(gate=1): expected names of metrics"),
+            (
+                3,
+                "{'a': '>= x'}",
+                "sweep(gate['a']): a: '>= x': expected '<= number' or '>= number'",
+            ),
+            (3, "{'a': '>= 1'}", "sweep(gate['a']='>= 1'): expected <=: mode='min' of the sweep"),
+            (
+                3,
+                "{'b': 1}",
+                (
+                    "sweep(gate['b']=...): requires 'mode': 'min' or 'max' in a dict, "
+                    "as the sweep does not optimise it"
+                ),
+            ),
+            (
+                3,
+                "{'a': {'mode': 'max'}}",
+                "sweep(gate['a']['mode']='max'): expected 'min' as in the sweep",
+            ),
+            (
+                3,
+                "{'a': {'tol': 1}}",
+                (
+                    "sweep(gate['a']={'tol': 1}): expected a dict with some of tolerance, "
+                    "threshold, mode, top, alpha, strict"
+                ),
+            ),
+            (
+                3,
+                "{'a': {'top': 0}}",
+                "sweep(gate['a']['top']=0): expected an integer of at least 1",
+            ),
+            (
+                3,
+                "{'a': {'alpha': 1}}",
+                "sweep(gate['a']['alpha']=1): expected a number above 0 and below 0.5",
+            ),
+            (3, "{'a': {'strict': 1}}", "sweep(gate['a']['strict']=1): expected True or False"),
+        ]
+    ),
     mark("", f"sweep: given no strategy; {STRATEGIES}"),
     mark(
         "grid={'lr': [1]}, random={'lr': [1]}, n_trials=1",

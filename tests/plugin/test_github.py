@@ -9,6 +9,8 @@ from markdown_it import MarkdownIt
 
 PLAIN_AND_WORKERS = pytest.mark.parametrize("workers", [(), ("-n2",)], ids=["plain", "workers"])
 
+MARKER = "<!-- pytest-hypersearch -->"
+
 SWEEP = """
 @pytest.mark.sweep(grid={"x": [2, 1], "name": ["a|b<i>", "c`d"]}, metric="loss")
 def test_f(x, name):
@@ -24,7 +26,7 @@ def test_what_was_found_is_appended_to_the_job_s_summary(project, monkeypatch, w
     project.write(SWEEP)
     project.run(*workers)
     text = file.read_text()
-    assert text.startswith("before\n### Hyperparameter sweeps\n")
+    assert text.startswith(f"before\n{MARKER}\n### Hyperparameter sweeps\n")
     (row,) = [line for line in text.splitlines() if line.startswith(r"| test\_it.py")]
     cells = [cell.strip() for cell in row.removeprefix("| ").split(" | ")]
     assert cells[:4] == [r"test\_it.py::test\_f", "grid", "4 complete of 4", "loss 0.2500"]
@@ -60,7 +62,7 @@ def test_f(word):
     assert len(fence.markup) > max(map(len, re.findall("`+", fence.content)), default=0)
     assert fence.content.count(word) >= 2
     html = [token.content.strip() for token in tokens if token.type == "html_block"]
-    assert html == ["<details><summary>Details</summary>", "</details>"]
+    assert html == [MARKER, "<details><summary>Details</summary>", "</details>"]
     inline = {part.type for token in tokens for part in token.children or ()}
     assert inline <= {"text", "text_special", "softbreak"}
     cells = text.partition("<details>")[0]

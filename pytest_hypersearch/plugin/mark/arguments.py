@@ -19,6 +19,7 @@ from pytest_hypersearch.plugin.mark.budget import (
     stop_of,
     timeout_of,
 )
+from pytest_hypersearch.plugin.mark.gates import gates_of
 from pytest_hypersearch.plugin.mark.spaces import (
     base_of,
     files,
@@ -48,6 +49,7 @@ MOST_TRIALS = 1_000_000
 # Names of these arguments in Optuna, scikit-learn and Ray Tune.
 _SPACE = "grid=, random= or bayes="
 _ELSEWHERE = {
+    "baseline": "gate= and pytest's --sweep-baseline",
     "catch": "raises=",
     "config": _SPACE,
     "cv": "replicates=",
@@ -104,7 +106,8 @@ def from_mark(args: Sequence[object], kwargs: Mapping[str, Any]) -> Sweep:
     given = {name: value for name, value in kwargs.items() if value is not None}
     strategy, argument = _strategy(given)
     space = space_of(argument, given[argument], strategy)
-    (metric, mode), *others = goals_of(given, strategy)
+    goals = goals_of(given, strategy)
+    (metric, mode), *others = goals
     return Sweep(
         name=identifier("name", given.get("name", strategy.replace(":", "-"))),
         strategy=strategy,
@@ -133,6 +136,7 @@ def from_mark(args: Sequence[object], kwargs: Mapping[str, Any]) -> Sweep:
         depends_on=files(given.get("depends_on", ())),
         resources=resources_of(given),
         isolate=_isolate(given),
+        gates=gates_of(given, goals),
     )
 
 

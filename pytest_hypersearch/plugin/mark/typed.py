@@ -28,6 +28,17 @@ class Stop(TypedDict, total=False):
     trials: int
 
 
+class Gate(TypedDict, total=False):
+    """How a metric is judged: a value of the argument ``gate``."""
+
+    tolerance: float | str
+    threshold: str
+    mode: Mode
+    top: int | Literal["all"]
+    alpha: float
+    strict: bool
+
+
 def sweep(
     *,
     grid: SpaceLike | None = None,
@@ -59,6 +70,7 @@ def sweep(
     depends_on: str | PathLike[str] | Sequence[str | PathLike[str]] | None = None,
     resources: Mapping[str, float | str] | None = None,
     isolate: bool | None = None,
+    gate: bool | Mapping[str, float | str | Gate] | None = None,
 ) -> pytest.MarkDecorator:
     """Mark a test for a sweep; the same as ``pytest.mark.sweep``, but checked by type checkers.
 
@@ -112,6 +124,14 @@ def sweep(
             "memory": "4GiB"}``; it starts when all of it is free. A fraction of a GPU shares one
             with other trials.
         isolate: Run each trial in a fresh process of its own.
+        gate: What fails the session, with three replicates or more: metrics that got worse than in
+            ``--sweep-baseline`` by more than a tolerance, such as ``{"val_loss": "1%",
+            "accuracy": 0.005}`` (``True`` stands for 1% of the sweep's metric), or that miss a
+            threshold, such as ``{"accuracy": ">= 0.95"}``. A dict instead of the tolerance may have
+            ``tolerance``, ``threshold``, ``mode`` (needed for a metric that the sweep does not
+            optimise), ``top`` (how many of the best configurations are judged, or ``"all"``;
+            default 3), ``alpha`` (probability of a false alarm; default 0.05) and ``strict``
+            (``True``: only a loss that is significantly above the tolerance is an alarm).
 
     Returns:
         The mark, to be used as a decorator or in ``pytestmark``.

@@ -6,6 +6,7 @@ import json
 import re
 import shlex
 import sys
+from dataclasses import replace
 from os.path import commonprefix
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_hypersearch.core.errors import StoreError
 from pytest_hypersearch.core.trial import State
 from pytest_hypersearch.core.values import printable, time_text
-from pytest_hypersearch.results.comparison import comparison_text
+from pytest_hypersearch.results.comparison import comparison_text, gates
 from pytest_hypersearch.results.contrasts import contrast_text
 from pytest_hypersearch.results.export import (
     columns_of,
@@ -22,12 +23,14 @@ from pytest_hypersearch.results.export import (
     rows_text,
     studies_json,
 )
+from pytest_hypersearch.results.gates import FAILING, gate_lines
 from pytest_hypersearch.results.query import entries, rankings_of
 from pytest_hypersearch.results.results import Groups, Results, load_results
 from pytest_hypersearch.results.terminal.format import look_of, plain, terminal_width
 from pytest_hypersearch.results.terminal.summary import section
 from pytest_hypersearch.results.terminal.tables import group_text
 from pytest_hypersearch.stats.grouping import FAILURES
+from pytest_hypersearch.store.baseline import COMMIT_DIGITS, Baseline, read_baseline
 from pytest_hypersearch.store.find import (
     NothingStoredError,
     is_test_file,
@@ -296,6 +299,49 @@ def _compare_by(given: Namespace) -> int:
     else:
         _note(f"not comparable: {found.reason}")
     return INCOMPARABLE if found.blind else FOUND
+
+
+def baseline(given: Namespace) -> int:
+    """Judge stored runs against a baseline, write them into one, or show one."""
+    path = Path(given.file)
+    known = read_baseline(path)
+    if given.action != "update" and known is None:
+        raise StoreError(f"{path}: there is no such baseline")
+    known = known or Baseline({})
+    if given.action == "show":
+        _print(rows_text(_baseline_rows(known), "table"))
+        return FOUND
+    results = results_of(given.what, given.filter)
+    _tell(results)
+    if given.action == "update":
+        studies = [replace(one, commit=one.commit[:COMMIT_DIGITS]) for one in results.studies]
+        written = known.updated(studies, replaces=given.all).write(path)
+        _print(f"baseline {'written' if written else 'unchanged'}: {path}")
+        return FOUND
+    found = gates(results.studies, known.studies)
+    look = replace(look_of(terminal_width()), verbosity=1)
+    lines = gate_lines(found.changes, look, against=given.file, option="")
+    _print("\n".join(map(plain, lines)) or "no sweep has a gate")
+    if {change.judgement.verdict for change in found.changes} & FAILING:
+        return WORSE
+    return INCOMPARABLE if found.blind else FOUND
+
+
+def _baseline_rows(known: Baseline) -> list[Row]:
+    return [
+        {
+            "test": nodeid,
+            "sweep": name,
+            "metric": f"{metric} ({mode})",
+            "configurations": len(entry.trials),
+            "replicates": max(len(row.get(metric, ())) for row in entry.trials.values()),
+            "best": json_of(top[0]) if (top := entry.best(metric, 1)) else None,
+            "commit": test.commit or None,
+        }
+        for nodeid, test in known.tests.items()
+        for name, entry in test.sweeps.items()
+        for metric, mode in entry.metrics.items()
+    ]
 
 
 def export(given: Namespace) -> int:

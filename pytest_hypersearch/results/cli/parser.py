@@ -35,6 +35,8 @@ _EXAMPLES = (
     "pytest-hypersearch compare test_mlp@1f3c9ab test_mlp --tolerance 0.005",
     "pytest-hypersearch compare test_mlp --by optimizer=adam,sgd",
     "pytest-hypersearch compare test_mlp@all --by strategy",
+    "pytest-hypersearch baseline check sweeps.baseline.json shard-1/.pytest_cache shard-2",
+    "pytest-hypersearch baseline update sweeps.baseline.json --all test_mlp",
     "pytest-hypersearch export --to csv - test_mlp --filter status=success | head",
     "pytest-hypersearch export --to optuna sweep.log && optuna-dashboard sweep.log",
     "pytest-hypersearch report test_mlp --file report.html",
@@ -58,6 +60,11 @@ def parser() -> argparse.ArgumentParser:
     _best(_command(subparsers, "best", "print the best configuration", commands.best))
     _compare(
         _command(subparsers, "compare", "compare runs, values or strategies", commands.compare)
+    )
+    _baseline(
+        _command(
+            subparsers, "baseline", "judge runs against a baseline, or write one", commands.baseline
+        )
     )
     _export(_command(subparsers, "export", "export trials to a file", commands.export))
     _report(_command(subparsers, "report", "write or serve an HTML report", commands.report))
@@ -154,6 +161,21 @@ def _compare(command: argparse.ArgumentParser) -> None:
         help="a condition for each side, such as strategy=random strategy=bayes",
     )
     _formats(command)
+
+
+def _baseline(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "action",
+        choices=("check", "update", "show"),
+        help="check: judge the gates of stored runs; update: add the scores of gated sweeps that "
+        "the file lacks; show: list what is in it",
+    )
+    command.add_argument("file", metavar="FILE", help="the baseline")
+    _what(command)
+    _filters(command)
+    command.add_argument(
+        "--all", action="store_true", help="update: also replace the scores of trials that ran"
+    )
 
 
 def _export(command: argparse.ArgumentParser) -> None:

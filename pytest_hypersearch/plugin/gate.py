@@ -1,0 +1,209 @@
+"""Gates in a session: the baseline's options, verdicts as items of their own, and the update."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final, Literal, TypeAlias
+
+import pytest
+
+from pytest_hypersearch.core.errors import StoreError
+from pytest_hypersearch.core.study import StudyResults
+from pytest_hypersearch.core.sweep import Sweep
+from pytest_hypersearch.core.trial import Config
+from pytest_hypersearch.core.values import printable
+from pytest_hypersearch.plugin import setting
+from pytest_hypersearch.plugin.statuses import set_status
+from pytest_hypersearch.plugin.xdist import workers as xdist
+from pytest_hypersearch.results.comparison import Change, gates
+from pytest_hypersearch.results.gates import (
+    FAILING,
+    PASSING,
+    brief_text,
+    gate_lines,
+    properties_of,
+    short_text,
+)
+from pytest_hypersearch.results.terminal.format import Line, Look, line
+from pytest_hypersearch.store.baseline import Baseline, read_baseline
+
+UPDATES: Final = ("new", "all")
+BARE: Final = ""
+_UPDATE: Final = "--sweep-update-baseline"
+Outcome: TypeAlias = Literal["passed", "failed", "skipped"]
+_PREFIX: Final = "hypersearch."
+_UNCOMPARED: Final = frozenset({"no baseline", "not comparable"})
+
+
+class Gates:
+    """Judges the gates of a session's sweeps, and updates the baseline.
+
+    Attributes:
+        against: The name of the baseline, empty without one.
+        changes: The verdicts, when all trials have ended.
+
+    Raises:
+        pytest.UsageError: An option makes no sense, or the baseline cannot be read.
+    """
+
+    def __init__(self, config: pytest.Config) -> None:
+        self.changes: tuple[Change, ...] = ()
+        self.places: dict[str, tuple[str, int]] = {}
+        self._config = config
+        self._update = _update_of(config)
+        self._path = _path_of(config)
+        if self._update and self._path is None:
+            raise pytest.UsageError(
+                f"{_UPDATE}: requires --sweep-baseline=PATH or sweep_baseline in the configuration"
+            )
+        self.against = _name_of(self._path, config) if self._path else ""
+        self._baseline = _read(self._path) if self._path else None
+        self._deselected = False
+        self._outcome = ""
+
+    def replays(self, nodeid: str, sweep: Sweep) -> Sequence[Config]:
+        """The configurations of the baseline that a sweep is to try first."""
+        return self._baseline.best(nodeid, sweep) if self._baseline else ()
+
+    def pytest_deselected(self) -> None:
+        """Take note that the session is not that of the whole suite."""
+        self._deselected = True
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Take note of where a test is, for annotations."""
+        file, number, _ = report.location
+        self.places.setdefault(report.nodeid.partition("[")[0], (file, (number or 0) + 1))
+
+    def close(self, session: pytest.Session, studies: Sequence[StudyResults]) -> None:
+        """Judge, report each verdict as an item, and update the baseline.
+
+        Raises:
+            pytest.Session.Failed: A gate fails, and the session is to stop at failures.
+            pytest.UsageError: The baseline cannot be written.
+        """
+        before = self._baseline.studies if self._baseline else []
+        self.changes = gates(studies, before).changes
+        session.testscollected += len(self.changes)
+        for change in self.changes:
+            for report in self._reports(change):
+                session.config.hook.pytest_runtest_logreport(report=report)
+            if session.shouldfail:
+                raise session.Failed(session.shouldfail)
+        if self._update and self._path:
+            self._write(self._path, studies)
+
+    def _write(self, path: Path, studies: Sequence[StudyResults]) -> None:
+        replaces = self._update == "all"
+        old = self._baseline or Baseline({})
+        new = old.updated(studies, replaces=replaces, drops=replaces and self._whole())
+        try:
+            written = new.write(path)
+        except StoreError as error:
+            raise pytest.UsageError(str(error)) from None
+        self._outcome = f"baseline {'written' if written else 'unchanged'}: {self.against}"
+
+    def _whole(self) -> bool:
+        """Whether the session ran the whole suite, as far as that can be known."""
+        config = self._config
+        given = config.args_source is pytest.Config.ArgsSource.ARGS
+        inside = config.invocation_params.dir != config.rootpath
+        return not (given or inside or self._deselected or xdist.distributes(config))
+
+    def _reports(self, change: Change) -> list[pytest.TestReport]:
+        """The reports of a verdict's item; that of the teardown has the properties."""
+        nodeid = printable(f"{change.nodeid} [gate {change.label}]")
+        text = printable(short_text(change))
+        outcome = self._outcome_of(change)
+        file = change.nodeid.partition("::")[0]
+        longrepr: str | tuple[str, int, str] | None = None
+        if outcome == "failed":
+            longrepr = text
+        elif outcome == "skipped":
+            longrepr = (file, 0, f"Skipped: {text}")
+        location = (file, None, nodeid.partition("::")[2])
+        call = pytest.TestReport(nodeid, location, {}, outcome, longrepr, "call")
+        verdict = change.judgement.verdict
+        status = {
+            "failed": (verdict.lower(), "F", "red"),
+            "skipped": (verdict, "u", "yellow"),
+            "passed": ("passed", ".", "green"),
+        }
+        category, letter, colour = status[outcome]
+        set_status(call, category, letter, brief_text(change), colour)
+        end = pytest.TestReport(nodeid, location, {}, "passed", None, "teardown")
+        properties = properties_of(change, self.against)
+        end.user_properties = [(f"{_PREFIX}{name}", value) for name, value in properties]
+        return [call, end]
+
+    def _outcome_of(self, change: Change) -> Outcome:
+        verdict = change.judgement.verdict
+        accepted = self._update == "all" and change.gate.bound is None
+        added = self._update and verdict == "no baseline"
+        if verdict in PASSING or accepted or added:
+            return "passed"
+        undecided = verdict == "undecided" and self._config.option.sweep_undecided == "fail"
+        if verdict in FAILING or undecided or (verdict in _UNCOMPARED and _on_ci()):
+            return "failed"
+        return "skipped"
+
+    @property
+    def failed(self) -> list[Change]:
+        """The verdicts that fail the session."""
+        return [change for change in self.changes if self._outcome_of(change) == "failed"]
+
+    def lines(self, look: Look) -> list[Line]:
+        """What the summary says of the gates."""
+        given = self._config.option.sweep_baseline
+        option = f"--sweep-baseline={shlex.quote(given)}" if given else ""
+        changes = [
+            change
+            for change in self.changes
+            if not self._update or change.judgement.verdict != "no baseline"
+        ]
+        shown = gate_lines(
+            changes, look, against=self.against, option=None if self._update else option
+        )
+        return shown + ([line(printable(self._outcome))] if self._outcome else [])
+
+
+def _update_of(config: pytest.Config) -> str:
+    """How to update the baseline, empty if it is left alone."""
+    given: str | None = config.option.sweep_update_baseline
+    if given is None:
+        return ""
+    if given == BARE and _on_ci():
+        raise pytest.UsageError(f"{_UPDATE}: expected {_UPDATE}=new or {_UPDATE}=all in CI")
+    if given not in {BARE, *UPDATES}:
+        hint = f"use {_UPDATE} as the last option or write {_UPDATE}=new"
+        raise pytest.UsageError(f"{_UPDATE}={given}: expected new or all; {hint}")
+    return given or "new"
+
+
+def _path_of(config: pytest.Config) -> Path | None:
+    option: str | None = config.option.sweep_baseline
+    if option is not None:
+        if not option:
+            raise pytest.UsageError("--sweep-baseline=: expected the path of a file")
+        return config.invocation_params.dir / option
+    key: str = setting(config, "sweep_baseline")
+    folder = config.inipath.parent if config.inipath else config.rootpath
+    return folder / key if key else None
+
+
+def _name_of(path: Path, config: pytest.Config) -> str:
+    here = config.invocation_params.dir
+    return str(path.relative_to(here) if path.is_relative_to(here) else path)
+
+
+def _read(path: Path) -> Baseline | None:
+    try:
+        return read_baseline(path)
+    except StoreError as error:
+        raise pytest.UsageError(printable(str(error))) from None
+
+
+def _on_ci() -> bool:
+    return any(os.environ.get(name) for name in ("CI", "BUILD_NUMBER"))
