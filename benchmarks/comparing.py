@@ -24,6 +24,7 @@ from pytest_hypersearch.core.sweep import Sweep
 from pytest_hypersearch.core.trial import State, TrialRecord
 from pytest_hypersearch.results.contrasts import Course
 from pytest_hypersearch.stats.blocks import friedman, pairwise, ranks_of
+from pytest_hypersearch.stats.steps import steps
 
 if TYPE_CHECKING:
     from numpy.random import Generator
@@ -213,7 +214,48 @@ def strategies(runs: int, seed: int) -> None:
     )
 
 
-TABLES = {"seeds": seeds, "power": power, "problems": problems, "strategies": strategies}
+def history(runs: int, seed: int) -> None:
+    """Steps over runs whose luck is drawn anew; the change is of 2 sd of a seed's difference."""
+
+    def rate(count: int, n: int, kind: str, at: int, size: float = 2) -> str:
+        rng = np.random.default_rng(seed)
+        hits = 0
+        for _ in range(runs):
+            scores = noise(kind, rng, (count, n))
+            scores[at:] += size * np.sqrt(2)
+            found = [one.run for one in steps(scores.tolist())]
+            hits += bool(found) if at == count else at in found
+        return f"{hits / runs:.1%}"
+
+    show(
+        (
+            "seeds, runs",
+            "unchanged",
+            "unchanged, t3",
+            "worse since the middle",
+            "worse in the last",
+        ),
+        (
+            (
+                f"{n}, {count}",
+                rate(count, n, "normal", count),
+                rate(count, n, "t3", count),
+                rate(count, n, "normal", count // 2),
+                rate(count, n, "normal", count - 1),
+            )
+            for n in (3, 5, 10)
+            for count in (2, 5, 10, 30)
+        ),
+    )
+
+
+TABLES = {
+    "seeds": seeds,
+    "power": power,
+    "problems": problems,
+    "strategies": strategies,
+    "history": history,
+}
 
 
 def main() -> None:

@@ -26,6 +26,7 @@ SLOW = {  # besides the tests that run pytest
     *("faults", "plugin", "report"),
     *("test_analysis_stored.py", "test_docs.py", "test_examples.py", "test_importance.py"),
     *("test_ledger.py", "test_optuna.py", "test_samplers_several.py", "test_types.py"),
+    *("test_contrasts.py", "test_run_history.py"),
 }
 
 

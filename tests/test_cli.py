@@ -82,7 +82,7 @@ def test_groups_are_sorted_and_cut(command):
 
 
 def test_each_command_has_examples(command):
-    for name in ("list", "show", "best", "compare", "export", "report", "clean"):
+    for name in ("list", "show", "best", "compare", "history", "export", "report", "clean"):
         assert command(name, "--help") == 0
         assert f"examples:\n  pytest-hypersearch {name}" in command.out
 

@@ -179,17 +179,54 @@ def _swept(study: StudyResults) -> list[Sweep]:
     return [sweep for sweep in study.sweeps if sweep.name in names]
 
 
+def changes(studies: Sequence[StudyResults], gate: Gate) -> tuple[Change, ...]:
+    """Judge each of a test's results but the first against those before it.
+
+    Those of which nothing is complete are passed over as what later ones are compared with.
+
+    Raises:
+        ValueError: The tolerance makes no sense.
+    """
+    found, before = [], studies[0]
+    for study in studies[1:]:
+        found.append(_change(before, study, gate))
+        if any(trial.state is State.COMPLETE for trial in study.trials):
+            before = study
+    return _together(found)
+
+
+def values_of(study: StudyResults, metric: str) -> dict[Name, dict[int, float]]:
+    """Return a metric of the complete trials, by configuration and seed."""
+    return {
+        name: {
+            seed: value
+            for seed, trial in row.items()
+            if (value := _value(trial, metric)) is not None
+        }
+        for name, row in by_configuration(study, _measuring(study, metric)).items()
+    }
+
+
+def _measuring(study: StudyResults, metric: str) -> list[Sweep]:
+    """The sweeps of which a metric is the score, or else those whose trials have it."""
+    swept = _swept(study)
+    scored = [sweep for sweep in swept if sweep.metric == metric]
+    names = {trial.sweep for trial in study.trials if metric in trial.metrics}
+    return scored or [sweep for sweep in swept if sweep.name in names]
+
+
 def _change(before: StudyResults, now: StudyResults | None, gate: Gate) -> Change:
     metric = gate.metric
-    earlier = [sweep for sweep in _swept(before) if sweep.metric == metric]
-    later = [] if now is None else [sweep for sweep in _swept(now) if sweep.metric == metric]
+    earlier = _measuring(before, metric)
+    later = [] if now is None else _measuring(now, metric)
     known = Change(before.nodeid, gate, _refused(""))
     if now is None:
         return replace(known, judgement=_refused("the test has no results now"))
     if not later:
         return replace(known, judgement=_refused(f"no sweep has the score {metric} now"))
-    if gate.mode != later[0].mode:
-        return replace(known, judgement=_turned(gate.mode, later[0].mode))
+    modes = {goal.metric: goal.mode for goal in later[0].goals}
+    if modes.get(metric, gate.mode) != gate.mode:
+        return replace(known, judgement=_turned(gate.mode, modes[metric]))
     if not {sweep.name for sweep in earlier} & {sweep.name for sweep in later}:
         names = " and ".join(", ".join(one.name for one in side) for side in (earlier, later))
         reason = f"other sweeps ({names}): to compare strategies, use --by strategy"

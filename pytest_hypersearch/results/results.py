@@ -8,6 +8,7 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, overload
 
+from pytest_hypersearch.core.goals import TOLERANCE
 from pytest_hypersearch.core.study import Configuration, StudyResults, some
 from pytest_hypersearch.core.trial import State, TrialRecord
 from pytest_hypersearch.results.comparison import Comparison, compare
@@ -36,6 +37,7 @@ from pytest_hypersearch.results.query import (
     rankings_of,
     with_trials,
 )
+from pytest_hypersearch.results.run_history import RunHistory, run_history
 from pytest_hypersearch.results.terminal.lines import sweep_html, sweep_text
 from pytest_hypersearch.results.terminal.tables import families, group_text
 from pytest_hypersearch.stats.failures import FailureRule, failure_rule
@@ -235,6 +237,29 @@ class Results(Sequence["TrialRecord"]):
             ``score`` and ``best``, the best configuration's score so far, None before the first.
         """
         return [row for study in self.studies for row in history(study)]
+
+    def over_runs(
+        self, metric: str | None = None, *, tolerance: float | str = TOLERANCE
+    ) -> RunHistory:
+        """Tell what became of a test over its runs, which ``load_results(test, run="all")`` reads.
+
+        Runs of one commit are taken together. Each run has its best configuration and the verdict
+        of the gate against the run before. Steps are where the scores of the best configurations
+        that the runs share became worse or better.
+
+        Args:
+            metric: The metric to judge; the score of the newest run by default.
+            tolerance: The largest change that does not matter: a number, or a percentage.
+
+        Raises:
+            ValueError: There are several tests or none, no run has the metric, or the tolerance
+                makes no sense.
+        """
+        tests = {study.nodeid for study in self.studies}
+        if len(tests) != 1:
+            names = some(sorted(tests)) or "none"
+            raise ValueError(f"over_runs: expected runs of one test, not {names}; filter first")
+        return run_history(self._loaded, metric, tolerance)
 
     def curves(self, metric: str | None = None) -> list[Curve]:
         """Read what the trials reported on their way.

@@ -26,6 +26,7 @@ from pytest_hypersearch.results.export import (
 from pytest_hypersearch.results.gates import FAILING, gate_lines
 from pytest_hypersearch.results.query import entries, rankings_of
 from pytest_hypersearch.results.results import Groups, Results, load_results
+from pytest_hypersearch.results.run_history import history_text
 from pytest_hypersearch.results.terminal.format import look_of, plain, terminal_width
 from pytest_hypersearch.results.terminal.summary import section
 from pytest_hypersearch.results.terminal.tables import group_text
@@ -53,17 +54,23 @@ _SIGNS = {"<=": "le", ">=": "ge", "!=": "ne", "=": "eq", "<": "lt", ">": "gt", "
 _CONDITION = re.compile(r"([^<>=!~]+)(<=|>=|!=|=|<|>|~)(.*)", re.DOTALL)
 
 
-def results_of(what: Sequence[str], filters: Iterable[str]) -> Results:
+def results_of(what: Sequence[str], filters: Iterable[str], *, run: str | None = None) -> Results:
     """Load what is meant by ``WHAT`` or ``WHAT@RUN``, and filter it.
+
+    Args:
+        what: Tests or paths.
+        filters: Conditions.
+        run: The run if no other one is asked for.
 
     Raises:
         NothingStoredError, StoreError, ValueError: As `load_results` and `Results.filter`.
     """
     split = [_split(one) for one in what]
-    runs = list(dict.fromkeys(run for _, run in split))
+    runs = list(dict.fromkeys(asked for _, asked in split))
     if len(runs) > 1:
         raise ValueError(f"{' '.join(what)}: expected the same @RUN for all")
-    results = load_results(*(name for name, _ in split if name), run=runs[0] if runs else None)
+    chosen = (runs[0] if runs else None) or run
+    results = load_results(*(name for name, _ in split if name), run=chosen)
     for text in filters:
         results = results.filter(**condition(text))
     return results
@@ -342,6 +349,23 @@ def _baseline_rows(known: Baseline) -> list[Row]:
         for name, entry in test.sweeps.items()
         for metric, mode in entry.metrics.items()
     ]
+
+
+def history(given: Namespace) -> int:
+    """Show what became of tests over their runs."""
+    results = results_of(given.what, given.filter, run="all")
+    _tell(results)
+    if not results:
+        return _nothing()
+    histories = [
+        part.over_runs(given.metric, tolerance=given.tolerance)
+        for _, part in sorted(results.group_by("test"), key=lambda group: str(group[0]))
+    ]
+    if given.format == "table":
+        _print("\n\n".join(history_text(one, terminal_width()) for one in histories))
+    else:
+        _print(rows_text([row for one in histories for row in one.table()], given.format))
+    return FOUND
 
 
 def export(given: Namespace) -> int:

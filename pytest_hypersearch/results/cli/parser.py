@@ -6,6 +6,7 @@ import argparse
 from textwrap import dedent
 from typing import TYPE_CHECKING
 
+from pytest_hypersearch.core.goals import TOLERANCE
 from pytest_hypersearch.results.cli import commands
 from pytest_hypersearch.results.export import MARKUP
 
@@ -37,6 +38,7 @@ _EXAMPLES = (
     "pytest-hypersearch compare test_mlp@all --by strategy",
     "pytest-hypersearch baseline check sweeps.baseline.json shard-1/.pytest_cache shard-2",
     "pytest-hypersearch baseline update sweeps.baseline.json --all test_mlp",
+    "pytest-hypersearch history test_mlp --metric accuracy",
     "pytest-hypersearch export --to csv - test_mlp --filter status=success | head",
     "pytest-hypersearch export --to optuna sweep.log && optuna-dashboard sweep.log",
     "pytest-hypersearch report test_mlp --file report.html",
@@ -66,6 +68,7 @@ def parser() -> argparse.ArgumentParser:
             subparsers, "baseline", "judge runs against a baseline, or write one", commands.baseline
         )
     )
+    _history(_command(subparsers, "history", "show what became of a test", commands.history))
     _export(_command(subparsers, "export", "export trials to a file", commands.export))
     _report(_command(subparsers, "report", "write or serve an HTML report", commands.report))
     _clean(_command(subparsers, "clean", "remove old runs", commands.clean))
@@ -176,6 +179,19 @@ def _baseline(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--all", action="store_true", help="update: also replace the scores of trials that ran"
     )
+
+
+def _history(command: argparse.ArgumentParser) -> None:
+    _what(command)
+    _filters(command)
+    command.add_argument("--metric", metavar="NAME", help="judge this metric instead of the score")
+    command.add_argument(
+        "--tolerance",
+        metavar="LOSS",
+        default=TOLERANCE,
+        help="the largest change that does not matter: a number or a percentage; 1%% by default",
+    )
+    _formats(command)
 
 
 def _export(command: argparse.ArgumentParser) -> None:
