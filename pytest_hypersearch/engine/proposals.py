@@ -213,9 +213,7 @@ def _others(sweep: Sweep, configs: Iterable[Config]) -> list[Config]:
 
 
 def _by_metric(
-    wanted: Iterable[_Wanted],
-    records: Iterable[TrialRecord],
-    of: Callable[[_Wanted, float], float],
+    wanted: Iterable[_Wanted], records: Iterable[TrialRecord], of: Callable[[_Wanted, float], float]
 ) -> tuple[tuple[float, ...], ...]:
     """What goals or constraints make of their metrics, a tuple of the records' values for each."""
     return tuple(

@@ -185,10 +185,7 @@ class Sweeps:
     """
 
     def __init__(
-        self,
-        link: Link,
-        spaces: Mapping[tuple[str, str], Space],
-        note: Callable[[str], None],
+        self, link: Link, spaces: Mapping[tuple[str, str], Space], note: Callable[[str], None]
     ) -> None:
         self._link = link
         self._spaces = spaces

@@ -27,14 +27,7 @@ _CELLS = 10
 _NAME_COLUMNS = 16
 _MINUTE = 60.0
 _HOUR = 3600.0
-_NAMED = (
-    State.PRUNED,
-    State.FAILED,
-    State.INVALID,
-    State.CRASHED,
-    State.TIMED_OUT,
-    State.NOT_RUN,
-)
+_NAMED = (State.PRUNED, State.FAILED, State.INVALID, State.CRASHED, State.TIMED_OUT, State.NOT_RUN)
 
 
 @dataclass(frozen=True, slots=True)

@@ -195,10 +195,7 @@ def _part(results: StudyResults, sweep: SweepRun) -> StudyResults:
 def _copy(trial: TrialRecord) -> TrialRecord:
     """A trial for plugins: what they do to it stays with them."""
     return replace(
-        trial,
-        params=dict(trial.params),
-        metrics=dict(trial.metrics),
-        logged=dict(trial.logged),
+        trial, params=dict(trial.params), metrics=dict(trial.metrics), logged=dict(trial.logged)
     )
 
 

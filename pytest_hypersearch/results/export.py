@@ -158,11 +158,7 @@ def write_parquet(columns: Columns, path: str | PathLike[str]) -> None:
     frame.to_parquet(path, engine="pyarrow")
 
 
-MARKUP: Final[Mapping[str, str]] = {
-    "markdown": "pipe",
-    "latex": "latex_booktabs",
-    "html": "html",
-}
+MARKUP: Final[Mapping[str, str]] = {"markdown": "pipe", "latex": "latex_booktabs", "html": "html"}
 """Tables that documents take, and what tabulate calls them."""
 
 

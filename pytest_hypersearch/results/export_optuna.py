@@ -92,10 +92,7 @@ def _is_score(curve: Curve, studies: Iterable[StudyResults]) -> bool:
 
 
 def _write_sweep(
-    storage: JournalStorage,
-    results: StudyResults,
-    sweep: Sweep,
-    curves: Mapping[int, Curve],
+    storage: JournalStorage, results: StudyResults, sweep: Sweep, curves: Mapping[int, Curve]
 ) -> None:
     trials = [
         trial
@@ -116,10 +113,7 @@ def _write_sweep(
 
 
 def _trial(
-    trial: TrialRecord,
-    sweep: Sweep,
-    entries: Mapping[str, BaseDistribution],
-    curve: Curve | None,
+    trial: TrialRecord, sweep: Sweep, entries: Mapping[str, BaseDistribution], curve: Curve | None
 ) -> FrozenTrial:
     state = to_optuna_state(trial.state)
     frozen = create_trial(

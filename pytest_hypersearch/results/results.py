@@ -93,11 +93,7 @@ class Results(Sequence["TrialRecord"]):
     """
 
     def __init__(
-        self,
-        loaded: Iterable[Loaded],
-        notes: Iterable[str] = (),
-        *,
-        fields: Fields | None = None,
+        self, loaded: Iterable[Loaded], notes: Iterable[str] = (), *, fields: Fields | None = None
     ) -> None:
         self._loaded = tuple(loaded)
         self._fields = fields

@@ -164,12 +164,7 @@ def _limits() -> Iterator[int]:
         if kinds and "memory" not in kinds.split(","):
             continue
         base, name = (
-            (_CGROUPS / "memory", "memory.limit_in_bytes")
-            if kinds
-            else (
-                _CGROUPS,
-                "memory.max",
-            )
+            (_CGROUPS / "memory", "memory.limit_in_bytes") if kinds else (_CGROUPS, "memory.max")
         )
         group = base / path.lstrip("/")
         for level in (group, *group.parents):

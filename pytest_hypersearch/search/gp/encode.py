@@ -166,10 +166,7 @@ def encoding_of(space: Space) -> Encoding:
 
 
 def _branch(
-    space: Space,
-    index: int,
-    axes: tuple[tuple[str, _Axis], ...],
-    categorical: NDArray[np.bool_],
+    space: Space, index: int, axes: tuple[tuple[str, _Axis], ...], categorical: NDArray[np.bool_]
 ) -> Branch:
     branch = space.branches[index]
     base = np.where(categorical, -1.0, 0.5)

@@ -31,11 +31,7 @@ from scipy.linalg.lapack import dpotrf, dpotri, dpotrs
 
 from pytest_hypersearch.search.gp.bfgs import minimise
 from pytest_hypersearch.search.gp.encode import Array
-from pytest_hypersearch.search.gp.regression import (
-    NOISE_FLOOR,
-    Hyperparameters,
-    pairwise_distances,
-)
+from pytest_hypersearch.search.gp.regression import NOISE_FLOOR, Hyperparameters, pairwise_distances
 
 CEILING: Final = 5.0
 _FARTHEST: Final = 1e50  # spreads from the centre, whose warped squares do not overflow
@@ -172,13 +168,7 @@ def fit(data: Data, categorical: NDArray[np.bool_]) -> Hyperparameters:
         return np.array([value]), gradient[None, :]
 
     bounds = np.array(
-        [
-            *[(-7.0, 9.0)] * D,
-            (-9.0, 5.0),
-            (-9.0, 5.0),
-            (np.log(NOISE_FLOOR), 1.0),
-            (-1.0, 3.0),
-        ]
+        [*[(-7.0, 9.0)] * D, (-9.0, 5.0), (-9.0, 5.0), (np.log(NOISE_FLOOR), 1.0), (-1.0, 3.0)]
     )
     minima, _ = minimise(
         batched,

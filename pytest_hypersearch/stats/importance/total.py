@@ -35,10 +35,7 @@ class _Expected:
 
 
 def total_effects(
-    space: Space,
-    configs: Sequence[Config],
-    scores: Array,
-    rng: np.random.Generator,
+    space: Space, configs: Sequence[Config], scores: Array, rng: np.random.Generator
 ) -> Array:
     """Return the total effect (p,) of each varied parameter, in variances of a normal score.
 

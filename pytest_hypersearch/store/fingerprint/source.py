@@ -125,10 +125,7 @@ def _drop_value(
 
 
 def _unswept(
-    node: ast.stmt,
-    values: list[ast.expr],
-    names: set[str],
-    marks: dict[ast.stmt, frozenset[str]],
+    node: ast.stmt, values: list[ast.expr], names: set[str], marks: dict[ast.stmt, frozenset[str]]
 ) -> list[ast.expr]:
     """Return a statement's values with sweeps replaced by their bases, and note their names."""
     sweeps = [value for value in values if _is_sweep(dotted(value), names)]
