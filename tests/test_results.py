@@ -97,12 +97,12 @@ def test_groups_come_in_the_order_of_their_best_configurations():
     assert [one.key for one in groups] == [(0.01,), (0.1,), (0.001,)]
     first = groups[0]
     scores = [trial.score for trial in study.trials if trial.params["lr"] == 0.01]
-    assert (first.n, first.configurations, first.best.number) == (9, 3, 5)
-    assert first.mean == pytest.approx(sum(scores) / 9)
-    assert first.std == pytest.approx(stats.tstd(scores))
-    assert first.median == sorted(scores)[4]
-    assert first.interval == pytest.approx(
-        stats.t.interval(0.95, 8, first.mean, stats.sem(scores)), rel=1e-3
+    assert (first.scores.n, first.configurations, first.best.number) == (9, 3, 5)
+    assert first.scores.mean == pytest.approx(sum(scores) / 9)
+    assert first.scores.std == pytest.approx(stats.tstd(scores))
+    assert first.scores.median == sorted(scores)[4]
+    assert (first.scores.low, first.scores.high) == pytest.approx(
+        stats.t.interval(0.95, 8, first.scores.mean, stats.sem(scores)), rel=1e-3
     )
     assert first.duration == 0.5
 
@@ -114,10 +114,8 @@ def test_groups_without_a_score_come_last_and_those_without_the_parameter_not_at
         record(2, 1.0, params={"width": 3}),
     ]
     groups = group(trials, rank(trials, [sweep_of()]), ["lr"])
-    assert [(one.key, one.n, one.mean, one.std, one.interval) for one in groups] == [
-        ((2,), 1, 2.0, None, None),
-        ((1,), 0, None, None, None),
-    ]
+    known = [(one.key, one.scores[:3], one.scores.low) for one in groups]
+    assert known == [((2,), (1, 2.0, None), None), ((1,), (0, None, None), None)]
 
 
 def test_groups_tell_values_of_different_types_apart():

@@ -26,7 +26,7 @@ from pytest_hypersearch.plugin.gate import Gates
 from pytest_hypersearch.plugin.live import Follower, follow
 from pytest_hypersearch.plugin.tracking import Tracking
 from pytest_hypersearch.plugin.xdist import workers as xdist
-from pytest_hypersearch.results.terminal.format import Look
+from pytest_hypersearch.results.terminal.format import Look, encodes_signs
 from pytest_hypersearch.search.samplers.random import Random
 from pytest_hypersearch.store.archive import Archive, Observer, Policy
 from pytest_hypersearch.store.baseline import COMMIT_DIGITS
@@ -218,13 +218,7 @@ def _width(terminal: Any) -> int:  # noqa: ANN401  any reporter
 
 def _ascii_only(terminal: Any) -> bool:  # noqa: ANN401  any reporter
     """Whether the terminal's encoding is too small for the signs that the summary would use."""
-    file = getattr(getattr(terminal, "_tw", None), "_file", None)
-    encoding = getattr(file, "encoding", None)
-    try:
-        "±…".encode(encoding or "ascii")
-    except (LookupError, UnicodeEncodeError):
-        return True
-    return False
+    return not encodes_signs(getattr(getattr(terminal, "_tw", None), "_file", None))
 
 
 def _warn(config: pytest.Config, line: str) -> None:
@@ -264,9 +258,6 @@ def temporary_owner(config: pytest.Config) -> Owner:
         roots.append(Path(tempfile.mkdtemp(prefix="pytest-hypersearch-")))
         return roots[-1]
 
-    def warn(_line: str) -> None:
-        """Nobody misses what goes at once."""
-
     def clean_up() -> None:
         owner.close()
         for each in roots:
@@ -274,7 +265,7 @@ def temporary_owner(config: pytest.Config) -> Owner:
 
     policy = Policy(resume=False, replay=True, keep_stale=False, keep_runs=1)
     observer = Observer(config.rootpath, ())
-    owner = Owner(lambda _strategy: Random(), Archive(root, policy, warn, observer))
+    owner = Owner(lambda _strategy: Random(), Archive(root, policy, lambda _: None, observer))
     config.add_cleanup(clean_up)
     return owner
 

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from pytest_hypersearch.core.secrets import MASK, Secrets, is_secret
 from pytest_hypersearch.core.space import Space
 from pytest_hypersearch.core.study import Configuration, StudyResults
-from pytest_hypersearch.core.sweep import Sweep
-from pytest_hypersearch.core.trial import Config, Key, Raw, State, TrialRecord, storable
+from pytest_hypersearch.core.trial import Key, Raw, State, TrialRecord, storable
 from pytest_hypersearch.core.values import encodable, real_of, scalar_of, shown
 from pytest_hypersearch.engine import messages
 from pytest_hypersearch.engine.link import Link
 from pytest_hypersearch.engine.proposals import Suggestion
+from pytest_hypersearch.plugin.collect import Slot
 from pytest_hypersearch.plugin.runner.reports import Reports, TrialPruned
 from pytest_hypersearch.stats.ranking import rank_study
 from pytest_hypersearch.store.curves import Packed
@@ -45,29 +45,24 @@ class Trial(Reports):
 
     def __init__(
         self,
-        sweep: Sweep,
-        params: Config,
+        slot: Slot,
+        assignment: messages.RunTrial,
         *,
-        number: int,
-        replicate: int,
-        seed: int,
-        path: str,
         send: Callable[[dict[str, Packed]], None],
         review: Callable[[dict[str, Packed]], str] | None,
     ) -> None:
-        super().__init__(sweep.metric, send=send, review=review)
-        self._params = sweep.space.decode(params)
-        self.number = number
-        self.replicate = replicate
-        self.seed = seed
+        super().__init__(slot.sweep.metric, send=send, review=review)
+        self._params = slot.sweep.space.decode(assignment.params)
+        self.number = slot.number
+        self.replicate = slot.replicate
+        self.seed = assignment.seed
         self.logged: dict[str, Raw] = {}
-        self._sweep = sweep
-        self._labels = params
-        self._path = path
+        self._sweep = slot.sweep
+        self._assignment = assignment
         self._logged_secrets: list[str] = []
 
     def __repr__(self) -> str:
-        params = ", ".join(f"{name}={value!r}" for name, value in self._labels.items())
+        params = ", ".join(f"{name}={value!r}" for name, value in self._assignment.params.items())
         return f"<Trial {self.number} replicate {self.replicate}: {params}>"
 
     @property
@@ -100,7 +95,7 @@ class Trial(Reports):
 
         A trial that is started again after its process died finds there what it had saved.
         """
-        path = Path(self._path)
+        path = Path(self._assignment.path)
         path.mkdir(parents=True, exist_ok=True)
         return path
 

@@ -308,7 +308,7 @@ def group_rows(
     for ranking in rankings_of(studies):
         group = group_of(key, ranking)
         name = metric or ranking.sweeps[0].metric
-        numbers = summary(_values(group.trials, name))
+        numbers = summary(_values(group.trials, name))._asdict()
         best = _best(group, ranking.sweeps[0], metric)
         yield shared | {"metric": name} | numbers | {"best": best}
 

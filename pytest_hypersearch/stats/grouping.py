@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from statistics import median
-from typing import Any
+from typing import Any, NamedTuple
 
 from pytest_hypersearch.core.study import Configuration, rank_key, scores_of
 from pytest_hypersearch.core.trial import Config, State, TrialRecord
@@ -20,6 +20,32 @@ FAILURES = (State.FAILED, State.INVALID, State.CRASHED, State.TIMED_OUT)
 _RANDOM_NUMBERS = re.compile(r"0x[0-9a-fA-F]+|[-+]?\d*\.\d+(e[-+]?\d+)?|\d+e[-+]?\d+")
 
 
+class Summary(NamedTuple):
+    """Statistics of some values; None is what cannot be told of so few.
+
+    Attributes:
+        n: How many there are.
+        mean: Their mean.
+        std: Their sample standard deviation.
+        sem: The standard error of the mean.
+        low: Lower end of the mean's 95% confidence interval (Student's t).
+        high: Its upper end.
+        median: The median.
+        min: The lowest.
+        max: The highest.
+    """
+
+    n: int
+    mean: float | None = None
+    std: float | None = None
+    sem: float | None = None
+    low: float | None = None
+    high: float | None = None
+    median: float | None = None
+    min: float | None = None
+    max: float | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Group:
     """The trials that share the values of some parameters.
@@ -27,43 +53,16 @@ class Group:
     Attributes:
         key: The shared values, in the order of the parameters asked for.
         trials: Its complete trials.
+        scores: Statistics of their scores.
         best: Its best configuration, None without a complete trial.
         configurations: How many of its configurations have a score.
     """
 
     key: tuple[Any, ...]
     trials: tuple[TrialRecord, ...]
+    scores: Summary
     best: Configuration | None
     configurations: int
-
-    @property
-    def n(self) -> int:
-        """Number of complete trials."""
-        return len(self.trials)
-
-    @property
-    def mean(self) -> float | None:
-        """Mean of all scores, None without one."""
-        return mean(scores_of(self.trials)) if self.trials else None
-
-    @property
-    def std(self) -> float | None:
-        """Sample standard deviation of all scores, None for fewer than two."""
-        return std(scores_of(self.trials))
-
-    @property
-    def median(self) -> float | None:
-        """Median of all scores, None without one."""
-        return median(scores_of(self.trials)) if self.trials else None
-
-    @property
-    def interval(self) -> tuple[float, float] | None:
-        """95% confidence interval of the mean (Student's t), None for fewer than two scores."""
-        centre, spread = self.mean, self.std
-        if centre is None or spread is None:
-            return None
-        half = t_quantile(self.n - 1) * spread / math.sqrt(self.n)
-        return centre - half, centre + half
 
     @property
     def duration(self) -> float | None:
@@ -125,7 +124,8 @@ def _key(params: Config, parameters: Sequence[str]) -> str | None:
 def group_of(key: tuple[Any, ...], ranking: Ranking) -> Group:
     """Return the group of all configurations of a ranking."""
     trials = tuple(trial for one in ranking.ordered for trial in one.trials)
-    return Group(key, trials, ranking[0] if ranking else None, len(ranking))
+    best = ranking[0] if ranking else None
+    return Group(key, trials, summary(scores_of(trials)), best, len(ranking))
 
 
 def count(trials: Iterable[TrialRecord], planned: int) -> dict[State, int]:
@@ -193,24 +193,14 @@ def t_quantile(freedom: int) -> float:
     return z + sum(term / float(freedom) ** power for power, term in enumerate(terms, start=1))
 
 
-def summary(values: Sequence[float]) -> dict[str, float | int | None]:
-    """Returns n, mean, std, sem, low, high, median, min and max of some values.
-
-    ``sem`` is the standard error of the mean, ``low`` to ``high`` its 95% confidence interval
-    (Student's t); None stands for what cannot be told of so few values.
-    """
+def summary(values: Sequence[float]) -> Summary:
+    """Returns statistics of some values."""
     n, spread = len(values), std(values)
-    centre = mean(values) if values else None
-    sem = None if spread is None else spread / math.sqrt(n)
-    half = None if sem is None else t_quantile(n - 1) * sem
-    return {
-        "n": n,
-        "mean": centre,
-        "std": spread,
-        "sem": sem,
-        "low": None if half is None or centre is None else centre - half,
-        "high": None if half is None or centre is None else centre + half,
-        "median": median(values) if values else None,
-        "min": min(values, default=None),
-        "max": max(values, default=None),
-    }
+    if not values:
+        return Summary(0)
+    known = Summary(n, mean(values), median=median(values), min=min(values), max=max(values))
+    if spread is None:
+        return known
+    sem = spread / math.sqrt(n)
+    half, centre = t_quantile(n - 1) * sem, known.mean or 0.0
+    return known._replace(std=spread, sem=sem, low=centre - half, high=centre + half)

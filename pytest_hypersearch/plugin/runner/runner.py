@@ -177,17 +177,8 @@ class Runner:
                 current.item, self.link.call(messages.Review(item, attempt, series))
             ).reason
 
-        sweep = current.slot.sweep
-        return Trial(
-            sweep,
-            assignment.params,
-            number=current.slot.number,
-            replicate=current.slot.replicate,
-            seed=assignment.seed,
-            path=assignment.path,
-            send=send,
-            review=review if sweep.prune else None,
-        )
+        pruned = current.slot.sweep.prune is not None
+        return Trial(current.slot, assignment, send=send, review=review if pruned else None)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_fixture_setup(

@@ -185,7 +185,7 @@ class Plots:
             group = self._group(i, by)
             if self._is_complete(i) and isinstance(value, (int, float)) and group:
                 groups.setdefault(group, []).append(value)
-        found = [summary(each) for each in groups.values()]
+        found = [summary(each)._asdict() for each in groups.values()]
         drawn = _figure(xaxis_title=by, yaxis_title=name, xaxis_type="category")
         names = [f"{group} ({one['n']})" for group, one in zip(groups, found, strict=True)]
         drawn.add_scatter(

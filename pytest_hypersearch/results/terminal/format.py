@@ -49,12 +49,16 @@ class Look:
 
 def look_of(width: int) -> Look:
     """Return what standard output can show, at a width."""
-    encoding = getattr(sys.stdout, "encoding", None) or "ascii"
+    return Look(width, ascii_only=not encodes_signs(sys.stdout))
+
+
+def encodes_signs(file: object) -> bool:
+    """Tell whether a file can be written the signs beyond ASCII that tables have."""
     try:
-        "±…".encode(encoding)
+        "±…".encode(getattr(file, "encoding", None) or "ascii")
     except (LookupError, UnicodeEncodeError):
-        return Look(width, ascii_only=True)
-    return Look(width)
+        return False
+    return True
 
 
 def terminal_width() -> int:

@@ -50,21 +50,22 @@ def group_table(
         without: Parameters that need not be shown again with the best configuration.
     """
     wide = look.width >= WIDE
-    scored = [one for one in groups if one.mean is not None]
-    scale = scale_of([one.mean or 0.0 for one in scored], [one.std for one in scored])
+    scores = [one.scores for one in groups]
+    known = [(each.mean, each.std) for each in scores if each.mean is not None]
+    scale = scale_of([mean for mean, _ in known], [std for _, std in known])
     bests = [one.best for one in groups]
     several = any(one.configurations > 1 for one in groups)
     table = [
         Column(clean(name, look), tuple(cells), right=False, shrinks=True) for name, cells in keys
     ]
-    table.append(Column("n", tuple(str(one.n) for one in groups)))
-    table.append(_mean_column([(one.mean, one.std) for one in groups], look))
+    table.append(Column("n", tuple(str(each.n) for each in scores)))
+    table.append(_mean_column([(each.mean, each.std) for each in scores], look))
     if wide or look.verbosity > 0:
-        intervals = (one.interval for one in groups)
-        cells = (f"[{scale.value(i[0])}, {scale.value(i[1])}]" if i else "-" for i in intervals)
+        ends = ((scale.value(each.low), scale.value(each.high)) for each in scores)
+        cells = ("-" if low == "-" else f"[{low}, {high}]" for low, high in ends)
         table.append(Column("95% CI", tuple(cells), drop=3))
     if wide:
-        table.append(_median_column([one.median for one in groups]))
+        table.append(_median_column([each.median for each in scores]))
     if several:
         table.append(_best_column(bests))
     places = tuple(_place(one, look, without) for one in bests)
@@ -233,7 +234,7 @@ def strategies(ranked: RankedStudy, ranking: Ranking, look: Look) -> list[Line]:
         ((group_of((), ranked.of(one)), one) for one in ranking.sweeps),
         key=lambda row: rank_key(row[0].best),
     )
-    if len(rows) < 2 or not rows[0][0].n:  # noqa: PLR2004 - nothing to compare
+    if len(rows) < 2 or not rows[0][0].trials:  # noqa: PLR2004 - nothing to compare
         return []
     names = [clean(sweep.name, look) for _, sweep in rows]
     table = group_table([("sweep", names)], [one for one, _ in rows], look)
@@ -271,7 +272,7 @@ def _shown(ranked: RankedStudy, sweep: Sweep) -> Iterable[tuple[tuple[str, ...],
     for names in [sweep.group_by] if sweep.group_by else by_default:
         groups = group(ranked.study.trials, ranked.of(sweep), names)
         few = bool(sweep.group_by) or len(groups) <= _GROUP_VALUES
-        if few and len(groups) > 1 and groups[0].n:
+        if few and len(groups) > 1 and groups[0].trials:
             yield names, groups
 
 
@@ -307,7 +308,7 @@ def other_parameters(studies: Sequence[RankedStudy], look: Look) -> list[list[Li
             ),
             key=lambda row: rank_key(row[0].best),
         )
-        if len(rows) < 2 or not rows[0][0].n:  # noqa: PLR2004 - nothing to compare
+        if len(rows) < 2 or not rows[0][0].trials:  # noqa: PLR2004 - nothing to compare
             continue
         shown = rows if look.verbosity > 0 else rows[:_GROUP_ROWS]
         names = _telling([study for _, study, _ in rows])
