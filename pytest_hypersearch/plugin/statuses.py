@@ -36,7 +36,9 @@ def attach(
 ) -> None:
     """Set the status that a trial gives to the report of its item, if it is not pytest's own."""
     if report.outcome == "failed":
-        report.sections.append(("trial", _describe(record)))
+        params = ", ".join(f"{name}={value!r}" for name, value in record.params.items())
+        about = f"{params}\nreplicate {record.replicate}, seed {record.seed}"
+        report.sections.append(("trial", about))
     look = _look(report, record)
     if look is None or hasattr(report, "wasxfail"):
         return
@@ -147,8 +149,3 @@ def _look(report: pytest.TestReport, record: TrialRecord) -> tuple[str, str, str
         known = _SKIPPED.get(record.state)
         return (*known, "yellow") if known else None
     return None
-
-
-def _describe(record: TrialRecord) -> str:
-    params = ", ".join(f"{name}={value!r}" for name, value in record.params.items())
-    return f"{params}\nreplicate {record.replicate}, seed {record.seed}"

@@ -60,18 +60,14 @@ def _names(given: Iterable[str]) -> list[str]:
 def _check(source: str, name: str) -> None:
     if name not in OFFERS:
         raise pytest.UsageError(f"{source}={name}: expected one of {', '.join(OFFERS)}")
-    missing = [library for library in OFFERS[name].needs if not _installed(library)]
+    # A directory of a library's name, such as W&B's for runs, has no origin.
+    specs = {library: find_spec(library) for library in OFFERS[name].needs}
+    missing = [library for library, spec in specs.items() if spec is None or spec.origin is None]
     if missing:
         raise pytest.UsageError(
             f"{source}={name}: {', '.join(missing)} not installed; expected "
             f'pip install "pytest-hypersearch[{name}]"'
         )
-
-
-def _installed(library: str) -> bool:
-    """Whether it can be imported; a directory of its name, such as W&B's for runs, is not it."""
-    spec = find_spec(library)
-    return spec is not None and spec.origin is not None
 
 
 class LibraryImport:

@@ -55,7 +55,8 @@ def write_optuna(
 
 
 def _write(studies: Sequence[StudyResults], curves: Iterable[Curve], target: Path) -> None:
-    known = {id(curve.trial): curve for curve in curves if _is_score(curve, studies)}
+    scores = {sweep.metric for study in studies for sweep in study.sweeps}
+    known = {id(curve.trial): curve for curve in curves if curve.metric in scores}
     draft = target.with_name(f".{target.name}-{os.getpid()}")
     try:
         with draft.open("w", encoding="ascii") as file:
@@ -84,11 +85,6 @@ class _Lines(BaseJournalBackend):
             text = json.dumps(log, separators=(",", ":"))
             self._file.write(f"{text}\n")
             self._logs.append(json.loads(text))
-
-
-def _is_score(curve: Curve, studies: Iterable[StudyResults]) -> bool:
-    metrics = {sweep.metric for study in studies for sweep in study.sweeps}
-    return curve.metric in metrics
 
 
 def _write_sweep(

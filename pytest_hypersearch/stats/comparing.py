@@ -96,7 +96,8 @@ def chances_of(
     Y = np.asarray(scores, dtype=float)  # noqa: N806 - a matrix
     Y = Y / (np.abs(Y).max() or 1.0)  # noqa: N806 - squares must not overflow
     capped = np.minimum(Y, _caps(Y))
-    D, E = capped - Y[best], _residuals(capped)  # noqa: N806 - matrices
+    D = capped - Y[best]  # noqa: N806 - a matrix
+    E = capped - capped.mean(axis=1, keepdims=True) - capped.mean(axis=0) + capped.mean()  # noqa: N806 - likewise
     m, n = Y.shape
     freedom = (m - 1) * (n - 1)
     own = np.minimum(D.var(axis=1, ddof=1), (Y - Y[best]).var(axis=1, ddof=1))  # caps vary, too
@@ -122,11 +123,6 @@ def _caps(Y: Array) -> Array:  # noqa: N803 - a matrix
     median, lowest = np.median(Y, axis=0), Y.min(axis=0)
     caps: Array = np.where(median > lowest, median + _ROOM * (median - lowest), np.inf)
     return caps
-
-
-def _residuals(Y: Array) -> Array:  # noqa: N803 - a matrix
-    E: Array = Y - Y.mean(axis=1, keepdims=True) - Y.mean(axis=0) + Y.mean()  # noqa: N806
-    return E
 
 
 def _shock(E: Array, x: Array) -> Array:  # noqa: N803 - a matrix

@@ -135,23 +135,23 @@ def _experiment(sweep: SweepRun) -> Any:  # noqa: ANN401  a message of TensorBoa
             *(each.metric for each in sweep.info.constraints),
         ]
     )
+    branches = sweep.info.space.branches
+    distributions = {
+        name: [str(branch[name]) for branch in branches if name in branch]
+        for name in sweep.info.space.names
+    }
     return api_pb2.Experiment(
         name=sweep.nodeid,
         description=", ".join(f"{goal.mode} {goal.metric}" for goal in sweep.info.goals),
         time_created_secs=wall(),
         hparam_infos=[
-            api_pb2.HParamInfo(name=name, description=_described(sweep, name))
-            for name in sweep.info.space.names
+            api_pb2.HParamInfo(name=name, description=" or ".join(entries))
+            for name, entries in distributions.items()
         ],
         metric_infos=[
             api_pb2.MetricInfo(name=api_pb2.MetricName(tag=metric)) for metric in metrics
         ],
     )
-
-
-def _described(sweep: SweepRun, name: str) -> str:
-    branches = sweep.info.space.branches
-    return " or ".join(str(branch[name]) for branch in branches if name in branch)
 
 
 def _start(trial: TrialRecord) -> Any:  # noqa: ANN401  a message of TensorBoard's

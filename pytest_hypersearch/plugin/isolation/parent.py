@@ -147,7 +147,11 @@ class Child:
     def _take(self, line: Line, kind: str, body: Any) -> None:  # noqa: ANN401  what the child sends
         match kind:
             case "message":
-                self._forward(line, body)
+                number, message = messages.decode_message(body)
+                if isinstance(message, messages.Notice):
+                    self._link.send(message)
+                else:
+                    line.send("reply", messages.encode(number, self._reply(message)))
             case "report":
                 self._take_report(body)
             case "warning":
@@ -160,13 +164,6 @@ class Child:
                 self.exit = body
             case "finished":
                 self._finished = monotonic()
-
-    def _forward(self, line: Line, text: str) -> None:
-        number, message = messages.decode_message(text)
-        if isinstance(message, messages.Notice):
-            self._link.send(message)
-        else:
-            line.send("reply", messages.encode(number, self._reply(message)))
 
     def _reply(self, request: messages.AnyRequest | messages.Claim) -> messages.Reply:
         match request:

@@ -80,7 +80,9 @@ class Runner:
         self._tell_packages()
         reply = self.link.call(self.plan.message())
         if isinstance(reply, messages.Refused):
-            self._refused(session, reply.reason)
+            if not hasattr(session.config, "workerinput"):
+                raise pytest.UsageError(reply.reason)
+            session.shouldstop = reply.reason
 
     def pytest_sessionfinish(self) -> None:
         """Tell the owner what was imported, within tests too."""
@@ -89,11 +91,6 @@ class Runner:
 
     def _tell_packages(self) -> None:
         self.link.send(messages.Packages(imported_packages()))
-
-    def _refused(self, session: pytest.Session, reason: str) -> None:
-        if not hasattr(session.config, "workerinput"):
-            raise pytest.UsageError(reason)
-        session.shouldstop = reason
 
     # Not tryfirst: a skip mark is evaluated before, and then no trial is asked for; pytest's own
     # setup, in which fixtures start, comes after this.

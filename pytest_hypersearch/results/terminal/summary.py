@@ -214,18 +214,20 @@ def _findings(
     for first, results in firsts:
         if len(studies) > 1 or not first.sweep.others:
             found += _best_lines(first, results, look, said, several=len(studies) > 1)
-    found += _saved_lines(studies, look)
-    if len(studies) == 1:
-        for sweep in studies[0].sweeps:
-            of = _of(ranked[0], sweep, look)
-            found += doubt_lines(ranked[0].of(sweep).feasible, studies[0], look, of)
-    if look.verbosity < 1 and len(studies) == 1:
-        for sweep in studies[0].sweeps:
-            found += _top_lines(ranked[0], sweep, look)
+    # Uncut, to be copied; what could not be printed would be another path.
+    paths = [results.saved for results in studies if results.saved]
+    found += [line(f"  saved: {path}") for path in paths if clean(path, look) == path]
+    sweeps = studies[0].sweeps if len(studies) == 1 else ()
+    for sweep in sweeps:
+        of = _of(ranked[0], sweep, look)
+        found += doubt_lines(ranked[0].of(sweep).feasible, studies[0], look, of)
+    for sweep in sweeps if look.verbosity < 1 else ():
+        found += _top_lines(ranked[0], sweep, look)
     trials = [trial for results in studies for trial in results.trials]
     if not firsts and any(trial.state is not State.NOT_RUN for trial in trials):
         found += _sentence("", "no trial completed", look)
-    found += _pruning_lines(studies, look)
+    if (saved := steps_saved(trials)) is not None:
+        found += _sentence("", f"pruning saved {saved:.0%} of steps", look)
     found += _infeasible_lines(ranked, look)
     found += _failure_lines(studies, look)
     found += rule_lines(ranked, look) if alone else []
@@ -271,12 +273,6 @@ def _best_lines(
     return flow(words, look)
 
 
-def _saved_lines(studies: Sequence[StudyResults], look: Look) -> list[Line]:
-    paths = (results.saved for results in studies if results.saved)
-    # Uncut, to be copied; what could not be printed would be another path.
-    return [line(f"  saved: {path}") for path in paths if clean(path, look) == path]
-
-
 def _replicates(first: Configuration) -> str:
     """Says of how many replicates the best score is made, and by which rule."""
     pick = first.sweep.pick
@@ -297,12 +293,6 @@ def _top_lines(ranked: RankedStudy, sweep: Sweep, look: Look) -> list[Line]:
     label = f"top {len(top)}{_of(ranked, sweep, look)}:"
     words = [label, *(f"{text}," for text in texts[:-1]), texts[-1]]
     return flow(((word, {}) for word in words), look)
-
-
-def _pruning_lines(studies: Iterable[StudyResults], look: Look) -> list[Line]:
-    """Says what share of the steps pruning saved, over all sweeps of the same objective."""
-    saved = steps_saved(trial for results in studies for trial in results.trials)
-    return [] if saved is None else _sentence("", f"pruning saved {saved:.0%} of steps", look)
 
 
 def _infeasible_lines(studies: Iterable[RankedStudy], look: Look) -> list[Line]:

@@ -173,8 +173,10 @@ class Wilcoxon:
             return reason
         if not (is_milestone(len(trial.steps)) and isfinite(trial.mean)):
             return ""
-        if (best := _best(rivals(trial, others))) is None:
+        completed = [curve for curve in rivals(trial, others) if isfinite(curve.mean)]
+        if not completed:
             return ""
+        best = min(completed, key=lambda curve: curve.mean)
         share = 0.5 ** (len(trial.steps).bit_length() + 1)  # exact, and no sum overflows
         differences = [
             share * value - share * theirs
@@ -192,11 +194,6 @@ class Wilcoxon:
             f"worse than the best trial (configuration {best.number}) at {len(differences)} "
             f"equal steps, p = {result.pvalue:.2g}"
         )
-
-
-def _best(completed: Sequence[Curve]) -> Curve | None:
-    finite = [c for c in completed if isfinite(c.mean)]
-    return min(finite, key=lambda c: c.mean, default=None)
 
 
 def percentile(values: Sequence[float], percent: float) -> float:

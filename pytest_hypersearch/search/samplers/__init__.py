@@ -35,17 +35,13 @@ def builtin(strategy: str) -> Sampler | None:
             from pytest_hypersearch.search.gp import GP
 
             return GP()
-    if strategy.startswith("optuna:"):
-        return _of_optuna(strategy.removeprefix("optuna:"))
-    return None
-
-
-def _of_optuna(name: str) -> Sampler:
+    if not strategy.startswith("optuna:"):
+        return None
     try:
         from pytest_hypersearch.search.optuna.strategy import sampler_called
     except ModuleNotFoundError as error:
         raise ValueError(f"{error}; run pip install 'pytest-hypersearch[optuna]'") from None
-    return sampler_called(name)
+    return sampler_called(strategy.removeprefix("optuna:"))
 
 
 @dataclass(frozen=True, slots=True)

@@ -94,8 +94,8 @@ class Fingerprints:
     def __init__(self, roots: Sequence[Path]) -> None:
         self._roots = [_absolute(root) for root in roots]
         self._finder = Finder(self._roots)
-        self._modules: dict[Path, _Module] = {}
-        self._contents: dict[Path, str] = {}
+        self._module = cache(_Module)
+        self._content = cache(lambda path: _digest(_read(path)))
         self._edges: dict[Path, frozenset[Path]] = {}
         self._loaded: dict[frozenset[Path], dict[str, str]] = {}
 
@@ -172,16 +172,6 @@ class Fingerprints:
                 for found in self._finder.files(file, one)
             }
         return self._edges[file]
-
-    def _module(self, path: Path) -> _Module:
-        if path not in self._modules:
-            self._modules[path] = _Module(path)
-        return self._modules[path]
-
-    def _content(self, path: Path) -> str:
-        if path not in self._contents:
-            self._contents[path] = _digest(_read(path))
-        return self._contents[path]
 
     def _name(self, path: Path) -> str:
         root = next((root for root in self._roots if path.is_relative_to(root)), None)
