@@ -27,7 +27,7 @@ from pytest_hypersearch.results.terminal.format import (
     show_params,
 )
 from pytest_hypersearch.stats.gate import LEAST_SEEDS, Tolerance
-from pytest_hypersearch.stats.grouping import summary
+from pytest_hypersearch.stats.grouping import Summary, summary
 from pytest_hypersearch.stats.ranking import rank_study
 from pytest_hypersearch.stats.steps import Step, steps
 from pytest_hypersearch.store.find import Loaded, merge, mergeable
@@ -138,10 +138,10 @@ def _row(history: RunHistory, point: RunPoint, step: float | None) -> Row:
         "started": point.started,
         "commit": point.provenance.commit or None,
         "metric": history.metric,
-        "best": numbers["mean"],
-        "low": numbers["low"],
-        "high": numbers["high"],
-        "n": numbers["n"],
+        "best": numbers.mean,
+        "low": numbers.low,
+        "high": numbers.high,
+        "n": numbers.n,
         "verdict": judgement.verdict if judgement else None,
         "loss": judgement.loss if judgement else None,
         "step": step,
@@ -325,9 +325,7 @@ def _basis(history: RunHistory) -> str:
 
 def _columns(points: Sequence[RunPoint]) -> list[Column]:
     numbers = [summary(point.values) for point in points]
-    known = [
-        x for each in numbers for x in (each["mean"], each["low"], each["high"]) if x is not None
-    ]
+    known = [x for each in numbers for x in (each.mean, each.low, each.high) if x is not None]
     scale = scale_of(known)
     table = [
         Column("run", tuple(point.name for point in points)),
@@ -337,17 +335,17 @@ def _columns(points: Sequence[RunPoint]) -> list[Column]:
             drop=2,
         ),
         Column("commit", tuple(point.commit or "-" for point in points), right=False),
-        Column("best", tuple(scale.value(each["mean"]) for each in numbers)),
-        Column("n", tuple(str(each["n"]) for each in numbers), drop=1),
+        Column("best", tuple(scale.value(each.mean) for each in numbers)),
+        Column("n", tuple(str(each.n) for each in numbers), drop=1),
         Column("95% CI", tuple(_interval(each, scale) for each in numbers), drop=3),
         Column("vs the run before", tuple(_verdict(point) for point in points), right=False),
     ]
     return [one for one in table if one.header != "commit" or any(point.commit for point in points)]
 
 
-def _interval(numbers: Mapping[str, float | None], scale: Scale) -> str:
-    low, high = numbers["low"], numbers["high"]
-    return "-" if low is None else f"[{scale.value(low)}, {scale.value(high)}]"
+def _interval(numbers: Summary, scale: Scale) -> str:
+    ends = f"[{scale.value(numbers.low)}, {scale.value(numbers.high)}]"
+    return "-" if numbers.low is None else ends
 
 
 def _verdict(point: RunPoint) -> str:
