@@ -165,11 +165,14 @@ def reader(pytester, monkeypatch):
     monkeypatch.setenv("PATH", path)
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     monkeypatch.setenv("COLUMNS", "80")
+    for who in ("AUTHOR", "COMMITTER"):
+        monkeypatch.setenv(f"GIT_{who}_NAME", "reader")
+        monkeypatch.setenv(f"GIT_{who}_EMAIL", "reader@example.org")
     return Reader(pytester)
 
 
 def shows_code(page):
-    return "```{code-block} python" in page.read_text()
+    return "```console" in page.read_text()
 
 
 @pytest.mark.parametrize("name", sorted(name for name in PAGES if shows_code(PAGES[name])))
