@@ -66,33 +66,33 @@ class Curve:
             self._values[step] = value
             self.bests.append(_lower(value, self.bests[-1] if self.bests else math.inf))
             return
-        place = bisect_left(self.steps, step)
+        index = bisect_left(self.steps, step)
         if step in self._values:
-            self._replace(place, value)
+            self._replace(index, value)
         else:
-            self._insert(place, step, value)
+            self._insert(index, step, value)
 
-    def _insert(self, place: int, step: float, value: float) -> None:
+    def _insert(self, index: int, step: float, value: float) -> None:
         """Take a value at a new step before others: their bests are as low, up to the first."""
-        best = _lower(value, self._best_before(place))
-        end = bisect_left(self.bests, -best, place, key=neg)
-        self.steps.insert(place, step)
-        self.bests[place:end] = [best] * (end - place + 1)
+        best = _lower(value, self._best_before(index))
+        end = bisect_left(self.bests, -best, index, key=neg)
+        self.steps.insert(index, step)
+        self.bests[index:end] = [best] * (end - index + 1)
         self._values[step] = value
 
-    def _replace(self, place: int, value: float) -> None:
+    def _replace(self, index: int, value: float) -> None:
         """Take another value at a step that has one."""
         self._total = math.nan
-        self._values[self.steps[place]] = value
-        best = self._best_before(place)
-        for i in range(place, len(self.steps)):
+        self._values[self.steps[index]] = value
+        best = self._best_before(index)
+        for i in range(index, len(self.steps)):
             best = _lower(self._values[self.steps[i]], best)
             if best == self.bests[i]:
                 return
             self.bests[i] = best
 
-    def _best_before(self, place: int) -> float:
-        return self.bests[place - 1] if place else math.inf
+    def _best_before(self, index: int) -> float:
+        return self.bests[index - 1] if index else math.inf
 
     @property
     def mean(self) -> float:
@@ -116,8 +116,8 @@ class Curve:
 
     def best_until(self, step: float) -> float:
         """Return the lowest value at or before a step, infinite if there is no number."""
-        place = bisect_right(self.steps, step)
-        return self.bests[place - 1] if place else math.inf
+        index = bisect_right(self.steps, step)
+        return self.bests[index - 1] if index else math.inf
 
     def since(self, step: float) -> Sequence[float]:
         """Return the steps after this one."""

@@ -159,7 +159,7 @@ def masked_command(arguments: Sequence[str]) -> tuple[str, ...]:
 
     Masked are ``--api-key=value``, ``--api-key value``, and in any argument what `masked` masks.
     """
-    known, shown, value_follows = Secrets(), [], False
+    secrets, shown, value_follows = Secrets(), [], False
     for argument in arguments:
         name, equals, _ = argument.partition("=")
         option = name.startswith("-") and is_secret(name)
@@ -168,7 +168,7 @@ def masked_command(arguments: Sequence[str]) -> tuple[str, ...]:
         elif value_follows and not argument.startswith("-"):
             shown.append(MASK)
         else:
-            shown.append(known.masked(argument))
+            shown.append(secrets.masked(argument))
         value_follows = option and not equals
     return tuple(shown)
 
@@ -183,11 +183,11 @@ def veiled(value: Any, mask: str = MASK, *, secret: bool = False) -> Any:  # noq
     """
     if isinstance(value, Mapping):
         return {
-            name: veiled(one, mask, secret=secret or is_secret(str(name)))
-            for name, one in value.items()
+            name: veiled(entry, mask, secret=secret or is_secret(str(name)))
+            for name, entry in value.items()
         }
     if isinstance(value, (list, tuple)):
-        return [veiled(one, mask, secret=secret) for one in value]
+        return [veiled(entry, mask, secret=secret) for entry in value]
     if value is None or isinstance(value, bool):
         return value
     if secret:
@@ -215,15 +215,15 @@ def secrets_in(value: object, *, secret: bool = False, depth: int = 0) -> Iterat
     elif isinstance(value, bytes):
         yield from [value.decode("utf-8", "backslashreplace")] if secret else []
     elif depth < _DEEPEST:
-        for name, one in _parts(value):
-            yield from secrets_in(one, secret=secret or is_secret(name), depth=depth + 1)
+        for name, entry in _parts(value):
+            yield from secrets_in(entry, secret=secret or is_secret(name), depth=depth + 1)
 
 
 def _parts(value: object) -> Iterable[tuple[str, object]]:
     if isinstance(value, Mapping):
-        return [(str(name), one) for name, one in value.items()]
+        return [(str(name), entry) for name, entry in value.items()]
     if isinstance(value, (list, tuple, set, frozenset)):
-        return [("", one) for one in value]
+        return [("", entry) for entry in value]
     if is_dataclass(value):
         return [(each.name, getattr(value, each.name, None)) for each in fields(value)]
     return ()
@@ -240,9 +240,9 @@ class Secrets:
     """Texts that are known to be secret, those of the environment included."""
 
     def __init__(self, texts: Iterable[str] = ()) -> None:
-        known = {form for text in {*texts, *_of_environment()} for form in _forms(text)}
-        self._known = sorted(known, key=lambda text: (-len(text), text))
-        self._pattern = re.compile("|".join(map(_pattern_of, self._known))) if known else None
+        forms = {form for text in {*texts, *_of_environment()} for form in _forms(text)}
+        self._known = sorted(forms, key=lambda text: (-len(text), text))
+        self._pattern = re.compile("|".join(map(_pattern_of, self._known))) if forms else None
 
     def known_masked(self, text: str) -> str:
         """Return a text with a mask for those that are known, whatever it calls them."""
@@ -253,9 +253,9 @@ class Secrets:
 
     def _cut_masked(self, text: str) -> str:
         """Return a text with a mask for what is left of those that a message has cut."""
-        for known in self._known:
-            for length in range(len(known) - 1, 2, -1):
-                text = text.replace(known[:length] + _CUT, MASK + _CUT)
+        for forms in self._known:
+            for length in range(len(forms) - 1, 2, -1):
+                text = text.replace(forms[:length] + _CUT, MASK + _CUT)
         return text
 
     def masked(self, text: str) -> str:

@@ -188,7 +188,7 @@ class Configuration:
     def excess(self) -> float:
         """By how much its means break the constraints, relative to the bounds; 0 if feasible."""
         broken = (each.excess(self.mean_of(each.metric)) for each in self.sweep.constraints)
-        return math.fsum(max(0.0, one) for one in broken)
+        return math.fsum(max(0.0, excess) for excess in broken)
 
     @property
     def metrics(self) -> dict[str, float]:
@@ -232,16 +232,22 @@ def pareto_front(configurations: Iterable[Configuration]) -> list[Configuration]
         configurations with all their replicates; those with fewer count while there are no others.
     """
     ordered = sorted(configurations, key=rank_key)
-    eligible = [one for one in ordered if not one.excess and one.full == ordered[0].full]
+    eligible = [
+        candidate
+        for candidate in ordered
+        if not candidate.excess and candidate.full == ordered[0].full
+    ]
     front: list[Configuration] = []
-    for one in eligible:  # whatever dominates it comes before it, and the first of those is in it
-        if not any(_dominates(other.signed_values, one.signed_values) for other in front):
-            front.append(one)
+    for (
+        candidate
+    ) in eligible:  # whatever dominates it comes before it, and the first of those is in it
+        if not any(_dominates(other.signed_values, candidate.signed_values) for other in front):
+            front.append(candidate)
     return front
 
 
-def _dominates(one: Sequence[float], other: Sequence[float]) -> bool:
-    return one != other and all(a <= b for a, b in zip(one, other, strict=True))
+def _dominates(values: Sequence[float], others: Sequence[float]) -> bool:
+    return values != others and all(a <= b for a, b in zip(values, others, strict=True))
 
 
 def called(nodeids: Iterable[str], name: str) -> list[str]:
@@ -252,16 +258,16 @@ def called(nodeids: Iterable[str], name: str) -> list[str]:
         name: A node id, its file, or its end with or without arguments: ``test_mlp``,
             ``TestNets::test_mlp``, ``test_mlp[cifar]``.
     """
-    known = list(nodeids)
-    exact = [nodeid for nodeid in known if nodeid == name]
-    return exact or [nodeid for nodeid in known if _ends_in(nodeid, name)]
+    listed = list(nodeids)
+    exact = [nodeid for nodeid in listed if nodeid == name]
+    return exact or [nodeid for nodeid in listed if _ends_in(nodeid, name)]
 
 
 def some(names: Iterable[str], most: int = 8) -> str:
     """Return names for a message, not all of them if they are many."""
-    known = list(names)
-    more = f" and {len(known) - most} more" if len(known) > most else ""
-    return ", ".join(known[:most]) + more
+    listed = list(names)
+    more = f" and {len(listed) - most} more" if len(listed) > most else ""
+    return ", ".join(listed[:most]) + more
 
 
 def _ends_in(nodeid: str, name: str) -> bool:

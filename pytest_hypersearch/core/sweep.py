@@ -66,10 +66,10 @@ class Share:
 
 def size(number: int) -> str:
     """Write a number of bytes: ``4 GiB``."""
-    value, place = float(number), 0
-    while value >= _KIBI and place < len(_UNITS) - 1:
-        value, place = value / _KIBI, place + 1
-    return f"{value:.4g} {_UNITS[place]}"
+    value, power = float(number), 0
+    while value >= _KIBI and power < len(_UNITS) - 1:
+        value, power = value / _KIBI, power + 1
+    return f"{value:.4g} {_UNITS[power]}"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -170,26 +170,26 @@ class ArtifactRetention:
             return str(Path(self._log.path).parent / BEST)
         if done is None or done != self._wanted:
             return ""
-        there = done.facts["sweep"], done.facts["number"]
-        there_is = done.directories and there == self._study.best.leader
-        return str(done.run.parent / BEST) if there_is else ""
+        published_now = done.facts["sweep"], done.facts["number"]
+        is_leader = done.directories and published_now == self._study.best.leader
+        return str(done.run.parent / BEST) if is_leader else ""
 
     def paths(self) -> tuple[tuple[Key, str], ...]:
         """The directories that are kept, by trial; the published ones last."""
         best = self.directory()
-        found = [
+        kept = [
             (Key(*configuration, replicate), self._log.artifacts(name))
             for configuration, names in self._saved.items()
             for replicate, name in names.items()
             if configuration[1] in self._kept[configuration[0]]
         ]
         if best and self._published is not None:
-            where = self._published.facts["sweep"], self._published.facts["number"]
-            found += [
-                (Key(*where, replicate), f"{best}/{replicate_name(replicate)}")
+            leader = self._published.facts["sweep"], self._published.facts["number"]
+            kept += [
+                (Key(*leader, replicate), f"{best}/{replicate_name(replicate)}")
                 for replicate, _ in self._published.directories
             ]
-        return tuple(found)
+        return tuple(kept)
 
     def _unfinished(self, key: Key, attempt: Attempt) -> str:
         """The directory of an attempt whose process died in an earlier session."""
@@ -250,7 +250,7 @@ class ArtifactRetention:
         stay = ranking[: self._study.sweeps[name].keep or 1]
         if self._infos[name].others:
             stay += ranking.front
-        self._kept[name] = {one.number for one in stay}
+        self._kept[name] = {each.number for each in stay}
         for loser in candidates - self._kept[name]:
             self._remove(name, self._saved.pop((name, loser), {}).values())
 
@@ -269,7 +269,9 @@ class ArtifactRetention:
             return
         self._changed = False
         sweeps = objectives(self._infos.values())[0]
-        trials = [one for info in sweeps for one in self._trials(info.name, self._kept[info.name])]
+        trials = [
+            trial for info in sweeps for trial in self._trials(info.name, self._kept[info.name])
+        ]
         best = rank(trials, sweeps).best
         if best is None:
             return
@@ -311,5 +313,5 @@ class ArtifactRetention:
         }
         directories = ((replicate, saved[replicate]) for replicate in sorted(saved))
         return Edition(
-            run, facts, tuple((one, Path(self._log.artifacts(name))) for one, name in directories)
+            run, facts, tuple((r, Path(self._log.artifacts(name))) for r, name in directories)
         )

@@ -90,13 +90,13 @@ class Proposals:
         """
         if name in self.tables:
             return self.tables[name][number]
-        known = self._configs[name]
-        if number not in known:
+        configs = self._configs[name]
+        if number not in configs:
             sweep = self._sweeps[name]
             if sweep.parallel is not None:
                 self._propose_before(sweep, number, force=force)
-            known[number] = self._propose(sweep, number, force=force)
-        return known[number]
+            configs[number] = self._propose(sweep, number, force=force)
+        return configs[number]
 
     def is_decided(self, name: str, number: int) -> bool:
         """Whether a configuration is given without asking a sampler that looks at results."""
@@ -113,8 +113,8 @@ class Proposals:
         if key.sweep in self.tables:
             with suppress(SamplerError):
                 return self.tables[key.sweep][key.number] or {}
-        known = self._configs[key.sweep].get(key.number)
-        return known or self._recorded(self._sweeps[key.sweep], key.number) or {}
+        configs = self._configs[key.sweep].get(key.number)
+        return configs or self._recorded(self._sweeps[key.sweep], key.number) or {}
 
     def suggestions(self) -> list[Suggestion]:
         """What the samplers proposed from results so far."""
@@ -128,10 +128,10 @@ class Proposals:
 
     def _propose_before(self, sweep: Sweep, number: int, *, force: bool) -> None:
         """Earlier configurations first, so that the table does not depend on who asks when."""
-        known = self._configs[sweep.name]
-        for earlier in sorted(set(self._progress.due[sweep.name]) - set(known)):
+        configs = self._configs[sweep.name]
+        for earlier in sorted(set(self._progress.due[sweep.name]) - set(configs)):
             if earlier < number:
-                known[earlier] = self._propose(sweep, earlier, force=force)
+                configs[earlier] = self._propose(sweep, earlier, force=force)
 
     def _propose(self, sweep: Sweep, number: int, *, force: bool) -> Config | None:
         recorded = self._recorded(sweep, number)
@@ -162,16 +162,16 @@ class Proposals:
 
     def _history(self, sweep: Sweep, number: int, *, force: bool) -> list[Observation]:
         """What the sampler may know: finished configurations, then pending ones."""
-        known, due = self._configs[sweep.name], self._progress.due[sweep.name]
+        configs, due = self._configs[sweep.name], self._progress.due[sweep.name]
         done = self._progress.settled[sweep.name]
         if sweep.parallel is not None:
             horizon = number - sweep.parallel
             if not force and any(earlier <= horizon for earlier in due):
                 raise NotYetError
             done = sorted(earlier for earlier in done if earlier <= horizon)
-        observations = [self._observation(sweep, n) for n in done if known.get(n) is not None]
+        observations = [self._observation(sweep, n) for n in done if configs.get(n) is not None]
         finished = set(done)
-        pending = [n for n in sorted(known) if n not in finished and known[n] is not None]
+        pending = [n for n in sorted(configs) if n not in finished and configs[n] is not None]
         return [
             *(o for o in observations if o.state is not State.NOT_RUN),
             *(self._pending(sweep, n) for n in pending),

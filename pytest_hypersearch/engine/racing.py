@@ -52,10 +52,10 @@ class Rounds:
     def _scores(self, sweep: Sweep, replicate: int) -> dict[int, list[float | None]]:
         """Scores before this replicate by configuration, lower is better; None where is none."""
         goal, records = sweep.goals[0], self._progress.records
-        found: dict[int, list[float | None]] = {}
+        table: dict[int, list[float | None]] = {}
         for key in self._plan:
             if key.sweep == sweep.name and key.replicate < replicate:
-                scores = found.setdefault(key.number, [None] * replicate)
+                scores = table.setdefault(key.number, [None] * replicate)
                 for score in scores_of([records[key]] if key in records else []):
                     scores[key.replicate] = goal.signed(score)
-        return found
+        return table

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from pytest_hypersearch.core.codec import fields_of
 from pytest_hypersearch.core.trial import Config, Key, Raw, State, TrialRecord
 from pytest_hypersearch.store.records import EndRecord
 
@@ -47,8 +48,8 @@ class Outcome:
 
 def end_record(key: Key, attempt: int, outcome: Outcome) -> EndRecord:
     """Return an outcome as the journal keeps it."""
-    values = {name: getattr(outcome, name) for name in Outcome.__slots__}
-    return EndRecord(*key, attempt, **{**values, "duration": round(outcome.duration, 6)})
+    values = fields_of(outcome) | {"duration": round(outcome.duration, 6)}
+    return EndRecord(*key, attempt, **values)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,14 +97,6 @@ def under_way(
 
 def ended(item: str, key: Key, attempt: Attempt, outcome: Outcome) -> TrialRecord:
     """A trial that has told its outcome."""
-    return replace(
-        under_way(item, key, attempt, outcome.state, reason=outcome.reason),
-        score=outcome.score,
-        metrics=dict(outcome.metrics),
-        steps=outcome.steps,
-        duration=outcome.duration,
-        logged=dict(outcome.logged),
-        peak_memory=outcome.peak_memory,
-        cpu_time=outcome.cpu_time,
-        error=outcome.error,
-    )
+    values = {name: value for name, value in fields_of(outcome).items() if name != "failed"}
+    values |= {"metrics": dict(outcome.metrics), "logged": dict(outcome.logged)}
+    return replace(under_way(item, key, attempt, outcome.state), **values)

@@ -36,9 +36,9 @@ class Stopping:
         """A trial ended; one that runs again or is told of again counts once."""
         if record.state in _IDLE:
             return
-        who = record.number, record.replicate
-        self._stale += who not in self._ended
-        self._ended.add(who)
+        key = record.number, record.replicate
+        self._stale += key not in self._ended
+        self._ended.add(key)
         self._best.add(record)
         if self._best.score is None:
             self._record = None

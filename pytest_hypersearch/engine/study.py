@@ -343,7 +343,7 @@ class Study:
         Selected trials that did not end are not run.
         """
         selected = [self.records.get(key) or self._missing(key) for key in self._nodeids]
-        places = {name: place for place, name in enumerate(self.sweeps)}
+        places = {name: order for order, name in enumerate(self.sweeps)}
         trials = sorted(selected + self.others, key=lambda each: (places[each.sweep], each.key[1:]))
         return StudyResults(
             nodeid=self.nodeid,
@@ -392,8 +392,8 @@ class Study:
         item = self._nodeids[key]
         if stored.nodeid != item:
             self._write(records.ReplayRecord(*key, item))
-        self.replayed[key] = place = stored_key(stored), stored.attempt
-        self.pruning.replay(key, stored.state, *place)
+        self.replayed[key] = stored_as = stored_key(stored), stored.attempt
+        self.pruning.replay(key, stored.state, *stored_as)
         return replace(stored, nodeid=item, cached=True, recorded=None)
 
     def _leave_out(self, key: Key, params: Config, state: State, reason: str) -> TrialRecord:

@@ -41,10 +41,10 @@ class StudyRun:
 
     def results(self) -> StudyResults:
         """The study's results, and where they are."""
-        found = self.study.results()
-        notes = (*found.notes, *self.log.notes)
+        results = self.study.results()
+        notes = (*results.notes, *self.log.notes)
         return replace(
-            found,
+            results,
             notes=notes,
             run=self.log.path,
             saved=self.artifacts.directory(),
@@ -108,8 +108,8 @@ def opened(
         replace(Sweep.from_json(data), prune=pruners.get(data["name"])) for data in plan.sweeps
     ]
     slots = {
-        item: Key(sweeps[place].name, number, replicate)
-        for item, place, number, replicate in plan.slots
+        item: Key(sweeps[index].name, number, replicate)
+        for item, index, number, replicate in plan.slots
     }
     log = archive.open(plan.nodeid, tuple(sweeps), plan.code, plan.arguments, set(slots.values()))
     study = Study(

@@ -253,8 +253,8 @@ class Sweeps:
         from pytest_hypersearch.results.results import Results
         from pytest_hypersearch.store.find import Loaded
 
-        found = self.study(test, wait=wait).results
-        return Results([Loaded(found, (Path(found.run),) if found.run else ())])
+        study = self.study(test, wait=wait).results
+        return Results([Loaded(study, (Path(study.run),) if study.run else ())])
 
     def _given(
         self, study: StudyResults, one: Configuration, paths: Mapping[Key, Path]

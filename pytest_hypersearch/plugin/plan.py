@@ -71,7 +71,7 @@ class Plan:
     def _study(self, nodeid: str) -> messages.StudyPlan:
         trials = self.studies[nodeid]
         sweeps = trials[0][1].sweeps
-        places = {sweep.name: place for place, sweep in enumerate(sweeps)}
+        places = {sweep.name: index for index, sweep in enumerate(sweeps)}
         return messages.StudyPlan(
             nodeid,
             sweeps=[sweep.to_json() for sweep in sweeps],
@@ -98,15 +98,15 @@ class Plan:
 
     def _fixture_files(self, item: pytest.Function) -> list[str]:
         """The project's files that define the item's fixtures."""
-        found = set()
+        files = set()
         # Private: the fixtures that the item will use, by name, those of conftests included.
         for definitions in item._fixtureinfo.name2fixturedefs.values():  # noqa: SLF001  no public way
             for definition in definitions:
                 function = inspect.unwrap(definition.func)
                 file = Path(getattr(getattr(function, "__code__", None), "co_filename", ""))
                 if file.is_relative_to(self._rootpath) and file != item.path:
-                    found.add(str(file))
-        return sorted(found)
+                    files.add(str(file))
+        return sorted(files)
 
 
 def _arguments(item: pytest.Function, slot: Slot) -> Config:
@@ -116,16 +116,16 @@ def _arguments(item: pytest.Function, slot: Slot) -> Config:
     """
     ids = [each for each in item.callspec._idlist if each != slot.id]  # noqa: SLF001  no public way
     others = [name for name in item.callspec.params if name not in slot.sweep.space.names]
-    found: Config = {}
-    for place, name in enumerate(others):
+    arguments: Config = {}
+    for i, name in enumerate(others):
         value = scalar_of(item.callspec.params[name])
         if is_secret(name):
             value = MASK
         elif not isinstance(value, (bool, int, float, str, NoneType)):
             index = item.callspec.indices[name]
-            value = ids[place] if len(ids) == len(others) else f"{name}{index}"
-        found[name] = storable(value) if isinstance(value, float) else value
-    return found
+            value = ids[i] if len(ids) == len(others) else f"{name}{index}"
+        arguments[name] = storable(value) if isinstance(value, float) else value
+    return arguments
 
 
 def trials_among(items: Iterable[pytest.Item]) -> Iterator[Placed]:
@@ -206,10 +206,10 @@ def after_their_studies(items: list[pytest.Item]) -> None:
 
 def _asked(item: pytest.Function, studies: Sequence[str], own: str | None) -> set[str]:
     """The studies whose trials come before an item that asks for some."""
-    found = {study for text in set(_texts(item)) for study in called(studies, text)}
-    if not found and own is None and READS in inspect.signature(item.function).parameters:
-        found.update(studies)
-    return found - {own}
+    asked = {study for text in set(_texts(item)) for study in called(studies, text)}
+    if not asked and own is None and READS in inspect.signature(item.function).parameters:
+        asked.update(studies)
+    return asked - {own}
 
 
 def _texts(item: pytest.Function) -> Iterator[str]:
@@ -235,9 +235,9 @@ def _strings(values: Iterable[object]) -> Iterator[str]:
 def order_dependent(items: list[pytest.Item]) -> None:
     """Let trials that depend on others run after them, in the places that they have."""
     groups: dict[tuple[str, str], list[Placed]] = defaultdict(list)
-    for place, item, slot in trials_among(items):
+    for index, item, slot in trials_among(items):
         if slot.sweep.parallel is not None or slot.sweep.race:
-            groups[study_nodeid(item, slot), slot.sweep.name].append((place, item, slot))
+            groups[study_nodeid(item, slot), slot.sweep.name].append((index, item, slot))
     for group in groups.values():
         _sort(items, group, lambda placed: _turn(placed[2]))
 
@@ -253,17 +253,17 @@ def longest_first(items: list[pytest.Item], durations: Mapping[str, float]) -> N
         durations: Seconds that trials took before, by item; the others come last.
     """
     groups: dict[str, list[Placed]] = defaultdict(list)
-    for place, item, slot in trials_among(items) if durations else ():
+    for index, item, slot in trials_among(items) if durations else ():
         sweep = slot.sweep
         if not (sweep.parallel or sweep.race or sweep.stop) and sweep.scope == "function":
-            groups[study_nodeid(item, slot)].append((place, item, slot))
+            groups[study_nodeid(item, slot)].append((index, item, slot))
     for group in groups.values():
         _sort(items, group, lambda placed: -durations.get(placed[1].nodeid, 0.0))
 
 
 def _sort(items: list[pytest.Item], group: Sequence[Placed], key: Callable[[Placed], Any]) -> None:
-    for (place, _, _), (_, item, _) in zip(group, sorted(group, key=key), strict=True):
-        items[place] = item
+    for (index, _, _), (_, item, _) in zip(group, sorted(group, key=key), strict=True):
+        items[index] = item
 
 
 def _turn(slot: Slot) -> tuple[int, int]:

@@ -46,8 +46,8 @@ class Termination:
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionstart(self) -> None:
         """Wait for the signal."""
-        mine = current_thread() is main_thread()
-        if mine and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+        in_main_thread = current_thread() is main_thread()
+        if in_main_thread and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
             signal.signal(signal.SIGTERM, self._terminate)
             self._config.add_cleanup(self._end)
 

@@ -146,6 +146,6 @@ def _look(report: pytest.TestReport, record: TrialRecord) -> tuple[str, str, str
         if record.state is State.NOT_RUN and record.reason.startswith("skipped"):
             return None
         # Another plugin may skip the item of a trial that has been replayed.
-        known = _SKIPPED.get(record.state)
-        return (*known, "yellow") if known else None
+        status = _SKIPPED.get(record.state)
+        return (*status, "yellow") if status else None
     return None

@@ -116,19 +116,19 @@ class Tracking:
         if not self._calls.wanted:
             return
         trial = _copy(event.trial)
-        who = event.study.nodeid, trial.key
+        key = event.study.nodeid, trial.key
         if isinstance(event, Started):
-            self._running[who] = self._sweep(event.study, trial.sweep)
-            self._calls.put("trial_started", dict, sweep=self._running[who], trial=trial)
+            self._running[key] = self._sweep(event.study, trial.sweep)
+            self._calls.put("trial_started", dict, sweep=self._running[key], trial=trial)
         elif isinstance(event, Reported):
-            if sweep := self._running.get(who):
+            if sweep := self._running.get(key):
                 series = partial(_unpacked, event.series)
                 self._calls.put("trial_reported", series, sweep=sweep, trial=trial)
-        elif sweep := self._running.pop(who, None):
+        elif sweep := self._running.pop(key, None):
             self._calls.put("trial_finished", dict, sweep=sweep, trial=trial)
         elif trial.cached:
             sweep = self._sweep(event.study, trial.sweep)
-            series = partial(self._replayed, event.study.nodeid, event.study.replayed[who[1]])
+            series = partial(self._replayed, event.study.nodeid, event.study.replayed[key[1]])
             self._calls.put("trial_finished", series, sweep=sweep, trial=trial)
 
     def _replayed(self, study: str, stored: tuple[Key, int]) -> Mapping[str, Series]:
@@ -156,8 +156,8 @@ class Tracking:
         """
         for results in studies:
             for trial in results.trials:
-                who = results.nodeid, trial.key
-                if sweep := self._running.pop(who, None):
+                key = results.nodeid, trial.key
+                if sweep := self._running.pop(key, None):
                     self._calls.put("trial_finished", dict, sweep=sweep, trial=_copy(trial))
             for info in results.sweeps:
                 if sweep := self._sweeps.get((results.nodeid, info.name)):
@@ -165,11 +165,11 @@ class Tracking:
         return [*self._calls.drain(tell)]
 
     def _sweep(self, study: Study, name: str) -> SweepRun:
-        who = study.nodeid, name
-        if who not in self._sweeps:
-            self._sweeps[who] = sweep = self._owner.sweep_run(study.nodeid, name)
+        key = study.nodeid, name
+        if key not in self._sweeps:
+            self._sweeps[key] = sweep = self._owner.sweep_run(study.nodeid, name)
             self._calls.put("sweep_started", sweep=sweep)
-        return self._sweeps[who]
+        return self._sweeps[key]
 
 
 def _unpacked(series: Mapping[str, Packed]) -> Mapping[str, Series]:

@@ -49,9 +49,9 @@ _DTYPES = {
 
 def columns_of(entries: Iterable[Entry], fields: Sequence[Field]) -> Columns:
     """Return the values of fields, by the fields' names."""
-    known = list(entries)
+    rows = list(entries)
     return {
-        field.name: [None if (value := field.get(each)) is ABSENT else value for each in known]
+        field.name: [None if (value := field.get(each)) is ABSENT else value for each in rows]
         for field in fields
     }
 
@@ -137,9 +137,9 @@ def _finite(value: Any) -> Any:  # noqa: ANN401  JSON values
     if is_dataclass(value):
         value = json_object(value)
     if isinstance(value, dict):
-        return {name: _finite(one) for name, one in value.items()}
+        return {name: _finite(each) for name, each in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_finite(one) for one in value]
+        return [_finite(each) for each in value]
     return value
 
 

@@ -138,9 +138,11 @@ def _values(trial: TrialRecord, sweep: Sweep, state: TrialState) -> list[float] 
 
 def _constraints(trial: TrialRecord, sweep: Sweep) -> dict[str, Any]:
     """Optuna takes a trial for feasible if none of these is above 0."""
-    known = [one for one in sweep.constraints if one.metric in trial.metrics]
+    judged = [each for each in sweep.constraints if each.metric in trial.metrics]
     return (
-        {"constraints": [one.excess(trial.metrics[one.metric]) for one in known]} if known else {}
+        {"constraints": [each.excess(trial.metrics[each.metric]) for each in judged]}
+        if judged
+        else {}
     )
 
 

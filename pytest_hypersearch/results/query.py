@@ -208,14 +208,14 @@ def matching(entries: Iterable[Entry], conditions: Sequence[Condition]) -> list[
     Raises:
         ValueError: A condition's value can be compared with no trial's.
     """
-    found = list(entries)
+    kept = list(entries)
     for condition in conditions:
-        found = _fulfilling(found, condition)
-    return found
+        kept = _fulfilling(kept, condition)
+    return kept
 
 
 def _fulfilling(entries: list[Entry], condition: Condition) -> list[Entry]:
-    found, misfit, compared = [], ABSENT, False
+    kept, misfit, compared = [], ABSENT, False
     for entry in entries:
         value = condition.field.get(entry)
         if value is ABSENT or (value is None and condition.test is not _equal):
@@ -227,13 +227,13 @@ def _fulfilling(entries: list[Entry], condition: Condition) -> list[Entry]:
             continue
         compared = True
         if fits:
-            found.append(entry)
+            kept.append(entry)
     if misfit is not ABSENT and not compared:
         raise ValueError(
             f"{condition.text}={shown(condition.value)}: expected a value that can be compared "
             f"with {shown(misfit)}"
         )
-    return found
+    return kept
 
 
 def _condition(fields: Fields, text: str, value: object) -> Condition:
@@ -246,7 +246,7 @@ def _condition(fields: Fields, text: str, value: object) -> Condition:
     if test is _in and (isinstance(value, (str, bytes)) or not hasattr(value, "__iter__")):
         raise ValueError(f"{text}={shown(value)}: expected a list of values")
     if field.name == "status" and test in {_equal, _unequal, _in}:
-        value = [_state(one) for one in value] if test is _in else _state(value)  # type: ignore[attr-defined]
+        value = [_state(each) for each in value] if test is _in else _state(value)  # type: ignore[attr-defined]
     if field.name == "test" and test is _equal:
         test, value = _in, _tests(fields.tests, str(value))
     return Condition(text, field, test, value)
@@ -262,10 +262,10 @@ def _state(word: object) -> str:
 
 
 def _tests(known: Sequence[str], name: str) -> list[str]:
-    found = called(known, name)
-    if not found:
+    matches = called(known, name)
+    if not matches:
         raise ValueError(f"test={shown(name)}: no such test; expected {some(known)}")
-    return found
+    return matches
 
 
 def _equal(value: object, other: object) -> bool:
@@ -331,13 +331,13 @@ def partition(
     entries: Iterable[Entry], fields: Sequence[Field]
 ) -> Iterator[tuple[Key, list[Entry]]]:
     """Split trials by the values of fields; those without one of them are left out."""
-    found: dict[tuple[object, ...], tuple[Key, list[Entry]]] = {}
+    groups: dict[tuple[object, ...], tuple[Key, list[Entry]]] = {}
     for entry in entries:
         key = tuple(field.get(entry) for field in fields)
         if ABSENT not in key:
             exact = tuple((type(value), value) for value in key)  # 1, 1.0 and True differ
-            found.setdefault(exact, (key, []))[1].append(entry)
-    yield from found.values()
+            groups.setdefault(exact, (key, []))[1].append(entry)
+    yield from groups.values()
 
 
 def with_trials(study: StudyResults, trials: Sequence[TrialRecord]) -> StudyResults:
@@ -352,9 +352,9 @@ def rankings_of(studies: Sequence[RankedStudy]) -> list[Ranking]:
     """Return the ranking of each objective that has trials, over all studies."""
     tried = (
         sweep
-        for one in studies
-        for names in [{trial.sweep for trial in one.study.trials}]
-        for sweep in one.study.sweeps
+        for study in studies
+        for names in [{trial.sweep for trial in study.study.trials}]
+        for sweep in study.study.sweeps
         if sweep.name in names
     )
     return [_merged(studies, sweeps) for sweeps in objectives(tried)]

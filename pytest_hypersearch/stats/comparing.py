@@ -49,18 +49,18 @@ def indistinct(scores: Mapping[_Name, Mapping[int, float]], best: _Name) -> list
         the order given; without the best.
     """
     common = {name: scores[best].keys() & mine.keys() for name, mine in scores.items()}
-    found: dict[_Name, float] = {}
+    chances_by: dict[_Name, float] = {}
     for replicates in {frozenset(shared) for shared in common.values() if len(shared) > 1}:
         names = [name for name, shared in common.items() if shared >= replicates]
         table = [[scores[name][each] for each in sorted(replicates)] for name in names]
         chances = _least_of(table, names.index(best))
-        found |= {
+        chances_by |= {
             name: chance
             for name, chance in zip(names, chances, strict=True)
             if common[name] == replicates
         }
     least = ALPHA / 2 / max(1, len(scores) - 1)
-    return [name for name in scores if name != best and found.get(name, 0.0) > least]
+    return [name for name in scores if name != best and chances_by.get(name, 0.0) > least]
 
 
 def _least_of(scores: Sequence[Sequence[float]], best: int) -> list[float]:

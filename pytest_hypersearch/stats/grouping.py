@@ -104,14 +104,14 @@ def group(
         for trial in trials
         if trial.sweep in names and (key := _key(trial.params, parameters)) is not None
     }
-    for one in ranking.ordered:
-        if key := _key(one.trials[0].params, parameters):
-            configurations[key].append(one)
+    for each in ranking.ordered:
+        if key := _key(each.trials[0].params, parameters):
+            configurations[key].append(each)
     groups = [
         group_of(tuple(json.loads(key)), ranking.among(members))
         for key, members in configurations.items()
     ]
-    return sorted(groups, key=lambda one: rank_key(one.best))
+    return sorted(groups, key=lambda each: rank_key(each.best))
 
 
 def _key(params: Config, parameters: Sequence[str]) -> str | None:
@@ -123,16 +123,16 @@ def _key(params: Config, parameters: Sequence[str]) -> str | None:
 
 def group_of(key: tuple[Any, ...], ranking: Ranking) -> Group:
     """Return the group of all configurations of a ranking."""
-    trials = tuple(trial for one in ranking.ordered for trial in one.trials)
+    trials = tuple(trial for each in ranking.ordered for trial in each.trials)
     best = ranking[0] if ranking else None
     return Group(key, trials, summary(scores_of(trials)), best, len(ranking))
 
 
 def count(trials: Iterable[TrialRecord], planned: int) -> dict[State, int]:
     """Counts trials by state, in the order of `State`; what is missing of the plan is not run."""
-    found = Counter(trial.state for trial in trials)
-    found[State.NOT_RUN] += max(0, planned - found.total())
-    return {state: found[state] for state in State if found[state]}
+    counts = Counter(trial.state for trial in trials)
+    counts[State.NOT_RUN] += max(0, planned - counts.total())
+    return {state: counts[state] for state in State if counts[state]}
 
 
 def failures(trials: Iterable[TrialRecord]) -> list[Failure]:
@@ -144,12 +144,12 @@ def failures(trials: Iterable[TrialRecord]) -> list[Failure]:
     Returns:
         The kinds in the order of `FAILURES`, the most frequent first.
     """
-    found: dict[tuple[State, str], list[str]] = {}
+    reasons_of: dict[tuple[State, str], list[str]] = {}
     for trial in trials:
         if trial.state in FAILURES:
             kind = _RANDOM_NUMBERS.sub("#", trial.reason)
-            found.setdefault((trial.state, kind), []).append(trial.reason)
-    kinds = [Failure(state, reasons[0], len(reasons)) for (state, _), reasons in found.items()]
+            reasons_of.setdefault((trial.state, kind), []).append(trial.reason)
+    kinds = [Failure(state, reasons[0], len(reasons)) for (state, _), reasons in reasons_of.items()]
     return sorted(kinds, key=lambda kind: (FAILURES.index(kind.state), -kind.count))
 
 

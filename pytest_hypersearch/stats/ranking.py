@@ -46,17 +46,17 @@ def candidate_of(one: Configuration) -> Candidate:
     return Candidate(*rank_key(one), error, _simplicity(one))
 
 
-def _simplicity(one: Configuration) -> tuple[float, int]:
+def _simplicity(each: Configuration) -> tuple[float, int]:
     """How simple a configuration is to a rule, simpler ones lower.
 
     Equally simple ones go by their numbers: in a grid, those with values listed first come first.
     """
-    name = simplest_of(one.sweep.pick)
-    value = one.trials[0].params.get(name)
+    name = simplest_of(each.sweep.pick)
+    value = each.trials[0].params.get(name)
     if isinstance(value, (int, float)):
-        return float(value), one.number
-    known = [trial.metrics[name] for trial in one.trials if name in trial.metrics]
-    return mean(known) if known else math.inf if name else 0.0, one.number
+        return float(value), each.number
+    known = [trial.metrics[name] for trial in each.trials if name in trial.metrics]
+    return mean(known) if known else math.inf if name else 0.0, each.number
 
 
 def picked(pick: str, candidates: Sequence[Candidate]) -> int:
@@ -68,12 +68,12 @@ def picked(pick: str, candidates: Sequence[Candidate]) -> int:
     Returns:
         Its index, the first of equals.
     """
-    best = min(candidates, key=lambda one: one[:3])
+    best = min(candidates, key=lambda each: each[:3])
     if not pick.startswith(ONE_SE):
         return candidates.index(best)
     limit = best.values[0] + best.error
-    near = [one for one in candidates if one[:2] == best[:2] and one.values[0] <= limit]
-    return candidates.index(min(near, key=lambda one: one.simplicity))
+    near = [each for each in candidates if each[:2] == best[:2] and each.values[0] <= limit]
+    return candidates.index(min(near, key=lambda each: each.simplicity))
 
 
 def objective_of(sweep: Sweep) -> Objective:
@@ -83,10 +83,10 @@ def objective_of(sweep: Sweep) -> Objective:
 
 def objectives(sweeps: Iterable[Sweep]) -> list[tuple[Sweep, ...]]:
     """Group sweeps by their objective: metrics, modes, rule and constraints."""
-    found: dict[Objective, list[Sweep]] = {}
+    groups: dict[Objective, list[Sweep]] = {}
     for sweep in sweeps:
-        found.setdefault(objective_of(sweep), []).append(sweep)
-    return [tuple(alike) for alike in found.values()]
+        groups.setdefault(objective_of(sweep), []).append(sweep)
+    return [tuple(group) for group in groups.values()]
 
 
 class Ranking(Sequence[Configuration]):
@@ -107,7 +107,7 @@ class Ranking(Sequence[Configuration]):
         self.ordered = tuple(ordered)
         self._ranked = [*self.ordered]
         if self._ranked and self.sweeps[0].pick.startswith(ONE_SE):
-            first = picked(self.sweeps[0].pick, [candidate_of(one) for one in self._ranked])
+            first = picked(self.sweeps[0].pick, [candidate_of(each) for each in self._ranked])
             self._ranked.insert(0, self._ranked.pop(first))
 
     def __len__(self) -> int:
@@ -126,7 +126,7 @@ class Ranking(Sequence[Configuration]):
     def of(self, *sweeps: Sweep) -> Ranking:
         """Return the ranking of some of the sweeps."""
         names = {sweep.name for sweep in sweeps}
-        return Ranking(sweeps, (one for one in self.ordered if one.sweep.name in names))
+        return Ranking(sweeps, (each for each in self.ordered if each.sweep.name in names))
 
     def among(self, configurations: Iterable[Configuration]) -> Ranking:
         """Return the ranking of some of the configurations, given in the order of `rank_key`."""
@@ -135,7 +135,7 @@ class Ranking(Sequence[Configuration]):
     @property
     def feasible(self) -> list[Configuration]:
         """The configurations that keep the constraints, best first."""
-        return [one for one in self if not one.excess]
+        return [each for each in self if not each.excess]
 
     @property
     def best(self) -> Configuration | None:
@@ -156,13 +156,13 @@ def rank(trials: Iterable[TrialRecord], sweeps: Sequence[Sweep]) -> Ranking:
         sweeps: Sweeps of one objective.
     """
     named = {sweep.name: sweep for sweep in sweeps}
-    found: dict[tuple[str, int], list[TrialRecord]] = {}
+    trials_of: dict[tuple[str, int], list[TrialRecord]] = {}
     for trial in trials:
         if trial.sweep in named and trial.state is State.COMPLETE and trial.score is not None:
-            found.setdefault((trial.sweep, trial.number), []).append(trial)
-    place = {name: index for index, name in enumerate(named)}
-    keys = sorted(found, key=lambda key: (place[key[0]], key[1]))
-    configurations = [Configuration(named[key[0]], tuple(found[key])) for key in keys]
+            trials_of.setdefault((trial.sweep, trial.number), []).append(trial)
+    order = {name: index for index, name in enumerate(named)}
+    keys = sorted(trials_of, key=lambda key: (order[key[0]], key[1]))
+    configurations = [Configuration(named[key[0]], tuple(trials_of[key])) for key in keys]
     return Ranking(sweeps, sorted(configurations, key=rank_key))
 
 
@@ -180,7 +180,7 @@ class RankedStudy:
 
     def of(self, sweep: Sweep) -> Ranking:
         """Return the ranking of one of the sweeps."""
-        ranking = next(one for one in self.rankings if sweep in one.sweeps)
+        ranking = next(each for each in self.rankings if sweep in each.sweeps)
         return ranking.of(sweep)
 
     @property

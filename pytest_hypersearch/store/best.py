@@ -123,14 +123,14 @@ def kept(run: Path, trials: Iterable[TrialRecord]) -> dict[Key, str]:
         The directory of each complete trial that has one, below ``best`` if it is published.
     """
     best = published(run)
-    found = {}
+    paths = {}
     for trial in trials:
         own = run / ARTIFACTS / artifact_name(*stored_key(trial), trial.attempt)
         public = run.parent / BEST / replicate_name(trial.replicate)
         directory = public if trial.key[:2] == best and public.is_dir() else own
         if trial.state is State.COMPLETE and directory.is_dir():
-            found[trial.key] = str(directory)
-    return found
+            paths[trial.key] = str(directory)
+    return paths
 
 
 def published(run: Path) -> tuple[str, int] | None:
@@ -205,7 +205,9 @@ def _keep_within(target: Path, sources: Iterable[Path]) -> None:
 
 def _redirect(link: Path, target: Path, sources: Iterable[Path]) -> None:
     led = link.readlink()
-    inside = next((led.relative_to(one) for one in sources if led.is_relative_to(one)), None)
+    inside = next(
+        (led.relative_to(source) for source in sources if led.is_relative_to(source)), None
+    )
     if inside is not None and ".." not in inside.parts:
         link.unlink()
         link.symlink_to(os.path.relpath(target / inside, link.parent))

@@ -250,12 +250,12 @@ class Journal:
             self._open()
             return self._seal()
         try:
-            found = os.stat(self._name)  # noqa: PTH116  # a third of Path.stat's time
+            status = os.stat(self._name)  # noqa: PTH116  # a third of Path.stat's time
         except (FileNotFoundError, NotADirectoryError):
-            found = None
-        if found is None or (found.st_dev, found.st_ino) != self._inode:
+            status = None
+        if status is None or (status.st_dev, status.st_ino) != self._inode:
             self._restore()
-        elif found.st_size == self._size:
+        elif status.st_size == self._size:
             return b""
         return self._seal()
 
@@ -289,9 +289,9 @@ class Journal:
         except BaseException:
             os.close(fd)
             raise
-        found = os.fstat(fd)
+        status = os.fstat(fd)
         self._fd, self._name = fd, str(self.path)
-        self._inode = (found.st_dev, found.st_ino)
+        self._inode = (status.st_dev, status.st_ino)
 
     def _make(self) -> int:
         """Open or create the file, however often its directory is deleted just then."""

@@ -84,9 +84,9 @@ class MLflow(TrialTracker[Handle]):
     def pytest_hypersearch_sweep_started(self, sweep: SweepRun) -> None:
         """Open the sweep's run, or go on in it."""
         client = self._connected()
-        found = self._search(f"{TAG}key", sweep.id)
-        if found:
-            parent = found[0].info.run_id
+        runs = self._search(f"{TAG}key", sweep.id)
+        if runs:
+            parent = runs[0].info.run_id
             client.update_run(parent, status="RUNNING")
             for run in self._search("mlflow.parentRunId", parent):
                 tags, ended = run.data.tags, run.info.status in ENDED
@@ -154,10 +154,10 @@ class MLflow(TrialTracker[Handle]):
             client = mlflow.MlflowClient(tracking_uri=uri)
             name = os.environ.get("MLFLOW_EXPERIMENT_NAME") or self._root.name or "hypersearch"
             location = (self._root / "mlartifacts").as_uri() if own else None
-            known = client.get_experiment_by_name(name)
+            experiment = client.get_experiment_by_name(name)
             self._experiment = (
-                known.experiment_id
-                if known
+                experiment.experiment_id
+                if experiment
                 else client.create_experiment(name, artifact_location=location)
             )
             self._client = client
@@ -165,16 +165,16 @@ class MLflow(TrialTracker[Handle]):
 
     def _search(self, tag: str, value: str) -> list[Any]:
         """The runs with a tag, all pages of them."""
-        found: list[Any] = []
+        runs: list[Any] = []
         token = None
         while True:
             page = self._connected().search_runs(
                 [self._experiment], f"tags.`{tag}` = '{value}'", page_token=token
             )
-            found += page
+            runs += page
             token = page.token
             if not token:
-                return found
+                return runs
 
     def _new_run(self, name: str, tags: Mapping[str, str]) -> str:
         run = self._connected().create_run(
@@ -190,8 +190,8 @@ class MLflow(TrialTracker[Handle]):
             Param(self._names.of(name), encodable(value)[:LONGEST_PARAM])
             for name, value in params.items()
         ]
-        for some in _batches(entries, PARAMS_AT_ONCE):
-            self._connected().log_batch(run, params=some)
+        for batch in _batches(entries, PARAMS_AT_ONCE):
+            self._connected().log_batch(run, params=batch)
 
     def _log_points(self, run: str, points: Iterable[Point]) -> None:
         from mlflow.entities import Metric
@@ -201,8 +201,8 @@ class MLflow(TrialTracker[Handle]):
             Metric(self._names.of(name), float(value), now, round(step))
             for name, step, value in points
         ]
-        for some in _batches(entries, METRICS_AT_ONCE):
-            self._connected().log_batch(run, metrics=some)
+        for batch in _batches(entries, METRICS_AT_ONCE):
+            self._connected().log_batch(run, metrics=batch)
 
     def _tags(self, tags: Mapping[str, str]) -> list[Any]:
         from mlflow.entities import RunTag

@@ -108,8 +108,8 @@ def place(sweep: SweepRun, trial: TrialRecord) -> tuple[str, int, int]:
 def _unreported(trial: TrialRecord, last: Mapping[str, tuple[float, float]]) -> Iterator[Point]:
     """The trial's metrics that are not its last reported values."""
     for name, value in trial.metrics.items():
-        step, known = last.get(name, (0, None))
-        if known is None or not (value == known or (isnan(value) and isnan(known))):
+        step, reported = last.get(name, (0, None))
+        if reported is None or not (value == reported or (isnan(value) and isnan(reported))):
             yield name, step, value
 
 

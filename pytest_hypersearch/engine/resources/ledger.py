@@ -133,18 +133,18 @@ class Ledger:
             StoreError: The ledger cannot be read or written.
         """
         with self._opened() as claims:
-            place = self._place(claims, name)
-            if place is None:
+            index = self._place(claims, name)
+            if index is None:
                 cores = self._machine.cores
-                place = len(claims)
+                index = len(claims)
                 claims.append(Claim(self._holder, name, demand, cores, tuple(among)))
             others = [
                 claim
-                for at, claim in enumerate(claims)
-                if at < place or (at > place and claim.devices is not None)
+                for i, claim in enumerate(claims)
+                if i < index or (i > index and claim.devices is not None)
             ]
-            devices = devices_for(claims[place], others, self._machine)
-            claims[place] = replace(claims[place], devices=devices)
+            devices = devices_for(claims[index], others, self._machine)
+            claims[index] = replace(claims[index], devices=devices)
         return devices
 
     def free(self, name: str) -> None:
@@ -154,9 +154,9 @@ class Ledger:
             StoreError: The ledger cannot be read or written.
         """
         with self._opened() as claims:
-            place = self._place(claims, name)
-            if place is not None:
-                del claims[place]
+            index = self._place(claims, name)
+            if index is not None:
+                del claims[index]
 
     def close(self) -> None:
         """Give back everything.
@@ -170,8 +170,8 @@ class Ledger:
             self._life.release()
 
     def _place(self, claims: Sequence[Claim], name: str) -> int | None:
-        mine = (self._holder, name)
-        return next((at for at, c in enumerate(claims) if (c.holder, c.name) == mine), None)
+        own = (self._holder, name)
+        return next((i for i, c in enumerate(claims) if (c.holder, c.name) == own), None)
 
     @contextlib.contextmanager
     def _opened(self) -> Iterator[list[Claim]]:
@@ -222,9 +222,9 @@ def _make_own(directory: Path) -> None:
     directory.mkdir(mode=0o700, exist_ok=True)
     if not hasattr(os, "getuid"):  # on Windows, temporary directories are their users' own
         return
-    found = directory.lstat()
-    own = stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid()
-    if not own or found.st_mode & 0o077:
+    status = directory.lstat()
+    own = stat.S_ISDIR(status.st_mode) and status.st_uid == os.getuid()
+    if not own or status.st_mode & 0o077:
         raise StoreError(
             f"{directory} is accessible to other users: expected your own, "
             "with mode 0700; remove it, or set TMPDIR"

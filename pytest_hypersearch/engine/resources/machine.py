@@ -61,9 +61,9 @@ class Machine:
             return f"{plural(demand.cpus, 'cpu')}; this machine has {len(self.cores)}"
         if demand.devices > len(self.gpus):
             names = ", ".join(gpu.name for gpu in self.gpus)
-            known = f"{len(self.gpus)} ({names})" if self.gpus else "none that is known"
+            available = f"{len(self.gpus)} ({names})" if self.gpus else "none that is known"
             hint = "; --sweep-gpus=0,1 names them, the extra 'gpu' finds them"
-            return f"{plural(demand.gpus, 'gpu')}; this machine has {known}{hint}"
+            return f"{plural(demand.gpus, 'gpu')}; this machine has {available}{hint}"
         if demand.memory > self.memory:
             return f"{size(demand.memory)} of memory; this machine has {size(self.memory)}"
         return ""
@@ -101,29 +101,29 @@ def device_names(text: str) -> tuple[str, ...]:
 
 def _gpus(named: Sequence[str]) -> tuple[Gpu, ...]:
     visible = os.environ.get(VISIBLE)
-    known = _known_uuids()
+    uuids = _known_uuids()
     outer = None if visible is None else device_names(visible)
     if named:
-        _refuse_hidden(named, outer, known)
-        return _identified(named, known)
-    return _identified(known if outer is None else outer, known)
+        _refuse_hidden(named, outer, uuids)
+        return _identified(named, uuids)
+    return _identified(uuids if outer is None else outer, uuids)
 
 
-def _identified(names: Iterable[str], known: Sequence[str]) -> tuple[Gpu, ...]:
-    return tuple(Gpu(name, _uuid(name, known)) for name in names)
+def _identified(names: Iterable[str], uuids: Sequence[str]) -> tuple[Gpu, ...]:
+    return tuple(Gpu(name, _uuid(name, uuids)) for name in names)
 
 
-def _uuid(name: str, known: Sequence[str]) -> str:
+def _uuid(name: str, uuids: Sequence[str]) -> str:
     """A device's own name: sessions that go by numbers and those that go by UUIDs must agree."""
-    if name.isdecimal() and int(name) < len(known):
-        return known[int(name)]
-    return next((uuid for uuid in known if uuid.startswith(name)), name)
+    if name.isdecimal() and int(name) < len(uuids):
+        return uuids[int(name)]
+    return next((uuid for uuid in uuids if uuid.startswith(name)), name)
 
 
-def _refuse_hidden(named: Sequence[str], outer: Sequence[str] | None, known: Sequence[str]) -> None:
-    seen = None if outer is None else {_uuid(name, known) for name in outer}
+def _refuse_hidden(named: Sequence[str], outer: Sequence[str] | None, uuids: Sequence[str]) -> None:
+    seen = None if outer is None else {_uuid(name, uuids) for name in outer}
     for name in named:
-        if seen is not None and _uuid(name, known) not in seen:
+        if seen is not None and _uuid(name, uuids) not in seen:
             raise ValueError(f"{name}: expected a device of {VISIBLE}={os.environ[VISIBLE]}")
 
 
@@ -272,8 +272,8 @@ class Meter:
 
     def _peak(self) -> int | None:
         if self._peaks is not None:
-            found = _PEAK.search(os.pread(self._peaks[1], 4096, 0))
-            return int(found[1]) * 1024 if found else None
+            peak = _PEAK.search(os.pread(self._peaks[1], 4096, 0))
+            return int(peak[1]) * 1024 if peak else None
         if not self._alone or resource is None:
             return None
         most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -299,4 +299,4 @@ def missing_features() -> list[str]:
         "locks that end with their process": windows or has_fcntl,
         "time limits by signal": hasattr(signal, "setitimer"),
     }
-    return [feature for feature, there in features.items() if not there]
+    return [feature for feature, is_there in features.items() if not is_there]

@@ -307,11 +307,11 @@ def _hidden(value: Any, mask: Mask, of_line: Mask) -> Any:  # noqa: ANN401  a te
     if isinstance(value, str):
         return mask(value)
     if isinstance(value, (list, tuple)):
-        return type(value)(_hidden(one, mask, of_line) for one in value)
+        return type(value)(_hidden(part, mask, of_line) for part in value)
     if isinstance(value, TerminalRepr):
-        for name, one in vars(value).items():
+        for name, part in vars(value).items():
             traceback = name == "lines" and isinstance(value, ReprEntry)
-            setattr(value, name, _hidden(one, of_line if traceback else mask, of_line))
+            setattr(value, name, _hidden(part, of_line if traceback else mask, of_line))
     return value
 
 

@@ -204,7 +204,7 @@ class Reports:
         count = len(self._values)
         if isinstance(self._first, int):
             return range(self._first, self._first + count)
-        return [self._first + place for place in range(count)]
+        return [self._first + i for i in range(count)]
 
     def _look(self, *, prune: bool) -> None:
         """See to the pruner and to the clock, and when to see to them next."""

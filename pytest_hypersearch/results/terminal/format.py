@@ -269,7 +269,7 @@ def flow(words: Iterable[Segment], look: Look, *, indent: int = 2) -> list[Line]
             used -= 1
         lines[-1].append((text, markup))
         used += 1 + columns(text)
-    return [tuple(one) for one in lines]
+    return [tuple(each) for each in lines]
 
 
 @dataclass(frozen=True, slots=True)
@@ -304,13 +304,13 @@ def render(table: Sequence[Column], look: Look, *, indent: int = 0) -> list[str]
 
     shown = _fit(list(table), replace(look, width=look.width - indent))
     # The heading goes in as rows: as a heading, tabulate would widen its columns.
-    texts = [(one.header, "-" * one.width, *one.cells) for one in shown]
+    texts = [(column.header, "-" * column.width, *column.cells) for column in shown]
     drawn = tabulate(
         zip(*texts, strict=True),
         tablefmt="plain",
         disable_numparse=True,
         preserve_whitespace=True,
-        colalign=["right" if one.right else "left" for one in shown],
+        colalign=["right" if column.right else "left" for column in shown],
     )
     return [(" " * indent + row).rstrip() for row in drawn.split("\n")]
 

@@ -69,12 +69,12 @@ def describe(sweep: Sweep, look: Look) -> str:
 
 def count_words(trials: Sequence[TrialRecord], planned: int) -> list[Segment]:
     """Counts trials by state, in words: `` 38 complete,`` ``2 failed`` ``of 40``."""
-    found = count(trials, planned)
+    counts = count(trials, planned)
     total = max(planned, len(trials))
     cached = sum(trial.cached for trial in trials)
-    states = sorted(found, key=list(_COLOURS).index) or [State.COMPLETE]
+    states = sorted(counts, key=list(_COLOURS).index) or [State.COMPLETE]
     words: list[Segment] = [
-        (f"{found.get(state, 0)} {state}" + "," * (state != states[-1]), {_COLOURS[state]: True})
+        (f"{counts.get(state, 0)} {state}" + "," * (state != states[-1]), {_COLOURS[state]: True})
         for state in states
     ]
     words[0] = f" {words[0][0]}", words[0][1]
@@ -93,15 +93,15 @@ def sweep_lines(results: StudyResults, look: Look) -> list[Line]:
     first = max((columns(label) for label, _, _ in rows), default=0)
     second = max((columns(_text(words)) for _, words, _ in rows), default=0)
     aligned = 2 + first + 2 + second + 2 + 6 <= look.width
-    found: list[Line] = []
+    lines: list[Line] = []
     for label, words, sweep in rows:
         gap = " " * (second - columns(_text(words)) if aligned else 0)
         time: list[Segment] = (
             [(f"{gap} {show_duration(sweep.elapsed)}", {})] if sweep.elapsed else []
         )
         start = pad(label, first) if aligned else label
-        found += flow([(start, {}), *words, *time], look)
-    return found
+        lines += flow([(start, {}), *words, *time], look)
+    return lines
 
 
 def _text(words: Iterable[Segment]) -> str:
@@ -181,7 +181,7 @@ def _row(cells: Sequence[Segment], widths: Sequence[int], look: Look) -> Line:
 def sweep_text(results: Sequence[RankedStudy], notes: Iterable[str], width: int) -> str:
     """Count the trials and show a line for each sweep, as far as they fit on a screen."""
     look = look_of(width)
-    studies = [_tried(one) for one in results if one.study.trials]
+    studies = [_tried(each) for each in results if each.study.trials]
     lines = [_counts(results), *map(plain, headlines(studies[:_TESTS], look))]
     if studies[_TESTS:]:
         lines.append(f"and {len(studies) - _TESTS} more tests")
@@ -204,10 +204,10 @@ def sweep_html(results: Sequence[RankedStudy], notes: Iterable[str]) -> str:
 
 
 def _counts(results: Iterable[RankedStudy]) -> str:
-    trials = [trial for one in results for trial in one.study.trials]
-    found = count(trials, 0)
-    states = ", ".join(f"{number} {state}" for state, number in found.items())
-    return f"Results: {len(trials)} trials" + (f": {states}" if found else "")
+    trials = [trial for each in results for trial in each.study.trials]
+    counts = count(trials, 0)
+    states = ", ".join(f"{number} {state}" for state, number in counts.items())
+    return f"Results: {len(trials)} trials" + (f": {states}" if counts else "")
 
 
 _NAMED = 5
@@ -231,12 +231,12 @@ def doubtful(ranked: Sequence[Configuration], study: StudyResults) -> set[int]:
 
     dropped = raced_out(ranked, study)
     scores = {
-        one.number: {
-            trial.replicate: signed(one.sweep, score)
-            for trial, score in zip(one.trials, one.scores, strict=True)
+        each.number: {
+            trial.replicate: signed(each.sweep, score)
+            for trial, score in zip(each.trials, each.scores, strict=True)
         }
-        for one in ranked
-        if one.number not in dropped
+        for each in ranked
+        if each.number not in dropped
     }
     return set(indistinct(scores, ranked[0].number))
 
@@ -249,7 +249,7 @@ def raced_out(ranked: Sequence[Configuration], study: StudyResults) -> set[int]:
         for trial in study.trials
         if trial.sweep == first.sweep.name and trial.state is State.RACED_OUT
     }
-    return (dropped & {one.number for one in ranked}) - {first.number}
+    return (dropped & {each.number for each in ranked}) - {first.number}
 
 
 def doubt_lines(
@@ -268,19 +268,19 @@ def _doubts(ranked: Sequence[Configuration], study: StudyResults, look: Look) ->
         return f"unknown, 2 complete replicates are needed and #{first.number} has 1"
     if dropped == others:
         return f"none; {plural(others, 'other')} raced out"
-    alike = doubtful(ranked, study)
+    close = doubtful(ranked, study)
     raced = f"; {dropped} raced out" if dropped else ""
-    if not alike:
+    if not close:
         compared = plural(others - dropped, "other")
         return (
             f"none; #{first.number} is significantly better than {compared} (paired t-test){raced}"
         )
-    names = [f"#{one.number}" for one in ranked if one.number in alike]
+    names = [f"#{each.number}" for each in ranked if each.number in close]
     if look.verbosity < 1 and len(names) > _NAMED:
         names[_NAMED:] = [f"{len(names) - _NAMED} more with -v"]
-    verb, of = "is" if len(alike) == 1 else "are", f"{len(alike)} of {plural(others, 'other')}"
-    found = f"{of} {verb} not significantly worse than #{first.number}"
-    return f"{found} (paired t-test): {', '.join(names)}{raced}"
+    verb, of = "is" if len(close) == 1 else "are", f"{len(close)} of {plural(others, 'other')}"
+    text = f"{of} {verb} not significantly worse than #{first.number}"
+    return f"{text} (paired t-test): {', '.join(names)}{raced}"
 
 
 _ROWS = 10
@@ -295,31 +295,31 @@ def fronts(ranked: RankedStudy, look: Look) -> list[list[Line]]:
     ]
 
 
-def _front(found: Sequence[Configuration], alike: Sequence[Sweep], look: Look) -> list[Line]:
+def _front(front: Sequence[Configuration], alike: Sequence[Sweep], look: Look) -> list[Line]:
     goals = alike[0].goals
     better = {"min": "lower", "max": "higher"}
     wanted = ", ".join(f"{better[goal.mode]} {clean(goal.metric, look)}" for goal in goals)
-    title = line(cut(f"  {front_words(found)} ({wanted})", look.width, look))
-    shown = found if look.verbosity > 0 else _spread(found)
-    table = [Column("#", tuple(name_of(one).removeprefix("#") for one in shown))]
-    for goal, values in zip(goals, zip(*(one.values for one in shown), strict=True), strict=True):
+    title = line(cut(f"  {front_words(front)} ({wanted})", look.width, look))
+    shown = front if look.verbosity > 0 else _spread(front)
+    table = [Column("#", tuple(name_of(each).removeprefix("#") for each in shown))]
+    for goal, values in zip(goals, zip(*(each.values for each in shown), strict=True), strict=True):
         scale = scale_of(values)
         cells = tuple(scale.value(value) for value in values)
         table.append(Column(clean(goal.metric, look), cells))
     if len(alike) > 1:
-        sweeps = tuple(clean(one.sweep.name, look) for one in shown)
+        sweeps = tuple(clean(each.sweep.name, look) for each in shown)
         table.insert(0, Column("sweep", sweeps, right=False, shrinks=True))
-    lines = draw(with_params(table, [one.params for one in shown], look), look)
-    if len(shown) < len(found):
-        lines += flow([(f"and {len(found) - len(shown)} more with -v", {"light": True})], look)
+    lines = draw(with_params(table, [each.params for each in shown], look), look)
+    if len(shown) < len(front):
+        lines += flow([(f"and {len(front) - len(shown)} more with -v", {"light": True})], look)
     return [title, *lines]
 
 
-def _spread(found: Sequence[Configuration]) -> Sequence[Configuration]:
+def _spread(front: Sequence[Configuration]) -> Sequence[Configuration]:
     """Thins a long front evenly; its ends stay."""
-    if len(found) <= _ROWS:
-        return found
-    return [found[place * (len(found) - 1) // (_ROWS - 1)] for place in range(_ROWS)]
+    if len(front) <= _ROWS:
+        return front
+    return [front[i * (len(front) - 1) // (_ROWS - 1)] for i in range(_ROWS)]
 
 
 def front_words(found: Sequence[Configuration]) -> str:
@@ -345,27 +345,27 @@ def importances(ranked: RankedStudy, look: Look) -> list[Line]:
         if len(pool.space.varied) < 2:  # noqa: PLR2004 - a single parameter is all that matters
             continue
         try:
-            found = importance(pool.space, pool.configs, pool.scores)
+            shares = importance(pool.space, pool.configs, pool.scores)
         except ValueError:
             continue
-        lines += _line(pool, found, look, several=len(judged) > 1)
+        lines += _line(pool, shares, look, several=len(judged) > 1)
     return lines
 
 
-def _line(pool: Pool, found: Sequence[Importance], look: Look, *, several: bool) -> list[Line]:
+def _line(pool: Pool, shares: Sequence[Importance], look: Look, *, several: bool) -> list[Line]:
     sweep = pool.sweeps[0]
     label = "importance"
     if several:
-        label += f" in {', '.join(clean(one.name, look) for one in pool.sweeps)}"
+        label += f" in {', '.join(clean(each.name, look) for each in pool.sweeps)}"
     if sweep.others:
         label += f" for {clean(sweep.metric, look)}"
-    shown = found if look.verbosity > 0 or len(found) <= _SHOWN else found[: _SHOWN - 1]
+    shown = shares if look.verbosity > 0 or len(shares) <= _SHOWN else shares[: _SHOWN - 1]
     texts = [
-        f"{clean(one.parameter, look)} {one.share:.2f} {look.plus_minus}{one.spread:.2f}"
-        for one in shown
+        f"{clean(each.parameter, look)} {each.share:.2f} {look.plus_minus}{each.spread:.2f}"
+        for each in shown
     ]
-    if rest := found[len(shown) :]:
-        texts.append(f"{len(rest)} more {sum(one.share for one in rest):.2f}")
+    if rest := shares[len(shown) :]:
+        texts.append(f"{len(rest)} more {sum(each.share for each in rest):.2f}")
     words = [f"{label}:", *(f"{text}," for text in texts[:-1]), texts[-1]]
     return flow(((word, {}) for word in words), look)
 

@@ -117,11 +117,11 @@ def word(record: TrialRecord, best: bool, *, ascii_only: bool = False) -> str:
 
 def _stack(blocks: Iterable[list[Line]]) -> list[Line]:
     """Puts a blank line between blocks."""
-    found: list[Line] = []
+    lines: list[Line] = []
     for block in blocks:
         if block:
-            found += [BLANK, *block] if found else block
-    return found
+            lines += [BLANK, *block] if lines else block
+    return lines
 
 
 def _study(ranked: RankedStudy, look: Look, *, judged: bool, alone: bool) -> list[Line]:
@@ -159,13 +159,13 @@ def _family(test: str, studies: Sequence[RankedStudy], look: Look) -> list[Line]
 def _digest(tests: Mapping[str, Sequence[RankedStudy]], look: Look) -> list[list[Line]]:
     """Shows many studies: a line each, or a table for those of one test."""
     singles = [ranked[0] for ranked in tests.values() if len(ranked) == 1]
-    rules = (one for ranked in singles for one in rule_lines([ranked], look, several=True))
+    rules = (each for ranked in singles for each in rule_lines([ranked], look, several=True))
     blocks = [
         headlines(singles, look),
-        [*_failure_lines([one.study for one in singles], look), *rules],
+        [*_failure_lines([each.study for each in singles], look), *rules],
     ]
     for test, ranked in tests.items():
-        studies = [one.study for one in ranked]
+        studies = [each.study for each in ranked]
         if len(studies) > 1:
             trials = [trial for results in studies for trial in results.trials]
             planned = sum(sweep.planned for results in studies for sweep in results.sweeps)
@@ -186,9 +186,9 @@ def _top_table(ranked: RankedStudy, sweep: Sweep, look: Look) -> list[Line]:
     top = every[:_TOP_ROWS]
     if len(top) < 2:  # noqa: PLR2004 - the best is shown anyway
         return []
-    alike = doubtful(every, ranked.study) if comparable(every) else set()
+    close = doubtful(every, ranked.study) if comparable(every) else set()
     label = f"top {len(top)}{_of(ranked, sweep, look)}"
-    return [*_sentence("", label, look), *top_table(top, look, alike)]
+    return [*_sentence("", label, look), *top_table(top, look, close)]
 
 
 def _of(ranked: RankedStudy, sweep: Sweep, look: Look) -> str:
@@ -207,35 +207,35 @@ def _findings(
 
     Which direction is better is said beside the best, unless tables above say it.
     """
-    found: list[Line] = []
-    said = "\n".join(plain(one) for table in tables for one in table)
-    studies = [one.study for one in ranked]
+    lines: list[Line] = []
+    said = "\n".join(plain(each) for table in tables for each in table)
+    studies = [each.study for each in ranked]
     firsts = _firsts(ranked)
     for first, results in firsts:
         if len(studies) > 1 or not first.sweep.others:
-            found += _best_lines(first, results, look, said, several=len(studies) > 1)
+            lines += _best_lines(first, results, look, said, several=len(studies) > 1)
     # Uncut, to be copied; what could not be printed would be another path.
     paths = [results.saved for results in studies if results.saved]
-    found += [line(f"  saved: {path}") for path in paths if clean(path, look) == path]
+    lines += [line(f"  saved: {path}") for path in paths if clean(path, look) == path]
     sweeps = studies[0].sweeps if len(studies) == 1 else ()
     for sweep in sweeps:
         of = _of(ranked[0], sweep, look)
-        found += doubt_lines(ranked[0].of(sweep).feasible, studies[0], look, of)
+        lines += doubt_lines(ranked[0].of(sweep).feasible, studies[0], look, of)
     for sweep in sweeps if look.verbosity < 1 else ():
-        found += _top_lines(ranked[0], sweep, look)
+        lines += _top_lines(ranked[0], sweep, look)
     trials = [trial for results in studies for trial in results.trials]
     if not firsts and any(trial.state is not State.NOT_RUN for trial in trials):
-        found += _sentence("", "no trial completed", look)
+        lines += _sentence("", "no trial completed", look)
     if (saved := steps_saved(trials)) is not None:
-        found += _sentence("", f"pruning saved {saved:.0%} of steps", look)
-    found += _infeasible_lines(ranked, look)
-    found += _failure_lines(studies, look)
-    found += rule_lines(ranked, look) if alone else []
+        lines += _sentence("", f"pruning saved {saved:.0%} of steps", look)
+    lines += _infeasible_lines(ranked, look)
+    lines += _failure_lines(studies, look)
+    lines += rule_lines(ranked, look) if alone else []
     for first, _ in firsts:
-        found += _rerun_lines(first, look)
+        lines += _rerun_lines(first, look)
     if look.verbosity > 0 and studies[0].run:
-        found += _sentence("stored:", studies[0].run, look)
-    return found
+        lines += _sentence("stored:", studies[0].run, look)
+    return lines
 
 
 def _firsts(studies: Sequence[RankedStudy]) -> list[tuple[Configuration, StudyResults]]:
@@ -288,8 +288,8 @@ def _top_lines(ranked: RankedStudy, sweep: Sweep, look: Look) -> list[Line]:
     top = [] if told_otherwise else ranked.of(sweep).feasible[:_TOP_SHORT]
     if len(top) < 2:  # noqa: PLR2004 - the best is shown anyway
         return []
-    scale = scale_of([one.score for one in top])
-    texts = ", ".join(f"{scale.value(one.score)} {name_of(one)}" for one in top).split(", ")
+    scale = scale_of([each.score for each in top])
+    texts = ", ".join(f"{scale.value(each.score)} {name_of(each)}" for each in top).split(", ")
     label = f"top {len(top)}{_of(ranked, sweep, look)}:"
     words = [label, *(f"{text}," for text in texts[:-1]), texts[-1]]
     return flow(((word, {}) for word in words), look)
@@ -297,18 +297,18 @@ def _top_lines(ranked: RankedStudy, sweep: Sweep, look: Look) -> list[Line]:
 
 def _infeasible_lines(studies: Iterable[RankedStudy], look: Look) -> list[Line]:
     """Says of each sweep with constraints how many configurations break them."""
-    found: list[Line] = []
+    lines: list[Line] = []
     for ranked in studies:
         for sweep in ranked.study.sweeps:
             if text := infeasible_words(ranked.of(sweep), look):
                 label = f"infeasible{_of(ranked, sweep, look)}:"
-                found += _sentence(label, text, look, yellow=True)
-    return found
+                lines += _sentence(label, text, look, yellow=True)
+    return lines
 
 
 def _failure_lines(studies: Iterable[StudyResults], look: Look) -> list[Line]:
     """Names the failures by kind: the frequent ones on one line a state, with ``-v`` all."""
-    found: list[Line] = []
+    lines: list[Line] = []
     kinds = failures(trial for results in studies for trial in results.trials)
     for state in FAILURES:
         texts = [
@@ -318,14 +318,14 @@ def _failure_lines(studies: Iterable[StudyResults], look: Look) -> list[Line]:
         ]
         if look.verbosity > 0:
             for text, count in texts:
-                found += _sentence(f"{state}:", f"{text} ({count})", look, red=True)
+                lines += _sentence(f"{state}:", f"{text} ({count})", look, red=True)
         elif texts:
             shown = [f"{cut(text, _REASON_COLUMNS, look)} ({n})" for text, n in texts[:_KINDS]]
             if len(texts) > _KINDS:
                 shown.append(f"and {len(texts) - _KINDS} more reasons with -v")
             words = [f"{text}," for text in shown[:-1]] + shown[-1:]
-            found += flow([(f"{state}:", {"red": True}), *((one, {}) for one in words)], look)
-    return found
+            lines += flow([(f"{state}:", {"red": True}), *((each, {}) for each in words)], look)
+    return lines
 
 
 def _rerun_lines(first: Configuration, look: Look) -> list[Line]:

@@ -77,7 +77,7 @@ def group_table(
 
 def _partial_lines(shown: Iterable[Configuration], look: Look) -> list[Line]:
     """Says what ``(2/3)`` means if any configuration lacks replicates."""
-    if all(one.full for one in shown):
+    if all(each.full for each in shown):
         return []
     text = "(n/m): mean of n of m replicates; ranks after configurations with all"
     return flow([(word, {"light": True}) for word in text.split()], look)
@@ -95,10 +95,10 @@ def group_text(
         for ranking in rankings_of(part)
     ]
     for objective, sweep in {goal: ranking.sweeps[0] for _, ranking, goal in ranked}.items():
-        rows = [(key, group_of(key, ranking)) for key, ranking, one in ranked if one == objective]
+        rows = [(key, group_of(key, ranking)) for key, ranking, each in ranked if each == objective]
         keys = [
-            (_short_name(field), [show_value(key[place], look) for key, _ in rows])
-            for place, field in enumerate(fields)
+            (_short_name(field), [show_value(key[i], look) for key, _ in rows])
+            for i, field in enumerate(fields)
         ]
         by = ", ".join(_short_name(field) for field in fields)
         title = clean(f"{sweep.metric} by {by} ({better(sweep.mode)})", look)
@@ -128,14 +128,14 @@ def _mean_column(moments: Sequence[tuple[float | None, float | None]], look: Loo
 
 
 def _median_column(medians: Sequence[float | None]) -> Column:
-    scale = scale_of([one for one in medians if one is not None])
-    return Column("median", tuple(scale.value(one) for one in medians), drop=2)
+    scale = scale_of([each for each in medians if each is not None])
+    return Column("median", tuple(scale.value(each) for each in medians), drop=2)
 
 
 def _best_column(bests: Sequence[Configuration | None]) -> Column:
-    known = [one for one in bests if one is not None]
-    scale = scale_of([one.score for one in known], [one.std for one in known])
-    return Column("best", tuple("-" if one is None else scale.value(one.score) for one in bests))
+    known = [each for each in bests if each is not None]
+    scale = scale_of([each.score for each in known], [each.std for each in known])
+    return Column("best", tuple("-" if each is None else scale.value(each.score) for each in bests))
 
 
 def _time_column(durations: Sequence[float | None], header: str) -> Column:
@@ -143,10 +143,10 @@ def _time_column(durations: Sequence[float | None], header: str) -> Column:
     return Column(header, tuple(cells), drop=4)
 
 
-def _place(one: Configuration | None, look: Look, without: Collection[str]) -> str:
-    if one is None:
+def _place(each: Configuration | None, look: Look, without: Collection[str]) -> str:
+    if each is None:
         return "-"
-    return " ".join([name_of(one), *show_params(one.params, look, without=without)])
+    return " ".join([name_of(each), *show_params(each.params, look, without=without)])
 
 
 def name_of(one: Configuration) -> str:
@@ -163,17 +163,17 @@ def top_table(
 ) -> list[Line]:
     """Lists configurations with their scores, best first; those alike are marked ``~best``."""
     table = [
-        Column("#", tuple(name_of(one).removeprefix("#") for one in ranked)),
-        _mean_column([(one.mean, one.std) for one in ranked], look),
+        Column("#", tuple(name_of(each).removeprefix("#") for each in ranked)),
+        _mean_column([(each.mean, each.std) for each in ranked], look),
     ]
     if not by_mean(ranked[0].sweep.pick):
-        scale = scale_of([one.score for one in ranked])
-        values = tuple(scale.value(one.score) for one in ranked)
+        scale = scale_of([each.score for each in ranked])
+        values = tuple(scale.value(each.score) for each in ranked)
         table.append(Column(ranked[0].sweep.pick, values))
     if alike:
-        marks = ("~best" if one.number in alike else "" for one in ranked[1:])
+        marks = ("~best" if each.number in alike else "" for each in ranked[1:])
         table.append(Column("vs best", ("best", *marks), right=False))
-    lines = draw(with_params(table, [one.params for one in ranked], look), look)
+    lines = draw(with_params(table, [each.params for each in ranked], look), look)
     return [*lines, *_partial_lines(ranked, look)]
 
 
@@ -231,13 +231,13 @@ _GROUP_VALUES = 8
 def strategies(ranked: RankedStudy, ranking: Ranking, look: Look) -> list[Line]:
     """Compares the sweeps of one objective."""
     rows = sorted(
-        ((group_of((), ranked.of(one)), one) for one in ranking.sweeps),
+        ((group_of((), ranked.of(each)), each) for each in ranking.sweeps),
         key=lambda row: rank_key(row[0].best),
     )
     if len(rows) < 2 or not rows[0][0].trials:  # noqa: PLR2004 - nothing to compare
         return []
     names = [clean(sweep.name, look) for _, sweep in rows]
-    table = group_table([("sweep", names)], [one for one, _ in rows], look)
+    table = group_table([("sweep", names)], [each for each, _ in rows], look)
     return [_title(ranking.sweeps[0], "sweep", look), *table]
 
 
@@ -254,8 +254,8 @@ def groupings(ranked: RankedStudy, sweep: Sweep, look: Look) -> list[list[Line]]
             continue
         shown = groups if look.verbosity > 0 else groups[:_GROUP_ROWS]
         keys = [
-            (name, [show_value(one.key[place], look) for one in shown])
-            for place, name in enumerate(names)
+            (name, [show_value(each.key[i], look) for each in shown])
+            for i, name in enumerate(names)
         ]
         table = group_table(keys, shown, look, without=names)
         more = _more(len(groups) - len(shown), look)
@@ -282,10 +282,10 @@ def _more(count: int, look: Look) -> list[Line]:
 
 def families(studies: Iterable[RankedStudy]) -> dict[str, list[RankedStudy]]:
     """Puts the studies of one test together, by its node id without arguments."""
-    found: dict[str, list[RankedStudy]] = {}
+    tests: dict[str, list[RankedStudy]] = {}
     for ranked in studies:
-        found.setdefault(split(ranked.study.nodeid)[0], []).append(ranked)
-    return found
+        tests.setdefault(split(ranked.study.nodeid)[0], []).append(ranked)
+    return tests
 
 
 def split(nodeid: str) -> tuple[str, str]:
@@ -298,13 +298,13 @@ def split(nodeid: str) -> tuple[str, str]:
 def other_parameters(studies: Sequence[RankedStudy], look: Look) -> list[list[Line]]:
     """Compares the studies of one test, in one table for each objective."""
     tables = []
-    for alike in objectives(sweep for ranked in studies for sweep in ranked.study.sweeps):
+    for sweeps in objectives(sweep for ranked in studies for sweep in ranked.study.sweeps):
         rows = sorted(
             (
                 (group_of((), ranked.of(sweep)), ranked.study, sweep)
                 for ranked in studies
                 for sweep in ranked.study.sweeps
-                if sweep in alike
+                if sweep in sweeps
             ),
             key=lambda row: rank_key(row[0].best),
         )
@@ -318,9 +318,9 @@ def other_parameters(studies: Sequence[RankedStudy], look: Look) -> list[list[Li
         ] or [("parameters", [clean(split(s.nodeid)[1][1:-1], look) for _, s, _ in shown])]
         if len({sweep.name for _, _, sweep in rows}) > 1:
             keys.append(("sweep", [clean(sweep.name, look) for _, _, sweep in shown]))
-        table = group_table(keys, [one for one, _, _ in shown], look)
+        table = group_table(keys, [each for each, _, _ in shown], look)
         by = ", ".join(clean(name, look) for name in names) or "the test's other parameters"
-        title = _title(alike[0], by, look)
+        title = _title(sweeps[0], by, look)
         tables.append([title, *table, *_more(len(rows) - len(shown), look)])
     return tables
 

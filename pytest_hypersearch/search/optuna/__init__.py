@@ -186,7 +186,7 @@ def _constraints(trial: FrozenTrial) -> dict[str, float]:
     attributes = trial.system_attrs
     listed = enumerate(attributes.get(_CONSTRAINTS) or ())
     named = {n.removeprefix(_NAMED): e for n, e in attributes.items() if n.startswith(_NAMED)}
-    return {str(place): each for place, each in listed} | named
+    return {str(index): each for index, each in listed} | named
 
 
 def _random_seed() -> int:

@@ -59,10 +59,10 @@ class Halving:
         if len(completed) < self.warmup_trials or not (rungs := self._rungs(completed)):
             return ""
         bracket = self._bracket(rungs, completed)
-        mine = bracket(trial)
-        steps = list(rungs.later(mine, self.factor).reached(trial, since, self.factor))
+        own = bracket(trial)
+        steps = list(rungs.later(own, self.factor).reached(trial, since, self.factor))
         started = rivals(trial, others, complete=False) if steps else []
-        return self._compare(trial, [curve for curve in started if bracket(curve) == mine], steps)
+        return self._compare(trial, [curve for curve in started if bracket(curve) == own], steps)
 
     def _bracket(self, rungs: _Rungs, completed: Sequence[Curve]) -> Callable[[Curve], int]:  # noqa: ARG002  one bracket
         """Return what tells how many rungs a trial is spared; it is compared with its like."""
@@ -154,10 +154,10 @@ def bracket_of(number: int, brackets: int, factor: float) -> int:
     Multiples of the golden ratio spread any run of numbers evenly over the shares.
     """
     shares = [math.ceil(brackets * factor**left / (left + 1)) for left in range(brackets)][::-1]
-    place = (number * _GOLDEN) % 1 * sum(shares)
+    point = (number * _GOLDEN) % 1 * sum(shares)
     for bracket, share in enumerate(shares):
-        place -= share
-        if place < 0:
+        point -= share
+        if point < 0:
             return bracket
     return brackets - 1
 

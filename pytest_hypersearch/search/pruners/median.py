@@ -205,7 +205,7 @@ def percentile(values: Sequence[float], percent: float) -> float:
     ordered = sorted([value for value in values if not isnan(value)])
     if not ordered:
         return nan
-    place = (len(ordered) - 1) * percent / 100
-    low = int(place)
+    rank = (len(ordered) - 1) * percent / 100
+    low = int(rank)
     below, above = ordered[low], ordered[min(low + 1, len(ordered) - 1)]
-    return below if below == above or place == low else below + (above - below) * (place - low)
+    return below if below == above or rank == low else below + (above - below) * (rank - low)

@@ -35,14 +35,14 @@ def pools(study: RankedStudy) -> list[Pool]:
 
     Sweeps without a space are left out.
     """
-    found = []
+    all_pools = []
     for ranking in study.rankings:
         together: dict[frozenset[str], list[Sweep]] = {}
         for sweep in ranking.sweeps:
             if sweep.space.names:
                 together.setdefault(frozenset(sweep.space.names), []).append(sweep)
-        found += [_pool(sweeps, ranking.of(*sweeps)) for sweeps in together.values()]
-    return found
+        all_pools += [_pool(sweeps, ranking.of(*sweeps)) for sweeps in together.values()]
+    return all_pools
 
 
 def _pool(sweeps: Sequence[Sweep], ranked: Sequence[Configuration]) -> Pool:
@@ -60,12 +60,12 @@ def _within(
 ) -> list[tuple[Config, float]]:
     """Return the configurations that a space has, which all are if it is the only one."""
     rows = []
-    for one in ranked:
+    for each in ranked:
         try:
-            config = one.params if only else space.validate_config(one.params)
+            config = each.params if only else space.validate_config(each.params)
         except ValueError:
             continue
-        rows.append((config, signed(one.sweep, one.mean)))
+        rows.append((config, signed(each.sweep, each.mean)))
     return rows
 
 

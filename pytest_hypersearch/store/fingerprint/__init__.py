@@ -70,11 +70,11 @@ class Finder:
                 yield Path(file)
                 return
 
-    def _holds(self, place: Path) -> bool:
+    def _holds(self, path: Path) -> bool:
         """Tell whether a place has the project's modules, not those of an environment within it."""
-        if not {"site-packages", "dist-packages"}.isdisjoint(place.parts):
+        if not {"site-packages", "dist-packages"}.isdisjoint(path.parts):
             return False
-        inner = [folder for folder in (place, *place.parents) if self._project in folder.parents]
+        inner = [folder for folder in (path, *path.parents) if self._project in folder.parents]
         return not any(
             folder in self._environments or (folder / "pyvenv.cfg").exists() for folder in inner
         )

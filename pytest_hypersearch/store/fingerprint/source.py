@@ -222,15 +222,15 @@ def frame(source: Source, classes: Sequence[str]) -> Piece | None:
     """
     parts: list[ast.AST] = []
     swept: set[str] = set()
-    found: list[Definition] = []
+    definitions: list[Definition] = []
     for depth in range(1, len(classes) + 1):
-        found = _find(source, classes[:depth])
-        for node in found:
+        definitions = _find(source, classes[:depth])
+        for node in definitions:
             swept |= source.marks.get(node, frozenset())
             parts += (*getattr(node, "bases", ()), *getattr(node, "keywords", ()))
             parts += node.decorator_list
             parts += (child for child in node.body if not _is_apart(child, classes[depth:]))
-    return _piece(source, "definition", parts, swept=swept) if found else None
+    return _piece(source, "definition", parts, swept=swept) if definitions else None
 
 
 def method(source: Source, qualname: Sequence[str]) -> Piece:
@@ -239,13 +239,15 @@ def method(source: Source, qualname: Sequence[str]) -> Piece:
 
 
 def _find(source: Source, qualname: Sequence[str]) -> list[Definition]:
-    found: list[Definition] = []
+    definitions: list[Definition] = []
     body = source.tree.body
     for name in qualname:
         inside = list(statements(body))
-        found = [node for node in inside if isinstance(node, DEFINITIONS) and node.name == name]
-        body = [child for node in found for child in node.body]
-    return found
+        definitions = [
+            node for node in inside if isinstance(node, DEFINITIONS) and node.name == name
+        ]
+        body = [child for node in definitions for child in node.body]
+    return definitions
 
 
 def _is_apart(child: ast.stmt, classes: Sequence[str]) -> bool:
