@@ -27,6 +27,7 @@ from pytest_hypersearch.stats.gate import (
     seeds_needed,
     verdict,
 )
+from pytest_hypersearch.store.baseline import Entry
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -218,6 +219,46 @@ def many_gates(runs: int, seed: int) -> None:
     )
 
 
+def checks(runs: int, seed: int) -> None:
+    """The baseline's best configuration alone, chosen by the seeds that judge it, and by others."""
+
+    def chosen_by_the_same(before: Array, now: Array) -> Judgement[int]:
+        best = before.mean(axis=1).argmin()
+        return judge(before[[best]], now[[best]])
+
+    def chosen_by_others(before: Array, now: Array) -> Judgement[int]:
+        rows = {(str(m), 0): {"loss": tuple(row)} for m, row in enumerate(before.tolist())}
+        entry = Entry(0, {"loss": "min"}, rows).fresh("loss")
+        assert entry is not None  # noqa: S101
+        best, seeds = int(next(iter(entry.trials))[0]), entry.replicates
+        return judge(before[[best]][:, seeds], now[[best]][:, seeds])
+
+    def rates(m: int, n: int, loss: float, **world: float | str) -> list[str]:
+        return [
+            f"{sum(check(*pair).verdict == 'REGRESSED' for pair in pairs) / runs:.1%}"
+            for pairs in [[draw(rng, m, n, loss=loss, **world) for _ in range(runs)]]  # type: ignore[arg-type]
+            for check in (chosen_by_the_same, chosen_by_others)
+        ]
+
+    rng = np.random.default_rng(seed)
+    show(
+        (
+            "configurations x seeds, noise, common share",
+            *("same", "others", "same, 2 sd", "others, 2 sd"),
+        ),
+        (
+            (
+                f"{m} x {n}, {kind}, {share}",
+                *rates(m, n, 0.0, kind=kind, share=share, spread=spread),
+                *rates(m, n, 2.0, kind=kind, share=share, spread=spread),
+            )
+            for m, spread in ((12, 1.0), (40, 0.0))
+            for n in (4, 5, 8, 20)
+            for kind, share in (("normal", 0.5), ("t3", 0.0), ("normal", 0.9), ("outliers", 0.5))
+        ),
+    )
+
+
 def sequential(runs: int, seed: int) -> None:
     """Looks after some of the seeds, with an error that is spent over all of them."""
     plan = looks(3, 20)
@@ -257,6 +298,7 @@ TABLES = {
     "losses": found_losses,
     "calculator": calculator,
     "gates": many_gates,
+    "check": checks,
     "looks": sequential,
 }
 

@@ -20,7 +20,7 @@ from pytest_hypersearch.plugin.mark.arguments import from_mark
 from pytest_hypersearch.search.samplers import Table
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from pytest_hypersearch.core.contracts import Sampler
     from pytest_hypersearch.core.sweep import Sweep
@@ -146,10 +146,43 @@ def _time_limit(metafunc: pytest.Metafunc, sweep: Sweep) -> list[pytest.MarkDeco
     return [pytest.mark.timeout(sweep.timeout)]
 
 
-def parametrize_skipped(metafunc: pytest.Metafunc, sweeps: Sequence[Sweep]) -> None:
+def parametrize_checked(
+    metafunc: pytest.Metafunc, sweeps: Sequence[Sweep], replicates: Callable[[Sweep], Iterable[int]]
+) -> None:
+    """Make an item for each replicate by which the baseline's best configuration is judged.
+
+    Which configuration that is depends on the study, so it comes late.
+    """
+    gated = [sweep for sweep in sweeps if any(gate.bound is None for gate in sweep.gates)]
+    if not gated:
+        parametrize_skipped(metafunc, sweeps, reason="has no gate that compares with a baseline")
+        return
+    argnames = _argnames(metafunc, sweeps)
+    wanted = {sweep.name: sorted(replicates(sweep)) or [0] for sweep in gated}
+    checked = tuple(_checked(sweep, wanted[sweep.name][-1] + 1) for sweep in gated)
+    params = []
+    for sweep in checked:
+        for replicate in wanted[sweep.name]:
+            stem = f"{sweep.name}-" if len(checked) > 1 else ""
+            slot = Slot(sweep, 0, replicate, f"{stem}check-r{replicate}", checked)
+            marks = [pytest.mark.sweep_trial(slot), *_time_limit(metafunc, sweep)]
+            marks += _once(metafunc)
+            params.append(pytest.param(*[slot] * len(argnames), id=slot.id, marks=marks))
+    _parametrize(metafunc, sweeps, argnames, params)
+
+
+def _checked(sweep: Sweep, replicates: int) -> Sweep:
+    """A sweep of one configuration, whatever depends on others left out."""
+    sweep = replace(sweep, strategy="check", points=(), n_trials=1, replicates=replicates)
+    return replace(sweep, race=False, prune=None, stop=None, parallel=None, pick="mean")
+
+
+def parametrize_skipped(
+    metafunc: pytest.Metafunc, sweeps: Sequence[Sweep], reason: str = "needs --sweep"
+) -> None:
     """Make one skipped item for each sweep."""
     argnames = _argnames(metafunc, sweeps)
-    skip = pytest.mark.skip(reason="needs --sweep")
+    skip = pytest.mark.skip(reason=reason)
     _parametrize(
         metafunc,
         sweeps,

@@ -22,7 +22,7 @@ from pytest_hypersearch.engine.resources.ledger import Shares
 from pytest_hypersearch.engine.resources.machine import Machine, missing_features, this_machine
 from pytest_hypersearch.plugin import setting
 from pytest_hypersearch.plugin.ci import annotation, append_summary
-from pytest_hypersearch.plugin.gate import Gates
+from pytest_hypersearch.plugin.gate import Gates, Nothing
 from pytest_hypersearch.plugin.live import Follower, follow
 from pytest_hypersearch.plugin.tracking import Tracking
 from pytest_hypersearch.plugin.xdist import workers as xdist
@@ -47,12 +47,13 @@ class Controller:
         gates: Judge the sweeps' scores.
     """
 
-    def __init__(self, config: pytest.Config) -> None:
+    def __init__(self, config: pytest.Config, *, checks: bool) -> None:
         self._config = config
+        self._checks = checks
         self._first_asked: float | None = None
         self._warnings: list[str] = []
         self._follower = Follower()
-        self.gates = Gates(config)
+        self.gates = Gates(config, checks=checks)
         policy = Policy(
             resume=config.option.sweep_resume or config.option.sweep_rerun,
             replay=not config.option.sweep_rerun,
@@ -62,7 +63,9 @@ class Controller:
         command = ["pytest", *map(str, config.invocation_params.args)]
         observer = Observer(config.rootpath, command)
         self.owner = Owner(
-            lambda strategy: config.hook.pytest_hypersearch_sampler(strategy=strategy),
+            lambda strategy: (
+                Nothing() if checks else config.hook.pytest_hypersearch_sampler(strategy=strategy)
+            ),
             Archive(self._store_root, policy, self._warnings.append, observer),
             self._closed,
             Shares(_machine(config)),
@@ -86,7 +89,7 @@ class Controller:
         cache = getattr(self._config, "cache", None)
         if cache is None:
             raise OSError("pytest's cache is switched off")
-        path: Path = cache.mkdir("hypersearch")
+        path: Path = cache.mkdir("hypersearch-check" if self._checks else "hypersearch")
         return path
 
     @pytest.hookimpl(wrapper=True, trylast=True)
@@ -134,7 +137,7 @@ class Controller:
         if not os.environ.get("GITHUB_STEP_SUMMARY") or not self.owner.runs:
             return
         try:
-            append_summary(self.shown(), self.gates.changes)
+            append_summary([] if self._checks else self.shown(), self.gates.changes)
         except OSError as error:
             self._warnings.append(f"GitHub job summary not written: {error}")
 
@@ -147,7 +150,10 @@ class Controller:
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:  # noqa: ANN401  pytest's terminal reporter
         """Show what the sweeps found."""
         verbosity = self._config.get_verbosity()
-        studies = self.shown()
+        studies = [] if self._checks and self.gates.changes else self.shown()
+        if self._checks and self.gates.changes and verbosity >= -1:
+            terminalreporter.section(TITLE)
+            self._show_gates(terminalreporter)
         if not studies or verbosity < -1:
             return
         from pytest_hypersearch.results.terminal.summary import section
@@ -171,7 +177,7 @@ class Controller:
     def _show_gates(self, terminal: Any) -> None:  # noqa: ANN401  pytest's terminal reporter
         look = Look(_width(terminal), self._config.get_verbosity(), _ascii_only(terminal))
         for number, line in enumerate(self.gates.lines(look)):
-            if not number and look.verbosity >= 0:
+            if not (number or self._checks) and look.verbosity >= 0:
                 terminal.line("")
             for text, markup in line:
                 terminal.write(text, **markup)

@@ -5,16 +5,19 @@ from __future__ import annotations
 import os
 import shlex
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Final, Literal, TypeAlias
+from typing import ClassVar, Final, Literal, TypeAlias
 
 import pytest
 
+from pytest_hypersearch.core.contracts import Observation
 from pytest_hypersearch.core.errors import StoreError
+from pytest_hypersearch.core.space import Space
 from pytest_hypersearch.core.study import StudyResults
 from pytest_hypersearch.core.sweep import Sweep
 from pytest_hypersearch.core.trial import Config
-from pytest_hypersearch.core.values import printable
+from pytest_hypersearch.core.values import plural, printable
 from pytest_hypersearch.plugin import setting
 from pytest_hypersearch.plugin.statuses import set_status
 from pytest_hypersearch.plugin.xdist import workers as xdist
@@ -28,7 +31,8 @@ from pytest_hypersearch.results.gates import (
     short_text,
 )
 from pytest_hypersearch.results.terminal.format import Line, Look, line
-from pytest_hypersearch.store.baseline import Baseline, read_baseline
+from pytest_hypersearch.stats.gate import LEAST_SEEDS, Judgement
+from pytest_hypersearch.store.baseline import Baseline, Scores, read_baseline
 
 UPDATES: Final = ("new", "all")
 BARE: Final = ""
@@ -47,9 +51,14 @@ class Gates:
 
     Raises:
         pytest.UsageError: An option makes no sense, or the baseline cannot be read.
+
+    Args:
+        config: Of the session.
+        checks: Whether only the best configurations of the baseline run.
     """
 
-    def __init__(self, config: pytest.Config) -> None:
+    def __init__(self, config: pytest.Config, *, checks: bool = False) -> None:
+        self._checks = checks
         self.changes: tuple[Change, ...] = ()
         self.places: dict[str, tuple[str, int]] = {}
         self._config = config
@@ -59,14 +68,22 @@ class Gates:
             raise pytest.UsageError(
                 f"{_UPDATE}: requires --sweep-baseline=PATH or sweep_baseline in the configuration"
             )
+        if checks and self._path is None:
+            raise pytest.UsageError(
+                "--sweep=check: requires --sweep-baseline=PATH or the key sweep_baseline"
+            )
         self.against = _name_of(self._path, config) if self._path else ""
-        self._baseline = _read(self._path) if self._path else None
+        self._baseline = baseline_of(config)
         self._deselected = False
         self._outcome = ""
 
     def replays(self, nodeid: str, sweep: Sweep) -> Sequence[Config]:
         """The configurations of the baseline that a sweep is to try first."""
-        return self._baseline.best(nodeid, sweep) if self._baseline else ()
+        if not self._checks:
+            return self._baseline.best(nodeid, sweep)
+        entry = self._baseline.fresh(nodeid, sweep)
+        configs = entry.best(next(iter(entry.metrics))) if entry else []
+        return [config for config in configs if sweep.space.contains(config)]
 
     def pytest_deselected(self) -> None:
         """Take note that the session is not that of the whole suite."""
@@ -84,8 +101,8 @@ class Gates:
             pytest.Session.Failed: A gate fails, and the session is to stop at failures.
             pytest.UsageError: The baseline cannot be written.
         """
-        before = self._baseline.studies if self._baseline else []
-        self.changes = gates(studies, before).changes
+        before = self._baseline if not self._checks else self._fresh(studies)
+        self.changes = tuple(map(self._explained, gates(studies, before.studies).changes))
         session.testscollected += len(self.changes)
         for change in self.changes:
             for report in self._reports(change):
@@ -95,10 +112,34 @@ class Gates:
         if self._update and self._path:
             self._write(self._path, studies)
 
+    def _fresh(self, studies: Sequence[StudyResults]) -> Baseline:
+        """What the best configurations are checked against."""
+        known = {
+            study.nodeid: {
+                sweep.name: entry
+                for sweep in study.sweeps
+                if (entry := self._baseline.fresh(study.nodeid, sweep)) is not None
+            }
+            for study in studies
+        }
+        tests = self._baseline.tests
+        return Baseline(
+            {n: Scores(tests[n].commit, entries) for n, entries in known.items() if entries}
+        )
+
+    def _explained(self, change: Change) -> Change:
+        """Tell a baseline with too few seeds for a check from none."""
+        test = self._baseline.tests.get(change.nodeid)
+        entry = test.sweeps.get(change.sweep) if test else None
+        if change.judgement.verdict != "no baseline" or not entry or not self._checks:
+            return change
+        least = plural(LEAST_SEEDS + 1, "replicate")
+        reason = f"a check needs {least}, the baseline has {len(entry.replicates)}"
+        return replace(change, judgement=Judgement("not comparable", reason))
+
     def _write(self, path: Path, studies: Sequence[StudyResults]) -> None:
         replaces = self._update == "all"
-        old = self._baseline or Baseline({})
-        new = old.updated(studies, replaces=replaces, drops=replaces and self._whole())
+        new = self._baseline.updated(studies, replaces=replaces, drops=replaces and self._whole())
         try:
             written = new.write(path)
         except StoreError as error:
@@ -198,11 +239,48 @@ def _name_of(path: Path, config: pytest.Config) -> str:
     return str(path.relative_to(here) if path.is_relative_to(here) else path)
 
 
-def _read(path: Path) -> Baseline | None:
-    try:
-        return read_baseline(path)
-    except StoreError as error:
-        raise pytest.UsageError(printable(str(error))) from None
+_baseline: pytest.StashKey[Baseline] = pytest.StashKey()
+
+
+def baseline_of(config: pytest.Config) -> Baseline:
+    """Return the baseline of a session, which has no tests if there is none.
+
+    Raises:
+        pytest.UsageError: It cannot be read.
+    """
+    if _baseline not in config.stash:
+        path = _path_of(config)
+        try:
+            known = read_baseline(path) if path else None
+        except StoreError as error:
+            raise pytest.UsageError(printable(str(error))) from None
+        config.stash[_baseline] = known or Baseline({})
+    return config.stash[_baseline]
+
+
+def checked_replicates(config: pytest.Config, test: str, sweep: Sweep) -> set[int]:
+    """Return by which replicates the best of a sweep is judged, in any of the test's studies."""
+    known = baseline_of(config)
+    studies = [nodeid for nodeid in known.tests if nodeid.partition("[")[0] == test]
+    entries = filter(None, (known.fresh(nodeid, sweep) for nodeid in studies))
+    return {replicate for entry in entries for replicate in entry.replicates}
+
+
+class Nothing:
+    """Proposes nothing: what is checked comes from the baseline."""
+
+    adaptive: ClassVar[bool] = True
+
+    def suggest(
+        self,
+        space: Space,  # noqa: ARG002 - part of the protocol
+        *,
+        seed: int,  # noqa: ARG002 - part of the protocol
+        index: int,  # noqa: ARG002 - part of the protocol
+        history: Sequence[Observation],  # noqa: ARG002 - part of the protocol
+    ) -> Config | None:
+        """Propose nothing."""
+        return None
 
 
 def _on_ci() -> bool:

@@ -5,6 +5,7 @@ Every pytest session imports this module, with or without sweeps: it imports not
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from pytest_hypersearch.plugin.runner.runner import Runner
 
 
-MODES = ("run", "smoke", "skip")
+MODES = ("run", "smoke", "check", "skip")
 SWEEP_MARK = (
     "sweep(grid=..., random=..., bayes=..., n_trials=..., metric=..., mode=..., seed=..., "
     "replicates=..., ...): run the test once for each configuration of a search space, with "
@@ -39,9 +40,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--sweep",
         nargs="?",
         const="run",
-        metavar="run|smoke|skip",
+        metavar="run|smoke|check|skip",
         help="run: run the sweeps (default of --sweep without a value); smoke: run each swept test "
-        "once, at the centre of its search space; skip: skip swept tests (default without --sweep)",
+        "once, at the centre of its search space; check: run the best configuration of the "
+        "baseline with some of its seeds, and judge gates by it; skip: skip swept tests (default "
+        "without --sweep)",
     )
     group.addoption(
         "--sweep-resume",
@@ -127,7 +130,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     parser.addini(
         "sweep_default",
-        "what a pytest command without --sweep does with swept tests: run, smoke or skip",
+        "what a pytest command without --sweep does with swept tests: run, smoke, check or skip",
         type="string",
         default="skip",
     )
@@ -207,10 +210,10 @@ def pytest_configure(config: pytest.Config) -> None:
     if hasattr(config, "workerinput"):
         config.option.cacheclear = False
     mode = sweep_mode(config)
-    if mode == "run":
+    if mode in {"run", "check"}:
         from pytest_hypersearch.plugin.session import start
 
-        config.stash[_runner] = start(config)
+        config.stash[_runner] = start(config, checks=mode == "check")
     elif mode == "smoke":
         from pytest_hypersearch.plugin.session import start_smoke
 
@@ -218,7 +221,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def sweep_mode(config: pytest.Config) -> str:
-    """What to do with swept tests: run, smoke or skip."""
+    """What to do with swept tests: run, smoke, check or skip."""
     option: str | None = config.option.sweep
     continues = config.option.sweep_resume or config.option.sweep_rerun
     if option is None and continues:
@@ -227,7 +230,7 @@ def sweep_mode(config: pytest.Config) -> str:
     where = "--sweep" if option is not None else "sweep_default"
     if mode not in MODES:
         hint = "" if option is None else "; use --sweep as the last option or write --sweep=run"
-        raise pytest.UsageError(f"{where}={mode}: expected run, smoke or skip{hint}")
+        raise pytest.UsageError(f"{where}={mode}: expected run, smoke, check or skip{hint}")
     if continues and mode != "run":
         beside = "--sweep-resume" if config.option.sweep_resume else "--sweep-rerun"
         raise pytest.UsageError(f"{where}={mode}: cannot be combined with {beside}")
@@ -257,6 +260,12 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     mode = sweep_mode(config)
     if mode == "run":
         collect.parametrize_trials(metafunc, sweeps)
+        return
+    if mode == "check":
+        from pytest_hypersearch.plugin.gate import checked_replicates
+
+        wanted = partial(checked_replicates, config, metafunc.definition.nodeid)
+        collect.parametrize_checked(metafunc, sweeps, wanted)
         return
     config.stash.setdefault(_swept, []).append(metafunc.definition)
     if mode == "smoke":

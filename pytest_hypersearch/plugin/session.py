@@ -70,8 +70,12 @@ class Termination:
             os.kill(os.getpid(), signal.SIGTERM)
 
 
-def start(config: pytest.Config) -> Runner | None:
+def start(config: pytest.Config, *, checks: bool) -> Runner | None:
     """Register the owner's and the runner's hooks, as far as this process has them.
+
+    Args:
+        config: Of the session.
+        checks: Whether the best of a baseline is checked instead of running the sweeps.
 
     Returns:
         The runner, None in a process that leaves all tests to workers.
@@ -88,8 +92,9 @@ def start(config: pytest.Config) -> Runner | None:
     from pytest_hypersearch.plugin.controller import Controller, ReportFile
     from pytest_hypersearch.plugin.tracking import register as register_trackers
 
-    register_trackers(config)
-    controller = Controller(config)
+    if not checks:
+        register_trackers(config)
+    controller = Controller(config, checks=checks)
     manager.register(controller, "hypersearch_controller")
     manager.register(controller.gates, "hypersearch_gates")
     manager.register(ReportStatuses(), "hypersearch_statuses")

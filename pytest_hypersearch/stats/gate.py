@@ -186,7 +186,9 @@ def threshold(
         name: {seed: score for seed, score in row.items() if score is not None}
         for name, row in scores.items()
     }
-    most = max(map(len, complete.values()), default=0)
+    if not scores:
+        return Judgement("not comparable", "no trial has run", bound=bound)
+    most = max(map(len, complete.values()))
     if not most:
         return Judgement("missed", "no trial is complete", bound=bound, shared=len(scores))
     full = {name: row for name, row in complete.items() if len(row) == most}

@@ -30,6 +30,7 @@ from pytest_hypersearch.core.study import StudyResults, by_configuration
 from pytest_hypersearch.core.sweep import Sweep
 from pytest_hypersearch.core.trial import Config, State, TrialRecord, trial_seed
 from pytest_hypersearch.core.values import mean, shown
+from pytest_hypersearch.stats.gate import LEAST_SEEDS
 
 FORMAT: Final = 1
 MOST_BYTES: Final = 64 * 1024 * 1024
@@ -56,16 +57,56 @@ class Entry:
     metrics: Mapping[str, Mode]
     trials: Mapping[Name, Mapping[str, Values]]
 
+    def fresh(self, metric: str) -> Entry | None:
+        """Return the best configuration over the first seeds, with its scores of the others.
+
+        The scores by which a configuration was chosen are better than it is, on average (winner's
+        curse); its other scores are not. None with too few replicates for both.
+
+        Args:
+            metric: The metric by which the best is chosen.
+        """
+        count = max((len(row.get(metric, ())) for row in self.trials.values()), default=0)
+        first = count - max(LEAST_SEEDS, count // 2)
+        chosen = replace(
+            self,
+            trials={
+                name: {each: values[:first] for each, values in row.items()}
+                for name, row in self.trials.items()
+            },
+        )
+        best = next(iter(chosen.ranked(metric)), None) if first > 0 else None
+        if best is None:
+            return None
+        unseen = {
+            each: (None,) * first + values[first:] for each, values in self.trials[best].items()
+        }
+        return replace(self, trials={best: unseen})
+
+    @property
+    def replicates(self) -> list[int]:
+        """The replicates of which there are scores."""
+        rows = [values for row in self.trials.values() for values in row.values()]
+        return [
+            place
+            for place in range(max(map(len, rows), default=0))
+            if any(place < len(row) and row[place] is not None for row in rows)
+        ]
+
     def best(self, metric: str, count: int | None = None) -> list[Config]:
         """Return the configurations with the best means of a metric, the best first."""
+        keys = dict.fromkeys(key for key, _ in self.ranked(metric))
+        return [json.loads(key) for key in [*keys][:count]]
+
+    def ranked(self, metric: str) -> list[Name]:
+        """Return the configurations in the order of their means, the best first."""
         goal = Goal(metric, self.metrics[metric])
         means = {
             name: goal.signed(mean(complete))
             for name, scores in self.trials.items()
             if (complete := [value for value in scores.get(metric, ()) if value is not None])
         }
-        ordered = dict.fromkeys(key for key, _ in sorted(means, key=lambda name: means[name]))
-        return [json.loads(key) for key in [*ordered][:count]]
+        return sorted(means, key=lambda name: means[name])
 
     def sweep(self, name: str) -> Sweep:
         """Return the sweep as far as it is known."""
@@ -151,6 +192,17 @@ class Baseline:
             for config in entry.best(gate.metric, gate.top and 2 * gate.top)
         }
         return [config for config in configs.values() if sweep.space.contains(config)]
+
+    def fresh(self, nodeid: str, sweep: Sweep) -> Entry | None:
+        """Return what a sweep's best configuration is checked against; see `Entry.fresh`.
+
+        It is the best of the metric of the first gate. None if there is nothing.
+        """
+        test = self.tests.get(nodeid)
+        entry = test.sweeps.get(sweep.name) if test else None
+        metrics = [gate.metric for gate in sweep.gates if gate.bound is None]
+        known = [metric for metric in metrics if entry and metric in entry.metrics]
+        return entry.fresh(known[0]) if entry and known else None
 
     def updated(
         self, studies: Iterable[StudyResults], *, replaces: bool, drops: bool = False

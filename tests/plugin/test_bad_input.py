@@ -18,7 +18,7 @@ STRATEGIES = (
 ARGUMENTS = ", ".join(sorted(inspect.signature(sweep).parameters))
 RESOURCES = "expected a dict with some of 'cpus', 'gpus', 'memory'"
 NAMED = "expected ASCII letters, digits, '-', '_' and '.'"
-MODES = "expected run, smoke or skip; use --sweep as the last option or write --sweep=run"
+MODES = "expected run, smoke, check or skip; use --sweep as the last option or write --sweep=run"
 NUMBER = "argument --sweep-{}: '{}': expected an integer of at least {}"
 UNWANTED = r"pytest_hypersearch[/\\]|INTERNALERROR|Traceback|During handling"
 GATE = "expected a loss such as '1%' or 0.005, a threshold such as '>= 0.95', or a dict"
@@ -599,7 +599,9 @@ ROWS = [
         "--dist=each runs every trial on every worker; "
         "expected load, worksteal, loadscope, loadfile or loadgroup with --sweep",
     ),
-    option("", "sweep_default=maybe: expected run, smoke or skip", ini="sweep_default = maybe"),
+    option(
+        "", "sweep_default=maybe: expected run, smoke, check or skip", ini="sweep_default = maybe"
+    ),
     option(
         "--sweep",
         "sweep_keep_runs=few: expected an integer of at least 1",
