@@ -132,15 +132,60 @@ def test_scores_are_whatever_float_takes_for_a_number(score):
     assert optimizer.best.score == 2.0
 
 
-def test_what_was_not_asked_for_is_refused():
+def test_what_was_told_before_is_refused():
     optimizer = Optimizer(SPACE)
     params = optimizer.ask()
     optimizer.tell(params, 1.0)
     for given in (params, 0, 1, -1):
-        with pytest.raises(ValueError, match=r"returned by ask\(\) and not yet told"):
+        with pytest.raises(ValueError, match="that were not told yet"):
             optimizer.tell(given, 1.0)
     with pytest.raises(ValueError, match="x: 2: expected a value of uniform"):
         optimizer.tell({**params, "x": 2}, 1.0)
+
+
+@pytest.mark.parametrize("strategy", ["bayes", "optuna:TPESampler"])
+def test_results_from_elsewhere_inform_the_search(strategy):
+    def first(*told):
+        optimizer = Optimizer({"x": uniform(-1, 1), "y": uniform(-1, 1)}, strategy)
+        for x, y in told:
+            optimizer.tell({"x": x, "y": y}, None if x < -0.5 else (x - 0.5) ** 2 + y**2)
+        return optimizer, [optimizer.ask() for _ in range(3)]
+
+    grid = [(x / 4, y / 4) for x in range(-4, 5) for y in range(-4, 5)]
+    optimizer, asked = first(*grid)
+    assert optimizer.best.params == {"x": 0.5, "y": 0.0}
+    near = [abs(each["x"] - 0.5) + abs(each["y"]) for each in asked]
+    assert min(near) < (0.1 if strategy == "bayes" else 1)
+    assert asked != first()[1]
+
+
+@pytest.mark.parametrize("strategy", ["random", "grid"])
+def test_what_was_told_is_not_proposed(strategy):
+    optimizer = Optimizer({"a": [1, 2, 3, 4]}, strategy)
+    optimizer.tell({"a": 3}, 1.0)
+    asked = [optimizer.ask()["a"] for _ in range(3)]
+    with pytest.raises(SpaceExhaustedError):
+        optimizer.ask()
+    assert sorted(asked) == [1, 2, 4]
+    optimizer.tell(asked.index(2) + 1, 0.5)  # the number counts what was told
+    assert optimizer.best.params == {"a": 2}
+
+
+def test_constraints_bound_what_is_the_best():
+    optimizer = Optimizer({"x": uniform(0, 1)}, constraints={"ms": "<= 5"})
+    for x, ms in ((0.1, 9), (0.4, 5), (0.6, 1), (0.2, math.nan)):
+        optimizer.tell({"x": x}, x, {"ms": ms, "other": 3})
+    assert (optimizer.best.params, optimizer.best.metrics) == ({"x": 0.4}, {"ms": 5, "score": 0.4})
+    optimizer.tell({"x": 0.3}, None)
+    for _ in range(12):
+        asked = optimizer.ask()["x"]
+        optimizer.tell({"x": asked}, asked, {"ms": 13 - 20 * asked})
+    assert 0.3 < optimizer.best.params["x"] <= 0.41
+    with pytest.raises(ValueError, match="expected ms"):
+        optimizer.tell({"x": 0.9}, 1.0)
+    with pytest.raises(ValueError, match="which is not a number"):
+        optimizer.tell({"x": 0.9}, 1.0, {"ms": "5"})
+    assert len(optimizer.pareto) == 1
 
 
 @pytest.mark.parametrize("score", ["1", True, 1j, [1.0, 2.0], np.zeros(2), {"loss": 1.0}])
@@ -180,6 +225,9 @@ def test_an_exhausted_space_says_so(strategy):
         ({"space": {"x": loguniform(0, 1)}}, "x: loguniform.low=0, high=1.: expected low > 0"),
         ({"strategy": "bayse"}, "strategy='bayse': expected grid, random, bayes"),
         ({"mode": "minimize"}, "mode='minimize': expected 'min' or 'max'"),
+        ({"constraints": {"ms": 5}}, "ms: 5: expected '<= number' or '>= number'"),
+        ({"constraints": "ms <= 5"}, "constraints='ms <= 5': expected a dict such as"),
+        ({"constraints": {"ms": "<= 5"}, "strategy": "optuna:TPESampler"}, "get no constraints"),
         ({"mode": []}, r"mode=\[\]: expected 'min' or 'max', or a list of them"),
         ({"mode": ["min", "maximum"]}, "expected 'min' or 'max', or a list of them"),
         ({"mode": ["min", "max"], "strategy": "optuna:CmaEsSampler"}, "expected one mode with"),
