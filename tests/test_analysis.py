@@ -96,8 +96,10 @@ def test_every_run_can_be_chosen(swept):
     assert runs(None) == runs(2) == runs(-1) == {"0002"}
     with pytest.raises(LookupError, match=r"no run 7 of test_it.py::test_"):
         runs(7)
-    with pytest.raises(ValueError, match="run 'newest': expected all, a number, or the beg"):
+    with pytest.raises(LookupError, match=r"no run newest of test_it.py::test_"):
         runs("newest")
+    with pytest.raises(ValueError, match="run 'the newest': expected all, a number, a name, or"):
+        runs("the newest")
 
 
 def test_a_run_is_chosen_by_its_commit(swept, tmp_path):

@@ -42,7 +42,7 @@ FILES = {
     "conftest.py": "import db\n",
     "db.py": "URL = ''\n",
 }
-PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
+PYTHON = f"=={sys.version_info.major}.{sys.version_info.minor}"
 
 
 @pytest.fixture
@@ -380,7 +380,9 @@ def loaded(project, text, files=(), **options):
         ("from space import inner", ["space/inner.py"]),
         ("import lib", ["src/lib.py"]),
         ("import both", ["both.py"]),
-        ("import numpy", []),
+        ("import numpy", ["numpy"]),
+        ("import numpy.linalg, os.path, pytest, _pytest, pytest_hypersearch, nothing", []),
+        ("from . import numpy", []),
         ("import installed", []),
         ("import mine", []),
         ("import os", []),

@@ -2,13 +2,13 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from pytest_hypersearch.core.trial import trial_seed
 from pytest_hypersearch.plugin.mark.arguments import from_mark
-from pytest_hypersearch.search.samplers import Table, builtin
-from pytest_hypersearch.store.reader import Present, StoredRun
+from pytest_hypersearch.store.reader import Present, StoredRun, directory_of
 from pytest_hypersearch.store.records import (
     CrashRecord,
     EndRecord,
@@ -140,30 +140,6 @@ def test_proposals_are_kept_by_seed():
     }
 
 
-def test_trials_of_other_code_are_stale():
-    old = session({"helper.py": "9", **CODE})
-    records = [old, start(0), end(0), start(1), end(1), session(), start(1, 2), end(1, 2)]
-    assert finished(*records) == {1: 0.5}
-    present = seen(*records)
-    assert [trial.number for trial in present.records()] == [1]
-    assert present.notes() == ["1 stored trial stale: helper.py changed"]
-    kept = replace(session(), keep_stale=True)
-    assert finished(*records, now=kept) == {0: 0.5, 1: 0.5}
-    assert seen(*records, now=kept).notes() == []
-
-
-def test_changed_files_of_several_sessions_are_named_once():
-    one, two = session({**CODE, "a.py": "1"}), session({**CODE, "a.py": "2", "b.py": "1"})
-    present = seen(one, start(0), end(0), two, start(1), end(1))
-    assert present.notes() == ["2 stored trials stale: a.py, b.py changed"]
-
-
-def test_a_session_that_runs_all_again_replays_nothing_and_speaks_of_nothing_stale():
-    records = [session({"helper.py": "9"}), start(), end()]
-    assert seen(*records, replay=False).notes() == []
-    assert not finished(session(), start(), end(), replay=False)
-
-
 def test_records_of_kinds_to_come_are_passed_over():
     run = stored(session(), {"k": "weather", "rain": True}, {"k": ["odd"]})
     assert run.damaged == 0
@@ -191,7 +167,6 @@ def test_a_trial_without_its_end_goes_on_in_its_first_directory():
     assert unfinished(session(), start(), start(attempt=2), end(attempt=2)) == ""
     assert unfinished(session(), start(), end(), start(attempt=2)) == "s-0-r0-a2"
     assert unfinished(session(), start(), crash_of(1), start(attempt=2)) == "s-0-r0"
-    assert unfinished(session({"test_it.py": "0"}), start(), session()) == ""
 
 
 @pytest.mark.parametrize("name", ["../../home", "/etc", "..", "a/b", ".best", ""])
@@ -209,55 +184,6 @@ def test_configurations_that_are_alike_stay_apart_by_their_numbers():
     assert finished(*records, now=session(**plan)) == {0: 0.0, 1: 1.0, 2: 2.0}
 
 
-def moved(before, after, *, table=None):
-    """The scores by number of a plan that follows another, whose trials score their numbers."""
-    old = Table(builtin(before.strategy), before)
-    records = [SessionRecord((before,))]
-    for number in range(before.n_trials):
-        if config := old[number]:
-            records += [start(number, params=config), end(number, score=number)]
-    tables = {"s": table} if table else {}
-    present = seen(*records, now=SessionRecord((after,)), tables=tables)
-    return {key.number: present.finished(key).score for key in present.trials}, present
-
-
-def test_a_configuration_is_found_under_its_new_number():
-    found, present = moved(sweep(grid={"x": [1, 3]}), sweep(grid={"x": [0, 3, 2, 1]}))
-    assert found == {1: 1.0, 3: 0.0}
-    assert [trial.recorded for trial in present.records()] == [None, 0]
-    assert present.notes() == []
-
-
-def test_what_the_plan_does_not_have_is_left_out_and_counted():
-    found, present = moved(sweep(grid={"x": [1, 3, 5]}), sweep(grid={"x": [5, 6]}))
-    assert found == {0: 2.0}
-    assert present.notes() == ["2 stored trials are not part of the present plan"]
-    found, present = moved(sweep(grid={"x": [1]}), sweep(grid={"y": [1]}))
-    assert found == {}
-    assert present.notes() == ["1 stored trial is not part of the present plan"]
-
-
-@pytest.mark.parametrize(
-    "options",
-    [{"seed": 1}, {"grid": {"x": [True, 2.0]}}, {"grid": {"x": [1, 2], "y": [1]}}, {"name": "t"}],
-)
-def test_other_seeds_types_parameters_and_sweeps_have_none_of_the_stored_trials(options):
-    found, _ = moved(sweep(grid={"x": [1, 2]}), sweep(**{"grid": {"x": [1, 2]}, **options}))
-    assert found == {}
-
-
-def test_fewer_replicates_and_trials_leave_out_the_others():
-    one, two = trial_seed(0, 0), trial_seed(0, 1)
-    records = [
-        session(replicates=2),
-        StartRecord("s", 0, 0, 1, one, {"x": 0}),
-        StartRecord("s", 0, 1, 2, two, {"x": 0}),
-        StartRecord("s", 8, 0, 3, one, {"x": 8}),
-    ]
-    assert len(seen(*records, now=session(replicates=2)).trials) == 3
-    assert seen(*records, now=session(grid={"x": range(8)})).trials.keys() == {("s", 0, 0)}
-
-
 def test_the_last_of_two_proposals_of_a_number_counts():
     plan = {"grid": None, "bayes": {"x": range(9)}, "n_trials": 3}
     records = [session(**plan)]
@@ -271,13 +197,32 @@ def test_the_last_of_two_proposals_of_a_number_counts():
     assert finished(*records, now=session(**plan)) == {0: 2.0}
 
 
-def test_the_items_of_trials_follow_the_plan():
-    records = [session(), start(3), end(3), session(grid={"x": [3]})]
-    plan = session(grid={"x": [3]})
-    assert [trial.nodeid for trial in seen(*records, now=plan).records()] == ["i3"]
-    records.append(ReplayRecord("s", 0, 0, "new"))
-    assert [trial.nodeid for trial in seen(*records, plan, now=plan).records()] == ["new"]
-    assert [trial.nodeid for trial in seen(*records, session()).records()] == ["i3"]
+def test_a_trial_has_the_item_that_it_got_last():
+    records = [session(), start(3), end(3)]
+    assert [trial.nodeid for trial in seen(*records).records()] == ["i3"]
+    records += [session(replicates=2), ReplayRecord("s", 3, 0, "new")]
+    assert [trial.nodeid for trial in seen(*records).records()] == ["new"]
+    again = start(3, attempt=2), end(3, attempt=2)
+    assert [trial.nodeid for trial in seen(*records, *again).records()] == ["i3"]
+
+
+def test_a_trial_of_another_run_is_found_where_it_ran():
+    moved = replace(start(attempt=2), origin="0007", recorded=4)
+    run = stored(session(), moved, end(attempt=2), saved(attempt=2, directory="s-4-r0"))
+    (trial,) = run.trials
+    assert (trial.saved, trial.directories) == ("0007/artifacts/s-4-r0", [])
+    assert trial.last.ran_as == ("s", 4, 0)
+    assert run.origins == {"0007"}
+    (record,) = Present(run, session()).records()
+    assert directory_of(Path("a/0009"), record) == Path("a/0007/artifacts/s-4-r0")
+    assert stored(session(), moved, end(attempt=2)).origins == set()
+    assert stored(session(), moved, end(attempt=2, steps=3)).origins == {"0007"}
+
+
+@pytest.mark.parametrize("origin", ["../..", "7", "a", "/etc", "0001/x"])
+def test_a_run_elsewhere_is_damage(origin):
+    run = stored(session(), to_json(start()) | {"origin": origin}, end())
+    assert (run.damaged, run.trials) == (2, [])
 
 
 def test_trials_that_were_left_out_have_their_configuration():

@@ -8,6 +8,7 @@ from pytest_hypersearch.core.errors import NotYetError, StoreError
 from pytest_hypersearch.core.trial import Key, State, trial_seed
 from pytest_hypersearch.engine.records import Attempt
 from pytest_hypersearch.engine.study import Study
+from pytest_hypersearch.search.samplers import Table
 from pytest_hypersearch.store.reader import Stored, StoredRun
 from pytest_hypersearch.store.records import SessionRecord, to_json
 
@@ -29,6 +30,7 @@ class Bench:
             samplers={"s": self.sampler},
             write=lambda record: self.written.append(to_json(record)),
             stored=Stored(stored or StoredRun(), self.session),
+            tables={} if self.sampler.adaptive else {"s": Table(self.sampler, self.sweep)},
         )
 
     def ask(self, number, replicate=0, worker="gw0", **options):
@@ -388,8 +390,6 @@ def test_identity_is_configuration_replicate_and_seed():
     assert done(bench.resumed(n_trials=2, replicates=2).ask(0, 0)) == "run"
     assert done(bench.resumed(n_trials=2, replicates=2, seed=1).ask(0, 1)) == "run"
     assert done(bench.resumed(n_trials=2, replicates=2, points=[{"x": 1}]).ask(0, 1)) == "run"
-    moved = bench.resumed(n_trials=2, replicates=2, points=[{"x": 7}, {"x": 0}])
-    assert done(moved.ask(1, 1)) == "replay"
 
 
 def test_proposals_are_kept_with_what_they_were_made_from():

@@ -46,7 +46,9 @@ class StudyResults:
         notes: One line each on what a reader must be told: stale or damaged records, lost trials.
         run: Directory of the run, empty if nothing is stored.
         saved: Directory of what the best configuration saved, empty if no trial saved anything.
-        commit: The commit that the run's newest session ran, empty if it is not known.
+        commit: The commit at which the run was made, empty if it is not known; later sessions of
+            the run ran the same code.
+        name: The name of the run, empty if it has none.
         arguments: The test's other parameters, such as those of ``parametrize``, by name; of a
             value that is no number, string, bool or None, its id.
     """
@@ -58,6 +60,7 @@ class StudyResults:
     run: str = ""
     saved: str = ""
     commit: str = ""
+    name: str = ""
     arguments: Config = field(default_factory=dict)
 
 

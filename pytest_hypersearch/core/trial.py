@@ -65,6 +65,8 @@ class TrialRecord:
         started: When it was handed out, in seconds since the epoch; None if it was not.
         error: The traceback of its failure as pytest shows it, its end if it is long.
         recorded: The number under which its run's files know it, None if it is ``number``.
+        directory: The directory of what it saved, if that is not named after the trial in its run:
+            a name among the run's artifacts, or a path from the study's directory.
     """
 
     nodeid: str
@@ -88,6 +90,7 @@ class TrialRecord:
     started: float | None = None
     error: str = ""
     recorded: int | None = None
+    directory: str = ""
 
     @property
     def key(self) -> Key:

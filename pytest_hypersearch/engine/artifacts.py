@@ -158,7 +158,6 @@ class ArtifactRetention:
         for name in self._kept if self._study.done else ():
             self._select(name)
         self._publish()
-        self._replace_absent()
         if self._wanted is not None:
             self._background.submit(partial(tidy, self._wanted.run.parent))
 
@@ -166,13 +165,22 @@ class ArtifactRetention:
         """Where what the best saved is published, empty if it saved nothing."""
         self._background.wait()
         done = self._published
-        if not self._decides and published(Path(self._log.path)) == self._study.best.leader:
+        if not self._decides and self._leader_is_published():
             return str(Path(self._log.path).parent / BEST)
         if done is None or done != self._wanted:
             return ""
         published_now = done.facts["sweep"], done.facts["number"]
         is_leader = done.directories and published_now == self._study.best.leader
         return str(done.run.parent / BEST) if is_leader else ""
+
+    def _leader_is_published(self) -> bool:
+        """Whether an earlier session published the best, maybe of the run that it ran in."""
+        run, leader = Path(self._log.path), self._study.best.leader
+        stored = (trial for key, trial in self._study.present.trials.items() if key[:2] == leader)
+        last = next((trial.last for trial in stored if trial.last), None)
+        if last and last.start.origin:
+            run, leader = run.parent / last.start.origin, last.ran_as[:2]
+        return leader is not None and published(run) == leader
 
     def paths(self) -> tuple[tuple[Key, str], ...]:
         """The directories that are kept, by trial; the published ones last."""
@@ -256,7 +264,7 @@ class ArtifactRetention:
 
     def _remove(self, sweep: str, names: Iterable[str]) -> None:
         if self._decides and self._study.sweeps[sweep].keep is not None:
-            for name in names:
+            for name in (name for name in names if "/" not in name):  # those of other runs stay
                 self._background.submit(partial(remove, Path(self._log.artifacts(name))))
 
     def _trials(self, name: str, numbers: Iterable[int]) -> list[TrialRecord]:
@@ -278,17 +286,6 @@ class ArtifactRetention:
         edition = self._edition(best)
         if edition != self._wanted:
             self._wanted = edition
-            self._background.submit(self._publish_wanted)
-
-    def _replace_absent(self) -> None:
-        """Publish the best, though it saved nothing, if what was published left the plan."""
-        study = self._study
-        if self._wanted or not (self._decides and study.done and study.present.absent):
-            return
-        saved = any(trial.directories for trial in study.present.run.trials)
-        best = rank([*study.records.values()], objectives(self._infos.values())[0]).best
-        if saved and best is not None:
-            self._wanted = self._edition(best)
             self._background.submit(self._publish_wanted)
 
     def _publish_wanted(self) -> None:

@@ -47,9 +47,9 @@ class Proposals:
     Args:
         replays: By sweep, configurations of a baseline that come before those of the sampler, so
             that there is something to compare. Those of stored trials have precedence.
-
-    Attributes:
         tables: The configurations of sweeps whose samplers look at no results.
+        stored: What earlier sessions left.
+        write: Puts a record into the journal, or raises `StoreError`.
     """
 
     def __init__(
@@ -58,6 +58,7 @@ class Proposals:
         samplers: Mapping[str, Sampler],
         progress: PlanProgress,
         *,
+        tables: Mapping[str, Table],
         stored: Stored,
         write: Callable[[Record], None],
         replays: Mapping[str, Sequence[Config]],
@@ -72,11 +73,7 @@ class Proposals:
         self._write = write
         self._configs: dict[str, dict[int, Config | None]] = defaultdict(dict)
         self._seen: dict[tuple[str, int], int] = {}
-        self.tables = {
-            name: Table(samplers[name], sweep)
-            for name, sweep in sweeps.items()
-            if not samplers[name].adaptive
-        }
+        self.tables = tables
 
     def configuration(self, name: str, number: int, *, force: bool = False) -> Config | None:
         """Give a sweep's configuration of this number; None once its space is exhausted.

@@ -73,15 +73,15 @@ class Pruning:
         if key in self._curves:
             self._curves[key].ended = state
 
-    def replay(self, key: Key, state: State, stored: Key, attempt: int) -> None:
-        """A trial is replayed, under which key and attempt it was stored."""
+    def replay(self, key: Key, state: State, attempt: int) -> None:
+        """A trial is replayed that ended with this attempt."""
         sweep = self._sweeps.get(key.sweep)
         if sweep is None:
             return
         if self._stored is None:
             self._stored = self._read()
         self.start(key)
-        series = self._stored.get((stored, attempt), {}).get(sweep.metric)
+        series = self._stored.get((key, attempt), {}).get(sweep.metric)
         if series is not None:
             self._add(key, *series)
         self.end(key, state)

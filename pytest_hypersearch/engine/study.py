@@ -55,10 +55,11 @@ from pytest_hypersearch.engine.records import (
     under_way,
 )
 from pytest_hypersearch.engine.stopping import Stopping
+from pytest_hypersearch.search.samplers import Table
 from pytest_hypersearch.stats.ranking import BestSoFar
 from pytest_hypersearch.store import records
 from pytest_hypersearch.store.curves import Packed
-from pytest_hypersearch.store.reader import Stored, stored_key
+from pytest_hypersearch.store.reader import Stored
 from pytest_hypersearch.store.records import Record
 
 
@@ -71,14 +72,14 @@ class Study:
         slots: The trials of this session's plan, by the node id of their items.
         samplers: The sampler of each sweep, by the sweep's name.
         write: Puts a record into the journal, or raises `StoreError`.
-        stored: What earlier sessions of the run left.
+        stored: What earlier sessions left.
+        tables: The configurations of all sweeps whose samplers look at no results.
         curves: Reads the curves that they left, by trial and attempt.
         replays: Configurations of a baseline that adaptive samplers' sweeps begin with.
 
     Attributes:
         running: The trials that runners work on.
         present: The stored trials that are in the plan.
-        replayed: Under which key and attempt replayed trials were stored.
     """
 
     def __init__(
@@ -90,6 +91,7 @@ class Study:
         samplers: Mapping[str, Sampler],
         write: Callable[[Record], None],
         stored: Stored,
+        tables: Mapping[str, Table],
         curves: Callable[[], StoredCurves] = dict,
         replays: Mapping[str, Sequence[Config]] = {},
     ) -> None:
@@ -101,13 +103,19 @@ class Study:
         self.rounds = Rounds(self.sweeps, self.slots.values(), self.progress)
         self.pruning = Pruning(self.sweeps, curves)
         self.proposals = Proposals(
-            self.sweeps, samplers, self.progress, stored=stored, write=write, replays=replays
+            self.sweeps,
+            samplers,
+            self.progress,
+            tables=tables,
+            stored=stored,
+            write=write,
+            replays=replays,
         )
         self.running: dict[Key, Attempt] = {}
-        self.replayed: dict[Key, tuple[Key, int]] = {}
         self.notes: list[str] = []
         self._write = write
-        self.present = stored.present(self.proposals.tables)
+        self._stored = stored
+        self.present = stored.present()
         self._nodeids = {key: nodeid for nodeid, key in self.slots.items()}
         self._attempts = Counter(stored.run.attempts)
         self._crashes: Counter[Key] = Counter()
@@ -165,13 +173,11 @@ class Study:
 
     @cached_property
     def durations(self) -> dict[str, float]:
-        """Seconds that trials took in earlier sessions of the run, by item."""
-        stored = self.present.trials
-        return {
-            item: seconds
-            for item, key in self.slots.items()
-            if key in stored and (seconds := stored[key].duration) is not None
-        }
+        """Seconds that trials took in earlier sessions, by item."""
+        stored = self.present.trials.items()
+        own = {key: seconds for key, each in stored if (seconds := each.duration) is not None}
+        known = {**self._stored.durations, **own}
+        return {item: known[key] for item, key in self.slots.items() if key in known}
 
     def ask(
         self,
@@ -349,7 +355,10 @@ class Study:
             nodeid=self.nodeid,
             sweeps=tuple(self.info(sweep) for sweep in self.sweeps.values()),
             trials=tuple(trials),
-            notes=(*filter(None, [self.part]), *self.notes, *self.present.notes()),
+            notes=(
+                *filter(None, [self.part]),
+                *(*self.notes, *self._stored.notes, *self.present.notes()),
+            ),
         )
 
     def _runs(self, key: Key, attempt: int) -> bool:
@@ -392,9 +401,8 @@ class Study:
         item = self._nodeids[key]
         if stored.nodeid != item:
             self._write(records.ReplayRecord(*key, item))
-        self.replayed[key] = stored_as = stored_key(stored), stored.attempt
-        self.pruning.replay(key, stored.state, *stored_as)
-        return replace(stored, nodeid=item, cached=True, recorded=None)
+        self.pruning.replay(key, stored.state, stored.attempt)
+        return replace(stored, nodeid=item, cached=True)
 
     def _leave_out(self, key: Key, params: Config, state: State, reason: str) -> TrialRecord:
         return self._finish(key, self._record(key, params, state, reason=reason))

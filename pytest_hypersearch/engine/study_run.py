@@ -16,6 +16,7 @@ from pytest_hypersearch.engine.artifacts import ArtifactRetention, Background
 from pytest_hypersearch.engine.messages import StudyPlan, StudyState
 from pytest_hypersearch.engine.study import Study
 from pytest_hypersearch.search.pruners import unpickled
+from pytest_hypersearch.search.samplers import Table
 from pytest_hypersearch.store.archive import Archive, RunLog
 from pytest_hypersearch.store.best import kept
 from pytest_hypersearch.store.curves import Packed
@@ -111,14 +112,28 @@ def opened(
         item: Key(sweeps[index].name, number, replicate)
         for item, index, number, replicate in plan.slots
     }
-    log = archive.open(plan.nodeid, tuple(sweeps), plan.code, plan.arguments, set(slots.values()))
+    found = {sweep.name: samplers(sweep.strategy) for sweep in sweeps}
+    tables = {
+        sweep.name: Table(found[sweep.name], sweep)
+        for sweep in sweeps
+        if not found[sweep.name].adaptive
+    }
+    log = archive.open(
+        plan.nodeid,
+        tuple(sweeps),
+        plan.code,
+        arguments=plan.arguments,
+        selected=set(slots.values()),
+        tables=tables,
+    )
     study = Study(
         plan.nodeid,
         sweeps,
         slots=slots,
-        samplers={sweep.name: samplers(sweep.strategy) for sweep in sweeps},
+        samplers=found,
         write=log.write,
         stored=log.stored,
+        tables=tables,
         curves=log.curves,
         replays={sweep.name: replays(plan.nodeid, sweep) for sweep in sweeps},
     )

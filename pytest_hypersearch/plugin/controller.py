@@ -59,6 +59,7 @@ class Controller:
             replay=not config.option.sweep_rerun,
             keep_stale=config.option.sweep_stale == "keep",
             keep_runs=_keep_runs(config),
+            name=config.option.sweep_name or "",
         )
         command = ["pytest", *map(str, config.invocation_params.args)]
         observer = Observer(config.rootpath, command)

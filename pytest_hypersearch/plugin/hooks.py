@@ -49,8 +49,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--sweep-resume",
         action="store_true",
-        help="continue the newest run of each study: replay its finished trials from the store and "
-        "run those that failed or are missing; implies --sweep",
+        help="continue the newest run of each study, or begin a new one if its sweep or code has "
+        "changed: replay finished trials, and run those that failed, are missing or are stale; "
+        "implies --sweep",
     )
     group.addoption(
         "--sweep-rerun",
@@ -62,8 +63,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--sweep-stale",
         choices=("rerun", "keep"),
         default="rerun",
-        help="when resuming, run trials whose code has changed since again (rerun, the default) or "
-        "replay them (keep)",
+        help="when resuming, run trials again whose code or packages have changed since (rerun, "
+        "the default) or replay them (keep)",
+    )
+    group.addoption(
+        "--sweep-name",
+        type=_run_name,
+        metavar="NAME",
+        help="name the session's runs: test@NAME finds them in commands and load_results, and they "
+        "are kept until a newer run has the name",
     )
     group.addoption(
         "--sweep-trials",
@@ -167,6 +175,19 @@ def _devices(text: str) -> tuple[str, ...]:
     if len(names) != len(text.split(",")):
         raise ArgumentTypeError(f"{text!r}: expected numbers or UUIDs of GPUs, each once")
     return names
+
+
+def _run_name(text: str) -> str:
+    from argparse import ArgumentTypeError
+
+    from pytest_hypersearch.store.find import is_name
+
+    if not is_name(text):
+        raise ArgumentTypeError(
+            f"{text!r}: expected letters, digits, '.', '_' or '-', not a number, not 'all', and no "
+            "'-' in front"
+        )
+    return text
 
 
 def _duration(text: str) -> float:

@@ -128,7 +128,7 @@ class Tracking:
             self._calls.put("trial_finished", dict, sweep=sweep, trial=trial)
         elif trial.cached:
             sweep = self._sweep(event.study, trial.sweep)
-            series = partial(self._replayed, event.study.nodeid, event.study.replayed[key[1]])
+            series = partial(self._replayed, event.study.nodeid, (trial.key, trial.attempt))
             self._calls.put("trial_finished", series, sweep=sweep, trial=trial)
 
     def _replayed(self, study: str, stored: tuple[Key, int]) -> Mapping[str, Series]:

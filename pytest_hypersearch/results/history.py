@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_hypersearch.core.trial import Key, State
 from pytest_hypersearch.stats.ranking import BestSoFar
-from pytest_hypersearch.store.journal import read
-from pytest_hypersearch.store.reader import read_curves, starts_of, stored_key
+from pytest_hypersearch.store.reader import curves_of, read_stored, starts_of, stored_key
 from pytest_hypersearch.store.runs import Run
 
 if TYPE_CHECKING:
@@ -142,8 +141,9 @@ def curves(loaded: Loaded) -> Iterator[Curve]:
         StoreError: A file cannot be read.
     """
     for run in map(Run, loaded.runs):
-        series = read_curves(read(run.curves.path).records)
-        started = starts_of(run) if loaded.runs[1:] else None
+        stored = read_stored(run)
+        series = curves_of(run, stored)
+        started = starts_of(stored) if loaded.runs[1:] else None
         for trial in loaded.results.trials:
             place = stored_key(trial), trial.attempt
             if started is None or started.get(place, math.nan) == trial.started:

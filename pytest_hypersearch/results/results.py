@@ -62,8 +62,8 @@ def load_results(*paths_or_tests: Source | None, run: int | str | None = None) -
             directory. The runs of a study that several paths have, such as the caches of CI shards,
             become one if they searched the same.
         run: Which run of each study: the newest by default, ``"all"``, a run's number (the name of
-            its directory), -2 for the one before the newest and so on, or the beginning of the
-            commit that it ran.
+            its directory), -2 for the one before the newest and so on, its name, or the beginning
+            of a commit that it ran.
 
     Returns:
         What was recorded, also by a session that still runs. Damaged lines and unreadable runs are

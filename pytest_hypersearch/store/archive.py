@@ -1,7 +1,8 @@
-"""Which run of a study this session writes to: a new one, or the newest one continued."""
+"""Which run of a study this session writes to: the newest one continued, or a new one."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import platform
 import re
@@ -18,16 +19,18 @@ from uuid import uuid4
 from pytest_hypersearch.core.errors import StoreError
 from pytest_hypersearch.core.secrets import masked_command
 from pytest_hypersearch.core.values import encodable, wall
+from pytest_hypersearch.store.carry import CarriedOver, carry_over, continues, plan_of
 from pytest_hypersearch.store.curves import portions, series_json
-from pytest_hypersearch.store.find import newest, stored_studies
+from pytest_hypersearch.store.find import newest, spared, stored_studies
 from pytest_hypersearch.store.fingerprint import Fingerprints
-from pytest_hypersearch.store.journal import FORMAT, MAX_LINE, json_text, read, seal
+from pytest_hypersearch.store.journal import FORMAT, MAX_LINE, json_text, seal
 from pytest_hypersearch.store.reader import (
+    Present,
     Stored,
     StoredRun,
+    curves_of,
     damage,
     is_whole,
-    read_curves,
     read_stored,
 )
 from pytest_hypersearch.store.records import (
@@ -38,14 +41,15 @@ from pytest_hypersearch.store.records import (
     SessionRecord,
     to_json,
 )
-from pytest_hypersearch.store.runs import ARTIFACTS, Run, Store, digest
+from pytest_hypersearch.store.runs import Run, RunInUse, Store, digest, saved_at
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
     from pytest_hypersearch.core.study import StudyCode
     from pytest_hypersearch.core.sweep import Sweep
     from pytest_hypersearch.core.trial import Config, Key
+    from pytest_hypersearch.search.samplers import Table
     from pytest_hypersearch.store.curves import Packed, Series
     from pytest_hypersearch.store.journal import Json
     from pytest_hypersearch.store.reader import Attempted
@@ -70,16 +74,18 @@ class Policy:
     """How runs are continued and kept.
 
     Attributes:
-        resume: Whether to continue the newest run of each study.
-        replay: Whether finished trials of that run are replayed instead of run again.
+        resume: Whether to take up earlier runs.
+        replay: Whether their finished trials are replayed instead of run again.
         keep_stale: Whether to replay trials that ran other code.
         keep_runs: How many runs of a study are kept.
+        name: What the session's runs are called, empty for no name.
     """
 
     resume: bool
     replay: bool
     keep_stale: bool
     keep_runs: int
+    name: str = ""
 
 
 class Archive:
@@ -117,10 +123,12 @@ class Archive:
         nodeid: str,
         sweeps: tuple[Sweep, ...],
         code: StudyCode,
+        *,
         arguments: Config,
         selected: Collection[Key],
+        tables: Mapping[str, Table],
     ) -> RunLog:
-        """Return the log of a study: what an earlier session left, and where this one writes.
+        """Return the log of a study: what earlier sessions left, and where this one writes.
 
         Args:
             nodeid: The study.
@@ -128,6 +136,7 @@ class Archive:
             code: Where its code is.
             arguments: The test's other parameters.
             selected: The trials of the session.
+            tables: The configurations of all sweeps whose samplers look at no results.
 
         Raises:
             StoreError: The run to continue belongs to a live session, or cannot be read.
@@ -138,28 +147,34 @@ class Archive:
             sweeps=sweeps,
             id=self._session,
             started=_now(),
+            plan=plan_of(sweeps),
             fingerprint=self._fingerprint(code),
-            keep_stale=self._policy.keep_stale,
             arguments=arguments,
             selected=len(selected) if len(selected) < planned else None,
+            name=self._policy.name,
         )
-        run, stored = self._continued(nodeid, () if session.selected is None else selected)
+        earlier = self._open_store().runs(nodeid) if self._policy.resume else []
+        found = self._continued(earlier, session, selected)
+        run, stored = found or (None, StoredRun())
         first = next((each.id for each in stored.sessions if each.id), self._session)
         log = RunLog(
             nodeid,
-            partial(self._new_run, nodeid, part=session.selected is not None),
+            partial(self._new_run, nodeid),
             run,
             Stored(stored, session, self._policy.replay),
             run_id=digest(f"{first}\n{nodeid}"),
             use=self._use,
             provenance=partial(self.observer.provenance, {each.name: each.seed for each in sweeps}),
+            made=partial(self._prune, nodeid),
         )
-        log.missing = self._policy.resume and run is None
-        if session.selected is not None:
-            log.whole = self._whole_run(nodeid, run)
+        log.missing = self._policy.resume and not earlier
         if run:
             self._use(log)
             log.tell_changes()
+        elif earlier:
+            log.carry(self._carried(earlier, session, selected, tables))
+        if len({*selected, *(trial.key for trial in log.stored.run.trials)}) < planned:
+            log.whole = self._whole_run(nodeid, run)
         return log
 
     def studies(self) -> dict[str, list[Run]]:
@@ -192,18 +207,52 @@ class Archive:
             [Path(file) for file in code.depends_on],
         )
 
-    def _continued(self, nodeid: str, wanted: Collection[Key]) -> tuple[Run | None, StoredRun]:
+    def _continued(
+        self, runs: Sequence[Run], session: SessionRecord, selected: Collection[Key]
+    ) -> tuple[Run, StoredRun] | None:
         """The run that the session continues, and what is in it."""
-        runs = self._open_store().runs(nodeid) if self._policy.resume else []
         if not runs:
-            return None, StoredRun()
-        run = newest(runs, wanted)
+            return None
+        reference = _reference(runs, session, selected)
+        if found := self._same(reference, session, selected):
+            return found
+        with contextlib.suppress(RunInUse):  # the newest run of a part of the trials
+            return self._same(runs[-1], session, selected) if reference != runs[-1] else None
+        return None
+
+    def _same(
+        self, run: Run, session: SessionRecord, selected: Collection[Key]
+    ) -> tuple[Run, StoredRun] | None:
+        """Own a run and read it, if the session continues it rather than begin a new one."""
         run.acquire()
         try:
-            return run, read_stored(run)
+            stored = read_stored(run)
+            ended = {} if self._policy.replay else Present(stored, session).trials
+            again = any(key in ended and ended[key].is_finished for key in selected)
+            if continues(session, stored) and not again:
+                return run, stored
         except StoreError:
             run.close()
             raise
+        run.close()
+        return None
+
+    def _carried(
+        self,
+        runs: Sequence[Run],
+        session: SessionRecord,
+        selected: Collection[Key],
+        tables: Mapping[str, Table],
+    ) -> CarriedOver:
+        reference = _reference(runs, session, selected)
+        others = [run for run in reversed(runs) if run != reference]
+        return carry_over(
+            _readable([reference, *others]),
+            session,
+            tables,
+            keep_stale=self._policy.keep_stale,
+            again=None if self._policy.replay else selected,
+        )
 
     def _whole_run(self, nodeid: str, run: Run | None) -> str:
         """The name of the run that readers prefer to one of a part, empty if there is none."""
@@ -213,18 +262,20 @@ class Archive:
             return ""
         return preferred.path.name if is_whole(preferred) else ""
 
-    def _new_run(self, nodeid: str, *, part: bool) -> Run:
-        store = self._open_store()
+    def _new_run(self, nodeid: str) -> Run:
         try:
-            run = store.new_run(nodeid)
+            return self._open_store().new_run(nodeid)
         except StoreError as error:
             if self._policy.resume:
                 raise
-            store = self._fall_back(str(error))
-            run = store.new_run(nodeid)
-        runs = store.runs(nodeid) if part else []
-        store.prune(nodeid, self._policy.keep_runs, spare=newest(runs).path if runs else None)
-        return run
+            return self._fall_back(str(error)).new_run(nodeid)
+
+    def _prune(self, nodeid: str) -> None:
+        """Remove old runs, now that the new one tells which of them it refers to."""
+        store, keep = self._open_store(), self._policy.keep_runs
+        runs = store.runs(nodeid)
+        if len(runs) > keep:
+            store.prune(nodeid, keep, spared(runs, keep))
 
     def _open_store(self) -> Store:
         if self._store is None:
@@ -249,9 +300,9 @@ class RunLog:
 
     Attributes:
         run_id: 16 hex digits that no other run has.
-        stored: What earlier sessions of the run left, as this one sees it.
+        stored: What earlier sessions left, as this one sees it.
         missing: Whether a run was to be continued, and there was none.
-        continued: Whether the run is one of earlier sessions.
+        continued: Whether the run has trials of earlier sessions.
         whole: The run that readers prefer, as this one has only a part of the plan; else empty.
 
     Args:
@@ -262,6 +313,7 @@ class RunLog:
         run_id: 16 hex digits that no other run has.
         use: Told of each use of the run.
         provenance: Gives what the session is recorded with.
+        made: Called when a new run has been made and has its first records.
     """
 
     def __init__(
@@ -274,6 +326,7 @@ class RunLog:
         run_id: str,
         use: Callable[[RunLog], None],
         provenance: Callable[[], Provenance],
+        made: Callable[[], None],
     ) -> None:
         self.run_id = run_id
         self.stored = stored
@@ -285,6 +338,7 @@ class RunLog:
         self._nodeid = nodeid
         self._make = make
         self._use = use
+        self._made = made
         self._run = run
 
     @property
@@ -301,14 +355,27 @@ class RunLog:
             notes.append(f"show, best and load_results keep to run {run}, which has all trials")
         return notes + damage(self.stored.run, self.path)
 
+    def carry(self, earlier: CarriedOver) -> None:
+        """Begin a new run with what it has of earlier ones; without any it is made when needed.
+
+        Raises:
+            StoreError: It cannot be written; there is no new run then.
+        """
+        self.stored = replace(self.stored, durations=earlier.durations, notes=earlier.notes)
+        if earlier.records:
+            self.write(*earlier.records)
+            self.continued = True
+            self.stored = replace(self.stored, run=read_stored(self._owned()))
+
     def tell_changes(self) -> None:
-        """Record the session if its plan is not that of the newest one: readers follow the plan.
+        """Record the session of a run if it has more trials than the one before, or names it.
 
         Raises:
             StoreError: It cannot be written.
         """
-        session, last = self.stored.session, self.stored.run.sessions[-1]
-        if _plan_of(session) != _plan_of(last):
+        session, run = self.stored.session, self.stored.run
+        named = session.name and session.name not in run.names
+        if named or _shown(session) != _shown(run.sessions[-1]):
             self.write()
 
     def write(self, *records: Record) -> None:
@@ -323,11 +390,13 @@ class RunLog:
             run.journal.append_many(map(to_json, records))
             return
         provenance = self.provenance()
-        head: list[Record] = [replace(self.stored.session, provenance=provenance)]
-        if not self.continued:
-            session = self.stored.session
-            head.insert(0, RunRecord(FORMAT, self._nodeid, session.sweeps, session.started))
-        run.journal.append_many(map(to_json, [*head, *records]))
+        session = replace(self.stored.session, provenance=provenance)
+        if self.continued:
+            run.journal.append_many(map(to_json, [session, *records]))
+        else:
+            head = RunRecord(FORMAT, self._nodeid, session.sweeps, session.started)
+            run.journal.begin(map(to_json, [head, session, *records]))
+            self._made()
         self._packages = provenance.packages
 
     def write_curve(self, key: Key, attempt: int, series: Mapping[str, Packed]) -> None:
@@ -342,19 +411,23 @@ class RunLog:
 
     def curves(self) -> dict[Attempted, dict[str, Series]]:
         """Return the series of each metric that trials reported, by trial and attempt."""
-        return read_curves(read(self._run.curves.path).records) if self._run else {}
+        return curves_of(self._run, self.stored.run) if self._run else {}
 
     def artifacts(self, name: str) -> str:
-        """The path of a directory among the run's artifacts, which whoever needs it makes."""
-        return f"{self._owned().path}/{ARTIFACTS}/{name}"
+        """The path of the directory of what a trial saved, see `saved_at`."""
+        return str(saved_at(self._owned().path, name))
 
     def end(self) -> None:
         """Record what the session's tests imported since the session was recorded.
+
+        A session that had nothing to run is recorded if it is the first one of its commit.
 
         Raises:
             StoreError: It cannot be written.
         """
         if self._packages is None:
+            if self._run and self.provenance().commit not in ("", *self.stored.run.commits):
+                self.write()
             return
         if new := dict(self.provenance().packages.items() - self._packages.items()):
             self.write(PackagesRecord(dict(sorted(new.items()))))
@@ -371,12 +444,23 @@ class RunLog:
         return self._run
 
 
-def _plan_of(session: SessionRecord) -> Json:
-    """Return what decides which stored trials count."""
+def _shown(session: SessionRecord) -> Json:
+    """Return what later sessions of a run may change of its plan."""
     sweeps = tuple(replace(sweep, prune=None) for sweep in session.sweeps)
-    return to_json(
-        SessionRecord(sweeps, fingerprint=session.fingerprint, keep_stale=session.keep_stale)
-    )
+    return to_json(SessionRecord(sweeps))
+
+
+def _reference(runs: Sequence[Run], session: SessionRecord, selected: Collection[Key]) -> Run:
+    """Return the run of a study that a session would continue."""
+    return newest(runs, () if session.selected is None else selected)
+
+
+def _readable(runs: Sequence[Run]) -> Iterator[tuple[str, StoredRun]]:
+    """Yield names and contents of runs, of all but the first if they can be read."""
+    yield runs[0].path.name, read_stored(runs[0])
+    for run in runs[1:]:
+        with contextlib.suppress(StoreError):
+            yield run.path.name, read_stored(run)
 
 
 def most_open() -> int:

@@ -21,14 +21,8 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_hypersearch.core.trial import Key, State, TrialRecord
 from pytest_hypersearch.store.journal import make_dirs
-from pytest_hypersearch.store.reader import stored_key
-from pytest_hypersearch.store.runs import (
-    ARTIFACTS,
-    artifact_name,
-    file_lock,
-    refuse_link,
-    remove_tree,
-)
+from pytest_hypersearch.store.reader import directory_of
+from pytest_hypersearch.store.runs import file_lock, refuse_link, remove_tree
 
 if TYPE_CHECKING:
     from filelock import BaseFileLock
@@ -125,7 +119,7 @@ def kept(run: Path, trials: Iterable[TrialRecord]) -> dict[Key, str]:
     best = published(run)
     paths = {}
     for trial in trials:
-        own = run / ARTIFACTS / artifact_name(*stored_key(trial), trial.attempt)
+        own = directory_of(run, trial)
         public = run.parent / BEST / replicate_name(trial.replicate)
         directory = public if trial.key[:2] == best and public.is_dir() else own
         if trial.state is State.COMPLETE and directory.is_dir():

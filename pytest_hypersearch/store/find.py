@@ -6,6 +6,7 @@ import re
 import tomllib
 from configparser import ConfigParser
 from configparser import Error as ConfigParserError
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeAlias
@@ -14,7 +15,13 @@ from pytest_hypersearch.core.errors import StoreError
 from pytest_hypersearch.core.space import config_key
 from pytest_hypersearch.core.study import called, some
 from pytest_hypersearch.core.trial import Key, State
-from pytest_hypersearch.store.reader import is_whole, read_run, read_stored, stored_key
+from pytest_hypersearch.store.reader import (
+    StoredRun,
+    is_whole,
+    read_run,
+    read_stored,
+    stored_key,
+)
 from pytest_hypersearch.store.runs import Run, age, is_run, outdated, runs_of, study_dirs
 
 if TYPE_CHECKING:
@@ -89,12 +96,33 @@ def newest(runs: Sequence[Run], wanted: Collection[Key] = ()) -> Run:
 
 
 def removable(runs: Iterable[Path], keep: int) -> list[Path]:
-    """Return the runs of a study but for the newest ``keep`` and the one that `newest` tells."""
-    paths = outdated(runs, keep)
-    if not paths:
-        return []
-    reference = newest([*map(Run, sorted(runs, key=age))])
-    return [path for path in paths if path != reference.path]
+    """Return the runs of a study that are neither among the newest ``keep`` nor `spared`."""
+    paths = sorted(runs, key=age)
+    old = outdated(paths, keep)
+    stay = spared([*map(Run, paths)], keep) if old else set()
+    return [path for path in old if path not in stay]
+
+
+def spared(runs: Sequence[Run], keep: int) -> set[Path]:
+    """Return the old runs of a study that are kept all the same.
+
+    These are the run that `newest` tells, the newest run of each name, and those that hold files of
+    trials of runs that are kept.
+
+    Args:
+        runs: All of them, oldest first.
+        keep: How many of the newest are kept in any case.
+    """
+    contents = {run.path.name: stored for run, stored in _readable(runs)}
+    named = {name: run for run, stored in contents.items() for name in stored.names}
+    stay = {*named.values(), newest(runs).path.name, *(run.path.name for run in runs[-keep:])}
+    todo = [*stay]
+    while todo:
+        run = todo.pop()
+        new = contents[run].origins - stay if run in contents else set()
+        stay |= new
+        todo += new
+    return {run.path for run in runs if run.path.name in stay}
 
 
 def _has(run: Run, wanted: Collection[Key]) -> bool:
@@ -252,8 +280,9 @@ def _standing(trial: TrialRecord) -> tuple[int, float]:
 
 
 Source: TypeAlias = "str | PathLike[str]"
-_NUMBER = re.compile(r"-?\d{1,9}")
+_NUMBER = re.compile(r"-?[0-9]{1,9}")
 _COMMIT = re.compile(r"[0-9a-f]{4,40}")
+_NAME = re.compile(r"(?!-|[0-9]+$|all$)[A-Za-z0-9._-]{1,80}")
 
 
 class NothingStoredError(LookupError):
@@ -324,13 +353,31 @@ def _places(sources: Sequence[Source]) -> list[list[list[Run]]]:
     return [_studies(source) for source in sources] or [_project()]
 
 
+def is_name(text: str) -> bool:
+    """Tell whether a run may be called so.
+
+    A name has letters, digits, ``.``, ``_`` and ``-``; it does not begin with ``-``, is not a
+    number, and is not ``all``.
+    """
+    return _NAME.fullmatch(text) is not None
+
+
+def split_run(what: str) -> tuple[str, str | None]:
+    """Split ``WHAT@RUN`` into a test or path and the run that is asked for, if one is."""
+    name, at, run = what.rpartition("@")
+    if at and (_NUMBER.fullmatch(run) or run == "all" or is_name(run)) and not Path(what).exists():
+        return name, run
+    return what, None
+
+
 def choose(runs: Sequence[Run], run: int | str | None) -> Sequence[Run]:
     """Return those runs of a study that are asked for.
 
     Args:
         runs: All of them, oldest first; at least one.
         run: None for the one that `newest` tells, ``"all"``, a run's number, -1 for the newest, -2
-            for the one before and so on, or the beginning of the commit that it ran.
+            for the one before and so on, a run's name, or the beginning of a commit that it ran. Of
+            several with the name or the commit the newest.
 
     Raises:
         ValueError: It is none of these.
@@ -347,14 +394,21 @@ def choose(runs: Sequence[Run], run: int | str | None) -> Sequence[Run]:
         found = [one for one in runs if one.path.name.lstrip("0") == str(number)]
         if found or not _COMMIT.fullmatch(text):
             return found
-    if not _COMMIT.fullmatch(text):
-        raise ValueError(f"run {text!r}: expected all, a number, or the beginning of a commit")
-    return [each for each in runs if _ran(each, text)][-1:]
+    elif not is_name(text):
+        raise ValueError(
+            f"run {text!r}: expected all, a number, a name, or the beginning of a commit"
+        )
+    stored = [*_readable(runs)]
+    named = [each for each, one in stored if text in one.names]
+    ran = [each for each, one in stored if any(commit.startswith(text) for commit in one.commits)]
+    return (named or (ran if _COMMIT.fullmatch(text) else []))[-1:]
 
 
-def _ran(run: Run, commit: str) -> bool:
-    sessions = read_stored(run).sessions
-    return any(each.provenance.commit.startswith(commit) for each in sessions)
+def _readable(runs: Iterable[Run]) -> Iterator[tuple[Run, StoredRun]]:
+    """Yield the runs that can be read with their contents."""
+    for run in runs:
+        with suppress(StoreError):
+            yield run, read_stored(run)
 
 
 def _studies(source: Source) -> list[list[Run]]:

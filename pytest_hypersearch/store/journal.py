@@ -202,6 +202,21 @@ class Journal:
         self._inode = (0, 0)
         self._size = 0
 
+    def begin(self, records: Iterable[Json]) -> None:
+        """Write the first records: all of them, or there is no file; errors as in `append`."""
+        lines = b"".join(map(encode, records))
+        try:
+            self.path = self._locate() if self._locate is not None else self.path
+            make_dirs(self.path.parent)
+            draft = self.path.with_name(f"{self.path.name}.new")
+            with os.fdopen(open_regular(str(draft), os.O_WRONLY | os.O_CREAT), "wb") as file:
+                file.truncate()
+                file.write(lines)
+            draft.replace(self.path)
+            self._ready()
+        except OSError as error:
+            raise _store_error("write", self.path, error) from error
+
     def append(self, record: Json) -> None:
         """Write one record.
 

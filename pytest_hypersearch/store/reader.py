@@ -1,29 +1,23 @@
 """The one reader of journals: what a run has on the trials of its study.
 
 Results, the command line, the live page and a session that continues a run all read here, and so
-agree. What counts is the plan of a session, for readers that of the newest one: its sweeps, the
-fingerprint of its code, and whether trials of other code count.
-
-A trial is known by its key (sweep, number, replicate), its configuration and its seed. Where the
-sweep has changed since the trial ran, the plan may have its configuration under another number, or
-not at all.
+agree. All sessions of a run have the same plan and code; the newest one tells how many trials and
+replicates there are. Trials may be carried over from other runs of the study: their records are the
+run's own, their files and curves stay where they are and are found from here.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-from pytest_hypersearch.core.errors import SamplerError, StoreError
+from pytest_hypersearch.core.errors import StoreError
 from pytest_hypersearch.core.space import config_key
 from pytest_hypersearch.core.study import StudyResults
-from pytest_hypersearch.core.trial import Judgement, Key, State, TrialRecord, judge, trial_seed
-from pytest_hypersearch.search.samplers import Table, builtin
-from pytest_hypersearch.store.fingerprint import changed
-from pytest_hypersearch.store.journal import is_newer, newer_error, read_batches
+from pytest_hypersearch.core.trial import Judgement, Key, State, TrialRecord, judge
+from pytest_hypersearch.store.journal import is_newer, newer_error, read, read_batches
 from pytest_hypersearch.store.records import (
     CrashRecord,
     CurveRecord,
@@ -38,21 +32,18 @@ from pytest_hypersearch.store.records import (
     SuggestRecord,
     from_json,
 )
-from pytest_hypersearch.store.runs import artifact_name
+from pytest_hypersearch.store.runs import ARTIFACTS, Run, artifact_name, saved_at
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from pytest_hypersearch.core.sweep import Sweep
     from pytest_hypersearch.core.trial import Config
     from pytest_hypersearch.store.curves import Series
     from pytest_hypersearch.store.journal import Json
     from pytest_hypersearch.store.records import Record
-    from pytest_hypersearch.store.runs import Run
 
 FINISHED: Final = frozenset({State.COMPLETE, State.PRUNED, State.INVALID})
-_MOST: Final = 100_000  # a forged number of trials must not keep the reader busy
 
 Outcome: TypeAlias = "EndRecord | CrashRecord | SkipRecord"
 Attempted: TypeAlias = "tuple[Key, int]"
@@ -67,7 +58,7 @@ class Attempt:
         start: When it was handed out.
         session: By which session.
         end: How it ended, None if the session is not there any more or still runs it.
-        directory: Name of the directory of what it saved, empty if that is not whole.
+        directory: Where what it saved is, see `saved_at`; empty if that is not whole.
     """
 
     start: StartRecord
@@ -75,18 +66,24 @@ class Attempt:
     end: EndRecord | CrashRecord | None = None
     directory: str = ""
 
+    @property
+    def ran_as(self) -> Key:
+        """The trial as the run knows it in which it ran."""
+        start = self.start
+        number = start.number if start.recorded is None else start.recorded
+        return start.key._replace(number=number)
+
 
 @dataclass(slots=True, eq=False)
 class StoredTrial:
     """What a run has on a trial, over all of its sessions.
 
     Attributes:
-        key: The trial as it was numbered when it ran.
+        key: The trial.
         params: Its configuration, empty if it was never handed out.
         seed: Its seed.
         attempts: Its executions.
         outcome: What came of it: of several ends, crashes and skips the last.
-        session: The session that recorded the outcome.
     """
 
     key: Key
@@ -94,7 +91,6 @@ class StoredTrial:
     seed: int
     attempts: list[Attempt] = field(default_factory=list)
     outcome: Outcome | None = None
-    session: SessionRecord | None = None
 
     @property
     def last(self) -> Attempt | None:
@@ -104,19 +100,26 @@ class StoredTrial:
 
     @property
     def duration(self) -> float | None:
-        """Seconds of the last execution that ended, whatever code it ran and came to."""
+        """Seconds of the last execution that ended, whatever it came to."""
         ends = (each.end for each in reversed(self.attempts))
         return next((end.duration for end in ends if isinstance(end, EndRecord)), None)
 
     @property
     def directories(self) -> list[str]:
-        """Names of the directories of what its attempts saved."""
-        return [each.directory for each in self.attempts if each.directory]
+        """Names of the directories of what its attempts saved in this run."""
+        own = (each for each in self.attempts if not each.start.origin)
+        return [each.directory for each in own if each.directory]
 
     @property
     def saved(self) -> str:
-        """Name of the directory of what the attempt saved that the outcome is of, or empty."""
+        """Where what the attempt saved is that the outcome is of, see `saved_at`; or empty."""
         return self.last.directory if self.last and isinstance(self.outcome, EndRecord) else ""
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether it need not run again."""
+        end = self.outcome
+        return isinstance(end, EndRecord) and end.state in FINISHED and not end.failed
 
 
 class StoredRun:
@@ -138,7 +141,7 @@ class StoredRun:
         self.attempts: dict[Key, int] = {}
         self.items: dict[Key, str] = {}
         self.damaged = 0
-        self._trials: dict[tuple[Key, str, int], StoredTrial] = {}
+        self._trials: dict[Key, StoredTrial] = {}
         self._attempts: dict[Attempted, tuple[StoredTrial, Attempt]] = {}
         self._open: set[Attempted] = set()
 
@@ -146,6 +149,30 @@ class StoredRun:
     def trials(self) -> list[StoredTrial]:
         """The trials in the order in which they came first."""
         return [*self._trials.values()]
+
+    @property
+    def carried(self) -> list[Attempt]:
+        """The attempts that were carried over from other runs."""
+        return [attempt for _, attempt in self._attempts.values() if attempt.start.origin]
+
+    @property
+    def origins(self) -> set[str]:
+        """The runs that hold files or curves of trials of this one."""
+        return {
+            each.start.origin
+            for each in self.carried
+            if each.directory or (isinstance(each.end, EndRecord) and each.end.steps)
+        }
+
+    @property
+    def names(self) -> list[str]:
+        """The names that sessions gave to the run."""
+        return [each.name for each in self.sessions if each.name]
+
+    @property
+    def commits(self) -> list[str]:
+        """The commits that its sessions ran, the one at which it was made first."""
+        return [each.provenance.commit for each in self.sessions if each.provenance.commit]
 
     def is_open(self, attempt: Attempt) -> bool:
         """Tell whether an attempt has not ended as far as the newest session knows."""
@@ -174,7 +201,10 @@ class StoredRun:
             case FailedRecord():
                 self._fail(record)
             case SavedRecord():
-                self._attempt(record)[1].directory = record.directory
+                attempt = self._attempt(record)[1]
+                origin = attempt.start.origin
+                inside = f"{origin}/{ARTIFACTS}/" if origin else ""
+                attempt.directory = f"{inside}{record.directory}"
             case SkipRecord():
                 self._conclude(self._trial(record.key, record.params, record.seed), record)
             case ReplayRecord():
@@ -182,12 +212,8 @@ class StoredRun:
 
     def _plan(self, record: RunRecord | SessionRecord) -> None:
         if isinstance(record, SessionRecord):
-            last = self.sessions[-1]
-            plan = record.sweeps or last.sweeps
-            if plan != last.sweeps:
-                self.items.clear()
-            code = record.fingerprint or last.fingerprint
-            self.sessions.append(replace(record, sweeps=plan, fingerprint=code))
+            sweeps = record.sweeps or self.sessions[-1].sweeps
+            self.sessions.append(replace(record, sweeps=sweeps))
             self._open.clear()
         else:
             self.nodeid = self.nodeid or record.nodeid
@@ -208,7 +234,7 @@ class StoredRun:
 
     def _end(self, end: EndRecord | CrashRecord) -> None:
         if not end.attempt:
-            self._conclude(self._trial(end.key, {}, 0), end)
+            self._conclude(self._trials.get(end.key) or self._trial(end.key, {}, 0), end)
             return
         trial, attempt = self._attempt(end)
         if self.is_open(attempt):
@@ -234,13 +260,15 @@ class StoredRun:
         return self._attempts[place]
 
     def _trial(self, key: Key, params: Config, seed: int) -> StoredTrial:
-        who = key, config_key(params), seed
-        if who not in self._trials:
-            self._trials[who] = StoredTrial(key, params, seed)
-        return self._trials[who]
+        known = self._trials.get(key)
+        if known and (known.seed, config_key(known.params)) == (seed, config_key(params)):
+            return known
+        # A sampler whose proposal was lost may have proposed another configuration since.
+        self._trials[key] = StoredTrial(key, params, seed)
+        return self._trials[key]
 
     def _conclude(self, trial: StoredTrial, outcome: Outcome) -> None:
-        trial.outcome, trial.session = outcome, self.sessions[-1]
+        trial.outcome = outcome
 
 
 def read_stored(run: Run) -> StoredRun:
@@ -273,20 +301,43 @@ def is_whole(run: Run) -> bool:
     return not Present(stored, stored.sessions[-1]).is_part
 
 
-def starts_of(run: Run) -> dict[Attempted, float | None]:
-    """Return when each attempt of a run was started, in seconds since 1970.
-
-    Raises:
-        StoreError: As in `read_stored`.
-    """
-    attempts = (each for trial in read_stored(run).trials for each in trial.attempts)
+def starts_of(run: StoredRun) -> dict[Attempted, float | None]:
+    """Return when each attempt of a run was started, in seconds since 1970."""
+    attempts = (each for trial in run.trials for each in trial.attempts)
     return {(each.start.key, each.start.attempt): each.start.started for each in attempts}
 
 
 def stored_key(trial: TrialRecord) -> Key:
-    """Return the key under which the files of its run know a trial."""
+    """Return the key under which its run knows a trial."""
     number = trial.number if trial.recorded is None else trial.recorded
     return Key(trial.sweep, number, trial.replicate)
+
+
+def directory_of(run: Path, trial: TrialRecord) -> Path:
+    """Return the directory of what a trial of a run saved, which is there if it saved anything."""
+    return saved_at(run, trial.directory or artifact_name(*stored_key(trial), trial.attempt))
+
+
+def curves_of(run: Run, stored: StoredRun) -> dict[Attempted, dict[str, Series]]:
+    """Return the series of each metric that trials reported, by trial and attempt.
+
+    Args:
+        run: The run.
+        stored: What is in its journal; the curves of trials that were carried over are read from
+            the runs in which they ran.
+
+    Raises:
+        StoreError: A file cannot be read.
+    """
+    found = read_curves(read(run.curves.path).records)
+    others: dict[str, dict[Attempted, dict[str, Series]]] = {}
+    for each in stored.carried:
+        origin = each.start.origin
+        if origin not in others:
+            others[origin] = read_curves(read(Run(run.path.parent / origin).curves.path).records)
+        if series := others[origin].get((each.ran_as, each.start.attempt)):
+            found[each.start.key, each.start.attempt] = series
+    return found
 
 
 def read_curves(records: Iterable[Json]) -> dict[Attempted, dict[str, Series]]:
@@ -306,76 +357,30 @@ def read_curves(records: Iterable[Json]) -> dict[Attempted, dict[str, Series]]:
 
 
 class Present:
-    """The stored trials that the plan of a session has.
+    """The stored trials of a run as a session of it has them.
 
     Attributes:
         run: What is stored.
-        trials: The trials by their keys in the plan.
-        absent: How many stored trials the plan does not have.
+        trials: The trials of the session's plan.
 
     Args:
         run: What is stored.
         session: The session.
-        tables: The configurations of all sweeps whose samplers look at no results; without it,
-            those of this package's samplers alone are known.
         replay: Whether trials that finished need not run again.
     """
 
-    def __init__(
-        self,
-        run: StoredRun,
-        session: SessionRecord,
-        *,
-        tables: Mapping[str, Table] | None = None,
-        replay: bool = True,
-    ) -> None:
+    def __init__(self, run: StoredRun, session: SessionRecord, *, replay: bool = True) -> None:
         self.run = run
-        self.trials: dict[Key, StoredTrial] = {}
-        self.absent = 0
         self._session = session
         self._replay = replay
         self._sweeps = {sweep.name: sweep for sweep in session.sweeps}
-        by_sweep: dict[str, list[StoredTrial]] = defaultdict(list)
-        for trial in run.trials:
-            by_sweep[trial.key.sweep].append(trial)
-        for name, trials in by_sweep.items():
-            sweep = self._sweeps.get(name)
-            mine = [trial for trial in trials if sweep and _may_have(sweep, trial)]
-            self.absent += len(trials) - len(mine)
-            if sweep and mine:
-                self._place(sweep, mine, _configurations(run, sweep, tables))
+        self.trials = {trial.key: trial for trial in run.trials if self._plans(trial.key)}
 
-    def _place(
-        self, sweep: Sweep, trials: Iterable[StoredTrial], plan: Mapping[int, str] | None
-    ) -> None:
-        """Give trials their keys in a plan of configurations by number: first those that keep them.
-
-        Args:
-            sweep: The sweep.
-            trials: Trials of its space and seeds.
-            plan: The configurations, None if the numbers are those at which the trials ran.
-        """
-        moved = []
-        for trial in trials:
-            known = plan is None or not trial.params
-            config = "" if known else config_key(trial.params)
-            if trial.key.number >= sweep.n_trials or not (
-                known or (plan and plan.get(trial.key.number) == config)
-            ):
-                moved.append((trial, config))
-                continue
-            if trial.key in self.trials:
-                self.absent += 1
-            self.trials[trial.key] = trial
-        numbers: dict[str, list[int]] = defaultdict(list)
-        for number, config in (plan or {}).items():
-            numbers[config].append(number)
-        for trial, config in sorted(moved, key=lambda each: each[0].key):
-            keys = (trial.key._replace(number=number) for number in numbers[config])
-            if key := next((key for key in keys if key not in self.trials), None):
-                self.trials[key] = trial
-            else:
-                self.absent += 1
+    def _plans(self, key: Key) -> bool:
+        sweep = self._sweeps.get(key.sweep)
+        if sweep is None:
+            return False
+        return key.number < sweep.n_trials and key.replicate < sweep.replicates
 
     @property
     def is_part(self) -> bool:
@@ -384,21 +389,14 @@ class Present:
         every = any(each.selected is None for each in self.run.sessions[1:])
         return not every and len(self.trials) < planned
 
-    def counts(self, session: SessionRecord | None) -> bool:
-        """Tell whether a session ran the code of this one, or its trials count all the same."""
-        return session is not None and (
-            self._session.keep_stale or session.fingerprint == self._session.fingerprint
-        )
-
     def ended(self, key: Key) -> TrialRecord | None:
-        """Return a trial as it ended, None if it did not, ran other code, or lacks a metric."""
-        trial = self.trials[key]
-        return self._record(key, trial) if self.counts(trial.session) else None
+        """Return a trial as it ended, None if it did not or lacks a metric."""
+        return self._record(key, self.trials[key])
 
     def finished(self, key: Key) -> TrialRecord | None:
         """Return a trial as it ended, None if it has to run again."""
         trial = self.trials.get(key)
-        return self.ended(key) if self._replay and trial and _is_finished(trial) else None
+        return self.ended(key) if self._replay and trial and trial.is_finished else None
 
     def unfinished(self, key: Key, params: Config) -> str:
         """Return the directory in which a trial goes on whose process died, empty for a new one."""
@@ -407,8 +405,7 @@ class Present:
         same = trial and config_key(trial.params) == config_key(params)
         for attempt in trial.attempts if trial and same else ():
             since = [] if isinstance(attempt.end, EndRecord) else [*since, attempt]
-        first = next((each.start for each in since if self.counts(each.session)), None)
-        return artifact_name(*first.key, first.attempt) if first else ""
+        return artifact_name(*since[0].start.key, since[0].start.attempt) if since else ""
 
     def records(self, *, live: bool = False) -> Iterator[TrialRecord]:
         """Yield the trials in the order of sweep, number and replicate.
@@ -425,16 +422,16 @@ class Present:
             elif trial.outcome is not None:
                 if record := self.ended(key):
                     yield record
-            elif last and self.counts(last.session):
+            elif last:
                 yield self._started(key, last, State.NOT_RUN, reason="interrupted")
 
     def elapsed(self) -> dict[str, float]:
-        """Return the wall time of each sweep in seconds, without the time between sessions."""
+        """Return the wall time of each sweep in seconds, that of the run's own sessions alone."""
         spans: dict[tuple[str, int], tuple[float, float]] = {}
         for key, trial in self.trials.items():
             for attempt in trial.attempts:
                 started, which = attempt.start.started, (key.sweep, id(attempt.session))
-                if started is not None and self.counts(attempt.session):
+                if started is not None and not attempt.start.origin:
                     took = attempt.end.duration if isinstance(attempt.end, EndRecord) else 0.0
                     first, last = spans.get(which, (started, 0.0))
                     spans[which] = min(first, started), max(last, started + took)
@@ -444,30 +441,15 @@ class Present:
         return times
 
     def notes(self) -> list[str]:
-        """Return what a reader must be told of trials that are left out."""
-        stale = [trial for trial in self.trials.values() if self._is_stale(trial)]
-        notes = []
-        if self.absent:
-            verb = "is" if self.absent == 1 else "are"
-            notes.append(f"{_stored(self.absent)} {verb} not part of the present plan")
-        if stale and (self._replay or self._session.selected is not None):
-            sessions = {id(trial.session): trial.session for trial in stale}
-            files = {
-                name: None
-                for session in sessions.values()
-                if session
-                for name in changed(session.fingerprint, self._session.fingerprint)
-            }
-            notes.append(f"{_stored(len(stale))} stale: {', '.join(files)} changed")
-        return notes
-
-    def _is_stale(self, trial: StoredTrial) -> bool:
-        return _is_finished(trial) and not self.counts(trial.session)
+        """Return what a reader must be told of the trials."""
+        kept = sum(bool(each.last and each.last.start.stale) for each in self.trials.values())
+        ran = "1 trial ran" if kept == 1 else f"{kept} trials ran"
+        return [f"{ran} other code: --sweep-stale=keep"] if kept else []
 
     def _record(self, key: Key, trial: StoredTrial) -> TrialRecord | None:
         outcome, attempt = trial.outcome, trial.last
         if isinstance(outcome, EndRecord) and attempt:
-            verdict = _judged(outcome, self._sweeps[key.sweep].metrics)
+            verdict = judged(outcome, self._sweeps[key.sweep].metrics)
             if verdict is None:
                 return None
             return self._started(
@@ -494,6 +476,7 @@ class Present:
 
     def _started(self, key: Key, attempt: Attempt, state: State, **values: Any) -> TrialRecord:  # noqa: ANN401  the record's own fields
         start = attempt.start
+        usual = attempt.directory == artifact_name(*key, start.attempt)
         return TrialRecord(
             self.run.items.get(key) or start.item or self.run.nodeid,
             *key,
@@ -503,7 +486,7 @@ class Present:
             attempt=start.attempt,
             worker=start.worker,
             started=start.started,
-            recorded=None if start.number == key.number else start.number,
+            directory="" if usual else attempt.directory,
             **values,
         )
 
@@ -521,18 +504,22 @@ class Stored:
     """A run as a session sees it that continues it.
 
     Attributes:
-        run: What earlier sessions left.
+        run: What earlier sessions left, or was carried over from other runs.
         session: The session.
         replay: Whether trials that finished are replayed instead of run again.
+        durations: Seconds that trials took in other runs.
+        notes: What the user must be told of trials that were not carried over.
     """
 
     run: StoredRun = field(default_factory=StoredRun)
     session: SessionRecord = field(default_factory=partial(SessionRecord, ()))
     replay: bool = True
+    durations: Mapping[Key, float] = field(default_factory=dict)
+    notes: Sequence[str] = ()
 
-    def present(self, tables: Mapping[str, Table]) -> Present:
-        """Return the stored trials that the session's plan has; see `Present`."""
-        return Present(self.run, self.session, tables=tables, replay=self.replay)
+    def present(self) -> Present:
+        """Return the stored trials that the session's plan has."""
+        return Present(self.run, self.session, replay=self.replay)
 
 
 def read_run(run: Run) -> StudyResults:
@@ -542,9 +529,8 @@ def read_run(run: Run) -> StudyResults:
         run: It may belong to a live session; its open trials are then running.
 
     Returns:
-        The trials that are recorded and in the plan of the newest session, in the order of sweep,
-        number and replicate. The sweeps tell how many the plan has. What was left out is in the
-        notes.
+        The trials that are recorded, in the order of sweep, number and replicate. The sweeps tell
+        how many the plan has.
 
     Raises:
         StoreError: The journal cannot be read, or was written by a newer version.
@@ -566,7 +552,8 @@ def read_run(run: Run) -> StudyResults:
         trials=tuple(present.records(live=run.in_use())),
         notes=(*part, *present.notes(), *damage(stored, run.path)),
         run=str(run.path),
-        commit=session.provenance.commit,
+        commit=next(iter(stored.commits), ""),
+        name=next(reversed(stored.names), ""),
         arguments=session.arguments,
     )
 
@@ -577,7 +564,7 @@ def damage(stored: StoredRun, path: Path | str) -> list[str]:
     return [f"{lines} skipped in {path}"] if stored.damaged else []
 
 
-def _judged(end: EndRecord, metrics: Sequence[str]) -> Judgement | None:
+def judged(end: EndRecord, metrics: Sequence[str]) -> Judgement | None:
     """Judge a trial by metrics that may not be those of its time; None if it lacks one."""
     known = dict(end.metrics)
     if end.state is not State.COMPLETE and (end.failed or end.state is not State.INVALID):
@@ -588,60 +575,3 @@ def _judged(end: EndRecord, metrics: Sequence[str]) -> Judgement | None:
         return None
     # A trial that is complete has a reason if its item failed in the teardown.
     return replace(verdict, reason=verdict.reason or end.reason)
-
-
-def _is_finished(trial: StoredTrial) -> bool:
-    end = trial.outcome
-    return isinstance(end, EndRecord) and end.state in FINISHED and not end.failed
-
-
-def _drawn(sweep: Sweep) -> tuple[object, ...]:
-    """Return what the configurations of a sweep follow from."""
-    return sweep.strategy, sweep.space, sweep.seed, *map(config_key, sweep.points)
-
-
-def _may_have(sweep: Sweep, trial: StoredTrial) -> bool:
-    """Tell whether a trial is of the sweep's space, seeds and replicates."""
-    if trial.key.replicate >= sweep.replicates:
-        return False
-    return not trial.params or (
-        trial.seed == trial_seed(sweep.seed, trial.key.replicate)
-        and (not sweep.space.names or sweep.space.contains(trial.params))
-    )
-
-
-def _configurations(
-    run: StoredRun, sweep: Sweep, tables: Mapping[str, Table] | None
-) -> dict[int, str] | None:
-    """Return the configurations of a sweep's plan by number.
-
-    Returns:
-        None if they have the numbers at which they ran: the sweep never changed, or nothing is
-        known of its sampler, which a plugin offers.
-    """
-    plans = [each for one in run.sessions for each in one.sweeps if each.name == sweep.name]
-    if all(_drawn(each) == _drawn(sweep) for each in plans):
-        return None
-    if table := (tables or {}).get(sweep.name) or _table_of(sweep):
-        with suppress(SamplerError):
-            configs = table.upto(min(sweep.n_trials, _MOST))
-            return {number: config_key(config) for number, config in enumerate(configs)}
-    proposed = {
-        each.number: config_key(each.params)
-        for each in run.suggestions.values()
-        if (each.sweep, each.seed) == (sweep.name, sweep.seed) and sweep.space.contains(each.params)
-    }
-    if not proposed and tables is None and not sweep.strategy.startswith(("bayes", "optuna:")):
-        return None
-    points = {number: config_key(point) for number, point in enumerate(sweep.points)}
-    return {n: config for n, config in (proposed | points).items() if n < sweep.n_trials}
-
-
-def _table_of(sweep: Sweep) -> Table | None:
-    """Return the configurations of a sweep that follow from it alone."""
-    sampler = builtin(sweep.strategy) if sweep.strategy in {"grid", "random"} else None
-    return Table(sampler, sweep) if sampler else None
-
-
-def _stored(number: int) -> str:
-    return "1 stored trial" if number == 1 else f"{number} stored trials"

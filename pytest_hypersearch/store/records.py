@@ -129,11 +129,14 @@ def _state(*allowed: State) -> _Read:
     return lambda value: State(_one_of(*allowed)(value))
 
 
-def _directory(value: object) -> str:
-    name = _text(value)
-    if not re.fullmatch(r"[\w-]+", name, re.ASCII):
-        raise ValueError(f"{name!r} is not the name of an artifact directory")
-    return name
+def _name_like(pattern: str, what: str) -> _Read:
+    def read(value: object) -> str:
+        name = _text(value)
+        if not re.fullmatch(pattern, name, re.ASCII):
+            raise ValueError(f"{name!r} is not the name of {what}")
+        return name
+
+    return read
 
 
 _INTEGER, _FLOAT = _whole(), _number()
@@ -292,15 +295,20 @@ class RunRecord:
 
 @dataclass(frozen=True, slots=True)
 class SessionRecord:
-    """A session began to work on the run, or its plan is not that of the session before.
+    """A session began to work on the run.
+
+    All sessions of a run have the same plan, of which later ones may have more trials and
+    replicates, and the same code.
 
     Attributes:
-        sweeps: The sweeps of the test as this session knows them: the plan of the run from here on.
+        sweeps: The sweeps of the test as this session knows them.
         id: 16 hex digits.
         started: When, as an ISO time, for people.
-        fingerprint: Digest of each file that the test runs, by its path.
-        keep_stale: Whether trials count that ran other code, see ``--sweep-stale=keep``.
+        plan: Digest of what each sweep searches and optimises, by its name.
+        fingerprint: Digest of each file that the test runs, by its path, and ``==`` and the version
+            of each package that they import, by its name.
         selected: How many trials of the plan the session selected, None if all.
+        name: The name that the session gave to the run, see ``--sweep-name``; else empty.
         provenance: Where the results come from.
         arguments: The test's other parameters; see `StudyResults`.
     """
@@ -310,9 +318,10 @@ class SessionRecord:
     sweeps: Annotated[tuple[Sweep, ...], _tuple(_sweep)]
     id: Text = ""
     started: Text = ""
+    plan: Texts = field(default_factory=dict)
     fingerprint: Texts = field(default_factory=dict)
-    keep_stale: Flag = False
     selected: Annotated[int | None, _optional(_whole(0, _MANY))] = None
+    name: Text = ""
     provenance: Annotated[Provenance, Provenance.from_json] = Provenance()
     arguments: Params = field(default_factory=dict)
 
@@ -369,12 +378,15 @@ class OfTrial:
 
 @dataclass(frozen=True, slots=True)
 class StartRecord(OfTrial):
-    """A trial was handed to a runner.
+    """A trial was handed to a runner, or was carried over from another run with its end.
 
     Attributes:
         worker: Who runs it, empty in plain pytest.
         started: When, in seconds since 1970.
         item: Node id of the trial's item.
+        origin: The run that it was carried over from, where it ran and its files are; else empty.
+        recorded: The number of its configuration in that run, None if it is ``number``.
+        stale: Whether it ran other code and was kept by ``--sweep-stale=keep``.
     """
 
     kind: ClassVar = "start"
@@ -385,6 +397,9 @@ class StartRecord(OfTrial):
     worker: Text = ""
     started: Annotated[float | None, _TIME] = None
     item: Text = ""
+    origin: Annotated[str, _name_like(r"(\d{4,9})?", "a run")] = ""
+    recorded: Annotated[int | None, _optional(_whole(0, _MANY))] = None
+    stale: Flag = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -461,13 +476,13 @@ class SavedRecord(OfTrial):
     """What a trial saved is whole.
 
     Attributes:
-        directory: Name of its directory among the run's artifacts.
+        directory: Name of its directory among the artifacts of the run in which it ran.
     """
 
     kind: ClassVar = "saved"
 
     attempt: Ordinal
-    directory: Annotated[str, _directory]
+    directory: Annotated[str, _name_like(r"[\w-]+", "an artifact directory")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -489,7 +504,7 @@ class SkipRecord(OfTrial):
 
 @dataclass(frozen=True, slots=True)
 class ReplayRecord(OfTrial):
-    """A stored trial got another item, as its sweep has changed since it ran."""
+    """A stored trial got another item since it ran, as its sweep has more replicates now."""
 
     kind: ClassVar = "replay"
 

@@ -37,7 +37,7 @@ except ImportError:  # on Windows
     fcntl = None  # type: ignore[assignment]
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
     from filelock import BaseFileLock
 
@@ -85,7 +85,7 @@ class Store:
         """Return the runs of a study that have a journal, oldest first, not yet owned."""
         return runs_of(self.study_dir(nodeid))
 
-    def prune(self, nodeid: str, keep: int, spare: Path | None = None) -> None:
+    def prune(self, nodeid: str, keep: int, spare: Collection[Path] = ()) -> None:
         """Remove old runs of a study, as far as that is possible.
 
         Runs that a live session owns stay; what cannot be removed stays without an error.
@@ -93,10 +93,10 @@ class Store:
         Args:
             nodeid: The study.
             keep: How many of the newest runs stay; at least one does.
-            spare: A run that stays in any case.
+            spare: Runs that stay in any case.
         """
         for path in outdated(_runs(self.study_dir(nodeid)), keep):
-            if path != spare:
+            if path not in spare:
                 with contextlib.suppress(StoreError, OSError):
                     discard(path)
 
@@ -197,6 +197,17 @@ def artifact_name(sweep: str, number: int, replicate: int, attempt: int) -> str:
     """Return the name of an attempt's directory among the artifacts of its run."""
     again = f"-a{attempt}" if attempt > 1 else ""
     return f"{_file_name(sweep)}-{number}-r{replicate}{again}"
+
+
+def saved_at(run: Path, name: str) -> Path:
+    """Return the directory of what a trial saved.
+
+    Args:
+        run: The run.
+        name: Of the directory among the run's artifacts; of a trial that was carried over from
+            another run, the path of its directory from that of the study.
+    """
+    return run.parent / name if "/" in name else run / ARTIFACTS / name
 
 
 @dataclass(frozen=True, slots=True)

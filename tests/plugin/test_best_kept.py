@@ -40,9 +40,9 @@ def facts_of(project):
     return json.loads(file.read_text())
 
 
-def kept_of(project):
+def kept_of(project, run="[0-9]*"):
     """What trials have saved that is still there."""
-    models = project.path.glob(".pytest_cache/d/hypersearch/*/[0-9]*/artifacts/*/deep/model")
+    models = project.path.glob(f".pytest_cache/d/hypersearch/*/{run}/artifacts/*/deep/model")
     return sorted(path.read_text() for path in models)
 
 
@@ -281,16 +281,24 @@ def test_an_extended_grid_mixes_no_trials_files(project, saves):
     assert best_of(project) == ["1 0"]
 
 
-def test_trials_that_run_again_have_new_directories_and_the_old_ones_go(project, saves):
+def test_trials_that_run_again_have_directories_of_a_run_of_their_own(project, saves):
     saves('grid={"x": [2, 1]}, keep=2')
     project.here()
     for shift in ("1", "2"):
         saves('grid={"x": [2, 1]}, keep=2', shift)
         project.here("--sweep-resume")
-        assert kept_of(project) == ["1 0", "2 0"]
+        assert kept_of(project, f"000{int(shift) + 1}") == ["1 0", "2 0"]
         assert facts_of(project)["score"] == 1 + int(shift)
-    project.here("--sweep-rerun")
-    assert len(project.journals) == 1
+    assert kept_of(project, "0001") == ["1 0", "2 0"]
+
+
+def test_failed_trials_that_run_again_have_new_directories(project, saves):
+    saves('grid={"x": [2, 1]}, keep=2', "(0 if os.path.exists('ok') else 1 / (2 - x) - 1)")
+    assert project.here().ret == 1
+    (project.path / "ok").touch()
+    assert project.here("--sweep-resume").ret == 0
+    assert kept_of(project, "0001") == ["1 0", "2 0", "2 0"]
+    assert best_of(project) == ["1 0"]
 
 
 def test_some_trials_of_a_run_again_leave_the_best_as_it_is(project, saves):
@@ -301,9 +309,13 @@ def test_some_trials_of_a_run_again_leave_the_best_as_it_is(project, saves):
         assert project.here("--sweep-rerun", "-k", some).ret == 0
         assert facts_of(project) == before
         assert best_of(project) == ["1 0", "1 1"]
-    assert kept_of(project) == ["1 0", "1 1", "1 1", "3 1"]
+    runs = ["0001", "0002", "0003"]
+    expected = [["1 0", "1 1"], ["3 1"], ["1 1"]]
+    assert [kept_of(project, run) for run in runs] == expected
     project.here("--sweep-resume")
-    assert kept_of(project) == best_of(project) == ["1 0", "1 1"]
+    assert [kept_of(project, run) for run in runs] == expected
+    assert best_of(project) == ["1 0", "1 1"]
+    assert facts_of(project) == {**before, "run": "0003"}
 
 
 def test_a_study_in_which_nothing_is_saved_has_no_files_of_it(project):

@@ -428,14 +428,14 @@ def test_f(x):
     assert project.notes == ["1 stored trial stale: data.csv changed"]
 
 
-def test_rerun_runs_all_again_in_the_same_run(project):
+def test_rerun_runs_all_again_in_a_new_run(project):
     project.write(BAYES.replace("NUMBER", "3"))
     project.here()
     before = project.trials
     project.here("--sweep-rerun")
     assert all(count == 2 for count in project.ran.values())
     assert project.scores == {name: trial["score"] for name, trial in before.items()}
-    assert len(project.journals) == 1
+    assert len(project.journals) == 2
 
 
 def test_only_the_last_runs_are_kept(project):

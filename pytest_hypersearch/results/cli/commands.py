@@ -36,6 +36,7 @@ from pytest_hypersearch.store.find import (
     NothingStoredError,
     is_test_file,
     removable,
+    split_run,
     studies_of,
 )
 from pytest_hypersearch.store.runs import Run, discard
@@ -49,7 +50,6 @@ if TYPE_CHECKING:
     from pytest_hypersearch.stats.ranking import RankedStudy
 
 
-_RUN = re.compile(r"@(all|-?\d{1,9}|[0-9a-f]{4,40})$")
 _SIGNS = {"<=": "le", ">=": "ge", "!=": "ne", "=": "eq", "<": "lt", ">": "gt", "~": "contains"}
 _CONDITION = re.compile(r"([^<>=!~]+)(<=|>=|!=|=|<|>|~)(.*)", re.DOTALL)
 
@@ -65,7 +65,7 @@ def results_of(what: Sequence[str], filters: Iterable[str], *, run: str | None =
     Raises:
         NothingStoredError, StoreError, ValueError: As `load_results` and `Results.filter`.
     """
-    split = [_split(one) for one in what]
+    split = [split_run(one) for one in what]
     runs = list(dict.fromkeys(asked for _, asked in split))
     if len(runs) > 1:
         raise ValueError(f"{' '.join(what)}: expected the same @RUN for all")
@@ -74,11 +74,6 @@ def results_of(what: Sequence[str], filters: Iterable[str], *, run: str | None =
     for text in filters:
         results = results.filter(**condition(text))
     return results
-
-
-def _split(what: str) -> tuple[str, str | None]:
-    match = _RUN.search(what)
-    return (what[: match.start()], match[1]) if match else (what, None)
 
 
 def condition(text: str) -> dict[str, Any]:
@@ -112,7 +107,7 @@ def list_runs(given: Namespace) -> int:
     results = load_results(*given.what, run="all")
     _tell(results)
     rows = [_run_row(one) for one in results.ranked]
-    drop = ("running", "planned", "sweeps", "commit", "started", "metric")
+    drop = ("running", "planned", "sweeps", "commit", "started", "metric", "name")
     _print(rows_text(_short(rows) if given.format == "table" else rows, given.format, drop))
     return FOUND
 
@@ -120,7 +115,7 @@ def list_runs(given: Namespace) -> int:
 def _short(rows: Sequence[Row]) -> list[Row]:
     """Rows for a screen: names without what all share, the direction beside its metric."""
     start = _shared([row["test"] for row in rows])
-    left_out = {"mode"} if any(row["commit"] for row in rows) else {"mode", "commit"}
+    left_out = {"mode", *(name for name in ("commit", "name") if not any(r[name] for r in rows))}
     short = []
     for row in rows:
         metric = f"{row['metric']} ({row['mode']})" if row["metric"] else None
@@ -143,6 +138,7 @@ def _run_row(ranked: RankedStudy) -> Row:
     return {
         "test": study.nodeid,
         "run": Path(study.run).name,
+        "name": study.name or None,
         "started": time_text(min(starts)) if starts else None,
         "commit": study.commit[:7] or None,
         "sweeps": ", ".join(sweep.name for sweep in study.sweeps),

@@ -18,7 +18,8 @@ _WHAT = """
     WHAT is a test (its node id or the end of it) or a path (a project directory, a pytest cache,
     or a study or run directory in it); default: all tests of the project that contains the
     current directory. WHAT@RUN selects a run other than the newest: a run number, -2 for the one
-    before the newest, the beginning of the commit hash that was run, or all.
+    before the newest, a name given by --sweep-name, the beginning of the commit hash that was run,
+    or all.
 """
 _EXITS = (
     "exit codes: 0 success, 1 nothing found or scores are worse, 2 usage or file error, "

@@ -21,8 +21,7 @@ from pytest_hypersearch.results.terminal.format import Look, show_value
 from pytest_hypersearch.stats.importance import Pool, importance, pools
 from pytest_hypersearch.stats.ranking import RankedStudy, rank_study
 from pytest_hypersearch.store.curves import Series
-from pytest_hypersearch.store.reader import stored_key
-from pytest_hypersearch.store.runs import ARTIFACTS, artifact_name
+from pytest_hypersearch.store.reader import directory_of
 
 Json: TypeAlias = dict[str, Any]
 Link: TypeAlias = Callable[[Path], str]
@@ -37,7 +36,7 @@ def beside(page: Path) -> Link:
 
 
 def listed(
-    runs: Iterable[Path], trials: Iterable[TrialRecord], link: Link
+    runs: Sequence[Path], trials: Iterable[TrialRecord], link: Link
 ) -> list[dict[str, Any] | None]:
     """List what each trial saved.
 
@@ -50,11 +49,15 @@ def listed(
         For each trial None, or its directory's address as ``at``, the first `MOST_FILES` paths
         below it as ``files``, encoded for addresses, and how many ``more`` there are.
     """
-    roots = [root for run in runs if (root := run / ARTIFACTS).is_dir()]
-    paths = ((path, root) for root in roots for path in root.iterdir() if path.is_dir())
-    found = {path.name: (path, link(root)) for path, root in paths}
-    names = (artifact_name(*stored_key(trial), trial.attempt) for trial in trials)
-    return [_directory(*found[name]) if name in found else None for name in names]
+    roots: dict[Path, str] = {}
+    found = []
+    for trial in trials:
+        places = (directory_of(run, trial) for run in runs)
+        directory = next((place for place in places if place.is_dir()), None)
+        if directory and directory.parent not in roots:
+            roots[directory.parent] = link(directory.parent)
+        found.append(_directory(directory, roots[directory.parent]) if directory else None)
+    return found
 
 
 def file_below(root: Path, address: str) -> Path | None:

@@ -1,4 +1,7 @@
-"""Which of a project's files an import statement loads, found without importing anything."""
+"""Fingerprints of code: digests of the project's files that a test runs, and versions of packages.
+
+Which files and packages an import statement loads is found without importing anything.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +9,14 @@ import os
 import sys
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache, cached_property
 from hashlib import blake2b
+from importlib import metadata
+from importlib.util import find_spec
 from pathlib import Path
+from typing import Final
 
 from pytest_hypersearch.store.fingerprint import source
 from pytest_hypersearch.store.fingerprint.source import Import, Piece, Source
@@ -81,6 +88,8 @@ class Finder:
 
 
 _MOST_ENTRIES = 1000
+_VERSION: Final = "=="
+_UNCOUNTED: Final = sys.stdlib_module_names | {"pytest", "_pytest", "pytest_hypersearch"}
 
 
 class Fingerprints:
@@ -97,7 +106,8 @@ class Fingerprints:
         self._module = cache(_Module)
         self._content = cache(lambda path: _digest(_read(path)))
         self._edges: dict[Path, frozenset[Path]] = {}
-        self._loaded: dict[frozenset[Path], dict[str, str]] = {}
+        self._version = cache(_version_of)
+        self._loaded: dict[frozenset[Path], tuple[dict[str, str], frozenset[str]]] = {}
 
     def of(
         self,
@@ -117,9 +127,10 @@ class Fingerprints:
             depends_on: Files that it reads, whatever they hold.
 
         Returns:
-            A digest by path, relative to the first root that holds the file, with slashes; the
-            version of Python under ``python``. Of more than 1,000 files, directories are told
-            together.
+            A digest by path, relative to the first root that holds the file, with slashes; ``==``
+            and the version of each package that these files import, by its import name, and of
+            Python under ``python``. pytest's version does not count, nor this package's. Of more
+            than 1,000 files, directories are told together.
         """
         path = _absolute(test_file)
         module = self._module(path)
@@ -127,14 +138,17 @@ class Fingerprints:
         start = {file for file in map(_absolute, others) if self._finder.holds(file.parent)}
         start |= {*self._finder.packages(path), *self._behind(path, named)}
         start |= {file for one in imports for file in self._finder.files(path, one)}
-        entries = {self._name(path): digest, **self._all_loaded(frozenset(start))}
+        loaded, packages = self._all_loaded(frozenset(start))
+        entries = {self._name(path): digest, **loaded}
         for file in map(_absolute, depends_on):
             entries[self._name(file)] = self._content(file)
-        version = f"{sys.version_info.major}.{sys.version_info.minor}"
-        return {**_folded(entries), "python": version}
+        python = f"{_VERSION}{sys.version_info.major}.{sys.version_info.minor}"
+        used = sorted(packages | self._packages(path, imports))
+        versions = {name: f"{_VERSION}{found}" for name in used if (found := self._version(name))}
+        return {**_folded(entries), **versions, "python": python}
 
-    def _all_loaded(self, start: frozenset[Path]) -> dict[str, str]:
-        """Return the digests of modules and of all that they import."""
+    def _all_loaded(self, start: frozenset[Path]) -> tuple[dict[str, str], frozenset[str]]:
+        """Return the digests of modules and of all that they import, and the packages among it."""
         if start not in self._loaded:
             seen = set(start)
             todo = list(start)
@@ -143,8 +157,18 @@ class Fingerprints:
                 seen |= new
                 todo += new
             entries = {self._name(file): self._module(file).digest for file in seen}
-            self._loaded[start] = dict(sorted(entries.items()))
+            packages = (self._packages(file, self._module(file).imports) for file in seen)
+            self._loaded[start] = dict(sorted(entries.items())), frozenset().union(*packages)
         return self._loaded[start]
+
+    def _packages(self, importer: Path, imports: Iterable[Import]) -> frozenset[str]:
+        """Return the import names of what a file imports that is no file of the project's."""
+        return frozenset(
+            name
+            for one in imports
+            if not one[0] and (name := one[1].partition(".")[0]) not in _UNCOUNTED
+            if not any(self._finder.files(importer, one))
+        )
 
     def _behind(self, importer: Path, named: Iterable[Import]) -> set[Path]:
         """Return the modules behind what sweep marks name, but for those with constants alone."""
@@ -288,9 +312,50 @@ def _imports(*pieces: Piece) -> frozenset[Import]:
     return frozenset().union(*(piece.imports for piece in pieces))
 
 
+def _version_of(package: str) -> str:
+    """Return the version of an installed package by its import name, empty if it has none."""
+    with suppress(metadata.PackageNotFoundError, ValueError):
+        return metadata.version(package)
+    with suppress(ImportError, ValueError):
+        spec = find_spec(package)
+        if spec and spec.origin and Path(spec.origin).is_absolute():
+            return _version_of_file(Path(spec.origin))
+    return ""
+
+
+def _version_of_file(module: Path) -> str:
+    """Return the version of the distribution that a top-level module belongs to."""
+    name = f"{module.parent.name}/{module.name}" if module.stem == "__init__" else module.name
+    for distribution in metadata.distributions():
+        # Much faster than metadata.packages_distributions(), which parses all of these files.
+        if f"\n{name}," in f"\n{distribution.read_text('RECORD')}":
+            return distribution.version
+    return ""
+
+
 def changed(old: Mapping[str, str], new: Mapping[str, str]) -> list[str]:
     """Return the names that two fingerprints have not in common or not alike, sorted."""
     return [name for name in sorted({**old, **new}) if old.get(name) != new.get(name)]
+
+
+def changes_text(pairs: Iterable[tuple[Mapping[str, str], Mapping[str, str]]]) -> str:
+    """Say what differs between fingerprints: ``model.py changed, numpy 2.3 -> 2.4``.
+
+    Args:
+        pairs: Earlier fingerprints, each with a later one.
+    """
+    files: dict[str, None] = {}
+    versions: dict[str, None] = {}
+    for old, new in pairs:
+        for name in changed(old, new):
+            before, now = old.get(name, ""), new.get(name, "")
+            if (before or now).startswith(_VERSION):
+                numbers = (each.removeprefix(_VERSION) or "none" for each in (before, now))
+                versions[f"{name} {' -> '.join(numbers)}"] = None
+            else:
+                files[name] = None
+    parts = [f"{', '.join(files)} changed"] if files else []
+    return ", ".join([*parts, *versions])
 
 
 def _absolute(path: Path) -> Path:
