@@ -192,7 +192,7 @@ def _fit(one: Loaded, other: Loaded) -> bool:
 
 
 def _provenance(one: Loaded) -> Provenance:
-    return read_stored(Run(one.runs[-1])).sessions[-1].provenance
+    return read_stored(Run(one.runs[-1])).first.provenance
 
 
 def _origin(one: Loaded) -> tuple[object, ...]:

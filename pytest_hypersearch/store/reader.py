@@ -165,6 +165,11 @@ class StoredRun:
         }
 
     @property
+    def first(self) -> SessionRecord:
+        """The session that made the run, whose code all later ones have."""
+        return next(iter(self.sessions[1:]), self.sessions[0])
+
+    @property
     def names(self) -> list[str]:
         """The names that sessions gave to the run."""
         return [each.name for each in self.sessions if each.name]
@@ -552,7 +557,7 @@ def read_run(run: Run) -> StudyResults:
         trials=tuple(present.records(live=run.in_use())),
         notes=(*part, *present.notes(), *damage(stored, run.path)),
         run=str(run.path),
-        commit=next(iter(stored.commits), ""),
+        commit=stored.first.provenance.commit,
         name=next(reversed(stored.names), ""),
         arguments=session.arguments,
     )

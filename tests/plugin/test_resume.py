@@ -267,7 +267,8 @@ def test_bayes_proposes_anew_for_another_seed(project):
     project.write(BAYES.replace("NUMBER", "3"))
     project.here()
     project.here("--sweep-resume", "--sweep-seed=9")
-    assert len(project.ran) == project.ran.total() == 6
+    assert len(project.ran) == 5  # both begin at the centre
+    assert project.ran.total() == 6
 
 
 def test_bayes_in_a_smaller_space_keeps_what_lies_in_it(project):
