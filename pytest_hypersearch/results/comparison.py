@@ -12,11 +12,10 @@ from pytest_hypersearch.core.values import plural
 from pytest_hypersearch.results.terminal.format import (
     better,
     clean,
-    flow,
     look_of,
-    plain,
     scale_of,
     show_params,
+    wrap,
 )
 from pytest_hypersearch.stats.gate import (
     LEAST_SEEDS,
@@ -306,7 +305,7 @@ def comparison_text(found: Comparison, width: int) -> str:
     lines = [line for change in found.changes for line in change_lines(change, look)]
     if found.added:
         names = (clean(nodeid, look) for nodeid in found.added)
-        lines += _flow(["new,", "not", "compared:", *names], look, indent=0)
+        lines += wrap(" ".join(["new, not compared:", *names]), look, indent=0)
     return "\n".join(lines or ["nothing to compare"])
 
 
@@ -325,13 +324,16 @@ def change_lines(change: Change, look: Look, against: str = "") -> list[str]:
     elif against:
         commit = f" ({change.commit})" if change.commit else ""
         goal = f"{change.metric} against {against}{commit}"
-    lines = [f"{clean(change.nodeid, look)}  {clean(goal, look)}", *_flow(measures(change), look)]
+    lines = [
+        f"{clean(change.nodeid, look)}  {clean(goal, look)}",
+        *wrap(" ".join(measures(change)), look),
+    ]
     if one.verdict in {"REGRESSED", "broken"}:
-        lines += _flow(_worst(change, look), look)
+        lines += wrap(" ".join(_worst(change, look)), look)
     if one.gone or one.new:
-        lines += _flow([f"configurations: {len(one.gone)} gone, {len(one.new)} new"], look)
+        lines += wrap(f"configurations: {len(one.gone)} gone, {len(one.new)} new", look)
     if one.verdict == "undecided" and (one.found if one.bound is None else one.needed) is not None:
-        lines += _flow(_seeds(one), look)
+        lines += wrap(" ".join(_seeds(one)), look)
     return lines
 
 
@@ -401,8 +403,3 @@ def _seeds(one: Judgement[Name]) -> list[str]:
         size = scale_of([one.tolerance]).value(one.tolerance)
         words.insert(0, f"to find a loss of {size}: {one.needed} replicates;")
     return words
-
-
-def _flow(words: Iterable[str], look: Look, *, indent: int = 2) -> list[str]:
-    split = " ".join(words).split()
-    return [plain(line) for line in flow(((word, {}) for word in split), look, indent=indent)]

@@ -26,12 +26,11 @@ from pytest_hypersearch.results.terminal.format import (
     Look,
     better,
     clean,
-    flow,
     look_of,
-    plain,
     render,
     scale_of,
     show_value,
+    wrap,
 )
 from pytest_hypersearch.stats.gate import LEAST_SEEDS
 from pytest_hypersearch.stats.grouping import FAILURES
@@ -456,11 +455,11 @@ def contrast_text(found: Contrast, width: int) -> str:
     title = f"{found.metric} by {found.name} ({better(found.mode)})"
     lines = [clean(title, look)]
     if found.reason:
-        return "\n".join([*lines, *_flow(f"not comparable: {found.reason}", look)])
+        return "\n".join([*lines, *wrap(f"not comparable: {found.reason}", look)])
     lines += render(_columns(found, look), look, indent=2)
-    lines += _flow(_method(found), look)
+    lines += wrap(_method(found), look)
     if found.unit == "seed" and found.basis.startswith("the best"):
-        lines += _flow(_ONE_SEARCH, look)
+        lines += wrap(_ONE_SEARCH, look)
     return "\n".join(lines)
 
 
@@ -523,7 +522,3 @@ def _versus(one: Standing) -> str:
         return one.verdict
     chance = f"p = {one.pair.adjusted:.2g}" if one.pair.adjusted else "by the same on every seed"
     return f"{one.verdict} ({chance})"
-
-
-def _flow(text: str, look: Look) -> list[str]:
-    return [plain(line) for line in flow(((word, {}) for word in text.split()), look)]

@@ -19,12 +19,11 @@ from pytest_hypersearch.results.terminal.format import (
     Scale,
     better,
     clean,
-    flow,
     look_of,
-    plain,
     render,
     scale_of,
     show_params,
+    wrap,
 )
 from pytest_hypersearch.stats.gate import LEAST_SEEDS, Tolerance
 from pytest_hypersearch.stats.grouping import Summary, summary
@@ -307,10 +306,10 @@ def history_text(history: RunHistory, width: int) -> str:
         word = (
             "better" if one.step.loss < 0 else "first worse" if one is worse[0] else "worse again"
         )
-        lines += _flow(f"{word}: {_step(one, points, look)}", look)
+        lines += wrap(f"{word}: {_step(one, points, look)}", look)
         if one.step.loss > 0:
-            lines += _flow(f"worst: {_losses(one, look)}", look)
-    return "\n".join([*lines, *_flow(_basis(history), look)])
+            lines += wrap(f"worst: {_losses(one, look)}", look)
+    return "\n".join([*lines, *wrap(_basis(history), look)])
 
 
 def _basis(history: RunHistory) -> str:
@@ -371,7 +370,3 @@ def _losses(one: ScoreStep, look: Look) -> str:
         " ".join([*show_params(params, look), f"{'+' * (loss > 0)}{scale.value(loss)}"])
         for params, loss in one.losses
     )
-
-
-def _flow(text: str, look: Look) -> list[str]:
-    return [plain(line) for line in flow(((word, {}) for word in text.split()), look)]

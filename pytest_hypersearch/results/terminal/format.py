@@ -272,6 +272,12 @@ def flow(words: Iterable[Segment], look: Look, *, indent: int = 2) -> list[Line]
     return [tuple(each) for each in lines]
 
 
+def wrap(text: str, look: Look, *, indent: int = 2) -> list[str]:
+    """Sets the words of a text as `flow` does, as plain lines."""
+    words: list[Segment] = [(word, {}) for word in text.split()]
+    return [plain(each) for each in flow(words, look, indent=indent)]
+
+
 @dataclass(frozen=True, slots=True)
 class Column:
     """One column of a table.
