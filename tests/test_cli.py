@@ -327,6 +327,7 @@ def test_export_writes_files(command, tmp_path):
         assert (tmp_path / form).stat().st_size > 1000
     assert command("export", "-", "test_net", "--to", "csv", "--filter", "opt=adam") == 0
     assert {row["params.opt"] for row in csv.DictReader(io.StringIO(command.out))} == {"adam"}
+    assert "\\u" not in command.out
     assert command("export", "-", "--to", "json") == 0
     assert len(json.loads(command.out)["studies"]) == 4
     assert command("export", "-", "--to", "parquet") == 2

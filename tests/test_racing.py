@@ -85,6 +85,7 @@ def test_rounded_scores_that_differ_equally_twice_are_no_proof():
 
 
 def test_luck_that_all_share_is_no_noise():
+    assert {*raced_out({0: [0.075, 0.02], 1: [0.13, 0.075]}, replicate=2, planned=10)} == {1}
     shared = np.random.default_rng(1).normal(0, 100, size=10)
     table = np.array(noisy(*[0.0, *[10.0] * 9])) + shared
     assert [len(row) for row in race(table.tolist(), planned=10).values()] == [10, *[2] * 9]

@@ -203,7 +203,7 @@ def rows_text(rows: Sequence[Row], form: str, drop: Sequence[str] = ()) -> str:
     if form == "csv":
         file = io.StringIO()
         csv_to(file, rows)
-        return file.getvalue().rstrip("\n").replace("\r\n", "\n")
+        return file.getvalue().replace("\r\n", "\n").removesuffix("\n")
     look = look_of(terminal_width())
     texts = [{clean(n, look): _shown(value) for n, value in row.items()} for row in rows]
     numbers = [clean(name, look) for name in rows[0] if _is_numeric(rows, name)]

@@ -135,6 +135,7 @@ def _shock(E: Array, x: Array) -> Array:  # noqa: N803 - a matrix
     m, n = E.shape
     sizes = np.sort(np.abs(E).ravel()) * math.sqrt(E.size / ((m - 1) * (n - 1)))
     seen = E.size - np.searchsorted(sizes, x)
-    beyond = np.minimum(1.0, sizes[-1] / np.maximum(x, sizes[-1]))
+    farthest = np.maximum(x, sizes[-1])
+    beyond = np.divide(sizes[-1], farthest, out=np.ones_like(x), where=farthest > 0)
     chances: Array = (seen + _UNSEEN * beyond**_TAIL) / E.size
     return chances

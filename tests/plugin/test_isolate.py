@@ -278,6 +278,35 @@ def test_f(x):
     assert len(project.ran) == 2
 
 
+AS_RANDOMLY = """
+import pytest
+
+class NeedsRealNodes:
+    def pytest_configure_node(self, node):
+        node.nodemanager.roots[0]
+
+def pytest_configure(config):
+    config.pluginmanager.register(NeedsRealNodes(), "needs-real-nodes")
+    config.given = config.workerinput["given"] if hasattr(config, "workerinput") else (1.5, None)
+
+def pytest_configure_node(node):
+    node.workerinput["given"] = node.config.given
+"""
+
+
+@pytest.mark.parametrize("workers", [(), ("-n1", "-p", "no:needs-real-nodes")])
+def test_other_plugins_tell_the_process_what_they_tell_workers(project, workers):
+    (project.path / "conftest.py").write_text(AS_RANDOMLY)
+    project.write("""
+@pytest.mark.sweep(grid={"x": [1]}, isolate=True)
+def test_f(x, request):
+    assert request.config.given == (1.5, None)
+    return x
+""")
+    code, output = project.spawn(*workers)
+    assert code == 0, output
+
+
 def test_what_keeps_the_process_from_running_the_trial_is_told(project):
     project.write("""
 if "hypersearch" in os.environ.get("PARENT", "hypersearch"):

@@ -37,6 +37,9 @@ OPTIONS: dict[str, object] = {
     "tx": [],
     "usepdb": False,
 }
+REPEATERS = "rerunfailures", "pytest-retry"
+"""Plugins of which the parent's runs the whole item again, in a new process."""
+
 PR_SET_PDEATHSIG = 1
 STANDARD_FILES = 1, 2
 POLL_SECONDS = 1.0
@@ -72,8 +75,8 @@ class OneItem:
         channel = {CHANNEL: _Channel(self._line)}
         config.workerinput = self._spec.workerinput | channel  # type: ignore[attr-defined]
         config.workeroutput = {}  # type: ignore[attr-defined]
-        # The parent's runs the whole item again, in a new process.
-        config.pluginmanager.unregister(name="rerunfailures")
+        for name in REPEATERS:
+            config.pluginmanager.unregister(name=name)
         return (yield)
 
     @pytest.hookimpl(trylast=True)

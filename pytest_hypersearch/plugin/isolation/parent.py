@@ -14,6 +14,7 @@ from dataclasses import asdict, replace
 from itertools import count
 from multiprocessing.connection import Connection
 from time import sleep
+from types import SimpleNamespace
 from typing import Any, NoReturn, cast
 
 import pytest
@@ -26,6 +27,7 @@ from pytest_hypersearch.engine.records import Outcome
 from pytest_hypersearch.engine.resources.machine import environment
 from pytest_hypersearch.plugin.isolation import ISOLATED, Line, Spec, blocking
 from pytest_hypersearch.plugin.statuses import set_status
+from pytest_hypersearch.plugin.xdist.workers import CHANNEL
 
 START = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
@@ -215,13 +217,25 @@ def retried(item: pytest.Item, child: Child) -> pytest.TestReport:
 
 def _worker(config: pytest.Config) -> dict[str, Any]:
     """What a worker of pytest-xdist is told; other plugins go by it."""
-    given = getattr(config, "workerinput", None) or {
+    if (given := getattr(config, "workerinput", None)) is not None:
+        return {name: value for name, value in given.items() if name != CHANNEL}
+    told: dict[str, Any] = {
         "workerid": "master",
         "workercount": 1,
         "testrunuid": uuid.uuid4().hex,
         "mainargv": sys.argv,
     }
-    return {name: value for name, value in given.items() if isinstance(value, (str, int, list))}
+    gateway = SimpleNamespace(id=told["workerid"])
+    node = SimpleNamespace(config=config, gateway=gateway, workerinput=told)
+    plugins = config.pluginmanager.get_plugins()
+    for plugin in plugins:
+        # Those that know only real sessions of xdist, such as pytest-cov, have nothing to tell.
+        with contextlib.suppress(Exception):
+            hook = config.pluginmanager.subset_hook_caller(
+                "pytest_configure_node", plugins - {plugin}
+            )
+            hook(node=node)
+    return told
 
 
 def _is_over(process: subprocess.Popen[bytes]) -> bool:
