@@ -33,7 +33,7 @@ def needs(what: str, package: str, extra: str) -> Iterator[None]:
     Args:
         what: Who needs it.
         package: Its name.
-        extra: The extra of ours that brings it.
+        extra: The extra of this package that installs it.
 
     Raises:
         ModuleNotFoundError: It cannot be imported.

@@ -1,4 +1,4 @@
-"""What a sweep is after: metrics to bring down or up, bounds to keep, and when it is enough."""
+"""Objectives and constraints: metrics to optimise, bounds to keep, and rules to stop early."""
 
 from __future__ import annotations
 

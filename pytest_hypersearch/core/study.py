@@ -254,7 +254,7 @@ def _dominates(values: Sequence[float], others: Sequence[float]) -> bool:
 
 
 def called(nodeids: Iterable[str], name: str) -> list[str]:
-    """Return the node ids that a name stands for: the one that it is, or those that end in it.
+    """Return the node ids that a name matches: the equal one, or those that end in it.
 
     Args:
         nodeids: Of tests, without the trials' parts.

@@ -86,7 +86,7 @@ class Sweep:
         n_trials: Configurations to try, points included.
         metric: Which of the test's metrics is the score.
         mode: Whether lower or higher scores are better.
-        others: Further metrics to optimise; with any, the sweep is after a Pareto front.
+        others: Further metrics to optimise; with any, a Pareto front is searched.
         constraints: Bounds that a configuration's metrics must keep to be feasible.
         seed: Decides the sampler's choices and, with the replicate, every trial's seed.
         replicates: Trials per configuration, each under a seed of its own.
@@ -98,7 +98,7 @@ class Sweep:
         race: Whether further replicates are left out for configurations that are clearly worse.
         prune: What ends trials that do not promise enough.
         stop: What ends the sweep before its plan.
-        timeout: Seconds that a trial may take; pytest-timeout sees to it.
+        timeout: Seconds that a trial may take; enforced by pytest-timeout.
         parallel: Configurations in flight at most, which makes an adaptive sampler reproducible.
         raises: Exceptions that make a trial failed without failing the run.
         base: Nested configuration that the parameters patch to make ``trial.config``.

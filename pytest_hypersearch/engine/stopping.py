@@ -1,4 +1,4 @@
-"""When a sweep has had enough: its target reached, nothing better found, its budget exhausted."""
+"""Stopping rules: a target score, patience, a budget of trials or of time."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Stopping:
             self._started = self._clock()
 
     def take(self, record: TrialRecord) -> None:
-        """A trial ended; one that runs again or is told of again counts once."""
+        """Take the end of a trial; one that ends more than once counts once."""
         if record.state in _IDLE:
             return
         key = record.number, record.replicate

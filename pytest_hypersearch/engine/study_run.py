@@ -172,7 +172,7 @@ class Ended:
 
 @dataclass(frozen=True, slots=True)
 class SweepRun:
-    """One sweep of a study in one run, as trackers are told of it.
+    """One sweep of a study in one run, as trackers get it.
 
     Attributes:
         id: 16 hex digits: the same when the run is resumed, others in every other run.

@@ -137,7 +137,7 @@ def trials_among(items: Iterable[pytest.Item]) -> Iterator[Placed]:
 
 
 def spaces_of(items: Iterable[pytest.Item]) -> dict[tuple[str, str], Space]:
-    """The search spaces, with the objects that their choices stand for, by study and sweep."""
+    """The search spaces, with the objects of their choices, by study and sweep."""
     return {
         (study_nodeid(item, slot), slot.sweep.name): slot.sweep.space
         for _, item, slot in trials_among(items)
@@ -174,7 +174,7 @@ class Order:
 def after_their_studies(items: list[pytest.Item]) -> None:
     """Let tests that ask for studies run after these studies' trials; the rest keeps its order.
 
-    Which studies a test asks for is told by the texts in its code, its parameters and its fixtures.
+    The texts in a test's code, parameters and fixtures show which studies it asks for.
     A test that names none takes its place after all trials.
     """
     studies: dict[pytest.Item, str] = {

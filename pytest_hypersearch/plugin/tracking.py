@@ -1,4 +1,4 @@
-"""Tracking: hooks of trackers and other plugins are told of sweeps, without delaying trials."""
+"""Tracking: calls the hooks of trackers and other plugins without delaying trials."""
 
 from __future__ import annotations
 

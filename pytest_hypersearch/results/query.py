@@ -131,7 +131,7 @@ class Fields:
 
         Args:
             name: Its plain name, or with where it belongs: ``params__lr``, ``metrics__loss``,
-                ``trial__seed``, or with a point. ``score`` is the metric that a sweep is after.
+                ``trial__seed``, or with a point. ``score`` is the sweep's metric.
 
         Raises:
             ValueError: There is no such field, or several.

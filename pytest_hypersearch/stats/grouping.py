@@ -21,7 +21,7 @@ _RANDOM_NUMBERS = re.compile(r"0x[0-9a-fA-F]+|[-+]?\d*\.\d+(e[-+]?\d+)?|\d+e[-+]
 
 
 class Summary(NamedTuple):
-    """Statistics of some values; None is what cannot be told of so few.
+    """Statistics of some values; None where there are too few for them.
 
     Attributes:
         n: How many there are.

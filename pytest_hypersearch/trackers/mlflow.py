@@ -130,7 +130,7 @@ class MLflow(TrialTracker[Handle]):
         self._written[handle.key] = Written(run, trial.attempt)
 
     def pytest_hypersearch_sweep_finished(self, sweep: SweepRun, results: StudyResults) -> None:
-        """Tell of the best, with its artifacts, and close the sweep's run."""
+        """Log the best configuration with its artifacts, and close the sweep's run."""
         client, parent = self._connected(), self._parents[sweep.id]
         if best := rank_study(results).best:
             self._log_points(parent, [(sweep.info.metric, 0, best.mean)])

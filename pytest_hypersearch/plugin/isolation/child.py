@@ -173,7 +173,7 @@ class _Channel:
 
 
 def _die_with(parent: int) -> None:
-    """See to it that this process does not outlive its parent."""
+    """Make sure that this process does not outlive its parent."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     else:

@@ -1,4 +1,4 @@
-"""The item's side of a trial's own process: start it, serve it, bring back what came of it."""
+"""The item's side of a trial's own process: start it, serve it, and collect its reports."""
 
 from __future__ import annotations
 
@@ -216,7 +216,7 @@ def retried(item: pytest.Item, child: Child) -> pytest.TestReport:
 
 
 def _worker(config: pytest.Config) -> dict[str, Any]:
-    """What a worker of pytest-xdist is told; other plugins go by it."""
+    """Return the ``workerinput`` of pytest-xdist's workers, which other plugins read."""
     if (given := getattr(config, "workerinput", None)) is not None:
         return {name: value for name, value in given.items() if name != CHANNEL}
     told: dict[str, Any] = {

@@ -1,9 +1,9 @@
 """The outcome of a trial: what its test returned or raised, as far as the item's reports agree.
 
 Other plugins have a say in how an item ends: a soft check, a time limit or a comparison of figures
-may turn a report into a failure or a skip when the test is over. So the owner is told once the
-report of the call is final, and before pytest shows it. An item that fails after that, such as in
-its teardown, is told of as well.
+may turn a report into a failure or a skip when the test is over. So the outcome goes to
+the owner when the report of the call is final, before pytest shows it. If the item fails after
+that, such as in its teardown, the owner gets a second message.
 """
 
 from __future__ import annotations
@@ -130,7 +130,7 @@ class OutcomeReporter:
         error: BaseException | None,
         report: pytest.TestReport,
     ) -> None:
-        """Tell of an item whose call does not follow: its setup failed or skipped."""
+        """Tell the owner that an item's setup failed or skipped: its call does not follow."""
         mark = item.get_closest_marker(MARK)
         if mark is None or isinstance(error, _INTERRUPTIONS):
             return
@@ -187,7 +187,7 @@ class OutcomeReporter:
             current.record = self._record(current, outcome)
 
     def item_failed(self, current: CurrentItem, report: pytest.TestReport) -> None:
-        """Tell of an item that fails after its trial's outcome was told."""
+        """Tell the owner that an item failed after its trial's outcome was sent."""
         outcome, assignment = current.outcome, current.assignment
         if not (current.told and outcome and assignment) or outcome.failed or current.failed_late:
             return

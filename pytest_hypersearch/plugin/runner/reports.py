@@ -207,7 +207,7 @@ class Reports:
         return [self._first + i for i in range(count)]
 
     def _look(self, *, prune: bool) -> None:
-        """See to the pruner and to the clock, and when to see to them next."""
+        """Ask the pruner and flush if due, and schedule the next check."""
         __tracebackhide__ = True
         self._refuse_if_ended("report")
         if self._review and prune and (reason := self._reviewed()):

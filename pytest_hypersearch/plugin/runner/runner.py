@@ -136,7 +136,7 @@ class Runner:
         current.trial = self._trial(current, assignment)
 
     def _run_apart(self, current: CurrentItem, assignment: messages.RunTrial) -> None:
-        """Run the trial in a process of its own; this item only shows what came of it."""
+        """Run the trial in a process of its own; this item only shows its reports."""
         child = Child(current.item, self.link, assignment)
         child.run()
         if child.exit:
@@ -301,7 +301,7 @@ class Runner:
                 note_properties(item, current.record)
 
     def report_logged(self, report: pytest.TestReport) -> None:
-        """Tell of an item that has failed in spite of its trial's outcome."""
+        """Tell the owner of an item that fails although its trial did not."""
         current = self.current
         if current and report.nodeid == current.item.nodeid and report.failed:
             self._outcomes.item_failed(current, report)

@@ -43,7 +43,7 @@ class Look:
 
     @property
     def ellipsis(self) -> str:
-        """What stands for text that was cut off."""
+        """The sign for text that was cut off."""
         return "..." if self.ascii_only else "…"
 
 

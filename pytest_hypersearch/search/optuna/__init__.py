@@ -127,7 +127,7 @@ class HypersearchSampler(BaseSampler):
 
 @dataclass(frozen=True, slots=True)
 class _View:
-    """An Optuna search space as a space of ours, in which options go by their positions."""
+    """An Optuna search space as a `Space`, in which options are replaced by their positions."""
 
     space: Space
     parameters: Mapping[str, Parameter]

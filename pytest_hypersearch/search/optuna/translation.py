@@ -63,7 +63,7 @@ class Parameter:
 
     @classmethod
     def to_optuna(cls, entry: Distribution) -> Parameter:
-        """Return the parameter that an Optuna sampler is to search for a distribution of ours."""
+        """Return the parameter as an Optuna sampler searches it."""
         if isinstance(entry, Choice):
             return cls(entry, CategoricalDistribution(range(entry.size)), "position")
         if isinstance(entry, Integer) and entry.log and entry.step == 1 and entry.high < _EXACT:
@@ -88,7 +88,7 @@ class Parameter:
         raise TypeError(f"{entry}: expected a float, int or categorical distribution")
 
     def theirs_of(self, raw: Raw) -> Any:  # noqa: ANN401  an Optuna type
-        """Return Optuna's value for a value of ours."""
+        """Return Optuna's value for one of our values."""
         if self.by == "value":
             return raw
         if self.by == "quantile":

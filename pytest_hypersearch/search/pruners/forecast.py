@@ -129,7 +129,7 @@ def optimistic_end(trial: Curve, n: int, last: float) -> float:
 def _slope_error(trial: Curve, middle: int, n: int) -> float:
     """Return the standard error of a line's slope through the latter half of the values.
 
-    The noise is told from the curve's own shape by second differences, whose variance is six times
+    The noise is separated from the curve's shape by second differences, whose variance is six times
     that of independent noise.
     """
     half = n - 1 - middle

@@ -65,7 +65,7 @@ class Halving:
         return self._compare(trial, [curve for curve in started if bracket(curve) == own], steps)
 
     def _bracket(self, rungs: _Rungs, completed: Sequence[Curve]) -> Callable[[Curve], int]:  # noqa: ARG002  one bracket
-        """Return what tells how many rungs a trial is spared; it is compared with its like."""
+        """Return what gives the bracket of a trial: how many rungs it skips."""
         return lambda _: 0
 
     def _rungs(self, completed: Sequence[Curve]) -> _Rungs | None:

@@ -38,7 +38,7 @@ class Optimizer:
         strategy: ``bayes``, ``random``, ``grid`` or ``optuna:`` and the name of Optuna's sampler.
         seed: Decides all proposals, with the scores.
         mode: ``min`` if lower scores are better, ``max`` if higher ones are; a list of two or more
-            of them if as many scores are told together, none of which is to decide alone.
+            of them to optimise as many scores, which are told together.
         constraints: Bounds that further metrics must keep, as in the mark: ``{"ms": "<= 50"}``.
 
     Raises:
@@ -218,7 +218,7 @@ class Optimizer:
 def _sweep_of(
     strategy: str, space: Space, modes: Sequence[Mode], constraints: tuple[Constraint, ...]
 ) -> Sweep:
-    """A sweep of what is told: ``score`` or, with several modes, ``score 0``, ``score 1`` ..."""
+    """Return a sweep over ``score`` or, with several modes, ``score 0``, ``score 1`` and so on."""
     names = [f"score {number}" for number in range(len(modes))] if len(modes) > 1 else ["score"]
     goal, *others = map(Goal, names, modes)
     return Sweep(
