@@ -10,6 +10,7 @@ import pytest
 
 from pytest_hypersearch.core.errors import StoreError
 from pytest_hypersearch.store.journal import encode, read
+from pytest_hypersearch.store.reader import read_stored
 from pytest_hypersearch.store.runs import RunInUse, Store, artifact_name
 
 NODEID = "tests/test_mlp.py::test_mlp[cifar]"
@@ -109,7 +110,7 @@ def test_the_newest_run_is_the_last_with_a_journal(store):
     finished(store)
     run = store.runs(NODEID)[-1]
     assert run.path.name == "0002"
-    assert run.read().records == numbered(2)
+    assert read(run.journal.path).records == numbered(2)
 
 
 def test_a_run_is_continued_where_it_ended(store):
@@ -118,7 +119,7 @@ def test_a_run_is_continued_where_it_ended(store):
     run.acquire()
     run.journal.append_many(numbered(2))
     run.close()
-    assert store.runs(NODEID)[-1].read().records == numbered(1, 2)
+    assert read(store.runs(NODEID)[-1].journal.path).records == numbered(1, 2)
 
 
 def test_curves_are_made_when_they_are_needed(run):
@@ -148,7 +149,7 @@ def test_a_live_run_is_refused_by_name(store, run):
         other.acquire()
     with pytest.raises(RunInUse):
         other.journal.append_many(numbered(2))
-    assert other.read().records == numbered(1)
+    assert read(other.journal.path).records == numbered(1)
     run.close()
     other.acquire()
     other.close()
@@ -159,7 +160,7 @@ def test_a_closed_run_owns_nothing_and_can_go_on(run):
     run.close()
     run.close()
     run.journal.append_many(numbered(2))
-    assert run.read().records == numbered(1, 2)
+    assert read(run.journal.path).records == numbered(1, 2)
 
 
 def test_a_newer_run_is_refused(store):
@@ -167,7 +168,7 @@ def test_a_newer_run_is_refused(store):
     (run.path / "journal.jsonl").write_bytes(encode({"k": "run", "format": 2}))
     run.close()
     with pytest.raises(StoreError, match=r"journal\.jsonl was written by a newer"):
-        store.runs(NODEID)[-1].read()
+        read_stored(store.runs(NODEID)[-1])
 
 
 @pytest.mark.parametrize("what", ["run", "study", "root"])
@@ -178,7 +179,7 @@ def test_a_deleted_directory_comes_back_with_its_records_and_lock(store, run, wh
     run.curves.append_many(numbered(11))
     run.journal.append_many(numbered(2))
     assert run.path.name == "0001"
-    assert run.read().records == numbered(1, 2)
+    assert read(run.journal.path).records == numbered(1, 2)
     assert read(run.path / "curves.jsonl").records == numbered(10, 11)
     with pytest.raises(RunInUse):
         store.runs(NODEID)[-1].acquire()
@@ -189,7 +190,7 @@ def test_a_journal_deleted_alone_comes_back_in_its_run(store, run):
     (run.path / "journal.jsonl").unlink()
     run.journal.append_many(numbered(2))
     assert runs(store) == ["0001"]
-    assert run.read().records == numbered(1, 2)
+    assert read(run.journal.path).records == numbered(1, 2)
 
 
 def test_a_deleted_run_gives_way_to_another_session_in_its_place(store, run):
@@ -203,8 +204,8 @@ def test_a_deleted_run_gives_way_to_another_session_in_its_place(store, run):
     other.close()
     run.close()
     assert (other.path.name, run.path.name) == ("0001", "0002")
-    assert other.read().records == numbered(100)
-    assert run.read().records == numbered(1, 2)
+    assert read(other.journal.path).records == numbered(100)
+    assert read(run.journal.path).records == numbered(1, 2)
     assert read(run.path / "curves.jsonl").records == numbered(10, 11)
 
 
@@ -213,7 +214,7 @@ def test_a_deleted_run_keeps_off_a_finished_run_in_its_place(store, run):
     shutil.rmtree(store.root)
     other = finished(store, 100)
     run.journal.append_many(numbered(2))
-    assert other.read().records == numbered(100)
+    assert read(other.journal.path).records == numbered(100)
     assert read(store.study_dir(NODEID) / "0002" / "journal.jsonl").records == numbered(1, 2)
 
 
@@ -221,7 +222,7 @@ def test_a_run_deleted_after_its_last_record_comes_back_at_the_end(store, run):
     run.journal.append_many(numbered(1))
     shutil.rmtree(store.root)
     run.close()
-    assert store.runs(NODEID)[-1].read().records == numbered(1)
+    assert read(store.runs(NODEID)[-1].journal.path).records == numbered(1)
 
 
 def test_pruning_keeps_the_newest_runs(store):
@@ -349,7 +350,7 @@ UNWRITABLE = """
 import os, sys
 import filelock
 from pathlib import Path
-from pytest_hypersearch.store.journal import StoreError
+from pytest_hypersearch.store.journal import StoreError, read
 from pytest_hypersearch.store.runs import Store
 if os.getuid() == 0:
     os.setuid(65534)
@@ -360,7 +361,7 @@ for action in (lambda: store.new_run("t.py::new"), lambda: store.runs("t.py::old
     except StoreError as error:
         print(error)
 store.prune("t.py::old", 1)
-print(len(store.runs("t.py::old")[-1].read().records))
+print(len(read(store.runs("t.py::old")[-1].journal.path).records))
 """
 
 

@@ -23,11 +23,8 @@ from typing import TYPE_CHECKING
 from pytest_hypersearch.core.errors import StoreError
 from pytest_hypersearch.store.journal import (
     Journal,
-    JournalContents,
     make_dirs,
-    newer_error,
     open_regular,
-    read,
     read_first,
 )
 
@@ -135,17 +132,6 @@ class Run:
             self._lease = self._lease or _lock(self.path)
         except OSError as error:
             raise StoreError(f"cannot lock {self.path}: {error.strerror or error}") from error
-
-    def read(self) -> JournalContents:
-        """Read the journal.
-
-        Raises:
-            StoreError: It cannot be read, or was written by a newer version.
-        """
-        contents = read(self.path / _JOURNAL)
-        if contents.newer:
-            raise newer_error(self.path / _JOURNAL)
-        return contents
 
     @property
     def nodeid(self) -> str:

@@ -82,7 +82,7 @@ def test_a_journal_can_be_read_while_it_is_written(tmp_path):
         for _ in range(50):
             for _ in range(20):
                 acknowledged = int(writer.stdout.readline())
-            contents = Store(tmp_path).runs(NODEID)[-1].read()
+            contents = read(Store(tmp_path).runs(NODEID)[-1].journal.path)
             numbers = [entry["number"] for entry in contents.records]
             assert len(numbers) > acknowledged
             assert numbers == list(range(len(numbers)))
@@ -252,7 +252,7 @@ def test_deleting_the_store_again_and_again_loses_nothing(tmp_path, how):
         assert contents.damaged == 0
     for turn, stranger in enumerate(strangers):
         stranger.close()
-        assert stranger.read().records == [{"k": "note", "turn": turn}]
+        assert read(stranger.journal.path).records == [{"k": "note", "turn": turn}]
 
 
 def test_processes_that_make_runs_at_once_get_different_ones(tmp_path):
@@ -290,7 +290,7 @@ def test_a_live_run_is_refused_and_free_once_its_owner_is_killed(tmp_path):
             os.kill(child, signal.SIGKILL)
     run.journal.append_many(numbered(1))
     run.close()
-    assert run.read().records == numbered(0, 1)
+    assert read(run.journal.path).records == numbered(0, 1)
 
 
 def test_of_two_that_resume_a_run_at_once_one_gets_it(tmp_path):
