@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 from pytest_hypersearch.core.codec import read_fields
 from pytest_hypersearch.core.contracts import Pruner
@@ -72,6 +72,18 @@ def size(number: int) -> str:
     return f"{value:.4g} {_UNITS[power]}"
 
 
+class Prior(NamedTuple):
+    """A configuration of an earlier search.
+
+    Attributes:
+        params: The configuration.
+        scores: A score for each complete replicate; none if it failed.
+    """
+
+    params: Config
+    scores: Sequence[float]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Sweep:
     """One strategy over one search space, as a mark asks for it or as a run carried it out.
@@ -92,6 +104,9 @@ class Sweep:
         replicates: Trials per configuration, each under a seed of its own.
         pick: What makes a configuration the best, given its replicates' scores; see `picking`.
         points: Configurations tried before the sampler is asked.
+        start_from: The stored run whose best configurations become the points, such as
+            ``test_mlp@-1``; empty for none.
+        prior: Further results of that run, which samplers that look at results learn from.
         group_by: Parameters by which the summary groups.
         keep: How many of the best configurations keep what their trials saved; None for all.
         retries: How often a trial is started again after its process died.
@@ -124,6 +139,8 @@ class Sweep:
     replicates: int = 1
     pick: str = "mean"
     points: tuple[Config, ...] = ()
+    start_from: str = ""
+    prior: tuple[Prior, ...] = ()
     group_by: tuple[str, ...] = ()
     keep: int | None = 1
     retries: int = 1
@@ -203,7 +220,10 @@ class Sweep:
         return read_fields(cls, given)
 
 
-_SELDOM = ("others", "constraints", "race", "isolate", "timeout", "planned", "elapsed")
+_SELDOM = (
+    *("others", "constraints", "race", "isolate", "timeout", "planned", "elapsed"),
+    *("start_from", "prior"),
+)
 _OWN = {"space", "prune", "stop", "resources", "gates"}
 _RUNNERS = {"raises", "base", "scope", "indirect", "depends_on"}
 _OWNED = tuple(

@@ -27,6 +27,7 @@ from pytest_hypersearch.engine.study_run import (
     Listener,
     Replays,
     Reported,
+    Start,
     Started,
     StudyRun,
     SweepRun,
@@ -47,6 +48,8 @@ class Owner:
         closed: Tells why nothing is to start any more, empty while trials should.
         shares: Gives trials what they demand of the machine.
         replays: Configurations that a study's sweep begins with if its sampler looks at results.
+        start: Returns a sweep with the points of the stored run that it starts from, and a note
+            if it has none.
     """
 
     def __init__(
@@ -56,6 +59,8 @@ class Owner:
         closed: Callable[[], str] = str,
         shares: Shares | None = None,
         replays: Replays = lambda _nodeid, _sweep: (),
+        *,
+        start: Start = lambda _nodeid, sweep: (sweep, ""),
     ) -> None:
         self.runs: dict[str, StudyRun] = {}
         self.broken = ""
@@ -64,6 +69,7 @@ class Owner:
         self._listeners: list[Listener] = []
         self._closed = closed
         self._replays = replays
+        self._start = start
         self._shares = shares or Shares()
         self._background = Background(archive.warn)
         self._current: dict[str, tuple[StudyRun, Key]] = {}
@@ -315,7 +321,14 @@ class Owner:
         if self.broken:
             return messages.Refused(self.broken, ends_session=True)
         for each in plan.studies:
-            run = opened(each, self._archive, self._samplers, self._background, self._replays)
+            run = opened(
+                each,
+                self._archive,
+                self._samplers,
+                self._background,
+                replays=self._replays,
+                start=self._start,
+            )
             self.runs[each.nodeid] = run
             self._trials.update((item, (run, key)) for item, key in run.study.slots.items())
         self._digest = plan.digest

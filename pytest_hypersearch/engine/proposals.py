@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from pytest_hypersearch.core.contracts import Observation, Sampler
@@ -14,6 +14,7 @@ from pytest_hypersearch.core.goals import TOP, Constraint, Goal
 from pytest_hypersearch.core.study import scores_of
 from pytest_hypersearch.core.sweep import Sweep
 from pytest_hypersearch.core.trial import Config, Key, State, TrialRecord
+from pytest_hypersearch.core.values import mean
 from pytest_hypersearch.engine.progress import PlanProgress
 from pytest_hypersearch.search.samplers import Table, propose
 from pytest_hypersearch.store.reader import Stored
@@ -139,16 +140,50 @@ class Proposals:
             return recorded
         replays = self._replays[sweep.name][number - len(sweep.points) :]
         history = [] if replays else self._history(sweep, number, force=force)
+        prior = self._prior(sweep, history)
         config: Config | None
         if replays:
             config = replays[0]
         else:
-            config = propose(self._samplers[sweep.name], sweep, index=number, history=history)
+            own = [replace(each, index=each.index + len(prior)) for each in history]
+            config = propose(
+                self._samplers[sweep.name],
+                sweep,
+                index=number + len(prior),
+                history=[*prior, *own],
+            )
         seen = sum(observation.state is not State.RUNNING for observation in history)
         if config is not None:
             self._write(SuggestRecord(sweep.name, sweep.seed, number, config, seen))
         self._seen[sweep.name, number] = seen
         return config
+
+    def _prior(self, sweep: Sweep, history: Iterable[Observation]) -> list[Observation]:
+        """Results of an earlier search that were not repeated, as the first ones of this search.
+
+        Scores may have changed since then: they are moved by the mean change of those that were
+        repeated as points. Until there is one, the sampler gets no earlier results.
+        """
+        key, sign = sweep.space.key, 1.0 if sweep.mode == "min" else -1.0
+        scores = {key(each.params): each.scores for each in history}
+        pairs = [
+            (mean(now), mean(before))
+            for params, before in sweep.prior
+            if before and (now := scores.get(key(params)))
+        ]
+        if not pairs:
+            return []
+        change = mean([now - sign * before for now, before in pairs])
+        others = [each for each in sweep.prior if key(each.params) not in scores]
+        return [
+            Observation(
+                index,
+                each.params,
+                State.COMPLETE if each.scores else State.FAILED,
+                tuple(sign * score + change for score in each.scores),
+            )
+            for index, each in enumerate(others)
+        ]
 
     def _recorded(self, sweep: Sweep, number: int) -> Config | None:
         """A configuration that nobody need propose: one of the points, or of an earlier session."""

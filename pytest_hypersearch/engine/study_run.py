@@ -27,6 +27,7 @@ from pytest_hypersearch.store.runs import Run, digest
 Event: TypeAlias = "Started | Reported | Ended"
 Listener: TypeAlias = Callable[[Event], None]
 Replays: TypeAlias = Callable[[str, Sweep], Sequence[Config]]
+Start: TypeAlias = Callable[[str, Sweep], tuple[Sweep, str]]
 
 
 _NOT_ENDED: Final = frozenset({State.NOT_RUN, State.RUNNING})
@@ -39,11 +40,12 @@ class StudyRun:
     study: Study
     log: RunLog
     artifacts: ArtifactRetention
+    notes: tuple[str, ...] = ()
 
     def results(self) -> StudyResults:
         """The study's results, and where they are."""
         results = self.study.results()
-        notes = (*results.notes, *self.log.notes)
+        notes = (*results.notes, *self.notes, *self.log.notes)
         return replace(
             results,
             notes=notes,
@@ -101,13 +103,27 @@ def opened(
     archive: Archive,
     samplers: Callable[[str], Sampler],
     background: Background,
+    *,
     replays: Replays,
+    start: Start,
 ) -> StudyRun:
-    """Open the run of a planned study; replays go to sweeps whose samplers look at results."""
+    """Open the run of a planned study.
+
+    Args:
+        plan: The study.
+        archive: Where runs are kept.
+        samplers: The sampler of a strategy.
+        background: Does what need not be waited for.
+        replays: Configurations that a sweep begins with if its sampler looks at results.
+        start: Returns a sweep with the points of the stored run that it starts from, and a note
+            if it has none.
+    """
     pruners = {name: unpickled(text) for name, text in plan.pruners.items()}
-    sweeps = [
-        replace(Sweep.from_json(data), prune=pruners.get(data["name"])) for data in plan.sweeps
+    started = [
+        start(plan.nodeid, replace(Sweep.from_json(data), prune=pruners.get(data["name"])))
+        for data in plan.sweeps
     ]
+    sweeps = [sweep for sweep, _ in started]
     slots = {
         item: Key(sweeps[index].name, number, replicate)
         for item, index, number, replicate in plan.slots
@@ -137,7 +153,8 @@ def opened(
         curves=log.curves,
         replays={sweep.name: replays(plan.nodeid, sweep) for sweep in sweeps},
     )
-    return StudyRun(study, log, ArtifactRetention(study, log, background))
+    notes = tuple(note for _, note in started if note)
+    return StudyRun(study, log, ArtifactRetention(study, log, background), notes)
 
 
 @dataclass(frozen=True, slots=True)

@@ -173,7 +173,9 @@ def parametrize_checked(
 
 def _checked(sweep: Sweep, replicates: int) -> Sweep:
     """A sweep of one configuration, whatever depends on others left out."""
-    sweep = replace(sweep, strategy="check", points=(), n_trials=1, replicates=replicates)
+    sweep = replace(
+        sweep, strategy="check", points=(), start_from="", n_trials=1, replicates=replicates
+    )
     return replace(sweep, race=False, prune=None, stop=None, parallel=None, pick="mean")
 
 
@@ -200,6 +202,7 @@ def parametrize_smoke(metafunc: pytest.Metafunc, sweeps: Sequence[Sweep]) -> Non
     sweep = replace(sweeps[0], points=(centre,), n_trials=1, replicates=1, race=False)
     # Whatever depends on other trials, or on a machine that a quick check may run without.
     sweep = replace(sweep, prune=None, stop=None, parallel=None, resources=None, retries=0)
+    sweep = replace(sweep, start_from="")
     argnames = _argnames(metafunc, sweeps)
     values = sweep.space.decode(centre)
     slot = Slot(sweep, 0, 0, "sweep-smoke", (sweep,))

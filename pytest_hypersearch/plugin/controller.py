@@ -20,6 +20,7 @@ from pytest_hypersearch.core.values import monotonic, printable, shown_number
 from pytest_hypersearch.engine.owner import Owner
 from pytest_hypersearch.engine.resources.ledger import Shares
 from pytest_hypersearch.engine.resources.machine import Machine, missing_features, this_machine
+from pytest_hypersearch.engine.warm_start import WarmStart
 from pytest_hypersearch.plugin import setting
 from pytest_hypersearch.plugin.ci import annotation, append_summary
 from pytest_hypersearch.plugin.gate import Gates, Nothing
@@ -63,14 +64,16 @@ class Controller:
         )
         command = ["pytest", *map(str, config.invocation_params.args)]
         observer = Observer(config.rootpath, command)
+        archive = Archive(self._store_root, policy, self._warnings.append, observer)
         self.owner = Owner(
             lambda strategy: (
                 Nothing() if checks else config.hook.pytest_hypersearch_sampler(strategy=strategy)
             ),
-            Archive(self._store_root, policy, self._warnings.append, observer),
+            archive,
             self._closed,
             Shares(_machine(config)),
             self.gates.replays,
+            start=WarmStart(archive.studies, resume=policy.resume),
         )
         self.owner.listen(self._follower.take)
         self._tracking = Tracking(config.pluginmanager, self.owner)

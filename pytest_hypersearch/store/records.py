@@ -224,6 +224,8 @@ _SWEEP: Final[Mapping[str, _Read]] = {
     "replicates": _whole(1, _MANY),
     "pick": _pick,
     "points": _tuple(_dict(_scalar)),
+    "start_from": _text,
+    "prior": _tuple(_row(_dict(_scalar), _tuple(_FLOAT))),
     "group_by": _tuple(_text),
     "keep": _optional(_whole(0, _MANY)),
     "retries": _whole(0, _MANY),

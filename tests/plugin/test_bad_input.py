@@ -293,7 +293,16 @@ ROWS = [
     mark(f"{A}, retries=-1", "sweep(retries=-1): expected an integer of at least 0"),
     mark(
         f"{A}, points={{'lr': 1}}",
-        "sweep(points={'lr': 1}): expected a list of dicts, each a complete configuration",
+        "sweep(points={'lr': 1}): expected a list of dicts, each a complete configuration, or a "
+        "run such as 'test_mlp@-1'",
+    ),
+    mark(
+        f"{A}, points='@-1'",
+        "sweep(points='@-1'): expected a test, or a test and a run: 'test_mlp@-1'",
+    ),
+    mark(
+        "grid={'lr': [1]}, points='test_f'",
+        "sweep(points='test_f'): not accepted by grid=, which tries every combination",
     ),
     mark(
         f"{A}, points=[1]",

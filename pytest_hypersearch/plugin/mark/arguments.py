@@ -31,6 +31,7 @@ from pytest_hypersearch.plugin.mark.spaces import (
     one_of,
     points_of,
     space_of,
+    start_from_of,
     text,
     wrong,
 )
@@ -121,6 +122,7 @@ def from_mark(args: Sequence[object], kwargs: Mapping[str, Any]) -> Sweep:
         replicates=integer(given, "replicates", 1, least=1),
         pick=pick_of(given, strategy, space),
         points=points_of(given, space),
+        start_from=start_from_of(given, strategy),
         group_by=names_of(given, "group_by", space),
         keep=_keep(given),
         retries=integer(given, "retries", 1, least=0),

@@ -137,8 +137,11 @@ def _unsuited(entry: Distribution, strategy: str) -> str:
 def points_of(given: Mapping[str, Any], space: Space) -> tuple[Config, ...]:
     """The configurations of ``points``, as JSON scalars."""
     points = given.get("points", ())
+    if isinstance(points, str):
+        return ()
     if not isinstance(points, (list, tuple)):
-        raise wrong("points", points, "expected a list of dicts, each a complete configuration")
+        expected = "a list of dicts, each a complete configuration, or a run such as 'test_mlp@-1'"
+        raise wrong("points", points, f"expected {expected}")
     configs: dict[str, Config] = {}
     for number, point in enumerate(points):
         if not isinstance(point, Mapping):
@@ -156,6 +159,18 @@ def points_of(given: Mapping[str, Any], space: Space) -> tuple[Config, ...]:
             "points", points, f"{len(configs)} points; expected at most n_trials={n_trials}"
         )
     return tuple(configs.values())
+
+
+def start_from_of(given: Mapping[str, Any], strategy: str) -> str:
+    """The stored run that ``points`` names, empty if it names none."""
+    points = given.get("points", ())
+    if not isinstance(points, str):
+        return ""
+    if strategy == "grid":
+        raise wrong("points", points, "not accepted by grid=, which tries every combination")
+    if not points.partition("@")[0].strip() or points.endswith("@"):
+        raise wrong("points", points, "expected a test, or a test and a run: 'test_mlp@-1'")
+    return points
 
 
 def names_of(given: Mapping[str, Any], argument: str, space: Space) -> tuple[str, ...]:

@@ -53,7 +53,7 @@ def sweep(
     seed: int | None = None,
     replicates: int | None = None,
     pick: str | None = None,
-    points: Sequence[Branch] | None = None,
+    points: Sequence[Branch] | str | None = None,
     base: Mapping[str, Any] | None = None,
     group_by: str | Sequence[str] | None = None,
     name: str | None = None,
@@ -98,7 +98,8 @@ def sweep(
             ``"median"``, ``"max"`` or ``"min"`` of its scores; ``"one-se"`` takes, of those whose
             mean is within one standard error of the best mean, the first of a grid, and
             ``"one-se:NAME"`` the one with the lowest parameter or metric of that name.
-        points: Complete configurations that are tried first.
+        points: Complete configurations that are tried first; or a stored run, such as
+            ``"test_mlp@-1"``, whose best configurations are.
         base: Nested configuration; ``trial.config`` is a copy patched by the parameters, whose
             names may be dotted (``"training.lr"``).
         group_by: Parameter or parameters by which the summary groups.
