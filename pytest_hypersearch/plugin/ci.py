@@ -5,13 +5,19 @@ from __future__ import annotations
 import json
 import os
 import re
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import pytest
 from _pytest.junitxml import bin_xml_escape, xml_key
 
+from pytest_hypersearch.core.study import StudyResults
+from pytest_hypersearch.core.sweep import Sweep
+from pytest_hypersearch.core.trial import TrialRecord
 from pytest_hypersearch.core.values import printable
+from pytest_hypersearch.engine.owner import Owner
+from pytest_hypersearch.results.comparison import Change
 from pytest_hypersearch.results.export import markup_of
 from pytest_hypersearch.results.gates import markup_row, short_text
 from pytest_hypersearch.results.terminal.format import (
@@ -26,17 +32,7 @@ from pytest_hypersearch.results.terminal.lines import count_words, rule_text, tr
 from pytest_hypersearch.results.terminal.summary import section
 from pytest_hypersearch.results.terminal.tables import families
 from pytest_hypersearch.stats.failures import failure_rule
-from pytest_hypersearch.stats.ranking import rank_study
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-
-    from pytest_hypersearch.core.study import StudyResults
-    from pytest_hypersearch.core.sweep import Sweep
-    from pytest_hypersearch.core.trial import TrialRecord
-    from pytest_hypersearch.engine.owner import Owner
-    from pytest_hypersearch.results.comparison import Change
-    from pytest_hypersearch.stats.ranking import RankedStudy
+from pytest_hypersearch.stats.ranking import RankedStudy, rank_study
 
 PREFIX = "hypersearch."
 

@@ -36,7 +36,7 @@ from pytest_hypersearch.stats.gate import LEAST_SEEDS
 from pytest_hypersearch.stats.grouping import FAILURES
 from pytest_hypersearch.stats.ranking import rank
 
-if TYPE_CHECKING:  # it loads numpy
+if TYPE_CHECKING:
     from pytest_hypersearch.stats.blocks import Array, PairTest, Unit
 
 Block: TypeAlias = tuple[str, str]

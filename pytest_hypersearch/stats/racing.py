@@ -15,11 +15,7 @@ for any number of workers and after any interruption.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
+from collections.abc import Mapping, Sequence
 
 _FIRST = 2
 _NO_SCORE = "a replicate has no score, and others have all"

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import re
 import tomllib
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from configparser import ConfigParser
 from configparser import Error as ConfigParserError
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import Final, TypeAlias
 
 from pytest_hypersearch.core.errors import StoreError
 from pytest_hypersearch.core.space import config_key
-from pytest_hypersearch.core.study import called, some
-from pytest_hypersearch.core.trial import Key, State
+from pytest_hypersearch.core.study import StudyResults, called, some
+from pytest_hypersearch.core.sweep import Sweep
+from pytest_hypersearch.core.trial import Key, State, TrialRecord
 from pytest_hypersearch.store.reader import (
     StoredRun,
     is_whole,
@@ -23,15 +26,6 @@ from pytest_hypersearch.store.reader import (
     stored_key,
 )
 from pytest_hypersearch.store.runs import Run, age, is_run, outdated, runs_of, study_dirs
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-    from os import PathLike
-
-    from pytest_hypersearch.core.study import StudyResults
-    from pytest_hypersearch.core.sweep import Sweep
-    from pytest_hypersearch.core.trial import TrialRecord
-
 
 STORE: Final = Path("d", "hypersearch")
 _DEFAULT: Final = ".pytest_cache"

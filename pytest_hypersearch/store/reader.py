@@ -9,20 +9,24 @@ run's own, their files and curves stay where they are and are found from here.
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from pathlib import Path
+from typing import Any, Final, TypeAlias
 
 from pytest_hypersearch.core.errors import StoreError
 from pytest_hypersearch.core.space import config_key
 from pytest_hypersearch.core.study import StudyResults
-from pytest_hypersearch.core.trial import Judgement, Key, State, TrialRecord, judge
-from pytest_hypersearch.store.journal import is_newer, newer_error, read, read_batches
+from pytest_hypersearch.core.trial import Config, Judgement, Key, State, TrialRecord, judge
+from pytest_hypersearch.store.curves import Series
+from pytest_hypersearch.store.journal import Json, is_newer, newer_error, read, read_batches
 from pytest_hypersearch.store.records import (
     CrashRecord,
     CurveRecord,
     EndRecord,
     FailedRecord,
+    Record,
     ReplayRecord,
     RunRecord,
     SavedRecord,
@@ -33,15 +37,6 @@ from pytest_hypersearch.store.records import (
     from_json,
 )
 from pytest_hypersearch.store.runs import ARTIFACTS, Run, artifact_name, saved_at
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
-    from pathlib import Path
-
-    from pytest_hypersearch.core.trial import Config
-    from pytest_hypersearch.store.curves import Series
-    from pytest_hypersearch.store.journal import Json
-    from pytest_hypersearch.store.records import Record
 
 FINISHED: Final = frozenset({State.COMPLETE, State.PRUNED, State.INVALID})
 

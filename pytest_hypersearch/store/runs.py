@@ -15,6 +15,7 @@ import re
 import shutil
 import sys
 import warnings
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -34,8 +35,6 @@ except ImportError:  # on Windows
     fcntl = None  # type: ignore[assignment]
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
-
     from filelock import BaseFileLock
 
 

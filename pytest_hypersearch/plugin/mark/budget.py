@@ -3,34 +3,27 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import fields
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from pytest_hypersearch.core.contracts import ONE_METRIC
+from pytest_hypersearch.core.contracts import ONE_METRIC, Pruner
 from pytest_hypersearch.core.errors import SweepError
 from pytest_hypersearch.core.goals import (
     ONE_SE,
     Constraint,
     Goal,
+    Mode,
     StopRule,
     constraint_of,
     implied_mode,
 )
-from pytest_hypersearch.core.space import Choice
+from pytest_hypersearch.core.space import Choice, Space
 from pytest_hypersearch.core.study import STATISTICS
 from pytest_hypersearch.core.sweep import Demand
 from pytest_hypersearch.core.values import duration_of, number_of, shown
 from pytest_hypersearch.plugin.mark.spaces import integer, one_of, text, wrong
 from pytest_hypersearch.search.pruners import pickled, pruner
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from pytest_hypersearch.core.contracts import Pruner
-    from pytest_hypersearch.core.goals import Mode
-    from pytest_hypersearch.core.space import Space
-
 
 MODES = ("min", "max")
 DEFAULT_METRIC = "score"

@@ -5,15 +5,19 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from os import PathLike, fspath
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pytest_hypersearch.core.errors import SweepError
-from pytest_hypersearch.core.space import Choice, Normal, Scipy, Space, as_distribution
+from pytest_hypersearch.core.space import (
+    Choice,
+    Distribution,
+    Normal,
+    Scipy,
+    Space,
+    as_distribution,
+)
+from pytest_hypersearch.core.trial import Config
 from pytest_hypersearch.core.values import number_of, shown
-
-if TYPE_CHECKING:
-    from pytest_hypersearch.core.space import Distribution
-    from pytest_hypersearch.core.trial import Config
 
 
 def wrong(argument: str, value: object, expected: str) -> SweepError:

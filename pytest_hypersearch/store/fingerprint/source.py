@@ -145,7 +145,6 @@ def _is_sweep(name: str, names: set[str]) -> bool:
 _IGNORED = frozenset({"ctx", "kind", "type_comment"})
 _IMPLICIT = ("pytest_", "setup_", "teardown_", "setUp", "tearDown")
 _ALWAYS = frozenset({"_", "pytestmark", "pytest_plugins"})
-_WITH_BODY = (ast.Module, *DEFINITIONS)
 
 Import: TypeAlias = "tuple[int, str, str]"
 """Level of a relative import, module, and the name taken from it (empty for the module itself)."""
