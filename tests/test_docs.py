@@ -154,9 +154,11 @@ def printed(call):
 
 
 def commands_in(workflow):
-    """The commands of a workflow of GitHub's."""
-    jobs = workflow.get("jobs", {}).values()
-    return [step["run"] for job in jobs for step in job["steps"] if "run" in step]
+    """The commands of a workflow of GitHub's, for each shard of a matrix."""
+    for job in workflow.get("jobs", {}).values():
+        for shard in job.get("strategy", {}).get("matrix", {}).get("shard", [""]):
+            for command in (step["run"] for step in job["steps"] if "run" in step):
+                yield command.replace("${{ matrix.shard }}", str(shard))
 
 
 @pytest.fixture

@@ -294,21 +294,6 @@ class ArtifactRetention:
             self._published = wanted
 
     def _edition(self, best: core.Configuration) -> Edition:
-        run = Path(self._log.path)
-        saved = self._saved.get((best.sweep.name, best.number), {})
-        facts = {
-            "params": best.params,
-            "score": best.score,
-            "metric": best.sweep.metric,
-            "mode": best.sweep.mode,
-            "metrics": best.metrics,
-            "sweep": best.sweep.name,
-            "number": best.number,
-            "replicates": len(best.trials),
-            "study": self._study.nodeid,
-            "run": run.name,
-        }
-        directories = ((replicate, saved[replicate]) for replicate in sorted(saved))
-        return Edition(
-            run, facts, tuple((r, Path(self._log.artifacts(name))) for r, name in directories)
-        )
+        saved = self._saved.get((best.sweep.name, best.number), {}).items()
+        directories = {r: Path(self._log.artifacts(name)) for r, name in saved}
+        return Edition.of(Path(self._log.path), self._study.nodeid, best, directories)

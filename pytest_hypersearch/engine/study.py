@@ -152,7 +152,9 @@ class Study:
         if len(self.slots) >= self.planned:
             return ""
         others = f", {len(self.others)} others as stored" if self.others else ""
-        return f"{len(self.slots)} of {self.planned} trials selected{others}"
+        shard = self._stored.session.shard
+        what = f"partial: shard {shard}, " if shard else ""
+        return f"{what}{len(self.slots)} of {self.planned} trials selected{others}"
 
     @cached_property
     def others(self) -> list[TrialRecord]:

@@ -61,6 +61,7 @@ class Controller:
             keep_stale=config.option.sweep_stale == "keep",
             keep_runs=_keep_runs(config),
             name=config.option.sweep_name or "",
+            shard="/".join(map(str, config.option.sweep_shard or ())),
         )
         command = ["pytest", *map(str, config.invocation_params.args)]
         observer = Observer(config.rootpath, command)

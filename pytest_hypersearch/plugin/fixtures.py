@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import copy
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
+import pytest
+
 from pytest_hypersearch.core.secrets import MASK, Secrets, is_secret
 from pytest_hypersearch.core.space import Space
-from pytest_hypersearch.core.study import Configuration, StudyResults
+from pytest_hypersearch.core.study import Configuration, StudyResults, called
 from pytest_hypersearch.core.trial import Key, Raw, State, TrialRecord, storable
 from pytest_hypersearch.core.values import encodable, real_of, scalar_of, shown
 from pytest_hypersearch.engine import messages
@@ -180,11 +182,16 @@ class Sweeps:
     """
 
     def __init__(
-        self, link: Link, spaces: Mapping[tuple[str, str], Space], note: Callable[[str], None]
+        self,
+        link: Link,
+        spaces: Mapping[tuple[str, str], Space],
+        note: Callable[[str], None],
+        elsewhere: Sequence[str] = (),
     ) -> None:
         self._link = link
         self._spaces = spaces
         self._note = note
+        self._elsewhere = elsewhere
 
     def best(self, test: str, *, wait: bool = True) -> Configuration:
         """A test's best configuration, with its ``score``, ``params``, ``metrics`` and ``path``.
@@ -220,6 +227,8 @@ class Sweeps:
                 session, and ``wait`` is set.
         """
         __tracebackhide__ = True
+        if others := called(self._elsewhere, test):
+            pytest.skip(f"{', '.join(others)}: runs in another shard")
         running = os.environ.get("PYTEST_CURRENT_TEST", "").rpartition(" ")[0]
         state = self._link.call(messages.View(running, test, wait))
         if not isinstance(state, messages.StudyState):

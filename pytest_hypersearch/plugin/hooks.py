@@ -74,6 +74,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "are kept until a newer run has the name",
     )
     group.addoption(
+        "--sweep-shard",
+        type=_shard,
+        metavar="I/N",
+        help="run the share of job I of N of the sweeps' trials, such as 2/4; pytest-hypersearch "
+        "merge makes one run of those of all jobs",
+    )
+    group.addoption(
         "--sweep-trials",
         type=_positive,
         metavar="N",
@@ -190,6 +197,15 @@ def _run_name(text: str) -> str:
     return text
 
 
+def _shard(text: str) -> tuple[int, int]:
+    from argparse import ArgumentTypeError
+
+    shard, slash, shards = text.partition("/")
+    if not (slash and shard.isdecimal() and shards.isdecimal() and 1 <= int(shard) <= int(shards)):
+        raise ArgumentTypeError(f"{text!r}: expected I/N such as 2/4, with I from 1 to N")
+    return int(shard), int(shards)
+
+
 def _duration(text: str) -> float:
     from argparse import ArgumentTypeError
 
@@ -257,6 +273,14 @@ def sweep_mode(config: pytest.Config) -> str:
         raise pytest.UsageError(f"{where}={mode}: cannot be combined with {beside}")
     if config.option.sweep_update_baseline is not None and mode != "run":
         raise pytest.UsageError("--sweep-update-baseline: requires --sweep")
+    if config.option.sweep_shard is not None:
+        if mode != "run":
+            raise pytest.UsageError("--sweep-shard: requires --sweep")
+        if config.option.sweep_update_baseline is not None:
+            raise pytest.UsageError(
+                "--sweep-update-baseline: cannot be combined with --sweep-shard; update it from "
+                "the merged run by pytest-hypersearch baseline update"
+            )
     return mode
 
 

@@ -15,6 +15,7 @@ from pytest_hypersearch.plugin.ci import SuiteProperties, wants_junit
 from pytest_hypersearch.plugin.isolation import is_isolated
 from pytest_hypersearch.plugin.plan import Order
 from pytest_hypersearch.plugin.runner.runner import Runner
+from pytest_hypersearch.plugin.shard import sharding
 from pytest_hypersearch.plugin.statuses import ReportStatuses
 from pytest_hypersearch.plugin.xdist import workers as xdist
 from pytest_hypersearch.plugin.xdist.sharing import WorkSharing
@@ -114,6 +115,9 @@ def start(config: pytest.Config, *, checks: bool) -> Runner | None:
 
 
 def _register(config: pytest.Config, runner: Runner) -> None:
+    if shard := sharding(config):
+        config.pluginmanager.register(shard, "hypersearch_shard")
+        runner.elsewhere = shard.elsewhere
     config.pluginmanager.register(runner, "hypersearch_runner")
     config.pluginmanager.register(runner.timers, "hypersearch_timers")
     config.pluginmanager.register(runner.origins, "hypersearch_origins")

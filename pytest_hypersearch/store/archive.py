@@ -79,6 +79,7 @@ class Policy:
         keep_stale: Whether to replay trials that ran other code.
         keep_runs: How many runs of a study are kept.
         name: What the session's runs are called, empty for no name.
+        shard: Which of how many shards the session is, such as ``2/4``; empty if it is none.
     """
 
     resume: bool
@@ -86,6 +87,7 @@ class Policy:
     keep_stale: bool
     keep_runs: int
     name: str = ""
+    shard: str = ""
 
 
 class Archive:
@@ -152,6 +154,7 @@ class Archive:
             arguments=arguments,
             selected=len(selected) if len(selected) < planned else None,
             name=self._policy.name,
+            shard=self._policy.shard,
         )
         earlier = self._open_store().runs(nodeid) if self._policy.resume else []
         found = self._continued(earlier, session, selected)
@@ -405,9 +408,7 @@ class RunLog:
         Raises:
             StoreError: They cannot be written.
         """
-        head = json_text(to_json(CurveRecord(*key, attempt))).removesuffix("}")
-        parts = map(series_json, portions(series, MAX_LINE // 2))
-        self._owned().curves.append_lines(seal(f'{head},"series":{part}}}') for part in parts)
+        self._owned().curves.append_lines(curve_lines(key, attempt, series))
 
     def curves(self) -> dict[Attempted, dict[str, Series]]:
         """Return the series of each metric that trials reported, by trial and attempt."""
@@ -461,6 +462,13 @@ def _readable(runs: Sequence[Run]) -> Iterator[tuple[str, StoredRun]]:
     for run in runs[1:]:
         with contextlib.suppress(StoreError):
             yield run.path.name, read_stored(run)
+
+
+def curve_lines(key: Key, attempt: int, series: Mapping[str, Packed]) -> Iterator[bytes]:
+    """Yield the lines of reported values for the file of curves, as many as they need."""
+    head = json_text(to_json(CurveRecord(*key, attempt))).removesuffix("}")
+    for part in map(series_json, portions(series, MAX_LINE // 2)):
+        yield seal(f'{head},"series":{part}}}')
 
 
 def most_open() -> int:

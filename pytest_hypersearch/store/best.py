@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pytest_hypersearch.core.study import Configuration
 from pytest_hypersearch.core.trial import Key, State, TrialRecord
 from pytest_hypersearch.store.journal import make_dirs
 from pytest_hypersearch.store.reader import directory_of
@@ -51,6 +52,25 @@ class Edition:
     run: Path
     facts: Mapping[str, Any]
     directories: tuple[tuple[int, Path], ...]
+
+    @classmethod
+    def of(
+        cls, run: Path, study: str, best: Configuration, directories: Mapping[int, Path]
+    ) -> Edition:
+        """Return the edition of a study's best configuration in a run."""
+        facts = {
+            "params": best.params,
+            "score": best.score,
+            "metric": best.sweep.metric,
+            "mode": best.sweep.mode,
+            "metrics": best.metrics,
+            "sweep": best.sweep.name,
+            "number": best.number,
+            "replicates": len(best.trials),
+            "study": study,
+            "run": run.name,
+        }
+        return cls(run, facts, tuple(sorted(directories.items())))
 
 
 def publish(edition: Edition) -> bool:
@@ -167,7 +187,7 @@ def _build(edition: Edition) -> Path:
     editions = edition.run.parent / _EDITIONS
     target = Path(tempfile.mkdtemp(prefix=f"{edition.run.name}-", dir=editions))
     for replicate, directory in edition.directories:
-        _link_tree(directory, target / replicate_name(replicate))
+        link_tree(directory, target / replicate_name(replicate))
     text = json.dumps(edition.facts, indent=2, allow_nan=False)
     (target / PARAMS).write_text(text + "\n")
     return target
@@ -180,7 +200,12 @@ def _swap(study: Path, built: Path) -> None:
     link.replace(study / BEST)
 
 
-def _link_tree(source: Path, target: Path) -> None:
+def link_tree(source: Path, target: Path) -> None:
+    """Copy a directory, with hard links where the file system has them.
+
+    Raises:
+        OSError: A file could not be written.
+    """
     try:
         shutil.copytree(source, target, symlinks=True, copy_function=_link)
     except shutil.Error as error:

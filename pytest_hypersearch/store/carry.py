@@ -40,7 +40,8 @@ def plan_of(sweeps: Iterable[Sweep]) -> dict[str, str]:
     found = {}
     for sweep in sweeps:
         data = sweep.to_json()
-        found[sweep.name] = digest(json_text({name: data.get(name) for name in _ASKED}))
+        asked = {name: data.get(name) for name in _ASKED} | {"metrics": sweep.metrics}
+        found[sweep.name] = digest(json_text(asked))
     return found
 
 

@@ -311,6 +311,7 @@ class SessionRecord:
             of each package that they import, by its name.
         selected: How many trials of the plan the session selected, None if all.
         name: The name that the session gave to the run, see ``--sweep-name``; else empty.
+        shard: Which of how many shards it is, such as ``2/4``, see ``--sweep-shard``; else empty.
         provenance: Where the results come from.
         arguments: The test's other parameters; see `StudyResults`.
     """
@@ -324,6 +325,7 @@ class SessionRecord:
     fingerprint: Texts = field(default_factory=dict)
     selected: Annotated[int | None, _optional(_whole(0, _MANY))] = None
     name: Text = ""
+    shard: Annotated[str, _name_like(r"([1-9]\d{0,5}/[1-9]\d{0,5})?", "a shard")] = ""
     provenance: Annotated[Provenance, Provenance.from_json] = Provenance()
     arguments: Params = field(default_factory=dict)
 

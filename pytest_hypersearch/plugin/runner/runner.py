@@ -42,6 +42,7 @@ class Runner:
     def __init__(self, config: pytest.Config, link: Link) -> None:
         self.link = link
         self.plan = Plan({})
+        self.elsewhere: Sequence[str] = ()
         self._spaces: dict[tuple[str, str], Space] = {}
         self.current: CurrentItem | None = None
         self._rootpath = config.rootpath
@@ -58,7 +59,7 @@ class Runner:
     @property
     def sweeps(self) -> Sweeps:
         """What the fixture of this name gives."""
-        return Sweeps(self.link, self._spaces, self.origins.note)
+        return Sweeps(self.link, self._spaces, self.origins.note, self.elsewhere)
 
     def pytest_deselected(self, items: Sequence[pytest.Item]) -> None:
         """Keep the spaces of studies whose stored results may be asked for."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_hypersearch.core.errors import StoreError
 from pytest_hypersearch.core.trial import State
-from pytest_hypersearch.core.values import printable, time_text
+from pytest_hypersearch.core.values import plural, printable, time_text
 from pytest_hypersearch.results.comparison import comparison_text, gates
 from pytest_hypersearch.results.contrasts import contrast_text
 from pytest_hypersearch.results.export import (
@@ -39,6 +39,7 @@ from pytest_hypersearch.store.find import (
     split_run,
     studies_of,
 )
+from pytest_hypersearch.store.merge import merge_runs
 from pytest_hypersearch.store.runs import Run, discard
 
 if TYPE_CHECKING:
@@ -410,6 +411,18 @@ def _serve(load: Callable[[], Results]) -> None:
 def _announce(address: str) -> None:
     _print(f"report: {address}  (for this machine only; Ctrl-C ends it)")
     sys.stdout.flush()
+
+
+def merge(given: Namespace) -> int:
+    """Make one run of each study of several jobs; missing shards are an exit code."""
+    whole = True
+    for made in merge_runs([*map(Path, given.what)], Path(given.into)):
+        trials = f"{made.trials} of {made.planned} trials"
+        _print(f"{made.run.nodeid}: {trials} from {plural(made.parts, 'run')}\n  {made.run.path}")
+        if made.missing:
+            whole = False
+            _note(f"{made.run.nodeid}: missing: {', '.join(made.missing)}")
+    return FOUND if whole else NOTHING
 
 
 def clean(given: Namespace) -> int:

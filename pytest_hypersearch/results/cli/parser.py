@@ -44,6 +44,7 @@ _EXAMPLES = (
     "pytest-hypersearch export --to optuna sweep.log && optuna-dashboard sweep.log",
     "pytest-hypersearch report test_mlp --file report.html",
     "pytest-hypersearch report --serve",
+    "pytest-hypersearch merge shard-1 shard-2 shard-3 shard-4 --into .pytest_cache",
     "pytest-hypersearch clean --keep 2 --dry-run",
 )
 
@@ -72,6 +73,7 @@ def parser() -> argparse.ArgumentParser:
     _history(_command(subparsers, "history", "show what became of a test", commands.history))
     _export(_command(subparsers, "export", "export trials to a file", commands.export))
     _report(_command(subparsers, "report", "write or serve an HTML report", commands.report))
+    _merge(_command(subparsers, "merge", "make one run of those of shards", commands.merge))
     _clean(_command(subparsers, "clean", "remove old runs", commands.clean))
     return made
 
@@ -215,6 +217,22 @@ def _report(command: argparse.ArgumentParser) -> None:
         "--serve",
         action="store_true",
         help="serve the report on this machine and follow running sweeps, writing no file",
+    )
+
+
+def _merge(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "what",
+        metavar="DIR",
+        nargs="+",
+        help="a directory with the runs of a job: a project, a pytest cache or its part "
+        "d/hypersearch",
+    )
+    command.add_argument(
+        "--into",
+        metavar="CACHE",
+        required=True,
+        help="the pytest cache that gets the run, such as .pytest_cache; it need not exist",
     )
 
 
