@@ -4,9 +4,9 @@
 
 The run of `loading.py` with a learning curve for each trial becomes a page, which Chromium opens
 without a display from its file, each time in a new tab. Times are wall times by the page's own
-clock, from the start of the navigation: until its data is unpacked and the table of trials is there
-(ready), until the first figure is painted, and until all views in the first screen are. Then
-somebody scrolls through all views, and back at the top takes the failed trials out.
+clock, from the start of the navigation: until its data is unpacked and the table of configurations
+is there (ready), and until the first figure is painted. Then somebody scrolls through all views,
+and back at the top takes the failed trials out.
 """
 
 from __future__ import annotations
@@ -67,11 +67,9 @@ def opened(browser: Browser, address: str) -> dict[str, float]:
     page = browser.new_page(viewport=SCREEN)
     page.add_init_script(WATCH)
     page.goto(address)
-    for view in ("history", "strategies", "importance"):
-        page.wait_for_selector(f"#{view}[data-drawn]")
+    page.wait_for_selector("#history[data-drawn]")
     seen = page.evaluate("painted")
-    views = [seen[view] for view in seen if view != "ready"]
-    times = {"ready": seen["ready"], "first figure": min(views), "first screen": max(views)}
+    times = {"ready": seen["ready"], "first figure": seen["history"]}
     times["the rest, scrolling"] = page.evaluate(SCROLL)
     times["filter"] = page.evaluate(FILTER)
     page.close()

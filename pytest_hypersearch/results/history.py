@@ -49,12 +49,14 @@ class Step(NamedTuple):
         trial: The trial.
         n: How many trials of its sweep had ended by then, itself included; 0 if it has not ended.
         best: The score of its sweep's best configuration by then, None before the first.
-        overall: The same over all sweeps of the objective.
+        spread: Standard deviation of that configuration's scores, None unless several are averaged.
+        overall: The best score over all sweeps of the objective.
     """
 
     trial: TrialRecord
     n: int
     best: float | None
+    spread: float | None
     overall: float | None
 
 
@@ -76,7 +78,7 @@ def steps(study: StudyResults, goal: Goal) -> list[Step]:
     found = []
     for trial in by_end(study.trials):
         if not _has_ended(trial):
-            found.append(Step(trial, 0, None, None))
+            found.append(Step(trial, 0, None, None, None))
             continue
         counts[trial.sweep] += 1
         judged = trial
@@ -87,8 +89,8 @@ def steps(study: StudyResults, goal: Goal) -> list[Step]:
         if best is not None:
             best.add(judged)
             overall.add(judged)
-        score = None if best is None else best.score
-        found.append(Step(trial, counts[trial.sweep], score, overall.score))
+        score, spread = (None, None) if best is None else (best.score, best.spread)
+        found.append(Step(trial, counts[trial.sweep], score, spread, overall.score))
     return found
 
 

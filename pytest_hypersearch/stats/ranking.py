@@ -227,6 +227,13 @@ class BestSoFar:
         return None if self.leader is None else self._configuration(self.leader).score
 
     @property
+    def spread(self) -> float | None:
+        """Standard deviation of its scores, None unless several are averaged."""
+        if self.leader is None or not by_mean(self._sweeps[self.leader[0]].pick):
+            return None
+        return self._configuration(self.leader).std
+
+    @property
     def number(self) -> int | None:
         """Index of the best configuration within its sweep."""
         return None if self.leader is None else self.leader[1]

@@ -4,7 +4,7 @@ import os
 import shutil
 
 import pytest
-from report_parts import Opened, a_study
+from report_parts import Opened, a_hard_study, a_study
 
 from pytest_hypersearch.results.report.page import page
 from pytest_hypersearch.results.report.payload import beside
@@ -29,8 +29,9 @@ def browser():
     """Chromium, the same for all tests."""
     if not CHROMIUM:
         (pytest.fail if IN_CI else pytest.skip)("needs Chromium")
-    from playwright.sync_api import sync_playwright
+    from playwright.sync_api import expect, sync_playwright
 
+    expect.set_options(timeout=60_000)
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=OPTIONS)
         yield chromium
@@ -51,6 +52,24 @@ def opened(browser, tmp_path):
     yield show
     for context in contexts:
         context.close()
+
+
+@pytest.fixture(scope="session")
+def hard_window(browser, tmp_path_factory):
+    """A report on a study with everything that is hard to show."""
+    file = tmp_path_factory.mktemp("hard") / "report.html"
+    file.write_text(page([a_hard_study()], beside(file)), encoding="utf-8")
+    context = browser.new_context(offline=True)
+    yield Opened(context.new_page(), file.as_uri())
+    context.close()
+
+
+@pytest.fixture
+def hard(hard_window):
+    """That report, as it is at first."""
+    hard_window.page.keyboard.press("Escape")
+    hard_window.go("")
+    return hard_window
 
 
 @pytest.fixture(scope="session")

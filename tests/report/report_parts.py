@@ -3,9 +3,10 @@
 import math
 import random
 from contextlib import contextmanager
+from dataclasses import replace
 
-from pytest_hypersearch import choice, loguniform, uniform
-from pytest_hypersearch.core.goals import Goal
+from pytest_hypersearch import choice, loguniform, randint, uniform
+from pytest_hypersearch.core.goals import Constraint, Goal
 from pytest_hypersearch.core.space import Space
 from pytest_hypersearch.core.study import StudyResults
 from pytest_hypersearch.core.sweep import Sweep
@@ -137,3 +138,61 @@ def serving(server):
         finally:
             server.shutdown()
             thread.join()
+
+
+def a_hard_study(configurations=14, replicates=3):
+    """A conditional space of 25 parameters, a constraint, and trials that ended in every way."""
+    rng = random.Random(2)
+    shared = {f"a_rather_long_name_of_a_parameter_{k}": uniform(0, 1) for k in range(21)}
+    shared |= {"depth": randint(1, 5), "net": choice([f"resnet_on_cifar_{k}" for k in "abc"])}
+    space = Space((shared | {"width": randint(1, 8)}, shared | {"hidden": loguniform(1, 100)}))
+    sweep = Sweep(
+        name=f"random_{'x' * 40}",
+        strategy="random",
+        space=space,
+        n_trials=configurations,
+        metric="loss",
+        constraints=(Constraint("memory", "<=", 4.5),),
+        replicates=replicates,
+        planned=replicates * configurations,
+    )
+    records = []
+    for number in range(configurations):
+        branch = space.branches[number % 2]
+        params = {name: one.from_unit(rng.random()) for name, one in branch.items()}
+        for replicate in range(replicates):
+            loss = params["depth"] // 2 + 0.1 * replicate + 0.01 * rng.random()
+            records.append(
+                TrialRecord(
+                    f"test_it.py::test_hard[{sweep.name}-{number:03d}-r{replicate}]",
+                    sweep.name,
+                    number,
+                    replicate,
+                    params,
+                    _HARD_STATES.get((number, replicate), State.COMPLETE),
+                    loss,
+                    {"loss": loss, "memory": params["depth"] + 0.0},
+                    steps=5 if number == 1 else 10,
+                    duration=1.0,
+                    started=1_700_000_000.0 + 3 * number + replicate,
+                    reason="OSError: no disk" if number == 0 else "",
+                )
+            )
+    records = [one if one.state is State.COMPLETE else _unfinished(one) for one in records]
+    return Reported(StudyResults(f"test_it.py::test_hard_{'y' * 60}", (sweep,), tuple(records)), {})
+
+
+_HARD_STATES = {
+    (0, 0): State.FAILED,
+    (0, 1): State.FAILED,
+    (0, 2): State.FAILED,
+    (1, 0): State.PRUNED,
+    (2, 2): State.FAILED,
+    (3, 1): State.RUNNING,
+}
+
+
+def _unfinished(one):
+    score = one.score if one.state is State.PRUNED else None
+    ended = {"duration": 0.0} if one.state is State.RUNNING else {}
+    return replace(one, score=score, metrics={}, **ended)

@@ -7,7 +7,7 @@ from math import inf, nan
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
-from report_parts import HOSTILE, a_study, serving
+from report_parts import HOSTILE, a_hard_study, a_study, serving
 
 from pytest_hypersearch.core.trial import State
 from pytest_hypersearch.results.report.serve import server
@@ -27,7 +27,7 @@ def test_a_filter_acts_on_all_views_and_on_the_table(report):
     before = {view: report.painted(view) for view in report.views()}
     report.page.get_by_role("checkbox", name="random", exact=True).uncheck()
     assert report.shown() == "40 of 80 trials"
-    assert all(name.startswith("bayes") for name in report.cells("Trial"))
+    assert all("bayes" in name for name in report.cells("Configuration"))
     assert all(report.painted(view) > before[view] for view in report.views())
     history = report.page.evaluate("document.querySelector('#history .plot').data.map(t => t.name)")
     assert "random" not in history
@@ -43,10 +43,10 @@ def test_bounds_of_a_parameter_filter_and_live_in_the_address(report):
 
 
 def test_an_address_restores_what_it_was_taken_from(opened):
-    address = "#state=complete&sweep=bayes&is.act=tanh&sort=cost&sel=bayes-2-r0&sel=bayes-5-r1"
-    report = opened(a_study(hostile="act"), address=address.replace("sort=cost", "sort=m.cost"))
+    address = "#state=complete&sweep=bayes&is.act=tanh&sort=m.cost&sel=bayes-2-r0&sel=bayes-5"
+    report = opened(a_study(hostile="act"), address=address)
     assert set(report.cells("act")) == {"tanh"}
-    costs = [float(value) for value in report.cells("cost")]
+    costs = [float(value.split()[0]) for value in report.cells("cost")]
     assert costs == sorted(costs)
     assert report.page.locator("#comparison thead th").count() == 2
     assert report.page.locator("#comparison .better, #comparison .worse").count() == 2
@@ -71,9 +71,9 @@ def test_the_keyboard_sorts_and_opens_a_trial(report):
     assert head.get_attribute("aria-sort") == "ascending"
     report.page.keyboard.press("Enter")
     assert head.get_attribute("aria-sort") == "descending"
-    costs = [float(value) for value in report.cells("cost")]
+    costs = [float(value.split()[0]) for value in report.cells("cost")]
     assert costs == sorted(costs, reverse=True)
-    report.page.locator("#trials tbody button").first.focus()
+    report.page.locator("#trials tbody button:not(.fold)").first.focus()
     report.page.keyboard.press("Enter")
     assert report.page.locator("#detail").is_visible()
     report.page.keyboard.press("Escape")
@@ -227,17 +227,99 @@ def test_many_trials_are_thinned_out_and_the_page_says_so(opened):
     report = opened(a_study(trials=500))
     report.painted("history")
     assert "points of 1,596 drawn" in report.page.inner_text("#history .caption")
-    assert report.page.locator("#trials tbody tr").count() == 25
+    assert report.page.locator("#trials tbody tr").count() == 10
 
 
-def test_a_served_report_follows_what_is_stored(browser):
-    stored = [a_study(trials=5)]
-    with serving(server(lambda: stored, lambda: str(stored[0].study.nodeid))) as url:
+def test_a_served_report_follows_whatever_has_the_focus(browser):
+    """A sweep grows, of which the page was written before the first trial."""
+    ends = a_hard_study().study
+
+    def grown(count):
+        known = replace(ends, trials=ends.trials[:count])
+        return [a_hard_study()._replace(study=known)] if count else []
+
+    count = [0]
+    with serving(server(lambda: grown(count[0]), lambda: str(count[0]))) as url:
         window = browser.new_page()
         window.goto(url)
         window.wait_for_selector("body[data-ready]")
-        assert window.inner_text("#title") == "test_net"
-        window.wait_for_selector("text=Live")
-        stored[0] = a_study(trials=6, nodeid="test_it.py::test_newer")
-        window.wait_for_selector("h1:text('test_newer')")
+        expect(window.locator("#subtitle")).to_have_text("No sweep has run yet")
+        for count[0], place in [
+            (9, "#filters select"),
+            (12, "#trials input"),
+            (18, "#trials button.fold"),
+        ]:
+            expect(window.locator(".count-shown")).to_have_text(f"{count[0]} trials")
+            window.locator(place).first.focus()
+        window.get_by_label("Filter by").select_option("in.depth")
+        field = window.get_by_label("depth, lowest")
+        field.fill("1")
+        for count[0] in (24, 42):  # also as names and options come that were not there
+            expect(window.locator(".count-shown")).to_have_text(f"{count[0]} trials")
+            expect(field).to_be_focused()
+            expect(field).to_have_value("1")
         window.close()
+
+
+def test_a_page_whose_first_data_is_old_catches_up(browser):
+    """The sweep ends after the page was written and before it first asks."""
+    stored = [a_study(trials=5), a_study(trials=6)]
+    with serving(
+        server(lambda: [stored.pop(0) if stored[1:] else stored[0]], lambda: "end")
+    ) as url:
+        window = browser.new_page()
+        window.goto(url)
+        expect(window.locator(".count-shown")).to_have_text("24 trials")
+        window.close()
+
+
+def focus_of(report):
+    return report.page.evaluate("document.activeElement.dataset.key ?? document.activeElement.id")
+
+
+def test_the_focus_stays_where_it_was(report):
+    name = report.cells("Configuration")[0].strip("▸ \n")
+    report.page.get_by_label(f"Compare {name}", exact=True).press("Space")
+    assert focus_of(report) == f"tick {name}"
+    report.page.locator("#trials").get_by_role("button", name=name, exact=True).press("Enter")
+    report.page.get_by_role("button", name="Remove from comparison").press("Enter")
+    assert focus_of(report) == "compare"
+    report.page.keyboard.press("Escape")
+    expect(report.page).not_to_have_url(re.compile("trial="))
+    assert focus_of(report) == f"open {name}"
+    head = report.page.locator("#trials th button", has_text="cost")
+    head.press("Enter")
+    assert focus_of(report) == "sort m.cost"
+    report.go("in.lr=1e-3..")
+    report.page.get_by_label("Remove the filter on lr").press("Enter")
+    expect(report.page.get_by_label("Filter by")).to_be_focused()
+
+
+def test_back_takes_the_last_change_back(report):
+    report.page.get_by_role("checkbox", name="random", exact=True).uncheck()
+    report.page.locator("#trials tbody button:not(.fold)").first.click()
+    assert report.page.locator("#detail").is_visible()
+    report.page.go_back()
+    expect(report.page.locator("#detail")).not_to_be_visible()
+    assert report.shown() == "40 of 80 trials"
+    report.page.go_back()
+    expect(report.page.locator(".count-shown")).to_have_text("80 trials")
+    report.page.go_forward()
+    expect(report.page.locator(".count-shown")).to_have_text("40 of 80 trials")
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "says"), [("a lot", "", "a lot: expected a number"), ("2", "1", "2 is above 1")]
+)
+def test_bounds_that_make_no_sense_are_told(report, low, high, says):
+    report.go("show=in.lr")
+    for name, text in [("highest", high), ("lowest", low)]:
+        report.page.get_by_label(f"lr, {name}").fill(text)
+        report.page.keyboard.press("Tab")
+    assert report.page.inner_text("#filters [role=alert]") == says
+    assert report.page.get_by_label("lr, lowest").input_value() == low
+    report.page.get_by_label("lr, lowest").fill("0.001")
+    report.page.get_by_label("lr, highest").fill("")
+    report.page.keyboard.press("Tab")
+    assert report.page.inner_text("#filters [role=alert]") == ""
+    assert "in.lr=0.001.." in report.page.url

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from base64 import b64decode
+from contextlib import contextmanager
 from urllib.request import urlopen
 
 import pytest
@@ -73,15 +74,28 @@ def test_the_command_writes_the_page(pytester, run, capsys):
     assert data_in(pytester.path / "page.html")["studies"][0]["trials"]["number"] == [0, 1]
 
 
-def test_the_command_serves_the_page(pytester, run):
-    run("--sweep")
+@contextmanager
+def served(folder):
+    """The address of the report that the command serves."""
     command = [sys.executable, "-m", "pytest_hypersearch", "report", "--serve"]
-    with subprocess.Popen(command, cwd=pytester.path, stdout=subprocess.PIPE, text=True) as process:
-        address = process.stdout.readline().split()[1]
-        with urlopen(address, timeout=60) as answer:  # noqa: S310  an address of ours
-            assert 'data-live="data.json"' in answer.read().decode()
+    with subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, text=True) as process:
+        yield process.stdout.readline().split()[1]
         process.send_signal(signal.SIGINT)
         assert process.wait(timeout=60) == 0
+
+
+def read(address):
+    with urlopen(address, timeout=60) as answer:  # noqa: S310  an address of ours
+        return answer.read()
+
+
+def test_the_command_serves_the_page_before_and_after_the_first_trial(pytester, run):
+    with served(pytester.path) as address:
+        assert 'data-live="data.json"' in read(address).decode()
+        assert json.loads(gzip.decompress(read(f"{address}data.json")))["studies"] == []
+        run("--sweep")
+        (study,) = json.loads(gzip.decompress(read(f"{address}data.json")))["studies"]
+        assert len(study["trials"]["state"]) == 3
 
 
 def test_nothing_is_written_without_sweeps(pytester, run):

@@ -118,12 +118,12 @@ def test_the_page_shows_no_infeasible_trial_as_the_best(opened):
     report.painted("history")
     assert line_of(report, "history", "best so far")[1][-1] == 8
     assert line_of(report, "history", "infeasible") == [[3, 4], [7, 6]]
-    assert "Lowest loss 8 at random-1-r0" in report.page.inner_text("#history .caption")
+    assert "best configuration so far: 8 (random-1)" in report.page.inner_text("#history .caption")
     report.painted("strategies")
     assert line_of(report, "strategies", "random")[1][-1] == 8
     assert report.page.inner_text("#summary .figure >> nth=0") == "8"
     assert "2 infeasible" in report.page.inner_text("#summary")
-    assert report.cells("State") == [*["complete"] * 2, *["complete, infeasible"] * 2]
+    assert report.cells("Trials") == [*["complete"] * 2, *["complete, infeasible"] * 2]
     assert report.cells("loss")[:2] == ["8", "9"]
     report.painted("contour")
     ring = report.page.evaluate(
@@ -132,9 +132,9 @@ def test_the_page_shows_no_infeasible_trial_as_the_best(opened):
     assert ring == ["random-1-r0"]
     report.painted("parallel")
     orange = report.page.evaluate(
-        "[...new Set(document.querySelector('#parallel .plot').data[5].customdata)]"
+        "[...new Set(document.querySelector('#parallel .plot').data[6].customdata)]"
     )
-    assert set(orange) <= {"random-1-r0", None}
+    assert set(orange) == {"random-1-r0", None}
     report.go("trial=random-3-r0")
     assert "complete, infeasible" in report.page.inner_text("#detail")
     assert report.wrong == []

@@ -384,28 +384,47 @@ def export(given: Namespace) -> int:
 
 def report(given: Namespace) -> int:
     """Write the report, or serve it until interrupted."""
-    found = results_of(given.what, given.filter)
-    _tell(found)
-    if not found:
-        return _nothing()
     if given.serve:
         _serve(lambda: results_of(given.what, given.filter))
-    else:
-        found.to_html(given.file)
-        _print(f"report: {Path(given.file).resolve().as_uri()}")
+        return FOUND
+    results = results_of(given.what, given.filter)
+    _tell(results)
+    if not results:
+        return _nothing()
+    results.to_html(given.file)
+    _print(f"report: {Path(given.file).resolve().as_uri()}")
     return FOUND
 
 
 def _serve(load: Callable[[], Results]) -> None:
     """Serve the report on stored runs until interrupted; it follows those that still go on.
 
+    Before anything is stored, the page waits for it.
+
     Raises:
         ModuleNotFoundError: plotly is not installed.
     """
     from pytest_hypersearch.results.report.serve import serve, stamp_of
 
-    stores = {Path(study.run).parent.parent for study in load().studies}
-    serve(lambda: load().reported(), lambda: stamp_of(stores), _announce)
+    stores: set[Path] = set()
+
+    def current() -> Results | None:
+        try:
+            results = load()
+        except NothingStoredError:
+            return None
+        stores.update(Path(study.run).parent.parent for study in results.studies)
+        return results
+
+    def stamp() -> str:
+        return stamp_of(stores) if stores or current() else ""
+
+    first = current()
+    if first is None:
+        _note("nothing is stored yet; the page waits for the first trial")
+    else:
+        _tell(first)
+    serve(lambda: results.reported() if (results := current()) else [], stamp, _announce)
 
 
 def _announce(address: str) -> None:

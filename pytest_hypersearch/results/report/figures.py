@@ -67,7 +67,7 @@ class Plots:
             known = [i for i, each in enumerate(sweeps) if each == place and own[i] is not None]
             dash = DASHES[place % len(DASHES)]
             drawn.add_scatter(
-                x=[self._trials["nth"][i] for i in known],
+                x=[self._data["spent"]["trials"][i] for i in known],
                 y=[own[i] for i in known],
                 name=sweep,
                 mode="lines",

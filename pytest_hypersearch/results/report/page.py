@@ -5,9 +5,10 @@ from __future__ import annotations
 import gzip
 import json
 from base64 import b64encode
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import cache
 from hashlib import sha256
+from html import escape
 from importlib.resources import files
 from string import Template
 from typing import Any
@@ -15,6 +16,9 @@ from typing import Any
 from pytest_hypersearch.core.errors import needs
 from pytest_hypersearch.results.history import Reported
 from pytest_hypersearch.results.report.payload import Link, payload
+from pytest_hypersearch.results.terminal.format import plain
+from pytest_hypersearch.results.terminal.summary import section
+from pytest_hypersearch.stats.ranking import RankedStudy, rank_study
 
 LIGHT = ("#0b62a8", "#b5540a", "#0a7d5c", "#8a3f8f", "#7a6a00", "#5b6470")
 DARK = ("#6cb2f2", "#f2a65e", "#4fc9a0", "#d59ade", "#d8c34a", "#a8b1bd")
@@ -68,20 +72,31 @@ def page(studies: Iterable[Reported], link: Link, *, live: str = "") -> str:
         ModuleNotFoundError: plotly is not installed.
     """
     require_plotly()
+    known = list(studies)
+    ranked = [rank_study(each.study) for each in known]
     style, script = _asset("page.css"), _script()
     return Template(_asset("page.html")).substitute(
         policy=_policy(script, live=bool(live)),
         style=style,
         script=script,
         plotly=_plotly()[0],
-        data=packed_text(data(studies, link)),
+        summary=escape(_summary(ranked)),
+        data=packed_text(data(known, link, ranked)),
         live=live,
     )
 
 
-def data(studies: Iterable[Reported], link: Link) -> bytes:
-    """Return what the page shows as compressed JSON."""
-    known = {**payload(studies, link), "palette": palette()}
+def _summary(ranked: Sequence[RankedStudy]) -> str:
+    """What pytest says at the end, for those whose browser runs no scripts."""
+    lines = section(ranked, width=80, verbosity=0, ascii_only=False)
+    return "\n".join(map(plain, lines))
+
+
+def data(
+    studies: Iterable[Reported], link: Link, ranked: Iterable[RankedStudy] | None = None
+) -> bytes:
+    """Return what the page shows as compressed JSON; see `payload`."""
+    known = {**payload(studies, link, ranked), "palette": palette()}
     text = json.dumps(known, allow_nan=False, separators=(",", ":"))
     return gzip.compress(text.encode(), compresslevel=6, mtime=0)
 

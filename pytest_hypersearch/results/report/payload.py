@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict
 from math import isfinite
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -12,14 +14,16 @@ from urllib.parse import quote, unquote_to_bytes
 from pytest_hypersearch.core.goals import Goal
 from pytest_hypersearch.core.secrets import is_secret
 from pytest_hypersearch.core.space.numeric import Integer, Real
-from pytest_hypersearch.core.study import StudyResults
+from pytest_hypersearch.core.study import Configuration, StudyResults
 from pytest_hypersearch.core.sweep import Sweep
 from pytest_hypersearch.core.trial import Config, Key, Raw, State, TrialRecord, storable
-from pytest_hypersearch.core.values import number_of
+from pytest_hypersearch.core.values import number_of, std
 from pytest_hypersearch.results.history import Reported, Step, by_end, steps
 from pytest_hypersearch.results.terminal.format import Look, show_value
+from pytest_hypersearch.results.terminal.lines import comparable, doubtful, raced_out
+from pytest_hypersearch.stats.grouping import failures
 from pytest_hypersearch.stats.importance import Pool, importance, pools
-from pytest_hypersearch.stats.ranking import RankedStudy, rank_study
+from pytest_hypersearch.stats.ranking import RankedStudy, Ranking, by_mean, rank_study
 from pytest_hypersearch.store.curves import Series
 from pytest_hypersearch.store.reader import directory_of
 
@@ -84,23 +88,33 @@ _FIELDS = ("number", "replicate", "duration", "started", "worker", "attempt", "s
 _TEXTS = ("nodeid", "state", "reason", "error", "cached")
 
 
-def payload(studies: Iterable[Reported], link: Link) -> Json:
+def payload(
+    studies: Iterable[Reported], link: Link, ranked: Iterable[RankedStudy] | None = None
+) -> Json:
     """Return what the page shows, as JSON values.
 
     Texts under names of secrets are left out: reports travel.
+
+    Args:
+        studies: What to show.
+        link: Tells the address of a directory.
+        ranked: The same studies ranked, if they are already.
     """
-    return {"studies": [_study(each, link) for each in studies]}
+    known = list(studies)
+    rankings = ranked or [rank_study(each.study) for each in known]
+    pairs = zip(known, rankings, strict=True)
+    return {"studies": [_study(each, ranking, link) for each, ranking in pairs]}
 
 
-def _study(reported: Reported, link: Link) -> Json:
-    study, ranked = reported.study, rank_study(reported.study)
-    data = numbers(reported, ranked)
+def _study(reported: Reported, ranked: RankedStudy, link: Link) -> Json:
+    study, data = reported.study, numbers(reported, ranked)
     data["trials"]["artifacts"] = listed(reported.runs, by_end(study.trials), link)
     return data | {
         "run": study.run,
         "saved": study.saved,
         "notes": study.notes,
-        "best": _best(ranked, by_end(study.trials)),
+        "best": None if ranked.best is None else data["configurations"][0],
+        "failures": list(map(asdict, failures(study.trials))),
         "importance": list(_importances(ranked)),
     }
 
@@ -108,10 +122,11 @@ def _study(reported: Reported, link: Link) -> Json:
 def numbers(reported: Reported, ranked: RankedStudy) -> Json:
     """Return the numbers that figures draw, on the page as well as in notebooks, as JSON values.
 
-    Trials are columns in the order in which they ended. A metric with a direction also has the
-    best value so far after each of them, of all sweeps (``best``) and of the trial's own
-    (``own``). ``configurations`` has each one that is ranked, in the order of `rank_key`, with
-    its means.
+    Trials are columns in the order in which they ended; ``spent`` is the number of trials, steps
+    and seconds that the sweep of each had spent by then. A metric with a direction also has the
+    best value so far after each of them, of all sweeps (``best``) and of the trial's own (``own``,
+    with its ``spread`` over replicates). ``configurations`` has each one with its means: first
+    those that are ranked, the best first, then the others.
     """
     study = reported.study
     trials = by_end(study.trials)
@@ -126,27 +141,79 @@ def numbers(reported: Reported, ranked: RankedStudy) -> Json:
         "metrics": _metrics(study, trials, courses),
         "trials": {
             **_columns(study, trials),
-            "nth": [step.n for step in next(iter(courses.values()), ())],
             "feasible": [feasible.get(at) for at in range(len(trials))],
         },
+        "spent": _spent(trials, next(iter(courses.values()), ())),
         "configurations": configurations,
         **_curves(study, trials, reported.curves),
     }
 
 
+def _spent(trials: Sequence[TrialRecord], course: Sequence[Step]) -> Json:
+    """What each trial's sweep had spent when it ended."""
+    totals = {name: defaultdict[str, float](float) for name in ("steps", "seconds")}
+    found: dict[str, list[float]] = {"trials": [step.n for step in course]}
+    for trial in trials:
+        spent = {"steps": trial.steps, "seconds": trial.duration}
+        for name, total in totals.items():
+            total[trial.sweep] += spent[name]
+            found.setdefault(name, []).append(total[trial.sweep])
+    return found
+
+
 def _configurations(ranked: RankedStudy, trials: Sequence[TrialRecord]) -> list[Json]:
-    places = {id(trial): place for place, trial in enumerate(trials)}
-    return [
-        {
-            "objective": objective,
-            "trials": [places[id(trial)] for trial in one.trials],
-            "feasible": not one.excess,
-            "full": one.full,
-            "means": {**one.metrics, one.sweep.metric: one.score},
-        }
-        for objective, ranking in enumerate(ranked.rankings)
-        for one in ranking.ordered
-    ]
+    """Every configuration, the ranked ones first; trials are told by their places."""
+    places: dict[tuple[str, int], list[int]] = {}
+    for place, trial in enumerate(trials):
+        places.setdefault((trial.sweep, trial.number), []).append(place)
+    sweeps = {sweep.name: place for place, sweep in enumerate(ranked.study.sweeps)}
+    found: list[Json] = []
+    for objective, ranking in enumerate(ranked.rankings):
+        front, verdicts = set(map(id, ranking.front)), _verdicts(ranking, ranked.study)
+        for one in ranking:
+            key = one.sweep.name, one.number
+            found.append(
+                _ranked(one, places.pop(key), trials)
+                | {"objective": objective, "front": id(one) in front, "verdict": verdicts.get(key)}
+            )
+    found += [{"trials": [], "others": own} for own in places.values()]
+    for each in found:
+        first = trials[[*each["trials"], *each["others"]][0]]
+        each |= {"sweep": sweeps[first.sweep], "number": first.number}
+    return found
+
+
+def _ranked(one: Configuration, own: Sequence[int], trials: Sequence[TrialRecord]) -> Json:
+    counted = set(map(id, one.trials))
+    complete = [place for place in own if id(trials[place]) in counted]
+    scores = {name: [trial.metrics[name] for trial in one.trials] for name in one.metrics}
+    score, averaged = one.sweep.metric, by_mean(one.sweep.pick)
+    return {
+        "trials": complete,
+        "others": [place for place in own if place not in complete],
+        "feasible": not one.excess,
+        "full": one.full,
+        "score": one.score,
+        "std": one.std if averaged else None,
+        "means": {**one.metrics, score: one.score},
+        "stds": {name: std(values) for name, values in scores.items()}
+        | {score: one.std if averaged else None},
+    }
+
+
+def _verdicts(ranking: Ranking, study: StudyResults) -> dict[tuple[str, int], str]:
+    """How each configuration compares with the best of its sweep, as the summary judges it."""
+    found: dict[tuple[str, int], str] = {}
+    for sweep in ranking.sweeps:
+        own = ranking.of(sweep).feasible
+        if comparable(own) and own[0].std is not None:
+            alike, dropped = doubtful(own, study), raced_out(own, study)
+            for one in own[1:]:
+                raced = "raced out" if one.number in dropped else "worse"
+                verdict = "not significantly worse" if one.number in alike else raced
+                found[sweep.name, one.number] = verdict
+            found[sweep.name, own[0].number] = "best"
+    return found
 
 
 def _sweep(sweep: Sweep) -> Json:
@@ -164,13 +231,16 @@ def _parameter(name: str, study: StudyResults, trials: Sequence[TrialRecord]) ->
     values = [trial.params.get(name) for trial in trials]
     given = [trial.params[name] for trial in trials if name in trial.params]
     if all(number_of(value) is not None for value in given):
-        return {"name": name, "log": _is_log(name, study, given), "labels": None, "values": values}
+        whole = all(isinstance(value, int) for value in given)
+        kind = {"log": _is_log(name, study, given), "integer": whole}
+        return {"name": name, **kind, "labels": None, "values": values}
     labels = [*dict.fromkeys(map(label, [*_declared(name, study), *given]))]
     places = {text: place for place, text in enumerate(labels)}
     values = [places[label(t.params[name])] if name in t.params else None for t in trials]
     if is_secret(name):
         labels = [f"hidden {place}" for place, _ in enumerate(labels, start=1)]
-    return {"name": name, "log": False, "labels": labels, "values": values}
+    kind = {"log": False, "integer": False}
+    return {"name": name, **kind, "labels": labels, "values": values}
 
 
 def label(value: Raw) -> str:
@@ -204,6 +274,7 @@ def _metrics(
             "mode": goal.mode,
             "best": [step.overall for step in course],
             "own": [step.best for step in course],
+            "spread": [step.spread for step in course],
         }
         for goal, course in courses.items()
     }
@@ -233,15 +304,6 @@ def _columns(study: StudyResults, trials: Sequence[TrialRecord]) -> Json:
         "sweep": [places[trial.sweep] for trial in trials],
         "logged": [_open(trial.logged) for trial in trials],
     }
-
-
-def _best(ranked: RankedStudy, trials: Sequence[TrialRecord]) -> Json | None:
-    """The best configuration by the study's own rule."""
-    best = ranked.best
-    if best is None:
-        return None
-    places = [place for place, trial in enumerate(trials) if trial in best.trials]
-    return {"score": best.score, "std": best.std, "trials": places}
 
 
 def _open(logged: Config) -> Config:
@@ -301,7 +363,7 @@ def _chosen(
     trials: Sequence[TrialRecord],
     study: StudyResults,
 ) -> list[tuple[int, Mapping[str, Series]]]:
-    """At most `MOST_CURVES`: half of them the best, the others evenly from the rest."""
+    """At most `MOST_CURVES`: a tenth of them the best, the others evenly from the rest."""
     if len(known) <= MOST_CURVES:
         return known
     signs = {sweep.name: 1 if sweep.mode == "min" else -1 for sweep in study.sweeps}
@@ -311,10 +373,10 @@ def _chosen(
         return trial.state is not State.COMPLETE, signs[trial.sweep] * (trial.score or 0.0)
 
     ranked = sorted(known, key=standing)
-    half = MOST_CURVES // 2
-    rest = ranked[half:]
-    even = [rest[place * len(rest) // half] for place in range(half)]
-    return sorted([*ranked[:half], *even], key=lambda item: item[0])
+    first = MOST_CURVES // 10
+    rest, others = ranked[first:], MOST_CURVES - first
+    even = [rest[place * len(rest) // others] for place in range(others)]
+    return sorted([*ranked[:first], *even], key=lambda item: item[0])
 
 
 def _thinned(steps: Sequence[float], values: Sequence[float]) -> list[list[float | None]]:

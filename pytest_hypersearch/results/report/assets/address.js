@@ -15,15 +15,16 @@ function askedAll(key) {
   return address().getAll(key);
 }
 
-/** Changes keys: text, a list of texts, or null to drop the key. */
+/** Changes keys: text, a list of texts, or null to drop the key. Back takes a change back. */
 function go(changes) {
   const next = address();
   for (const [key, value] of Object.entries(changes)) {
     next.delete(key);
     for (const one of value === null ? [] : [value].flat()) next.append(key, one);
   }
-  if (!("page" in changes) && !("trial" in changes)) next.delete("page");
-  history.replaceState(null, "", `#${next}`);
+  if (!["page", "trial", "theme", "sel"].some((key) => key in changes)) next.delete("page");
+  if (String(next) === String(address())) return;
+  history.pushState(null, "", `#${next}`);
   for (const listener of listeners) listener();
 }
 
@@ -33,10 +34,6 @@ function bounds(key) {
   if (!text.includes("..")) return null;
   const [low, high] = text.split("..").map((part) => (part === "" ? null : Number(part)));
   return { low: low ?? -Infinity, high: high ?? Infinity };
-}
-
-function boundsText(low, high) {
-  return low === "" && high === "" ? null : `${low}..${high}`;
 }
 
 window.addEventListener("hashchange", () => listeners.forEach((listener) => listener()));

@@ -2,9 +2,7 @@
 
 async function unpacked(id) {
   const text = document.getElementById(id).textContent.trim();
-  const characters = atob(text);
-  const bytes = new Uint8Array(characters.length);
-  for (let k = 0; k < bytes.length; k++) bytes[k] = characters.charCodeAt(k);
+  const bytes = Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
   const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
   return new Response(stream).text();
 }
@@ -22,23 +20,38 @@ const STATES = [
 ];
 const ENDED_BADLY = new Set(["failed", "invalid", "crashed", "timed out"]);
 
+/** A study as it came, with its trials and configurations by their names. */
 function studyOf(plain) {
   const { trials, sweeps } = plain;
-  const size = trials.number.length;
   const ids = trials.number.map(
     (number, i) => `${sweeps[trials.sweep[i]].name}-${number}-r${trials.replicate[i]}`,
   );
-  const study = {
+  const configurations = plain.configurations.map((one, rank) => ({
+    ...one,
+    rank,
+    id: `${sweeps[one.sweep].name}-${one.number}`,
+    rows: [...one.trials, ...one.others],
+  }));
+  const of = [];
+  for (const one of configurations) for (const i of one.rows) of[i] = one;
+  const important = plain.importance[0]?.methods.total.map(({ parameter }) => parameter) ?? [];
+  const place = ({ name }) => (important.indexOf(name) + 1 || Infinity) - 1;
+  return {
     ...plain,
-    size,
+    size: ids.length,
     ids,
-    all: Array.from({ length: size }, (_, i) => i),
+    configurations,
+    of,
+    all: ids.map((_, i) => i),
     place: new Map(ids.map((id, i) => [id, i])),
+    items: new Map([
+      ...ids.map((id, i) => [id, { id, rows: [i], trials: [i] }]),
+      ...configurations.map((one) => [one.id, one]),
+    ]),
+    parameters: plain.parameters.toSorted((a, b) => place(a) - place(b) || 0),
     parameter: new Map(plain.parameters.map((one) => [one.name, one])),
     metric: new Map(plain.metrics.map((one) => [one.name, one])),
-    states: STATES.filter((state) => trials.state.includes(state)),
   };
-  return study;
 }
 
 /** Whether the trial's configuration breaks a constraint. */
@@ -48,6 +61,14 @@ function isInfeasible(study, i) {
 
 function isComplete(study, i) {
   return study.trials.state[i] === "complete";
+}
+
+/** How figures tell trials apart by their states. */
+function kindOf(study, i) {
+  const state = study.trials.state[i];
+  if (isInfeasible(study, i)) return "infeasible";
+  if (ENDED_BADLY.has(state)) return "failed";
+  return state === "complete" || state === "running" ? state : "ended early";
 }
 
 /** The rows whose value of a column is a number. */

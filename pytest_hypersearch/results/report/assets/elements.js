@@ -33,3 +33,72 @@ function choice(label, key, options, otherwise) {
 function named(names) {
   return names.map((name) => [name, name]);
 }
+
+/** A menu of names to tick; without any the page chooses. */
+function severalChoice(label, key, names) {
+  const boxes = names.map((name) =>
+    element("input", { type: "checkbox", value: name, onchange: change }),
+  );
+  function change() {
+    const on = boxes.filter((box) => box.checked).map((box) => box.value);
+    go({ [key]: on.length ? on : null });
+  }
+  const count = element("summary");
+  const node = element(
+    "details",
+    {
+      class: "menu",
+      onkeydown: (event) => event.key === "Escape" && leave(),
+      onfocusout: ({ relatedTarget }) => relatedTarget && !node.contains(relatedTarget) && leave(),
+    },
+    count,
+    element(
+      "div",
+      { role: "group", "aria-label": label },
+      boxes.map((box) => element("label", {}, box, element("span", {}, box.value))),
+      element("button", { type: "button", onclick: () => go({ [key]: null }) }, "Automatic"),
+    ),
+  );
+  function leave() {
+    if (node.contains(document.activeElement)) count.focus();
+    node.open = false;
+  }
+  const sync = () => {
+    const on = new Set(askedAll(key));
+    for (const box of boxes) box.checked = on.has(box.value);
+    count.textContent = `${label}: ${on.size || "automatic"}`;
+  };
+  sync();
+  return { node, sync };
+}
+
+function button(text, onclick, attributes = {}) {
+  return element("button", { type: "button", onclick, ...attributes }, text);
+}
+
+/** A table that can be scrolled by keyboard. */
+function scrolled(label, ...content) {
+  const region = { class: "scroll", tabindex: "0", role: "region", "aria-label": label };
+  return element("div", region, element("table", {}, ...content));
+}
+
+/** Where the focus is: an element, or what has taken its place after its part was built anew. */
+function focusPlace(active = document.activeElement) {
+  const home = active?.closest("section, dialog");
+  const { key } = active?.dataset ?? {};
+  return () => {
+    if (active?.isConnected && active.checkVisibility() && !active.disabled) return active;
+    const twin = key && home.querySelector(`[data-key="${CSS.escape(key)}"]:not(:disabled)`);
+    if (twin?.matches("input[type=text]")) twin.value = active.value;
+    return twin || (home?.checkVisibility() && home.querySelector("[data-rest]")) || byId("trials-title");
+  };
+}
+
+/** Does what may take the focused element away, and keeps the focus near it. */
+function keepingFocus(work) {
+  const had = document.activeElement !== document.body;
+  const place = focusPlace();
+  work();
+  const target = place();
+  if (had && target !== document.activeElement) target.focus();
+}

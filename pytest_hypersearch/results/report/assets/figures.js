@@ -1,6 +1,12 @@
 // Drawing: plotly is unpacked after the first paint, a figure is drawn when it comes into sight.
 
 const dark = matchMedia("(prefers-color-scheme: dark)");
+
+/** The colours that are asked for, otherwise those of the system. */
+function scheme() {
+  return asked("theme") || (dark.matches ? "dark" : "light");
+}
+
 let palette = null;
 
 const plotly = () => {
@@ -15,16 +21,11 @@ const plotly = () => {
 
 function theme() {
   const style = getComputedStyle(document.documentElement);
-  const read = (name) => style.getPropertyValue(`--${name}`).trim();
+  const names = ["text", "quiet", "line", "card", "accent", "bad", "soft"];
   return {
-    text: read("text"),
-    quiet: read("quiet"),
-    line: read("line"),
-    card: read("card"),
-    accent: read("accent"),
-    bad: read("bad"),
-    soft: read("soft"),
-    series: dark.matches ? palette.dark : palette.light,
+    ...Object.fromEntries(names.map((name) => [name, style.getPropertyValue(`--${name}`).trim()])),
+    scheme: scheme(),
+    series: palette[scheme()],
   };
 }
 
@@ -84,12 +85,20 @@ function roundBetween(low, high, most) {
   return null;
 }
 
+/** Whole numbers in a range, about so many. */
+function wholes(low, high, most) {
+  const [first, last] = [Math.ceil(low - 1e-9), Math.floor(high + 1e-9)];
+  const step = Math.max(1, Math.ceil((last - first) / most));
+  return Array.from({ length: Math.floor((last - first) / step) + 1 }, (_, k) => first + k * step);
+}
+
 function categoryAxis(colours, title, labels, most = 12) {
   return axis(colours, title, {
     tickmode: "array",
     tickvals: labels.map((_, k) => k),
-    ticktext: labels.map((label) => plain(label, most)),
+    ticktext: distinct(labels, most),
     range: [-0.6, labels.length - 0.4],
+    showgrid: false,
   });
 }
 
@@ -97,7 +106,9 @@ function parameterAxis(colours, parameter) {
   const title = plain(parameter.name, 28);
   if (parameter.labels) return categoryAxis(colours, title, parameter.labels);
   const values = parameter.values.filter((value) => value !== null);
-  return numberAxis(colours, title, values, parameter.log, 5);
+  const whole = parameter.integer && !parameter.log;
+  const ticks = whole ? { tickmode: "array", tickvals: wholes(...extent(values), 5) } : {};
+  return { ...numberAxis(colours, title, values, parameter.log, 5), ...ticks };
 }
 
 function layoutOf(colours, more) {
@@ -171,8 +182,8 @@ class Card {
     );
     this.plot.style.cssText = `height:${view.height ?? 320}px`;
     this.watcher = new IntersectionObserver(
-      ([entry]) => {
-        this.inSight = entry.isIntersecting;
+      (entries) => {
+        this.inSight = entries.at(-1).isIntersecting;
         if (this.inSight) this.redraw();
       },
       { rootMargin: "200px" },

@@ -25,7 +25,7 @@ function visible(study) {
   return tests.length ? study.all.filter((i) => tests.every((test) => test(i))) : study.all;
 }
 
-/** Checkboxes of which none in the address means all. */
+/** Checkboxes of which none in the address means all; of those with counts only those that occur. */
 function chips(legend, key, names, counts) {
   const boxes = names.map((name) =>
     element("input", { type: "checkbox", value: name, onchange: change }),
@@ -34,23 +34,27 @@ function chips(legend, key, names, counts) {
     const on = boxes.filter((box) => box.checked).map((box) => box.value);
     go({ [key]: on.length === names.length || !on.length ? null : on });
   }
-  const node = element(
-    "fieldset",
-    {},
-    element("legend", {}, legend),
-    boxes.map((box, k) =>
-      element(
-        "label",
-        { class: "chip" },
-        box,
-        element("span", { title: names[k] }, names[k]),
-        counts ? element("span", { class: "count" }, String(counts[k])) : null,
-      ),
+  const tallies = names.map(() => element("span", { class: "count" }));
+  const labels = boxes.map((box, k) =>
+    element(
+      "label",
+      { class: "chip" },
+      box,
+      element("span", { title: names[k] }, names[k]),
+      counts ? tallies[k] : null,
     ),
   );
+  const node = element("fieldset", {}, element("legend", {}, legend), labels);
   const sync = () => {
     const on = new Set(askedAll(key));
-    for (const box of boxes) box.checked = !on.size || on.has(box.value);
+    const known = counts?.();
+    boxes.forEach((box, k) => {
+      box.checked = !on.size || on.has(box.value);
+      if (!known) return;
+      const count = known.get(names[k]) ?? 0;
+      tallies[k].textContent = count.toLocaleString("en");
+      labels[k].hidden = !count && !on.has(names[k]);
+    });
   };
   sync();
   return { node, sync };
@@ -58,38 +62,48 @@ function chips(legend, key, names, counts) {
 
 /** Two inputs for the bounds of a column, and a button that takes the condition away. */
 function range(key, name) {
-  const input = (label) =>
+  const wrong = element("span", { class: "wrong", role: "alert" });
+  const inputs = ["lowest", "highest"].map((label) =>
     element("input", {
       type: "text",
       inputmode: "decimal",
       "aria-label": `${name}, ${label}`,
+      "data-key": `${key} ${label}`,
       placeholder: label,
       onchange: change,
-    });
-  const [low, high] = [input("lowest"), input("highest")];
+    }),
+  );
   function change() {
-    const texts = [low, high].map((one) =>
-      one.value.trim() && Number.isFinite(Number(one.value)) ? one.value.trim() : "",
-    );
-    go({ [key]: boundsText(...texts), show: askedAll("show").filter((one) => one !== key) });
+    const texts = inputs.map((one) => one.value.trim());
+    wrong.textContent = wrongBounds(...texts);
+    for (const one of inputs) one.setAttribute("aria-invalid", String(wrong.textContent !== ""));
+    const bounds = texts.some(Boolean) ? texts.join("..") : null;
+    if (!wrong.textContent)
+      go({ [key]: bounds, show: [...askedAll("show").filter((one) => one !== key), ...(bounds ? [] : [key])] });
   }
+  let last = null; // what is being typed stays until the address changes
   const sync = () => {
-    const [from = "", to = ""] = asked(key).split("..");
-    [low.value, high.value] = [from, to];
+    if (asked(key) === last) return;
+    last = asked(key);
+    const texts = last.split("..");
+    inputs.forEach((one, k) => {
+      one.value = texts[k] ?? "";
+      one.setAttribute("aria-invalid", "false");
+    });
+    wrong.textContent = "";
   };
   sync();
-  return {
-    node: element(
-      "fieldset",
-      { class: "condition" },
-      element("legend", {}, name),
-      low,
-      "–",
-      high,
-      remover(key, name),
-    ),
-    sync,
-  };
+  const [low, high] = inputs;
+  const legend = element("legend", {}, name);
+  const parts = [legend, low, "–", high, remover(key, name), wrong];
+  return { node: element("fieldset", { class: "condition" }, parts), sync };
+}
+
+/** What is wrong with the bounds of a filter, empty if nothing is. */
+function wrongBounds(low, high) {
+  const bad = [low, high].find((text) => text && !Number.isFinite(Number(text)));
+  if (bad) return `${bad}: expected a number`;
+  return low && high && Number(low) > Number(high) ? `${low} is above ${high}` : "";
 }
 
 function options(key, parameter) {
@@ -101,52 +115,33 @@ function options(key, parameter) {
 
 function remover(key, name) {
   const forget = () => go({ [key]: null, show: askedAll("show").filter((one) => one !== key) });
-  return element(
-    "button",
-    {
-      type: "button",
-      class: "plain",
-      "aria-label": `Remove the filter on ${name}`,
-      onclick: forget,
-    },
-    "✕",
-  );
+  const label = { "aria-label": `Remove the filter on ${name}` };
+  return button("✕", forget, { class: "plain", ...label });
 }
 
-/** What is chosen, not filtered. */
-const KEPT = new Set([
-  "study",
-  "metric",
-  "scale",
-  "sel",
-  "sort",
-  "page",
-  "trial",
-  "method",
-  "cx",
-  "cy",
-  "by",
-  "stat",
-  "bars",
-  "series",
-  "mx",
-  "my",
-]);
+/** Whether a key of the address holds a condition on trials. */
+function isFilter(key) {
+  return /^(state|sweep|show)$|^(in|is|of)\./.test(key);
+}
 
 class Filters {
   constructor(study) {
     this.study = study;
     this.home = byId("filters");
     this.shown = element("p", { class: "count-shown", role: "status" });
-    const count = (name) => study.trials.state.filter((state) => state === name).length;
+    const { sweeps } = study;
+    const counts = () => {
+      const found = grouped(this.study.all, (i) => this.study.trials.state[i]);
+      return new Map([...found].map(([state, rows]) => [state, rows.length]));
+    };
     this.fixed = [
-      chips("State", "state", study.states, study.states.map(count)),
-      ...(study.sweeps.length > 1
+      chips("State", "state", STATES, counts),
+      ...(sweeps.length > 1
         ? [
             chips(
               "Strategy",
               "sweep",
-              study.sweeps.map((one) => one.name),
+              sweeps.map((one) => one.name),
             ),
           ]
         : []),
@@ -154,16 +149,16 @@ class Filters {
       choice("Axis", "scale", named(["auto", "linear", "log"]), "auto"),
     ];
     this.conditions = new Map();
-    this.more = element("select", { "aria-label": "Filter by", onchange: () => this.add() });
+    this.more = element("select", {
+      "aria-label": "Filter by",
+      "data-rest": true,
+      onchange: () => this.add(),
+    });
     this.more.append(
       element("option", { value: "" }, "Filter by…"),
       ...this.keys().map(([key, name]) => element("option", { value: key }, name)),
     );
-    this.reset = element(
-      "button",
-      { type: "button", class: "plain", onclick: () => this.clear() },
-      "Reset",
-    );
+    this.reset = button("Reset", () => this.clear(), { class: "plain" });
     this.home.replaceChildren(
       this.shown,
       ...this.fixed.map((one) => one.node),
@@ -195,16 +190,13 @@ class Filters {
   }
 
   clear() {
-    go(
-      Object.fromEntries(
-        [...address().keys()].filter((key) => !KEPT.has(key)).map((key) => [key, null]),
-      ),
-    );
+    const keys = [...address().keys()].filter(isFilter);
+    go(Object.fromEntries(keys.map((key) => [key, null])));
   }
 
   sync(rows) {
     const asking = address();
-    this.reset.hidden = ![...asking.keys()].some((key) => !KEPT.has(key));
+    this.reset.hidden = ![...asking.keys()].some(isFilter);
     this.fixed.forEach((one) => one.sync());
     for (const [key, name] of this.keys()) {
       const wanted = asking.has(key) || askedAll("show").includes(key);

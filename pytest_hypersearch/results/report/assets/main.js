@@ -2,6 +2,7 @@
 
 let studies = [];
 let now = null;
+const MOST_PAIRS = 10;
 
 function currentStudy() {
   return studies.find((study) => studyKey(study) === asked("study")) ?? studies[0];
@@ -15,25 +16,33 @@ function studyName(study) {
   return study.run ? `${study.nodeid} · ${study.run.split("/").at(-1)}` : study.nodeid;
 }
 
-/** Builds the parts of the page for a study; newer data of the one in sight keeps its cards. */
+/** Builds the parts of the page for a study; newer data of the one in sight keeps them. */
 function open(study) {
-  const kept = now && shape(now.study) === shape(study) ? now.cards : null;
-  if (!kept) now?.cards.forEach((card) => card.close());
-  const cards = kept ?? VIEWS.map((view) => new Card(view, study, paint));
-  now = { study, filters: new Filters(study), table: new Table(study), cards, rows: [] };
-  cards.forEach((card) => {
-    card.study = study;
-  });
-  if (!kept) byId("views").replaceChildren(...cards.map((card) => card.node));
+  if (now && shape(now.study) === shape(study)) {
+    now.study = now.filters.study = study;
+    now.table.take(study);
+    now.cards.forEach((card) => {
+      card.study = study;
+    });
+  } else {
+    now?.cards.forEach((card) => card.close());
+    const cards = VIEWS.map((view) => new Card(view, study, paint));
+    byId("views").replaceChildren(...cards.map((card) => card.node));
+    now = { study, filters: new Filters(study), table: new Table(study), cards, rows: [] };
+  }
+  now.key = null;
   summarize(study);
 }
 
 /** What the controls of the views depend on. */
 function shape(study) {
   const names = [study.parameters, study.metrics, study.sweeps].map((all) =>
-    all.map(({ name }) => name),
+    all.map(({ name }) => name).sort(),
   );
-  return JSON.stringify([studyKey(study), names, Object.keys(study.curves[0]?.series ?? {})]);
+  const labels = study.parameters.flatMap((one) => one.labels ?? []).sort();
+  const series = Object.keys(study.curves[0]?.series ?? {});
+  const kept = [study.importance.length > 0, study.spent.steps.some(Boolean)];
+  return JSON.stringify([studyKey(study), names, labels, series, kept]);
 }
 
 function summarize(study) {
@@ -41,8 +50,12 @@ function summarize(study) {
   byId("title").textContent = test;
   document.title = `${test} · sweep`;
   byId("subtitle").textContent = [rest.reverse().join("::"), study.run].filter(Boolean).join(" · ");
-  byId("notes").hidden = !study.notes.length;
-  byId("notes").replaceChildren(...study.notes.map((note) => element("li", {}, note)));
+  const failures = study.failures.map(
+    ({ state, reason, count }) => `${count} ${state}: ${reason || "no reason given"}`,
+  );
+  const notes = [...study.notes, ...failures];
+  byId("notes").hidden = !notes.length;
+  byId("notes").replaceChildren(...notes.map((note) => element("li", {}, note)));
   byId("summary").replaceChildren(bestFact(study), ...countFacts(study));
 }
 
@@ -59,19 +72,20 @@ function fact(label, figure, ...rest) {
 function bestFact(study) {
   const goal = study.sweeps[0]?.goals[0];
   if (!study.best || !goal)
-    return fact("Best configuration", "–", "No configuration is complete and feasible yet.");
+    return fact("Best configuration", "–", "No configuration is complete and feasible.");
   const { score, std, trials } = study.best;
-  const figure = [
-    shown(score, 5),
-    element(
-      "small",
-      {},
-      std === null ? "" : ` ± ${shown(std, 2)} over ${trials.length} replicates`,
-    ),
-  ];
+  const spread =
+    std === null ? "" : ` ± ${shown(std, 2)} over ${plural(trials.length, "replicate")}`;
+  const figure = [shown(score, 5), element("small", {}, spread)];
   const pairs = configuration(study, trials[0]).map(([name, text]) =>
     element("li", {}, `${name} `, element("b", {}, text)),
   );
+  if (pairs.length > MOST_PAIRS)
+    pairs.splice(
+      MOST_PAIRS,
+      Infinity,
+      element("li", {}, button(`${pairs.length - MOST_PAIRS} more`, () => go({ trial: bestId(study) }), { class: "plain", "data-key": "more" })),
+    );
   return fact(
     `${capital(BEST[goal.mode])} ${goal.metric}`,
     figure,
@@ -80,24 +94,21 @@ function bestFact(study) {
 }
 
 function countFacts(study) {
-  const count = (fits) => study.trials.state.filter(fits).length;
-  const complete = count((state) => state === "complete");
-  const bad = count((state) => ENDED_BADLY.has(state));
-  const broken = study.all.filter((i) => isInfeasible(study, i)).length;
+  const kinds = grouped(study.all, (i) => kindOf(study, i));
+  const count = (kind) => kinds.get(kind)?.length ?? 0;
+  const text = (number) => number.toLocaleString("en");
+  const and = (kind) => (count(kind) ? `, ${text(count(kind))} ${kind}` : "");
   const planned = study.sweeps.reduce((sum, sweep) => sum + sweep.planned, 0);
   const time = study.trials.duration.reduce((sum, seconds) => sum + seconds, 0);
   const workers = new Set(study.trials.worker.filter(Boolean)).size;
+  const pruned = study.trials.state.filter((state) => state === "pruned").length;
   return [
     fact(
       "Complete",
-      complete.toLocaleString("en"),
-      `of ${Math.max(planned, study.size).toLocaleString("en")} trials${broken ? `, ${broken.toLocaleString("en")} infeasible` : ""}`,
+      text(count("complete") + count("infeasible")),
+      `of ${text(Math.max(planned, study.size))} trials${and("infeasible")}${and("running")}`,
     ),
-    fact(
-      "Failed",
-      bad.toLocaleString("en"),
-      `${count((state) => state === "pruned").toLocaleString("en")} pruned`,
-    ),
+    fact("Failed", text(count("failed")), `${text(pruned)} pruned`),
     fact("Time", shownTime(time), workers > 1 ? `in trials, on ${workers} workers` : "in trials"),
   ];
 }
@@ -105,23 +116,40 @@ function countFacts(study) {
 /** Shows what the address asks for. */
 function render() {
   const study = currentStudy();
-  if (now?.study !== study) open(study);
-  const { key, rows } = { key: filterKey(), rows: visible(study) };
-  now.rows = rows;
-  now.filters.sync(rows);
-  now.table.sync(rows);
-  if (now.key !== key) now.cards.forEach((card) => card.mark());
-  now.key = key;
-  showComparison(study);
+  if (!study) return;
+  dress();
+  keepingFocus(() => {
+    if (now?.study !== study) open(study);
+    const key = filterKey();
+    if (now.key !== key) {
+      now.rows = visible(study);
+      now.cards.forEach((card) => card.mark());
+    }
+    now.key = key;
+    now.filters.sync(now.rows);
+    now.table.sync(now.rows);
+    showComparison(study);
+  });
   showDetail(study);
   byId("studies").querySelector("select").value = studyKey(study);
+  byId("theme").value = asked("theme");
   paint();
+}
+
+const darkRules = [...document.styleSheets[0].cssRules].find((one) =>
+  one.conditionText?.includes("dark"),
+);
+
+/** Puts the page in the colours that are asked for. */
+function dress() {
+  document.documentElement.style.colorScheme = scheme();
+  darkRules.media.mediaText = scheme() === "dark" ? "all" : "not all";
 }
 
 /** The part of the address that figures depend on. */
 function filterKey() {
   const kept = address();
-  for (const key of ["page", "sort", "trial", "show"]) kept.delete(key);
+  for (const key of ["page", "sort", "trial", "show", "columns", "differs"]) kept.delete(key);
   return String(kept);
 }
 
@@ -154,50 +182,47 @@ function take(data) {
   );
   byId("studies").hidden = studies.length < 2;
   if (studies.length) render();
-  else byId("title").textContent = "No sweep has run yet";
+  else byId("subtitle").textContent = "No sweep has run yet";
 }
 
-/** Asks a live server for newer data again and again. */
+const SECONDS = 1000;
+
+/** Asks a live server for newer data again and again, whatever its last answer was. */
 async function follow(url) {
-  const line = byId("live");
   let seen = "";
   const ask = async () => {
-    try {
-      const reply = await fetch(url, { cache: "no-cache" });
-      const tag = reply.headers.get("ETag");
-      if (tag !== seen && !isTyping()) {
-        if (seen) take(await reply.json());
-        seen = tag;
-      }
-      line.textContent = "Live: follows the sweep";
-    } catch {
-      line.textContent = "The server has ended; this is the last it told";
-    }
-    setTimeout(ask, 2000);
+    const reply = await fetch(url, { cache: "no-cache", signal: AbortSignal.timeout(30 * SECONDS) });
+    if (!reply.ok) return `Waits: ${await reply.text()}`;
+    const tag = reply.headers.get("ETag");
+    if (tag !== seen) take(await reply.json());
+    seen = tag;
+    return "Live: follows the sweep";
   };
-  ask();
-}
-
-function isTyping() {
-  return document.activeElement?.matches("#filters input[type=text]") ?? false;
+  for (;;) {
+    byId("live").textContent = await ask().catch(
+      (error) => `No answer from the server (${error.message}): this is the last it told`,
+    );
+    await new Promise((done) => setTimeout(done, SECONDS));
+  }
 }
 
 async function start() {
   byId("studies")
     .querySelector("select")
-    .addEventListener("change", (event) => {
-      history.replaceState(null, "", `#${new URLSearchParams({ study: event.target.value })}`);
-      render();
+    .addEventListener("change", ({ target }) => {
+      const others = [...address().keys()].filter((key) => key !== "theme");
+      go({ ...Object.fromEntries(others.map((key) => [key, null])), study: target.value });
     });
-  byId("detail").addEventListener("close", () => asked("trial") && go({ trial: null }));
+  byId("theme").addEventListener("change", ({ target }) => go({ theme: target.value || null }));
+  byId("detail").addEventListener("close", leaveDetail);
   take(JSON.parse(await unpacked("data")));
   listeners.push(render);
   dark.addEventListener("change", () => {
-    now.cards.forEach((card) => card.mark());
-    paint();
+    now?.cards.forEach((card) => card.mark());
+    render();
   });
-  if (document.body.dataset.live) follow(document.body.dataset.live);
   document.body.dataset.ready = "yes";
+  if (document.body.dataset.live) follow(document.body.dataset.live);
 }
 
 start();

@@ -20,33 +20,41 @@ function valueAxis(colours, metric, values) {
   return numberAxis(colours, plain(metric.name, 32), values, isLog(values));
 }
 
-/** Rows by their value, the best first; infeasible ones come after all others. */
-function ranked(study, rows, metric) {
-  const sign = metric.mode === "max" ? -1 : 1;
-  const v = metric.values;
-  return [...rows].sort(
-    (a, b) => isInfeasible(study, a) - isInfeasible(study, b) || sign * (v[a] - v[b]),
-  );
+/** Rows in the order of the study's ranking, those that are not ranked last. */
+function ranked(study, rows) {
+  const rank = (i) => (isComplete(study, i) ? study.of[i].rank : Infinity);
+  return rows.toSorted((a, b) => rank(a) - rank(b) || 0);
 }
 
-/** The rows that a view of points draws: complete, with a value; the best of them if too many. */
+/** The rows that a view of points draws: complete, with a value; a share of them if too many. */
 function drawable(study, rows, metric, most = MOST_MARKS) {
   const complete = numbered(rows, metric.values).filter((i) => isComplete(study, i));
-  if (complete.length <= most) return { complete, marks: complete, left: "" };
-  const order = ranked(study, complete, metric);
-  const half = most / 2;
-  const chosen = chosenOf(study, complete);
-  const marks = [
-    ...new Set([...order.slice(0, half), ...thinned(order.slice(half), half), ...chosen]),
-  ];
-  const left = `${plural(marks.length, "point")} of ${complete.length.toLocaleString("en")} drawn: the best and an even share of the rest. `;
+  const marks = sampled(study, complete, most);
+  const left =
+    marks.length < complete.length
+      ? `${plural(marks.length, "point")} of ${complete.length.toLocaleString("en")} drawn: the best and an even share of the rest. `
+      : "";
   return { complete, marks, left };
+}
+
+/** At most so many rows: the best few, so that they end in no edge, an even share, and the chosen. */
+function sampled(study, rows, most) {
+  if (rows.length <= most) return rows;
+  const order = ranked(study, rows);
+  const first = Math.ceil(most / 30);
+  return [
+    ...new Set([
+      ...order.slice(0, first),
+      ...thinned(order.slice(first), most - first),
+      ...chosenOf(study, rows),
+    ]),
+  ];
 }
 
 /** Points that open their trials; the chosen ones have a ring. */
 function points(study, rows, metric, { marker = {}, ...more }) {
   const chosen = new Set(selection(study));
-  const thin = marker.symbol?.endsWith("-open") ? 1 : 0;
+  const thin = String(marker.symbol).endsWith("-open") ? 1 : 0;
   const ring = chosen.size
     ? { line: { width: rows.map((i) => (chosen.has(i) ? 2.5 : thin)), color: theme().text } }
     : {};
@@ -72,4 +80,25 @@ function bySweep(study, rows) {
     .filter(([, , own]) => own.length > 0);
 }
 
-const NO_SCORES = { empty: "No complete trial has a value of this metric here." };
+/** Why a view of scores is empty. */
+function noScores(study) {
+  const { state } = study.trials;
+  if (state.includes("complete"))
+    return { empty: "No complete trial among these has a value of this metric." };
+  const [most] = study.failures;
+  if (!most) return { empty: "No trial is complete yet." };
+  return {
+    empty: `No trial is complete: ${most.count} of ${study.size} ${most.state}, ${most.reason || "no reason given"}`,
+  };
+}
+
+/** Two choices of what is drawn across and up. */
+function axesChoice(keys, names, otherwise) {
+  if (names.length < 2) return [];
+  return ["x", "y"].map((axis, k) => choice(axis, keys[k], named(names), otherwise[k]));
+}
+
+/** The columns that two choices name. */
+function chosenAxes(keys, columns, otherwise) {
+  return keys.map((key, k) => columns.get(asked(key)) ?? columns.get(otherwise[k]));
+}

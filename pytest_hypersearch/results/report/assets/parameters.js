@@ -1,19 +1,42 @@
-// Views of scores over parameters: one, two, or all of them.
+// Views of scores over parameters: one, two, or all of them. They draw the most important parameters
+// unless others are chosen.
 
 const MOST_DOTS = 300;
 const COARSE = 8;
+const NOT_SET = -0.16;
+
+/** What is drawn of the parameters: the chosen ones, otherwise the first few by importance. */
+function chosenParameters(study, most) {
+  const chosen = askedAll("axes").map((name) => study.parameter.get(name)).filter(Boolean);
+  return chosen.length ? chosen : study.parameters.slice(0, most);
+}
+
+function parametersChoice(study) {
+  const names = study.parameters.map((one) => one.name);
+  return names.length > 2 ? [severalChoice("Parameters", "axes", names)] : [];
+}
+
+/** How many of the parameters are drawn, if not all. */
+function someOf(study, drawn) {
+  const all = study.parameters.length;
+  if (drawn.length === all) return "";
+  const which = askedAll("axes").length ? "" : study.importance.length ? "most important " : "first ";
+  return `${drawn.length} ${which}of ${all} parameters. `;
+}
 
 const slices = {
   id: "slices",
   title: "Parameters",
   wide: true,
+  controls: parametersChoice,
   draw(study, rows, colours, narrow) {
     const metric = theMetric(study);
     const { marks, complete, left } = drawable(study, rows, metric);
-    const shownParameters = study.parameters.slice(0, 12);
-    if (!complete.length || !shownParameters.length) return NO_SCORES;
-    const columns = Math.min(narrow ? 1 : 4, shownParameters.length);
-    const lines = Math.ceil(shownParameters.length / columns);
+    const drawn = chosenParameters(study, narrow ? 4 : 8);
+    if (!complete.length) return noScores(study);
+    if (!drawn.length) return { empty: "The sweep has no parameters." };
+    const columns = Math.min(narrow ? 1 : 4, drawn.length);
+    const lines = Math.ceil(drawn.length / columns);
     const layout = { showlegend: study.sweeps.length > 1 };
     const traces = [];
     const y = valueAxis(
@@ -21,7 +44,7 @@ const slices = {
       metric,
       complete.map((i) => metric.values[i]),
     );
-    shownParameters.forEach((parameter, p) => {
+    drawn.forEach((parameter, p) => {
       const [column, line] = [p % columns, Math.floor(p / columns)];
       const n = p ? String(p + 1) : "";
       const gap = narrow ? 0.12 : 0.035;
@@ -47,33 +70,34 @@ const slices = {
         marks.filter((i) => parameter.values[i] !== null),
       )) {
         const { colour, symbol } = seriesOf(colours, k);
+        const symbols = own.map((i) => (isInfeasible(study, i) ? `${symbol}-open` : symbol));
+        const quiet = own.map((i) => (isInfeasible(study, i) ? colours.quiet : faded(colour, 0.55)));
         traces.push(
           points(study, own, metric, {
             name: plain(sweep.name),
             legendgroup: sweep.name,
             showlegend: p === 0,
-            x: own.map((i) => parameter.values[i] + (parameter.labels ? spread(i) : 0)),
+            x: own.map((i) => parameter.values[i] + (parameter.labels ? beside(i) : 0)),
             y: own.map((i) => metric.values[i]),
             xaxis: `x${n}`,
             yaxis: `y${n}`,
-            marker: { color: faded(colour, 0.55), symbol, size: 5 },
+            marker: { color: quiet, symbol: symbols, size: 5 },
           }),
         );
       }
     });
-    const more =
-      study.parameters.length > 12 ? `The first 12 of ${study.parameters.length} parameters. ` : "";
+    const hollow = complete.some((i) => isInfeasible(study, i)) ? "; infeasible ones are hollow" : "";
     return {
       traces,
       layout,
       height: 60 + lines * 230,
-      caption: `${left}${more}${metric.name} over each parameter${metric.mode ? `; ${BETTER[metric.mode]}` : ""}`,
+      caption: `${left}${someOf(study, drawn)}${metric.name} over each parameter${metric.mode ? `; ${BETTER[metric.mode]}` : ""}${hollow}`,
     };
   },
 };
 
 /** A place beside a category, always the same for a row. */
-function spread(i) {
+function beside(i) {
   return (((i * 0.618034) % 1) - 0.5) * 0.5;
 }
 
@@ -82,7 +106,8 @@ const parallel = {
   title: "Parallel coordinates",
   wide: true,
   height: 380,
-  controls: () => [
+  controls: (study) => [
+    ...parametersChoice(study),
     {
       node: element("button", { type: "button", onclick: clearRanges }, "Clear ranges"),
       sync() {},
@@ -91,15 +116,18 @@ const parallel = {
   draw(study, rows, colours, narrow) {
     const metric = theMetric(study);
     const { marks, complete, left } = drawable(study, rows, metric);
-    const all = study.parameters.filter((one) => marks.some((i) => one.values[i] !== null));
-    if (!complete.length || !all.length) return NO_SCORES;
-    const parameters = all.slice(0, narrow ? 3 : 9);
+    if (!complete.length) return noScores(study);
+    const drawn = chosenParameters(study, narrow ? 3 : 8);
+    const log = isLog(marks.map((i) => metric.values[i]));
     const axes = [
-      ...parameters.map((one) => upright(study, one)),
-      upright(study, { ...metric, log: isLog(marks.map((i) => metric.values[i])) }),
+      ...drawn.map((one) => upright(study, one, study.parameter)),
+      upright(study, { ...metric, log }),
     ];
-    const annotations = axes.flatMap((one, x) => marksOf(one, x, colours, narrow));
-    const shapes = axes.map((_, x) => ({
+    const some = axes.some((one) => one.gaps);
+    const annotations = axes.flatMap((one, x) =>
+      marksOf(one, x, axes.length - 1, colours, narrow),
+    );
+    const shapes = axes.map((one, x) => ({
       type: "line",
       x0: x,
       x1: x,
@@ -108,13 +136,10 @@ const parallel = {
       line: { color: colours.quiet, width: 1 },
     }));
     const hidden = { visible: false, fixedrange: true };
-    const more =
-      parameters.length < all.length
-        ? `The first ${parameters.length} of ${all.length} parameters. `
-        : "";
+    const groups = [...shades(study, marks, colours), [colours.text, chosenOf(study, marks)]];
     return {
-      traces: [...shades(study, marks, metric), [colours.text, chosenOf(study, marks)]].map(
-        ([colour, own], k) => polylines(study, own, metric, axes, colour, k === 6 ? 3 : 1.3),
+      traces: groups.map(([colour, own], k) =>
+        polylines(study, own, metric, axes, { color: colour, width: k === groups.length - 1 ? 3 : 1.3, dash: k ? "solid" : "dot" }),
       ),
       layout: {
         showlegend: false,
@@ -125,26 +150,32 @@ const parallel = {
         margin: { l: 20, r: narrow ? 44 : 56, t: 34, b: 10 },
         newselection: { line: { color: colours.accent } },
         xaxis: { ...hidden, range: [-0.12, axes.length - 1 + 0.12] },
-        yaxis: { ...hidden, range: [-0.06, 1.04] },
+        yaxis: { ...hidden, range: [some ? NOT_SET - 0.06 : -0.06, 1.04] },
       },
-      brushed: (box) =>
-        axes.slice(0, -1).forEach((one, x) => x >= box.x[0] && x <= box.x[1] && brush(one, box.y)),
-      caption: `${left}${more}Each line is a trial${metric.mode ? ", stronger is better and orange the best twentieth" : ""}; drag a box over an axis to filter all views`,
+      brushed: ({ x: [from, to], y }) =>
+        axes.forEach((one, x) => x >= from && x <= to && brush(one, y)),
+      caption: `${left}${someOf(study, drawn)}Each line is a trial${metric.mode ? ", stronger is better, orange the best twentieth and dotted infeasible" : ""}; drag a box over an axis to filter all views`,
     };
   },
 };
 
-/** A column laid out between 0 and 1 from the bottom up. */
-function upright(study, column) {
+/** A column laid out between 0 and 1 from the bottom up; below are those that have no value. */
+function upright(study, column, parameters) {
   const scale = unit(column, numbered(study.all, column.values));
   const pad = (u) =>
     column.labels && column.labels.length > 1 ? 0.06 + 0.88 * u : column.labels ? 0.5 : u;
   const unpad = (u) => (column.labels ? (u - 0.06) / 0.88 : u);
-  return { column, to: (value) => pad(scale.to(value)), from: (u) => scale.from(unpad(u)) };
+  return {
+    column,
+    gaps: Boolean(parameters) && column.values.includes(null),
+    key: `${column.labels ? "is" : parameters ? "in" : "of"}.${column.name}`,
+    to: (value) => (typeof value === "number" ? pad(scale.to(value)) : NOT_SET),
+    from: (u) => scale.from(unpad(u)),
+  };
 }
 
 /** The name of an upright axis and what is written along it. */
-function marksOf({ column, to, from }, x, colours, narrow) {
+function marksOf({ column, gaps, to, from }, x, last, colours, narrow) {
   const text = (y, content, more) => ({
     x,
     y,
@@ -154,15 +185,23 @@ function marksOf({ column, to, from }, x, colours, narrow) {
     ...more,
   });
   const most = narrow ? 9 : 16;
+  // the outer ones begin and end at the edge, where half of them would be clipped
+  const anchor = x === 0 ? { xanchor: "left", xshift: -18 } : x === last ? { xanchor: "right", xshift: narrow ? 40 : 52 } : {};
   const title = text(1, `<b>${plain(column.name, most)}</b>`, {
     yshift: 18,
     font: { size: 12, color: colours.text },
+    ...anchor,
   });
-  const beside = { xanchor: "left", xshift: 4, bgcolor: faded(colours.card, 0.8) };
-  const places = column.labels
-    ? column.labels.map((label, k) => [to(k), plain(label, most)])
-    : [0, 0.25, 0.5, 0.75, 1].map((u) => [u, shown(from(u), 2)]);
-  return [title, ...places.slice(0, 14).map(([y, content]) => text(y, content, beside))];
+  const aside = { xanchor: "left", xshift: 4, bgcolor: faded(colours.card, 0.8) };
+  const labels = column.labels && distinct(column.labels, most);
+  const values = column.integer ? wholes(from(0), from(1), 5) : [0, 0.25, 0.5, 0.75, 1].map(from);
+  const texts = apart(values);
+  const places = labels?.map((label, k) => [to(k), label]) ?? values.map((value, k) => [to(value), texts[k]]);
+  return [
+    title,
+    ...(gaps ? [text(NOT_SET, "not set", aside)] : []),
+    ...thinned(places, 14).map(([y, content]) => text(y, content, aside)),
+  ];
 }
 
 const SHADES = {
@@ -170,19 +209,17 @@ const SHADES = {
   dark: ["#343c46", "#3d5a78", "#437aa8", "#4f9bd6", "#7cc0fa", "#ffb454"],
 };
 
-/** The rows in groups from the worst, and infeasible ones, to the best twentieth. */
-function shades(study, rows, metric) {
-  const broken = rows.filter((i) => isInfeasible(study, i));
-  const order = ranked(study, rows, metric).slice(0, rows.length - broken.length).reverse();
-  const ends = [0.3, 0.5, 0.7, 0.85, 0.95, 1].map((share) => Math.round(share * order.length));
-  const colours = dark.matches ? SHADES.dark : SHADES.light;
-  return ends.map((end, k) => [
-    colours[k],
-    [...(k ? [] : broken), ...order.slice(ends[k - 1] ?? 0, end)],
-  ]);
+/** The infeasible rows, and then the others in groups from the worst to the best twentieth. */
+function shades(study, rows, colours) {
+  const order = ranked(study, rows.filter((i) => !isInfeasible(study, i))).reverse();
+  const ends = [0.3, 0.5, 0.7, 0.85, 0.95].map((share) => Math.floor(share * order.length));
+  return [
+    [faded(colours.quiet, 0.5), rows.filter((i) => isInfeasible(study, i))],
+    ...SHADES[colours.scheme].map((shade, k) => [shade, order.slice(ends[k - 1] ?? 0, ends[k])]),
+  ];
 }
 
-function polylines(study, rows, metric, axes, colour, width) {
+function polylines(study, rows, metric, axes, line) {
   const trace = {
     type: "scatter",
     mode: "lines+markers",
@@ -191,17 +228,16 @@ function polylines(study, rows, metric, axes, colour, width) {
     text: [],
     customdata: [],
     hovertemplate: "%{text}<extra></extra>",
-    line: { color: colour, width },
-    marker: { size: 3, color: colour },
+    line,
+    marker: { size: 3, color: line.color },
     selected: { marker: { opacity: 1 } },
     unselected: { marker: { opacity: 1 } },
   };
   for (const i of rows) {
     const text = hover(study, i, metric);
     axes.forEach(({ column, to }, x) => {
-      const value = column.values[i];
       trace.x.push(x);
-      trace.y.push(typeof value === "number" ? to(value) : null);
+      trace.y.push(to(column.values[i]));
       trace.text.push(text);
       trace.customdata.push(study.ids[i]);
     });
@@ -211,43 +247,39 @@ function polylines(study, rows, metric, axes, colour, width) {
 }
 
 /** Takes the part of an upright axis under a box as a filter. */
-function brush({ column, from, to }, [low, high]) {
+function brush({ column, key, from, to }, [low, high]) {
   if (column.labels) {
     const inside = column.labels.filter((_, k) => to(k) >= low && to(k) <= high);
-    if (inside.length) go({ [`is.${column.name}`]: inside });
+    if (inside.length) go({ [key]: inside });
     return;
   }
   const ends = [Math.max(0, low), Math.min(1, high)].map((u) =>
     String(Number(from(u).toPrecision(4))),
   );
-  go({ [`in.${column.name}`]: ends.join("..") });
+  if (high > 0) go({ [key]: ends.join("..") });
 }
 
 function clearRanges() {
-  const keys = [...address().keys()].filter(
-    (key) => key.startsWith("in.") || key.startsWith("is."),
-  );
+  const keys = [...address().keys()].filter((key) => /^(in|is|of)\./.test(key));
   go(Object.fromEntries(keys.map((key) => [key, null])));
 }
+
+const PAIR = ["cx", "cy"];
 
 const contour = {
   id: "contour",
   title: "Two parameters",
   height: 380,
-  controls(study) {
-    const names = study.parameters.map((one) => one.name);
-    if (names.length < 2) return [];
-    return [
-      choice("x", "cx", named(names), pair(study)[0]),
-      choice("y", "cy", named(names), pair(study)[1]),
-    ];
-  },
+  controls: (study) =>
+    axesChoice(
+      PAIR,
+      study.parameters.map((one) => one.name),
+      pair(study),
+    ),
   draw(study, rows, colours) {
     const metric = theMetric(study);
     if (study.parameters.length < 2) return { empty: "Needs two parameters." };
-    const [x, y] = ["cx", "cy"].map(
-      (key, k) => study.parameter.get(asked(key)) ?? study.parameter.get(pair(study)[k]),
-    );
+    const [x, y] = chosenAxes(PAIR, study.parameter, pair(study));
     const { marks, complete, left } = drawable(study, rows, metric, MOST_DOTS);
     const both = complete.filter((i) => x.values[i] !== null && y.values[i] !== null);
     if (both.length < 3 || x === y)
@@ -275,8 +307,16 @@ const contour = {
     const [across, up] = [x, y].map((one) => cellsOf(one, smooth));
     const z = smooth ? smoothed(placed) : averaged(placed, across.length, up.length);
     const seen = marks.filter((i) => x.values[i] !== null && y.values[i] !== null);
-    const first = ranked(study, both, metric)[0];
-    const best = metric.mode && !isInfeasible(study, first) ? [first] : [];
+    const inSight = new Set(both);
+    const best = (study.best?.trials ?? []).filter((i) => inSight.has(i)).slice(0, 1);
+    // dark around white, to be seen on any colour
+    const ring = (color, width) =>
+      points(study, best, metric, {
+        x: best.map((i) => x.values[i]),
+        y: best.map((i) => y.values[i]),
+        showlegend: false,
+        marker: { size: 14, color: "rgba(0,0,0,0)", symbol: "circle", line: { width, color } },
+      });
     return {
       traces: [
         {
@@ -303,24 +343,14 @@ const contour = {
           showlegend: false,
           marker: { size: 5, color: "rgba(255,255,255,.85)", line: { width: 1, color: "#1b1f24" } },
         }),
-        points(study, best, metric, {
-          x: best.map((i) => x.values[i]),
-          y: best.map((i) => y.values[i]),
-          showlegend: false,
-          marker: {
-            size: 13,
-            color: "rgba(0,0,0,0)",
-            symbol: "circle",
-            line: { width: 2.5, color: "#ffffff" },
-          },
-        }),
+        ...(best.length ? [ring("#1b1f24", 6), ring("#ffffff", 2.5)] : []),
       ],
       layout: {
         xaxis: parameterAxis(colours, x),
         yaxis: parameterAxis(colours, y),
         showlegend: false,
       },
-      caption: `${left}${metric.name}, ${smooth ? "smoothed over neighbouring trials" : "mean of each cell"}${metric.mode ? "; brighter is better, the ring is the best" : ""}`,
+      caption: `${left}${metric.name}, ${smooth ? "smoothed over neighbouring trials" : "mean of each cell"}${metric.mode ? "; brighter is better, the ring is the best configuration" : ""}`,
     };
   },
 };
@@ -340,10 +370,9 @@ function powers(exponents) {
 
 /** The two parameters that matter most, numbers before categories. */
 function pair(study) {
-  const known = study.importance[0]?.methods.total.map((one) => one.parameter) ?? [];
-  const names = [...new Set([...known, ...study.parameters.map((one) => one.name)])];
-  const rest = (name) => Boolean(study.parameter.get(name)?.labels);
-  return [...names.filter((name) => !rest(name)), ...names.filter(rest)].slice(0, 2);
+  const { parameters } = study;
+  const sorted = [...parameters.filter((one) => !one.labels), ...parameters.filter((one) => one.labels)];
+  return sorted.slice(0, 2).map((one) => one.name);
 }
 
 /** A parameter's values to the unit interval and back. */

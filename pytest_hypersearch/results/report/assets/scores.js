@@ -1,6 +1,7 @@
 // Views of scores: over the trials, by strategy and group, of two metrics; and what matters for them.
 
 const BINS = 6;
+const MOST_SHARES = 12;
 
 const history_ = {
   id: "history",
@@ -9,59 +10,49 @@ const history_ = {
   height: 340,
   draw(study, rows, colours) {
     const metric = theMetric(study);
-    const scored = numbered(rows, metric.values);
-    const complete = scored.filter((i) => isComplete(study, i));
-    if (!complete.length) return NO_SCORES;
-    const { marks, left } = drawable(study, rows, metric);
+    const { complete, marks, left } = drawable(study, rows, metric);
+    if (!complete.length) return noScores(study);
+    const ofKind = (kind) => rows.filter((i) => kindOf(study, i) === kind);
+    const cut = thinned(numbered(ofKind("ended early"), metric.values), MOST_MARKS / 2);
+    const bad = thinned(ofKind("failed"), MOST_MARKS / 2);
     const inOrder = [...marks].sort((a, b) => a - b);
-    const traces = bySweep(
-      study,
-      inOrder.filter((i) => !isInfeasible(study, i)),
-    ).map(([sweep, k, own]) => {
-      const { colour, symbol } = seriesOf(colours, k);
-      return points(study, own, metric, {
-        name: plain(sweep.name),
+    const trace = (own, name, marker, more = {}) =>
+      points(study, own, metric, {
+        name,
         x: own.map((i) => i + 1),
         y: own.map((i) => metric.values[i]),
-        marker: { color: faded(colour, 0.7), symbol, size: 6 },
+        marker: { size: 6, ...marker },
+        ...more,
       });
-    });
-    const cut = thinned(
-      scored.filter((i) => !isComplete(study, i) && !ENDED_BADLY.has(study.trials.state[i])),
-      MOST_MARKS / 2,
+    const feasible = bySweep(
+      study,
+      inOrder.filter((i) => !isInfeasible(study, i)),
     );
-    for (const [name, own, symbol] of [
-      ["infeasible", inOrder.filter((i) => isInfeasible(study, i)), "diamond-open"],
-      ["ended early", cut, "circle-open"],
-    ]) {
-      if (!own.length) continue;
-      traces.push(
-        points(study, own, metric, {
-          name,
-          x: own.map((i) => i + 1),
-          y: own.map((i) => metric.values[i]),
-          marker: { color: colours.quiet, symbol, size: 6 },
-        }),
-      );
-    }
-    if (metric.mode) traces.push(bestLine(study, rows, metric, colours));
-    const bad = thinned(
-      rows.filter((i) => ENDED_BADLY.has(study.trials.state[i])),
-      MOST_MARKS / 2,
-    );
-    if (bad.length) {
-      traces.push(
-        points(study, bad, null, {
-          name: "failed",
-          x: bad.map((i) => i + 1),
-          y: bad.map(() => 0),
-          yaxis: "y2",
-          marker: { color: colours.bad, symbol: "x-thin-open", size: 7 },
-        }),
-      );
-    }
-    const top = metric.mode && ranked(study, complete, metric)[0];
-    const none = top != null && isInfeasible(study, top);
+    const quiet = { color: colours.quiet };
+    const traces = [
+      ...feasible.map(([sweep, k, own]) => {
+        const { colour, symbol } = seriesOf(colours, k);
+        return trace(own, plain(sweep.name), { color: faded(colour, 0.7), symbol });
+      }),
+      trace(
+        inOrder.filter((i) => isInfeasible(study, i)),
+        "infeasible",
+        { ...quiet, symbol: "diamond-open" },
+      ),
+      trace(cut, "ended early", { ...quiet, symbol: "circle-open" }),
+      trace(numbered(ofKind("running"), metric.values), "running", {
+        color: colours.accent,
+        symbol: "circle-open-dot",
+      }),
+      ...(metric.mode ? [bestLine(study, rows, metric, colours)] : []),
+      trace(
+        bad,
+        "failed",
+        { color: colours.bad, symbol: "x-thin-open", size: 7 },
+        { y: bad.map(() => 0), yaxis: "y2" },
+      ),
+    ].filter((one) => one.x.length);
+    const values = [...complete, ...cut].map((i) => metric.values[i]);
     return {
       traces,
       layout: {
@@ -70,20 +61,32 @@ const history_ = {
           ...numberAxis(
             colours,
             plain(metric.name, 32),
-            [...complete, ...cut].map((i) => metric.values[i]),
+            values,
             isLog(complete.map((i) => metric.values[i])),
           ),
           domain: [bad.length ? 0.08 : 0, 1],
         },
         yaxis2: { domain: [0, 0.05], visible: false, range: [-1, 1], fixedrange: true },
       },
-      caption:
-        top == null || none
-          ? `${left}${metric.name}: ${none ? "no trial here is feasible" : "no direction is declared"}, so nothing is best.`
-          : `${left}${capital(BEST[metric.mode])} ${metric.name} ${shown(metric.values[top], 5)} at ${study.ids[top]} · ${BETTER[metric.mode]}`,
+      caption: `${left}${bestText(study, metric)}`,
     };
   },
 };
+
+/** The best of a metric as Python ranks it, and in which direction. */
+function bestText(study, metric) {
+  if (!metric.mode) return `${metric.name}: no direction is declared, so nothing is best.`;
+  const last = metric.best.findLast((value) => value !== null);
+  if (last === undefined) return `${metric.name}: no trial is complete and feasible yet.`;
+  const own = study.best && metric === study.metrics[0];
+  const text = own ? spreadText(study.best.score, study.best.std) : shown(last, 5);
+  const where = own ? ` (${bestId(study)})` : "";
+  return `Each point is a trial, the line is the best configuration so far: ${text}${where} · ${BETTER[metric.mode]}`;
+}
+
+function bestId(study) {
+  return study.of[study.best.trials[0]].id;
+}
 
 /** The best value so far: of one sweep if no other is in sight, otherwise of all trials. */
 function bestLine(study, rows, metric, colours) {
@@ -95,12 +98,13 @@ function bestLine(study, rows, metric, colours) {
   const kept = changes(known, best);
   return {
     type: "scatter",
-    mode: "lines",
+    mode: kept.length > 1 ? "lines" : "markers",
     name: "best so far",
     hoverinfo: "skip",
     x: kept.map((i) => i + 1),
     y: kept.map((i) => best[i]),
     line: { shape: "hv", color: colours.text, width: 2 },
+    marker: { symbol: "line-ew-open", color: colours.text, size: 14 },
   };
 }
 
@@ -109,54 +113,82 @@ function changes(rows, values) {
   return rows.filter((i, k) => values[i] !== values[rows[k - 1]] || k === rows.length - 1);
 }
 
+const SPENT = { trials: "trials", steps: "steps", seconds: "seconds in trials" };
+
 const strategies = {
   id: "strategies",
   title: "Strategies",
   height: 320,
+  controls: (study) => [
+    choice(
+      "Spent",
+      "spent",
+      Object.entries(SPENT).filter(([name]) => study.spent[name].some(Boolean)),
+      "trials",
+    ),
+  ],
   draw(study, rows, colours) {
     const metric = theMetric(study);
     if (!metric.mode) return { empty: "No direction is declared for this metric." };
+    const spent = asked("spent") in SPENT ? asked("spent") : "trials";
     const inSight = new Set(rows.map((i) => study.trials.sweep[i]));
     const known = study.all.filter(
       (i) => metric.own[i] !== null && inSight.has(study.trials.sweep[i]),
     );
-    if (!known.length) return NO_SCORES;
-    const traces = bySweep(study, known).map(([sweep, k, own]) => {
-      const { colour, dash } = seriesOf(colours, k);
+    if (!known.length) return noScores(study);
+    const traces = bySweep(study, known).flatMap(([sweep, k, own]) => {
+      const { colour, dash, symbol } = seriesOf(colours, k);
       const kept = changes(own, metric.own);
-      return {
-        type: "scatter",
-        mode: "lines",
-        name: plain(sweep.name),
-        x: kept.map((i) => study.trials.nth[i]),
-        y: kept.map((i) => metric.own[i]),
-        line: { shape: "hv", color: colour, dash, width: 2 },
-        hovertemplate: `%{y:.5g} after %{x}<extra>${plain(sweep.name)}</extra>`,
-        customdata: kept.map((i) => ({
-          says: `${sweep.name}, ${shown(metric.own[i], 5)} after ${plural(study.trials.nth[i], "trial")}`,
-        })),
-      };
+      const x = kept.map((i) => study.spent[spent][i]);
+      const y = kept.map((i) => metric.own[i]);
+      const bound = (sign) => y.map((value, p) => value + sign * (metric.spread[kept[p]] ?? 0));
+      const band = { x, mode: "lines", line: { shape: "hv", width: 0 }, ...SILENT };
+      return [
+        ...(kept.some((i) => metric.spread[i] !== null)
+          ? [
+              { ...band, y: bound(-1) },
+              { ...band, y: bound(1), fill: "tonexty", fillcolor: faded(colour, 0.15) },
+            ]
+          : []),
+        {
+          type: "scatter",
+          mode: new Set(x).size > 1 ? "lines" : "markers",
+          name: plain(sweep.name),
+          x,
+          y,
+          line: { shape: "hv", color: colour, dash, width: 2 },
+          marker: { color: colour, symbol, size: 9 },
+          hovertemplate: `%{y:.5g} after %{x}<extra>${plain(sweep.name)}</extra>`,
+          customdata: kept.map((i) => ({
+            says: `${sweep.name}, ${spreadText(metric.own[i], metric.spread[i])} after ${shown(study.spent[spent][i])} ${SPENT[spent]}`,
+          })),
+        },
+      ];
     });
+    const spread = traces.length > bySweep(study, known).length;
     return {
       traces,
       layout: {
-        xaxis: axis(colours, "trials of the sweep"),
+        xaxis: axis(colours, `${SPENT[spent]} of the sweep`),
         yaxis: valueAxis(
           colours,
           metric,
           known.map((i) => metric.own[i]),
         ),
       },
-      caption: `Best ${metric.name} so far of each sweep, over all its trials`,
+      caption: `Best ${metric.name} so far of each sweep, by all ${spent === "trials" ? "trials that ended, pruned and failed ones included" : `${spent} spent`}${spread ? "; the band is ± std over replicates" : ""}`,
     };
   },
 };
+
+/** A trace that is neither in the legend nor under the pointer. */
+const SILENT = { type: "scatter", hoverinfo: "skip", showlegend: false };
 
 const importance = {
   id: "importance",
   title: "Importance",
   height: 320,
-  controls: () => [
+  controls: (study) => [
     choice(
       "Method",
       "method",
@@ -166,6 +198,9 @@ const importance = {
       ],
       "total",
     ),
+    ...(study.parameters.length > MOST_SHARES
+      ? [choice("Show", "shares", named([`top ${MOST_SHARES}`, "all"]), `top ${MOST_SHARES}`)]
+      : []),
   ],
   draw(study, rows, colours, narrow) {
     const pools = study.importance.filter((pool) => pool.metric === theMetric(study).name);
@@ -174,13 +209,16 @@ const importance = {
         empty: "Needs at least 10 complete configurations, scores that differ and a known space.",
       };
     const method = asked("method", "total");
+    const most = asked("shares") === "all" ? Infinity : MOST_SHARES;
+    const kept = new Set(pools[0].methods[method].slice(0, most).map((one) => one.parameter));
+    const names = [...kept].reverse();
     const traces = pools.map((pool, k) => {
-      const found = [...pool.methods[method]].reverse();
+      const found = pool.methods[method].filter((one) => kept.has(one.parameter));
       return {
         type: "bar",
         orientation: "h",
         name: plain(pool.sweeps.join(", ")),
-        y: found.map((one) => plain(one.parameter, narrow ? 14 : 24)),
+        y: found.map((one) => names.indexOf(one.parameter)),
         x: found.map((one) => one.share),
         error_x: {
           array: found.map((one) => one.spread),
@@ -189,9 +227,11 @@ const importance = {
           width: 3,
         },
         marker: { color: seriesOf(colours, k).colour },
-        hovertemplate: "%{y}: %{x:.1%}<extra></extra>",
+        text: found.map((one) => plain(one.parameter)),
+        textposition: "none",
+        hovertemplate: "%{text}: %{x:.1%}<extra></extra>",
         customdata: found.map(({ parameter, share, spread }, rank) => ({
-          rank: -rank,
+          rank,
           says: `${[...(k ? pool.sweeps : []), parameter].join(", ")}: ${percent(share)} ± ${percent(spread)}`,
         })),
       };
@@ -200,16 +240,20 @@ const importance = {
       method === "total"
         ? "Share of what moves the score, interactions included"
         : "What tells the best tenth from the rest";
+    const rest = pools[0].methods[method].slice(kept.size);
+    const more = rest.length
+      ? ` ${plural(rest.length, "more parameter")} together ${percent(rest.reduce((sum, one) => sum + one.share, 0))}.`
+      : "";
     return {
       traces,
       layout: {
         bargap: 0.45,
         showlegend: pools.length > 1,
-        yaxis: axis(colours, "", { showgrid: false }),
+        yaxis: categoryAxis(colours, "", names, narrow ? 16 : 26),
         xaxis: axis(colours, "share", { tickformat: ".0%", rangemode: "tozero" }),
       },
-      height: Math.max(320, 90 + 26 * pools[0].methods[method].length),
-      caption: `${what}. Of all ${plural(pools[0].configurations, "complete configuration")}: filters would distort it.`,
+      height: Math.max(320, 90 + 22 * names.length),
+      caption: `${what}.${more} Of all ${plural(pools[0].configurations, "complete configuration")}: filters would distort it.`,
     };
   },
 };
@@ -244,7 +288,7 @@ const aggregation = {
   draw(study, rows, colours) {
     const metric = theMetric(study);
     const complete = numbered(rows, metric.values).filter((i) => isComplete(study, i));
-    if (!complete.length) return NO_SCORES;
+    if (!complete.length) return noScores(study);
     const { groups, note } = groupedBy(study, complete, asked("by", defaultGroup(study)));
     const [stat, bars] = [asked("stat", "mean"), asked("bars", "ci")];
     const found = groups.map(([name, own]) => ({ name, values: own.map((i) => metric.values[i]) }));
@@ -325,13 +369,9 @@ function spoken(stat, value, centre, error) {
 }
 
 function defaultGroup(study) {
-  const category = study.parameters.find((one) => one.labels);
-  if (study.sweeps.length > 1) return "strategy";
-  return category
-    ? `p.${category.name}`
-    : study.parameters.length
-      ? `p.${pair(study)[0]}`
-      : "strategy";
+  const { parameters, sweeps } = study;
+  const first = parameters.find((one) => one.labels) ?? parameters[0];
+  return sweeps.length > 1 || !first ? "strategy" : `p.${first.name}`;
 }
 
 /** Rows by strategy, replicate, or the values of a parameter, which are put into bins if many. */
@@ -363,19 +403,20 @@ function groupedBy(study, rows, by) {
   return { groups, note: `${parameter.name} in ${groups.length} bins of equal size.` };
 }
 
+const METRICS = ["mx", "my"];
+
 const pareto = {
   id: "pareto",
   title: "Trade-off",
   height: 380,
   controls(study) {
     const names = study.metrics.map((one) => one.name);
-    return names.length < 2
-      ? []
-      : [choice("x", "mx", named(names), names[0]), choice("y", "my", named(names), names[1])];
+    return axesChoice(METRICS, names, names);
   },
   draw(study, rows, colours) {
     if (study.metrics.length < 2) return { empty: "Needs two metrics." };
-    const [x, y] = ["mx", "my"].map((key, k) => study.metric.get(asked(key)) ?? study.metrics[k]);
+    const names = study.metrics.map((one) => one.name);
+    const [x, y] = chosenAxes(METRICS, study.metric, names);
     const inSight = new Set(rows);
     const found = study.configurations
       .filter(
@@ -383,13 +424,17 @@ const pareto = {
           trials.some((i) => inSight.has(i)) && x.name in means && y.name in means,
       )
       .map((one) => ({ ...one, i: one.trials[0], x: one.means[x.name], y: one.means[y.name] }));
-    if (!found.length) return NO_SCORES;
-    const goals = study.sweeps[0].goals;
-    const best = goals.length > 1 ? front(found, goals).sort((a, b) => a.x - b.x) : [];
+    if (!found.length) return noScores(study);
+    const { goals } = study.sweeps[0];
+    const ofFront = found.filter((one) => one.front && one.objective === 0);
+    const best = goals.length > 1 ? ofFront.sort((a, b) => a.x - b.x) : [];
     const flat =
       goals.length === 2 && goals.every(({ metric }) => [x.name, y.name].includes(metric));
-    const infeasible = found.filter((one) => !one.feasible).length;
-    const shownPoints = thinned(found, MOST_MARKS);
+    const infeasible = found.filter((one) => !one.feasible);
+    const shownPoints = thinned(
+      found.filter((one) => one.feasible),
+      MOST_MARKS,
+    );
     const trace = (own, more) =>
       points(
         study,
@@ -398,42 +443,39 @@ const pareto = {
         {
           x: own.map((one) => one.x),
           y: own.map((one) => one.y),
-          text: own.map(
-            (one) =>
-              `${hover(study, one.i)}<br>${plain(x.name)} ${shown(one.x, 5)}<br>${plain(y.name)} ${shown(one.y, 5)}`,
-          ),
+          text: own.map((one) => {
+            const means = [x, y].map(
+              ({ name }) => `${plain(name)} ${spreadText(one.means[name], one.stds[name])}`,
+            );
+            return [hover(study, one.i), ...means].join("<br>");
+          }),
           ...more,
         },
       );
-    const traces = [
-      trace(shownPoints, {
-        name: "configurations",
-        marker: { size: 6, color: faded(colours.quiet, 0.5) },
-      }),
-    ];
-    if (best.length)
-      traces.push(
+    const better = ({ name, mode }) => `${plain(name)}${mode ? ` (${BETTER[mode]})` : ""}`;
+    return {
+      traces: [
+        trace(shownPoints, {
+          name: "configurations",
+          marker: { size: 6, color: faded(colours.quiet, 0.5) },
+        }),
+        trace(thinned(infeasible, MOST_MARKS), {
+          name: "infeasible",
+          marker: { size: 6, color: colours.quiet, symbol: "diamond-open" },
+        }),
         trace(best, {
           name: "Pareto front",
           mode: flat ? "lines+markers" : "markers",
           line: { shape: "hv", color: colours.accent, width: 2 },
           marker: { size: 9, color: colours.accent, symbol: "diamond" },
         }),
-      );
-    return {
-      traces,
-      layout: {
-        xaxis: axis(colours, `${plain(x.name)}${x.mode ? ` (${BETTER[x.mode]})` : ""}`),
-        yaxis: axis(colours, `${plain(y.name)}${y.mode ? ` (${BETTER[y.mode]})` : ""}`),
-      },
+      ].filter((one) => one.x.length),
+      layout: { xaxis: axis(colours, better(x)), yaxis: axis(colours, better(y)) },
       caption:
-        (shownPoints.length < found.length
-          ? `${shownPoints.length} of ${found.length} configurations drawn. `
-          : "") +
         (best.length
           ? `${plural(best.length, "configuration")} of ${found.length} on the front, means over replicates`
           : "A front needs two metrics with a direction, and a feasible configuration") +
-        (infeasible ? `; ${infeasible} infeasible` : ""),
+        (infeasible.length ? `; ${infeasible.length} infeasible` : ""),
     };
   },
 };

@@ -76,27 +76,6 @@ function grouped(rows, key) {
   return found;
 }
 
-/** The configurations that no other surpasses in all metrics, among feasible ones of one objective. */
-function front(configurations, goals) {
-  const able = configurations.filter((one) => one.feasible && one.objective === 0);
-  const eligible = able.some((one) => one.full) ? able.filter((one) => one.full) : able;
-  const values = ({ means }) =>
-    goals.map(({ metric, mode }) => (mode === "min" ? means[metric] : -means[metric]));
-  const found = [];
-  for (const one of eligible) {
-    // in the order of the ranking: what surpasses one comes before it
-    const own = values(one);
-    const surpassed = found.some((other) => {
-      const theirs = values(other);
-      return (
-        theirs.every((value, k) => value <= own[k]) && theirs.some((value, k) => value < own[k])
-      );
-    });
-    if (!surpassed) found.push(one);
-  }
-  return found;
-}
-
 const CELLS = 44;
 
 /** The weighted mean of points in the unit square on a grid of cells, null where there are none near. */
@@ -139,19 +118,12 @@ function blurred(grid) {
         return sum;
       }),
     );
-  const rows = along((j, i) => grid[j][i]);
-  return rows.map((_, j) =>
-    Float64Array.from(rows, (_, i) => {
-      let sum = 0;
-      for (let k = -reach; k <= reach; k++) {
-        if (j + k >= 0 && j + k < CELLS) sum += kernel[k + reach] * rows[j + k][i];
-      }
-      return sum;
-    }),
-  );
+  const across = along((j, i) => grid[j][i]);
+  const up = along((i, j) => across[j][i]);
+  return grid.map((_, j) => Float64Array.from(grid, (_, i) => up[i][j]));
 }
 
-/** At most so many rows: the first of them all, the others evenly from the rest. */
+/** At most so many rows, evenly from all of them. */
 function thinned(rows, most) {
   if (rows.length <= most) return rows;
   return Array.from({ length: most }, (_, k) => rows[Math.floor((k * rows.length) / most)]);

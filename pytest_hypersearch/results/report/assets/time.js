@@ -18,14 +18,10 @@ const curves = {
     const first = Object.keys(study.curves[0].series)[0];
     const name = asked("series", first);
     const inSight = new Set(rows);
-    const metric = study.metric.get(name) ?? theMetric(study);
     const known = study.curves.filter((curve) => inSight.has(curve.trial) && curve.series[name]);
     if (!known.length) return { empty: "None of these trials reported it." };
-    const order = [...known].sort((a, b) => rankOf(metric, a.trial) - rankOf(metric, b.trial));
-    const drawn = [
-      ...order.slice(0, MOST_LINES / 2),
-      ...thinned(order.slice(MOST_LINES / 2), MOST_LINES / 2),
-    ];
+    const kept = new Set(sampled(study, known.map((curve) => curve.trial), MOST_LINES));
+    const drawn = known.filter((curve) => kept.has(curve.trial));
     const traces = study.sweeps
       .flatMap((sweep, k) =>
         [false, true].map((pruned) => {
@@ -59,22 +55,17 @@ const curves = {
     const values = drawn.flatMap((curve) =>
       curve.series[name][1].filter((value) => value !== null),
     );
-    const kept =
+    const filed =
       study.curves.length < study.curvesKnown
         ? ` (${study.curves.length} of ${study.curvesKnown} are in this file)`
         : "";
     return {
       traces,
       layout: { xaxis: axis(colours, "step"), yaxis: valueAxis(colours, { name }, values) },
-      caption: `${drawn.length < known.length ? `${drawn.length} of ${known.length} curves: the best half and an even share of the rest` : plural(known.length, "curve")}${kept}; pruned ones are dotted and end in a cross`,
+      caption: `${drawn.length < known.length ? `${drawn.length} of ${known.length} curves: the best and an even share of the rest` : plural(known.length, "curve")}${filed}; pruned ones are dotted and end in a cross`,
     };
   },
 };
-
-function rankOf(metric, i) {
-  const value = metric.values[i];
-  return typeof value === "number" ? (metric.mode === "max" ? -value : value) : Infinity;
-}
 
 /** Many curves as one trace, with gaps between them. */
 function lines(study, own, name, title, { colour }, pruned) {
@@ -117,7 +108,7 @@ const timeline = {
   wide: true,
   height: 220,
   draw(study, rows, colours) {
-    const { started, duration, worker, state } = study.trials;
+    const { started, duration } = study.trials;
     const known = rows.filter((i) => typeof started[i] === "number");
     if (!known.length) return { empty: "The starts of these trials are not known." };
     const begin = extent(known.map((i) => started[i]))[0];
@@ -126,10 +117,13 @@ const timeline = {
       end > 7200 ? [3600, "hours"] : end > 180 ? [60, "minutes"] : [1, "seconds"];
     const kinds = [
       ["complete", colours.accent],
+      ["infeasible", faded(colours.accent, 0.5)],
       ["ended early", colours.quiet],
       ["failed", colours.bad],
+      ["running", colours.soft],
     ];
-    const bars = barsOf(study, known, known.length > MOST_BARS ? end / 400 : -Infinity);
+    const gap = known.length > MOST_BARS ? end / 400 : -Infinity;
+    const bars = barsOf(study, known, begin + end, gap);
     const traces = kinds
       .map(([name, colour]) => {
         const own = bars.filter((bar) => bar.kind === name);
@@ -151,7 +145,7 @@ const timeline = {
           marker: {
             color: colour,
             line: {
-              color: chosenColours(study, own, colours),
+              color: name === "running" ? colours.accent : chosenColours(study, own, colours),
               width: own.map((bar) => (bars.length > 400 || bar.to - bar.from < end / 200 ? 0 : 1)),
             },
           },
@@ -177,25 +171,18 @@ const timeline = {
   },
 };
 
-/** A bar for each trial; neighbours of one worker and kind are one if nearer than a gap. */
-function barsOf(study, rows, gap) {
-  const { started, duration, worker, state } = study.trials;
+/** A bar for each trial, up to now if it runs; neighbours of one kind are one if nearer than a gap. */
+function barsOf(study, rows, now, gap) {
+  const { started, duration, worker } = study.trials;
   const bars = [];
   const last = new Map();
-  for (const i of sortedRows(rows, started, false)) {
-    const kind =
-      state[i] === "complete" ? "complete" : ENDED_BADLY.has(state[i]) ? "failed" : "ended early";
+  for (const i of sortedBy(rows, started)) {
+    const kind = kindOf(study, i);
+    const to = kind === "running" ? now : started[i] + duration[i];
     const before = last.get(worker[i]);
-    if (before && before.kind === kind && started[i] - before.to < gap) {
-      before.to = started[i] + duration[i];
-    } else {
-      const bar = {
-        i,
-        kind,
-        worker: worker[i] || "pytest",
-        from: started[i],
-        to: started[i] + duration[i],
-      };
+    if (before?.kind === kind && started[i] - before.to < gap) before.to = to;
+    else {
+      const bar = { i, kind, worker: worker[i] || "pytest", from: started[i], to };
       bars.push(bar);
       last.set(worker[i], bar);
     }

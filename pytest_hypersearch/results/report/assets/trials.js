@@ -1,11 +1,8 @@
-// Trials one by one: the table, the details of one, and several side by side.
+// Configurations and their trials one by one: the table, the details, and several side by side.
 
-const PAGE = 25;
+const PAGE = 10;
 const MOST_COMPARED = 8;
-
-function stateText(study, i) {
-  return study.trials.state[i] + (isInfeasible(study, i) ? ", infeasible" : "");
-}
+const VERDICTS = ["best", "not significantly worse", "worse", "raced out"];
 
 function stateOf(study, i) {
   const state = study.trials.state[i];
@@ -13,115 +10,157 @@ function stateOf(study, i) {
   return element("span", { class: `state ${kind}` }, stateText(study, i));
 }
 
-/** The columns of the table: a name, what a row shows, and what it is sorted by. */
+/** How many trials of a configuration ended how: "2 complete, 1 failed". */
+function statesText(study, one) {
+  const counts = grouped(one.rows, (i) => study.trials.state[i]);
+  const texts = STATES.filter((state) => counts.has(state)).map(
+    (state) => `${counts.get(state).length} ${state}`,
+  );
+  return [...texts, ...(one.feasible === false ? ["infeasible"] : [])].join(", ");
+}
+
+/** What stands for a row: a configuration, or its only trial. */
+function nameOf(study, one) {
+  return one.rows.length > 1 ? one.id : study.ids[one.rows[0]];
+}
+
+/** A configuration's mean of a metric; of one that did not complete what its only trial has. */
+function meanOf(one, metric) {
+  return one.means?.[metric.name] ?? (one.rows.length > 1 ? null : metric.values[one.rows[0]]);
+}
+
+/** The columns of the table: of a configuration a value to sort by and a cell, of a trial a cell. */
 function columnsOf(study) {
-  const { trials } = study;
-  const column = (key, title, values, show, number = true) => ({
+  const { trials, configurations } = study;
+  const column = (key, title, value, cell, seed, number = true) => ({
     key,
     title,
-    values,
-    show,
+    values: configurations.map(value),
+    cell,
+    seed,
     number,
   });
+  const time = (rows) => rows.reduce((sum, i) => sum + trials.duration[i], 0);
   return [
-    column("trial", "Trial", study.all, (i) => study.ids[i], false),
-    column("state", "State", trials.state, (i) => stateOf(study, i), false),
-    ...study.metrics
-      .slice(0, 8)
-      .map((one) =>
-        column(`m.${one.name}`, one.name, one.values, (i, write) => write(one.values[i])),
-      ),
-    ...study.parameters.map((one) =>
-      column(`p.${one.name}`, one.name, one.values, (i) => shownParameter(one, i), !one.labels),
+    column(
+      "state",
+      "Trials",
+      (one) => one.trials?.length ?? 0,
+      (one) => (one.rows.length > 1 ? statesText(study, one) : stateOf(study, one.rows[0])),
+      (i) => stateOf(study, i),
+      false,
     ),
-    column("duration", "Time", trials.duration, (i) => shownTime(trials.duration[i])),
-    ...(trials.worker.some(Boolean)
-      ? [column("worker", "Worker", trials.worker, (i) => trials.worker[i], false)]
+    ...(configurations.some((one) => one.verdict)
+      ? [
+          column(
+            "verdict",
+            "Against the best",
+            (one) => (one.verdict ? VERDICTS.indexOf(one.verdict) : null),
+            (one) => one.verdict ?? "",
+            () => "",
+            false,
+          ),
+        ]
       : []),
+    ...study.metrics.map((metric) =>
+      column(
+        `m.${metric.name}`,
+        metric.name,
+        (one) => meanOf(one, metric),
+        (one, write) => spreadText(meanOf(one, metric), one.stds?.[metric.name], write),
+        (i, write) => write(metric.values[i]),
+      ),
+    ),
+    ...study.parameters.map((one) =>
+      column(
+        `p.${one.name}`,
+        one.name,
+        ({ rows }) => one.values[rows[0]],
+        ({ rows }) => shownParameter(one, rows[0]),
+        () => "",
+        !one.labels,
+      ),
+    ),
+    column(
+      "duration",
+      "Time",
+      ({ rows }) => time(rows),
+      ({ rows }) => shownTime(time(rows)),
+      (i) => shownTime(trials.duration[i]),
+    ),
   ];
 }
 
-/** Rows in the order of a column: numbers, then words such as nan, then those without a value. */
-function sortedRows(rows, values, down) {
+/** Items in the order of their values: numbers, then words such as nan, then those without any. */
+function sortedBy(items, values, down = false) {
   const sign = down ? -1 : 1;
-  const kind = (value) => (value === null || value === undefined ? 2 : Number(typeof value !== "number"));
-  return [...rows].sort((a, b) => {
+  const kind = (value) =>
+    value === null || value === undefined ? 2 : Number(typeof value !== "number");
+  return items.toSorted((a, b) => {
     const [one, other] = [values[a], values[b]];
     const apart = kind(one) - kind(other);
     return apart || (one < other ? -sign : one > other ? sign : 0) || a - b;
   });
 }
 
-function selection(study) {
+/** The chosen configurations and trials. */
+function chosenItems(study) {
   return askedAll("sel")
-    .map((id) => study.place.get(id))
-    .filter((i) => i !== undefined)
+    .map((id) => study.items.get(id))
+    .filter(Boolean)
     .slice(0, MOST_COMPARED);
 }
 
-function toggle(study, i) {
-  const chosen = askedAll("sel").filter((id) => study.place.has(id));
-  const id = study.ids[i];
-  go({
-    sel: chosen.includes(id)
-      ? chosen.filter((one) => one !== id)
-      : [...chosen, id].slice(0, MOST_COMPARED),
-  });
+/** The trials that are chosen, on their own or with their configurations. */
+function selection(study) {
+  return chosenItems(study).flatMap((one) => one.rows);
+}
+
+function toggle(study, id) {
+  const chosen = chosenItems(study).map((one) => one.id);
+  const others = chosen.filter((one) => one !== id);
+  go({ sel: others.length < chosen.length ? others : [...chosen, id].slice(0, MOST_COMPARED) });
 }
 
 class Table {
   constructor(study) {
-    this.study = study;
-    this.columns = columnsOf(study);
-    this.heads = this.columns.map((column) =>
-      element(
-        "th",
-        { scope: "col", class: column.number ? "number" : "" },
-        element("button", { type: "button", onclick: () => this.sort(column) }, column.title),
-      ),
-    );
+    this.unfolded = new Set();
+    this.head = element("tr");
     this.body = element("tbody");
-    this.at = element("span");
-    const turn = (by, text) =>
-      element(
-        "button",
-        { type: "button", onclick: () => go({ page: String(this.page + by) }) },
-        text,
-      );
+    this.at = element("span", { role: "status" });
+    this.tools = element("div", { class: "controls" });
+    const turn = (by, text) => button(text, () => go({ page: String(this.page + by) }));
     this.back = turn(-1, "Previous");
     this.next = turn(1, "Next");
     byId("trials").replaceChildren(
       element(
         "div",
         { class: "head" },
-        element("h2", { id: "trials-title" }, "Trials"),
-        element("p", { class: "quiet" }, "Tick trials to compare them side by side"),
+        element("h2", { id: "trials-title", tabindex: "-1", "data-rest": true }, "Configurations"),
+        this.tools,
       ),
-      element(
-        "div",
-        { class: "scroll", tabindex: "0", role: "region", "aria-label": "Table of trials" },
-        element(
-          "table",
-          {},
-          element("thead", {}, element("tr", {}, element("td", {}), this.heads)),
-          this.body,
-        ),
-      ),
+      element("p", { class: "caption" }, "Best first, by the rule of the sweep. Tick some to compare them side by side."),
+      scrolled("Table of configurations", element("thead", {}, this.head), this.body),
       element("div", { class: "pager" }, this.at, this.back, this.next),
     );
+    this.take(study);
+  }
+
+  /** Takes over newer data. */
+  take(study) {
+    this.study = study;
+    this.columns = columnsOf(study);
+    const names = this.columns.map((one) => one.title);
+    this.chooser = severalChoice("Columns", "columns", names);
+    this.tools.replaceChildren(this.chooser.node);
+    this.drawn = null;
   }
 
   order() {
-    const asking = asked("sort", this.study.metrics.length ? this.defaultSort() : "trial");
+    const asking = asked("sort");
     const down = asking.startsWith("-");
-    const column =
-      this.columns.find((one) => one.key === (down ? asking.slice(1) : asking)) ?? this.columns[0];
-    return { column, down };
-  }
-
-  defaultSort() {
-    const metric = theMetric(this.study);
-    return `${metric.mode === "max" ? "-" : ""}m.${metric.name}`;
+    const key = down ? asking.slice(1) : asking;
+    return { column: this.columns.find((one) => one.key === key), down };
   }
 
   sort(column) {
@@ -129,75 +168,117 @@ class Table {
     go({ sort: now.column === column && !now.down ? `-${column.key}` : column.key });
   }
 
-  sync(rows) {
+  /** The configurations in sight, in the order that is asked for. */
+  ordered(rows) {
     const { column, down } = this.order();
-    this.columns.forEach((one, k) => {
-      if (one === column)
-        this.heads[k].setAttribute("aria-sort", down ? "descending" : "ascending");
-      else this.heads[k].removeAttribute("aria-sort");
-    });
-    const pages = Math.max(1, Math.ceil(rows.length / PAGE));
+    const inSight = [...new Set(rows.map((i) => this.study.of[i].rank))];
+    return sortedBy(inSight, column?.values ?? this.study.all, down).map(
+      (rank) => this.study.configurations[rank],
+    );
+  }
+
+  /** The columns that are chosen, all without a choice. */
+  shownColumns() {
+    const chosen = new Set(askedAll("columns"));
+    return this.columns.filter((one) => !chosen.size || chosen.has(one.title));
+  }
+
+  sync(rows) {
+    this.chooser.sync();
+    this.rows = rows;
+    const state = JSON.stringify([asked("sort"), asked("page"), askedAll("sel"), askedAll("columns"), [...this.unfolded]]);
+    if (this.drawn?.rows === rows && this.drawn.state === state) return;
+    this.drawn = { rows, state };
+    const columns = this.shownColumns();
+    this.head.replaceChildren(
+      element("td"),
+      element("th", { scope: "col" }, button("Configuration", () => go({ sort: null }), { "data-key": "sort" })),
+      ...columns.map((column) => this.title(column)),
+    );
+    const ordered = this.ordered(rows);
+    const pages = Math.max(1, Math.ceil(ordered.length / PAGE));
     this.page = Math.min(pages, Math.max(1, Number(asked("page", "1")) || 1));
-    const ordered = sortedRows(rows, column.values, down);
-    const broken = (i) => isInfeasible(this.study, i);
-    // unless asked for, no infeasible trial comes first
-    const ranking = asked("sort")
-      ? ordered
-      : [...ordered.filter((i) => !broken(i)), ...ordered.filter(broken)];
-    const sorted = ranking.slice(
-      (this.page - 1) * PAGE,
-      this.page * PAGE,
+    const first = (this.page - 1) * PAGE;
+    const onPage = ordered.slice(first, first + PAGE);
+    const inSight = new Set(rows);
+    const chosen = new Set(chosenItems(this.study).map((one) => one.id));
+    const writers = columns.map((one) =>
+      one.number ? aligned(onPage.map(({ rank }) => one.values[rank])) : null,
     );
-    const chosen = new Set(selection(this.study));
-    const best = new Set(this.study.best?.trials ?? []);
-    this.writers = this.columns.map((one) =>
-      one.number ? aligned(sorted.map((i) => one.values[i])) : null,
+    this.body.replaceChildren(
+      ...onPage.flatMap((one) => [
+        this.row(one, columns, writers, chosen),
+        ...(this.unfolded.has(one.id) && one.rows.length > 1
+          ? one.rows
+              .filter((i) => inSight.has(i))
+              .map((i) => this.seed(i, columns, writers, chosen))
+          : []),
+      ]),
     );
-    this.body.replaceChildren(...sorted.map((i) => this.row(i, chosen, best)));
-    const first = (this.page - 1) * PAGE + 1;
-    this.at.textContent = rows.length
-      ? `${first}–${first + sorted.length - 1} of ${rows.length.toLocaleString("en")}`
+    this.at.textContent = ordered.length
+      ? `${first + 1}–${first + onPage.length} of ${ordered.length.toLocaleString("en")}`
       : "No trial passes the filters";
     this.back.disabled = this.page === 1;
     this.next.disabled = this.page === pages;
   }
 
-  row(i, chosen, best) {
+  title(column) {
+    const { column: sorted, down } = this.order();
+    const attributes = { scope: "col", class: column.number ? "number" : "" };
+    if (column === sorted) attributes["aria-sort"] = down ? "descending" : "ascending";
+    const sort = button(column.title, () => this.sort(column), { "data-key": `sort ${column.key}` });
+    return element("th", attributes, sort);
+  }
+
+  row(one, columns, writers, chosen) {
+    const { study } = this;
+    const id = nameOf(study, one);
+    const best = study.best && one === study.of[study.best.trials[0]];
+    const cells = columns.map((column, k) => this.cell(column, column.cell(one, writers[k])));
+    return element("tr", { class: best ? "best" : "" }, this.tick(id, chosen), this.named(id, one), cells);
+  }
+
+  /** A row for one of several trials. */
+  seed(i, columns, writers, chosen) {
     const id = this.study.ids[i];
+    const cells = columns.map((column, k) => this.cell(column, column.seed(i, writers[k])));
+    return element("tr", { class: "seed" }, this.tick(id, chosen), this.named(id), cells);
+  }
+
+  cell(column, content) {
+    const title = typeof content === "string" ? content : "";
+    return element("td", { class: column.number ? "number" : "", title }, content);
+  }
+
+  tick(id, chosen) {
     const box = element("input", {
       type: "checkbox",
       "aria-label": `Compare ${id}`,
-      onchange: () => toggle(this.study, i),
+      "data-key": `tick ${id}`,
+      onchange: () => toggle(this.study, id),
     });
-    box.checked = chosen.has(i);
+    box.checked = chosen.has(id);
     box.disabled = !box.checked && chosen.size >= MOST_COMPARED;
-    return element(
-      "tr",
-      { class: best.has(i) ? "best" : "" },
-      element("td", {}, box),
-      this.columns.map((column, k) => {
-        if (column.key === "trial") {
-          return element(
-            "th",
-            { scope: "row" },
-            element(
-              "button",
-              { type: "button", class: "plain", onclick: () => go({ trial: id }) },
-              id,
-            ),
-          );
-        }
-        const content = column.show(i, this.writers[k]);
-        return element(
-          "td",
-          {
-            class: column.number ? "number" : "",
-            title: typeof content === "string" ? content : "",
-          },
-          content,
-        );
-      }),
-    );
+    return element("td", {}, box);
+  }
+
+  named(id, one) {
+    const open = button(id, () => go({ trial: id }), { class: "plain", "data-key": `open ${id}` });
+    return element("th", { scope: "row" }, one?.rows.length > 1 ? this.folder(one) : null, open);
+  }
+
+  folder(one) {
+    const isOpen = this.unfolded.has(one.id);
+    const fold = () => {
+      if (!this.unfolded.delete(one.id)) this.unfolded.add(one.id);
+      keepingFocus(() => this.sync(this.rows));
+    };
+    return button(isOpen ? "▾" : "▸", fold, {
+      class: "plain fold",
+      "aria-expanded": String(isOpen),
+      "aria-label": `Trials of ${one.id}`,
+      "data-key": `fold ${one.id}`,
+    });
   }
 }
 
@@ -230,38 +311,62 @@ function listed(pairs) {
   );
 }
 
-/** Shows the details of the trial that the address names. */
+let opener = null;
+
+/** Shows the details of the configuration or trial that the address names. */
 function showDetail(study) {
   const dialog = byId("detail");
-  const i = study.place.get(asked("trial"));
-  if (i === undefined) {
-    if (dialog.open) dialog.close();
-    return;
-  }
-  const close = element("button", { type: "button", onclick: () => dialog.close() }, "Close");
-  const chosen = selection(study).includes(i);
-  const compare = element(
-    "button",
-    {
-      type: "button",
-      class: "main",
-      onclick: () => {
-        toggle(study, i);
-      },
-    },
-    chosen ? "Remove from comparison" : "Compare",
+  const item = study.items.get(asked("trial"));
+  if (!item) return dialog.open && dialog.close();
+  const chosen = chosenItems(study).includes(item);
+  const compare = button(chosen ? "Remove from comparison" : "Compare", () => toggle(study, item.id), { class: "main", "data-key": "compare" });
+  const content =
+    item.number === undefined ? details(study, item.rows[0]) : configurationDetails(study, item);
+  const head = element(
+    "div",
+    { class: "head" },
+    element("h2", { id: "detail-title", tabindex: "-1", "data-rest": true }, item.id),
+    compare,
+    button("Close", () => dialog.close(), { "data-key": "close" }),
   );
-  dialog.replaceChildren(
-    element(
-      "div",
-      { class: "head" },
-      element("h2", { id: "detail-title" }, study.ids[i]),
-      compare,
-      close,
-    ),
-    ...details(study, i),
-  );
-  if (!dialog.open) dialog.showModal();
+  const fill = () => dialog.replaceChildren(head, ...content);
+  if (dialog.open) return keepingFocus(fill);
+  fill();
+  opener = focusPlace();
+  dialog.showModal();
+}
+
+/** After the dialog is closed: its opener may have been built anew meanwhile. */
+function leaveDetail() {
+  if (asked("trial")) go({ trial: null });
+  const active = document.activeElement; // in Chromium for a while still within the dialog
+  if (active === document.body || !active.checkVisibility()) opener?.().focus();
+}
+
+const part = (title, content) => [element("h3", {}, title), content];
+
+function configurationDetails(study, one) {
+  const write = (metric) => [
+    metric.name + (metric.mode ? ` (${BETTER[metric.mode]})` : ""),
+    spreadText(one.means[metric.name], one.stds[metric.name], (value) => shown(value, 6)),
+  ];
+  const means = study.metrics.filter(({ name }) => name in (one.means ?? {}));
+  const trial = (i) => element("li", {}, button(study.ids[i], () => go({ trial: study.ids[i] }), { class: "plain", "data-key": study.ids[i] }), " ", stateOf(study, i));
+  return [
+    listed([
+      ["trials", statesText(study, one)],
+      ...(one.verdict ? [["against the best", one.verdict]] : []),
+    ]),
+    ...(means.length ? part("Means", listed(means.map(write))) : []),
+    ...part("Parameters", listed(configuration(study, one.rows[0]))),
+    ...part("Trials", element("ul", { class: "plain" }, one.rows.map(trial))),
+    ...part("Run it again", rerun(study, one.rows)),
+  ];
+}
+
+function rerun(study, rows) {
+  const quoted = rows.map((i) => JSON.stringify(study.trials.nodeid[i]));
+  return element("pre", { tabindex: "0" }, `pytest ${quoted.join(" ")} --sweep-rerun`);
 }
 
 function details(study, i) {
@@ -285,7 +390,6 @@ function details(study, i) {
     .filter((one) => one.values[i] !== null)
     .map((one) => [one.name, shown(one.values[i], 6) + (one.mode ? ` (${BETTER[one.mode]})` : "")]);
   const logged = Object.entries(trials.logged[i]).map(([name, value]) => [name, shown(value, 6)]);
-  const part = (title, content) => [element("h3", {}, title), content];
   return [
     listed(facts),
     ...(metrics.length ? part("Metrics", listed(metrics)) : []),
@@ -293,34 +397,22 @@ function details(study, i) {
     ...(logged.length ? part("Logged", listed(logged)) : []),
     ...(trials.artifacts[i] ? part("Artifacts", artifacts(trials.artifacts[i])) : []),
     ...(trials.error[i] ? part("Error", element("pre", { tabindex: "0" }, trials.error[i])) : []),
-    ...part(
-      "Run it again",
-      element("pre", {}, `pytest ${JSON.stringify(trials.nodeid[i])} --sweep-rerun`),
-    ),
+    ...part("Run it again", rerun(study, [i])),
   ];
 }
 
-/** Shows the chosen trials side by side; the first is what the others are compared with. */
+/** Shows what is chosen side by side; the first is what the others are compared with. */
 function showComparison(study) {
   const home = byId("comparison");
-  const chosen = selection(study);
+  const chosen = chosenItems(study);
   home.hidden = chosen.length === 0;
   if (!chosen.length) return;
-  const head = element(
-    "tr",
-    {},
-    element("td", {}),
-    chosen.map((i, k) =>
-      element(
-        "th",
-        { scope: "col" },
-        element(
-          "button",
-          { type: "button", onclick: () => go({ trial: study.ids[i] }) },
-          study.ids[i],
-        ),
-        k ? "" : element("span", { class: "baseline" }, " baseline"),
-      ),
+  const head = chosen.map(({ id }, k) =>
+    element(
+      "th",
+      { scope: "col" },
+      button(id, () => go({ trial: id }), { "data-key": id }),
+      k ? "" : element("span", { class: "baseline" }, " baseline"),
     ),
   );
   const group = (title) =>
@@ -329,37 +421,43 @@ function showComparison(study) {
       { class: "group" },
       element("th", { scope: "colgroup", colspan: String(chosen.length + 1) }, title),
     );
-  const parameters = study.parameters.map((one) => parameterRow(one, chosen));
-  const metrics = study.metrics.map((one) => metricRow(one, chosen));
+  const only = asked("differs") === "only";
+  const differing = study.parameters.filter((one) => new Set(chosen.map(({ rows }) => one.values[rows[0]])).size > 1);
+  const parameters = only && chosen.length > 1 ? differing : study.parameters;
+  const box = element("input", { type: "checkbox", "data-key": "differs", onchange: () => go({ differs: only ? null : "only" }) });
+  box.checked = only;
   home.replaceChildren(
     element(
       "div",
       { class: "head" },
-      element("h2", { id: "comparison-title" }, "Side by side"),
-      element("button", { type: "button", onclick: () => go({ sel: null }) }, "Clear"),
+      element("h2", { id: "comparison-title", tabindex: "-1", "data-rest": true }, "Side by side"),
+      element("label", { class: "field" }, box, "only what differs"),
+      button("Clear", () => go({ sel: null })),
     ),
     element(
       "p",
       { class: "caption" },
       chosen.length < 2
-        ? "Tick another trial to compare."
-        : "Differences from the first trial are bold.",
+        ? "Tick another one to compare."
+        : "Differences from the first are bold, with their 95% confidence intervals over common seeds.",
     ),
-    element(
-      "div",
-      { class: "scroll", tabindex: "0", role: "region", "aria-label": "Comparison of trials" },
+    scrolled(
+      "Comparison",
+      element("thead", {}, element("tr", {}, element("td"), head)),
       element(
-        "table",
+        "tbody",
         {},
-        element("thead", {}, head),
-        element("tbody", {}, group("Metrics"), metrics, group("Parameters"), parameters),
+        group("Metrics"),
+        study.metrics.map((one) => metricRow(study, one, chosen)),
+        group("Parameters"),
+        parameters.map((one) => parameterRow(one, chosen)),
       ),
     ),
   );
 }
 
 function parameterRow(parameter, chosen) {
-  const texts = chosen.map((i) => shownParameter(parameter, i));
+  const texts = chosen.map(({ rows }) => shownParameter(parameter, rows[0]));
   return element(
     "tr",
     {},
@@ -368,21 +466,35 @@ function parameterRow(parameter, chosen) {
   );
 }
 
-function metricRow(metric, chosen) {
-  const [first] = chosen.map((i) => metric.values[i]);
+function metricRow(study, metric, chosen) {
+  const [first] = chosen;
   return element(
     "tr",
     {},
     element("th", { scope: "row" }, metric.name),
-    chosen.map((i, k) => {
-      const value = metric.values[i];
-      const cell = element("td", {}, shown(value, 5));
-      if (k && typeof value === "number" && typeof first === "number" && value !== first) {
-        const word = metric.mode ? (isBetter(metric.mode, value, first) ? "better" : "worse") : "";
-        const change = `${value > first ? "+" : "−"}${shown(Math.abs(value - first), 3)}`;
+    chosen.map((one, k) => {
+      const value = one.means ? one.means[metric.name] : metric.values[one.rows[0]];
+      const cell = element("td", {}, spreadText(value, one.stds?.[metric.name]));
+      const found = k ? difference(study, metric, one, first) : null;
+      if (found?.centre) {
+        const { centre, half } = found;
+        const better = metric.mode && centre < 0 === (metric.mode === "min");
+        const word = metric.mode ? (better ? "better" : "worse") : "";
+        const change = `${centre > 0 ? "+" : "−"}${shown(Math.abs(centre), 3)}${half === null ? "" : ` ± ${shown(half, 2)}`}`;
         cell.append(element("span", { class: `differs ${word}` }, ` ${change} ${word}`));
       }
       return cell;
     }),
   );
+}
+
+/** The mean difference of a metric to another item over common seeds, and half its interval. */
+function difference(study, metric, one, other) {
+  const { replicate } = study.trials;
+  const bySeed = new Map(numbered(other.trials ?? [], metric.values).map((i) => [replicate[i], metric.values[i]]));
+  const own = numbered(one.trials ?? [], metric.values);
+  const common = own.filter((i) => bySeed.has(replicate[i])).map((i) => metric.values[i] - bySeed.get(replicate[i]));
+  if (common.length) return { centre: mean(common), half: ERRORS.ci(common) };
+  const [a, b] = [own, [...bySeed.values()]].map((all, k) => (k ? all : all.map((i) => metric.values[i])));
+  return a.length && b.length ? { centre: mean(a) - mean(b), half: null } : null;
 }

@@ -48,10 +48,32 @@ function capital(text) {
 const BEST = { min: "lowest", max: "highest" };
 const BETTER = { min: "lower is better", max: "higher is better" };
 
+/** Text of at most so many characters, without its middle if it is longer. */
+function cut(text, most) {
+  if (text.length <= most) return text;
+  const head = Math.ceil((most - 1) / 2);
+  return `${text.slice(0, head)}…${text.slice(text.length - (most - 1 - head))}`;
+}
+
 /** Text for plotly, which takes some HTML for markup. */
 function plain(text, most = 40) {
-  const cut = text.length > most ? `${text.slice(0, most - 1)}…` : text;
-  return cut.replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;");
+  return cut(text, most).replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;");
+}
+
+/** Texts for plotly that differ wherever the whole ones do. */
+function distinct(texts, most) {
+  const short = texts.map((text) => cut(text, most));
+  return short.map((text, k) => {
+    const twin = short.indexOf(text) < k || short.lastIndexOf(text) > k;
+    return plain(twin && texts[k] !== text ? `${cut(text, most - 3)} #${k + 1}` : text);
+  });
+}
+
+/** Different numbers in as few digits as tell them apart. */
+function apart(values) {
+  const texts = (digits) => values.map((value) => shown(value, digits));
+  const enough = [2, 3, 4, 5, 6, 8].find((digits) => new Set(texts(digits)).size === values.length);
+  return texts(enough ?? 12);
 }
 
 function shownParameter(parameter, i) {
@@ -67,10 +89,19 @@ function configuration(study, i) {
     .map((one) => [one.name, shownParameter(one, i)]);
 }
 
+function stateText(study, i) {
+  return study.trials.state[i] + (isInfeasible(study, i) ? ", infeasible" : "");
+}
+
+/** A mean and its spread. */
+function spreadText(mean, std, write = (value) => shown(value, 5)) {
+  return typeof std === "number" ? `${write(mean)} ± ${shown(std, 2)}` : write(mean);
+}
+
 function hover(study, i, metric) {
   const pairs = configuration(study, i).slice(0, 8);
   const lines = pairs.map(([name, value]) => `${plain(name, 24)} = ${plain(value, 32)}`);
   const score = metric ? [`${plain(metric.name, 24)} ${shown(metric.values[i], 5)}`] : [];
-  const broken = isInfeasible(study, i) ? ["infeasible"] : [];
-  return [`<b>${plain(study.ids[i])}</b>`, ...score, ...broken, ...lines].join("<br>");
+  const state = isComplete(study, i) && !isInfeasible(study, i) ? [] : [stateText(study, i)];
+  return [`<b>${plain(study.ids[i])}</b>`, ...score, ...state, ...lines].join("<br>");
 }
