@@ -25,6 +25,7 @@ from pytest_hypersearch.stats.gate import (
     looks,
     power,
     seeds_needed,
+    sequential,
     verdict,
 )
 from pytest_hypersearch.store.baseline import Entry
@@ -103,10 +104,12 @@ def draw(
 
 def judge(before: Array, now: Array, **options: float | None) -> Judgement[int]:
     """The verdict on two tables."""
-    sides = (
-        dict(enumerate(dict(enumerate(row)) for row in side.tolist())) for side in (before, now)
-    )
-    return verdict(*sides, **options)  # type: ignore[arg-type]
+    return verdict(table_of(before), table_of(now), **options)  # type: ignore[arg-type]
+
+
+def table_of(side: Array) -> dict[int, dict[int, float]]:
+    """The scores (m, n) by configuration and seed."""
+    return dict(enumerate(dict(enumerate(row)) for row in side.tolist()))
 
 
 def alarms(runs: int, seed: int, m: int, n: int, **world: float | str) -> float:
@@ -259,21 +262,19 @@ def checks(runs: int, seed: int) -> None:
     )
 
 
-def sequential(runs: int, seed: int) -> None:
+def several_looks(runs: int, seed: int) -> None:
     """Looks after some of the seeds, with an error that is spent over all of them."""
     plan = looks(3, 20)
-    level = look_level(plan)
+    level = look_level(tuple(plan))
 
     def play(loss: float, tolerance: float, kind: str) -> tuple[float, float, float]:
         rng = np.random.default_rng(seed)
         ends = []
         for _ in range(runs):
-            before, now = draw(rng, 12, 20, kind=kind, loss=loss)
-            for n in plan:
-                one = judge(before[:, :n], now[:, :n], tolerance=tolerance * unit(0.5), level=level)
-                if one.verdict in {"REGRESSED", "same", "better"}:
-                    break
-            ends.append((one.verdict == "REGRESSED", one.verdict in {"same", "better"}, n))
+            sides = map(table_of, draw(rng, 12, 20, kind=kind, loss=loss))
+            one = sequential(*sides, range(20), at_least=3, tolerance=tolerance * unit(0.5))
+            alarm, passed = one.verdict == "REGRESSED", one.verdict in {"same", "better"}
+            ends.append((alarm, passed, len(one.seeds)))
         return tuple(np.mean(ends, axis=0))
 
     print(f"Looks after {plan} seeds, each at a level of {level:.2%}:\n")
@@ -299,7 +300,7 @@ TABLES = {
     "calculator": calculator,
     "gates": many_gates,
     "check": checks,
-    "looks": sequential,
+    "looks": several_looks,
 }
 
 

@@ -10,6 +10,7 @@ from pytest_hypersearch.stats.gate import (
     looks,
     power,
     seeds_needed,
+    sequential,
     smallest_loss,
     threshold,
     verdict,
@@ -244,7 +245,7 @@ def test_looks_spend_one_error():
     assert looks(3, 20) == [3, 5, 8, 12, 20]
     assert looks(5, 5) == [5]
     assert looks(3, 10) == [3, 5, 10]
-    level = look_level([3, 5, 8, 12, 20])
+    level = look_level((3, 5, 8, 12, 20))
     assert level == pytest.approx(0.014, abs=0.0005)
     rng = np.random.default_rng(3)
     alarms = 0
@@ -288,3 +289,50 @@ def test_a_threshold_is_not_met_by_the_luck_of_the_best():
     found = [bounded(rng.normal(size=(40, 5)).tolist(), 0.0).verdict for _ in range(200)]
     assert found.count("met") <= 16
     assert found.count("missed") <= 4
+
+
+def test_looks_end_with_the_first_that_decides():
+    rng = np.random.default_rng(4)
+    before, now = pair(rng, n=20, loss=3.0)
+    found = sequential(before, now, range(20), at_least=3)
+    assert found.verdict == "REGRESSED"
+    assert len(found.seeds) < 20
+    level = look_level(tuple(looks(3, 20)))
+    assert found.p < 0.05
+    first = verdict(
+        *(
+            {n: {s: row[s] for s in found.seeds} for n, row in side.items()}
+            for side in (before, now)
+        ),
+        level=level,
+    )
+    assert (first.verdict, first.losses) == ("REGRESSED", found.losses)
+    assert sequential(before, before, range(20), at_least=3).seeds == (0, 1, 2)
+    short = {name: {s: row[s] for s in range(5)} for name, row in before.items()}
+    assert len(sequential(short, now, range(20), at_least=3, tolerance=99.0, alpha=1e-9).seeds) == 5
+
+
+def test_looks_go_on_with_those_that_were_judged_first():
+    rng = np.random.default_rng(2)
+    before, now = pair(rng, n=8)
+    judged = set(
+        verdict(
+            *(
+                {n: {s: row[s] for s in range(3)} for n, row in side.items()}
+                for side in (before, now)
+            )
+        ).losses
+    )
+    for name in set(now) - judged:
+        now[name] = {seed: now[name][seed] for seed in range(3)}
+    found = sequential(before, now, range(8), at_least=3)
+    assert (set(found.losses), found.seeds) == (judged, tuple(range(8)))
+    assert (found.shared, found.gone) == (12, ())
+    assert len(sequential(before, now, range(8), at_least=3, most=4).seeds) == 3
+
+
+def test_all_looks_together_have_the_error_of_one():
+    rng = np.random.default_rng(7)
+    pairs = [pair(rng, n=20) for _ in range(200)]
+    found = [sequential(*sides, range(20), at_least=3).verdict for sides in pairs]
+    assert found.count("REGRESSED") <= 16

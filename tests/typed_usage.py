@@ -41,7 +41,7 @@ sweep(grid={"x": [1, 2]}, prune=Median(), timeout="10m", retries=0, isolate=True
 sweep(grid={"x": [1, 2]}, raises=(ValueError, FloatingPointError), depends_on=Path("data.csv"))
 sweep(grid={"x": [1, 2]}, resources={"cpus": 2, "gpus": 0.5, "memory": "4GiB"}, indirect=["x"])
 sweep(grid={"x": [1, 2]}, replicates=3, gate={"a": "1%", "b": {"mode": "max", "top": "all"}})
-sweep(grid={"x": [1, 2]}, replicates=3, gate=True)
+sweep(grid={"x": [1, 2]}, replicates={"at_least": 3, "at_most": 20}, gate=True)
 
 sweep({"lr": [0.1]})  # type: ignore[call-arg]
 sweep(grid=["lr"])  # type: ignore[list-item]

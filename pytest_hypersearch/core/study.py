@@ -101,6 +101,17 @@ def by_configuration(study: StudyResults, sweeps: Iterable[Sweep]) -> Trials:
     return trials
 
 
+def scores_by_seed(trials: Trials, metric: str) -> dict[Name, dict[int, float | None]]:
+    """Return a metric by configuration and seed, None for trials that are not complete."""
+    return {
+        name: {
+            seed: trial.metrics.get(metric) if trial.state is State.COMPLETE else None
+            for seed, trial in row.items()
+        }
+        for name, row in trials.items()
+    }
+
+
 STATISTICS: Final[Mapping[str, Callable[[Sequence[float]], float]]] = {
     "mean": mean,
     "median": median,
@@ -159,7 +170,7 @@ class Configuration:
     @property
     def full(self) -> bool:
         """Whether all planned replicates are complete."""
-        return len(self.trials) >= self.sweep.replicates
+        return len(self.trials) >= (self.sweep.at_least or self.sweep.replicates)
 
     @property
     def mean(self) -> float:

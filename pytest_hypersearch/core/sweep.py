@@ -20,7 +20,7 @@ from pytest_hypersearch.core.goals import (
 )
 from pytest_hypersearch.core.secrets import is_secret, secrets_in
 from pytest_hypersearch.core.space import Choice, Space
-from pytest_hypersearch.core.trial import Config
+from pytest_hypersearch.core.trial import Config, trial_seed
 
 _UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB")
 _KIBI = 1024
@@ -123,6 +123,8 @@ class Sweep:
         resources: What each trial holds of its machine while it runs.
         isolate: Whether each trial runs in a fresh process of its own.
         gates: What fails a session if it got worse.
+        at_least: Replicates that every configuration has; the further ones, up to ``replicates``,
+            run for those that the gates judge, until they decide. None if all have all.
         planned: Trials in the plan of the run; 0 in a mark and in results that were filtered.
         elapsed: Wall time in seconds from its first trial's start to its last one's end.
     """
@@ -157,6 +159,7 @@ class Sweep:
     resources: Demand | None = None
     isolate: bool = False
     gates: tuple[Gate, ...] = ()
+    at_least: int | None = None
     planned: int = 0
     elapsed: float = 0.0
 
@@ -174,6 +177,11 @@ class Sweep:
         if simplest and simplest not in self.space.names:
             names.append(simplest)
         return tuple(dict.fromkeys(names))
+
+    @property
+    def seeds(self) -> list[int]:
+        """The seeds of its trials, by replicate."""
+        return [trial_seed(self.seed, replicate) for replicate in range(self.replicates)]
 
     @property
     def varied(self) -> tuple[str, ...]:
@@ -222,7 +230,7 @@ class Sweep:
 
 _SELDOM = (
     *("others", "constraints", "race", "isolate", "timeout", "planned", "elapsed"),
-    *("start_from", "prior"),
+    *("start_from", "prior", "at_least"),
 )
 _OWN = {"space", "prune", "stop", "resources", "gates"}
 _RUNNERS = {"raises", "base", "scope", "indirect", "depends_on"}

@@ -22,10 +22,11 @@ from pytest_hypersearch.engine.records import Attempt
 from pytest_hypersearch.engine.request_queue import Answer, RequestQueue
 from pytest_hypersearch.engine.resources.ledger import Shares
 from pytest_hypersearch.engine.study_run import (
+    Compared,
     Ended,
     Event,
     Listener,
-    Replays,
+    NoBaseline,
     Reported,
     Start,
     Started,
@@ -47,7 +48,7 @@ class Owner:
         archive: Where runs are kept.
         closed: Tells why nothing is to start any more, empty while trials should.
         shares: Gives trials what they demand of the machine.
-        replays: Configurations that a study's sweep begins with if its sampler looks at results.
+        baseline: What the results are compared with.
         start: Returns a sweep with the points of the stored run that it starts from, and a note
             if it has none.
     """
@@ -58,7 +59,7 @@ class Owner:
         archive: Archive,
         closed: Callable[[], str] = str,
         shares: Shares | None = None,
-        replays: Replays = lambda _nodeid, _sweep: (),
+        baseline: Compared | None = None,
         *,
         start: Start = lambda _nodeid, sweep: (sweep, ""),
     ) -> None:
@@ -68,8 +69,8 @@ class Owner:
         self._archive = archive
         self._listeners: list[Listener] = []
         self._closed = closed
-        self._replays = replays
         self._start = start
+        self._baseline = baseline or NoBaseline()
         self._shares = shares or Shares()
         self._background = Background(archive.warn)
         self._current: dict[str, tuple[StudyRun, Key]] = {}
@@ -326,7 +327,7 @@ class Owner:
                 self._archive,
                 self._samplers,
                 self._background,
-                replays=self._replays,
+                baseline=self._baseline,
                 start=self._start,
             )
             self.runs[each.nodeid] = run

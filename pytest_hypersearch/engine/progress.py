@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable, Mapping
 
 from pytest_hypersearch.core.trial import Key, TrialRecord
 
@@ -11,12 +11,12 @@ from pytest_hypersearch.core.trial import Key, TrialRecord
 class PlanProgress:
     """The ended trials of a plan, and what is due.
 
-    A configuration is settled when all of its planned trials have ended; that of a sweep whose
-    replicates are raced when its first replicates have.
+    A configuration is settled when all of its planned trials have ended, or its first replicates
+    in a sweep whose further ones do not run for all.
 
     Args:
         plan: Every trial of the plan.
-        raced: The sweeps whose replicates are raced.
+        settling: How many of its first replicates settle a configuration, by sweep, if not all do.
 
     Attributes:
         records: The ended trials, in the order in which they ended.
@@ -24,12 +24,12 @@ class PlanProgress:
         settled: Settled configurations by sweep, in the order in which they were.
     """
 
-    def __init__(self, plan: Iterable[Key], raced: Collection[str] = ()) -> None:
+    def __init__(self, plan: Iterable[Key], settling: Mapping[str, int] | None = None) -> None:
         self.records: dict[Key, TrialRecord] = {}
         self.due: dict[str, dict[int, int]] = defaultdict(dict)
         self.settled: dict[str, list[int]] = defaultdict(list)
         self._planned = 0
-        self._raced = raced
+        self._settling = settling or {}
         self._rounds: Counter[tuple[str, int]] = Counter()
         self._left: Counter[tuple[str, int]] = Counter()
         for key in sorted(plan):
@@ -81,4 +81,4 @@ class PlanProgress:
 
     def _settles(self, key: Key) -> bool:
         """Whether the trial is one of those that settle its configuration."""
-        return key.sweep not in self._raced or key.replicate == 0
+        return key.replicate < self._settling.get(key.sweep, key.replicate + 1)

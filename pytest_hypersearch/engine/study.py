@@ -45,7 +45,7 @@ from pytest_hypersearch.core.values import monotonic, wall
 from pytest_hypersearch.engine.progress import PlanProgress
 from pytest_hypersearch.engine.proposals import Proposals
 from pytest_hypersearch.engine.pruning import Pruning, StoredCurves
-from pytest_hypersearch.engine.racing import Rounds
+from pytest_hypersearch.engine.racing import Looks, Rounds
 from pytest_hypersearch.engine.records import (
     Attempt,
     Outcome,
@@ -94,13 +94,19 @@ class Study:
         tables: Mapping[str, Table],
         curves: Callable[[], StoredCurves] = dict,
         replays: Mapping[str, Sequence[Config]] = {},
+        before: StudyResults | None = None,
     ) -> None:
         self.nodeid = nodeid
         self.sweeps = {sweep.name: sweep for sweep in sweeps}
         self.slots = dict(slots)
-        raced = {name for name, sweep in self.sweeps.items() if sweep.race}
-        self.progress = PlanProgress(self.slots.values(), raced)
+        settling = {
+            name: sweep.at_least or 1
+            for name, sweep in self.sweeps.items()
+            if sweep.race or sweep.at_least
+        }
+        self.progress = PlanProgress(self.slots.values(), settling)
         self.rounds = Rounds(self.sweeps, self.slots.values(), self.progress)
+        self.looks = Looks(self.sweeps, self.progress, self.results, before)
         self.pruning = Pruning(self.sweeps, curves)
         self.proposals = Proposals(
             self.sweeps,
@@ -231,11 +237,22 @@ class Study:
             return self._leave_out(key, params, State.NOT_RUN, f"budget exhausted: {over}")
         if self._crashes[key] > sweep.retries:
             return self._record(key, params, State.NOT_RUN, reason="its process died too often")
+        if (left_out := self._dropped(key, params, seed, force=force)) is not None:
+            return left_out
+        take()
+        return self._start(key, params, seed, worker)
+
+    def _dropped(self, key: Key, params: Config, seed: int, *, force: bool) -> TrialRecord | None:
+        """Leave a trial out that lost its race, or whose gate has decided; None if it is to run.
+
+        A lost race is recorded; what a gate decides depends on its baseline, too.
+        """
         if reason := self.rounds.out(key, force=force):
             self._write(records.SkipRecord(*key, seed, params, State.RACED_OUT, reason))
             return self._leave_out(key, params, State.RACED_OUT, reason)
-        take()
-        return self._start(key, params, seed, worker)
+        if reason := self.looks.out(key, force=force):
+            return self._leave_out(key, params, State.NOT_RUN, reason)
+        return None
 
     def tell(self, key: Key, attempt: int, outcome: Outcome) -> TrialRecord | None:
         """Take the end of a trial; None if that attempt was given up before.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final, TypeAlias
+from typing import Final, Protocol, TypeAlias
 
 from pytest_hypersearch.core.contracts import Sampler
 from pytest_hypersearch.core.study import StudyResults
@@ -26,8 +26,28 @@ from pytest_hypersearch.store.runs import Run, digest
 
 Event: TypeAlias = "Started | Reported | Ended"
 Listener: TypeAlias = Callable[[Event], None]
-Replays: TypeAlias = Callable[[str, Sweep], Sequence[Config]]
 Start: TypeAlias = Callable[[str, Sweep], tuple[Sweep, str]]
+
+
+class Compared(Protocol):
+    """What a session's results are compared with."""
+
+    def replays(self, nodeid: str, sweep: Sweep) -> Sequence[Config]:
+        """Return configurations that a sweep begins with if its sampler looks at results."""
+
+    def before(self, nodeid: str) -> StudyResults | None:
+        """Return the earlier results of a study, None if its replicates are not to end by them."""
+
+
+class NoBaseline:
+    """There is nothing to compare with."""
+
+    def replays(self, nodeid: str, sweep: Sweep) -> Sequence[Config]:  # noqa: ARG002 - a protocol
+        """Return nothing."""
+        return ()
+
+    def before(self, nodeid: str) -> None:
+        """Return nothing."""
 
 
 _NOT_ENDED: Final = frozenset({State.NOT_RUN, State.RUNNING})
@@ -104,7 +124,7 @@ def opened(
     samplers: Callable[[str], Sampler],
     background: Background,
     *,
-    replays: Replays,
+    baseline: Compared,
     start: Start,
 ) -> StudyRun:
     """Open the run of a planned study.
@@ -114,7 +134,7 @@ def opened(
         archive: Where runs are kept.
         samplers: The sampler of a strategy.
         background: Does what need not be waited for.
-        replays: Configurations that a sweep begins with if its sampler looks at results.
+        baseline: What the results are compared with.
         start: Returns a sweep with the points of the stored run that it starts from, and a note
             if it has none.
     """
@@ -151,7 +171,8 @@ def opened(
         stored=log.stored,
         tables=tables,
         curves=log.curves,
-        replays={sweep.name: replays(plan.nodeid, sweep) for sweep in sweeps},
+        replays={sweep.name: baseline.replays(plan.nodeid, sweep) for sweep in sweeps},
+        before=baseline.before(plan.nodeid),
     )
     notes = tuple(note for _, note in started if note)
     return StudyRun(study, log, ArtifactRetention(study, log, background), notes)

@@ -176,7 +176,7 @@ def _checked(sweep: Sweep, replicates: int) -> Sweep:
     sweep = replace(
         sweep, strategy="check", points=(), start_from="", n_trials=1, replicates=replicates
     )
-    return replace(sweep, race=False, prune=None, stop=None, parallel=None, pick="mean")
+    return replace(sweep, race=False, at_least=None, prune=None, stop=None, parallel=None)
 
 
 def parametrize_skipped(

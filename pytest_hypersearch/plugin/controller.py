@@ -73,7 +73,7 @@ class Controller:
             archive,
             self._closed,
             Shares(_machine(config)),
-            self.gates.replays,
+            self.gates,
             start=WarmStart(archive.studies, resume=policy.resume),
         )
         self.owner.listen(self._follower.take)

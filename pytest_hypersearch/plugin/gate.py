@@ -85,6 +85,16 @@ class Gates:
         configs = entry.best(next(iter(entry.metrics))) if entry else []
         return [config for config in configs if sweep.space.contains(config)]
 
+    def before(self, nodeid: str) -> StudyResults | None:
+        """Return the baseline's scores of a study, by which sequential replicates end.
+
+        None if they are about to be replaced: then all replicates run.
+        """
+        test = self._baseline.tests.get(nodeid)
+        if test is None or self._checks or self._update == "all":
+            return None
+        return Baseline({nodeid: test}).studies[0]
+
     def pytest_deselected(self) -> None:
         """Take note that the session is not that of the whole suite."""
         self._deselected = True

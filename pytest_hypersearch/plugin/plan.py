@@ -236,7 +236,7 @@ def order_dependent(items: list[pytest.Item]) -> None:
     """Let trials that depend on others run after them, in the places that they have."""
     groups: dict[tuple[str, str], list[Placed]] = defaultdict(list)
     for index, item, slot in trials_among(items):
-        if slot.sweep.parallel is not None or slot.sweep.race:
+        if slot.sweep.parallel is not None or slot.sweep.race or slot.sweep.at_least:
             groups[study_nodeid(item, slot), slot.sweep.name].append((index, item, slot))
     for group in groups.values():
         _sort(items, group, lambda placed: _turn(placed[2]))
@@ -255,7 +255,8 @@ def longest_first(items: list[pytest.Item], durations: Mapping[str, float]) -> N
     groups: dict[str, list[Placed]] = defaultdict(list)
     for index, item, slot in trials_among(items) if durations else ():
         sweep = slot.sweep
-        if not (sweep.parallel or sweep.race or sweep.stop) and sweep.scope == "function":
+        dependent = sweep.parallel or sweep.race or sweep.at_least or sweep.stop
+        if not dependent and sweep.scope == "function":
             groups[study_nodeid(item, slot)].append((index, item, slot))
     for group in groups.values():
         _sort(items, group, lambda placed: -durations.get(placed[1].nodeid, 0.0))
@@ -266,8 +267,7 @@ def _sort(items: list[pytest.Item], group: Sequence[Placed], key: Callable[[Plac
         items[index] = item
 
 
-def _turn(slot: Slot) -> tuple[int, int]:
-    """When a trial comes: a race goes through all configurations once for each replicate."""
-    if slot.sweep.race:
-        return slot.replicate, slot.number
-    return slot.number, slot.replicate
+def _turn(slot: Slot) -> tuple[int, int, int]:
+    """When a trial comes: replicates that depend on all earlier ones come after them."""
+    first = 1 if slot.sweep.race else slot.sweep.at_least or slot.sweep.replicates
+    return max(0, slot.replicate - first + 1), slot.number, slot.replicate

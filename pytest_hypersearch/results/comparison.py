@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, get_args
 
 from pytest_hypersearch.core.goals import Gate
-from pytest_hypersearch.core.study import by_configuration
+from pytest_hypersearch.core.study import by_configuration, scores_by_seed
 from pytest_hypersearch.core.trial import State
 from pytest_hypersearch.core.values import plural
 from pytest_hypersearch.results.terminal.format import (
@@ -21,9 +21,10 @@ from pytest_hypersearch.stats.gate import (
     LEAST_SEEDS,
     Judgement,
     Verdict,
+    comparable,
     holm,
+    judge_gate,
     threshold,
-    verdict,
 )
 
 if TYPE_CHECKING:
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
     from pytest_hypersearch.core.trial import TrialRecord
     from pytest_hypersearch.results.query import Row
     from pytest_hypersearch.results.terminal.format import Look
-    from pytest_hypersearch.stats.gate import Scores
 
 
 _ORDER: tuple[Verdict, ...] = get_args(Verdict)
@@ -230,7 +230,8 @@ def _change(before: StudyResults, now: StudyResults | None, gate: Gate) -> Chang
         names = " and ".join(", ".join(one.name for one in side) for side in (earlier, later))
         reason = f"other sweeps ({names}): to compare strategies, use --by strategy"
         return replace(known, judgement=_refused(reason))
-    return _judged(known, by_configuration(before, earlier), by_configuration(now, later))
+    sides = by_configuration(before, earlier), by_configuration(now, later)
+    return replace(known, judgement=judge_gate(*sides, gate), before=sides[0], now=sides[1])
 
 
 def _gated(now: StudyResults, before: StudyResults | None, sweep: Sweep, gate: Gate) -> Change:
@@ -239,7 +240,7 @@ def _gated(now: StudyResults, before: StudyResults | None, sweep: Sweep, gate: G
     known = Change(
         now.nodeid,
         gate,
-        Judgement("no baseline", "the baseline has no such scores"),
+        _refused(""),
         now=trials,
         sweep=sweep.name,
         label=f"{sweep.name} {gate.name}" if several else gate.name,
@@ -247,43 +248,30 @@ def _gated(now: StudyResults, before: StudyResults | None, sweep: Sweep, gate: G
     )
     if gate.bound is not None:
         found = threshold(
-            _scores(trials, gate.metric), gate.bound, mode=gate.mode, alpha=gate.alpha
+            scores_by_seed(trials, gate.metric), gate.bound, mode=gate.mode, alpha=gate.alpha
         )
         return replace(known, judgement=found)
-    earlier = [one for one in before.sweeps if one.name == sweep.name] if before else []
-    modes = {goal.metric: goal.mode for one in earlier for goal in one.goals}
-    if before is None or gate.metric not in modes:
-        return known
-    if modes[gate.metric] != gate.mode:
-        return replace(known, judgement=_turned(modes[gate.metric], gate.mode))
-    if earlier[0].seed != sweep.seed:
-        reason = f"other seeds: seed={earlier[0].seed} before, {sweep.seed} now"
-        return replace(known, judgement=_refused(reason))
+    if (refused := _difference(before, sweep, gate)) is not None:
+        return replace(known, judgement=refused)
+    earlier = comparable(before, sweep, gate) or {}
     try:
-        return _judged(known, by_configuration(before, earlier), trials)
+        found = judge_gate(earlier, trials, gate, sweep)
     except ValueError as error:  # a percentage of 0
         return replace(known, judgement=_refused(str(error)))
+    return replace(known, judgement=found, before=earlier)
 
 
-def _judged(known: Change, before: Trials, now: Trials) -> Change:
-    gate = known.gate
-    found = verdict(
-        _scores(before, gate.metric),
-        _scores(now, gate.metric),
-        mode=gate.mode,
-        tolerance=gate.tolerance,
-        top=gate.top,
-        alpha=gate.alpha,
-        strict=gate.strict,
-    )
-    return replace(known, judgement=found, before=before, now=now)
-
-
-def _scores(trials: Trials, metric: str) -> Scores[Name]:
-    return {
-        name: {seed: _value(trial, metric) for seed, trial in row.items()}
-        for name, row in trials.items()
-    }
+def _difference(before: StudyResults | None, sweep: Sweep, gate: Gate) -> Judgement[Name] | None:
+    """Why a sweep cannot be compared with a baseline, None if it can."""
+    earlier = [one for one in before.sweeps if one.name == sweep.name] if before else []
+    modes = {goal.metric: goal.mode for one in earlier for goal in one.goals}
+    if gate.metric not in modes:
+        return Judgement("no baseline", "the baseline has no such scores")
+    if modes[gate.metric] != gate.mode:
+        return _turned(modes[gate.metric], gate.mode)
+    if earlier[0].seed != sweep.seed:
+        return _refused(f"other seeds: seed={earlier[0].seed} before, {sweep.seed} now")
+    return None
 
 
 def _value(trial: TrialRecord, metric: str) -> float | None:

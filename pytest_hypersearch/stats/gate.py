@@ -17,15 +17,19 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Generic, Literal, TypeAlias, TypeVar
+from functools import cache
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeAlias, TypeVar
 
 from pytest_hypersearch.core.goals import ALPHA, TOP
+from pytest_hypersearch.core.study import by_configuration, scores_by_seed
 from pytest_hypersearch.core.values import mean, plural, shown, std
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
-    from pytest_hypersearch.core.goals import Mode
+    from pytest_hypersearch.core.goals import Gate, Mode
+    from pytest_hypersearch.core.study import Name, StudyResults, Trials
+    from pytest_hypersearch.core.sweep import Sweep
 
 _Name = TypeVar("_Name")
 Verdict: TypeAlias = Literal[
@@ -305,6 +309,108 @@ def _decided(
     return replace(known, verdict=found)
 
 
+def sequential(
+    before: Scores[_Name],
+    now: Scores[_Name],
+    seeds: Sequence[int],
+    *,
+    at_least: int,
+    most: int | None = None,
+    alpha: float = ALPHA,
+    **options: Any,  # noqa: ANN401  those of `verdict`
+) -> Judgement[_Name]:
+    """Judge after some of the seeds, and so on until a look decides or all seeds are looked at.
+
+    The configurations that are judged at the first look are judged at all of them. The p-value is
+    that of all looks together.
+
+    Args:
+        before: Scores of each configuration by seed.
+        now: The same now.
+        seeds: The seeds in the order in which they run.
+        at_least: After how many of them the first look is taken.
+        most: How many have run, if not all that are to be looked at.
+        alpha: Error of all looks together.
+        options: Of `verdict`.
+    """
+    plan = look_plan(before, seeds, at_least)
+    level = look_level(tuple(plan), alpha) if len(plan) > 1 else alpha
+
+    def look(number: int, names: Collection[_Name] | None = None) -> Judgement[_Name]:
+        known = set(seeds[:number])
+        sides = (
+            {
+                name: {seed: score for seed, score in row.items() if seed in known}
+                for name, row in side.items()
+                if names is None or name in names
+            }
+            for side in (before, now)
+        )
+        return verdict(*sides, alpha=alpha, level=level, **options)
+
+    first = found = look(plan[0])
+    for number in plan[1:]:
+        if found.verdict != "undecided" or number > (most or number):
+            break
+        found = look(number, found.losses)
+    p = None if found.p is None else min(1.0, found.p * alpha / level)
+    return replace(found, p=p, gone=first.gone, new=first.new, shared=first.shared)
+
+
+def look_plan(before: Scores[_Name], seeds: Sequence[int], at_least: int) -> list[int]:
+    """Return after how many seeds to look: not after more than there are to compare with."""
+    ran = [
+        number
+        for number, seed in enumerate(seeds, 1)
+        if any(row.get(seed) is not None for row in before.values())
+    ]
+    return looks(at_least, max([at_least, *ran]))
+
+
+def comparable(before: StudyResults | None, sweep: Sweep, gate: Gate) -> Trials | None:
+    """Return the trials that a gate compares with, None if there are none."""
+    for other in before.sweeps if before else ():
+        modes = {goal.metric: goal.mode for goal in other.goals}
+        same = (other.name, other.seed) == (sweep.name, sweep.seed)
+        if before and same and modes.get(gate.metric) == gate.mode:
+            return by_configuration(before, [other])
+    return None
+
+
+def judge_gate(
+    before: Trials, now: Trials, gate: Gate, sweep: Sweep | None = None, most: int | None = None
+) -> Judgement[Name]:
+    """Judge the trials of a sweep as its gate says.
+
+    Args:
+        before: The trials to compare with.
+        now: The trials.
+        gate: The metric and the rule.
+        sweep: The sweep, if its replicates may be sequential.
+        most: How many replicates have run, if these are not all.
+
+    Raises:
+        ValueError: The tolerance is a percentage of 0.
+    """
+    scores = scores_by_seed(before, gate.metric), scores_by_seed(now, gate.metric)
+    options: dict[str, Any] = {"mode": gate.mode, "tolerance": gate.tolerance, "top": gate.top}
+    options |= {"alpha": gate.alpha, "strict": gate.strict}
+    if sweep is None or sweep.at_least is None:
+        return verdict(*scores, **options)
+    return sequential(*scores, sweep.seeds, at_least=sweep.at_least, most=most, **options)
+
+
+def promising(scores: Scores[_Name], *, mode: Mode, count: int | None) -> set[_Name]:
+    """Return the configurations with the best means, without a baseline to judge them by."""
+    goal = 1.0 if mode == "min" else -1.0
+    means = {
+        name: goal * mean(complete)
+        for name, row in scores.items()
+        if (complete := [score for score in row.values() if score is not None])
+    }
+    return {*sorted(means, key=lambda name: means[name])[:count]}
+
+
 def holm(
     judgements: Sequence[Judgement[_Name]], alphas: Sequence[float] = ()
 ) -> list[Judgement[_Name]]:
@@ -432,7 +538,8 @@ def looks(at_least: int, at_most: int) -> list[int]:
     return [*plan, at_most] if at_most > plan[-1] else plan
 
 
-def look_level(plan: Sequence[int], alpha: float = ALPHA) -> float:
+@cache
+def look_level(plan: tuple[int, ...], alpha: float = ALPHA) -> float:
     """Compute the level of an alarm at each of several looks, by which all together have ``alpha``.
 
     The same level at each look is a bound of S. J. Pocock's (Group sequential methods in the design

@@ -285,14 +285,22 @@ def _measured(study: StudyResults, sweep: Sweep) -> Entry | None:
     rows = by_configuration(study, [sweep])
     if not metrics or not rows:
         return None
-    seeds = [trial_seed(sweep.seed, replicate) for replicate in range(sweep.replicates)]
     trials = {
         (key, nth): {
-            metric: tuple(_value(row.get(seed), metric) for seed in seeds) for metric in metrics
+            metric: _trimmed(_value(row.get(seed), metric) for seed in sweep.seeds)
+            for metric in metrics
         }
         for (_, key, nth), row in rows.items()
     }
     return Entry(sweep.seed, metrics, trials)
+
+
+def _trimmed(values: Iterable[float | None]) -> Values:
+    """The values up to the last that there is."""
+    row = [*values]
+    while row and row[-1] is None:
+        row.pop()
+    return tuple(row)
 
 
 def _value(trial: TrialRecord | None, metric: str) -> float | None:
@@ -301,10 +309,14 @@ def _value(trial: TrialRecord | None, metric: str) -> float | None:
 
 
 def _is_whole(study: StudyResults, sweep: Sweep) -> bool:
-    """Whether every planned trial of a sweep has run."""
-    trials = [trial for trial in study.trials if trial.sweep == sweep.name]
-    ended = sum(trial.state not in {State.NOT_RUN, State.RUNNING} for trial in trials)
-    return ended >= sweep.n_trials * sweep.replicates
+    """Whether every planned trial of a sweep has run, but for replicates that not all need."""
+    replicates = sweep.at_least or sweep.replicates
+    ended = sum(
+        trial.state not in {State.NOT_RUN, State.RUNNING}
+        for trial in study.trials
+        if trial.sweep == sweep.name and trial.replicate < replicates
+    )
+    return ended >= sweep.n_trials * replicates
 
 
 def _merged(old: Entry | None, new: Entry, replaces: bool, whole: bool) -> Entry:

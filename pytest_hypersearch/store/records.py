@@ -235,6 +235,7 @@ _SWEEP: Final[Mapping[str, _Read]] = {
     "parallel": _optional(_whole(1, _MANY)),
     "resources": _dict(_scalar),
     "isolate": _flag,
+    "at_least": _optional(_whole(1, _MANY)),
 }
 
 

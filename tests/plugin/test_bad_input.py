@@ -60,6 +60,31 @@ def option(args, line, ini=""):
 A = "random={'lr': uniform(0, 1)}, n_trials=3"
 ROWS = [
     *(
+        mark(f"grid={{'lr': [1]}}, replicates={value}, gate={gate}", f"sweep(replicates{line}")
+        for value, gate, line in [
+            (
+                "{'at_least': 3}",
+                True,
+                "={'at_least': 3}): expected an integer, or a dict of at_least and at_most",
+            ),
+            (
+                "{'at_least': 2, 'at_most': 9}",
+                True,
+                "['at_least']=2): expected an integer of at least 3",
+            ),
+            (
+                "{'at_least': 3, 'at_most': 3}",
+                True,
+                "['at_most']=3): expected an integer of at least 4",
+            ),
+            (
+                "{'at_least': 3, 'at_most': 9}",
+                {"a": ">= 1"},
+                "={'at_least': 3, 'at_most': 9}): requires a gate= that compares with a baseline",
+            ),
+        ]
+    ),
+    *(
         mark(
             f"grid={{'lr': [1]}}, replicates={replicates}, metric='a', mode='min', gate={gate}",
             line,

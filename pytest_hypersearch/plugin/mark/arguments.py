@@ -19,7 +19,7 @@ from pytest_hypersearch.plugin.mark.budget import (
     stop_of,
     timeout_of,
 )
-from pytest_hypersearch.plugin.mark.gates import gates_of
+from pytest_hypersearch.plugin.mark.gates import gates_of, sequential_of
 from pytest_hypersearch.plugin.mark.spaces import (
     base_of,
     files,
@@ -104,7 +104,9 @@ def from_mark(args: Sequence[object], kwargs: Mapping[str, Any]) -> Sweep:
                 f"did you mean {meant}?" if meant else f"expected {', '.join(sorted(_ARGUMENTS))}"
             )
             raise wrong(name, kwargs[name], f"no such argument; {hint}")
-    given = {name: value for name, value in kwargs.items() if value is not None}
+    given, at_least = sequential_of(
+        {name: value for name, value in kwargs.items() if value is not None}
+    )
     strategy, argument = _strategy(given)
     space = space_of(argument, given[argument], strategy)
     goals = goals_of(given, strategy)
@@ -139,6 +141,7 @@ def from_mark(args: Sequence[object], kwargs: Mapping[str, Any]) -> Sweep:
         resources=resources_of(given),
         isolate=_isolate(given),
         gates=gates_of(given, goals),
+        at_least=at_least,
     )
 
 

@@ -31,6 +31,30 @@ def gates_of(given: Mapping[str, Any], goals: Sequence[Goal]) -> tuple[Gate, ...
     return tuple(gate for metric, entry in metrics.items() for gate in _gates(metric, entry, modes))
 
 
+def sequential_of(given: Mapping[str, Any]) -> tuple[dict[str, Any], int | None]:
+    """The arguments with the most replicates in place of a dict, and the least, None without."""
+    value = given.get("replicates")
+    if not isinstance(value, Mapping):
+        return dict(given), None
+    if set(value) != {"at_least", "at_most"}:
+        raise wrong("replicates", value, "expected an integer, or a dict of at_least and at_most")
+    named = _named("replicates", value)
+    least = integer(named, "replicates['at_least']", LEAST_SEEDS, least=LEAST_SEEDS)
+    most = integer(named, "replicates['at_most']", least, least=least + 1)
+    gate = given.get("gate")
+    if not gate or (isinstance(gate, Mapping) and all(map(_is_threshold, gate.values()))):
+        raise wrong("replicates", value, "requires a gate= that compares with a baseline")
+    if given.get("race"):
+        raise wrong("replicates", value, "cannot be combined with race=True")
+    return {**given, "replicates": most}, least
+
+
+def _is_threshold(entry: object) -> bool:
+    if isinstance(entry, Mapping):
+        return "threshold" in entry and "tolerance" not in entry
+    return isinstance(entry, str) and entry.strip()[:1] in {"<", ">"}
+
+
 def _gates(metric: object, entry: object, modes: Mapping[object, Mode]) -> Iterator[Gate]:
     """A gate against the baseline, one against a threshold, or both."""
     if not isinstance(metric, str) or not metric.strip():
@@ -54,7 +78,7 @@ def _gates(metric: object, entry: object, modes: Mapping[object, Mode]) -> Itera
 
 def _kind(name: str, entry: object) -> str:
     """What an entry that is no dict says."""
-    if isinstance(entry, str) and entry.strip()[:1] in {"<", ">"}:
+    if _is_threshold(entry):
         return "threshold"
     if isinstance(entry, str) or number_of(entry) is not None:
         return "tolerance"

@@ -28,6 +28,13 @@ class Stop(TypedDict, total=False):
     trials: int
 
 
+class Replicates(TypedDict):
+    """Replicates that end when the gates have decided: the argument ``replicates``."""
+
+    at_least: int
+    at_most: int
+
+
 class Gate(TypedDict, total=False):
     """How a metric is judged: a value of the argument ``gate``."""
 
@@ -51,7 +58,7 @@ def sweep(
     mode: Mode | Sequence[Mode] | None = None,
     constraints: Mapping[str, str] | None = None,
     seed: int | None = None,
-    replicates: int | None = None,
+    replicates: int | Replicates | None = None,
     pick: str | None = None,
     points: Sequence[Branch] | str | None = None,
     base: Mapping[str, Any] | None = None,
@@ -93,7 +100,9 @@ def sweep(
         constraints: Bounds on metrics, such as ``{"latency": "<= 50"}``; configurations that keep
             them all rank first.
         seed: Default 0. Decides the sampler's choices and the trials' seeds.
-        replicates: Trials per configuration; default 1.
+        replicates: Trials per configuration; default 1. With a gate, ``{"at_least": 3, "at_most":
+            20}`` runs further ones only for the configurations that are judged, and only until the
+            gate has decided.
         pick: How replicates decide which configuration is the best: by the ``"mean"`` (default),
             ``"median"``, ``"max"`` or ``"min"`` of its scores; ``"one-se"`` takes, of those whose
             mean is within one standard error of the best mean, the first of a grid, and

@@ -62,7 +62,8 @@ def describe(sweep: Sweep, look: Look) -> str:
     elif sweep.strategy != "grid":
         words.append(f"seed={sweep.seed}")
     if sweep.replicates > 1:
-        words.append(f"x {sweep.replicates} replicates")
+        least = f"{sweep.at_least} to " if sweep.at_least else ""
+        words.append(f"x {least}{sweep.replicates} replicates")
     text = " ".join(words)
     return text if sweep.name == sweep.strategy else f"{clean(sweep.name, look)} ({text})"
 

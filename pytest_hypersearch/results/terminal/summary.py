@@ -277,7 +277,10 @@ def _replicates(first: Configuration) -> str:
     """Says of how many replicates the best score is made, and by which rule."""
     pick = first.sweep.pick
     of = "" if first.full else f"{len(first.trials)} of "
-    text = f"{of}{first.sweep.replicates} replicates"
+    planned = first.sweep.replicates
+    if first.sweep.at_least:
+        planned = len(first.trials) if first.full else first.sweep.at_least
+    text = f"{of}{planned} replicates"
     if not by_mean(pick):
         return f"{pick} of {text}"
     return text if pick == "mean" else f"{text}, {pick}"
