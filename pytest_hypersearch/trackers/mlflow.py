@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -17,7 +16,7 @@ from pytest_hypersearch.core.trial import State, TrialRecord
 from pytest_hypersearch.core.values import encodable, wall
 from pytest_hypersearch.engine.study_run import SweepRun
 from pytest_hypersearch.stats.ranking import rank_study
-from pytest_hypersearch.trackers.trials import Point, TrialTracker, facts, quiet_import, trial_key
+from pytest_hypersearch.trackers.trials import Point, TrialTracker, facts, trial_key
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -34,7 +33,6 @@ LONGEST_TAG: Final = 5000
 METRICS_AT_ONCE: Final = 1000
 PARAMS_AT_ONCE: Final = 100
 ANSWER_SECONDS: Final = 20.0
-NOISY: Final = ("alembic", "mlflow")
 
 
 class Handle(NamedTuple):
@@ -65,6 +63,9 @@ class MLflow(TrialTracker[Handle]):
     MLflow counts in whole steps: fractions are rounded.
     """
 
+    modules = ("mlflow.store.tracking.sqlalchemy_store",)
+    loggers = ("alembic", "mlflow")
+
     def __init__(self, root: Path) -> None:
         super().__init__(root)
         self._names = Names()
@@ -73,13 +74,6 @@ class MLflow(TrialTracker[Handle]):
         self._experiment = ""
         self._parents: dict[str, str] = {}
         self._written: dict[str, Written] = {}
-
-    def start(self) -> None:
-        """Import MLflow."""
-        with quiet_import("mlflow"):
-            import mlflow.store.tracking.sqlalchemy_store  # noqa: F401
-        for name in NOISY:
-            logging.getLogger(name).setLevel(logging.WARNING)
 
     def pytest_hypersearch_sweep_started(self, sweep: SweepRun) -> None:
         """Open the sweep's run, or go on in it."""

@@ -18,7 +18,6 @@ from pytest_hypersearch.trackers.trials import (
     Point,
     TrialTracker,
     ended_in,
-    quiet_import,
     trial_key,
 )
 
@@ -39,11 +38,7 @@ class TensorBoard(TrialTracker[Path]):
     The handle of a trial is its event file.
     """
 
-    def start(self) -> None:
-        """Import TensorBoard."""
-        with quiet_import("tensorboard"):
-            import tensorboard.plugins.hparams.metadata
-            import tensorboard.summary.writer.record_writer  # noqa: F401
+    modules = ("tensorboard.plugins.hparams.metadata", "tensorboard.summary.writer.record_writer")
 
     def pytest_hypersearch_sweep_started(self, sweep: SweepRun) -> None:
         """Describe the parameters and metrics to the HParams view."""

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from importlib import import_module
 from math import isnan
 from pathlib import Path
-from typing import Generic, TypeAlias, TypeVar
+from typing import ClassVar, Generic, TypeAlias, TypeVar
 
 from pytest_hypersearch.core.space import config_key
 from pytest_hypersearch.core.trial import Raw, TrialRecord
@@ -27,14 +29,29 @@ class TrialTracker(ABC, Generic[HandleT]):
 
     A handle is what a tracker writes a trial to, from its start to its end.
 
+    Attributes:
+        modules: What a tracker imports, its library first.
+        loggers: Loggers that say too much.
+
     Args:
         root: Directory of the project's configuration file.
     """
+
+    modules: ClassVar[tuple[str, ...]]
+    loggers: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, root: Path) -> None:
         self._root = root
         self._open: dict[tuple[str, int, int], HandleT] = {}
         self._last: dict[tuple[str, int, int], dict[str, tuple[float, float]]] = {}
+
+    def start(self) -> None:
+        """Import the tracker's library in the main thread; see `quiet_import`."""
+        with quiet_import(self.modules[0].partition(".")[0]):
+            for module in self.modules:
+                import_module(module)
+        for name in self.loggers:
+            logging.getLogger(name).setLevel(logging.WARNING)
 
     @abstractmethod
     def begin(self, sweep: SweepRun, trial: TrialRecord) -> HandleT:

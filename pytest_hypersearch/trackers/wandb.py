@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from collections import defaultdict
 from collections.abc import Iterable
@@ -17,7 +16,6 @@ from pytest_hypersearch.trackers.trials import (
     ended_in,
     facts,
     place,
-    quiet_import,
     trial_key,
 )
 
@@ -38,11 +36,7 @@ class WeightsAndBiases(TrialTracker[Any]):
     trial is its run.
     """
 
-    def start(self) -> None:
-        """Import W&B."""
-        with quiet_import("wandb"):
-            import wandb  # noqa: F401
-        logging.getLogger("wandb").setLevel(logging.WARNING)
+    modules = loggers = ("wandb",)
 
     def write(self, handle: Any, points: Iterable[Point]) -> None:  # noqa: ANN401  W&B is imported later
         """Log the points, in a row for each step."""

@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -73,8 +73,7 @@ class Result:
     failed: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Table:
+class Table(NamedTuple):
     """Results in columns.
 
     Attributes:
@@ -101,12 +100,7 @@ class Table:
 
     def followed_by(self, other: Table) -> Table:
         """Return this table and then another."""
-        return Table(
-            np.concatenate([self.X, other.X]),
-            np.concatenate([self.y, other.y]),
-            np.concatenate([self.counts, other.counts]),
-            np.concatenate([self.failed, other.failed]),
-        )
+        return Table(*(np.concatenate(columns) for columns in zip(self, other, strict=True)))
 
 
 @dataclass(slots=True)
