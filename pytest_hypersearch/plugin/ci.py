@@ -45,7 +45,7 @@ def wants_junit(config: pytest.Config) -> bool:
 def note_properties(item: pytest.Item, record: TrialRecord) -> None:
     """Let the test case of a trial's item tell of the trial."""
     score = {} if record.score is None else {"score": repr(record.score)}
-    found = {
+    values = {
         "state": str(record.state),
         **score,
         "params": json.dumps(record.params),
@@ -53,7 +53,7 @@ def note_properties(item: pytest.Item, record: TrialRecord) -> None:
     }
     # The item may have run before: a plugin repeats those that fail.
     others = [each for each in item.user_properties if not each[0].startswith(PREFIX)]
-    item.user_properties[:] = others + [(f"{PREFIX}{name}", text) for name, text in found.items()]
+    item.user_properties[:] = others + [(f"{PREFIX}{name}", text) for name, text in values.items()]
 
 
 class SuiteProperties:
@@ -78,11 +78,11 @@ def _of_study(results: StudyResults) -> Iterator[tuple[str, str]]:
     ranked = rank_study(results)
     for sweep in results.sweeps:
         head = f"{PREFIX}{results.nodeid}.{sweep.name}"
-        found = ranked.of(sweep).best
-        if found is not None:
-            yield f"{head}.best.{sweep.metric}", repr(found.score)
-            yield f"{head}.best.params", json.dumps(found.params)
-            yield f"{head}.best.trial", found.trial.nodeid
+        best = ranked.of(sweep).best
+        if best is not None:
+            yield f"{head}.best.{sweep.metric}", repr(best.score)
+            yield f"{head}.best.params", json.dumps(best.params)
+            yield f"{head}.best.trial", best.trial.nodeid
 
 
 VARIABLE: Final = "GITHUB_STEP_SUMMARY"
@@ -166,13 +166,13 @@ def _fails(ranked: Sequence[RankedStudy]) -> str:
 
 def _row(ranked: RankedStudy, sweep: Sweep) -> dict[str, str]:
     trials = trials_of(ranked.study, sweep)
-    found = ranked.of(sweep).best
-    score = "" if found is None else show_mean(found.score, found.std, _LOOK)
+    best = ranked.of(sweep).best
+    score = "" if best is None else show_mean(best.score, best.std, _LOOK)
     return {
         "test": clean(ranked.study.nodeid, _LOOK),
         "sweep": clean(sweep.name, _LOOK),
         "trials": " ".join(text for text, _ in count_words(trials, sweep.planned)).strip(),
-        "best": f"{clean(sweep.metric, _LOOK)} {score}" if found else "none",
-        "with": "" if found is None else " ".join(show_params(found.params, _LOOK)),
+        "best": f"{clean(sweep.metric, _LOOK)} {score}" if best else "none",
+        "with": "" if best is None else " ".join(show_params(best.params, _LOOK)),
         "time": show_duration(sweep.elapsed),
     }

@@ -124,12 +124,12 @@ class Contrast:
         """
         several = len(self.standings[0].means) > 1 if self.standings else False
         rows = []
-        for one in self.standings:
-            means = {f"mean {name}" if several else "mean": x for name, x in one.means.items()}
-            row: Row = {self.name: one.value, "rank": one.rank, **means, "failed": one.failed}
-            pair = one.pair
+        for each in self.standings:
+            means = {f"mean {name}" if several else "mean": x for name, x in each.means.items()}
+            row: Row = {self.name: each.value, "rank": each.rank, **means, "failed": each.failed}
+            pair = each.pair
             row |= {name: pair and getattr(pair, name) for name in ("loss", "low", "high")}
-            rows.append(row | {"p": pair and pair.adjusted, "verdict": one.verdict})
+            rows.append(row | {"p": pair and pair.adjusted, "verdict": each.verdict})
         return rows
 
     def __str__(self) -> str:
@@ -154,11 +154,11 @@ def contrast(
     name = field.name.partition(".")[2] or field.name
     values = _values(entries, field, name, asked)
     blank = Contrast(name, metric, mode, values)
-    places = {_typed(value): place for place, value in enumerate(values)}
+    places = {_typed(value): index for index, value in enumerate(values)}
     chosen = [
-        (place, entry)
+        (index, entry)
         for entry in entries
-        if (place := places.get(_typed(field.get(entry)))) is not None
+        if (index := places.get(_typed(field.get(entry)))) is not None
     ]
     if field.name.startswith("params."):
         return _by_parameter(blank, chosen, field)
@@ -172,12 +172,14 @@ def _typed(value: object) -> tuple[type, object]:
 def _values(
     entries: Iterable[Entry], field: Field, name: str, asked: Sequence[object]
 ) -> tuple[Any, ...]:
-    known = {_typed(value): value for entry in entries if (value := field.get(entry)) is not ABSENT}
-    missing = [value for value in asked if _typed(value) not in known]
+    usable = {
+        _typed(value): value for entry in entries if (value := field.get(entry)) is not ABSENT
+    }
+    missing = [value for value in asked if _typed(value) not in usable]
     if missing:
-        names = some(shown(value) for value in known.values())
+        names = some(shown(value) for value in usable.values())
         raise ValueError(f"{name}={shown(missing[0])}: expected some of {names}")
-    values = tuple(dict.fromkeys(asked)) if asked else tuple(known.values())
+    values = tuple(dict.fromkeys(asked)) if asked else tuple(usable.values())
     if len(values) < 2:  # noqa: PLR2004 - nothing to compare
         names = some(shown(value) for value in values) or "none"
         raise ValueError(f"compare by {name}: expected two values or more, not {names}")
@@ -188,20 +190,20 @@ def _by_parameter(blank: Contrast, chosen: Sequence[tuple[int, Entry]], field: F
     """Compares in blocks of equal problem, seed and other parameters."""
     name = field.name.partition(".")[2]
     cells: _Cells = {}
-    for place, (study, _, trial) in chosen:
+    for index, (study, _, trial) in chosen:
         if trial.state is State.COMPLETE or trial.state in FAILURES:
             others = {key: value for key, value in trial.params.items() if key != name}
             block = cells.setdefault((study.nodeid, config_key(others)), {})
             score = trial.score if trial.state is State.COMPLETE else None
-            block.setdefault(trial.seed, {})[place] = score
+            block.setdefault(trial.seed, {})[index] = score
     count = len(blank.values)
     failed = [0] * count
     for scores in (row for block in cells.values() for row in block.values()):
-        for place in range(count):
-            failed[place] += len(scores) == count and scores[place] is None
+        for index in range(count):
+            failed[index] += len(scores) == count and scores[index] is None
     whole = {
         block: {
-            seed: [score for place in range(count) if (score := row.get(place)) is not None]
+            seed: [score for index in range(count) if (score := row.get(index)) is not None]
             for seed, row in seeds.items()
         }
         for block, seeds in cells.items()
@@ -217,10 +219,10 @@ def _by_parameter(blank: Contrast, chosen: Sequence[tuple[int, Entry]], field: F
             reason=f"no trials of a seed differ in {name} alone: try all values with the same "
             f"other parameters, by grid= or points=, or parametrize the test by {name}",
         )
-    found = _judged(blank, tables, failed)
+    tables_of = _judged(blank, tables, failed)
     contexts = {context for _, context in tables}
     basis = f"{plural(len(contexts), 'configuration')} of the other parameters"
-    return replace(found, basis=basis if contexts != {config_key({})} else "")
+    return replace(tables_of, basis=basis if contexts != {config_key({})} else "")
 
 
 def _judged(
@@ -245,19 +247,19 @@ def _judged(
     if doubt is not None:
         others = pairwise(_units(doubt, unit, blank.mode), unit)
         pairs = [
-            max(both, key=lambda one: one.adjusted or 0.0)
+            max(both, key=lambda each: each.adjusted or 0.0)
             for both in zip(pairs, others, strict=True)
         ]
     order = sorted(range(len(ranks)), key=ranks.__getitem__)
     standings = [
         Standing(
-            blank.values[place],
-            ranks[place],
-            {name: mean([row[place] for row in rows]) for name, rows in problems.items()},
-            failed[place],
-            None if place == order[0] else _against(pairs, place, order[0]),
+            blank.values[index],
+            ranks[index],
+            {name: mean([row[index] for row in rows]) for name, rows in problems.items()},
+            failed[index],
+            None if index == order[0] else _against(pairs, index, order[0]),
         )
-        for place in order
+        for index in order
     ]
     several = len(ranks) > 2 and len(units) >= LEAST_SEEDS  # noqa: PLR2004 - two are a pair
     return replace(
@@ -290,13 +292,13 @@ def _units(tables: _Tables, unit: Unit, mode: Mode) -> list[Array]:
     return [sign * np.array(group, dtype=float) for group in groups]
 
 
-def _against(pairs: Iterable[PairTest], place: int, best: int) -> PairTest:
+def _against(pairs: Iterable[PairTest], index: int, best: int) -> PairTest:
     """The test of a value against the best, with the value first."""
-    pair = next(one for one in pairs if {one.first, one.second} == {place, best})
-    if pair.first == place:
+    pair = next(each for each in pairs if {each.first, each.second} == {index, best})
+    if pair.first == index:
         return pair
     low, high = (None if end is None else -end for end in (pair.high, pair.low))
-    return replace(pair, first=place, second=best, loss=-pair.loss, low=low, high=high)
+    return replace(pair, first=index, second=best, loss=-pair.loss, low=low, high=high)
 
 
 def _rectangle(
@@ -326,7 +328,7 @@ class Course:
         return math.fsum(map(self._cost, self.trials))
 
     def _cost(self, trial: TrialRecord) -> float:
-        whole = [one.steps for one in self.trials if one.state is State.COMPLETE and one.steps]
+        whole = [each.steps for each in self.trials if each.state is State.COMPLETE and each.steps]
         if trial.state is State.PRUNED and whole:
             return min(1.0, trial.steps / median(whole))
         return float(trial.state in _STARTED)
@@ -341,10 +343,10 @@ class Course:
                 configurations are near the best.
         """
         ranking = rank(self._within(budget), [self.sweep])
-        candidates = [one for one in ranking.feasible if one.full] or ranking.feasible
+        candidates = [each for each in ranking.feasible if each.full] or ranking.feasible
         tables = [
-            {trial.seed: signed(self.sweep, trial.score or 0.0) for trial in one.trials}
-            for one in candidates
+            {trial.seed: signed(self.sweep, trial.score or 0.0) for trial in each.trials}
+            for each in candidates
         ]
         seeds = dict.fromkeys(seed for table in tables for seed in table)
         return {seed: signed(self.sweep, _chosen(tables, seed, apart=apart)) for seed in seeds}
@@ -386,11 +388,11 @@ def _by_sweep(blank: Contrast, chosen: Sequence[tuple[int, Entry]], field: Field
         sides[course.place] = course
     count = len(blank.values)
     whole = {key: sides for key, sides in searches.items() if len(sides) == count}
-    budgets = {key: min(one.cost for one in sides.values()) for key, sides in whole.items()}
+    budgets = {key: min(each.cost for each in sides.values()) for key, sides in whole.items()}
     repeated = len({seed for _, seed in whole}) >= LEAST_SEEDS
     failed = [
-        sum(all(t.state in FAILURES for t in sides[place].trials) for sides in whole.values())
-        for place in range(count)
+        sum(all(t.state in FAILURES for t in sides[index].trials) for sides in whole.values())
+        for index in range(count)
     ]
     cautious = _found(whole, budgets, repeated=repeated, apart=True)
     if not cautious:
@@ -419,7 +421,7 @@ def _found(
     tables: dict[Block, dict[int, list[float]]] = {}
     for (block, search), sides in whole.items():
         budget = budgets[block, search]
-        scores = [sides[place].scores(budget, apart=apart) for place in sorted(sides)]
+        scores = [sides[index].scores(budget, apart=apart) for index in sorted(sides)]
         seeds = sorted(set.intersection(*({*each} for each in scores)))
         rows = {seed: [each[seed] for each in scores] for seed in seeds}
         if rows and repeated:
@@ -431,9 +433,9 @@ def _found(
 
 def _courses(chosen: Iterable[tuple[int, Entry]]) -> Iterable[Course]:
     courses: dict[tuple[int, str], Course] = {}
-    for place, (study, sweep, trial) in chosen:
+    for index, (study, sweep, trial) in chosen:
         key = id(study), sweep.name
-        courses.setdefault(key, Course(place, study, sweep, [])).trials.append(trial)
+        courses.setdefault(key, Course(index, study, sweep, [])).trials.append(trial)
     return courses.values()
 
 
@@ -496,29 +498,29 @@ def _columns(found: Contrast, look: Look) -> list[Column]:
     table = [
         Column(
             clean(found.name, look),
-            tuple(show_value(one.value, look) for one in rows),
+            tuple(show_value(each.value, look) for each in rows),
             right=False,
             shrinks=True,
         ),
-        Column("mean rank", tuple(f"{one.rank:.2f}" for one in rows)),
+        Column("mean rank", tuple(f"{each.rank:.2f}" for each in rows)),
     ]
     prefix = commonprefix(problems)  # noqa: RUF071  no paths alone
     start = max(
         prefix.rfind(mark) + len(mark) if mark in prefix else 0 for mark in ("/", "::", "[")
     )
-    for place, problem in enumerate(problems):
-        means = [one.means[problem] for one in rows]
+    for index, problem in enumerate(problems):
+        means = [each.means[problem] for each in rows]
         cells = tuple(map(scale_of(means).value, means))
         head = clean(problem[start:].strip("[]"), look) if problems[1:] else "mean"
-        table.append(Column(head, cells, drop=2 + place, shrinks=True))
-    if any(one.failed for one in rows):
-        table.append(Column("failed", tuple(str(one.failed) for one in rows)))
+        table.append(Column(head, cells, drop=2 + index, shrinks=True))
+    if any(each.failed for each in rows):
+        table.append(Column("failed", tuple(str(each.failed) for each in rows)))
     best = clean(f"vs {show_value(rows[0].value, look)}", look)
     return [*table, Column(best, tuple(map(_versus, rows)), right=False, shrinks=True)]
 
 
-def _versus(one: Standing) -> str:
-    if one.pair is None or one.pair.adjusted is None:
-        return one.verdict
-    chance = f"p = {one.pair.adjusted:.2g}" if one.pair.adjusted else "by the same on every seed"
-    return f"{one.verdict} ({chance})"
+def _versus(each: Standing) -> str:
+    if each.pair is None or each.pair.adjusted is None:
+        return each.verdict
+    chance = f"p = {each.pair.adjusted:.2g}" if each.pair.adjusted else "by the same on every seed"
+    return f"{each.verdict} ({chance})"

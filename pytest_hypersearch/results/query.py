@@ -136,13 +136,13 @@ class Fields:
         Raises:
             ValueError: There is no such field, or several.
         """
-        found = self._called(name)
-        if len(found) > 1:
-            kinds = " and a ".join(_KINDS.get(kind, "field of every trial") for kind, _ in found)
-            ways = " or ".join(f"{kind}__{name}" for kind, _ in found)
+        matches = self._called(name)
+        if len(matches) > 1:
+            kinds = " and a ".join(_KINDS.get(kind, "field of every trial") for kind, _ in matches)
+            ways = " or ".join(f"{kind}__{name}" for kind, _ in matches)
             raise ValueError(f"{name} is a {kinds}: write {ways}")
-        if found:
-            return found[0][1]
+        if matches:
+            return matches[0][1]
         for mark in ("__", "."):
             kind, _, rest = name.partition(mark)
             if fields := [field for where, field in self._called(rest) if where == kind]:
@@ -157,11 +157,11 @@ class Fields:
         return [*((kind, _member(kind, name)) for kind in kinds), *own]
 
     def __str__(self) -> str:
-        known = [f"one of {', '.join(OWN)}"]
+        parts = [f"one of {', '.join(OWN)}"]
         for kind, noun in _KINDS.items():
             if names := getattr(self, kind):
-                known.append(f"a {noun} ({', '.join(names)})")
-        return " or ".join(known)
+                parts.append(f"a {noun} ({', '.join(names)})")
+        return " or ".join(parts)
 
 
 def _member(kind: str, name: str) -> Field:
@@ -261,10 +261,10 @@ def _state(word: object) -> str:
     return text
 
 
-def _tests(known: Sequence[str], name: str) -> list[str]:
-    matches = called(known, name)
+def _tests(listed: Sequence[str], name: str) -> list[str]:
+    matches = called(listed, name)
     if not matches:
-        raise ValueError(f"test={shown(name)}: no such test; expected {some(known)}")
+        raise ValueError(f"test={shown(name)}: no such test; expected {some(listed)}")
     return matches
 
 
@@ -314,8 +314,8 @@ def group_rows(
 
 
 def _values(trials: Iterable[TrialRecord], metric: str) -> list[float]:
-    known = (trial.metrics.get(metric, math.nan) for trial in trials)
-    return [value for value in known if math.isfinite(value)]
+    values = (trial.metrics.get(metric, math.nan) for trial in trials)
+    return [value for value in values if math.isfinite(value)]
 
 
 def _best(group: Group, sweep: Sweep, metric: str | None) -> float | None:

@@ -206,10 +206,10 @@ class Results(Sequence["TrialRecord"]):
         from pytest_hypersearch.stats.importance import importance, pools
 
         self._study("importance")
-        found = [pool for pool in pools(self.ranked[0]) if pool.configs]
-        if len(found) != 1:
-            raise ValueError(f"importance: expected sweeps over one space, not {len(found)}")
-        return importance(found[0].space, found[0].configs, found[0].scores, method=method)
+        judged = [pool for pool in pools(self.ranked[0]) if pool.configs]
+        if len(judged) != 1:
+            raise ValueError(f"importance: expected sweeps over one space, not {len(judged)}")
+        return importance(judged[0].space, judged[0].configs, judged[0].scores, method=method)
 
     def failure_rules(self) -> dict[str, FailureRule]:
         """Find what the failing configurations of each test have in common.
@@ -219,7 +219,7 @@ class Results(Sequence["TrialRecord"]):
             explain.
         """
         found = {
-            test: failure_rule([one.study for one in studies])
+            test: failure_rule([each.study for each in studies])
             for test, studies in families(self.ranked).items()
         }
         return {test: rule for test, rule in found.items() if rule is not None}
@@ -266,7 +266,7 @@ class Results(Sequence["TrialRecord"]):
         Returns:
             A curve for each metric of each trial that reported it.
         """
-        found = (curve for one in self._loaded for curve in curves(one))
+        found = (curve for each in self._loaded for curve in curves(each))
         return [curve for curve in found if metric is None or curve.metric == metric]
 
     def compare(self, other: Results, *, tolerance: float | str = "1%") -> Comparison:

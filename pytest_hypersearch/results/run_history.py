@@ -122,7 +122,7 @@ class RunHistory:
         ``step``: the loss of a step that begins with this run.
         """
         found = {one.step.run: one.step.loss for one in self.steps}
-        return [_row(self, point, found.get(place)) for place, point in enumerate(self.points)]
+        return [_row(self, point, found.get(index)) for index, point in enumerate(self.points)]
 
     def __str__(self) -> str:
         return history_text(self, 80)
@@ -176,14 +176,19 @@ def run_history(runs: Iterable[Loaded], metric: str | None, tolerance: float | s
 
 def _by_commit(runs: Iterable[Loaded]) -> list[list[Loaded]]:
     """Runs one after another that ran the same commit, without changes, and searched the same."""
-    found: list[list[Loaded]] = []
-    for one in runs:
-        last = found[-1][-1] if found else None
-        if last is not None and _clean(one) and _origin(last) == _origin(one) and _fit(last, one):
-            found[-1].append(one)
+    groups: list[list[Loaded]] = []
+    for each in runs:
+        last = groups[-1][-1] if groups else None
+        if (
+            last is not None
+            and _clean(each)
+            and _origin(last) == _origin(each)
+            and _fit(last, each)
+        ):
+            groups[-1].append(each)
         else:
-            found.append([one])
-    return found
+            groups.append([each])
+    return groups
 
 
 def _fit(one: Loaded, other: Loaded) -> bool:
@@ -220,8 +225,8 @@ def _with_steps(history: RunHistory, gate: Gate) -> RunHistory:
     """Looks for steps over the whole runs that have configurations and seeds in common."""
     sign = 1.0 if gate.mode == "min" else -1.0
     tables = {
-        place: values_of(point.study, gate.metric)
-        for place, point in enumerate(history.points)
+        index: values_of(point.study, gate.metric)
+        for index, point in enumerate(history.points)
         if point.whole
     }
     common, places = _common(tables)
@@ -229,7 +234,7 @@ def _with_steps(history: RunHistory, gate: Gate) -> RunHistory:
         return history
     most = max(map(len, common.values()))
     runs = {  # signed scores of each configuration by run and seed
-        name: [[sign * tables[place][name][seed] for seed in sorted(seeds)] for place in places]
+        name: [[sign * tables[index][name][seed] for seed in sorted(seeds)] for index in places]
         for name, seeds in common.items()
         if len(seeds) == most
     }
@@ -272,15 +277,15 @@ def _common(
     """
     common: dict[Name, set[int]] = {}
     places: list[int] = []
-    for place in sorted(tables, reverse=True):
+    for index in sorted(tables, reverse=True):
         both = {
             name: {*row} & common.get(name, set()) if common else {*row}
-            for name, row in tables[place].items()
+            for name, row in tables[index].items()
         }
         both = {name: seeds for name, seeds in both.items() if len(seeds) >= LEAST_SEEDS}
         if both:
             common = both
-            places.insert(0, place)
+            places.insert(0, index)
     return common, places
 
 

@@ -125,7 +125,7 @@ def failure_rule(studies: Iterable[StudyResults]) -> FailureRule | None:
 def _cases(studies: Iterable[StudyResults]) -> list[_Case]:
     """Configurations of which a trial ended; equal ones of a study are one."""
     found: dict[tuple[int, _Key], _Case] = {}
-    for place, study in enumerate(studies):
+    for index, study in enumerate(studies):
         keys: dict[tuple[str, int], _Key] = {}
         for trial in study.trials:
             if trial.state not in _ENDED:
@@ -134,9 +134,9 @@ def _cases(studies: Iterable[StudyResults]) -> list[_Case]:
             if which not in keys:  # 1, 1.0 and True differ
                 keys[which] = (*params,), (*params.values(),), (*map(type, params.values()),)
             key, fails = keys[which], trial.state in FAILURES
-            known = found.get((place, key))
+            known = found.get((index, key))
             if known is None or (fails and not known.fails):
-                found[place, key] = _Case(
+                found[index, key] = _Case(
                     study.arguments | params if study.arguments else params, key, fails
                 )
     return [*found.values()]
@@ -154,22 +154,22 @@ def _sample(cases: Sequence[_Case]) -> Sequence[_Case]:
 def _told(cases: Sequence[_Case], conditions: Sequence[Condition], p: float) -> FailureRule:
     """The rule with its counts, and with the best of all bounds."""
     failing = sum(case.fails for case in cases)
-    for place in range(len(conditions)):
-        conditions = _moved(cases, failing, conditions, place)
-    covered = [case for case in cases if all(one.holds(case.config) for one in conditions)]
+    for index in range(len(conditions)):
+        conditions = _moved(cases, failing, conditions, index)
+    covered = [case for case in cases if all(each.holds(case.config) for each in conditions)]
     hits = sum(case.fails for case in covered)
     wrong, others = len(covered) - hits, len(cases) - failing
     return FailureRule(tuple(conditions), hits, failing, wrong, others, p)
 
 
 def _moved(
-    cases: Sequence[_Case], failing: int, conditions: Sequence[Condition], place: int
+    cases: Sequence[_Case], failing: int, conditions: Sequence[Condition], index: int
 ) -> Sequence[Condition]:
     """The conditions with one of the bounds at the best of all values."""
-    condition = conditions[place]
+    condition = conditions[index]
     if condition.sign not in {">=", "<="}:
         return conditions
-    others = [*conditions[:place], *conditions[place + 1 :]]
+    others = [*conditions[:index], *conditions[index + 1 :]]
     gains: dict[float, int] = {}
     for case in cases:
         if condition.name in case.config and all(one.holds(case.config) for one in others):
@@ -178,7 +178,7 @@ def _moved(
     values = sorted(gains, reverse=condition.sign == ">=")
     sums = [*accumulate(gains[value] for value in values)]
     bound = values[sums.index(max(sums))]
-    return [*conditions[:place], replace(condition, value=bound), *conditions[place + 1 :]]
+    return [*conditions[:index], replace(condition, value=bound), *conditions[index + 1 :]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,9 +210,9 @@ class _Table:
     def _add(self, name: str) -> None:
         """Adds the conditions on a parameter."""
         places: dict[tuple[str, Raw], list[int]] = {}
-        for place, case in enumerate(self._cases):
+        for index, case in enumerate(self._cases):
             if name in case.config:
-                places.setdefault(_typed(case.config[name]), []).append(place)
+                places.setdefault(_typed(case.config[name]), []).append(index)
         given = _set(len(self._cases), (i for each in places.values() for i in each))
         if given != self._every:
             self.count += 2
@@ -244,15 +244,15 @@ class _Table:
         ]
         # the best bounds are where they differ: U. M. Fayyad, K. B. Irani, Machine Learning 8, 1992
         mixed = [
-            place for place, (rate, following) in enumerate(pairwise(rates)) if rate != following
+            index for index, (rate, following) in enumerate(pairwise(rates)) if rate != following
         ]
         few = min(len(mixed), _CUTS)
         chosen = {mixed[i * (len(mixed) - 1) // max(1, few - 1)] for i in range(few)}
         bits = bytearray(len(self._cases) // 8 + 1)
-        for place, (value, following) in enumerate(pairwise(values)):
+        for index, (value, following) in enumerate(pairwise(values)):
             for i in places[value]:
                 bits[i >> 3] |= 1 << (i & 7)
-            if place in chosen:
+            if index in chosen:
                 lower = int.from_bytes(bits, "little")
                 self._conditions.append((Condition(name, "<=", value[1]), lower))
                 self._conditions.append((Condition(name, ">=", following[1]), given ^ lower))
@@ -287,9 +287,9 @@ class _Table:
 
     def chance(self, rule: _Rule, arguments: Iterable[str]) -> float | None:
         """Return the p-value of a rule, None if it, or a condition in it, may be chance."""
-        for place in range(len(rule.parts) if len(rule.parts) > 1 else 0):
+        for index in range(len(rule.parts) if len(rule.parts) > 1 else 0):
             parent = self._every
-            for _, members in (*rule.parts[:place], *rule.parts[place + 1 :]):
+            for _, members in (*rule.parts[:index], *rule.parts[index + 1 :]):
                 parent &= members
             if self._chance(rule.cover, parent) > ALPHA / self.count:
                 return None
@@ -310,9 +310,9 @@ class _Table:
             return self._chance(rule.cover, self._every)
         fails: dict[_Key, bool] = {}
         covered: dict[_Key, bool] = {}
-        for place, case in enumerate(self._cases):
+        for index, case in enumerate(self._cases):
             fails[case.key] = fails.get(case.key, False) or case.fails
-            covered[case.key] = bool(rule.cover >> place & 1)
+            covered[case.key] = bool(rule.cover >> index & 1)
         hits = sum(fails[key] for key, inside in covered.items() if inside)
         return _tail(len(fails), sum(fails.values()), sum(covered.values()), hits)
 

@@ -71,10 +71,10 @@ def _behind(table: Mapping[int, Sequence[float]], planned: int, budget: float) -
     best = min(numbers, key=lambda number: mean(table[number]))
     known = len(table[best])
     chances = chances_of([*table.values()], numbers.index(best), planned=planned)
-    found: dict[int, str] = {}
+    out: dict[int, str] = {}
     for chance, number in sorted(zip(chances, numbers, strict=True)):
         if chance > budget:
             break
         budget -= chance
-        found[number] = f"behind #{best} after {known} replicates (p = {chance:.2g})"
-    return found
+        out[number] = f"behind #{best} after {known} replicates (p = {chance:.2g})"
+    return out

@@ -149,9 +149,9 @@ def is_test_file(file: Path, run: Path) -> bool:
 def _test_files(folder: Path) -> Sequence[str]:
     """Return pytest's ``python_files`` as far as the project's files tell."""
     for settings in _settings(folder):
-        found = settings.get("python_files")
-        if found:
-            return found.split() if isinstance(found, str) else [*map(str, found)]  # type: ignore[call-overload]
+        files = settings.get("python_files")
+        if files:
+            return files.split() if isinstance(files, str) else [*map(str, files)]  # type: ignore[call-overload]
     return "test_*.py", "*_test.py"
 
 
@@ -195,23 +195,23 @@ def merge(parts: Sequence[StudyResults]) -> StudyResults:
     Args:
         parts: Results whose sweeps are alike, see `mergeable`.
     """
-    found: dict[tuple[Key, str], TrialRecord] = {}
+    merged: dict[tuple[Key, str], TrialRecord] = {}
     for trial in (trial for part in parts for trial in part.trials):
         who = trial.key, config_key(trial.params)
-        if who not in found or _standing(trial) >= _standing(found[who]):
-            found[who] = trial
-    numbers = _numbers(found)
+        if who not in merged or _standing(trial) >= _standing(merged[who]):
+            merged[who] = trial
+    numbers = _numbers(merged)
     trials = [
         trial
         if (number := numbers[key[:2], config]) == trial.number
         else replace(trial, number=number, recorded=stored_key(trial).number)
-        for (key, config), trial in found.items()
+        for (key, config), trial in merged.items()
     ]
     sweeps = _sweeps(parts)
-    places = {name: place for place, name in enumerate(sweeps)}
+    places = {name: index for index, name in enumerate(sweeps)}
     return replace(
         parts[0],
-        sweeps=tuple(max(known, key=lambda sweep: sweep.elapsed) for known in sweeps.values()),
+        sweeps=tuple(max(origins, key=lambda sweep: sweep.elapsed) for origins in sweeps.values()),
         trials=tuple(sorted(trials, key=lambda t: (places[t.sweep], t.number, t.replicate))),
         notes=tuple(dict.fromkeys(note for part in parts for note in part.notes)),
     )
@@ -224,7 +224,7 @@ def _numbers(found: Iterable[tuple[Key, str]]) -> dict[tuple[tuple[str, int], st
     for key, config in found:
         owners.setdefault(key[:2], config)
         last[key.sweep] = max(last.get(key.sweep, 0), key.number)
-    numbers = {(place, config): place[1] for place, config in owners.items()}
+    numbers = {(index, config): index[1] for index, config in owners.items()}
     for key, config in found:
         if (key[:2], config) not in numbers:
             last[key.sweep] += 1
@@ -237,19 +237,19 @@ def mergeable(parts: Iterable[StudyResults]) -> list[list[StudyResults]]:
 
     Each may have some of the study's sweeps; those that several have must be alike.
     """
-    found: list[list[StudyResults]] = []
+    groups: list[list[StudyResults]] = []
     for part in parts:
-        group = next((group for group in found if _fits(part, group)), None)
+        group = next((group for group in groups if _fits(part, group)), None)
         if group is None:
-            found.append([part])
+            groups.append([part])
         else:
             group.append(part)
-    return found
+    return groups
 
 
 def _fits(part: StudyResults, group: Sequence[StudyResults]) -> bool:
     return part.nodeid == group[0].nodeid and all(
-        len(set(map(_searched, known))) == 1 for known in _sweeps([*group, part]).values()
+        len(set(map(_searched, sweeps))) == 1 for sweeps in _sweeps([*group, part]).values()
     )
 
 
@@ -261,10 +261,10 @@ def _searched(sweep: Sweep) -> tuple[object, ...]:
 
 def _sweeps(parts: Iterable[StudyResults]) -> dict[str, list[Sweep]]:
     """The sweeps of several results by name."""
-    found: dict[str, list[Sweep]] = {}
+    sweeps: dict[str, list[Sweep]] = {}
     for sweep in (sweep for part in parts for sweep in part.sweeps):
-        found.setdefault(sweep.name, []).append(sweep)
-    return found
+        sweeps.setdefault(sweep.name, []).append(sweep)
+    return sweeps
 
 
 def _standing(trial: TrialRecord) -> tuple[int, float]:
@@ -307,7 +307,7 @@ def load(sources: Sequence[Source], run: int | str | None) -> tuple[list[Loaded]
         ValueError: ``run`` makes no sense.
     """
     places = _places(sources)
-    found, problems = [], []
+    loaded, problems = [], []
     for runs in (runs for studies in places for runs in studies):
         for chosen in choose(runs, run):
             try:
@@ -317,14 +317,14 @@ def load(sources: Sequence[Source], run: int | str | None) -> tuple[list[Loaded]
             else:
                 newer = _newer_parts(runs, chosen) if run is None else ()
                 results = replace(results, notes=(*results.notes, *newer))
-                found.append(Loaded(results, (chosen.path,)))
-    if problems and not found:
+                loaded.append(Loaded(results, (chosen.path,)))
+    if problems and not loaded:
         raise StoreError(problems[0])
-    if not found:
+    if not loaded:
         raise NothingStoredError(f"there is no run {run} of {_names(places)}")
     if len(places) > 1 and run != "all":
-        found = _merged(found)
-    return sorted(found, key=lambda one: (one.results.nodeid, one.runs)), problems
+        loaded = _merged(loaded)
+    return sorted(loaded, key=lambda each: (each.results.nodeid, each.runs)), problems
 
 
 def _newer_parts(runs: Sequence[Run], chosen: Run) -> Iterator[str]:
@@ -385,9 +385,9 @@ def choose(runs: Sequence[Run], run: int | str | None) -> Sequence[Run]:
         number = int(text)
         if number < 0:
             return runs[number : number + 1 or None] if -number <= len(runs) else []
-        found = [one for one in runs if one.path.name.lstrip("0") == str(number)]
-        if found or not _COMMIT.fullmatch(text):
-            return found
+        chosen = [one for one in runs if one.path.name.lstrip("0") == str(number)]
+        if chosen or not _COMMIT.fullmatch(text):
+            return chosen
     elif not is_name(text):
         raise ValueError(
             f"run {text!r}: expected all, a number, a name, or the beginning of a commit"
@@ -436,9 +436,9 @@ def _names(places: Iterable[Iterable[Sequence[Run]]]) -> str:
     return some(runs[-1].nodeid for studies in places for runs in studies)
 
 
-def _merged(found: Sequence[Loaded]) -> list[Loaded]:
-    paths = {id(one.results): one.runs for one in found}
+def _merged(loaded: Sequence[Loaded]) -> list[Loaded]:
+    paths = {id(each.results): each.runs for each in loaded}
     return [
         Loaded(merge(parts), tuple(path for part in parts for path in paths[id(part)]))
-        for parts in mergeable(one.results for one in found)
+        for parts in mergeable(each.results for each in loaded)
     ]

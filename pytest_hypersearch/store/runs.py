@@ -204,10 +204,10 @@ class _Lease:
 
     def holds(self, run: Path) -> bool:
         try:
-            found = (run / _LOCK).lstat()
+            status = (run / _LOCK).lstat()
         except (FileNotFoundError, NotADirectoryError):
             return False
-        return (found.st_dev, found.st_ino) == self.inode
+        return (status.st_dev, status.st_ino) == self.inode
 
 
 def refuse_link(path: Path) -> None:
@@ -243,13 +243,13 @@ def _lock(run: Path) -> _Lease:
 
     try:
         lock.acquire()
-        found = path.lstat()
+        status = path.lstat()
     except Timeout:
         raise RunInUse(f"{run} is in use by another pytest session") from None
     except OSError:
         lock.release()
         raise
-    return _Lease(lock, (found.st_dev, found.st_ino))
+    return _Lease(lock, (status.st_dev, status.st_ino))
 
 
 def _claim(study: Path) -> tuple[Path, _Lease]:
@@ -310,7 +310,7 @@ def _runs(study: Path) -> list[Path]:
     """Return the run directories of a study, oldest first."""
     try:
         with os.scandir(study) as entries:
-            found = [
+            paths = [
                 study / entry.name
                 for entry in entries
                 if _RUN_NAME.fullmatch(entry.name)
@@ -318,7 +318,7 @@ def _runs(study: Path) -> list[Path]:
             ]
     except OSError:
         return []
-    return sorted(found, key=age)
+    return sorted(paths, key=age)
 
 
 def age(run: Path) -> tuple[int, str]:

@@ -136,12 +136,12 @@ def _cells(
     ranked: RankedStudy, sweep: Sweep, look: Look, *, short: bool, number: bool, time: bool
 ) -> list[Segment]:
     trials = trials_of(ranked.study, sweep)
-    found = count(trials, sweep.planned)
-    failed = sum(found.get(state, 0) for state in FAILURES)
+    by_state = count(trials, sweep.planned)
+    failed = sum(by_state.get(state, 0) for state in FAILURES)
     counts = _text(count_words(trials, sweep.planned)).strip()
     if short:
         total = max(sweep.planned, len(trials))
-        counts = f"{found.get(State.COMPLETE, 0)} of {total}"
+        counts = f"{by_state.get(State.COMPLETE, 0)} of {total}"
         counts += f", {failed} failed" if failed else " complete"
     colour = {"red": True} if failed else {}
     return [

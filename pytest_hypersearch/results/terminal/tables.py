@@ -51,8 +51,8 @@ def group_table(
     """
     wide = look.width >= WIDE
     scores = [one.scores for one in groups]
-    known = [(each.mean, each.std) for each in scores if each.mean is not None]
-    scale = scale_of([mean for mean, _ in known], [std for _, std in known])
+    scored = [(each.mean, each.std) for each in scores if each.mean is not None]
+    scale = scale_of([mean for mean, _ in scored], [std for _, std in scored])
     bests = [one.best for one in groups]
     several = any(one.configurations > 1 for one in groups)
     table = [
@@ -114,11 +114,11 @@ def _short_name(field: Field) -> str:
 
 
 def _mean_column(moments: Sequence[tuple[float | None, float | None]], look: Look) -> Column:
-    known = [(mean, std) for mean, std in moments if mean is not None]
-    scale = scale_of([mean for mean, _ in known], [std for _, std in known])
-    if all(std is None for _, std in known):
+    scored = [(mean, std) for mean, std in moments if mean is not None]
+    scale = scale_of([mean for mean, _ in scored], [std for _, std in scored])
+    if all(std is None for _, std in scored):
         return Column("score", tuple(scale.value(mean) for mean, _ in moments))
-    width = max(len(scale.spread(std)) for _, std in known)
+    width = max(len(scale.spread(std)) for _, std in scored)
     blank = " " * (2 + len(look.plus_minus) + width)
     cells = []
     for mean, std in moments:
@@ -133,8 +133,8 @@ def _median_column(medians: Sequence[float | None]) -> Column:
 
 
 def _best_column(bests: Sequence[Configuration | None]) -> Column:
-    known = [each for each in bests if each is not None]
-    scale = scale_of([each.score for each in known], [each.std for each in known])
+    scored = [each for each in bests if each is not None]
+    scale = scale_of([each.score for each in scored], [each.std for each in scored])
     return Column("best", tuple("-" if each is None else scale.value(each.score) for each in bests))
 
 

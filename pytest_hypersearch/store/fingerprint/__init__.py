@@ -37,7 +37,7 @@ class Finder:
         self._environments = {Path(sys.prefix), Path(sys.base_prefix)}
         self.holds = cache(self._holds)
         places = dict.fromkeys([*roots, *(root / "src" for root in roots[:1])])
-        self._roots = [str(place) for place in places if self.holds(place)]
+        self._roots = [str(folder) for folder in places if self.holds(folder)]
         self._is_file = cache(os.path.isfile)
 
     def files(self, importer: Path, statement: Import) -> Iterator[Path]:
@@ -49,8 +49,8 @@ class Finder:
             starts = self._roots
         parts = module.split(".") if module else []
         for start in starts:
-            if found := list(self._below(start, parts, name)):
-                yield from found
+            if files := list(self._below(start, parts, name)):
+                yield from files
                 return
 
     def packages(self, file: Path) -> Iterator[Path]:
@@ -137,7 +137,7 @@ class Fingerprints:
         digest, imports, named = module.of(function)
         start = {file for file in map(_absolute, others) if self._finder.holds(file.parent)}
         start |= {*self._finder.packages(path), *self._behind(path, named)}
-        start |= {file for one in imports for file in self._finder.files(path, one)}
+        start |= {file for statement in imports for file in self._finder.files(path, statement)}
         loaded, packages = self._all_loaded(frozenset(start))
         entries = {self._name(path): digest, **loaded}
         for file in map(_absolute, depends_on):
@@ -174,15 +174,15 @@ class Fingerprints:
         """Return the modules behind what sweep marks name, but for those with constants alone."""
         files: set[Path] = set()
         seen: set[tuple[Path, Import]] = set()
-        todo = [(importer, one) for one in named]
+        todo = [(importer, statement) for statement in named]
         while todo:
-            importer, one = todo.pop()
-            found = list(self._finder.files(importer, one))
-            behind = self._module(found[-1]).constant(one[2]) if found else None
+            importer, statement = todo.pop()
+            imported = list(self._finder.files(importer, statement))
+            behind = self._module(imported[-1]).constant(statement[2]) if imported else None
             if behind is None:
-                files.update(found)
+                files.update(imported)
             else:
-                new = {(found[-1], other) for other in behind} - seen
+                new = {(imported[-1], other) for other in behind} - seen
                 seen |= new
                 todo += new
         return files
@@ -191,9 +191,9 @@ class Fingerprints:
         """Return what a module loads itself: its packages and its imports."""
         if file not in self._edges:
             self._edges[file] = frozenset(self._finder.packages(file)) | {
-                found
-                for one in self._module(file).imports
-                for found in self._finder.files(file, one)
+                target
+                for statement in self._module(file).imports
+                for target in self._finder.files(file, statement)
             }
         return self._edges[file]
 
