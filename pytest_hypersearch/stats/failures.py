@@ -2,11 +2,13 @@
 
 A rule is a conjunction of at most three conditions on parameters. It is searched as in CN2-SD, by a
 beam search for the highest weighted relative accuracy (N. Lavrač et al., Subgroup discovery with
-CN2-SD, JMLR 5, 2004). The best of very many rules looks good by chance alone, so a rule is told
-only if Fisher's exact test finds it at a level divided by the number of all rules of its length,
-each length having a third of the error (G. I. Webb, Layered critical values, Machine Learning 71,
-2008), and if each of its conditions improves on the rule without it (productive rules: G. I. Webb,
-Discovering significant patterns, Machine Learning 68, 2007).
+CN2-SD, JMLR 5, 2004). The best of very many rules looks good by chance alone. So a rule is told
+only if Fisher's exact test finds it, or one of its conditions alone, at a level divided by the
+number of all rules of that length, each length having a third of the error (G. I. Webb, Layered
+critical values, Machine Learning 71, 2008); and if each of its conditions improves on the rule
+without it (productive rules: G. I. Webb, Discovering significant patterns, Machine Learning 68,
+2007). Of single conditions only those are counted whose best outcome could be significant
+(R. E. Tarone, A modified Bonferroni method for discrete data, Biometrics 46, 1990).
 
 The unit is the configuration: its replicates fail alike. If they are many, some are searched, as
 many failing ones as others, which the test allows; the counts are of all. Sets of configurations
@@ -16,8 +18,11 @@ are integers whose bits are their members.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import accumulate, pairwise
 from typing import Literal, TypeAlias
 
@@ -32,7 +37,7 @@ _LONGEST = 3
 _BEAM = 12
 _CUTS = 32
 _FEW = 8
-_SAMPLE = 300
+_SAMPLE = 250
 _Key: TypeAlias = tuple[tuple[str, ...], tuple[Raw, ...], tuple[type, ...]]
 
 
@@ -191,18 +196,15 @@ class _Rule:
 
 
 class _Table:
-    """The cases as sets, and the conditions that they can be told apart by.
-
-    Attributes:
-        count: How many conditions there are on all values that occur.
-    """
+    """The cases as sets, and the conditions that they can be told apart by."""
 
     def __init__(self, failing: Sequence[_Case], others: Sequence[_Case]) -> None:
         cases = self._cases = (*failing, *others)
         self._failing = len(failing)
         self._failed = (1 << len(failing)) - 1
         self._every = (1 << len(cases)) - 1
-        self.count = 0
+        self._repeats = len({case.key for case in cases}) < len(cases)
+        self._covers: set[int] = set()  # of the conditions on all values that occur
         self._conditions: list[tuple[Condition, int]] = []
         for name in dict.fromkeys(name for case in cases for name in case.config):
             self._add(name)
@@ -215,9 +217,8 @@ class _Table:
                 places.setdefault(_typed(case.config[name]), []).append(index)
         given = _set(len(self._cases), (i for each in places.values() for i in each))
         if given != self._every:
-            self.count += 2
-            self._conditions.append((Condition(name, "given"), given))
-            self._conditions.append((Condition(name, "missing"), self._every ^ given))
+            self._take(Condition(name, "given"), given)
+            self._take(Condition(name, "missing"), self._every ^ given)
         if len(places) < 2:  # noqa: PLR2004 - nothing to tell apart
             return
         numeric = all(kind == "number" for kind, _ in places)
@@ -226,18 +227,19 @@ class _Table:
         few = 2 < len(places) <= _FEW  # noqa: PLR2004 - of two, a bound tells them apart
         for (_, value), members in places.items() if few or not numeric else ():
             cover = _set(len(self._cases), members)
-            self.count += 1
-            self._conditions.append((Condition(name, "=", value), cover))
+            self._take(Condition(name, "=", value), cover)
             if len(places) > 2:  # noqa: PLR2004 - of two, the one is what the other is not
-                self.count += 1
-                self._conditions.append((Condition(name, "!=", value), given ^ cover))
+                self._take(Condition(name, "!=", value), given ^ cover)
+
+    def _take(self, condition: Condition, cover: int) -> None:
+        self._covers.add(cover)
+        self._conditions.append((condition, cover))
 
     def _add_cuts(
         self, name: str, places: Mapping[tuple[str, Raw], Sequence[int]], given: int
     ) -> None:
         """Adds bounds at some of the values between which cases differ."""
         values = sorted(places, key=lambda value: _number(value[1]))
-        self.count += 2 * (len(values) - 1)
         rates = [
             sum(self._cases[i].fails for i in places[value]) / len(places[value])
             for value in values
@@ -252,10 +254,11 @@ class _Table:
         for index, (value, following) in enumerate(pairwise(values)):
             for i in places[value]:
                 bits[i >> 3] |= 1 << (i & 7)
+            lower = int.from_bytes(bits, "little")
+            self._covers |= {lower, given ^ lower}
             if index in chosen:
-                lower = int.from_bytes(bits, "little")
-                self._conditions.append((Condition(name, "<=", value[1]), lower))
-                self._conditions.append((Condition(name, ">=", following[1]), given ^ lower))
+                self._take(Condition(name, "<=", value[1]), lower)
+                self._take(Condition(name, ">=", following[1]), given ^ lower)
 
     def search(self) -> list[_Rule]:
         """Return rules of all lengths, the most accurate first, short ones first among equals."""
@@ -285,16 +288,50 @@ class _Table:
         conditions = [condition for condition, _ in rule.parts]
         return [condition for condition, _ in self._conditions if condition in conditions]
 
-    def chance(self, rule: _Rule, arguments: Iterable[str]) -> float | None:
+    def chance(self, rule: _Rule, arguments: Collection[str]) -> float | None:
         """Return the p-value of a rule, None if it, or a condition in it, may be chance."""
-        for index in range(len(rule.parts) if len(rule.parts) > 1 else 0):
+        error, length = ALPHA / _LONGEST, len(rule.parts)
+        alone = [self._units(members, {each.name}, arguments) for each, members in rule.parts]
+        p = min(alone) * self._testable
+        if length > 1:
+            names = {each.name for each, _ in rule.parts}
+            whole = self._units(rule.cover, names, arguments)
+            p = min(p, whole * math.comb(len(self._covers), length))
+        if p > error or not (length == 1 or self._is_productive(rule)):
+            return None
+        return p * _LONGEST
+
+    @cached_property
+    def _testable(self) -> int:
+        return self._count(self._every, ALPHA / _LONGEST)
+
+    def _is_productive(self, rule: _Rule) -> bool:
+        """Whether each condition improves on the rule without it."""
+        for index in range(len(rule.parts)):
             parent = self._every
             for _, members in (*rule.parts[:index], *rule.parts[index + 1 :]):
                 parent &= members
-            if self._chance(rule.cover, parent) > ALPHA / self.count:
-                return None
-        p = self._units(rule, arguments) * math.comb(self.count, len(rule.parts)) * _LONGEST
-        return p if p <= ALPHA else None
+            if self._chance(rule.cover, parent) * self._count(parent, ALPHA) > ALPHA:
+                return False
+        return True
+
+    def _count(self, among: int, error: float) -> int:
+        """How many conditions could be significant among some cases, however these failed."""
+        covers = {cover & among for cover in self._covers} - {0, among}
+        if self._repeats:  # then units are tested, which have other numbers
+            return len(covers)
+        size, failing = among.bit_count(), (among & self._failed).bit_count()
+        sizes = Counter(map(int.bit_count, covers))
+        least = [
+            p
+            for n, times in sizes.items()
+            for p in [_tail(size, failing, n, min(n, failing))] * times
+        ]
+        least.sort()
+        count = 1
+        while bisect_right(least, error / count) > count:
+            count += 1
+        return count
 
     def _chance(self, cover: int, among: int) -> float:
         return _tail(
@@ -304,15 +341,15 @@ class _Table:
             (cover & self._failed).bit_count(),
         )
 
-    def _units(self, rule: _Rule, arguments: Iterable[str]) -> float:
-        """The chance of a rule, for which equal configurations of several studies are one."""
-        if {condition.name for condition, _ in rule.parts} & {*arguments}:
-            return self._chance(rule.cover, self._every)
+    def _units(self, cover: int, names: Collection[str], arguments: Collection[str]) -> float:
+        """The chance of a cover, for which equal configurations of several studies are one."""
+        if not self._repeats or {*names} & {*arguments}:
+            return self._chance(cover, self._every)
         fails: dict[_Key, bool] = {}
         covered: dict[_Key, bool] = {}
         for index, case in enumerate(self._cases):
             fails[case.key] = fails.get(case.key, False) or case.fails
-            covered[case.key] = bool(rule.cover >> index & 1)
+            covered[case.key] = bool(cover >> index & 1)
         hits = sum(fails[key] for key, inside in covered.items() if inside)
         return _tail(len(fails), sum(fails.values()), sum(covered.values()), hits)
 
