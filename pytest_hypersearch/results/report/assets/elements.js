@@ -44,25 +44,15 @@ function severalChoice(label, key, names) {
     go({ [key]: on.length ? on : null });
   }
   const count = element("summary");
-  const node = element(
-    "details",
-    {
-      class: "menu",
-      onkeydown: (event) => event.key === "Escape" && leave(),
-      onfocusout: ({ relatedTarget }) => relatedTarget && !node.contains(relatedTarget) && leave(),
-    },
+  const node = closing(
     count,
     element(
       "div",
       { role: "group", "aria-label": label },
       boxes.map((box) => element("label", {}, box, element("span", {}, box.value))),
-      element("button", { type: "button", onclick: () => go({ [key]: null }) }, "Automatic"),
+      button("Automatic", () => go({ [key]: null })),
     ),
   );
-  function leave() {
-    if (node.contains(document.activeElement)) count.focus();
-    node.open = false;
-  }
   const sync = () => {
     const on = new Set(askedAll(key));
     for (const box of boxes) box.checked = on.has(box.value);
@@ -70,6 +60,49 @@ function severalChoice(label, key, names) {
   };
   sync();
   return { node, sync };
+}
+
+/** A menu of actions behind a word. */
+function menu(label, name, actions) {
+  const buttons = Object.entries(actions).map(([text, act]) => button(text, act));
+  const attributes = { role: "group", "aria-label": name };
+  return closing(element("summary", {}, label), element("div", attributes, buttons));
+}
+
+/** Details that close when the focus leaves them, and on Escape. */
+function closing(summary, content) {
+  const leave = () => {
+    if (node.contains(document.activeElement)) summary.focus();
+    node.open = false;
+  };
+  const node = element(
+    "details",
+    {
+      class: "menu",
+      onkeydown: (event) => event.key === "Escape" && leave(),
+      onfocusout: ({ relatedTarget }) => relatedTarget && !node.contains(relatedTarget) && leave(),
+    },
+    summary,
+    content,
+  );
+  return node;
+}
+
+/** Lets the browser save a file that the page made. */
+function saved(name, content, type) {
+  const href = type ? URL.createObjectURL(new Blob([content], { type })) : content;
+  element("a", { href, download: name }).click();
+}
+
+/** A button that copies a text, and says so. */
+function copier(label, text) {
+  const copy = async () => {
+    await navigator.clipboard.writeText(text());
+    node.textContent = "Copied";
+    setTimeout(() => (node.textContent = label), 1500);
+  };
+  const node = button(label, copy, { "data-key": label });
+  return node;
 }
 
 function button(text, onclick, attributes = {}) {

@@ -2,8 +2,9 @@
 
 const dark = matchMedia("(prefers-color-scheme: dark)");
 
-/** The colours that are asked for, otherwise those of the system. */
+/** The colours that are asked for, otherwise those of the system; on paper light ones. */
 function scheme() {
+  if (document.body.dataset.printing) return "light";
   return asked("theme") || (dark.matches ? "dark" : "light");
 }
 
@@ -118,7 +119,8 @@ function layoutOf(colours, more) {
     font: { family: getComputedStyle(document.body).fontFamily, size: 12, color: colours.text },
     margin: { l: 8, r: 10, t: 8, b: 8 },
     hovermode: "closest",
-    dragmode: false,
+    dragmode: matchMedia("(pointer: fine)").matches ? "zoom" : false, // fingers scroll
+    uirevision: [asked("metric"), asked("scale"), asked("axes"), asked("cx"), asked("cy")].join(),
     showlegend: true,
     legend: {
       orientation: "h",
@@ -174,6 +176,10 @@ class Card {
           "div",
           { class: "controls" },
           this.controls.map((one) => one.node),
+          menu("Save", `Save ${view.title}`, {
+            PNG: () => this.save("png"),
+            SVG: () => this.save("svg"),
+          }),
         ),
       ),
       this.caption,
@@ -230,6 +236,14 @@ class Card {
       if (typeof point?.customdata === "string") go({ trial: point.customdata });
     });
     this.plot.on("plotly_selected", (event) => event?.range && this.brushed?.(event.range));
+  }
+
+  async save(format) {
+    const { data, layout, offsetWidth: width, offsetHeight: height } = this.plot;
+    if (!data) return;
+    const opaque = { ...layout, paper_bgcolor: theme().card };
+    const options = { format, width, height, scale: format === "png" ? 2 : 1 };
+    saved(`${this.view.id}.${format}`, await window.Plotly.toImage({ data, layout: opaque }, options));
   }
 
   close() {

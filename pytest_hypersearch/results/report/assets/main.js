@@ -173,6 +173,22 @@ function due() {
   return now.cards.find((card) => card.dirty && card.inSight);
 }
 
+/** Draws all views in light colours and lets the browser print them. */
+async function printed() {
+  const redraw = async () => {
+    dress();
+    for (const card of now.cards) {
+      card.mark();
+      await card.draw(now.rows);
+    }
+  };
+  document.body.dataset.printing = "yes";
+  await redraw();
+  window.print();
+  delete document.body.dataset.printing;
+  await redraw();
+}
+
 function take(data) {
   palette = data.palette;
   studies = data.studies.map(studyOf);
@@ -214,6 +230,7 @@ async function start() {
       go({ ...Object.fromEntries(others.map((key) => [key, null])), study: target.value });
     });
   byId("theme").addEventListener("change", ({ target }) => go({ theme: target.value || null }));
+  byId("print").addEventListener("click", printed);
   byId("detail").addEventListener("close", leaveDetail);
   take(JSON.parse(await unpacked("data")));
   listeners.push(render);

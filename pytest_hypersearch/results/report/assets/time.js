@@ -10,7 +10,10 @@ const curves = {
   height: 380,
   controls(study) {
     const names = [...new Set(study.curves.flatMap((curve) => Object.keys(curve.series)))];
-    return names.length > 1 ? [choice("Series", "series", named(names), names[0])] : [];
+    return [
+      ...(names.length > 1 ? [choice("Series", "series", named(names), names[0])] : []),
+      ...(names.length ? [choice("Smooth", "smooth", named(["none", "0.6", "0.9"]), "none")] : []),
+    ];
   },
   draw(study, rows, colours) {
     if (!study.curves.length)
@@ -62,10 +65,37 @@ const curves = {
     return {
       traces,
       layout: { xaxis: axis(colours, "step"), yaxis: valueAxis(colours, { name }, values) },
-      caption: `${drawn.length < known.length ? `${drawn.length} of ${known.length} curves: the best and an even share of the rest` : plural(known.length, "curve")}${filed}; pruned ones are dotted and end in a cross`,
+      caption: `${drawn.length < known.length ? `${drawn.length} of ${known.length} curves: the best and an even share of the rest` : plural(known.length, "curve")}${filed}; pruned ones are dotted and end in a cross${asked("smooth") ? "; smoothed by a moving average" : ""}`,
     };
   },
 };
+
+/** The exponential moving average of values with gaps, without bias to its start. */
+function averagedAlong(values, share) {
+  let [sum, weight] = [0, 0];
+  return values.map((value) => {
+    if (value === null || !share) return value;
+    [sum, weight] = [share * sum + (1 - share) * value, share * weight + (1 - share)];
+    return sum / weight;
+  });
+}
+
+/** Draws the curves of one trial into its details. */
+function curvesPart(study, i) {
+  const own = study.curves.find((curve) => curve.trial === i);
+  if (!own) return [];
+  const names = Object.keys(own.series);
+  const label = `What ${study.ids[i]} reported of ${names.join(", ")}`;
+  const plot = element("div", { class: "plot", role: "img", "aria-label": label });
+  plot.style.height = "220px";
+  plotly().then(({ newPlot }) => {
+    const colours = theme();
+    const traces = names.map((name, k) => lines(study, [own], name, name, seriesOf(colours, k), false));
+    const layout = { xaxis: axis(colours, "step"), yaxis: axis(colours, ""), margin: { l: 30, r: 10, t: 8, b: 30 } };
+    newPlot(plot, traces, layoutOf(colours, layout), { ...CONFIG, responsive: true });
+  });
+  return part("Curves", plot);
+}
 
 /** Many curves as one trace, with gaps between them. */
 function lines(study, own, name, title, { colour }, pruned) {
@@ -87,7 +117,8 @@ function lines(study, own, name, title, { colour }, pruned) {
     return (values[k - 1] ?? values[k + 1] ?? null) === null ? 4 : 0; // no line leads to it
   };
   for (const { trial, series } of own) {
-    const [steps, values] = series[name];
+    const [steps, raw] = series[name];
+    const values = averagedAlong(raw, Number(asked("smooth")) || 0);
     steps.forEach((step, k) => {
       trace.x.push(step);
       trace.y.push(values[k]);

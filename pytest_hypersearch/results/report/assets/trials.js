@@ -122,6 +122,25 @@ function toggle(study, id) {
   go({ sel: others.length < chosen.length ? others : [...chosen, id].slice(0, MOST_COMPARED) });
 }
 
+const SAVED = ["number", "replicate", "state", "feasible", "seed", "duration", "reason"];
+
+/** What is saved in a format: the text and its type. */
+const FORMATS = {
+  json: (records) => [JSON.stringify(records, null, 1), "application/json"],
+  csv: (records) => {
+    const names = Object.keys(records[0] ?? {});
+    const lines = records.map((one) => names.map((name) => cellOf(one[name])));
+    return [[names.map(cellOf), ...lines].map((line) => line.join(",")).join("\n"), "text/csv"];
+  },
+};
+
+/** A cell of a CSV file; texts that a spreadsheet would take for formulas get a leading quote. */
+function cellOf(value) {
+  if (typeof value !== "string") return value === null ? "" : String(value);
+  const text = /^[=+\-@\t\r]/.test(value) ? `'${value}` : value;
+  return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+}
+
 class Table {
   constructor(study) {
     this.unfolded = new Set();
@@ -152,7 +171,9 @@ class Table {
     this.columns = columnsOf(study);
     const names = this.columns.map((one) => one.title);
     this.chooser = severalChoice("Columns", "columns", names);
-    this.tools.replaceChildren(this.chooser.node);
+    const save = (format) => () => saved(`trials.${format}`, ...FORMATS[format](this.records()));
+    const formats = { CSV: save("csv"), JSON: save("json") };
+    this.tools.replaceChildren(this.chooser.node, menu("Save", "Save these trials", formats));
     this.drawn = null;
   }
 
@@ -175,6 +196,24 @@ class Table {
     return sortedBy(inSight, column?.values ?? this.study.all, down).map(
       (rank) => this.study.configurations[rank],
     );
+  }
+
+  /** The trials that pass the filters, in the order of the table, as they are saved. */
+  records() {
+    const { study } = this;
+    const inSight = new Set(this.rows);
+    return this.ordered(this.rows)
+      .flatMap((one) => one.rows.filter((i) => inSight.has(i)))
+      .map((i) => ({
+        test: study.nodeid,
+        sweep: study.sweeps[study.trials.sweep[i]].name,
+        ...Object.fromEntries(SAVED.map((name) => [name, study.trials[name][i]])),
+        verdict: study.of[i].verdict ?? null,
+        ...Object.fromEntries(study.metrics.map((one) => [`metrics.${one.name}`, one.values[i]])),
+        ...Object.fromEntries(
+          study.parameters.map((one) => [`params.${one.name}`, rawParameter(one, i)]),
+        ),
+      }));
   }
 
   /** The columns that are chosen, all without a choice. */
@@ -327,6 +366,7 @@ function showDetail(study) {
     { class: "head" },
     element("h2", { id: "detail-title", tabindex: "-1", "data-rest": true }, item.id),
     compare,
+    copier("Copy link", () => location.href),
     button("Close", () => dialog.close(), { "data-key": "close" }),
   );
   const fill = () => dialog.replaceChildren(head, ...content);
@@ -343,7 +383,25 @@ function leaveDetail() {
   if (active === document.body || !active.checkVisibility()) opener?.().focus();
 }
 
-const part = (title, content) => [element("h3", {}, title), content];
+const part = (title, content, ...tools) => [
+  element("div", { class: "head" }, element("h3", {}, title), tools),
+  content,
+];
+
+/** The parameters of a trial, to be copied. */
+function parametersPart(study, i) {
+  const have = study.parameters.filter((one) => one.values[i] !== null);
+  const values = Object.fromEntries(have.map((one) => [one.name, rawParameter(one, i)]));
+  const copy = copier("Copy parameters", () => JSON.stringify(values));
+  return part("Parameters", listed(configuration(study, i)), copy);
+}
+
+function rerunPart(study, rows) {
+  const quoted = rows.map((i) => JSON.stringify(study.trials.nodeid[i]));
+  const command = `pytest ${quoted.join(" ")} --sweep-rerun`;
+  const text = element("pre", { tabindex: "0" }, command);
+  return part("Run it again", text, copier("Copy command", () => command));
+}
 
 function configurationDetails(study, one) {
   const write = (metric) => [
@@ -358,15 +416,10 @@ function configurationDetails(study, one) {
       ...(one.verdict ? [["against the best", one.verdict]] : []),
     ]),
     ...(means.length ? part("Means", listed(means.map(write))) : []),
-    ...part("Parameters", listed(configuration(study, one.rows[0]))),
+    ...parametersPart(study, one.rows[0]),
     ...part("Trials", element("ul", { class: "plain" }, one.rows.map(trial))),
-    ...part("Run it again", rerun(study, one.rows)),
+    ...rerunPart(study, one.rows),
   ];
-}
-
-function rerun(study, rows) {
-  const quoted = rows.map((i) => JSON.stringify(study.trials.nodeid[i]));
-  return element("pre", { tabindex: "0" }, `pytest ${quoted.join(" ")} --sweep-rerun`);
 }
 
 function details(study, i) {
@@ -393,11 +446,12 @@ function details(study, i) {
   return [
     listed(facts),
     ...(metrics.length ? part("Metrics", listed(metrics)) : []),
-    ...part("Parameters", listed(configuration(study, i))),
+    ...parametersPart(study, i),
+    ...curvesPart(study, i),
     ...(logged.length ? part("Logged", listed(logged)) : []),
     ...(trials.artifacts[i] ? part("Artifacts", artifacts(trials.artifacts[i])) : []),
     ...(trials.error[i] ? part("Error", element("pre", { tabindex: "0" }, trials.error[i])) : []),
-    ...part("Run it again", rerun(study, [i])),
+    ...rerunPart(study, [i]),
   ];
 }
 

@@ -77,9 +77,13 @@ function apart(values) {
 }
 
 function shownParameter(parameter, i) {
+  return shown(rawParameter(parameter, i));
+}
+
+/** A parameter's value as it is saved: a number, or the text of a category. */
+function rawParameter(parameter, i) {
   const value = parameter.values[i];
-  if (value === null) return "–";
-  return parameter.labels ? parameter.labels[value] : shown(value);
+  return value === null || !parameter.labels ? value : parameter.labels[value];
 }
 
 /** The parameters of a trial, those that it has. */
