@@ -34,7 +34,8 @@ def test_examples_find_good_configurations(pytester, monkeypatch):
     result = pytester.runpytest_subprocess("--sweep", "examples")
     counts = result.parseoutcomes()
     passed = counts["passed"] + counts["pruned"] + counts["tolerated"]
-    assert passed == 27 + 81 + 81 + 1 + 20 + 20 + 1 + 3 * 48
+    assert passed == 27 + 81 + 81 + 1 + 20 + 20 + 1 + 3 * 48 + 24 + 1
+    assert counts["no"] == 1  # no baseline
     result.stdout.re_match_lines(
         [
             r"examples/test_booth\.py::test_booth",
@@ -47,6 +48,7 @@ def test_examples_find_good_configurations(pytester, monkeypatch):
             r"  best accuracy 0\.9\d+ .*",
             r"examples/test_network\.py::test_network",
             r"  best val_loss 0\.2\d+ .*",
+            r"examples/test_gate\.py::test_nearest_neighbours \[gate accuracy >= 0\.9\]  met .*",
         ]
     )
 
@@ -54,7 +56,7 @@ def test_examples_find_good_configurations(pytester, monkeypatch):
 def test_examples_are_skipped_without_the_option(pytester):
     shutil.copytree(ROOT / "examples", pytester.path / "examples")
     result = pytester.runpytest("examples")
-    result.assert_outcomes(skipped=3 + 1 + 2 + 1 + 3)
+    result.assert_outcomes(skipped=3 + 1 + 2 + 1 + 3 + 1)
 
 
 def test_readme_shows_what_its_first_test_prints(pytester):

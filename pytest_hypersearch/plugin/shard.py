@@ -74,7 +74,8 @@ class _Units:
         sweep = slot.sweep
         if study in self._pruned:
             return study, "", -1, -1
-        if sweep.race or sweep.stop or self._is_adaptive(sweep.strategy):
+        waits = sweep.race or sweep.stop or sweep.at_least
+        if waits or self._is_adaptive(sweep.strategy):
             return study, sweep.name, -1, -1
         # Replicates of a configuration are judged together, unless there is too little to share.
         together = sweep.n_trials >= self._shards

@@ -169,6 +169,32 @@ def test_f({name}, trial):
     assert project.run("--sweep-baseline=none.json")[0] == 1
 
 
+def test_more_trials_are_new_and_a_percentage_of_zero_is_refused(project):
+    source = """
+from pytest_hypersearch import uniform
+@pytest.mark.sweep(random={{"x": uniform(0, 1)}}, n_trials={n}, replicates=3, gate=True)
+def test_f(x, trial):
+    return {score} + trial.rng.normal(0, 0.1)
+"""
+    written(project, source.format(n=4, score="x"))
+    (project.path / "conftest.py").write_text("""
+def pytest_hypersearch_gate(sweep, verdict):
+    with open("hook", "a") as file:
+        print(sweep.nodeid, verdict.verdict, verdict.shared, file=file)
+""")
+    project.write(source.format(n=6, score="x"))
+    code, output = project.run(BASELINE, "-v")
+    assert (code, "configurations: 0 gone, 2 new" in output) == (0, True)
+    assert "best 3 of 4, 3 seeds" in output
+    assert (project.path / "hook").read_text() == "test_it.py::test_f same 4\n"
+    project.write(source.format(n=4, score="0 * x").replace("normal(0, 0.1)", "normal(0, 0)"))
+    project.run(BASELINE, "--sweep-update-baseline=all")
+    project.write(source.format(n=4, score="1"))
+    _, output = project.run(BASELINE)
+    assert "1 not comparable" in last_line(output)
+    assert "'1%' of a mean score of 0; give an absolute number" in " ".join(output.split())
+
+
 def test_a_part_of_the_trials_updates_a_part_of_the_baseline(project):
     source = """
 WORSE = {worse}
