@@ -17,10 +17,12 @@ from pytest_hypersearch.core.sweep import Sweep
 from pytest_hypersearch.core.trial import TrialRecord
 from pytest_hypersearch.core.values import printable
 from pytest_hypersearch.engine.owner import Owner
+from pytest_hypersearch.plugin.gate import Gates
 from pytest_hypersearch.results.comparison import Change
 from pytest_hypersearch.results.export import markup_of
 from pytest_hypersearch.results.gates import markup_row, short_text
 from pytest_hypersearch.results.terminal.format import (
+    Line,
     Look,
     clean,
     plain,
@@ -97,26 +99,35 @@ _LOOK: Final = Look(100)
 MARKER: Final = "<!-- pytest-hypersearch -->"
 
 
-def append_summary(studies: Sequence[StudyResults], changes: Sequence[Change] = ()) -> None:
-    """Append the sweeps to the file that the environment names.
+def append_summary(studies: Sequence[StudyResults], gates: Gates) -> None:
+    """Append the sweeps and their verdicts to the file that the environment names.
 
     Raises:
         OSError: It cannot be written.
     """
+    text = job_summary(studies, gates.changes, gates.lines(_LOOK))
     with Path(os.environ[VARIABLE]).open("a", encoding="utf-8") as file:
-        file.write(job_summary(studies, changes))
+        file.write(text)
 
 
-def job_summary(studies: Sequence[StudyResults], changes: Sequence[Change] = ()) -> str:
+def job_summary(
+    studies: Sequence[StudyResults], changes: Sequence[Change] = (), verdicts: Sequence[Line] = ()
+) -> str:
     """Write tables with a row for each gate and sweep, and, folded, what the terminal shows.
 
     It begins with a comment by which a workflow finds the text again, to update it.
+
+    Args:
+        studies: The results.
+        changes: The verdicts of the gates.
+        verdicts: What the terminal shows of them.
     """
     ranked = [rank_study(study) for study in studies]
     rows = [_row(one, sweep) for one in ranked for sweep in one.study.sweeps]
     table = markup_of(rows, "markdown")
     lines = section(ranked, width=_LOOK.width, verbosity=0, ascii_only=False)
-    text = "\n".join(map(plain, lines))
+    parts = ["\n".join(map(plain, part)) for part in (lines, verdicts)]
+    text = "\n\n".join(filter(None, parts))
     fence = "`" * max(3, 1 + max(map(len, re.findall("`+", text)), default=0))
     details = f"<details><summary>Details</summary>\n\n{fence}text\n{text}\n{fence}\n\n</details>\n"
     if changes:

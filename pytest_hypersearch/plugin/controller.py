@@ -142,7 +142,7 @@ class Controller:
         if not os.environ.get("GITHUB_STEP_SUMMARY") or not self.owner.runs:
             return
         try:
-            append_summary([] if self._checks else self.shown(), self.gates.changes)
+            append_summary([] if self._checks else self.shown(), self.gates)
         except OSError as error:
             self._warnings.append(f"GitHub job summary not written: {error}")
 

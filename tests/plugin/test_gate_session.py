@@ -76,7 +76,7 @@ def test_a_regression_is_a_failed_item_until_it_is_accepted(project, monkeypatch
     assert output.count("::error") == 1
     text = summary.read_text()
     assert text.startswith("<!-- pytest-hypersearch -->\n### Hyperparameter sweeps\n\n| verdict")
-    assert text.index("REGRESSED") < text.index("| trials")
+    assert text.index("REGRESSED") < text.index("| trials") < text.index(f"accept: {command}")
     (suite,) = ET.parse(project.path / "out.xml").getroot()  # noqa: S314  our own file
     assert (suite.get("tests"), suite.get("failures")) == ("25", "1")
     cases = {case.get("name"): case for case in suite.findall("testcase")}
@@ -342,7 +342,7 @@ def test_stored_runs_of_shards_are_judged_as_the_whole(project, monkeypatch, cap
     output = capsys.readouterr().out
     assert "REGRESSED 2.129 -> 3.129" in output
     assert "best 3 of 4, 4 seeds" in output
-    assert main(["baseline", "update", "new.json", *shards]) == 0
+    assert main(["baseline", "update", "new.json", "--all", *shards]) == 0
     assert main(["baseline", "check", "new.json", *shards]) == 0
     written(project, TWO.format(worse=1), "--sweep-update-baseline=all")
     assert (project.path / FILE).read_text() == (project.path / "new.json").read_text()

@@ -11,6 +11,10 @@ import os
 import sys
 from collections.abc import Sequence
 from io import TextIOWrapper
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from argparse import Namespace
 
 NOTHING, MISUSED = 1, 2
 
@@ -25,10 +29,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit code.
     """
     from pytest_hypersearch.core.errors import StoreError
-    from pytest_hypersearch.results.cli.parser import parser
     from pytest_hypersearch.store.find import NothingStoredError
 
-    given = parser().parse_args(arguments)
+    given = _parsed(arguments)
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
@@ -55,3 +58,17 @@ def _complain(problem: str, code: int) -> int:
 
     sys.stderr.write(f"pytest-hypersearch: {printable(problem)}\n")
     return code
+
+
+def _parsed(arguments: Sequence[str] | None) -> Namespace:
+    from pytest_hypersearch.results.cli.parser import parser
+
+    made = parser()
+    given, others = made.parse_known_args(arguments)
+    # argparse has already given a list of none to WHAT when an option comes before it, as in
+    # ``baseline update FILE --all WHAT``: https://github.com/python/cpython/issues/59317
+    if others and ("what" not in given or any(each.startswith("-") for each in others)):
+        made.error(f"unrecognized arguments: {' '.join(others)}")
+    if others:
+        given.what += others
+    return given
