@@ -13,6 +13,7 @@ import filelock  # kept from here on: nested runs forget what they import
 import pytest
 import scipy.stats  # noqa: F401  likewise
 import stored_project
+from docs_parts import ROOT, Reader
 
 from pytest_hypersearch import load_results
 
@@ -183,3 +184,15 @@ def results(swept):
 def net(results):
     """The trials of its ``test_net``."""
     return results.filter(test="test_net")
+
+
+@pytest.fixture
+def reader(pytester, monkeypatch):
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    monkeypatch.setenv("PATH", path)
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    monkeypatch.setenv("COLUMNS", "80")
+    for who in ("AUTHOR", "COMMITTER"):
+        monkeypatch.setenv(f"GIT_{who}_NAME", "reader")
+        monkeypatch.setenv(f"GIT_{who}_EMAIL", "reader@example.org")
+    return Reader(pytester)

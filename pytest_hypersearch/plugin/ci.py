@@ -131,8 +131,8 @@ def job_summary(
     fence = "`" * max(3, 1 + max(map(len, re.findall("`+", text)), default=0))
     details = f"<details><summary>Details</summary>\n\n{fence}text\n{text}\n{fence}\n\n</details>\n"
     if changes:
-        verdicts = markup_of([markup_row(change, _LOOK) for change in changes], "markdown")
-        table = f"{verdicts}\n\n{table}"
+        first = markup_of([markup_row(change, _LOOK) for change in changes], "markdown")
+        table = f"{first}\n\n{table}"
     head = f"{MARKER}\n### Hyperparameter sweeps\n\n"
     whole = f"{head}{table}\n\n{_fails(ranked)}{details}\n"
     if len(whole.encode()) <= MOST_BYTES:
