@@ -271,7 +271,7 @@ def test_failed_first_is_after_the_sweep_and_keeps_dependent_trials_in_order(mod
         def test_f(x, trial, note):
             note(trial.number)
             assert trial.number != 2 or "again" in os.environ
-            return x
+            return x - 1
     """)
     run("--sweep").assert_outcomes(failed=1, passed=4)
     run("--sweep", "--ff").assert_outcomes(failed=1, passed=4)
