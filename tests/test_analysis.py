@@ -1,6 +1,7 @@
 """Results: what the stored runs of real sessions tell."""
 
 import json
+import re
 import shutil
 from dataclasses import replace
 
@@ -333,3 +334,16 @@ def test_what_users_wrote_is_harmless_in_text_and_html(results, capsys):
     html = Results([Loaded(study, ())])._repr_html_()
     assert "<script>" not in html
     assert "&lt;script&gt;" in html
+
+
+def test_notebooks_show_a_table_with_the_best_and_its_history(results):
+    part = results.filter(test="test_net")
+    (ranked,) = part.ranked
+    rows = part._repr_html_().split("<tr>")[2:]
+    assert len(rows) == len(ranked.study.sweeps)
+    for row, sweep in zip(rows, ranked.study.sweeps, strict=True):
+        best = ranked.of(sweep).best
+        assert f"(#{best.number})</td>" in row
+        assert all(f"{name}=" in row for name in best.params)
+        last = f"to {best.score:.4g}"
+        assert re.search(rf'<svg [^>]*aria-label="from [-\d.e]+ {last}"><polyline points="0,', row)

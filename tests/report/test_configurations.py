@@ -135,6 +135,15 @@ def test_a_sweep_that_only_failed_says_why(opened):
     assert report.wrong == []
 
 
+def test_what_failing_configurations_have_in_common_is_said(opened):
+    study = a_hard_study(configurations=30, replicates=1).study
+    ends = {True: {"state": State.FAILED}, False: {"state": State.COMPLETE, "score": 1.0}}
+    known = {"metrics": {"loss": 1.0, "memory": 1.0}}
+    trials = [replace(one, **ends[one.params["depth"] > 3], **known) for one in study.trials]
+    report = opened(a_hard_study()._replace(study=replace(study, trials=tuple(trials))))
+    assert "failing configurations have depth>=4" in report.page.inner_text("#notes")
+
+
 def test_one_configuration_is_drawn(opened):
     hard = a_hard_study(configurations=5).study
     alone = tuple(one for one in hard.trials if one.number == 4)

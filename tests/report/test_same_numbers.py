@@ -174,6 +174,37 @@ def test_the_lines_of_the_page_are_those_of_python(opened):
     assert line_of(report, "history", "random") is None
 
 
+def points_of(traces):
+    return sorted(
+        pair for mode, *xy in traces if mode == "markers" for pair in zip(*xy, strict=True)
+    )
+
+
+@pytest.mark.browser
+def test_notebooks_and_the_page_draw_the_same_points(opened):
+    study = traded()
+    report, plots = opened(Reported(study, {})), plots_of(study)
+    for view, figure in [("history", plots.history()), ("slices", plots.slices())]:
+        report.painted(view)
+        traces = report.page.evaluate(
+            """id => document.querySelector(`#${id} .plot`).data
+                .map(one => [one.mode, Array.from(one.x), Array.from(one.y)])""",
+            view,
+        )
+        drawn = [
+            pair for mode, *xy in traces if mode == "markers" for pair in zip(*xy, strict=True)
+        ]
+        known = [one for one in figure.data if one.mode == "markers"]
+        assert sorted(map(tuple, drawn)) == sorted(
+            pair for one in known for pair in zip(one.x, one.y, strict=True)
+        )
+    report.painted("importance")
+    bars = report.page.evaluate(
+        "document.querySelector('#importance .plot').data.map(one => Array.from(one.x))"
+    )
+    assert [one[::-1] for one in bars] == [list(bar.x) for bar in plots.importance().data]
+
+
 def test_trials_without_a_start_keep_their_order():
     study = constrained()
     trials = tuple(replace(trial, started=None) for trial in study.trials)

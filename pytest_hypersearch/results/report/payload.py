@@ -20,7 +20,8 @@ from pytest_hypersearch.core.trial import Config, Key, Raw, State, TrialRecord, 
 from pytest_hypersearch.core.values import number_of, std
 from pytest_hypersearch.results.history import Reported, Step, by_end, steps
 from pytest_hypersearch.results.terminal.format import Look, show_value
-from pytest_hypersearch.results.terminal.lines import comparable, doubtful, raced_out
+from pytest_hypersearch.results.terminal.lines import comparable, doubtful, raced_out, rule_text
+from pytest_hypersearch.stats.failures import failure_rule
 from pytest_hypersearch.stats.grouping import failures
 from pytest_hypersearch.stats.importance import Pool, importance, pools
 from pytest_hypersearch.stats.ranking import RankedStudy, Ranking, by_mean, rank_study
@@ -115,6 +116,7 @@ def _study(reported: Reported, ranked: RankedStudy, link: Link) -> Json:
         "notes": study.notes,
         "best": None if ranked.best is None else data["configurations"][0],
         "failures": list(map(asdict, failures(study.trials))),
+        "rule": rule_text(rule, Look()) if (rule := failure_rule([study])) else "",
         "importance": list(_importances(ranked)),
     }
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from html import escape
 
 from pytest_hypersearch.core.study import Configuration, StudyResults, signed
 from pytest_hypersearch.core.sweep import Sweep
 from pytest_hypersearch.core.trial import State, TrialRecord
 from pytest_hypersearch.core.values import plural
+from pytest_hypersearch.results.history import steps
 from pytest_hypersearch.results.terminal.format import (
     Column,
     Line,
@@ -25,6 +27,7 @@ from pytest_hypersearch.results.terminal.format import (
     scale_of,
     show_duration,
     show_mean,
+    show_params,
     show_value,
 )
 from pytest_hypersearch.results.terminal.tables import draw, name_of, split, with_params
@@ -198,10 +201,70 @@ def _tried(ranked: RankedStudy) -> RankedStudy:
 
 
 def sweep_html(results: Sequence[RankedStudy], notes: Iterable[str]) -> str:
-    """Return the same for a notebook; texts of users' are escaped."""
-    from html import escape
+    """Return a table for a notebook: each sweep's trials, its best configuration, and its history.
 
-    return f"<pre>{escape(sweep_text(results, notes, 100))}</pre>"
+    Texts of users are escaped.
+    """
+    look = Look(_HTML_COLUMNS)
+    studies = [_tried(each) for each in results if each.study.trials]
+    rows = [
+        _html_row(ranked, sweep, look)
+        for ranked in studies[:_TESTS]
+        for sweep in ranked.study.sweeps
+    ]
+    head = "".join(f"<th>{name}</th>" for name in _HTML_HEAD)
+    texts = [f"note: {note}" for note in notes]
+    if studies[_TESTS:]:
+        texts.insert(0, f"and {len(studies) - _TESTS} more tests")
+    below = "".join(f"<p>{escape(clean(text, look))}</p>" for text in texts)
+    table = f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
+    return f"<p>{escape(_counts(results))}</p>{table}{below}"
+
+
+_HTML_COLUMNS = 100
+_HTML_HEAD = ("test", "sweep", "trials", "best", "parameters", "best so far")
+
+
+def _html_row(ranked: RankedStudy, sweep: Sweep, look: Look) -> str:
+    trials, ranking = trials_of(ranked.study, sweep), ranked.of(sweep)
+    best = ranking.best
+    text = _best(ranking, look, number=True)
+    if best is not None and best.std is not None and not sweep.others:
+        metric = f"{sweep.mode} {clean(sweep.metric, look)}"
+        text = f"{metric} {show_mean(best.score, best.std, look)} (#{best.number})"
+    cells = [
+        clean(ranked.study.nodeid, look),
+        clean(sweep.name, look),
+        _text(count_words(trials, sweep.planned)).strip(),
+        text,
+        "" if best is None or sweep.others else ", ".join(show_params(best.params, look)),
+    ]
+    values = [
+        step.best
+        for step in steps(ranked.study, sweep.goals[0])
+        if step.trial.sweep == sweep.name and step.best is not None
+    ]
+    drawn = "".join(f"<td>{escape(cell)}</td>" for cell in cells)
+    return f"<tr>{drawn}<td>{_sparkline(values)}</td></tr>"
+
+
+_WIDE, _HIGH = 90, 18
+
+
+def _sparkline(values: Sequence[float]) -> str:
+    """Draw a course as a line of a word's size, empty for no values."""
+    if not values:
+        return ""
+    values = [*values[:: 1 + len(values) // _WIDE], values[-1]]
+    high, span = max(values), max(values) - min(values) or 1.0
+    points = " ".join(
+        f"{_WIDE * place / max(1, len(values) - 1):.4g},{_HIGH * (high - value) / span:.4g}"
+        for place, value in enumerate(values)
+    )
+    label = f"from {values[0]:.4g} to {values[-1]:.4g}"
+    line = f'<polyline points="{points}" fill="none" stroke="currentColor" stroke-width="1.5"/>'
+    box = f'width="{_WIDE}" height="{_HIGH}" viewBox="-2 -2 {_WIDE + 4} {_HIGH + 4}"'
+    return f'<svg {box} role="img" aria-label="{label}">{line}</svg>'
 
 
 def _counts(results: Iterable[RankedStudy]) -> str:

@@ -53,7 +53,7 @@ function summarize(study) {
   const failures = study.failures.map(
     ({ state, reason, count }) => `${count} ${state}: ${reason || "no reason given"}`,
   );
-  const notes = [...study.notes, ...failures];
+  const notes = [...study.notes, ...failures, ...(study.rule ? [study.rule] : [])];
   byId("notes").hidden = !notes.length;
   byId("notes").replaceChildren(...notes.map((note) => element("li", {}, note)));
   byId("summary").replaceChildren(bestFact(study), ...countFacts(study));
