@@ -21,7 +21,7 @@ from pytest_hypersearch.core.values import plural, printable
 from pytest_hypersearch.plugin import setting
 from pytest_hypersearch.plugin.statuses import set_status
 from pytest_hypersearch.plugin.xdist import workers as xdist
-from pytest_hypersearch.results.comparison import Change, gates
+from pytest_hypersearch.results.comparison import Change, change_lines, gates
 from pytest_hypersearch.results.gates import (
     FAILING,
     PASSING,
@@ -175,7 +175,7 @@ class Gates:
         file = change.nodeid.partition("::")[0]
         longrepr: str | tuple[str, int, str] | None = None
         if outcome == "failed":
-            longrepr = text
+            longrepr = printable("\n".join(change_lines(change, Look(100), self.against)))
         elif outcome == "skipped":
             longrepr = (file, 0, f"Skipped: {text}")
         location = (file, None, nodeid.partition("::")[2])

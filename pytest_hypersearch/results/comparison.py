@@ -308,10 +308,10 @@ def change_lines(change: Change, look: Look, against: str = "") -> list[str]:
     one = change.judgement
     goal = f"{change.metric} ({better(change.mode)})"
     if one.bound is not None:
-        goal = change.gate.name
+        goal = change.label
     elif against:
         commit = f" ({change.commit})" if change.commit else ""
-        goal = f"{change.metric} against {against}{commit}"
+        goal = f"{change.label} against {against}{commit}"
     lines = [
         f"{clean(change.nodeid, look)}  {clean(goal, look)}",
         *wrap(" ".join(measures(change)), look),

@@ -123,10 +123,11 @@ def test_f(x, trial):
 """
     written(project, source.format(failing=0))
     project.write(source.format(failing=1))
-    code, output = project.run(BASELINE)
+    code, output = project.run(BASELINE, "--junitxml=out.xml")
     assert code == 1
-    assert "9 passed, 1 broken" in last_line(output) or "1 broken" in last_line(output)
+    assert "3 failed, 9 passed, 1 broken" in last_line(output)
     assert "fails now: x=1 (AssertionError: does not converge" in output
+    assert "x=1 (AssertionError: does not converge" in (project.path / "out.xml").read_text()
     project.write(source.format(failing=4))
     _, output = project.run(BASELINE)
     assert "3 failed, 10 passed" in last_line(output)
