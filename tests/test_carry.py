@@ -32,12 +32,14 @@ def session(code=CODE, **options):
     return SessionRecord(sweeps, plan=plan_of(sweeps), fingerprint=dict(code))
 
 
-def trial(number, x=None, *, score=None, replicate=0, state="complete", attempt=1, **metrics):
+def trial(
+    number, x=None, *, score=None, replicate=0, state="complete", attempt=1, steps=0, **metrics
+):
     params = {"x": number if x is None else x}
     who = "s", number, replicate, attempt
     yield StartRecord(*who, trial_seed(0, replicate), params, item=f"i{number}")
     metrics["score"] = float(number if score is None else score)
-    yield EndRecord(*who, state, metrics, duration=2.0)
+    yield EndRecord(*who, state, metrics, duration=2.0, steps=steps)
 
 
 def stored(*records):
@@ -115,6 +117,10 @@ def test_finished_trials_are_carried_over_with_where_they_ran():
     third, _ = carried(session(constraints={"score": "<= 3"}), run)
     assert third.trials[0].saved == "0001/artifacts/s-0-r0"
     assert third.origins == {"0001"}
+    third, _ = carried(session(mode="max"), stored(session(), *trial(0, steps=3)))
+    assert third.origins == {"0001"}
+    third, _ = carried(session(mode="max"), stored(session(), *trial(0)))
+    assert third.origins == set()
 
 
 @pytest.mark.parametrize(

@@ -31,6 +31,7 @@ from pytest_hypersearch.store.reader import (
     curves_of,
     damage,
     is_whole,
+    outline_of,
     read_stored,
 )
 from pytest_hypersearch.store.records import (
@@ -249,11 +250,12 @@ class Archive:
     ) -> CarriedOver:
         reference = _reference(runs, session, selected)
         others = [run for run in reversed(runs) if run != reference]
+        keep_stale = self._policy.keep_stale
         return carry_over(
-            _readable([reference, *others]),
+            _sources([reference, *others], None if keep_stale else session.fingerprint),
             session,
             tables,
-            keep_stale=self._policy.keep_stale,
+            keep_stale=keep_stale,
             again=None if self._policy.replay else selected,
         )
 
@@ -456,12 +458,19 @@ def _reference(runs: Sequence[Run], session: SessionRecord, selected: Collection
     return newest(runs, () if session.selected is None else selected)
 
 
-def _readable(runs: Sequence[Run]) -> Iterator[tuple[str, StoredRun]]:
-    """Yield names and contents of runs, of all but the first if they can be read."""
+def _sources(
+    runs: Sequence[Run], code: Mapping[str, str] | None
+) -> Iterator[tuple[str, StoredRun]]:
+    """Yield names and contents of runs: of the first one, and of others that ran the code, if any.
+
+    Raises:
+        StoreError: The first one cannot be read.
+    """
     yield runs[0].path.name, read_stored(runs[0])
     for run in runs[1:]:
         with contextlib.suppress(StoreError):
-            yield run.path.name, read_stored(run)
+            if code is None or outline_of(run).sessions[-1].fingerprint == code:
+                yield run.path.name, read_stored(run)
 
 
 def curve_lines(key: Key, attempt: int, series: Mapping[str, Packed]) -> Iterator[bytes]:

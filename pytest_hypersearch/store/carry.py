@@ -214,6 +214,7 @@ class _Earlier:
             item=self._run.items.get(trial.key) or attempt.start.item,
             origin=attempt.start.origin or self._name,
             recorded=attempt.ran_as.number if attempt.ran_as != key else None,
+            refers=bool(trial.saved or trial.outcome.steps),
             stale=attempt.start.stale or not self.is_valid,
         )
         yield replace(trial.outcome, number=key.number)

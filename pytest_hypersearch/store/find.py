@@ -21,6 +21,7 @@ from pytest_hypersearch.core.trial import Key, State, TrialRecord
 from pytest_hypersearch.store.reader import (
     StoredRun,
     is_whole,
+    outline_of,
     read_run,
     read_stored,
     stored_key,
@@ -107,7 +108,7 @@ def spared(runs: Sequence[Run], keep: int) -> set[Path]:
         runs: All of them, oldest first.
         keep: How many of the newest are kept in any case.
     """
-    contents = {run.path.name: stored for run, stored in _readable(runs)}
+    contents = {run.path.name: stored for run, stored in _outlines(runs)}
     named = {name: run for run, stored in contents.items() for name in stored.names}
     stay = {*named.values(), newest(runs).path.name, *(run.path.name for run in runs[-keep:])}
     todo = [*stay]
@@ -392,17 +393,17 @@ def choose(runs: Sequence[Run], run: int | str | None) -> Sequence[Run]:
         raise ValueError(
             f"run {text!r}: expected all, a number, a name, or the beginning of a commit"
         )
-    stored = [*_readable(runs)]
+    stored = [*_outlines(runs)]
     named = [each for each, one in stored if text in one.names]
     ran = [each for each, one in stored if any(commit.startswith(text) for commit in one.commits)]
     return (named or (ran if _COMMIT.fullmatch(text) else []))[-1:]
 
 
-def _readable(runs: Iterable[Run]) -> Iterator[tuple[Run, StoredRun]]:
-    """Yield the runs that can be read with their contents."""
+def _outlines(runs: Iterable[Run]) -> Iterator[tuple[Run, StoredRun]]:
+    """Yield the runs that can be read with their sessions."""
     for run in runs:
         with suppress(StoreError):
-            yield run, read_stored(run)
+            yield run, outline_of(run)
 
 
 def _studies(source: Source) -> list[list[Run]]:

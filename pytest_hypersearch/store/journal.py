@@ -148,21 +148,32 @@ def read(path: Path) -> JournalContents:
     return JournalContents(records, damaged, any(map(is_newer, records)))
 
 
-def read_batches(path: Path) -> Iterator[tuple[list[Json], int]]:
+def read_batches(
+    path: Path, containing: tuple[bytes, ...] = ()
+) -> Iterator[tuple[list[Json], int]]:
     """Yield the undamaged records in portions, each with the number of damaged lines among them.
+
+    Args:
+        path: The file.
+        containing: Texts of which a record must have one, else it is passed over, which is quick.
 
     Raises:
         StoreError: As in `read`.
     """
     try:
         with os.fdopen(open_regular(str(path), os.O_RDONLY), "rb", _COPY_BYTES) as file:
-            for bodies, bad in batches(file):
+            for found, bad in batches(file):
+                bodies = [one for one in found if _has(one, containing)]
                 records = decode(bodies)
                 yield records, bad + len(bodies) - len(records)
     except FileNotFoundError:
         pass
     except OSError as error:
         raise _store_error("read", path, error) from error
+
+
+def _has(body: bytes, texts: tuple[bytes, ...]) -> bool:
+    return not texts or any(text in body for text in texts)
 
 
 def read_first(path: Path) -> Json | None:

@@ -20,7 +20,14 @@ from pytest_hypersearch.store.curves import pack
 from pytest_hypersearch.store.find import STORE, newest, studies_at
 from pytest_hypersearch.store.fingerprint import changes_text
 from pytest_hypersearch.store.journal import FORMAT
-from pytest_hypersearch.store.reader import StoredRun, StoredTrial, curves_of, read_run, read_stored
+from pytest_hypersearch.store.reader import (
+    StoredRun,
+    StoredTrial,
+    curves_of,
+    outline_of,
+    read_run,
+    read_stored,
+)
 from pytest_hypersearch.store.records import (
     EndRecord,
     Record,
@@ -198,7 +205,7 @@ def _known(runs: Iterable[Run], parts: Sequence[Part]) -> Run | None:
     """Return the run that was made of these parts, or of which all are copies."""
     ids = {tuple(session.id for session in part.stored.sessions) for part in parts}
     for run in runs:
-        stored = read_stored(run)
+        stored = outline_of(run)
         copied = ids == {tuple(session.id for session in stored.sessions)}
         if copied or stored.first.id == _id(parts):
             return run
@@ -236,7 +243,7 @@ def _records(
         attempt, outcome = trial.last, trial.outcome
         if attempt is not None:
             item = part.stored.items.get(key) or attempt.start.item
-            yield replace(attempt.start, item=item, origin="", recorded=None)
+            yield replace(attempt.start, item=item, origin="", recorded=None, refers=False)
         if outcome is not None:
             yield outcome
         if attempt is not None and trial.saved:

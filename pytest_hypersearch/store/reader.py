@@ -153,11 +153,7 @@ class StoredRun:
     @property
     def origins(self) -> set[str]:
         """The runs that hold files or curves of trials of this one."""
-        return {
-            each.start.origin
-            for each in self.carried
-            if each.directory or (isinstance(each.end, EndRecord) and each.end.steps)
-        }
+        return {each.start.origin for each in self.carried if each.start.refers}
 
     @property
     def first(self) -> SessionRecord:
@@ -283,6 +279,18 @@ def read_stored(run: Run) -> StoredRun:
             raise newer_error(run.journal.path)
         stored.read(records)
         stored.damaged += damaged
+    return stored
+
+
+def outline_of(run: Run) -> StoredRun:
+    """Read the sessions of a run and which trials are of other runs, without the rest.
+
+    Raises:
+        StoreError: The journal cannot be read.
+    """
+    stored = StoredRun()
+    for records, _ in read_batches(run.journal.path, (b'"k":"session"', b'"origin":')):
+        stored.read(records)
     return stored
 
 

@@ -391,6 +391,7 @@ class StartRecord(OfTrial):
         item: Node id of the trial's item.
         origin: The run that it was carried over from, where it ran and its files are; else empty.
         recorded: The number of its configuration in that run, None if it is ``number``.
+        refers: Whether that run has files or curves of it.
         stale: Whether it ran other code and was kept by ``--sweep-stale=keep``.
     """
 
@@ -404,6 +405,7 @@ class StartRecord(OfTrial):
     item: Text = ""
     origin: Annotated[str, _name_like(r"(\d{4,9})?", "a run")] = ""
     recorded: Annotated[int | None, _optional(_whole(0, _MANY))] = None
+    refers: Flag = False
     stale: Flag = False
 
 
