@@ -82,7 +82,7 @@ class Gates:
         if not self._checks:
             return self._baseline.best(nodeid, sweep)
         entry = self._baseline.fresh(nodeid, sweep)
-        configs = entry.best(next(iter(entry.metrics))) if entry else []
+        configs = entry.configs if entry else []
         return [config for config in configs if sweep.space.contains(config)]
 
     def before(self, nodeid: str) -> StudyResults | None:

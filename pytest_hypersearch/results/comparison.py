@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from pytest_hypersearch.core.goals import Mode
     from pytest_hypersearch.core.study import Name, StudyResults, Trials
     from pytest_hypersearch.core.sweep import Sweep
-    from pytest_hypersearch.core.trial import TrialRecord
     from pytest_hypersearch.results.query import Row
     from pytest_hypersearch.results.terminal.format import Look
 
@@ -85,6 +84,7 @@ class Change:
     def table(self) -> list[Row]:
         """Return a row for each pair: test, sweep, replicate, parameters, before, now, loss."""
         sign = 1 if self.mode == "min" else -1
+        before, now = (scores_by_seed(side, self.metric) for side in (self.before, self.now))
         return [
             {"test": self.nodeid, "sweep": trial.sweep, "replicate": trial.replicate}
             | {f"params.{name}": value for name, value in trial.params.items()}
@@ -93,9 +93,8 @@ class Change:
             | {"judged": name in self.judgement.losses}
             for name, trials in self.now.items()
             for seed, trial in trials.items()
-            if (score := _value(trial, self.metric)) is not None
-            if (before := self.before.get(name, {}).get(seed)) is not None
-            if (earlier := _value(before, self.metric)) is not None
+            if (score := now[name][seed]) is not None
+            if (earlier := before.get(name, {}).get(seed)) is not None
         ]
 
 
@@ -197,12 +196,10 @@ def changes(studies: Sequence[StudyResults], gate: Gate) -> tuple[Change, ...]:
 def values_of(study: StudyResults, metric: str) -> dict[Name, dict[int, float]]:
     """Return a metric of the complete trials, by configuration and seed."""
     return {
-        name: {
-            seed: value
-            for seed, trial in row.items()
-            if (value := _value(trial, metric)) is not None
-        }
-        for name, row in by_configuration(study, _measuring(study, metric)).items()
+        name: {seed: value for seed, value in row.items() if value is not None}
+        for name, row in scores_by_seed(
+            by_configuration(study, _measuring(study, metric)), metric
+        ).items()
     }
 
 
@@ -272,11 +269,6 @@ def _difference(before: StudyResults | None, sweep: Sweep, gate: Gate) -> Judgem
     if earlier[0].seed != sweep.seed:
         return _refused(f"other seeds: seed={earlier[0].seed} before, {sweep.seed} now")
     return None
-
-
-def _value(trial: TrialRecord, metric: str) -> float | None:
-    """The metric of a complete trial, None if it is not complete."""
-    return trial.metrics.get(metric) if trial.state is State.COMPLETE else None
 
 
 def _turned(before: Mode, now: Mode) -> Judgement[Name]:

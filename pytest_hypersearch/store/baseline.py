@@ -93,6 +93,11 @@ class Entry:
             if any(place < len(row) and row[place] is not None for row in rows)
         ]
 
+    @property
+    def configs(self) -> list[Config]:
+        """The configurations."""
+        return [json.loads(key) for key, _ in self.trials]
+
     def best(self, metric: str, count: int | None = None) -> list[Config]:
         """Return the configurations with the best means of a metric, the best first."""
         keys = dict.fromkeys(key for key, _ in self.ranked(metric))
