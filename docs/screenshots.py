@@ -27,7 +27,7 @@ ROOT = Path(__file__).parents[1]
 IMAGES = ROOT / "docs" / "images"
 MOST_BYTES = 250_000
 WIDTH = 1280
-PICTURES = {"report": ("", "history", 1210), "parameters": ("#by=p.activation", "parallel", 990)}
+PICTURES = {"report": ("", "history", 1350), "parameters": ("#by=p.activation", "parallel", 990)}
 
 
 def report_in(folder: Path) -> str:

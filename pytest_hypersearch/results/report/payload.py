@@ -214,7 +214,8 @@ def _verdicts(ranking: Ranking, study: StudyResults) -> dict[tuple[str, int], st
                 raced = "raced out" if one.number in dropped else "worse"
                 verdict = "not significantly worse" if one.number in alike else raced
                 found[sweep.name, one.number] = verdict
-            found[sweep.name, own[0].number] = "best"
+            first = "best of its sweep" if len(study.sweeps) > 1 else "best"
+            found[sweep.name, own[0].number] = first
     return found
 
 

@@ -194,7 +194,7 @@ function marksOf({ column, gaps, to, from }, x, last, colours, narrow) {
   });
   const aside = { xanchor: "left", xshift: 4, bgcolor: faded(colours.card, 0.8) };
   const labels = column.labels && distinct(column.labels, most);
-  const values = column.integer ? wholes(from(0), from(1), 5) : [0, 0.25, 0.5, 0.75, 1].map(from);
+  const values = ticksBetween(column, from);
   const texts = apart(values);
   const places = labels?.map((label, k) => [to(k), label]) ?? values.map((value, k) => [to(value), texts[k]]);
   return [
@@ -202,6 +202,14 @@ function marksOf({ column, gaps, to, from }, x, last, colours, narrow) {
     ...(gaps ? [text(NOT_SET, "not set", aside)] : []),
     ...thinned(places, 14).map(([y, content]) => text(y, content, aside)),
   ];
+}
+
+/** What is written along an axis of numbers: round numbers, unless the range has too few. */
+function ticksBetween({ log, integer }, from) {
+  const [low, high] = [from(0), from(1)];
+  const round = log ? (roundBetween(low, high, 6) ?? []) : integer ? wholes(low, high, 5) : [];
+  const within = round.filter((value) => value >= low * 0.999 && value <= high * 1.001);
+  return within.length > 1 || integer ? within : [0, 0.25, 0.5, 0.75, 1].map(from);
 }
 
 const SHADES = {

@@ -2,7 +2,7 @@
 
 const PAGE = 10;
 const MOST_COMPARED = 8;
-const VERDICTS = ["best", "not significantly worse", "worse", "raced out"];
+const VERDICTS = ["best", "best of its sweep", "not significantly worse", "worse", "raced out"];
 
 function stateOf(study, i) {
   const state = study.trials.state[i];
