@@ -355,6 +355,41 @@ def test_a_sampler_in_parallel_gives_the_same_table_after_an_interruption(chase)
     assert chase.scores == scores
 
 
+SLOW_START = """
+import os, sys, time
+if os.path.exists("once") and "sys.stdin.readline" in " ".join(sys.orig_argv):
+    time.sleep(1)
+"""
+SLOW_COLLECTION = """
+def pytest_collection(session):
+    import os, time
+    if hasattr(session.config, "workerinput") and os.path.exists("once"):
+        time.sleep(1)
+"""
+
+
+@pytest.mark.parametrize(("last", "pause"), [("1 0", 0), ("2 1", 0.3)])
+def test_a_sampler_in_parallel_waits_for_the_replacement_of_a_worker(
+    chase, monkeypatch, last, pause
+):
+    die = f"""if (trial.number, trial.replicate) == (1, 0) and not os.path.exists("once"):
+        while "{last}" not in open("ran").read().splitlines():
+            time.sleep(0.1)
+        time.sleep({pause})
+        os.mkdir("once")
+        os._exit(1)"""
+    chase.write(ADAPTIVE.format(n=6, parallel=2, body="pass"))
+    chase.here()
+    expected = table(chase)
+    chase.write(ADAPTIVE.format(n=6, parallel=2, body=die))
+    (chase.path / "conftest.py").write_text(CHASE + SLOW_COLLECTION)
+    (chase.path / "sitecustomize.py").write_text(SLOW_START)
+    monkeypatch.setenv("PYTHONPATH", f"{chase.path}{os.pathsep}{os.environ['PYTHONPATH']}")
+    monkeypatch.setattr("pytest_hypersearch.plugin.xdist.workers.STUCK_POLLS", 2)
+    assert chase.run("-n2")[0] == 0
+    assert table(chase) == expected
+
+
 def test_bayes_in_parallel_is_the_same_with_and_without_workers(project):
     project.write("""
 from pytest_hypersearch import uniform

@@ -85,11 +85,12 @@ class _Shared(_Guarded):
         left[:] = [index for index in left if not elsewhere(self.collection[index], worker)]
         if left and self._claims.is_over(self.collection[left[0]], worker):
             del left[0]
-            self.pending[:0] = left
-            left.clear()
-        if left and self._claims.is_unclaimed(self.collection[left[0]]):
-            self.pending[:0] = left
-            left.clear()
+            running = 0
+        else:
+            running = int(bool(left) and not self._claims.is_unclaimed(self.collection[left[0]]))
+        # Not to the end, as xdist does: the other workers would come to wait for their results.
+        self.pending[:0] = left[running:]
+        del left[running:]
         crashed: str | None = super().remove_node(node)
         return crashed
 

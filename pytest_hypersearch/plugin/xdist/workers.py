@@ -21,8 +21,10 @@ CHANNEL = "hypersearch_channel"
 THREADS = "hypersearch_threads"
 SHARED = "hypersearch_shared"
 POLL_SECONDS = 0.2
-QUIET_POLLS = 10
+STUCK_POLLS = 10
+QUIET_POLLS = 50
 BOOTS = 3
+BOOTING = "booting"
 
 
 def distributes(config: pytest.Config) -> bool:
@@ -54,6 +56,7 @@ class Distribution:
         self._threads = max(1, len(cores()) // len(config.option.tx))
         self._nodes: list[Any] = []
         self._starting: set[str] = set()
+        self._up: set[str] = set()
         self._running: set[str] = set()
         self._phases: dict[str, str] = {}
         self._stopped: set[str] = set()
@@ -72,12 +75,15 @@ class Distribution:
 
         def setup_node(spec: Any, putevent: Any) -> Any:  # noqa: ANN401  xdist has no types
             for _ in range(BOOTS):
+                self._starting.add(BOOTING)
                 try:
                     return start(spec, putevent)
                 except (AssertionError, EOFError, OSError) as error:
                     worker, said = spec.id, f"{type(error).__name__}: {error}".strip(": ")
                     self._starting.discard(worker)
                     spec.id = None  # for the next one, as xdist does for those that it replaces
+                finally:
+                    self._starting.discard(BOOTING)
             pytest.exit(f"workers die while they boot, {worker} of {said}", 1)
 
         manager.setup_node = setup_node
@@ -94,6 +100,12 @@ class Distribution:
         """Whether xdist ends the session early, as after the first failure with ``-x``."""
         return bool(getattr(self._plugins.getplugin("dsession"), "shouldstop", False))
 
+    @property
+    def _starts(self) -> bool:
+        """Whether a worker boots or collects that will get tests."""
+        shuts_down = getattr(self._plugins.getplugin("dsession"), "shuttingdown", True)
+        return bool(self._starting and not shuts_down)
+
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:  # noqa: ANN401  xdist's controller of a worker
         """Give a worker its channel before it starts."""
@@ -103,7 +115,6 @@ class Distribution:
         self._nodes.append(node)
 
         def receive(text: str) -> None:
-            self._starting.discard(worker)
             number, message = messages.decode_message(text)
 
             def answer(reply: messages.Reply) -> None:
@@ -134,6 +145,12 @@ class Distribution:
 
         return patched_scheduler(config, log, self._claims)
 
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_node_collection_finished(self, node: Any) -> None:  # noqa: ANN401  see above
+        """A worker is ready for tests."""
+        self._starting.discard(node.gateway.id)
+        self._up.add(node.gateway.id)
+
     # Before the scheduler hands the item of the dead worker to another one, which may ask for its
     # trial at once.
     @pytest.hookimpl(optionalhook=True)
@@ -141,9 +158,11 @@ class Distribution:
         """A worker is gone, dead unless it has finished or was stopped."""
         worker = node.gateway.id
         self._starting.discard(worker)
+        self._up.discard(worker)
         if error == "keyboard-interrupt":
             self._stopped.add(worker)
         elif error is not None:
+            self._starting.add(BOOTING)  # its replacement, unless the session shuts down
             self._owner.died(worker)
 
     @pytest.hookimpl(optionalhook=True)
@@ -206,15 +225,17 @@ class Distribution:
         """Serve trials that wait for others when no others can come.
 
         A retried item may queue behind the very trials that wait for it, and a scheduler that
-        steals work may reorder it: then the waiting is given up rather than the session.
+        steals work may reorder it: then the waiting is given up rather than the session. A worker
+        that is up and does not wait may be about to start what the others wait for, on a slow
+        machine even seconds later.
         """
         quiet = 0
         while not self._over.wait(POLL_SECONDS):
             self._owner.poll()
             waiting = set(self._owner.waiting)
-            busy = self._starting or not waiting or list(self._running - waiting)
-            quiet = 0 if busy else quiet + 1
-            if quiet >= QUIET_POLLS:
+            running = self._running - waiting - self._claims.reported
+            quiet = 0 if self._starts or running or not waiting else quiet + 1
+            if quiet >= (STUCK_POLLS if len(waiting) >= len(self._up) else QUIET_POLLS):
                 self._owner.release()
                 quiet = 0
 
