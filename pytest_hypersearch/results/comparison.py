@@ -79,7 +79,7 @@ class Change:
     def blind(self) -> bool:
         """Whether there was nothing to decide by: nothing is paired, or too few seeds."""
         few = len(self.judgement.seeds) < LEAST_SEEDS and self.judgement.verdict == "undecided"
-        return few or self.judgement.verdict == "not comparable"
+        return few or self.judgement.verdict in {"not comparable", "no baseline"}
 
     def table(self) -> list[Row]:
         """Return a row for each pair: test, sweep, replicate, parameters, before, now, loss."""

@@ -351,3 +351,6 @@ def test_stored_runs_of_shards_are_judged_as_the_whole(project, monkeypatch, cap
     assert main(["baseline", "show", FILE]) == 0
     assert "loss (min)" in capsys.readouterr().out
     assert main(["baseline", "check", "none.json"]) == 2
+    (project.path / "empty.json").write_text('{"format": 1, "tests": {}}')
+    assert main(["baseline", "check", "empty.json", "test_f"]) == 3
+    assert "no baseline" in capsys.readouterr().out
