@@ -8,7 +8,7 @@ as equal: times and the last digits differ from machine to machine. ``/project``
 import re
 
 import pytest
-from docs_parts import PAGES, blocks_of, missing_in
+from docs_parts import PAGES, ROOT, blocks_of, missing_in
 
 TEXTS = {"python", "toml", "yaml", "text"}
 
@@ -32,6 +32,13 @@ def test_every_block_of_code_is_seen():
         shown = len(re.findall(r"^```(?:\{code-block\}|\w)", text, re.MULTILINE))
         assert len(list(blocks_of(text))) == shown, page
         assert shows_code(page) or "```console" not in text, page
+
+
+def test_examples_on_pages_are_those_of_the_repository():
+    blocks = [block for page in PAGES.values() for block in blocks_of(page.read_text())]
+    shown = {block.file: block.text for block in blocks if block.file.startswith("examples/")}
+    assert shown
+    assert shown == {file: (ROOT / file).read_text() for file in shown}
 
 
 def test_a_line_that_does_not_come_is_found():

@@ -34,20 +34,18 @@ def test_examples_find_good_configurations(pytester, monkeypatch):
     result = pytester.runpytest_subprocess("--sweep", "examples")
     counts = result.parseoutcomes()
     passed = counts["passed"] + counts["pruned"] + counts["tolerated"]
-    assert passed == 27 + 81 + 81 + 1 + 20 + 20 + 1 + 3 * 48 + 24 + 1
-    assert counts["no"] == 1  # no baseline
+    assert passed == 27 + 81 + 81 + 1 + 20 + 20 + 1 + 3 * 48 + 24 + 1 + 48
+    assert counts["no"] == 2  # no baseline
     result.stdout.re_match_lines(
         [
-            r"examples/test_booth\.py::test_booth",
-            r"  grid 3x3 x 3 replicates +27 complete of 27 .*",
-            r"  random .* 81 complete of 81 .*",
-            r"  bayes .* 81 complete of 81 .*",
-            r"  final_value by sweep .*",
-            r"  best final_value .*",
-            r"examples/test_digits\.py::test_digits",
-            r"  best accuracy 0\.9\d+ .*",
-            r"examples/test_network\.py::test_network",
-            r"  best val_loss 0\.2\d+ .*",
+            r".*test_booth +grid +27 of 27 complete +min final_value .*",
+            r".*test_booth +random +81 of 81 complete +.*",
+            r".*test_booth +bayes +81 of 81 complete +.*",
+            r".*test_digits +random +20 of 20 complete +max accuracy 0\.9\d+",
+            r".*test_digits +bayes +20 of 20 complete +max accuracy 0\.9\d+",
+            r".*test_nearest_neighbours +grid +24 of 24 complete +max accuracy 0\.9\d+",
+            r".*test_network +grid +\d+ of 48.* +min val_loss 0\.2\d+",
+            r".*test_prompts +grid +48 of 48 complete +max grade 0\.[89]\d+",
             r"examples/test_gate\.py::test_nearest_neighbours \[gate accuracy >= 0\.9\]  met .*",
         ]
     )
@@ -56,7 +54,7 @@ def test_examples_find_good_configurations(pytester, monkeypatch):
 def test_examples_are_skipped_without_the_option(pytester):
     shutil.copytree(ROOT / "examples", pytester.path / "examples")
     result = pytester.runpytest("examples")
-    result.assert_outcomes(skipped=3 + 1 + 2 + 1 + 3 + 1)
+    result.assert_outcomes(skipped=3 + 1 + 2 + 1 + 3 + 1 + 1)
 
 
 def test_readme_shows_what_its_first_test_prints(pytester):
@@ -122,8 +120,8 @@ from pytest_hypersearch import choice, loguniform
 
 SPACE = {"lr": loguniform(1e-3, 0.1), "act": choice(["relu", "tanh"])}
 
-@pytest.mark.sweep(bayes=SPACE, n_trials=4, metric="loss", replicates=2)
-@pytest.mark.sweep(random=SPACE, n_trials=12, metric="loss", replicates=2)
+@pytest.mark.sweep(bayes=SPACE, n_trials=4, metric="loss", replicates=3)
+@pytest.mark.sweep(random=SPACE, n_trials=12, metric="loss", replicates=3)
 def test_mlp(lr, act, trial):
     return abs(lr - 0.02) + 0.01 * (act == "relu") + 0.001 * trial.rng.normal()
 """
@@ -132,7 +130,7 @@ def test_mlp(lr, act, trial):
 def test_readme_looks_at_results(pytester, capsys):
     pytester.makepyfile(test_mlp=MLP)
     for _ in range(2):
-        pytester.runpytest("--sweep").assert_outcomes(passed=32)
+        pytester.runpytest("--sweep").assert_outcomes(passed=48)
     names = {}
     exec(compile(block("python", "load_results()"), "README.md", "exec"), names)  # noqa: S102
     assert "loss by strategy (lower is better)" in capsys.readouterr().out
@@ -146,7 +144,7 @@ def test_readme_commands_find_something(pytester, capsys):
         pytester.runpytest("--sweep")
     console = block("console", "$ pytest-hypersearch list")
     commands = [line.removeprefix("$ pytest-hypersearch ") for line in console.splitlines()]
-    assert len(commands) == 7
+    assert len(commands) == 9
     for command in commands:
         assert main(shlex.split(command)) == 0, command
         assert not capsys.readouterr().err, command
