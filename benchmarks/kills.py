@@ -11,12 +11,13 @@ trial writes lines to a log of its own when it starts and when it returns. Print
   and trials that are missing or not complete in the end.
 - doubled: trials whose complete end is in the journals more than once.
 - wrong: stored trials that differ from those of a session that nobody stopped, or from the log, and
-  tests whose best configuration has other files than those of its trials.
+  files under ``best`` that are not those of the trials it names.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import platform
 import random
@@ -148,14 +149,23 @@ class Project:
         }
 
     @property
-    def files(self) -> dict[str, list[str]]:
-        """What the trials of each test's best configuration saved."""
-        return {
-            folder.parent.name.partition("-")[2]: [
-                file.read_text() for file in sorted(folder.glob("r*/score"))
-            ]
-            for folder in self.path.glob(".pytest_cache/d/hypersearch/*/best")
+    def wrong_files(self) -> int:
+        """How many files under ``best`` are not those of the trials that it names."""
+        trials = {
+            (
+                trial.nodeid.partition("::")[2].partition("[")[0],
+                trial.number,
+                trial.replicate,
+            ): trial
+            for trial in load_results(self.path)
         }
+        wrong = 0
+        for folder in self.path.glob(".pytest_cache/d/hypersearch/*/best"):
+            number = json.loads((folder / "params.json").read_text())["number"]
+            for file in folder.glob("r*/score"):
+                test, replicate = folder.parent.name.partition("-")[2], int(file.parent.name[1:])
+                wrong += file.read_text() != repr(trials[test, number, replicate].score)
+        return wrong
 
 
 @dataclass(slots=True)
@@ -186,9 +196,7 @@ class Tally:
             row != right.get(name) or (name, repr(row[1])) not in told
             for name, row in table.items()
         )
-        self.wrong += sum(
-            files != project.files.get(name) for name, files in expected.files.items()
-        )
+        self.wrong += project.wrong_files
 
 
 def attack(
