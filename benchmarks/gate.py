@@ -255,6 +255,31 @@ def checks(runs: int, seed: int) -> None:
     )
 
 
+def replays(runs: int, seed: int) -> None:
+    """Nothing changed, and only the best of the baseline run again, as with `bayes`."""
+
+    def rate(m: int, n: int, kept: int, share: float, spread: float) -> str:
+        rng = np.random.default_rng(seed)
+        count = 0
+        for _ in range(runs):
+            before, now = draw(rng, m, n, share=share, spread=spread)
+            best = np.argsort(before.mean(axis=1))[:kept].tolist()
+            again = table_of(now)
+            found = verdict(table_of(before), {name: again[name] for name in best})
+            count += found.verdict == "REGRESSED"
+        return f"{count / runs:.1%}"
+
+    show(
+        ("configurations x seeds, common share", *(f"best {kept}" for kept in (3, 6, 12))),
+        (
+            (f"{m} x {n}, {share}", *(rate(m, n, kept, share, spread) for kept in (3, 6, 12)))
+            for m, spread in ((12, 1.0), (40, 1.0), (40, 0.0))
+            for n in (5, 8)
+            for share in (0.0, 0.5, 0.9)
+        ),
+    )
+
+
 def several_looks(runs: int, seed: int) -> None:
     """Looks after some of the seeds, with an error that is spent over all of them."""
     plan = looks(3, 20)
@@ -293,6 +318,7 @@ TABLES = {
     "calculator": calculator,
     "gates": many_gates,
     "check": checks,
+    "replays": replays,
     "looks": several_looks,
 }
 

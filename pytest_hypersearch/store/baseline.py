@@ -37,6 +37,7 @@ MOST_BYTES: Final = 64 * 1024 * 1024
 MOST_CONFIGURATIONS: Final = 200
 KEPT_CONFIGURATIONS: Final = 50
 COMMIT_DIGITS: Final = 10
+REPLAYED: Final = 4
 
 Values: TypeAlias = "tuple[float | None, ...]"
 Name: TypeAlias = tuple[str, int]
@@ -187,14 +188,18 @@ class Baseline:
         ]
 
     def best(self, nodeid: str, sweep: Sweep) -> list[Config]:
-        """Return twice as many of the best configurations as the gates of a sweep judge."""
+        """Return some of the best configurations, for a sweep that may not propose them again.
+
+        They are four times as many as its gates judge: those with the best scores before are
+        partly the best by luck, and the fewer run again, the more of that is taken for a loss.
+        """
         test = self.tests.get(nodeid)
         entry = test.sweeps.get(sweep.name) if test else None
         configs = {
             config_key(config): config
             for gate in sweep.gates
             if entry and gate.bound is None and gate.metric in entry.metrics
-            for config in entry.best(gate.metric, gate.top and 2 * gate.top)
+            for config in entry.best(gate.metric, gate.top and REPLAYED * gate.top)
         }
         return [config for config in configs.values() if sweep.space.contains(config)]
 
