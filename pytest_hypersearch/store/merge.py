@@ -7,6 +7,7 @@ come first, and its journal is put in its place at once.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -36,7 +37,15 @@ from pytest_hypersearch.store.records import (
     SessionRecord,
     to_json,
 )
-from pytest_hypersearch.store.runs import ARTIFACTS, Run, Store, artifact_name, digest, saved_at
+from pytest_hypersearch.store.runs import (
+    ARTIFACTS,
+    Run,
+    Store,
+    artifact_name,
+    digest,
+    remove_tree,
+    saved_at,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,25 +189,39 @@ def _made(
     missing: Sequence[str],
 ) -> Merged:
     planned = sum(each.n_trials * each.replicates for each in parts[0].session.sweeps)
-    if known := _known(store.runs(nodeid), parts):
-        return Merged(known, len(parts), len(chosen), planned, ())
+    left = missing if len(chosen) < planned else ()
     every = all(part.session.shard or part.session.selected is None for part in parts)
     whole = len(chosen) == planned or (every and not missing)
-    run = store.new_run(nodeid)
+    known = _known(store.runs(nodeid), parts)
+    run = known or _written(store.new_run(nodeid), parts, chosen, whole=whole)
+    _publish(run)
+    return Merged(run, len(parts), len(chosen), planned, left)
+
+
+def _written(
+    run: Run,
+    parts: Sequence[Part],
+    chosen: Mapping[Key, tuple[Part, StoredTrial]],
+    *,
+    whole: bool,
+) -> Run:
+    """Write a new run, or remove it if that fails."""
     try:
         for part in parts:
             mine = [trial for owner, trial in chosen.values() if owner is part]
             _copy(part, mine, run)
         head = _session(parts, selected=None if whole else len(chosen))
-        begin = RunRecord(FORMAT, nodeid, head.sweeps, head.started)
+        begin = RunRecord(FORMAT, parts[0].stored.nodeid, head.sweeps, head.started)
         run.journal.begin(map(to_json, [begin, head, *_records(parts, chosen)]))
-        _publish(run)
-    except OSError as error:
+    except (OSError, StoreError) as error:
+        with suppress(OSError):
+            remove_tree(run.path)
+        if isinstance(error, StoreError):
+            raise
         raise StoreError(f"cannot write {run.path}: {error.strerror or error}") from error
     finally:
         run.close()
-    left = missing if len(chosen) < planned else ()
-    return Merged(run, len(parts), len(chosen), planned, left)
+    return run
 
 
 def _known(runs: Iterable[Run], parts: Sequence[Part]) -> Run | None:
@@ -275,9 +298,17 @@ def _copy(part: Part, trials: Iterable[StoredTrial], run: Run) -> None:
 
 
 def _publish(run: Run) -> None:
+    """Put what the best of a run saved under ``best``; a merge that died may not have done so.
+
+    Raises:
+        StoreError: It cannot be written.
+    """
     study = read_run(run)
     best = rank_study(study).best
     paths = kept(run.path, study.trials)
     own = {t.replicate: Path(paths[t.key]) for t in best.trials if t.key in paths} if best else {}
-    if best is not None and own:
-        publish(Edition.of(run.path, study.nodeid, best, own))
+    try:
+        if best is not None and own:
+            publish(Edition.of(run.path, study.nodeid, best, own))
+    except OSError as error:
+        raise StoreError(f"cannot write {run.path.parent}: {error.strerror or error}") from error

@@ -4,12 +4,14 @@ import random
 import shutil
 import signal
 import subprocess
+import sys
 from collections import Counter
 from contextlib import suppress
 
 import pytest
 
 from pytest_hypersearch import load_results
+from pytest_hypersearch.results.cli import main
 
 WORKERS = pytest.mark.parametrize("workers", [(), ("-n2",)], ids=["plain", "n2"])
 
@@ -72,6 +74,43 @@ def test_f(x, trial):
         assert {trial.directory.partition("/")[0] for trial in study.trials} == {"0001"}
         assert contents(project.journals[0].parent) == before
     assert died
+
+
+MERGES = """
+from pytest_hypersearch.results.cli import main
+raise SystemExit(main(["merge", "shard-1", "shard-2", "--into", "merged"]))
+"""
+
+
+def test_a_merge_that_dies_is_done_by_the_next_one(project, monkeypatch):
+    monkeypatch.chdir(project.path)
+    project.write("""
+@pytest.mark.sweep(grid={"x": list(range(8))}, keep="all")
+def test_f(x, trial):
+    (trial.path / "x").write_text(str(x))
+    trial.report(x)
+    return x
+""")
+    for shard in (1, 2):
+        project.here(f"--sweep-shard={shard}/2", "-o", f"cache_dir=shard-{shard}")
+    before = [contents(project.path / f"shard-{shard}") for shard in (1, 2)]
+    died = 0
+    for moment in random.Random(3).sample(range(1, 40), 3):
+        shutil.rmtree("merged", ignore_errors=True)
+        monkeypatch.setenv("DIE_AT", str(moment))
+        script = DIES.replace('".pytest_cache" in', '"merged" in') + MERGES
+        died += subprocess.run([sys.executable, "-c", script], check=False).returncode < 0
+        for _ in range(2):
+            assert main(["merge", "shard-1", "shard-2", "--into", "merged"]) == 0
+        (study,) = load_results("merged", run="all").studies
+        assert Counter(trial.number for trial in study.trials) == Counter(range(8))
+        (best,) = load_results("merged").best()
+        assert (best.path / "x").read_text() == "0"
+        (published,) = project.path.glob("merged/**/best/r0/x")
+        assert published.read_text() == "0"
+        assert len(load_results("merged").curves()) == 8
+    assert died
+    assert [contents(project.path / f"shard-{shard}") for shard in (1, 2)] == before
 
 
 @pytest.fixture
