@@ -156,7 +156,8 @@ class StudyView:
 
     Attributes:
         results: Its trials, with the parameters as JSON scalars.
-        suggestions: What adaptive samplers proposed: when, from how many results, still pending?
+        suggestions: What adaptive samplers proposed in this session: when, from how many results,
+            still pending? Empty for stored runs.
         best: The best configuration by the first metric, None before any is complete and feasible.
         pareto: The Pareto front, by the first metric; of a single metric it is the best.
     """
