@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 _ASKED: Final = (
     *("strategy", "space", "seed", "points", "metric", "mode", "others", "constraints", "pick"),
+    "at_least",
 )
 
 

@@ -158,6 +158,38 @@ def test_f(x):
 """
 
 
+def test_trials_that_depend_on_each_other_stay_together(project):
+    project.write("""
+from probe import ran
+
+@pytest.mark.sweep(grid={"x": [1, 2, 3, 4]}, prune="median")
+def test_pruned(x, trial):
+    return x
+
+@pytest.mark.sweep(grid={"x": [1, 2, 3, 4]}, replicates=3, race=True)
+def test_raced(x, trial):
+    return x
+
+@pytest.mark.sweep(grid={"x": [1, 2, 3, 4]}, stop={"trials": 4})
+def test_stopped(x):
+    return x
+
+@pytest.mark.sweep(
+    grid={"x": [1, 2, 3, 4]}, gate={"score": 1}, replicates={"at_least": 3, "at_most": 4}
+)
+def test_looks(x, trial):
+    return x
+""")
+    lists = [
+        project.here("--collect-only", "-q", f"--sweep-shard={shard}/3").outlines
+        for shard in (1, 2, 3)
+    ]
+    for test in ("pruned", "raced", "stopped", "looks"):
+        counts = [sum(f"test_{test}[" in line for line in lines) for lines in lists]
+        assert sorted(counts)[:2] == [0, 0]
+        assert max(counts) in {4, 12, 16}
+
+
 def test_isolated_trials_run_in_their_shard(project):
     project.write("""
 @pytest.mark.sweep(grid={"x": [1, 2, 3]}, isolate=True)
