@@ -142,14 +142,21 @@ class Gates:
         )
 
     def _explained(self, change: Change) -> Change:
-        """Tell a baseline with too few seeds for a check from none."""
+        """Say why there is no baseline: no file, or, for a check, too few seeds in it."""
+        if change.judgement.verdict != "no baseline":
+            return change
         test = self._baseline.tests.get(change.nodeid)
         entry = test.sweeps.get(change.sweep) if test else None
-        if change.judgement.verdict != "no baseline" or not entry or not self._checks:
-            return change
-        least = plural(LEAST_SEEDS + 1, "replicate")
-        reason = f"a check needs {least}, the baseline has {len(entry.replicates)}"
-        return replace(change, judgement=Judgement("not comparable", reason))
+        judgement = change.judgement
+        if self._path is None:
+            judgement = replace(judgement, reason="none is named by --sweep-baseline=PATH")
+        elif not self._path.exists():
+            judgement = replace(judgement, reason=f"{self.against}: no such file")
+        elif entry and self._checks:
+            least = plural(LEAST_SEEDS + 1, "replicate")
+            reason = f"a check needs {least}, the baseline has {len(entry.replicates)}"
+            judgement = Judgement("not comparable", reason)
+        return replace(change, judgement=judgement)
 
     def _write(self, path: Path, studies: Sequence[StudyResults]) -> None:
         replaces = self._update == "all"

@@ -46,6 +46,8 @@ def test_an_unchanged_test_is_the_same_and_leaves_its_baseline_as_it_is(project)
     code, output = project.run(BASELINE)
     assert (code, "23 passed, 2 no baseline" in last_line(output)) == (0, True)
     assert "add: pytest --sweep-resume --sweep-update-baseline=new" in output
+    assert f"no baseline ({FILE}: no such file)" in output
+    assert "no baseline (none is named by --sweep-baseline=PATH)" in project.run()[1]
     text = written(project, TWO.format(worse=0))
     assert [*json.loads(text)["tests"]] == ["test_it.py::test_f", "test_it.py::test_g"]
     code, output = project.run(BASELINE, "--sweep-update-baseline=all", "-v", "-n2")
