@@ -59,7 +59,7 @@ def test_what_is_merged_is_what_one_session_would_have_run(
     monkeypatch.chdir(project.path)
     monkeypatch.setenv("COLUMNS", "200")
     project.write(SOURCE)
-    project.here("-o", "cache_dir=whole", *workers)
+    project.here("-o", "cache_dir=whole")
     whole = load_results("whole")
     project.forget()
     outputs = [share(project, shard, *workers, shards=len(shards)).stdout.str() for shard in shards]
