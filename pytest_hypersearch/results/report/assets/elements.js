@@ -123,7 +123,9 @@ function focusPlace(active = document.activeElement) {
     if (active?.isConnected && active.checkVisibility() && !active.disabled) return active;
     const twin = key && home.querySelector(`[data-key="${CSS.escape(key)}"]:not(:disabled)`);
     if (twin?.matches("input[type=text]")) twin.value = active.value;
-    return twin || (home?.checkVisibility() && home.querySelector("[data-rest]")) || byId("trials-title");
+    return (
+      twin || (home?.checkVisibility() && home.querySelector("[data-rest]")) || byId("trials-title")
+    );
   };
 }
 

@@ -243,7 +243,10 @@ class Card {
     if (!data) return;
     const opaque = { ...layout, paper_bgcolor: theme().card };
     const options = { format, width, height, scale: format === "png" ? 2 : 1 };
-    saved(`${this.view.id}.${format}`, await window.Plotly.toImage({ data, layout: opaque }, options));
+    saved(
+      `${this.view.id}.${format}`,
+      await window.Plotly.toImage({ data, layout: opaque }, options),
+    );
   }
 
   close() {

@@ -79,7 +79,10 @@ function range(key, name) {
     for (const one of inputs) one.setAttribute("aria-invalid", String(wrong.textContent !== ""));
     const bounds = texts.some(Boolean) ? texts.join("..") : null;
     if (!wrong.textContent)
-      go({ [key]: bounds, show: [...askedAll("show").filter((one) => one !== key), ...(bounds ? [] : [key])] });
+      go({
+        [key]: bounds,
+        show: [...askedAll("show").filter((one) => one !== key), ...(bounds ? [] : [key])],
+      });
   }
   let last = null; // what is being typed stays until the address changes
   const sync = () => {

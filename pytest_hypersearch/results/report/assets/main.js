@@ -84,7 +84,14 @@ function bestFact(study) {
     pairs.splice(
       MOST_PAIRS,
       Infinity,
-      element("li", {}, button(`${pairs.length - MOST_PAIRS} more`, () => go({ trial: bestId(study) }), { class: "plain", "data-key": "more" })),
+      element(
+        "li",
+        {},
+        button(`${pairs.length - MOST_PAIRS} more`, () => go({ trial: bestId(study) }), {
+          class: "plain",
+          "data-key": "more",
+        }),
+      ),
     );
   return fact(
     `${capital(BEST[goal.mode])} ${goal.metric}`,
@@ -207,7 +214,10 @@ const SECONDS = 1000;
 async function follow(url) {
   let seen = "";
   const ask = async () => {
-    const reply = await fetch(url, { cache: "no-cache", signal: AbortSignal.timeout(30 * SECONDS) });
+    const reply = await fetch(url, {
+      cache: "no-cache",
+      signal: AbortSignal.timeout(30 * SECONDS),
+    });
     if (!reply.ok) return `Waits: ${await reply.text()}`;
     const tag = reply.headers.get("ETag");
     if (tag !== seen) take(await reply.json());

@@ -7,7 +7,9 @@ const NOT_SET = -0.16;
 
 /** What is drawn of the parameters: the chosen ones, otherwise the first few by importance. */
 function chosenParameters(study, most) {
-  const chosen = askedAll("axes").map((name) => study.parameter.get(name)).filter(Boolean);
+  const chosen = askedAll("axes")
+    .map((name) => study.parameter.get(name))
+    .filter(Boolean);
   return chosen.length ? chosen : study.parameters.slice(0, most);
 }
 
@@ -20,7 +22,11 @@ function parametersChoice(study) {
 function someOf(study, drawn) {
   const all = study.parameters.length;
   if (drawn.length === all) return "";
-  const which = askedAll("axes").length ? "" : study.importance.length ? "most important " : "first ";
+  const which = askedAll("axes").length
+    ? ""
+    : study.importance.length
+      ? "most important "
+      : "first ";
   return `${drawn.length} ${which}of ${all} parameters. `;
 }
 
@@ -71,7 +77,9 @@ const slices = {
       )) {
         const { colour, symbol } = seriesOf(colours, k);
         const symbols = own.map((i) => (isInfeasible(study, i) ? `${symbol}-open` : symbol));
-        const quiet = own.map((i) => (isInfeasible(study, i) ? colours.quiet : faded(colour, 0.55)));
+        const quiet = own.map((i) =>
+          isInfeasible(study, i) ? colours.quiet : faded(colour, 0.55),
+        );
         traces.push(
           points(study, own, metric, {
             name: plain(sweep.name),
@@ -86,7 +94,9 @@ const slices = {
         );
       }
     });
-    const hollow = complete.some((i) => isInfeasible(study, i)) ? "; infeasible ones are hollow" : "";
+    const hollow = complete.some((i) => isInfeasible(study, i))
+      ? "; infeasible ones are hollow"
+      : "";
     return {
       traces,
       layout,
@@ -124,9 +134,7 @@ const parallel = {
       upright(study, { ...metric, log }),
     ];
     const some = axes.some((one) => one.gaps);
-    const annotations = axes.flatMap((one, x) =>
-      marksOf(one, x, axes.length - 1, colours, narrow),
-    );
+    const annotations = axes.flatMap((one, x) => marksOf(one, x, axes.length - 1, colours, narrow));
     const shapes = axes.map((one, x) => ({
       type: "line",
       x0: x,
@@ -139,7 +147,11 @@ const parallel = {
     const groups = [...shades(study, marks, colours), [colours.text, chosenOf(study, marks)]];
     return {
       traces: groups.map(([colour, own], k) =>
-        polylines(study, own, metric, axes, { color: colour, width: k === groups.length - 1 ? 3 : 1.3, dash: k ? "solid" : "dot" }),
+        polylines(study, own, metric, axes, {
+          color: colour,
+          width: k === groups.length - 1 ? 3 : 1.3,
+          dash: k ? "solid" : "dot",
+        }),
       ),
       layout: {
         showlegend: false,
@@ -186,7 +198,12 @@ function marksOf({ column, gaps, to, from }, x, last, colours, narrow) {
   });
   const most = narrow ? 9 : 16;
   // the outer ones begin and end at the edge, where half of them would be clipped
-  const anchor = x === 0 ? { xanchor: "left", xshift: -18 } : x === last ? { xanchor: "right", xshift: narrow ? 40 : 52 } : {};
+  const anchor =
+    x === 0
+      ? { xanchor: "left", xshift: -18 }
+      : x === last
+        ? { xanchor: "right", xshift: narrow ? 40 : 52 }
+        : {};
   const title = text(1, `<b>${plain(column.name, most)}</b>`, {
     yshift: 18,
     font: { size: 12, color: colours.text },
@@ -196,7 +213,8 @@ function marksOf({ column, gaps, to, from }, x, last, colours, narrow) {
   const labels = column.labels && distinct(column.labels, most);
   const values = ticksBetween(column, from);
   const texts = apart(values);
-  const places = labels?.map((label, k) => [to(k), label]) ?? values.map((value, k) => [to(value), texts[k]]);
+  const places =
+    labels?.map((label, k) => [to(k), label]) ?? values.map((value, k) => [to(value), texts[k]]);
   return [
     title,
     ...(gaps ? [text(NOT_SET, "not set", aside)] : []),
@@ -219,7 +237,10 @@ const SHADES = {
 
 /** The infeasible rows, and then the others in groups from the worst to the best twentieth. */
 function shades(study, rows, colours) {
-  const order = ranked(study, rows.filter((i) => !isInfeasible(study, i))).reverse();
+  const order = ranked(
+    study,
+    rows.filter((i) => !isInfeasible(study, i)),
+  ).reverse();
   const ends = [0.3, 0.5, 0.7, 0.85, 0.95].map((share) => Math.floor(share * order.length));
   return [
     [faded(colours.quiet, 0.5), rows.filter((i) => isInfeasible(study, i))],
@@ -379,7 +400,10 @@ function powers(exponents) {
 /** The two parameters that matter most, numbers before categories. */
 function pair(study) {
   const { parameters } = study;
-  const sorted = [...parameters.filter((one) => !one.labels), ...parameters.filter((one) => one.labels)];
+  const sorted = [
+    ...parameters.filter((one) => !one.labels),
+    ...parameters.filter((one) => one.labels),
+  ];
   return sorted.slice(0, 2).map((one) => one.name);
 }
 

@@ -23,7 +23,13 @@ const curves = {
     const inSight = new Set(rows);
     const known = study.curves.filter((curve) => inSight.has(curve.trial) && curve.series[name]);
     if (!known.length) return { empty: "None of these trials reported it." };
-    const kept = new Set(sampled(study, known.map((curve) => curve.trial), MOST_LINES));
+    const kept = new Set(
+      sampled(
+        study,
+        known.map((curve) => curve.trial),
+        MOST_LINES,
+      ),
+    );
     const drawn = known.filter((curve) => kept.has(curve.trial));
     const traces = study.sweeps
       .flatMap((sweep, k) =>
@@ -90,8 +96,14 @@ function curvesPart(study, i) {
   plot.style.height = "220px";
   plotly().then(({ newPlot }) => {
     const colours = theme();
-    const traces = names.map((name, k) => lines(study, [own], name, name, seriesOf(colours, k), false));
-    const layout = { xaxis: axis(colours, "step"), yaxis: axis(colours, ""), margin: { l: 30, r: 10, t: 8, b: 30 } };
+    const traces = names.map((name, k) =>
+      lines(study, [own], name, name, seriesOf(colours, k), false),
+    );
+    const layout = {
+      xaxis: axis(colours, "step"),
+      yaxis: axis(colours, ""),
+      margin: { l: 30, r: 10, t: 8, b: 30 },
+    };
     newPlot(plot, traces, layoutOf(colours, layout), { ...CONFIG, responsive: true });
   });
   return part("Curves", plot);

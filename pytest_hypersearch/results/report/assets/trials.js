@@ -158,7 +158,11 @@ class Table {
         element("h2", { id: "trials-title", tabindex: "-1", "data-rest": true }, "Configurations"),
         this.tools,
       ),
-      element("p", { class: "caption" }, "Best first, by the rule of the sweep. Tick some to compare them side by side."),
+      element(
+        "p",
+        { class: "caption" },
+        "Best first, by the rule of the sweep. Tick some to compare them side by side.",
+      ),
       scrolled("Table of configurations", element("thead", {}, this.head), this.body),
       element("div", { class: "pager" }, this.at, this.back, this.next),
     );
@@ -225,13 +229,23 @@ class Table {
   sync(rows) {
     this.chooser.sync();
     this.rows = rows;
-    const state = JSON.stringify([asked("sort"), asked("page"), askedAll("sel"), askedAll("columns"), [...this.unfolded]]);
+    const state = JSON.stringify([
+      asked("sort"),
+      asked("page"),
+      askedAll("sel"),
+      askedAll("columns"),
+      [...this.unfolded],
+    ]);
     if (this.drawn?.rows === rows && this.drawn.state === state) return;
     this.drawn = { rows, state };
     const columns = this.shownColumns();
     this.head.replaceChildren(
       element("td"),
-      element("th", { scope: "col" }, button("Configuration", () => go({ sort: null }), { "data-key": "sort" })),
+      element(
+        "th",
+        { scope: "col" },
+        button("Configuration", () => go({ sort: null }), { "data-key": "sort" }),
+      ),
       ...columns.map((column) => this.title(column)),
     );
     const ordered = this.ordered(rows);
@@ -265,7 +279,9 @@ class Table {
     const { column: sorted, down } = this.order();
     const attributes = { scope: "col", class: column.number ? "number" : "" };
     if (column === sorted) attributes["aria-sort"] = down ? "descending" : "ascending";
-    const sort = button(column.title, () => this.sort(column), { "data-key": `sort ${column.key}` });
+    const sort = button(column.title, () => this.sort(column), {
+      "data-key": `sort ${column.key}`,
+    });
     return element("th", attributes, sort);
   }
 
@@ -274,7 +290,13 @@ class Table {
     const id = nameOf(study, one);
     const best = study.best && one === study.of[study.best.trials[0]];
     const cells = columns.map((column, k) => this.cell(column, column.cell(one, writers[k])));
-    return element("tr", { class: best ? "best" : "" }, this.tick(id, chosen), this.named(id, one), cells);
+    return element(
+      "tr",
+      { class: best ? "best" : "" },
+      this.tick(id, chosen),
+      this.named(id, one),
+      cells,
+    );
   }
 
   /** A row for one of several trials. */
@@ -358,7 +380,11 @@ function showDetail(study) {
   const item = study.items.get(asked("trial"));
   if (!item) return dialog.open && dialog.close();
   const chosen = chosenItems(study).includes(item);
-  const compare = button(chosen ? "Remove from comparison" : "Compare", () => toggle(study, item.id), { class: "main", "data-key": "compare" });
+  const compare = button(
+    chosen ? "Remove from comparison" : "Compare",
+    () => toggle(study, item.id),
+    { class: "main", "data-key": "compare" },
+  );
   const content =
     item.number === undefined ? details(study, item.rows[0]) : configurationDetails(study, item);
   const head = element(
@@ -400,7 +426,11 @@ function rerunPart(study, rows) {
   const quoted = rows.map((i) => JSON.stringify(study.trials.nodeid[i]));
   const command = `pytest ${quoted.join(" ")} --sweep-rerun`;
   const text = element("pre", { tabindex: "0" }, command);
-  return part("Run it again", text, copier("Copy command", () => command));
+  return part(
+    "Run it again",
+    text,
+    copier("Copy command", () => command),
+  );
 }
 
 function configurationDetails(study, one) {
@@ -409,7 +439,17 @@ function configurationDetails(study, one) {
     spreadText(one.means[metric.name], one.stds[metric.name], (value) => shown(value, 6)),
   ];
   const means = study.metrics.filter(({ name }) => name in (one.means ?? {}));
-  const trial = (i) => element("li", {}, button(study.ids[i], () => go({ trial: study.ids[i] }), { class: "plain", "data-key": study.ids[i] }), " ", stateOf(study, i));
+  const trial = (i) =>
+    element(
+      "li",
+      {},
+      button(study.ids[i], () => go({ trial: study.ids[i] }), {
+        class: "plain",
+        "data-key": study.ids[i],
+      }),
+      " ",
+      stateOf(study, i),
+    );
   return [
     listed([
       ["trials", statesText(study, one)],
@@ -476,9 +516,15 @@ function showComparison(study) {
       element("th", { scope: "colgroup", colspan: String(chosen.length + 1) }, title),
     );
   const only = asked("differs") === "only";
-  const differing = study.parameters.filter((one) => new Set(chosen.map(({ rows }) => one.values[rows[0]])).size > 1);
+  const differing = study.parameters.filter(
+    (one) => new Set(chosen.map(({ rows }) => one.values[rows[0]])).size > 1,
+  );
   const parameters = only && chosen.length > 1 ? differing : study.parameters;
-  const box = element("input", { type: "checkbox", "data-key": "differs", onchange: () => go({ differs: only ? null : "only" }) });
+  const box = element("input", {
+    type: "checkbox",
+    "data-key": "differs",
+    onchange: () => go({ differs: only ? null : "only" }),
+  });
   box.checked = only;
   home.replaceChildren(
     element(
@@ -545,10 +591,16 @@ function metricRow(study, metric, chosen) {
 /** The mean difference of a metric to another item over common seeds, and half its interval. */
 function difference(study, metric, one, other) {
   const { replicate } = study.trials;
-  const bySeed = new Map(numbered(other.trials ?? [], metric.values).map((i) => [replicate[i], metric.values[i]]));
+  const bySeed = new Map(
+    numbered(other.trials ?? [], metric.values).map((i) => [replicate[i], metric.values[i]]),
+  );
   const own = numbered(one.trials ?? [], metric.values);
-  const common = own.filter((i) => bySeed.has(replicate[i])).map((i) => metric.values[i] - bySeed.get(replicate[i]));
+  const common = own
+    .filter((i) => bySeed.has(replicate[i]))
+    .map((i) => metric.values[i] - bySeed.get(replicate[i]));
   if (common.length) return { centre: mean(common), half: ERRORS.ci(common) };
-  const [a, b] = [own, [...bySeed.values()]].map((all, k) => (k ? all : all.map((i) => metric.values[i])));
+  const [a, b] = [own, [...bySeed.values()]].map((all, k) =>
+    k ? all : all.map((i) => metric.values[i]),
+  );
   return a.length && b.length ? { centre: mean(a) - mean(b), half: null } : null;
 }
