@@ -46,7 +46,7 @@ def hard_importance(hard):
 
 def test_parameters_are_chosen(hard):
     hard.painted("slices")
-    menu = hard.page.locator("#slices details")
+    menu = hard.page.locator("#slices details").first
     menu.locator("summary").click()
     for name in ("width", "hidden", "net"):
         menu.get_by_label(name, exact=True).check()
