@@ -82,11 +82,14 @@ class GitHub:
         git("commit", "-q", "-m", message)
         git("checkout", "-q", "main")
 
-    def accept(self, artifact):
-        """Put the scores of the last workflow's artifact into the baseline."""
+    def accept(self, artifact=""):
+        """Put the scores of the last workflow's artifact, or new ones, into main's baseline."""
         self._patch.chdir(self.repository)
-        update = "pytest-hypersearch baseline update sweeps.baseline.json --all"
-        code, output = self._reader.run(f"{update} {self._artifacts[artifact]}")
+        command = "pytest --sweep --sweep-update-baseline=all"
+        if artifact:
+            update = "pytest-hypersearch baseline update sweeps.baseline.json --all"
+            command = f"{update} {self._artifacts[artifact]}"
+        code, output = self._reader.run(command)
         assert code == 0, output
         self.push("Accepted")
 
@@ -227,9 +230,7 @@ def github(reader, monkeypatch):
     monkeypatch.chdir(github.repository)
     git("init", "-q", "-b", "main")
     Path(".gitignore").write_text(".pytest_cache\n__pycache__\n")
-    code, output = reader.run("pytest --sweep --sweep-update-baseline")
-    assert code == 0, output
-    github.push("First version")
+    github.accept()
     return github
 
 
@@ -247,9 +248,9 @@ def test_a_push_is_red_if_the_best_got_worse(github):
 
 def test_a_pull_request_is_judged_by_the_baseline_of_main_and_has_one_comment(github):
     workflow = WORKFLOWS["pull-request"]
-    github.push(
-        "A comment", "change", model=(github.repository / "model.py").read_text() + "# Loss\n"
-    )
+    github.push("A note", "change", notes="# Notes\n")
+    github.push("Better", model=WORSE.replace("0.25", "0.15"))
+    github.accept()
     assert github.play(workflow, "change", 7) == {"sweep": True}
     (comment,) = json.loads(github.comments.read_text())
     assert comment.startswith("<!-- pytest-hypersearch -->")
