@@ -311,7 +311,7 @@ def change_lines(change: Change, look: Look, against: str = "") -> list[str]:
     if one.verdict in {"REGRESSED", "broken"}:
         lines += wrap(" ".join(_worst(change, look)), look)
     if one.gone or one.new:
-        lines += wrap(f"configurations: {len(one.gone)} gone, {len(one.new)} new", look)
+        lines += wrap(f"configurations: {len(one.gone)} only before, {len(one.new)} only now", look)
     if one.verdict == "undecided" and (one.found if one.bound is None else one.needed) is not None:
         lines += wrap(" ".join(_seeds(one)), look)
     return lines

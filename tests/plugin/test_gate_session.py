@@ -163,7 +163,7 @@ def test_f({name}, trial):
     project.write(source.format(name="x", values=[2, 3, 4]))
     code, output = project.run(BASELINE, "-v")
     assert code == 0
-    assert "configurations: 1 gone, 1 new" in output
+    assert "configurations: 1 only before, 1 only now" in output
     project.write(source.format(name="y", values=[1, 2, 3]))
     code, output = project.run(BASELINE)
     assert (code, "9 passed, 1 not comparable" in last_line(output)) == (0, True)
@@ -187,7 +187,7 @@ def pytest_hypersearch_gate(sweep, verdict):
 """)
     project.write(source.format(n=6, score="x"))
     code, output = project.run(BASELINE, "-v")
-    assert (code, "configurations: 0 gone, 2 new" in output) == (0, True)
+    assert (code, "configurations: 0 only before, 2 only now" in output) == (0, True)
     assert "best 3 of 4, 3 seeds" in output
     assert (project.path / "hook").read_text() == "test_it.py::test_f same 4\n"
     project.write(source.format(n=4, score="0 * x").replace("normal(0, 0.1)", "normal(0, 0)"))
