@@ -325,7 +325,8 @@ class Table {
 
   named(id, one) {
     const open = button(id, () => go({ trial: id }), { class: "plain", "data-key": `open ${id}` });
-    return element("th", { scope: "row" }, one?.rows.length > 1 ? this.folder(one) : null, open);
+    const fold = one?.rows.length > 1 ? this.folder(one) : null;
+    return element("th", { scope: "row" }, element("div", { class: "named" }, fold, open));
   }
 
   folder(one) {
