@@ -267,6 +267,7 @@ def test_a_pull_request_is_judged_by_the_baseline_of_main_and_has_one_comment(gi
     github.comments.unlink()
     assert github.play(workflow, "change", 7, fork=True) == {"sweep": False}
     assert not github.comments.exists()
+    assert "| REGRESSED " in github.summaries["sweep"]
 
 
 def test_a_night_goes_on_where_the_last_one_stopped_also_after_a_red_one(github):
