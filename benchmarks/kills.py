@@ -9,7 +9,8 @@ trial writes lines to a log of its own when it starts and when it returns. Print
 
 - lost: trials that ran again although their end was in the journal when the session was stopped,
   and trials that are missing or not complete in the end.
-- doubled: trials whose complete end is in the journals more than once.
+- doubled: trials whose complete end is in the journals more than once. A trial whose process dies
+  in its teardown is an error that keeps its score and runs again; it is neither lost nor doubled.
 - wrong: stored trials that differ from those of a session that nobody stopped, or from the log, and
   files under ``best`` that are not those of the trials it names.
 """
@@ -127,7 +128,7 @@ class Project:
 
     @property
     def ended(self) -> Counter[str]:
-        """How often each trial ended complete, by all journals."""
+        """How often each trial ended complete, and its teardown too, by all journals."""
         ended: Counter[str] = Counter()
         for file in self.path.glob(".pytest_cache/d/hypersearch/*/*/journal.jsonl"):
             items: dict[tuple[object, ...], str] = {}
@@ -138,7 +139,9 @@ class Project:
                         items[key] = str(record["item"])
                     elif record["k"] == "end" and record["state"] == "complete":
                         ended[items[key]] += 1
-        return ended
+                    elif record["k"] == "failed":
+                        ended[items[key]] -= 1
+        return +ended
 
     @property
     def table(self) -> Table:
