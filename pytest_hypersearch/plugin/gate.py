@@ -154,7 +154,8 @@ class Gates:
             judgement = replace(judgement, reason=f"{self.against}: no such file")
         elif entry and self._checks:
             least = plural(LEAST_SEEDS + 1, "replicate")
-            reason = f"a check needs {least}, the baseline has {len(entry.replicates)}"
+            count = len(entry.replicates)
+            reason = f"a check needs {least}, the baseline has {count}: raise replicates= first"
             judgement = Judgement("not comparable", reason)
         return replace(change, judgement=judgement)
 

@@ -308,7 +308,9 @@ def change_lines(change: Change, look: Look, against: str = "") -> list[str]:
         f"{clean(change.nodeid, look)}  {clean(goal, look)}",
         *wrap(" ".join(measures(change)), look),
     ]
-    if one.verdict in {"REGRESSED", "broken"}:
+    if one.verdict == "broken":
+        lines += wrap(" ".join(failures(change, look)), look)
+    if one.verdict == "REGRESSED":
         lines += wrap(" ".join(_worst(change, look)), look)
     if one.gone or one.new:
         lines += wrap(f"configurations: {len(one.gone)} only before, {len(one.new)} only now", look)
@@ -345,28 +347,34 @@ def _loss(change: Change) -> list[str]:
     return words
 
 
-def _worst(change: Change, look: Look) -> list[str]:
-    """Names the failures, or the judged configurations with the largest losses."""
-    one = change.judgement
-    if one.broken:
-        failed = [
-            next(trial for trial in change.now[name].values() if trial.state is not State.COMPLETE)
-            for name in one.broken
-        ]
-        return [
-            "fails now:",
-            *(
-                " ".join([*show_params(trial.params, look), f"({clean(trial.reason, look)})"])
-                + "," * (trial is not failed[:_WORST][-1])
-                for trial in failed[:_WORST]
-            ),
-        ]
-    scale = scale_of([*one.losses.values()])
-    words = [
-        " ".join([*_params(change, name, look), f"{'+' * (loss > 0)}{scale.value(loss)}"])
-        for name, loss in [*one.losses.items()][:_WORST]
+def failures(change: Change, look: Look) -> list[str]:
+    """Return the words that name the judged configurations that fail now, none if none do."""
+    failed = [
+        next(trial for trial in change.now[name].values() if trial.state is not State.COMPLETE)
+        for name in change.judgement.broken[:_WORST]
     ]
-    return ["worst:", *(f"{text}," for text in words[:-1]), words[-1]]
+    texts = (
+        " ".join([*show_params(trial.params, look), f"({clean(trial.reason, look)})"])
+        for trial in failed
+    )
+    return _listed("fails now:", texts)
+
+
+def _worst(change: Change, look: Look) -> list[str]:
+    """Names the judged configurations with the largest losses."""
+    losses = change.judgement.losses
+    scale = scale_of([*losses.values()])
+    texts = (
+        " ".join([*_params(change, name, look), f"{'+' * (loss > 0)}{scale.value(loss)}"])
+        for name, loss in [*losses.items()][:_WORST]
+    )
+    return _listed("worst:", texts)
+
+
+def _listed(head: str, texts: Iterable[str]) -> list[str]:
+    """A head and texts with commas between them, none if there are no texts."""
+    *others, last = [*texts] or [""]
+    return [head, *(f"{text}," for text in others), last] if last else []
 
 
 def _params(change: Change, name: Name, look: Look) -> list[str]:

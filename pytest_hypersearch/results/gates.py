@@ -6,7 +6,12 @@ import shlex
 from collections.abc import Iterable, Sequence
 
 from pytest_hypersearch.core.values import plural
-from pytest_hypersearch.results.comparison import Change, change_lines, measures
+from pytest_hypersearch.results.comparison import (
+    Change,
+    change_lines,
+    failures,
+    measures,
+)
 from pytest_hypersearch.results.terminal.format import Line, Look, clean, cut, line, scale_of
 
 FAILING = frozenset({"REGRESSED", "broken", "missed"})
@@ -24,7 +29,7 @@ _SPECIAL = set('"$`\\!%')
 
 def short_text(change: Change) -> str:
     """Tell of a verdict in one line: ``REGRESSED 0.41 -> 0.43, loss 0.017 (95% bounds ...``."""
-    return " ".join(measures(change))
+    return " ".join([*measures(change), *failures(change, Look())])
 
 
 def brief_text(change: Change) -> str:

@@ -231,7 +231,7 @@ class Baseline:
             entries = dict(old.sweeps)
             for sweep in study.sweeps:
                 new = _measured(study, sweep)
-                if new is not None:
+                if new is not None and (new.replicates or sweep.name in entries):
                     whole = replaces and _is_whole(study, sweep)
                     entries[sweep.name] = _merged(entries.get(sweep.name), new, replaces, whole)
             commit = old.commit if entries == old.sweeps else study.commit
@@ -391,7 +391,7 @@ def read_baseline(path: Path) -> Baseline | None:
     try:
         if path.stat().st_size > MOST_BYTES:
             raise StoreError(f"{path}: expected a baseline of at most {MOST_BYTES >> 20} MiB")
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")  # editors on Windows add a mark
     except FileNotFoundError:
         return None
     except OSError as error:

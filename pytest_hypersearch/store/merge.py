@@ -26,8 +26,8 @@ from pytest_hypersearch.store.reader import (
     StoredTrial,
     curves_of,
     outline_of,
+    read_planned,
     read_run,
-    read_stored,
 )
 from pytest_hypersearch.store.records import (
     EndRecord,
@@ -115,7 +115,7 @@ def merge_runs(sources: Sequence[Path], into: Path) -> list[Merged]:
 
 
 def _part(runs: Sequence[Run]) -> Part:
-    parts = [Part(run, read_stored(run)) for run in runs]
+    parts = [Part(run, read_planned(run)) for run in runs]
     shards = [part for part in parts if part.session.shard]
     whole = newest(runs)
     return shards[-1] if shards else next(part for part in parts if part.run is whole)

@@ -530,6 +530,14 @@ class Stored:
         return Present(self.run, self.session, replay=self.replay)
 
 
+def read_planned(run: Run) -> StoredRun:
+    """Read the records of a run; see `read_run` for what is raised."""
+    stored = read_stored(run)
+    if not stored.sessions[-1].sweeps:
+        raise ValueError(f"{run.path}: expected a journal that begins with a plan")
+    return stored
+
+
 def read_run(run: Run) -> StudyResults:
     """Read the results of a run.
 
@@ -544,10 +552,8 @@ def read_run(run: Run) -> StudyResults:
         StoreError: The journal cannot be read, or was written by a newer version.
         ValueError: The records of what was searched are missing.
     """
-    stored = read_stored(run)
+    stored = read_planned(run)
     session = stored.sessions[-1]
-    if not session.sweeps:
-        raise ValueError(f"{run.path}: expected a journal that begins with a plan")
     present = Present(stored, session)
     elapsed = present.elapsed()
     part = ["only some trials of the plan were selected"] if present.is_part else []

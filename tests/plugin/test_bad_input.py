@@ -137,6 +137,14 @@ ROWS = [
                 "{'a': {'alpha': 1}}",
                 "sweep(gate['a']['alpha']=1): expected a number above 0 and below 0.5",
             ),
+            (
+                3,
+                "{'a': {'threshold': '<= 1', 'top': 1}}",
+                (
+                    "sweep(gate['a']={'threshold': '<= 1', 'top': 1}): expected 'top' and 'strict' "
+                    "with a 'tolerance' only"
+                ),
+            ),
             (3, "{'a': {'strict': 1}}", "sweep(gate['a']['strict']=1): expected True or False"),
         ]
     ),

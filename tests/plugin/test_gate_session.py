@@ -50,9 +50,10 @@ def test_an_unchanged_test_is_the_same_and_leaves_its_baseline_as_it_is(project)
     assert "no baseline (none is named by --sweep-baseline=PATH)" in project.run()[1]
     text = written(project, TWO.format(worse=0))
     assert [*json.loads(text)["tests"]] == ["test_it.py::test_f", "test_it.py::test_g"]
+    (project.path / FILE).write_text(f"\ufeff{text}", encoding="utf-8", newline="\r\n")
     code, output = project.run(BASELINE, "--sweep-update-baseline=all", "-v", "-n2")
     assert (code, "25 passed" in last_line(output)) == (0, True)
-    assert f"baseline unchanged: {FILE}" in output
+    assert f"baseline written: {FILE}" in output
     assert re.search(r"test_f \[gate loss\] SAME 2", output)
     assert "same numbers" in output
     assert (project.path / FILE).read_text() == text
@@ -114,7 +115,7 @@ def test_x_q_and_two_gates_of_which_one_regressed(project):
     assert "22 passed, 1 regressed" in last_line(output)
 
 
-def test_what_fails_now_is_broken_if_it_is_among_the_best(project):
+def test_what_fails_now_is_broken_if_it_is_among_the_best(project, monkeypatch):
     source = """
 @pytest.mark.sweep(
     grid={{"x": [1, 2, 3, 4]}}, replicates=3, gate={{"score": {{"tolerance": 0.5, "top": 2}}}}
@@ -125,14 +126,24 @@ def test_f(x, trial):
 """
     written(project, source.format(failing=0))
     project.write(source.format(failing=1))
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
     code, output = project.run(BASELINE, "--junitxml=out.xml")
     assert code == 1
     assert "3 failed, 9 passed, 1 broken" in last_line(output)
-    assert "fails now: x=1 (AssertionError: does not converge" in output
-    assert "x=1 (AssertionError: does not converge" in (project.path / "out.xml").read_text()
+    failing = "fails now: x=1 (AssertionError: does not converge"
+    assert output.count(failing) == 2
+    assert re.search(f"::error .*::broken {re.escape(failing)}", output)
+    cases = {case.get("name"): case for case in ET.parse(project.path / "out.xml").iter("testcase")}  # noqa: S314
+    failure = cases["test_f [gate score]"].find("failure")
+    assert failure is not None
+    assert failing in (failure.get("message") or "")
     project.write(source.format(failing=4))
     _, output = project.run(BASELINE)
     assert "3 failed, 10 passed" in last_line(output)
+    (project.path / FILE).unlink()
+    project.write(source.format(failing="x"))
+    project.run(BASELINE, "--sweep-update-baseline")
+    assert json.loads((project.path / FILE).read_text())["tests"] == {}
 
 
 def test_a_threshold_needs_no_baseline(project):
@@ -356,3 +367,5 @@ def test_stored_runs_of_shards_are_judged_as_the_whole(project, monkeypatch, cap
     (project.path / "empty.json").write_text('{"format": 1, "tests": {}}')
     assert main(["baseline", "check", "empty.json", "test_f"]) == 3
     assert "no baseline" in capsys.readouterr().out
+    assert main(["baseline", "check", FILE, "test_none"]) == 3
+    assert "test_none: no such path or test" in capsys.readouterr().err

@@ -243,6 +243,12 @@ def test_runs_of_other_code_or_plan_are_not_merged(divided, capsys):
     code, text = merged(capsys, 1, 2)
     assert (code, "are shards of 2 and of 3" in text) == (2, True)
     assert not (divided.path / "merged").exists()
+    (journal,) = divided.path.glob("shard-2/d/hypersearch/*/0001/journal.jsonl")
+    journal.write_text("damaged")
+    code, text = merged(capsys, 1, 2)
+    assert code == 2
+    assert f"{journal.parent.relative_to(divided.path)}: expected a journal that begins" in text
+    assert not (divided.path / "merged").exists()
     assert main(["merge", "nowhere", "--into", "merged"]) == 2
     assert main(["merge", ".", "--into", "merged"]) == 2
 

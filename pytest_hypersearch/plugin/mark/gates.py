@@ -64,6 +64,8 @@ def _gates(metric: object, entry: object, modes: Mapping[object, Mode]) -> Itera
     if not set(options) <= set(KEYS):
         raise wrong(name, entry, f"expected a dict with some of {', '.join(KEYS)}")
     if "threshold" in options:
+        if "tolerance" not in options and {"top", "strict"} & set(options):
+            raise wrong(name, entry, "expected 'top' and 'strict' with a 'tolerance' only")
         yield _threshold(name, metric, options, modes.get(metric))
     if "threshold" not in options or "tolerance" in options:
         yield Gate(

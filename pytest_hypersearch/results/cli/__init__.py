@@ -1,8 +1,8 @@
 """The command ``pytest-hypersearch``: a look at stored sweeps, without running a test.
 
-Exit codes: 0 if there was something to show, 1 if nothing was found or, in ``compare``, scores have
-become worse or judged configurations fail, 2 for a command that makes no sense or a file that
-cannot be read or written, 3 if ``compare`` has nothing to decide by.
+Exit codes: 0 if there was something to show, 1 if nothing was found, 2 for a command that makes no
+sense or a file that cannot be read or written. In ``compare`` and ``baseline``, 1 if scores have
+become worse or judged configurations fail, 3 if there is nothing to decide by.
 """
 
 from __future__ import annotations

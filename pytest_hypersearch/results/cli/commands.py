@@ -315,7 +315,11 @@ def baseline(given: Namespace) -> int:
     if given.action == "show":
         _print(rows_text(_baseline_rows(known), "table"))
         return FOUND
-    results = results_of(given.what, given.filter)
+    try:
+        results = results_of(given.what, given.filter)
+    except NothingStoredError as error:
+        _note(str(error))
+        return INCOMPARABLE
     _tell(results)
     if given.action == "update":
         studies = [replace(one, commit=one.commit[:COMMIT_DIGITS]) for one in results.studies]
