@@ -262,7 +262,7 @@ class Baseline:
             if path.is_file() and path.read_text(encoding="utf-8") == text:
                 return False
             path.parent.mkdir(parents=True, exist_ok=True)
-            _replace(path, text)
+            _replace(path.resolve(), text)
         except (OSError, UnicodeError) as error:
             raise StoreError(f"{path}: the baseline cannot be written: {error}") from None
         return True
@@ -389,9 +389,11 @@ def read_baseline(path: Path) -> Baseline | None:
         StoreError: It cannot be read, or is no baseline; the message is one line.
     """
     try:
-        if path.stat().st_size > MOST_BYTES:
+        with path.open("rb") as file:
+            data = file.read(MOST_BYTES + 1)  # not by its size, as a device has none
+        if len(data) > MOST_BYTES:
             raise StoreError(f"{path}: expected a baseline of at most {MOST_BYTES >> 20} MiB")
-        text = path.read_text(encoding="utf-8-sig")  # editors on Windows add a mark
+        text = data.decode("utf-8-sig")  # editors on Windows add a mark
     except FileNotFoundError:
         return None
     except OSError as error:

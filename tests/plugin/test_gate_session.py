@@ -50,13 +50,15 @@ def test_an_unchanged_test_is_the_same_and_leaves_its_baseline_as_it_is(project)
     assert "no baseline (none is named by --sweep-baseline=PATH)" in project.run()[1]
     text = written(project, TWO.format(worse=0))
     assert [*json.loads(text)["tests"]] == ["test_it.py::test_f", "test_it.py::test_g"]
-    (project.path / FILE).write_text(f"\ufeff{text}", encoding="utf-8", newline="\r\n")
+    (project.path / "linked").write_text(f"\ufeff{text}", encoding="utf-8", newline="\r\n")
+    (project.path / FILE).unlink()
+    (project.path / FILE).symlink_to("linked")
     code, output = project.run(BASELINE, "--sweep-update-baseline=all", "-v", "-n2")
     assert (code, "25 passed" in last_line(output)) == (0, True)
     assert f"baseline written: {FILE}" in output
     assert re.search(r"test_f \[gate loss\] SAME 2", output)
     assert "same numbers" in output
-    assert (project.path / FILE).read_text() == text
+    assert (project.path / "linked").read_text() == text
 
 
 @PLAIN_AND_WORKERS
@@ -289,6 +291,7 @@ def test_a_file_that_is_no_baseline_is_named_before_anything_runs(project, text,
         (("--sweep-update-baseline",), "requires --sweep-baseline=PATH or sweep_baseline"),
         ((BASELINE, "--sweep-update-baseline=every"), "=every: expected new or all; use"),
         (("--sweep-baseline=",), "--sweep-baseline=: expected the path of a file"),
+        (("--sweep-baseline=/dev/zero",), "expected a baseline of at most 64 MiB"),
         (("--sweep-baseline=.",), "the baseline cannot be read: Is a directory"),
         (("--sweep=skip", BASELINE, "--sweep-update-baseline"), "requires --sweep"),
     ],
