@@ -77,6 +77,7 @@ class Owner:
         self._trials: dict[str, tuple[StudyRun, Key]] = {}
         self._retries: dict[tuple[str, str], bool] = {}
         self._told: dict[str, tuple[str, bool]] = {}
+        self._torn_down: dict[str, str] = {}
         self._digest = ""
         self._queue = RequestQueue(self._reply, self._priority)
         self._lock = RLock()
@@ -119,6 +120,11 @@ class Owner:
     def _record(self, item: str) -> TrialRecord | None:
         run, key = self._trials[item]
         return run.study.records.get(key)
+
+    def torn_down(self, item: str, worker: str) -> bool:
+        """Whether a worker has told that it is done with an item, teardown included."""
+        with self._lock:
+            return self._torn_down.get(worker) == item
 
     def item_died(self, item: str, worker: str) -> None:
         """Take note that a worker died in the teardown of an item whose trial had ended."""
@@ -279,6 +285,8 @@ class Owner:
             case messages.Review():
                 return self._review(request)
             case messages.Finish():
+                if worker in self._told:
+                    self._torn_down[worker] = self._told[worker][0]
                 self._finish(worker, saved=request.saved)
                 return messages.Done()
             case messages.Skip():

@@ -293,6 +293,32 @@ def test_f(x, deadly):
     assert project.cached == {"x:2"}, output
 
 
+def test_a_worker_that_dies_after_the_teardown_has_passed_its_trial(project):
+    write(project, "", isolate=False)
+    project.write("""
+@pytest.mark.sweep(grid={"x": [1, 2]})
+def test_f(x, trial):
+    ran(x)
+    (trial.path / "model").write_text(str(x))
+    return x
+""")
+    project.path.joinpath("conftest.py").write_text("""
+import os, pytest
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_logreport(report):
+    if report.when == "teardown" and report.nodeid.endswith("[x:1]"):
+        if "PYTEST_XDIST_WORKER" in os.environ:
+            os._exit(1)
+""")
+    code, output = project.run("-n2")
+    assert code == 0, output
+    assert project.states == {"complete": 2}
+    assert project.ran == {"1": 1, "2": 1}
+    assert "2 passed" in output
+    assert "x:1 had ended when gw" in output
+
+
 @pytest.mark.parametrize("moment", LOST)
 @pytest.mark.parametrize("workers", [(), ("-n1",)], ids=["plain", "n1"])
 def test_an_isolated_trial_that_has_passed_when_its_process_dies_has_passed(

@@ -6,7 +6,7 @@ import contextlib
 import os
 import sys
 from threading import Event, Thread
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
@@ -184,14 +184,21 @@ class Distribution:
             # The scope-wise schedulers run the item again by themselves.
             with contextlib.suppress(NotImplementedError):
                 sched.mark_test_pending(crashitem)
-        elif phase == "call":
+        elif phase == "call" and not self._owner.torn_down(crashitem, worker):
             self._owner.item_died(crashitem, worker)
         elif record := self._owner.passed(crashitem, worker):
-            self._show_lost(report, record, worker)
+            # The last report was lost with the worker: that of its death takes its place.
+            self._show_lost(report, record, worker, "teardown" if phase == "call" else "call")
 
-    def _show_lost(self, report: pytest.TestReport, record: TrialRecord, worker: str) -> None:
-        """Make the report of a call, which was lost with the worker, of that of its death."""
-        report.when = "call"
+    def _show_lost(
+        self,
+        report: pytest.TestReport,
+        record: TrialRecord,
+        worker: str,
+        when: Literal["call", "teardown"],
+    ) -> None:
+        """Make the report of a phase that ended well of the report of a worker's death."""
+        report.when = when
         if record.state is State.COMPLETE:
             report.outcome, report.longrepr = "passed", None
         else:
