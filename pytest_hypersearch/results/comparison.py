@@ -363,7 +363,7 @@ def failures(change: Change, look: Look) -> list[str]:
 def _worst(change: Change, look: Look) -> list[str]:
     """Names the judged configurations with the largest losses."""
     losses = change.judgement.losses
-    scale = scale_of([*losses.values()])
+    scale = scale_of([max(losses.values(), key=abs)])
     texts = (
         " ".join([*_params(change, name, look), f"{'+' * (loss > 0)}{scale.value(loss)}"])
         for name, loss in [*losses.items()][:_WORST]

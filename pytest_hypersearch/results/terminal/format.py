@@ -207,9 +207,9 @@ def scale_of(values: Sequence[float], spreads: Sequence[float | None] = ()) -> S
         return Scale(None)
     if seen:
         return Scale(needed)
-    return Scale(
-        min(room, max(needed, _decimals(high, 4), _decimals(max(values) - min(values), 2)))
-    )
+    apart = max(values) - min(values)
+    between = _decimals(apart, 2) if apart > _NOISE * high else 0
+    return Scale(min(room, max(needed, _decimals(high, 4), between)))
 
 
 def _decimals(number: float, digits: int) -> int:
