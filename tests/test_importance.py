@@ -58,7 +58,9 @@ G = (0.0, 1.0, 4.5, 9.0, 99.0, 99.0)
 
 
 def g_function(p):
-    return math.prod((abs(4 * p[f"x{i}"] - 2) + a) / (1 + a) for i, a in enumerate(G))
+    # shifted modulo 1, which leaves the effects: the search begins at the centre, the minimum
+    x = [(p[f"x{i}"] + 0.2) % 1 for i in range(len(G))]
+    return math.prod((abs(4 * each - 2) + a) / (1 + a) for each, a in zip(x, G, strict=True))
 
 
 def g_totals():
