@@ -46,7 +46,7 @@ def test_examples_find_good_configurations(pytester, monkeypatch):
             r".*test_nearest_neighbours +grid +24 of 24 complete +max accuracy 0\.9\d+",
             r".*test_network +grid +\d+ of 48.* +min val_loss 0\.2\d+",
             r".*test_prompts +grid +48 of 48 complete +max grade 0\.[89]\d+",
-            r"examples/test_neighbours\.py::test_nearest_neighbours \[gate accuracy >= 0\.9\]  met .*",
+            r"examples/test_knn\.py::test_nearest_neighbours \[gate accuracy >= 0\.9\]  met .*",
         ]
     )
 

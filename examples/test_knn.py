@@ -2,9 +2,9 @@
 
 Write the baseline once, and commit it; from then on, pytest --sweep judges the scores::
 
-    pytest --sweep --sweep-baseline=digits.json --sweep-update-baseline examples/test_neighbours.py
-    pytest --sweep --sweep-baseline=digits.json examples/test_neighbours.py
-    pytest --sweep=check --sweep-baseline=digits.json examples/test_neighbours.py
+    pytest --sweep --sweep-baseline=digits.json --sweep-update-baseline examples/test_knn.py
+    pytest --sweep --sweep-baseline=digits.json examples/test_knn.py
+    pytest --sweep=check --sweep-baseline=digits.json examples/test_knn.py
 """
 
 import pytest
