@@ -9,9 +9,9 @@ from example_studies import booth_grid, booth_stacked, cnn_random
 from pytest_hypersearch.plugin.ci import job_summary
 from pytest_hypersearch.results import results as faces
 from pytest_hypersearch.results.cli import main
-from pytest_hypersearch.results.history import Reported
 from pytest_hypersearch.results.report.payload import payload
 from pytest_hypersearch.results.results import Results
+from pytest_hypersearch.results.study_history import Reported
 from pytest_hypersearch.results.terminal.summary import section
 from pytest_hypersearch.stats import ranking
 from pytest_hypersearch.stats.ranking import rank_study

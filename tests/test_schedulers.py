@@ -10,8 +10,8 @@ from types import SimpleNamespace
 
 import pytest
 
+from pytest_hypersearch.plugin.xdist.assignment import TrialClaims
 from pytest_hypersearch.plugin.xdist.schedulers import SHARING, patched_scheduler
-from pytest_hypersearch.plugin.xdist.sharing import TrialClaims
 
 SHUTDOWN = object()
 MOST_STEPS = 20_000

@@ -33,7 +33,7 @@ from pytest_hypersearch.store.archive import Archive, Observer, Policy
 from pytest_hypersearch.store.baseline import COMMIT_DIGITS
 
 if TYPE_CHECKING:
-    from pytest_hypersearch.results.history import Reported
+    from pytest_hypersearch.results.study_history import Reported
 
 
 TITLE = "hypersearch"
@@ -330,7 +330,7 @@ class ReportFile:
 
     def _reported(self, study: StudyResults) -> Reported:
         """A study with the curves of the last attempt at each trial."""
-        from pytest_hypersearch.results.history import Reported
+        from pytest_hypersearch.results.study_history import Reported
 
         stored = self._controller.owner.stored_curves(study.nodeid)
         last = {(Key(t.sweep, t.number, t.replicate), t.attempt) for t in study.trials}

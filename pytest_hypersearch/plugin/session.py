@@ -18,7 +18,7 @@ from pytest_hypersearch.plugin.runner.runner import Runner
 from pytest_hypersearch.plugin.shard import sharding
 from pytest_hypersearch.plugin.statuses import ReportStatuses
 from pytest_hypersearch.plugin.xdist import workers as xdist
-from pytest_hypersearch.plugin.xdist.sharing import WorkSharing
+from pytest_hypersearch.plugin.xdist.assignment import WorkSharing
 
 
 class Terminated(KeyboardInterrupt):

@@ -1,20 +1,24 @@
 """The share of a job among several: which trials of the sweeps a session with a shard runs.
 
-All jobs collect the same trials and deal them out alike, by hashes of their names alone. What one
-job knows and another does not, such as stored durations, has no part in it.
+All jobs collect the same trials and deal them out alike: by hashes of their names, and by how long
+they took in the newest run that has all trials. Jobs that start with the same cache, or with none,
+agree on it; the runs of shards themselves have a part of the trials, and do not count.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from hashlib import blake2b
 from typing import TypeAlias
 
 import pytest
 
+from pytest_hypersearch.core.trial import Key
+from pytest_hypersearch.core.values import mean
 from pytest_hypersearch.plugin.collect import Slot
 from pytest_hypersearch.plugin.plan import study_nodeid, trials_among
+from pytest_hypersearch.store.find import newest, stored_studies
+from pytest_hypersearch.store.reader import is_whole, read_stored
 
 Unit: TypeAlias = "tuple[str, str, int, int]"
 """What stays together: of a study, a sweep, a number and a replicate; -1 and "" stand for all."""
@@ -45,7 +49,10 @@ class Sharding:
         trials = {item: (study_nodeid(item, slot), slot) for _, item, slot in trials_among(items)}
         units = _Units(self._config, trials.values(), self._shards)
         unit_of = {item: units.of(study, slot) for item, (study, slot) in trials.items()}
-        shards = dealt(Counter(unit_of.values()), self._shards)
+        sizes: dict[Unit, float] = dict.fromkeys(unit_of.values(), 0.0)
+        for item, seconds in _durations(self._config, trials).items():
+            sizes[unit_of[item]] += seconds
+        shards = dealt(sizes, self._shards)
         others = [item for item, unit in unit_of.items() if shards[unit] != self._shard]
         if not others:
             return
@@ -88,20 +95,40 @@ class _Units:
         return self._adaptive[strategy]
 
 
-def dealt(sizes: Counter[Unit], shards: int) -> dict[Unit, int]:
-    """Deal units out: the largest first, each to the shard with the fewest trials.
+def _durations(
+    config: pytest.Config, trials: Mapping[pytest.Function, tuple[str, Slot]]
+) -> dict[pytest.Function, float]:
+    """Seconds that each trial is expected to take; 1 for all if nothing is stored."""
+    stored: dict[tuple[str, Key], float] = {}
+    cache = getattr(config, "cache", None)
+    runs_of = stored_studies(cache.mkdir("hypersearch")) if cache else {}
+    for study in dict.fromkeys(study for study, _ in trials.values()):
+        run = newest(runs_of[study]) if study in runs_of else None
+        if run and is_whole(run):
+            for trial in read_stored(run).trials:
+                if trial.duration is not None:
+                    stored[study, trial.key] = trial.duration
+    usual = mean([*stored.values()]) if stored else 1.0
+    return {
+        item: stored.get((study, Key(slot.sweep.name, slot.number, slot.replicate)), usual)
+        for item, (study, slot) in trials.items()
+    }
+
+
+def dealt(sizes: Mapping[Unit, float], shards: int) -> dict[Unit, int]:
+    """Deal units out: the largest first, each to the shard with the least so far.
 
     Among those of a size, the units of a sweep follow each other in the order of their hashes: each
     shard gets its share of every sweep, and no regular part of a grid.
 
     Args:
-        sizes: How many trials each unit has.
+        sizes: How long each unit takes.
         shards: How many shards there are.
 
     Returns:
         The shard of each unit, from 1.
     """
-    loads = [0] * shards
+    loads = [0.0] * shards
     found = {}
     for unit in sorted(sizes, key=lambda unit: (-sizes[unit], unit[:2], _hash(unit))):
         place = loads.index(min(loads))

@@ -24,7 +24,7 @@ from pytest_hypersearch.core.space import Distribution
 from pytest_hypersearch.core.study import StudyResults
 from pytest_hypersearch.core.sweep import Sweep
 from pytest_hypersearch.core.trial import Raw, State, TrialRecord, storable
-from pytest_hypersearch.results.history import Curve
+from pytest_hypersearch.results.study_history import Curve
 
 with needs("to_optuna", "optuna", "optuna"):
     import optuna

@@ -21,7 +21,6 @@ from pytest_hypersearch.results.export import (
     write_json,
     write_parquet,
 )
-from pytest_hypersearch.results.history import Curve, Reported, curves, history, reported
 from pytest_hypersearch.results.query import (
     Entry,
     Field,
@@ -38,6 +37,7 @@ from pytest_hypersearch.results.query import (
     with_trials,
 )
 from pytest_hypersearch.results.run_history import RunHistory, run_history
+from pytest_hypersearch.results.study_history import Curve, Reported, curves, history, reported
 from pytest_hypersearch.results.terminal.lines import sweep_html, sweep_text
 from pytest_hypersearch.results.terminal.tables import families, group_text
 from pytest_hypersearch.stats.failures import FailureRule, failure_rule

@@ -16,7 +16,7 @@ from pytest_hypersearch.core.trial import State, TrialRecord
 from pytest_hypersearch.core.values import encodable, wall
 from pytest_hypersearch.engine.study_run import SweepRun
 from pytest_hypersearch.stats.ranking import rank_study
-from pytest_hypersearch.trackers.trials import Point, TrialTracker, facts, trial_key
+from pytest_hypersearch.trackers.base import Point, TrialTracker, facts, trial_key
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

@@ -306,6 +306,28 @@ def test_merged_runs_follow_each_other_in_a_cache_that_all_jobs_restore(divided,
     }
 
 
+def test_shares_are_balanced_by_how_long_trials_took_in_a_whole_run(project, monkeypatch):
+    monkeypatch.chdir(project.path)
+    source = """
+import time
+
+@pytest.mark.sweep(grid={"x": [1, 2, 3, 4, 5, 6]})
+def test_f(x):
+    time.sleep(float(x == 4))
+    return ADDED
+"""
+    project.write(source.replace("ADDED", "x"))
+    project.here("-o", "cache_dir=whole")
+    project.write(source.replace("ADDED", "x + 1"))
+    shares = []
+    for shard in (1, 2):
+        shutil.copytree("whole", f"shard-{shard}")
+        share(project, shard, "--sweep-resume", shards=2)
+        own = load_results(f"shard-{shard}", run=-1)
+        shares.append({trial.params["x"] for trial in own})
+    assert sorted(shares, key=len) == [{4}, {1, 2, 3, 5, 6}]
+
+
 def test_units_are_dealt_evenly_and_alike():
     sizes = Counter({("t", "a", number, -1): 3 for number in range(10)})
     sizes[("t", "b", -1, -1)] = 12

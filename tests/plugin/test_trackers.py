@@ -10,7 +10,7 @@ import sys
 import pytest
 
 from pytest_hypersearch.trackers import OFFERS, Offer
-from pytest_hypersearch.trackers.trials import quiet_import
+from pytest_hypersearch.trackers.base import quiet_import
 
 SWEPT = """
 @pytest.mark.sweep(grid={"x": [1, 2, 3], "api_key": ["sk-123"]}, metric="loss", replicates=1)

@@ -11,7 +11,7 @@ from pytest_hypersearch.core.space import Space
 from pytest_hypersearch.core.study import StudyResults
 from pytest_hypersearch.core.sweep import Sweep
 from pytest_hypersearch.core.trial import Key, State, TrialRecord
-from pytest_hypersearch.results.history import Reported
+from pytest_hypersearch.results.study_history import Reported
 
 HOSTILE = "</script><img src=x onerror='window.ran=1'>"
 

@@ -10,10 +10,10 @@ from report_parts import Opened, a_study, a_trial
 from pytest_hypersearch import Results, choice, uniform
 from pytest_hypersearch.core.space import Space
 from pytest_hypersearch.core.trial import State
-from pytest_hypersearch.results.history import Reported
 from pytest_hypersearch.results.report.figures import Plots
 from pytest_hypersearch.results.report.page import page
 from pytest_hypersearch.results.report.payload import beside
+from pytest_hypersearch.results.study_history import Reported
 from pytest_hypersearch.stats.ranking import rank_study
 from pytest_hypersearch.store.find import Loaded
 

@@ -10,8 +10,8 @@ from pytest_hypersearch import Results, uniform
 from pytest_hypersearch.core.goals import Constraint, Goal
 from pytest_hypersearch.core.space import Space
 from pytest_hypersearch.core.study import StudyResults
-from pytest_hypersearch.results.history import Reported
 from pytest_hypersearch.results.report.figures import Plots
+from pytest_hypersearch.results.study_history import Reported
 from pytest_hypersearch.results.terminal.format import plain
 from pytest_hypersearch.results.terminal.summary import section
 from pytest_hypersearch.stats.ranking import rank_study

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     import pytest
 
-    from pytest_hypersearch.plugin.xdist.sharing import TrialClaims
+    from pytest_hypersearch.plugin.xdist.assignment import TrialClaims
 
     Node: TypeAlias = Any  # xdist's controller of a worker: xdist has no types
     Base: Any

@@ -15,7 +15,7 @@ from pytest_hypersearch.engine import messages
 from pytest_hypersearch.engine.owner import Owner
 from pytest_hypersearch.engine.resources.machine import THREAD_VARIABLES, cores, limit_threads
 from pytest_hypersearch.plugin.statuses import attach, set_status
-from pytest_hypersearch.plugin.xdist.sharing import TrialClaims
+from pytest_hypersearch.plugin.xdist.assignment import TrialClaims
 
 CHANNEL = "hypersearch_channel"
 THREADS = "hypersearch_threads"

@@ -8,9 +8,9 @@ from typing import Any, Literal, TypeAlias
 
 from pytest_hypersearch.core.errors import needs
 from pytest_hypersearch.core.trial import State
-from pytest_hypersearch.results.history import Reported
 from pytest_hypersearch.results.report.page import DASHES, LIGHT, SCORES, SYMBOLS
 from pytest_hypersearch.results.report.payload import Json, label, numbers
+from pytest_hypersearch.results.study_history import Reported
 from pytest_hypersearch.stats.grouping import summary, t_quantile
 from pytest_hypersearch.stats.importance import Method, importance, pools
 from pytest_hypersearch.stats.ranking import RankedStudy

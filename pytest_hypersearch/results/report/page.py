@@ -14,8 +14,8 @@ from string import Template
 from typing import Any
 
 from pytest_hypersearch.core.errors import needs
-from pytest_hypersearch.results.history import Reported
 from pytest_hypersearch.results.report.payload import Link, payload
+from pytest_hypersearch.results.study_history import Reported
 from pytest_hypersearch.results.terminal.format import plain
 from pytest_hypersearch.results.terminal.summary import section
 from pytest_hypersearch.stats.ranking import RankedStudy, rank_study

@@ -18,7 +18,7 @@ from pytest_hypersearch.core.study import Configuration, StudyResults
 from pytest_hypersearch.core.sweep import Sweep
 from pytest_hypersearch.core.trial import Config, Key, Raw, State, TrialRecord, storable
 from pytest_hypersearch.core.values import number_of, std
-from pytest_hypersearch.results.history import Reported, Step, by_end, steps
+from pytest_hypersearch.results.study_history import Reported, Step, by_end, steps
 from pytest_hypersearch.results.terminal.format import Look, show_value
 from pytest_hypersearch.results.terminal.lines import comparable, doubtful, raced_out, rule_text
 from pytest_hypersearch.stats.failures import failure_rule

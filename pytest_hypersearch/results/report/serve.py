@@ -25,9 +25,9 @@ from types import MappingProxyType
 from typing import Any, TypeAlias
 
 from pytest_hypersearch.core.errors import StoreError
-from pytest_hypersearch.results.history import Reported
 from pytest_hypersearch.results.report.page import data, page
 from pytest_hypersearch.results.report.payload import file_below
+from pytest_hypersearch.results.study_history import Reported
 
 Load: TypeAlias = Callable[[], Sequence[Reported]]
 

@@ -10,7 +10,7 @@ from pytest_hypersearch.core.study import Configuration, StudyResults, signed
 from pytest_hypersearch.core.sweep import Sweep
 from pytest_hypersearch.core.trial import State, TrialRecord
 from pytest_hypersearch.core.values import plural
-from pytest_hypersearch.results.history import steps
+from pytest_hypersearch.results.study_history import steps
 from pytest_hypersearch.results.terminal.format import (
     Column,
     Line,
