@@ -4,11 +4,13 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-WAYS = pytest.mark.parametrize(
-    ("isolate", "workers"),
-    [(False, ()), (False, ("-n2",)), (True, ()), (True, ("-n1",))],
-    ids=["plain", "n2", "isolated", "n1-isolated"],
-)
+ALL_WAYS = {
+    "plain": (False, ()),
+    "n2": (False, ("-n2",)),
+    "isolated": (True, ()),
+    "n1-isolated": (True, ("-n1",)),
+}
+WAYS = pytest.mark.parametrize(("isolate", "workers"), ALL_WAYS.values(), ids=ALL_WAYS)
 
 SWEEP = """
 @pytest.fixture
@@ -109,12 +111,21 @@ def write(project, conftest, isolate, body="return x"):
     project.write(SWEEP.format(isolate=isolate, body=body))
 
 
-@WAYS
-@pytest.mark.parametrize("change", CHANGES)
-def test_what_another_plugin_makes_of_the_item_is_the_trials_state(
-    project, change, isolate, workers
-):
+# How reports travel differs by phase and outcome alone: one of each goes through workers.
+TRAVELS = ("soft check", "red setup", "red teardown", "skipped after")
+
+
+@pytest.mark.parametrize(
+    ("change", "way"),
+    [
+        (change, way)
+        for change in CHANGES
+        for way in (ALL_WAYS if change in TRAVELS else ("plain", "isolated"))
+    ],
+)
+def test_what_another_plugin_makes_of_the_item_is_the_trials_state(project, change, way):
     conftest, count, state, score, reason = CHANGES[change]
+    isolate, workers = ALL_WAYS[way]
     write(project, conftest, isolate)
     result = project.here("-v", "--junit-xml=junit.xml", *workers)
     first = project.trials["x:1"]
@@ -305,11 +316,15 @@ def test_f(x, trial):
     project.path.joinpath("conftest.py").write_text("""
 import os, pytest
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_runtest_logreport(report):
-    if report.when == "teardown" and report.nodeid.endswith("[x:1]"):
-        if "PYTEST_XDIST_WORKER" in os.environ:
+class Deadly:
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_logreport(self, report):
+        if report.when == "teardown" and report.nodeid.endswith("[x:1]"):
             os._exit(1)
+
+def pytest_configure(config):
+    if hasattr(config, "workerinput"):
+        config.pluginmanager.register(Deadly())
 """)
     code, output = project.run("-n2")
     assert code == 0, output
