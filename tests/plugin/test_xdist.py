@@ -358,13 +358,13 @@ def test_a_sampler_in_parallel_gives_the_same_table_after_an_interruption(chase)
 SLOW_START = """
 import os, sys, time
 if os.path.exists("once") and "sys.stdin.readline" in " ".join(sys.orig_argv):
-    time.sleep(1)
+    time.sleep(3)
 """
 SLOW_COLLECTION = """
 def pytest_collection(session):
     import os, time
     if hasattr(session.config, "workerinput") and os.path.exists("once"):
-        time.sleep(1)
+        time.sleep(3)
 """
 
 
@@ -385,7 +385,6 @@ def test_a_sampler_in_parallel_waits_for_the_replacement_of_a_worker(
     (chase.path / "conftest.py").write_text(CHASE + SLOW_COLLECTION)
     (chase.path / "sitecustomize.py").write_text(SLOW_START)
     monkeypatch.setenv("PYTHONPATH", f"{chase.path}{os.pathsep}{os.environ['PYTHONPATH']}")
-    monkeypatch.setattr("pytest_hypersearch.plugin.xdist.workers.STUCK_POLLS", 2)
     assert chase.run("-n2")[0] == 0
     assert table(chase) == expected
 
