@@ -113,17 +113,6 @@ def test_f(x, trial):
     assert [contents(project.path / f"shard-{shard}") for shard in (1, 2)] == before
 
 
-@pytest.fixture
-def small_disk(project):
-    disk = project.path / "disk"
-    disk.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", disk]
-    if shutil.which("mount") is None or subprocess.run(mount, check=False).returncode:
-        pytest.skip("may not mount a small disk here")
-    yield disk
-    subprocess.run(["umount", disk], check=True)
-
-
 def fill(path):
     with path.open("wb", buffering=0) as file, suppress(OSError):
         while True:

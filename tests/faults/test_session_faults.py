@@ -6,7 +6,6 @@ import random
 import resource
 import shutil
 import signal
-import subprocess
 import threading
 from contextlib import suppress
 from pathlib import Path
@@ -244,17 +243,6 @@ def test_f(x):
     assert code == 0
     assert set(project.ran) == {str(x) for x in range(40)} - {str(x) for x in stored}
     assert project.scores == {f"x:{x}": x for x in range(40)}
-
-
-@pytest.fixture
-def small_disk(project):
-    disk = project.path / "disk"
-    disk.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", disk]
-    if shutil.which("mount") is None or subprocess.run(mount, check=False).returncode:
-        pytest.skip("may not mount a small disk here")
-    yield disk
-    subprocess.run(["umount", disk], check=True)
 
 
 def test_a_full_disk_ends_the_session_and_earlier_trials_are_intact(project, small_disk):
