@@ -37,6 +37,7 @@ from pytest_hypersearch.store.baseline import Baseline, Scores, read_baseline
 UPDATES: Final = ("new", "all")
 BARE: Final = ""
 _UPDATE: Final = "--sweep-update-baseline"
+_USUAL: Final = "sweeps.baseline.json"
 Outcome: TypeAlias = Literal["passed", "failed", "skipped"]
 _PREFIX: Final = "hypersearch."
 _UNCOMPARED: Final = frozenset({"no baseline", "not comparable"})
@@ -219,7 +220,7 @@ class Gates:
 
     def lines(self, look: Look) -> list[Line]:
         """What the summary says of the gates."""
-        given = self._config.option.sweep_baseline
+        given = self._config.option.sweep_baseline or ("" if self._path else _USUAL)
         option = f"--sweep-baseline={shlex.quote(given)}" if given else ""
         changes = [
             change

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import signal
 from xml.etree import ElementTree as ET
 
@@ -47,7 +48,11 @@ def test_an_unchanged_test_is_the_same_and_leaves_its_baseline_as_it_is(project)
     assert (code, "23 passed, 2 no baseline" in last_line(output)) == (0, True)
     assert "add: pytest --sweep-resume --sweep-update-baseline=new" in output
     assert f"no baseline ({FILE}: no such file)" in output
-    assert "no baseline (none is named by --sweep-baseline=PATH)" in project.run()[1]
+    output = project.run()[1]
+    assert "no baseline (none is named by --sweep-baseline=PATH)" in output
+    shown = shlex.split(re.search(r"add: pytest (.*)", output)[1])
+    assert project.run(*shown)[0] == 0  # as it is shown
+    (project.path / "sweeps.baseline.json").unlink()
     text = written(project, TWO.format(worse=0))
     assert [*json.loads(text)["tests"]] == ["test_it.py::test_f", "test_it.py::test_g"]
     (project.path / "linked").write_text(f"\ufeff{text}", encoding="utf-8", newline="\r\n")
