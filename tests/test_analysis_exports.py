@@ -2,6 +2,9 @@
 
 import csv
 import json
+import re
+import shutil
+import subprocess
 from dataclasses import replace
 from math import inf, isnan, nan
 
@@ -74,6 +77,37 @@ def test_a_column_of_mixed_or_huge_values_keeps_them(net, tmp_path):
 def test_an_empty_table_is_one(net):
     assert net[:0].table() == []
     assert len(net[:0].table(as_dataframe=True)) == 0
+
+
+LATEX = r"a_b & 100% #1 $x$ ~^ {\input|y}"
+PAGE = r"""\documentclass{article}
+\usepackage{booktabs}
+\begin{document}
+%s
+\end{document}
+"""
+
+
+def test_tables_for_documents_hold_anything(net, tmp_path):
+    row = {"params": {"name": LATEX}, "metrics": {"loss": -0.25}}
+    other = {"params": {"name": "<b>5</b> ± 1"}, "metrics": {"loss": 2.0}}
+    table = changed(net.filter(strategy="random"), row, row, row, other).pivot("params__name")  # noqa: PD010
+    assert "<td>a_b &amp; 100% #1 $x$ ~^ {\\input|y}" in table.to_html()
+    assert "&lt;b&gt;5&lt;/b&gt; ± 1" in table._repr_html_()
+    assert "<strong>−0.25" in table.to_html()  # noqa: RUF001  a minus
+    assert r"| a\_b \& 100% #1 \$x\$ \~^ {\\input\|y} |" in table.to_github()
+    latex = table.to_latex()
+    lines = latex.splitlines()
+    assert lines[0] == r"\begin{tabular}{lr}"
+    assert all(len(re.findall(r"(?<!\\)&", line)) == 1 for line in (lines[2], *lines[4:6]))
+    commands = {"ensuremath", "pm", "textbackslash", "textbar", "textbf", "textasciitilde"}
+    assert set(re.findall(r"\\([a-z]+)", "".join(lines[4:6]))) == commands
+    assert r"\textbf{$-$0.250 $\pm$ 0.000}" in latex
+    assert re.sub(r"\\[{}]", "", latex).count("{") == re.sub(r"\\[{}]", "", latex).count("}")
+    if shutil.which("pdflatex"):
+        (tmp_path / "table.tex").write_text(PAGE % latex)
+        command = ["pdflatex", "-halt-on-error", "-interaction=batchmode", "table.tex"]
+        subprocess.run(command, cwd=tmp_path, check=True)
 
 
 def test_csv_has_no_formulas(results, tmp_path):

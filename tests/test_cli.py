@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -18,7 +19,7 @@ from pytest_hypersearch.results.results import load_results
 from pytest_hypersearch.store.journal import batches, decode, encode
 from pytest_hypersearch.store.runs import Run
 
-FORMS = ("markdown", "latex", "html", "json", "csv")
+FORMS = ("github", "latex", "html", "json", "csv")
 ROOT = Path(__file__).parents[1]
 
 
@@ -126,7 +127,7 @@ def test_missing_values_sort_last_both_ways(command):
 
 
 def test_show_writes_tables_for_documents_json_and_csv(command):
-    assert command("show", "test_hostile", "--format", "markdown", "--columns", "name,score") == 0
+    assert command("show", "test_hostile", "--format", "github", "--columns", "name,score") == 0
     assert command.lines[0].replace(" ", "") == "|params.name|score|"
     assert command.lines[1].endswith("-:|")
     assert all(line.replace("\\|", "").count("|") == 3 for line in command.lines)
@@ -144,6 +145,33 @@ def test_show_writes_tables_for_documents_json_and_csv(command):
     assert rows[0]["params.name"].startswith("'=cmd")
     assert command("show", "test_net", "--group-by", "opt", "--format", "json") == 0
     assert {row["params.opt"] for row in json.loads(command.out)} == {"adam", "sgd"}
+
+
+def test_show_pivots(command, net):
+    asked = ("show", "test_net", "--rows", "strategy", "--columns", "opt")
+    assert command(*asked, "--format", "json") == 0
+    cells = {(row["strategy"], row["opt"]): row for row in json.loads(command.out)}
+    assert len(cells) == 4
+    for (strategy, opt), cell in cells.items():
+        best = net.filter(strategy=strategy, opt=opt).best()[0]
+        assert (cell["n"], cell["mean"], cell["std"]) == (3, best.mean, best.std)
+    for opt in ("adam", "sgd"):
+        best = min(("grid", "random"), key=lambda name: cells[name, opt]["mean"])
+        assert [name for name in ("grid", "random") if cells[name, opt]["best"]] == [best]
+    assert command(*asked) == 0
+    title = "loss (lower is better): mean ± std over replicates of the best configuration"
+    assert command.lines[0] == title
+    assert command.lines[1].split() == ["strategy", "adam", "sgd"]
+    assert re.fullmatch(r"random +\*0\.\d+ ± 0\.\d+ +\*0\.\d+ ± 0\.\d+", command.lines[4])
+    assert command(*asked, "--format", "latex") == 0
+    assert command.lines[5].count(r"\textbf{0.") == command.out.count(r"\textbf{") == 2
+    assert command("show", "test_net", "--rows", "strategy", "--metric", "loss,lr") == 0
+    assert command.lines[2].split() == ["strategy", "loss", "lr"]
+    assert command("show", "test_net@all", "--rows", "opt", "--columns", "strategy") == 0
+    assert "over studies" in command.lines[0]
+    for wrong in (("--metric", "loss"), ("--rows", "opt", "--sort", "n"), ("--rows", "nothing")):
+        assert command("show", "test_net", *wrong) == 2, wrong
+        assert len(command.errors.splitlines()) == 1
 
 
 @pytest.mark.parametrize("args", [(), ("--group-by", "name"), ("--columns", "name,text,score")])
@@ -274,6 +302,7 @@ def poisoned(value):
         ("show", "--group-by", "opt"),
         ("show", "--columns", "opt,reason,error,note,item,score"),
         ("show", "--columns", "nothing"),
+        ("show", "--rows", "opt", "--columns", "params__lr"),
         ("best", "--filter", "status=success"),
         ("best", "--format", "pytest"),
         ("compare", "@1", "@2"),

@@ -124,14 +124,14 @@ def job_summary(
     """
     ranked = [rank_study(study) for study in studies]
     rows = [_row(one, sweep) for one in ranked for sweep in one.study.sweeps]
-    table = markup_of(rows, "markdown")
+    table = markup_of(rows, "github")
     lines = section(ranked, width=_LOOK.width, verbosity=0, ascii_only=False)
     parts = ["\n".join(map(plain, part)) for part in (lines, verdicts)]
     text = "\n\n".join(filter(None, parts))
     fence = "`" * max(3, 1 + max(map(len, re.findall("`+", text)), default=0))
     details = f"<details><summary>Details</summary>\n\n{fence}text\n{text}\n{fence}\n\n</details>\n"
     if changes:
-        first = markup_of([markup_row(change, _LOOK) for change in changes], "markdown")
+        first = markup_of([markup_row(change, _LOOK) for change in changes], "github")
         table = f"{first}\n\n{table}"
     head = f"{MARKER}\n### Hyperparameter sweeps\n\n"
     whole = f"{head}{table}\n\n{_fails(ranked)}{details}\n"
@@ -172,7 +172,7 @@ def _fails(ranked: Sequence[RankedStudy]) -> str:
         for test, studies in families(ranked).items()
         if (rule := failure_rule([one.study for one in studies])) is not None
     ]
-    return markup_of(rows, "markdown") + "\n\n" if rows else ""
+    return markup_of(rows, "github") + "\n\n" if rows else ""
 
 
 def _row(ranked: RankedStudy, sweep: Sweep) -> dict[str, str]:

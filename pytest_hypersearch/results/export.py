@@ -25,6 +25,7 @@ from pytest_hypersearch.core.values import encodable
 from pytest_hypersearch.results.query import ABSENT, Entry, Field, Row
 from pytest_hypersearch.results.terminal.format import (
     Column,
+    Look,
     clean,
     look_of,
     render,
@@ -158,8 +159,24 @@ def write_parquet(columns: Columns, path: str | PathLike[str]) -> None:
     frame.to_parquet(path, engine="pyarrow")
 
 
-MARKUP: Final[Mapping[str, str]] = {"markdown": "pipe", "latex": "latex_booktabs", "html": "html"}
+MARKUP: Final[Mapping[str, str]] = {"github": "pipe", "latex": "latex_booktabs", "html": "html"}
 """Tables that documents take, and what tabulate calls them."""
+
+BOLD: Final = "\ue000{}\ue001"
+"""Makes a cell bold; texts of users have these signs escaped, as all that is not printable."""
+
+_DRAWN: Final[Mapping[str, dict[str, str]]] = {
+    "github": {"\ue000": "**", "\ue001": "**"},
+    "latex": {
+        "\ue000": r"\textbf{",
+        "\ue001": "}",
+        "±": r"$\pm$",
+        "−": "$-$",  # noqa: RUF001  a minus
+        "|": r"\textbar{}",
+    },
+    "html": {"\ue000": "<strong>", "\ue001": "</strong>"},
+}
+"""What becomes of signs once tabulate has escaped all else."""
 
 
 def markup_of(rows: Sequence[Mapping[str, str]], form: str, right: Collection[str] = ()) -> str:
@@ -170,19 +187,27 @@ def markup_of(rows: Sequence[Mapping[str, str]], form: str, right: Collection[st
         form: One of `MARKUP`.
         right: Names of columns that are aligned to the right, as numbers are.
     """
-    from tabulate import tabulate
-
     names = list(rows[0]) if rows else []
     lines = [[row[name] for name in names] for row in rows]
-    if form == "markdown":  # others are escaped by tabulate
+    return tabulated(names, lines, form, [names.index(name) for name in right])
+
+
+def tabulated(
+    names: Sequence[str], lines: Sequence[Sequence[str]], form: str, right: Collection[int]
+) -> str:
+    """Return lines of cells as a table for a document; see `markup_of`."""
+    from tabulate import tabulate
+
+    if form == "github":  # others are escaped by tabulate
         names, lines = list(map(_escaped, names)), [list(map(_escaped, line)) for line in lines]
-    return tabulate(
+    table = tabulate(
         lines,
         headers=names,
         tablefmt=MARKUP[form],
         disable_numparse=True,
-        colalign=["right" if name in right else "left" for name in (rows[0] if rows else ())],
+        colalign=["right" if index in right else "left" for index in range(len(names))],
     )
+    return table.translate({ord(sign): text for sign, text in _DRAWN[form].items()})
 
 
 def _escaped(text: str) -> str:
@@ -205,7 +230,7 @@ def rows_text(rows: Sequence[Row], form: str, drop: Sequence[str] = ()) -> str:
         csv_to(file, rows)
         return file.getvalue().replace("\r\n", "\n").removesuffix("\n")
     look = look_of(terminal_width())
-    texts = [{clean(n, look): _shown(value) for n, value in row.items()} for row in rows]
+    texts = [{clean(n, look): shown_cell(value, look) for n, value in row.items()} for row in rows]
     numbers = [clean(name, look) for name in rows[0] if _is_numeric(rows, name)]
     return markup_of(texts, form, numbers) if form in MARKUP else _table(rows, texts, drop)
 
@@ -214,8 +239,8 @@ def _is_numeric(rows: Sequence[Row], name: str) -> bool:
     return all(isinstance(row[name], (int, float, type(None))) for row in rows)
 
 
-def _shown(value: Raw) -> str:
-    look = look_of(terminal_width())
+def shown_cell(value: Raw, look: Look) -> str:
+    """Return a value as the text of a cell, strings as they are."""
     if value is None:
         return "-"
     return clean(value, look) if isinstance(value, str) else show_value(value, look)

@@ -21,6 +21,7 @@ from pytest_hypersearch.results.export import (
     write_json,
     write_parquet,
 )
+from pytest_hypersearch.results.pivot import Pivot, pivot
 from pytest_hypersearch.results.query import (
     Entry,
     Field,
@@ -317,6 +318,41 @@ class Results(Sequence["TrialRecord"]):
         metric, mode = ranking.sweeps[0].goals[0]
         return contrast(self._entries(), field, values, metric, mode)
 
+    def pivot(
+        self,
+        rows: str | Sequence[str],
+        columns: str | Sequence[str] = (),
+        metric: str | Sequence[str] = (),
+    ) -> Pivot:
+        """Return a table for a paper: a metric by the values of fields, as mean ± std.
+
+        A cell takes the best configuration of its trials, by the rule that the summary ranks by,
+        and shows the mean and sample standard deviation over its replicates. If any cell has
+        trials of several studies, such as runs or tests, each cell shows them over its studies,
+        each with the mean of its best configuration. The best mean of each column is bold.
+
+        Args:
+            rows: Names of fields, such as ``optimizer`` or ``strategy``; their values are rows.
+            columns: Names of fields whose values are columns; without, the metrics are.
+            metric: Names of metrics; the score by default. The score chooses the best
+                configuration also where another metric is shown.
+
+        Raises:
+            ValueError: There is no such name, or the trials have different scores.
+        """
+        names, by = _names(rows), _names(columns)
+        metrics = _names(metric)
+        for name in metrics:
+            if name not in self.fields.metrics:
+                expected = some(self.fields.metrics)
+                raise ValueError(f"pivot: {name} is no metric; expected one of {expected}")
+        self._ranking("pivot")
+        fields = [self.fields.find(name) for name in (*names, *by)]
+        parts = partition(self._entries(), fields)
+        short = [field.name.partition(".")[2] or field.name for field in fields]
+        ranked = ((key, self._with(members).ranked) for key, members in parts)
+        return pivot(short[: len(names)], short[len(names) :], ranked, metrics)
+
     @overload
     def table(self, *, as_dataframe: Literal[False] = False) -> list[Row]: ...
     @overload
@@ -347,8 +383,7 @@ class Results(Sequence["TrialRecord"]):
         Raises:
             ValueError: There is no such name.
         """
-        names = [group_by] if isinstance(group_by, str) else list(group_by)
-        if names:
+        if names := _names(group_by):
             groups = self.group_by(*names)
             text = group_text(groups.fields, groups.ranked, width)
         else:
@@ -470,6 +505,10 @@ class Results(Sequence["TrialRecord"]):
             names = some(study.nodeid for study in studies) or "none"
             raise ValueError(f"{method}: expected trials of one test, not {names}; filter first")
         return studies[0]
+
+
+def _names(given: str | Sequence[str]) -> list[str]:
+    return [given] if isinstance(given, str) else list(given)
 
 
 class Groups:

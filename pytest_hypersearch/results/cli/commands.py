@@ -17,6 +17,7 @@ from pytest_hypersearch.core.values import plural, printable, time_text
 from pytest_hypersearch.results.comparison import comparison_text, gates
 from pytest_hypersearch.results.contrasts import contrast_text
 from pytest_hypersearch.results.export import (
+    MARKUP,
     columns_of,
     json_of,
     rows_of,
@@ -159,6 +160,11 @@ def show(given: Namespace) -> int:
     _tell(results)
     if not results:
         return _nothing()
+    if given.rows:
+        _print(_pivot(results, given))
+        return FOUND
+    if given.metric:
+        raise ValueError("show --metric: expected --rows, too")
     as_rows = given.columns or given.sort or given.format != "table"
     if given.group_by and as_rows:
         _print(rows_text(_group_rows(results.group_by(*given.group_by), given), given.format))
@@ -170,6 +176,18 @@ def show(given: Namespace) -> int:
     else:
         _print(_summary(results, given.verbose))
     return FOUND
+
+
+def _pivot(results: Results, given: Namespace) -> str:
+    for option in ("group_by", "sort"):
+        if getattr(given, option):
+            raise ValueError(f"show --rows: expected no --{option.replace('_', '-')}")
+    table = results.pivot(given.rows, given.columns, given.metric)
+    if given.format == "table":
+        return table.text(terminal_width())
+    if given.format in MARKUP:
+        return table.markup(given.format)
+    return rows_text(table.table(), given.format)
 
 
 def _summary(results: Results, verbosity: int) -> str:

@@ -30,7 +30,9 @@ _EXAMPLES = (
     "pytest-hypersearch list shard-1/.pytest_cache shard-2/.pytest_cache",
     "pytest-hypersearch show test_mlp --group-by optimizer --filter 'lr<0.1'",
     "pytest-hypersearch show test_mlp --group-by lr,optimizer --sort=-n --columns lr,n,mean",
-    "pytest-hypersearch show --columns number,lr,score --sort score --format markdown",
+    "pytest-hypersearch show --columns number,lr,score --sort score --format github",
+    "pytest-hypersearch show test_mlp --rows optimizer --columns data --format latex",
+    "pytest-hypersearch show test_mlp --rows strategy --metric loss,accuracy",
     "pytest-hypersearch best test_mlp > best.json",
     'eval "$(pytest-hypersearch best test_mlp --format pytest)"',
     "pytest-hypersearch compare test_mlp@-2 test_mlp",
@@ -125,7 +127,23 @@ def _show(command: argparse.ArgumentParser) -> None:
         metavar="NAMES",
         type=_names,
         default=(),
-        help="show these columns of the trials or groups, such as lr,score",
+        help="show these columns of the trials or groups, such as lr,score; with --rows, the "
+        "fields whose values are columns",
+    )
+    command.add_argument(
+        "--rows",
+        metavar="NAMES",
+        type=_names,
+        default=(),
+        help="show a table of mean and standard deviation, with the values of these fields as "
+        "rows, such as optimizer",
+    )
+    command.add_argument(
+        "--metric",
+        metavar="NAMES",
+        type=_names,
+        default=(),
+        help="with --rows: show these metrics instead of the score",
     )
     command.add_argument(
         "-v", "--verbose", action="count", default=0, help="show more of the summary"

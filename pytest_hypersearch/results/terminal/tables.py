@@ -59,7 +59,7 @@ def group_table(
         Column(clean(name, look), tuple(cells), right=False, shrinks=True) for name, cells in keys
     ]
     table.append(Column("n", tuple(str(each.n) for each in scores)))
-    table.append(_mean_column([(each.mean, each.std) for each in scores], look))
+    table.append(mean_column([(each.mean, each.std) for each in scores], look))
     if wide or look.verbosity > 0:
         ends = ((scale.value(each.low), scale.value(each.high)) for each in scores)
         cells = ("-" if low == "-" else f"[{low}, {high}]" for low, high in ends)
@@ -113,7 +113,8 @@ def _short_name(field: Field) -> str:
     return field.name.partition(".")[2] or field.name
 
 
-def _mean_column(moments: Sequence[tuple[float | None, float | None]], look: Look) -> Column:
+def mean_column(moments: Sequence[tuple[float | None, float | None]], look: Look) -> Column:
+    """Return a column of means with their standard deviations, rounded alike."""
     scored = [(mean, std) for mean, std in moments if mean is not None]
     scale = scale_of([mean for mean, _ in scored], [std for _, std in scored])
     if all(std is None for _, std in scored):
@@ -164,7 +165,7 @@ def top_table(
     """Lists configurations with their scores, best first; those alike are marked ``~best``."""
     table = [
         Column("#", tuple(name_of(each).removeprefix("#") for each in ranked)),
-        _mean_column([(each.mean, each.std) for each in ranked], look),
+        mean_column([(each.mean, each.std) for each in ranked], look),
     ]
     if not by_mean(ranked[0].sweep.pick):
         scale = scale_of([each.score for each in ranked])
