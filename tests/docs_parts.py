@@ -106,7 +106,9 @@ class Reader:
             return
         code, output = self.run(command)
         self.unused.clear()
-        fails = any(re.search(r"^=.*\d (failed|error|regressed|missed)", line) for line in shown)
+        fails = any(
+            re.search(r"^(=.*\d (failed|error|regressed|missed)|ERROR: )", s) for s in shown
+        )
         assert bool(code) == fails, f"$ {command}\n{output}"
         line = missing_in(output.replace(str(self.pytester.path), "/project"), shown)
         assert line is None, f"$ {command}\nexpected: {line}\n{output}"

@@ -88,7 +88,7 @@ class Prior(NamedTuple):
 class Sweep:
     """One strategy over one search space, as a mark asks for it or as a run carried it out.
 
-    What only the test's process needs (``raises``, ``base``, ``scope``, ``indirect``,
+    What only the test's process needs (``raises``, ``base``, ``scope``, ``indirect``, ``absent``,
     ``depends_on``) and the pruner are left at their defaults in a sweep that comes with results.
 
     Attributes:
@@ -125,6 +125,9 @@ class Sweep:
         gates: What fails a session if it got worse.
         at_least: Replicates that every configuration has; the further ones, up to ``replicates``,
             run for those that the gates judge, until they decide. None if all have all.
+        options: Options of the command line that replaced arguments of the mark, such as
+            ``--sweep-set=lr=0.1``.
+        absent: Parameters that only branches have which such options left out.
         planned: Trials in the plan of the run; 0 in a mark and in results that were filtered.
         elapsed: Wall time in seconds from its first trial's start to its last one's end.
     """
@@ -160,6 +163,8 @@ class Sweep:
     isolate: bool = False
     gates: tuple[Gate, ...] = ()
     at_least: int | None = None
+    options: tuple[str, ...] = ()
+    absent: tuple[str, ...] = ()
     planned: int = 0
     elapsed: float = 0.0
 
@@ -177,6 +182,11 @@ class Sweep:
         if simplest and simplest not in self.space.names:
             names.append(simplest)
         return tuple(dict.fromkeys(names))
+
+    @property
+    def arguments(self) -> tuple[str, ...]:
+        """What its test gets by name: parameters, and those absent as None."""
+        return *self.space.names, *self.absent
 
     @property
     def seeds(self) -> list[int]:
@@ -230,10 +240,10 @@ class Sweep:
 
 _SELDOM = (
     *("others", "constraints", "race", "isolate", "timeout", "planned", "elapsed"),
-    *("start_from", "prior", "at_least"),
+    *("start_from", "prior", "at_least", "options"),
 )
 _OWN = {"space", "prune", "stop", "resources", "gates"}
-_RUNNERS = {"raises", "base", "scope", "indirect", "depends_on"}
+_RUNNERS = {"raises", "base", "scope", "indirect", "absent", "depends_on"}
 _OWNED = tuple(
     field.name for field in fields(Sweep) if field.name not in {*_SELDOM, *_OWN, *_RUNNERS}
 )

@@ -6,28 +6,31 @@ parallel run collect alike.
 
 from __future__ import annotations
 
+import difflib
 import inspect
 import re
 from collections import Counter
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import pytest
 
 from pytest_hypersearch.core.errors import SweepError
 from pytest_hypersearch.core.secrets import Secrets, secrets_in
-from pytest_hypersearch.plugin.mark.arguments import from_mark
 from pytest_hypersearch.search.samplers import Table
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from pytest_hypersearch.core.contracts import Sampler
     from pytest_hypersearch.core.sweep import Sweep
     from pytest_hypersearch.core.trial import Config, Raw
+    from pytest_hypersearch.plugin.mark.overrides import Overrides, Setting
 
 
 MARK = "sweep_trial"
+
+_unsuited: pytest.StashKey[dict[str, str]] = pytest.StashKey()
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -50,14 +53,6 @@ class Slot:
 
     def __repr__(self) -> str:
         return self.id
-
-
-@dataclass(frozen=True, slots=True)
-class Overrides:
-    """What the command line says instead of the marks."""
-
-    n_trials: int | None = None
-    seed: int | None = None
 
 
 def sweeps_of(metafunc: pytest.Metafunc, overrides: Overrides) -> list[Sweep]:
@@ -85,20 +80,50 @@ def sweeps_of(metafunc: pytest.Metafunc, overrides: Overrides) -> list[Sweep]:
 
 def _sweep_of(metafunc: pytest.Metafunc, mark: pytest.Mark, overrides: Overrides) -> Sweep:
     try:
-        return from_mark(mark.args, _overridden(mark.kwargs, overrides))
+        sweep, problem = overrides.sweep(mark.args, mark.kwargs)
     except SweepError as error:
         _refuse(metafunc, Secrets(secrets_in(mark.kwargs)).masked(str(error)))
+    if problem:
+        metafunc.config.stash.setdefault(_unsuited, {})[metafunc.definition.nodeid] = problem
+    return sweep
 
 
-def _overridden(given: Mapping[str, Any], overrides: Overrides) -> dict[str, object]:
-    changes: dict[str, object] = {}
-    if overrides.n_trials is not None and "grid" not in given:
-        changes["n_trials"] = overrides.n_trials
-        if isinstance(given.get("points"), (list, tuple)):
-            changes["points"] = given["points"][: overrides.n_trials]
-    if overrides.seed is not None:
-        changes["seed"] = overrides.seed
-    return {**given, **changes}
+class SettingsCheck:
+    """Hooks that refuse settings of parameters which the selected tests lack or cannot take.
+
+    Args:
+        settings: Those of the command line.
+    """
+
+    def __init__(self, settings: Sequence[Setting]) -> None:
+        self._settings = settings
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        """Refuse them before anything is run.
+
+        Raises:
+            pytest.UsageError: A setting suits no test, or not one of those that have the parameter.
+        """
+        unsuited = session.config.stash.get(_unsuited, {})
+        names: dict[str, None] = {}
+        for item in session.items:
+            mark = item.get_closest_marker(MARK)
+            if mark is None or not isinstance(item, pytest.Function) or item.parent is None:
+                continue
+            test = f"{item.parent.nodeid}::{item.originalname}"
+            if test in unsuited:
+                raise pytest.UsageError(f"{test}: {unsuited[test]}")
+            names |= dict.fromkeys(each for s in mark.args[0].sweeps for each in s.arguments)
+        for setting in self._settings:
+            if setting.name not in names:
+                raise pytest.UsageError(f"--sweep-set {setting.shown}: {_lacking(setting, names)}")
+
+
+def _lacking(setting: Setting, names: Iterable[str]) -> str:
+    near = difflib.get_close_matches(setting.name, names, n=1)
+    hint = f"did you mean {near[0]}?" if near else f"expected one of {', '.join(names) or 'none'}"
+    return f"no selected test has the parameter {setting.name!r}; {hint}"
 
 
 def parametrize_trials(metafunc: pytest.Metafunc, sweeps: Sequence[Sweep]) -> None:
@@ -273,11 +298,11 @@ def _argnames(metafunc: pytest.Metafunc, sweeps: Sequence[Sweep]) -> list[str]:
     """Parameters that the test or its fixtures take by name."""
     first, *others = sweeps
     for other in others:
-        if set(other.space.names) != set(first.space.names):
+        if set(other.arguments) != set(first.arguments):
             _refuse(
                 metafunc,
                 f"sweeps {first.name!r} and {other.name!r} have different parameters "
-                f"({', '.join(first.space.names)} and {', '.join(other.space.names)}); "
+                f"({', '.join(first.arguments)} and {', '.join(other.arguments)}); "
                 "expected the same in all sweeps of a test",
             )
         if (other.scope, other.indirect) != (first.scope, first.indirect):
@@ -288,7 +313,7 @@ def _argnames(metafunc: pytest.Metafunc, sweeps: Sequence[Sweep]) -> list[str]:
             )
     signature = inspect.signature(metafunc.function).parameters
     argnames = []
-    for name in first.space.names:
+    for name in first.arguments:
         if name in metafunc.fixturenames or name in signature:
             argnames.append(name)
         elif "trial" not in metafunc.fixturenames:

@@ -97,6 +97,11 @@ class Controller:
         path: Path = cache.mkdir("hypersearch-check" if self._checks else "hypersearch")
         return path
 
+    def pytest_report_header(self) -> list[str]:
+        """Say which parameters the command line replaces."""
+        settings = [each.shown for each in self._config.option.sweep_set]
+        return [printable(f"{TITLE}: {', '.join(settings)} by --sweep-set")] if settings else []
+
     @pytest.hookimpl(wrapper=True, trylast=True)
     def pytest_runtestloop(self, session: pytest.Session) -> Generator[None, object, object]:
         """Fail for trials that nobody has run here, which pytest would pass over; judge gates."""

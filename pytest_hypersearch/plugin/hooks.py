@@ -14,10 +14,11 @@ import pytest
 from pytest_hypersearch.plugin import hookspecs, setting
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Generator, Sequence
 
     from pytest_hypersearch.core.contracts import Sampler
     from pytest_hypersearch.plugin.fixtures import Sweeps, Trial
+    from pytest_hypersearch.plugin.mark.overrides import Setting
     from pytest_hypersearch.plugin.runner.runner import Runner
 
 
@@ -28,6 +29,8 @@ SWEEP_MARK = (
     "--sweep; see pytest_hypersearch.sweep for the arguments."
 )
 TRIAL_MARK = "sweep_trial(slot): the trial of a sweep that an item runs; set by the plugin."
+
+_USAGE = "hypersearch_usage"
 
 _runner: pytest.StashKey[Runner | None] = pytest.StashKey()
 _swept: pytest.StashKey[list[pytest.Item]] = pytest.StashKey()
@@ -91,6 +94,21 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         type=_natural,
         metavar="N",
         help="seed of all sweeps; overrides seed of the marks",
+    )
+    group.addoption(
+        "--sweep-replicates",
+        type=_positive,
+        metavar="N",
+        help="replicates of each configuration; overrides replicates of the marks",
+    )
+    group.addoption(
+        "--sweep-set",
+        type=_setting,
+        action="append",
+        default=[],
+        metavar="NAME=VALUES",
+        help="replace a parameter in the search spaces of the selected tests: by values, as "
+        "lr=0.01,0.1, or a distribution, as 'lr=loguniform(1e-4, 1e-2)'; repeatable",
     )
     group.addoption(
         "--sweep-gpus",
@@ -171,6 +189,17 @@ def _natural(text: str) -> int:
 
 def _positive(text: str) -> int:
     return _integer(text, 1)
+
+
+def _setting(text: str) -> Setting:
+    from argparse import ArgumentTypeError
+
+    from pytest_hypersearch.plugin.mark.overrides import setting_of
+
+    try:
+        return setting_of(text)
+    except ValueError as error:
+        raise ArgumentTypeError(str(error)) from None
 
 
 def _devices(text: str) -> tuple[str, ...]:
@@ -273,6 +302,7 @@ def sweep_mode(config: pytest.Config) -> str:
         raise pytest.UsageError(f"{where}={mode}: cannot be combined with {beside}")
     if config.option.sweep_update_baseline is not None and mode != "run":
         raise pytest.UsageError("--sweep-update-baseline: requires --sweep")
+    _check_settings(config.option.sweep_set, mode)
     if config.option.sweep_shard is not None:
         if mode != "run":
             raise pytest.UsageError("--sweep-shard: requires --sweep")
@@ -282,6 +312,19 @@ def sweep_mode(config: pytest.Config) -> str:
                 "the merged run by pytest-hypersearch baseline update"
             )
     return mode
+
+
+def _check_settings(settings: Sequence[Setting], mode: str) -> None:
+    names = [each.name for each in settings]
+    if names and mode not in {"run", "smoke"}:
+        why = "requires --sweep" if mode == "skip" else f"cannot be combined with --sweep={mode}"
+        raise pytest.UsageError(f"--sweep-set {settings[0].shown}: {why}")
+    for each in settings:
+        if names.count(each.name) > 1:
+            raise pytest.UsageError(
+                f"--sweep-set {each.shown}: expected {each.name} once, with commas between its "
+                "values"
+            )
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
@@ -298,11 +341,20 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if metafunc.definition.get_closest_marker("sweep") is None:
         return
     from pytest_hypersearch.plugin import collect
+    from pytest_hypersearch.plugin.mark.overrides import Overrides
 
     config = metafunc.config
-    overrides = collect.Overrides(config.option.sweep_trials, config.option.sweep_seed)
-    sweeps = collect.sweeps_of(metafunc, overrides)
     mode = sweep_mode(config)
+    option = config.option
+    sweeps = collect.sweeps_of(
+        metafunc,
+        Overrides(
+            option.sweep_trials,
+            option.sweep_seed,
+            option.sweep_replicates,
+            tuple(option.sweep_set),
+        ),
+    )
     if mode == "run":
         collect.parametrize_trials(metafunc, sweeps)
         return
@@ -322,12 +374,23 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 @pytest.hookimpl(wrapper=True)
 def pytest_collection(session: pytest.Session) -> Generator[None, object, object]:
     """Say how to run a trial whose node id is given without ``--sweep``, as editors do."""
+    config = session.config
     try:
         return (yield)
     except pytest.UsageError as error:
-        trials = [each for each in session.config.args if _is_trial(session.config, each)]
+        trials = [each for each in config.args if _is_trial(config, each)]
         hints = (f'trials run with --sweep: pytest --sweep "{trial}"' for trial in trials)
-        raise pytest.UsageError(*error.args, *hints) from None
+        lines = [*error.args, *hints]
+        if hasattr(config, "workeroutput") and (trials or sweep_mode(config) != "skip"):
+            config.workeroutput[_USAGE] = lines
+        raise pytest.UsageError(*lines) from None
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:  # noqa: ANN401  xdist's controller of a worker
+    """End the session by a worker's usage error, which xdist drops."""
+    if lines := getattr(node, "workeroutput", {}).get(_USAGE):
+        raise pytest.UsageError(*lines)
 
 
 def _is_trial(config: pytest.Config, argument: str) -> bool:

@@ -12,6 +12,7 @@ import pytest
 
 from pytest_hypersearch.engine.link import ChannelLink, DirectLink, Link
 from pytest_hypersearch.plugin.ci import SuiteProperties, wants_junit
+from pytest_hypersearch.plugin.collect import SettingsCheck
 from pytest_hypersearch.plugin.isolation import is_isolated
 from pytest_hypersearch.plugin.plan import Order
 from pytest_hypersearch.plugin.runner.runner import Runner
@@ -122,6 +123,10 @@ def _register(config: pytest.Config, runner: Runner) -> None:
     config.pluginmanager.register(runner.timers, "hypersearch_timers")
     config.pluginmanager.register(runner.origins, "hypersearch_origins")
     config.pluginmanager.register(Order(), "hypersearch_order")
+    if config.option.sweep_set and not is_isolated(config) and not shard:
+        config.pluginmanager.register(
+            SettingsCheck(config.option.sweep_set), "hypersearch_settings"
+        )
 
 
 def start_smoke(config: pytest.Config) -> Runner:

@@ -129,6 +129,14 @@ def _state(*allowed: State) -> _Read:
     return lambda value: State(_one_of(*allowed)(value))
 
 
+def _option(value: object) -> str:
+    """Read an option of the command line that a sweep may have."""
+    option = _text(value)
+    if not (re.match(r"--sweep-(set|trials|seed|replicates)=", option) and option.isprintable()):
+        raise ValueError(f"{option!r} is not an option of sweeps")
+    return option
+
+
 def _name_like(pattern: str, what: str) -> _Read:
     def read(value: object) -> str:
         name = _text(value)
@@ -236,6 +244,7 @@ _SWEEP: Final[Mapping[str, _Read]] = {
     "resources": _dict(_scalar),
     "isolate": _flag,
     "at_least": _optional(_whole(1, _MANY)),
+    "options": _tuple(_option),
 }
 
 

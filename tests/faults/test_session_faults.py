@@ -356,11 +356,8 @@ def test_resuming_a_live_run_is_refused(project, workers):
         assert live.poll() is None
     assert f"{run} is in use by another pytest session" in output
     assert "Traceback" not in output
-    if workers:
-        assert code == pytest.ExitCode.INTERRUPTED
-    else:
-        assert code == pytest.ExitCode.USAGE_ERROR
-        assert f"ERROR: {run}" in output
+    assert code == pytest.ExitCode.USAGE_ERROR
+    assert f"ERROR: {run}" in output
 
 
 def test_a_cleared_cache_and_a_crash_lose_nothing(project):

@@ -628,6 +628,20 @@ ROWS = [
     ),
     option("--sweep --sweep-trials=0", NUMBER.format("trials", "0", 1)),
     option("--sweep --sweep-trials=some", NUMBER.format("trials", "some", 1)),
+    option("--sweep --sweep-replicates=0", NUMBER.format("replicates", "0", 1)),
+    option("--sweep-set=lr=1", "--sweep-set lr=1: requires --sweep"),
+    option(
+        "--sweep=check --sweep-set=lr=1",
+        "--sweep-set lr=1: cannot be combined with --sweep=check",
+    ),
+    option(
+        "--sweep --sweep-set=lr=1 --sweep-set=lr=2",
+        "--sweep-set lr=1: expected lr once, with commas between its values",
+    ),
+    option(
+        "--sweep --sweep-set=lr",
+        "argument --sweep-set: 'lr': expected NAME=VALUES such as lr=0.01,0.1",
+    ),
     option("--sweep --sweep-seed=x", NUMBER.format("seed", "x", 0)),
     option("--sweep --sweep-seed=-1", NUMBER.format("seed", "-1", 0)),
     option(
@@ -691,6 +705,9 @@ def test_a_trial_by_its_node_id_without_the_option_says_what_to_type(pytester, r
         assert result.ret == pytest.ExitCode.USAGE_ERROR
         hint = f'ERROR: trials run with --sweep: pytest --sweep "{trial}"'
         assert result.errlines.count(hint) == 1
+    if absolute:
+        result = run(trial, "-n2")  # xdist drops the error of its workers
+        assert (result.ret, result.errlines.count(hint)) == (pytest.ExitCode.USAGE_ERROR, 1)
     assert run("--sweep", trial).parseoutcomes() == {"passed": 1}
     result = run("test_it.py::test_plain[x:1]")
     assert "--sweep" not in str(result.errlines)

@@ -81,9 +81,7 @@ class Runner:
         self._tell_packages()
         reply = self.link.call(self.plan.message())
         if isinstance(reply, messages.Refused):
-            if not hasattr(session.config, "workerinput"):
-                raise pytest.UsageError(reply.reason)
-            session.shouldstop = reply.reason
+            raise pytest.UsageError(reply.reason)
 
     def pytest_sessionfinish(self) -> None:
         """Tell the owner what was imported, within tests too."""

@@ -259,7 +259,8 @@ def best(given: Namespace) -> int:
     if given.format == "pytest":
         _refuse_others(found[0].trials, Path(results.studies[0].run))
         items = (shlex.quote(trial.nodeid) for trial in found[0].trials)
-        _print(f"pytest {' '.join(items)} --sweep-rerun")
+        options = map(shlex.quote, found[0].sweep.options)
+        _print(" ".join(["pytest", *items, "--sweep-rerun", *options]))
     else:
         _print(json_of(found[0].params, indent=2))
     return FOUND

@@ -87,8 +87,9 @@ def section(
     look = Look(width, verbosity, ascii_only)
     studies = [one.study for one in ranked]
     hint = _hint(studies) if interrupted else []
+    options = _option_lines(studies, look)
     if verbosity < 0:
-        return headlines(ranked, look) + hint
+        return headlines(ranked, look) + options + hint
     tests = families(ranked)
     if verbosity > 0 or len(ranked) <= _IN_FULL:
         judged = len(ranked) <= _JUDGED
@@ -100,7 +101,8 @@ def section(
     else:
         blocks = _digest(tests, look)
     notes = dict.fromkeys(note for results in studies for note in results.notes)
-    blocks.append([one for note in notes for one in _sentence("note:", note, look, indent=0)])
+    told = (one for note in notes for one in _sentence("note:", note, look, indent=0))
+    blocks.append([*options, *told])
     return _stack([*blocks, hint])
 
 
@@ -336,7 +338,31 @@ def _rerun_lines(first: Configuration, look: Look) -> list[Line]:
     if clean(nodeid, look) != nodeid or nodeid.startswith("-"):
         return []  # what can be printed would be another test's name, or an option
     quoted = shlex.quote(nodeid) if _UNQUOTABLE.search(nodeid) else f'"{nodeid}"'
-    return [line(f"  rerun: pytest {quoted} --sweep-rerun")]
+    return [line(f"  rerun: pytest {quoted} --sweep-rerun{_given(first.sweep.options)}")]
+
+
+def _options(results: StudyResults) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(each for sweep in results.sweeps for each in sweep.options))
+
+
+def _given(options: Iterable[str]) -> str:
+    """Writes options for a shell, each with a space before it."""
+    return "".join(f" {shlex.quote(each)}" for each in options)
+
+
+def _option_lines(studies: Sequence[StudyResults], look: Look) -> list[Line]:
+    """Says which arguments of the marks the command line replaced, and of which tests."""
+    tests: dict[str, dict[str, None]] = {}
+    for results in studies:
+        if options := _options(results):
+            name = split(results.nodeid)[0].rpartition("::")[2]
+            tests.setdefault(_given(options).strip(), {})[name] = None
+    several = len({split(results.nodeid)[0] for results in studies}) > 1
+    lines: list[Line] = []
+    for given, names in tests.items():
+        where = f" for {', '.join(names)}" if several else ""
+        lines += _sentence("with", f"{given}{where}", look, indent=0, yellow=True)
+    return lines
 
 
 def _sentence(label: str, text: str, look: Look, *, indent: int = 2, **markup: bool) -> list[Line]:
@@ -355,5 +381,7 @@ def _hint(studies: Sequence[StudyResults]) -> list[Line]:
         return []
     text = f"interrupted at {done}/{planned}"
     if any(results.run for results in studies):
-        return [line(f"{text}: continue with pytest --sweep --sweep-resume", yellow=True)]
+        given = dict.fromkeys(each for results in studies for each in _options(results))
+        command = f"pytest --sweep --sweep-resume{_given(given)}"
+        return [line(f"{text}: continue with {command}", yellow=True)]
     return [line(f"{text}; nothing was stored, the next run starts over", yellow=True)]
