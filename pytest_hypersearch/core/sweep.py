@@ -50,6 +50,14 @@ class Demand:
         """What it takes of each of its GPUs."""
         return min(self.gpus, 1)
 
+    def joined(self, other: Demand) -> Demand:
+        """The greater of each resource."""
+        return Demand(
+            max(self.cpus, other.cpus),
+            max(self.gpus, other.gpus),
+            max(self.memory, other.memory),
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Share:

@@ -65,19 +65,20 @@ class Owner:
     ) -> None:
         self.runs: dict[str, StudyRun] = {}
         self.broken = ""
+        self.shares = shares or Shares()
         self._samplers = samplers
         self._archive = archive
         self._listeners: list[Listener] = []
         self._closed = closed
         self._start = start
         self._baseline = baseline or NoBaseline()
-        self._shares = shares or Shares()
         self._background = Background(archive.warn)
         self._current: dict[str, tuple[StudyRun, Key]] = {}
         self._trials: dict[str, tuple[StudyRun, Key]] = {}
         self._retries: dict[tuple[str, str], bool] = {}
         self._told: dict[str, tuple[str, bool]] = {}
         self._torn_down: dict[str, str] = {}
+        self._lost_nodes: set[str] = set()
         self._digest = ""
         self._queue = RequestQueue(self._reply, self._priority)
         self._lock = RLock()
@@ -94,7 +95,7 @@ class Owner:
                 request.item
                 for worker, request, _ in self._queue.waiting
                 if isinstance(request, messages.Ask | messages.View)
-                and worker not in self._shares.waiting
+                and worker not in self.shares.waiting
             ]
 
     @property
@@ -158,7 +159,7 @@ class Owner:
     def poll(self) -> None:
         """Look whether other sessions on this machine have freed what a trial waits for."""
         with self._lock:
-            if self._shares.waiting:
+            if self.shares.waiting:
                 self._queue.retry()
 
     def release(self) -> None:
@@ -166,12 +167,20 @@ class Owner:
         with self._lock:
             self._queue.force_first()
 
-    def died(self, worker: str) -> None:
-        """Take note that a runner died, over whatever it was running."""
+    def died(self, worker: str, *, node_lost: bool = False) -> None:
+        """Take note that a runner died, over whatever it was running.
+
+        Args:
+            worker: Its name.
+            node_lost: Whether it died with its node, or cannot be reached: then the trial has its
+                own, larger number of tries.
+        """
         with self._lock:
             # It waits no more; an answer would start an attempt that nobody works on.
             self._queue.forget(worker)
             self._free(worker)
+            if node_lost:
+                self._lost_nodes.add(worker)
             for nodeid, (run, key) in self._trials.items():
                 started = run.study.running.get(key)
                 if started is not None and started.worker == worker:
@@ -190,7 +199,7 @@ class Owner:
 
     def _free(self, worker: str) -> None:
         try:
-            self._shares.free(worker)
+            self.shares.free(worker)
         except StoreError as error:
             self.broken = self.broken or str(error)
 
@@ -205,7 +214,8 @@ class Owner:
         if started is not None and started.worker != worker:
             return True
         try:
-            again = run.study.crash(key, worker, reason, seconds)
+            lost = worker in self._lost_nodes
+            again = run.study.crash(key, worker, reason, seconds, node_lost=lost)
         except StoreError as error:
             self.broken = self.broken or str(error)
             return False
@@ -250,7 +260,7 @@ class Owner:
                 with contextlib.suppress(StoreError):
                     run.log.end()
                 run.log.close()
-            self._shares.close()
+            self.shares.close()
             self._archive.observer.close()
 
     def _emit(self, event: Event) -> None:
@@ -326,7 +336,7 @@ class Owner:
     def _plan(self, plan: messages.Plan) -> messages.Done | messages.Refused:
         if plan.digest == self._digest:
             return messages.Done()
-        self.broken = self._shares.refusal(plan.studies)
+        self.broken = self.shares.refusal(plan.studies)
         if self.broken:
             return messages.Refused(self.broken, ends_session=True)
         for each in plan.studies:
@@ -354,7 +364,7 @@ class Owner:
         run, key = self._trials[request.item]
         study = run.study
         known = key in study.records
-        with self._shares.offer(worker, study.sweeps[key.sweep]) as offer:
+        with self.shares.offer(worker, study.sweeps[key.sweep]) as offer:
             answer = study.ask(key, worker, force=force, closed=self._closed(), take=offer.take)
             share = offer.keep() if isinstance(answer, Attempt) else None
         if isinstance(answer, Attempt):

@@ -41,7 +41,7 @@ from pytest_hypersearch.core.space import config_key
 from pytest_hypersearch.core.study import StudyResults
 from pytest_hypersearch.core.sweep import Sweep
 from pytest_hypersearch.core.trial import Config, Key, State, TrialRecord, trial_seed
-from pytest_hypersearch.core.values import monotonic, wall
+from pytest_hypersearch.core.values import monotonic, plural, wall
 from pytest_hypersearch.engine.progress import PlanProgress
 from pytest_hypersearch.engine.proposals import Proposals
 from pytest_hypersearch.engine.pruning import Pruning, StoredCurves
@@ -61,6 +61,9 @@ from pytest_hypersearch.store import records
 from pytest_hypersearch.store.curves import Packed
 from pytest_hypersearch.store.reader import Stored
 from pytest_hypersearch.store.records import Record
+
+NODE_LOSSES = 10
+"""How often a trial is run again because its node was lost."""
 
 
 class Study:
@@ -125,6 +128,7 @@ class Study:
         self._nodeids = {key: nodeid for nodeid, key in self.slots.items()}
         self._attempts = Counter(stored.run.attempts)
         self._crashes: Counter[Key] = Counter()
+        self._losses: Counter[Key] = Counter()
         self._spans: dict[str, tuple[float, float]] = {}
         infos = [self.info(sweep) for sweep in self.sweeps.values()]
         self.best = BestSoFar(infos)
@@ -161,6 +165,14 @@ class Study:
         shard = self._stored.session.shard
         what = f"partial: shard {shard}, " if shard else ""
         return f"{what}{len(self.slots)} of {self.planned} trials selected{others}"
+
+    @property
+    def _lost_nodes(self) -> str:
+        """How many trials were run again because their nodes were lost, empty if none."""
+        lost = [
+            key for key, losses in self._losses.items() if losses and not self._is_given_up(key)
+        ]
+        return f"{plural(len(lost), 'trial')} retried: node lost" if lost else ""
 
     @cached_property
     def others(self) -> list[TrialRecord]:
@@ -235,7 +247,7 @@ class Study:
             more = "; continue with --sweep-resume" if closed else ""
             self._note(f"{key.sweep} stopped early: {over}{more}")
             return self._leave_out(key, params, State.NOT_RUN, f"budget exhausted: {over}")
-        if self._crashes[key] > sweep.retries:
+        if self._is_given_up(key):
             return self._record(key, params, State.NOT_RUN, reason="its process died too often")
         if (left_out := self._dropped(key, params, seed, force=force)) is not None:
             return left_out
@@ -302,7 +314,15 @@ class Study:
         record = self._record(key, self.proposals.known(key), State.NOT_RUN, reason=reason)
         return self._finish(key, record)
 
-    def crash(self, key: Key, worker: str, reason: str = "", seconds: float | None = None) -> bool:
+    def crash(
+        self,
+        key: Key,
+        worker: str,
+        reason: str = "",
+        seconds: float | None = None,
+        *,
+        node_lost: bool = False,
+    ) -> bool:
         """Take note that the process that ran a trial is gone.
 
         A trial that was at its time limit has timed out: pytest-timeout may end the process.
@@ -312,13 +332,14 @@ class Study:
             worker: Who ran it.
             reason: What is known of the death, if more than that the worker died.
             seconds: How long the trial ran; by default since it was handed out.
+            node_lost: Whether it is no fault of the process: then `NODE_LOSSES` count, not retries.
 
         Returns:
             Whether the trial is due once more.
         """
         if key in self.records:
             return False
-        reason = reason or f"{worker} died"
+        reason = reason or (f"node lost: {worker}" if node_lost else f"{worker} died")
         started, limit = self.running.get(key), self.sweeps[key.sweep].timeout
         ran = monotonic() - started.since if started and seconds is None else seconds
         if started and limit and ran is not None and ran >= limit:
@@ -326,11 +347,11 @@ class Study:
             outcome = Outcome(State.TIMED_OUT, duration=limit, reason=reason, failed=True)
             self.tell(key, started.number, outcome)
             return False
-        self._crashes[key] += 1
+        (self._losses if node_lost else self._crashes)[key] += 1
         self.running.pop(key, None)
         attempt = started.number if started else 0
         self._write(records.CrashRecord(*key, attempt, reason, worker))
-        if self._crashes[key] <= self.sweeps[key.sweep].retries:
+        if not self._is_given_up(key):
             return True
         record = self._record(
             key,
@@ -344,6 +365,11 @@ class Study:
         )
         self._finish(key, record)
         return False
+
+    def _is_given_up(self, key: Key) -> bool:
+        """Whether a trial's processes died, or their nodes were lost, too often."""
+        too_often = self._crashes[key] > self.sweeps[key.sweep].retries
+        return too_often or self._losses[key] > NODE_LOSSES
 
     def died_after_end(self, key: Key, worker: str, reason: str = "") -> None:
         """Take note that the process that ran a trial is gone after the trial had ended."""
@@ -375,7 +401,7 @@ class Study:
             sweeps=tuple(self.info(sweep) for sweep in self.sweeps.values()),
             trials=tuple(trials),
             notes=(
-                *filter(None, [self.part]),
+                *filter(None, [self.part, self._lost_nodes]),
                 *(*self.notes, *self._stored.notes, *self.present.notes()),
             ),
         )
@@ -391,7 +417,7 @@ class Study:
 
     def _missing(self, key: Key) -> TrialRecord:
         started = self.running.get(key)
-        if self._crashes[key] and not started:
+        if self._crashes[key] + self._losses[key] and not started:
             reason = "its process died, and it was not tried again"
             return self._record(key, self.proposals.known(key), State.CRASHED, reason=reason)
         if started is None:
@@ -404,7 +430,9 @@ class Study:
     def _began(self, key: Key) -> bool:
         """Whether the trial was started or replayed in this session."""
         record = self.records.get(key)
-        return self._crashes[key] > 0 or (record is not None and record.state is not State.NOT_RUN)
+        return self._crashes[key] + self._losses[key] > 0 or (
+            record is not None and record.state is not State.NOT_RUN
+        )
 
     def _recall(self) -> None:
         """Tell the stop rules of all stored trials, whichever of them is asked for first."""

@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import pytest
 
+# Processes that we start need this package before pytest; projects may make errors of all warnings.
+EARLY_IMPORT = "ignore:Module already imported so cannot be rewritten"
+
 
 def setting(config: pytest.Config, key: str) -> Any:  # noqa: ANN401  as getini
     """Return the value of a key in the project's configuration.

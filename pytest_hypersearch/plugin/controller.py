@@ -43,12 +43,17 @@ MOST_NAMED = 10
 class Controller:
     """Holds the owner of this session's studies.
 
+    Args:
+        config: Of the session.
+        checks: Whether the best of a baseline is checked instead of running the sweeps.
+        elsewhere: Whether workers may run on other machines.
+
     Attributes:
         owner: The owner, with its store in pytest's cache.
         gates: Judge the sweeps' scores.
     """
 
-    def __init__(self, config: pytest.Config, *, checks: bool) -> None:
+    def __init__(self, config: pytest.Config, *, checks: bool, elsewhere: bool = False) -> None:
         self._config = config
         self._checks = checks
         self._first_asked: float | None = None
@@ -72,7 +77,7 @@ class Controller:
             ),
             archive,
             self._closed,
-            Shares(_machine(config)),
+            Shares(_machine(config), elsewhere=elsewhere),
             self.gates,
             start=WarmStart(archive.studies, resume=policy.resume),
         )

@@ -118,6 +118,21 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "those that it names, or those that nvidia-ml-py finds",
     )
     group.addoption(
+        "--sweep-on",
+        action="append",
+        metavar="COMMAND",
+        help="run trials on workers that this command starts on other machines, such as 'ssh host "
+        "{python}' or 'srun -n1 {python}', as many as -n says; repeatable for several hosts, with "
+        "'4*' in front for four workers",
+    )
+    group.addoption(
+        "--sweep-env",
+        action="append",
+        metavar="NAMES",
+        help="environment variables that workers on other machines are given as well; repeatable "
+        "or comma-separated",
+    )
+    group.addoption(
         "--sweep-timeout",
         type=_duration,
         metavar="DURATION",
@@ -170,6 +185,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addini(
         "sweep_track",
         "experiment trackers to log sweeps to: mlflow, tensorboard, wandb",
+        type="args",
+        default=[],
+    )
+    parser.addini(
+        "sweep_env",
+        "environment variables that workers on other machines are given",
         type="args",
         default=[],
     )
@@ -303,6 +324,8 @@ def sweep_mode(config: pytest.Config) -> str:
     if config.option.sweep_update_baseline is not None and mode != "run":
         raise pytest.UsageError("--sweep-update-baseline: requires --sweep")
     _check_settings(config.option.sweep_set, mode)
+    if config.option.sweep_on and mode != "run":
+        raise pytest.UsageError("--sweep-on: requires --sweep")
     if config.option.sweep_shard is not None:
         if mode != "run":
             raise pytest.UsageError("--sweep-shard: requires --sweep")

@@ -96,7 +96,12 @@ def start(config: pytest.Config, *, checks: bool) -> Runner | None:
 
     if not checks:
         register_trackers(config)
-    controller = Controller(config, checks=checks)
+    launcher = None
+    if config.option.sweep_on and not config.option.collectonly:
+        from pytest_hypersearch.plugin.remote.options import launch
+
+        launcher = launch(config)
+    controller = Controller(config, checks=checks, elsewhere=launcher is not None)
     manager.register(controller, "hypersearch_controller")
     manager.register(controller.gates, "hypersearch_gates")
     manager.register(ReportStatuses(), "hypersearch_statuses")
@@ -105,9 +110,16 @@ def start(config: pytest.Config, *, checks: bool) -> Runner | None:
     if config.option.sweep_report is not None:
         manager.register(ReportFile(config, controller), "hypersearch_report")
     if xdist.distributes(config):
-        distribution = xdist.Distribution(config, controller.owner)
+        distribution = xdist.Distribution(config, controller.owner, starts_workers=launcher is None)
         manager.register(distribution, "hypersearch_xdist")
-        manager.register(Termination(config, distribution.terminate), "hypersearch_termination")
+        end_workers = distribution.terminate
+        if launcher is not None:
+            from pytest_hypersearch.plugin.remote.gateway import RemoteWorkers
+
+            remote = RemoteWorkers(config, launcher, controller.owner)
+            manager.register(remote, "hypersearch_remote")
+            end_workers = remote.terminate
+        manager.register(Termination(config, end_workers), "hypersearch_termination")
         return None
     manager.register(Termination(config, lambda: None), "hypersearch_termination")
     runner = Runner(config, DirectLink(controller.owner))

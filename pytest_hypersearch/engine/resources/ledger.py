@@ -98,15 +98,80 @@ _POLL_SECONDS = 0.005
 _PATIENCE_SECONDS = 60.0
 
 
-class Ledger:
-    """A session's access to the ledger; one thread at a time.
+class Claims:
+    """What trials hold of a machine that no other session uses; one thread at a time."""
+
+    def __init__(self, machine: Machine) -> None:
+        self._machine = machine
+        self._holder = ""
+        self._claims: list[Claim] = []
+
+    def take(
+        self,
+        name: str,
+        demand: Demand,
+        among: Sequence[str] = (),
+        machine: Machine | None = None,
+    ) -> tuple[str, ...] | None:
+        """Take all of a demand, or wait in line for it.
+
+        Args:
+            name: Which of this session's processes wants it; it waits for one demand at a time.
+            demand: What it wants.
+            among: UUIDs of the devices that it may have.
+            machine: What it may use of the machine, by default all.
+
+        Returns:
+            UUIDs of the devices that it got; None if it has to come again.
+
+        Raises:
+            StoreError: A ledger cannot be read or written.
+        """
+        machine = machine or self._machine
+        with self._opened() as claims:
+            index = self._place(claims, name)
+            if index is None:
+                index = len(claims)
+                claims.append(Claim(self._holder, name, demand, machine.cores, tuple(among)))
+            others = [
+                claim
+                for i, claim in enumerate(claims)
+                if i < index or (i > index and claim.devices is not None)
+            ]
+            devices = devices_for(claims[index], others, machine)
+            claims[index] = replace(claims[index], devices=devices)
+        return devices
+
+    def free(self, name: str) -> None:
+        """Give back what a process holds, or let it leave the line.
+
+        Raises:
+            StoreError: A ledger cannot be read or written.
+        """
+        with self._opened() as claims:
+            index = self._place(claims, name)
+            if index is not None:
+                del claims[index]
+
+    def _place(self, claims: Sequence[Claim], name: str) -> int | None:
+        own = (self._holder, name)
+        return next((i for i, c in enumerate(claims) if (c.holder, c.name) == own), None)
+
+    @contextlib.contextmanager
+    def _opened(self) -> Iterator[list[Claim]]:
+        """The claims, to be changed in place."""
+        yield self._claims
+
+
+class Ledger(Claims):
+    """A session's access to the ledger of this machine; one thread at a time.
 
     Raises:
         StoreError: The directory cannot be used, or is not the user's own.
     """
 
     def __init__(self, machine: Machine, directory: Path | None = None) -> None:
-        self._machine = machine
+        super().__init__(machine)
         self._directory = directory or default_directory()
         self._holder = f"{os.getpid()}-{uuid.uuid4().hex[:8]}"
         try:
@@ -118,46 +183,6 @@ class Ledger:
         except OSError as error:
             raise _fault(self._directory, error) from error
 
-    def take(self, name: str, demand: Demand, among: Sequence[str] = ()) -> tuple[str, ...] | None:
-        """Take all of a demand, or wait in line for it.
-
-        Args:
-            name: Which of this session's processes wants it; it waits for one demand at a time.
-            demand: What it wants.
-            among: UUIDs of the devices that it may have.
-
-        Returns:
-            UUIDs of the devices that it got; None if it has to come again.
-
-        Raises:
-            StoreError: The ledger cannot be read or written.
-        """
-        with self._opened() as claims:
-            index = self._place(claims, name)
-            if index is None:
-                cores = self._machine.cores
-                index = len(claims)
-                claims.append(Claim(self._holder, name, demand, cores, tuple(among)))
-            others = [
-                claim
-                for i, claim in enumerate(claims)
-                if i < index or (i > index and claim.devices is not None)
-            ]
-            devices = devices_for(claims[index], others, self._machine)
-            claims[index] = replace(claims[index], devices=devices)
-        return devices
-
-    def free(self, name: str) -> None:
-        """Give back what a process holds, or let it leave the line.
-
-        Raises:
-            StoreError: The ledger cannot be read or written.
-        """
-        with self._opened() as claims:
-            index = self._place(claims, name)
-            if index is not None:
-                del claims[index]
-
     def close(self) -> None:
         """Give back everything.
 
@@ -168,10 +193,6 @@ class Ledger:
             claims[:] = [claim for claim in claims if claim.holder != self._holder]
             self._life_of(self._holder).unlink(missing_ok=True)
             self._life.release()
-
-    def _place(self, claims: Sequence[Claim], name: str) -> int | None:
-        own = (self._holder, name)
-        return next((i for i, c in enumerate(claims) if (c.holder, c.name) == own), None)
 
     @contextlib.contextmanager
     def _opened(self) -> Iterator[list[Claim]]:
@@ -252,43 +273,71 @@ def _fault(directory: Path, error: OSError) -> StoreError:
 
 
 class Shares:
-    """Gives shares of the machine to a session's workers; looks at it when one is wanted.
+    """Gives shares of machines to a session's workers; looks at this one when a share is wanted.
 
     Args:
-        machine: Tells what there is to share.
+        machine: Tells what there is to share here.
         directory: Where the machine's ledger is, if not in its usual place.
+        elsewhere: Whether workers are placed on other machines, see `place`.
 
     Attributes:
         waiting: The workers that wait for a share.
+        most: The most that any trial of the plan demands, resource by resource.
     """
 
     def __init__(
-        self, machine: Callable[[], Machine] = this_machine, directory: Path | None = None
+        self,
+        machine: Callable[[], Machine] = this_machine,
+        directory: Path | None = None,
+        *,
+        elsewhere: bool = False,
     ) -> None:
         self.waiting: set[str] = set()
+        self.most = Demand()
         self._look = machine
         self._directory = directory
         self._ledger: Ledger | None = None
         self._machine: Machine | None = None
+        self._elsewhere = elsewhere
+        self._places: dict[str, tuple[Machine, Claims]] = {}
+        self._accounts: dict[str, Claims] = {}
         self._holding: set[str] = set()
         self._devices: dict[tuple[str, int], tuple[str, ...]] = {}
 
     @property
     def machine(self) -> Machine:
-        """What there is to share."""
+        """What there is to share here."""
         if self._machine is None:
             self._machine = self._look()
         return self._machine
+
+    def place(self, worker: str, machine: Machine, account: str) -> None:
+        """Say what a worker elsewhere may use; those of an account share it."""
+        self._places[worker] = machine, self._accounts.setdefault(account, Claims(machine))
+
+    def lacks(self, worker: str) -> str:
+        """Tell what of the plan's demands a worker's machine can never give; empty if nothing."""
+        return self._places[worker][0].lacks(self.most)
 
     def refusal(self, studies: Iterable[StudyPlan]) -> str:
         """Tell which demand of a plan's studies can never be met, and why; empty if all can."""
         for study in studies:
             for sweep in (study.sweeps[place] for place in {slot[1] for slot in study.slots}):
                 wanted = sweep.get("resources")
-                lacking = self.machine.lacks(Demand(**wanted)) if wanted else ""
+                if not wanted:
+                    continue
+                demand = read_fields(Demand, wanted)
+                self.most = self.most.joined(demand)
+                lacking = "" if self._elsewhere else self.machine.lacks(demand)
                 if lacking:
                     return f"{study.nodeid}: sweep {sweep['name']}: resources= requests {lacking}"
         return ""
+
+    def _at(self, worker: str) -> tuple[Machine, Claims]:
+        if self._elsewhere:
+            return self._places[worker]
+        self._ledger = self._ledger or Ledger(self.machine, self._directory)
+        return self.machine, self._ledger
 
     @contextmanager
     def offer(self, worker: str, sweep: Sweep) -> Iterator[Offer]:
@@ -312,11 +361,11 @@ class Shares:
         demand = sweep.resources
         if demand is None:
             return None
-        self._ledger = self._ledger or Ledger(self.machine, self._directory)
+        machine, ledger = self._at(worker)
         # A process that has started CUDA does not see other devices any more, whatever the mask.
         bound = None if sweep.isolate else self._devices.get((worker, demand.devices))
-        everything = tuple(gpu.uuid for gpu in self.machine.gpus)
-        devices = self._ledger.take(worker, demand, bound or everything)
+        everything = tuple(gpu.uuid for gpu in machine.gpus)
+        devices = ledger.take(worker, demand, bound or everything, machine)
         if devices is None:
             self.waiting.add(worker)
             raise NotYetError
@@ -324,7 +373,7 @@ class Shares:
         self._holding.add(worker)
         if not sweep.isolate:
             self._devices[worker, demand.devices] = devices
-        names = {gpu.uuid: gpu.name for gpu in self.machine.gpus}
+        names = {gpu.uuid: gpu.name for gpu in machine.gpus}
         return Share(demand.cpus, tuple(names[device] for device in devices))
 
     def free(self, worker: str) -> None:
@@ -333,8 +382,8 @@ class Shares:
         Raises:
             StoreError: The ledger cannot be used.
         """
-        if self._ledger is not None and worker in self._holding | self.waiting:
-            self._ledger.free(worker)
+        if worker in self._holding | self.waiting:
+            self._at(worker)[1].free(worker)
             self._holding.discard(worker)
             self.waiting.discard(worker)
 

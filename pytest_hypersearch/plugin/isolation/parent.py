@@ -25,6 +25,7 @@ from pytest_hypersearch.engine import messages
 from pytest_hypersearch.engine.link import Link
 from pytest_hypersearch.engine.records import Outcome
 from pytest_hypersearch.engine.resources.machine import environment
+from pytest_hypersearch.plugin import EARLY_IMPORT
 from pytest_hypersearch.plugin.isolation import ISOLATED, Line, Spec, blocking
 from pytest_hypersearch.plugin.statuses import set_status
 from pytest_hypersearch.plugin.xdist.workers import CHANNEL
@@ -34,8 +35,6 @@ START = (
     "from pytest_hypersearch.plugin.isolation.child import main; main(*map(int, sys.argv[2:]))"
 )
 
-# The child needs this package before pytest starts; projects may make errors of all warnings.
-EARLY_IMPORT = "ignore:Module already imported so cannot be rewritten"
 POLL_SECONDS = 0.5
 EXIT_SECONDS = 10.0
 

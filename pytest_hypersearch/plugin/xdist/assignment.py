@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator
 from threading import Lock
+from typing import Any
 
 import pytest
 
@@ -15,6 +16,12 @@ from pytest_hypersearch.engine import messages
 from pytest_hypersearch.engine.link import Link
 from pytest_hypersearch.plugin.collect import MARK
 from pytest_hypersearch.plugin.plan import longest_first
+
+
+def name_of(node: Any) -> str:  # noqa: ANN401  xdist's controller of a worker
+    """Return a worker's name to the owner: its gateway's id, and its node if that is another."""
+    name: str = getattr(node.gateway, "worker", node.gateway.id)
+    return name
 
 
 class TrialClaims:

@@ -28,6 +28,8 @@ from xdist.scheduler import (
     WorkStealingScheduling,
 )
 
+from pytest_hypersearch.plugin.xdist.assignment import name_of
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import TypeAlias
@@ -80,7 +82,7 @@ class _Shared(_Guarded):
 
     def remove_node(self, node: Node) -> str | None:
         """Take a worker out; it was at no trial that another one has come to, or that none has."""
-        left, worker = self.node2pending[node], node.gateway.id
+        left, worker = self.node2pending[node], name_of(node)
         elsewhere = self._claims.is_claimed_elsewhere
         left[:] = [index for index in left if not elsewhere(self.collection[index], worker)]
         if left and self._claims.is_over(self.collection[left[0]], worker):
@@ -198,7 +200,7 @@ class _Scoped(_Guarded, LoadScopeScheduling):  # type: ignore[misc]
         self.workqueue.update(units)
         for other in self.assigned_work:
             self._reschedule(other)
-        return None if self._claims.is_over(running, node.gateway.id) else running
+        return None if self._claims.is_over(running, name_of(node)) else running
 
     def _reschedule(self, node: Node) -> None:
         if node not in self.registered_collections:

@@ -15,7 +15,7 @@ from pytest_hypersearch.engine import messages
 from pytest_hypersearch.engine.owner import Owner
 from pytest_hypersearch.engine.resources.machine import THREAD_VARIABLES, cores, limit_threads
 from pytest_hypersearch.plugin.statuses import attach, set_status
-from pytest_hypersearch.plugin.xdist.assignment import TrialClaims
+from pytest_hypersearch.plugin.xdist.assignment import TrialClaims, name_of
 
 CHANNEL = "hypersearch_channel"
 THREADS = "hypersearch_threads"
@@ -35,9 +35,15 @@ def distributes(config: pytest.Config) -> bool:
 
 
 class Distribution:
-    """Hooks of the controlling process: connects workers with the owner."""
+    """Hooks of the controlling process: connects workers with the owner.
 
-    def __init__(self, config: pytest.Config, owner: Owner) -> None:
+    Args:
+        config: Of the session.
+        owner: Of the trials.
+        starts_workers: Whether xdist starts the workers, and not a launcher of ours.
+    """
+
+    def __init__(self, config: pytest.Config, owner: Owner, *, starts_workers: bool) -> None:
         if config.option.dist == "each":
             raise pytest.UsageError(
                 "--dist=each runs every trial on every worker; expected load, worksteal, "
@@ -49,6 +55,7 @@ class Distribution:
         if config.option.maxschedchunk is None:
             config.option.maxschedchunk = 1
         self._owner = owner
+        self._starts_workers = starts_workers
         self._verbosity = config.get_verbosity()
         self._plugins = config.pluginmanager
         self._shared = config.option.dist in SHARING
@@ -70,6 +77,8 @@ class Distribution:
         xdist replaces workers that die once they are up; before that, the error of execnet ends the
         session. Its manager of nodes, which starts them all, has no hook around that.
         """
+        if not self._starts_workers:
+            return
         manager = self._plugins.getplugin("dsession").nodemanager
         start = manager.setup_node
 
@@ -109,7 +118,7 @@ class Distribution:
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:  # noqa: ANN401  xdist's controller of a worker
         """Give a worker its channel before it starts."""
-        worker = node.gateway.id
+        worker = name_of(node)
         channel = node.gateway.newchannel()
         self._starting.add(worker)
         self._nodes.append(node)
@@ -133,7 +142,7 @@ class Distribution:
 
         channel.setcallback(receive)
         node.workerinput[CHANNEL] = channel
-        node.workerinput[THREADS] = self._threads
+        node.workerinput.setdefault(THREADS, self._threads)
         node.workerinput[SHARED] = self._shared
         if not self._watch.is_alive() and not self._over.is_set():
             self._watch.start()
@@ -148,22 +157,24 @@ class Distribution:
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_node_collection_finished(self, node: Any) -> None:  # noqa: ANN401  see above
         """A worker is ready for tests."""
-        self._starting.discard(node.gateway.id)
-        self._up.add(node.gateway.id)
+        self._starting.discard(name_of(node))
+        self._up.add(name_of(node))
 
     # Before the scheduler hands the item of the dead worker to another one, which may ask for its
     # trial at once.
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any, error: object) -> None:  # noqa: ANN401  xdist's controller of a worker
         """A worker is gone, dead unless it has finished or was stopped."""
-        worker = node.gateway.id
+        worker = name_of(node)
         self._starting.discard(worker)
         self._up.discard(worker)
         if error == "keyboard-interrupt":
             self._stopped.add(worker)
         elif error is not None:
-            self._starting.add(BOOTING)  # its replacement, unless the session shuts down
-            self._owner.died(worker)
+            if self._starts_workers:
+                self._starting.add(BOOTING)  # its replacement, unless the session shuts down
+            is_node_lost = getattr(node.gateway, "is_node_lost", None)
+            self._owner.died(worker, node_lost=bool(is_node_lost and is_node_lost()))
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_handlecrashitem(
@@ -175,7 +186,7 @@ class Distribution:
         """Run the trial of a dead worker again, as often as its sweep allows."""
         self._running.discard(crashitem)
         phase = self._phases.pop(crashitem, "")
-        worker = report.node.gateway.id
+        worker = name_of(report.node)
         if worker in self._stopped:
             return
         if self._owner.crash(crashitem, worker):

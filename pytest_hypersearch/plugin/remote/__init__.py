@@ -1,0 +1,1 @@
+"""Workers on other machines: pytest-xdist's own, over pipes that launchers open."""

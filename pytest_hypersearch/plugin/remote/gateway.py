@@ -1,0 +1,377 @@
+"""Workers of xdist over the pipes of a launcher: they join when they can, and are replaced.
+
+The life of a worker, by its number in the session; ``start``, HELLO and the others are the steps of
+`pytest_hypersearch.plugin.remote.protocol`::
+
+    awaited ---+-- HELLO, packages as here, files there or sent -> up
+               +-- HELLO, packages differ -> refused: not asked for again
+               +-- pipe ends, at most `BOOTS` times -> awaited, then given up
+               +-- session shuts down -> given up
+    up --------+-- collected, its node can meet the demands -> gets tests, as all of xdist's
+               +-- collected, its node cannot -> sent home; another one of the right size is awaited
+               |   if the launcher can give that
+               +-- pipe ends -> xdist's crash of a worker; another one is awaited
+    given up, refused: when nobody is left nor awaited, the session ends
+
+xdist starts workers one after another and waits for each, also within its loop when it replaces
+one. Here a thread waits for each worker and hands it to that loop, which is never held up.
+
+Private to xdist 3.8 and relied upon: ``DSession.queue``, ``_active_nodes`` (kept from being empty
+while workers are awaited), ``_clone_node`` (replaced), ``shuttingdown``, ``NodeManager.setup_node``
+and the schedulers' ``numnodes``; of execnet 2.1: ``Group.makegateway`` (replaced), ``_register``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from dataclasses import dataclass
+from queue import Empty
+from threading import Event, Thread
+from typing import Any, Final
+
+import execnet
+import pytest
+
+from pytest_hypersearch.core.sweep import Demand
+from pytest_hypersearch.engine.owner import Owner
+from pytest_hypersearch.plugin.remote.node import ROOTS, versions
+from pytest_hypersearch.plugin.remote.options import shipped_names
+from pytest_hypersearch.plugin.remote.project import LARGEST, Project
+from pytest_hypersearch.plugin.remote.protocol import (
+    MOST_NOISE,
+    Facts,
+    Launcher,
+    Pipe,
+    Ready,
+    Size,
+    Welcome,
+    encoded,
+    read_message,
+)
+from pytest_hypersearch.plugin.xdist.assignment import name_of
+from pytest_hypersearch.plugin.xdist.workers import POLL_SECONDS, THREADS
+
+BOOTS: Final = 3
+GRACE_SECONDS: Final = 0.3
+JOINED: Final = "hypersearch_joined"
+SHIPPED: Final = ("PYTEST_ADDOPTS", "PYTEST_PLUGINS")
+"""Variables that decide what pytest does; others have to be named."""
+
+
+class RefusedError(Exception):
+    """A worker cannot be used, and no other one in its place could."""
+
+
+class PipeIO:
+    """A pipe as execnet reads from it and writes to it."""
+
+    def __init__(self, pipe: Pipe, execmodel: Any) -> None:  # noqa: ANN401  execnet has no types
+        self.execmodel = execmodel
+        self.read, self.write = pipe.read, pipe.write
+        self.close_read, self.close_write = lambda: None, pipe.close
+        self.wait, self.kill = pipe.wait, pipe.kill
+
+
+class RemoteGateway(execnet.Gateway):
+    """A gateway to a worker elsewhere.
+
+    Attributes:
+        worker: Its name to the owner and in results: ``gw0@host``.
+    """
+
+    def __init__(self, pipe: Pipe, spec: Any, facts: Facts, root: str, execmodel: Any) -> None:  # noqa: ANN401  execnet has no types
+        self.pipe, self.facts, self.root = pipe, facts, root
+        self.worker = f"{spec.id}@{facts.host}"
+        super().__init__(PipeIO(pipe, execmodel), spec)
+
+    def is_node_lost(self) -> bool:
+        """Whether the pipe has ended by no fault of the worker's process."""
+        return self.pipe.lost_node()
+
+
+@dataclass(eq=False)
+class Awaited:
+    """A worker that was asked for; it also keeps xdist's session going in the place of a worker."""
+
+    spec: Any
+    number: int
+    pipe: Pipe | None = None
+    is_given_up: bool = False
+
+    def give_up(self) -> None:
+        """Wait for it no more."""
+        self.is_given_up = True
+        if self.pipe is not None:
+            self.pipe.kill()
+
+
+class RemoteWorkers:
+    """Hooks of the controlling process that start xdist's workers by a launcher.
+
+    Args:
+        config: Of the session.
+        launcher: Starts the workers.
+        owner: Is told which machines workers have, and tells what trials demand of them.
+    """
+
+    def __init__(self, config: pytest.Config, launcher: Launcher, owner: Owner) -> None:
+        self._config = config
+        self._launcher = launcher
+        self._owner = owner
+        self._variables = [*SHIPPED, *shipped_names(config)]
+        self._project = Project(config.rootpath)
+        self._awaited: set[Awaited] = set()
+        self._demand = Demand()
+        self._later: list[Any] = []
+        self._count = 0
+        self._first = 0
+        self._gateways: dict[str, RemoteGateway] = {}
+        self._sent_home: set[Any] = set()
+        self._is_over = Event()
+        config.add_cleanup(self._close)
+
+    # What xdist calls at the start.
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_xdist_setupnodes(self, specs: list[Any]) -> None:
+        """Ask for workers, and leave in the list those that are up after the first has come.
+
+        Raises:
+            pytest.UsageError: None comes.
+        """
+        self._session = self._config.pluginmanager.getplugin("dsession")
+        self._manager = self._session.nodemanager
+        self._manager.group.makegateway = self._made
+        self._session._clone_node = self._replace  # noqa: SLF001  see above
+        setattr(self._session, f"worker_{JOINED}", self._join)
+        self._count = len(specs)
+        if self._launcher.shaped:
+            self._later = specs[1:]
+        for spec in specs[: len(specs) - len(self._later)]:
+            self._ask(spec)
+        specs[:] = self._come()
+        self._first = len(specs)
+        Thread(target=self._watch, daemon=True).start()
+
+    def _come(self) -> list[Any]:
+        """Wait for the first worker, and a moment longer for others."""
+        specs: list[Any] = []
+        reasons: list[str] = []
+        while self._awaited:
+            try:
+                _, news = self._session.queue.get(timeout=GRACE_SECONDS if specs else None)
+            except Empty:
+                break
+            self._forget(news["awaited"])
+            if gateway := news["gateway"]:
+                self._gateways[gateway.id] = gateway
+                specs.append(gateway.spec)
+            else:
+                reasons.append(news["reason"])
+        if not specs:
+            raise pytest.UsageError(*["no worker came up:", *dict.fromkeys(reasons)])
+        for reason in reasons:
+            self._session.report_line(reason)
+        return specs
+
+    @pytest.hookimpl(wrapper=True, optionalhook=True)
+    def pytest_xdist_make_scheduler(self) -> Any:  # noqa: ANN401  a scheduler of xdist
+        """Do not wait for the tests that late workers collect."""
+        scheduler = yield
+        scheduler.numnodes = self._first
+        return scheduler
+
+    # Before that of `Distribution`, which lets these values stand.
+    @pytest.hookimpl(tryfirst=True, optionalhook=True)
+    def pytest_configure_node(self, node: Any) -> None:  # noqa: ANN401  xdist's controller of a worker
+        """Tell a worker where it is."""
+        gateway: RemoteGateway = node.gateway
+        root = str(self._config.rootpath)
+        same = gateway.root == root and gateway._rinfo().executable == sys.executable  # noqa: SLF001  see above
+        node.workerinput["workercount"] = self._count
+        node.workerinput[ROOTS] = root, gateway.root, same
+        node.workerinput[THREADS] = self._threads(gateway.facts)
+        account = gateway.facts.host if self._launcher.shared else gateway.worker
+        self._owner.shares.place(gateway.worker, gateway.facts.machine, account)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_getremotemodule(self) -> Any:  # noqa: ANN401  a module
+        """Let our module run xdist's on the node."""
+        from pytest_hypersearch.plugin.remote import node
+
+        return node
+
+    def _threads(self, facts: Facts) -> int:
+        """Threads for linear algebra: what a worker is bound to is its own, a node is shared."""
+        cores = len(facts.machine.cores)
+        if not self._launcher.shared or cores < facts.processors:
+            return cores
+        return max(1, cores // self._launcher.fitting())
+
+    # Workers that come and go.
+
+    def _ask(self, spec: Any) -> None:  # noqa: ANN401  execnet has no types
+        """Ask for a worker; wait for it in a thread."""
+        awaited = Awaited(spec, int(spec.id.removeprefix("gw")))
+        self._awaited.add(awaited)
+        self._session._active_nodes.add(awaited)  # noqa: SLF001  see above
+        Thread(target=self._await, args=(awaited,), daemon=True).start()
+
+    def _await(self, awaited: Awaited) -> None:
+        gateway: RemoteGateway | None = None
+        reason = ""
+        for _ in range(BOOTS):
+            try:
+                gateway = self._started(awaited)
+                break
+            except RefusedError as error:
+                reason = str(error)
+                break
+            except (EOFError, OSError, ValueError) as error:
+                reason = f"{awaited.spec.id}: {error}"
+            if awaited.is_given_up:
+                break
+        news = {"awaited": awaited, "gateway": gateway, "reason": reason}
+        self._session.queue.put((JOINED, news))
+
+    def _started(self, awaited: Awaited) -> RemoteGateway:
+        """Start a worker and go through the handshake with it.
+
+        Raises:
+            RefusedError: It differs from the controller.
+            EOFError, OSError, ValueError: It ends, or is no worker.
+        """
+        pipe = awaited.pipe = self._launcher.start(awaited.number, self._demand)
+        try:
+            facts = read_message(pipe.read, Facts)
+            _compare(awaited.spec.id, facts)
+            root = self._settle(pipe, awaited.spec.id)
+            model = self._manager.group.execmodel
+            gateway = RemoteGateway(pipe, awaited.spec, facts, root, model)
+            gateway._rinfo()  # noqa: SLF001  kept by execnet: xdist asks within its loop
+        except BaseException:
+            pipe.kill()
+            with contextlib.suppress(EOFError, ValueError):
+                pipe.read(MOST_NOISE)  # to its end, at which files are closed
+            raise
+        return gateway
+
+    def _settle(self, pipe: Pipe, worker: str) -> str:
+        """See that the node has the project's files; return where."""
+        root, below = self._config.rootpath, self._config.invocation_params.dir
+        files = self._project.files
+        environment = {name: os.environ[name] for name in self._variables if name in os.environ}
+        inside = str(below.relative_to(root)) if below.is_relative_to(root) else "."
+        pipe.write(encoded(Welcome(worker, str(root), inside, files, environment)))
+        ready = read_message(pipe.read, Ready)
+        if ready.root:
+            return ready.root
+        if files is None:
+            limit = f"{LARGEST >> 20} MiB"
+            raise RefusedError(f"{worker}: its node lacks {root}, which has more than {limit}")
+        pipe.write(encoded(Size(len(self._project.archive))) + self._project.archive)
+        return read_message(pipe.read, Ready).root
+
+    def _join(self, awaited: Awaited, gateway: RemoteGateway | None, reason: str) -> None:
+        """Take a worker that was awaited into the session; called in xdist's loop."""
+        if gateway is not None and not self._session.shuttingdown:
+            self._gateways[gateway.id] = gateway
+            try:
+                node = self._manager.setup_node(gateway.spec, self._session.queue.put)
+            except (EOFError, OSError):
+                self._replace_spec(gateway.spec)
+            else:
+                self._session._active_nodes.add(node)  # noqa: SLF001  see above
+        elif gateway is not None:
+            gateway.pipe.kill()
+        elif not awaited.is_given_up:
+            self._session.report_line(f"\n{reason}")
+        self._forget(awaited)
+        self._end_if_deserted(reason)
+
+    def _forget(self, awaited: Awaited) -> None:
+        self._awaited.discard(awaited)
+        self._session._active_nodes.discard(awaited)  # noqa: SLF001  see above
+
+    def _end_if_deserted(self, reason: str) -> None:
+        """End a session that nobody can go on with."""
+        busy = self._session._active_nodes - self._sent_home  # noqa: SLF001  see above
+        if busy or self._session.shuttingdown:
+            return
+        if not self._session.sched.collection_is_completed:
+            self._session.shouldstop = reason
+        self._session.triggershutdown()
+
+    def _made(self, spec: Any) -> RemoteGateway:  # noqa: ANN401  execnet has no types
+        """Hand out the gateway that was made for a spec; called by xdist."""
+        gateway = self._gateways[spec.id]
+        self._manager.group._register(gateway)  # noqa: SLF001  see above
+        return gateway
+
+    def _replace(self, node: Any) -> None:  # noqa: ANN401  xdist's controller of a worker
+        """Ask for another worker in the place of a dead one; called by xdist."""
+        self._replace_spec(node.gateway.spec)
+
+    def _replace_spec(self, spec: Any) -> None:  # noqa: ANN401  execnet has no types
+        spec = execnet.XSpec(spec._spec)  # noqa: SLF001  the dead worker's keeps its id
+        self._manager.group.allocate_id(spec)
+        self._ask(spec)
+
+    @pytest.hookimpl(tryfirst=True, optionalhook=True)
+    def pytest_xdist_node_collection_finished(self, node: Any) -> None:  # noqa: ANN401  xdist's controller of a worker
+        """Now the demands are known: ask for the other workers, send home whom they overtax."""
+        self._demand = self._owner.shares.most
+        for spec in self._later:
+            self._ask(spec)
+        self._later = []
+        lacking = self._owner.shares.lacks(name_of(node))
+        if not lacking:
+            return
+        self._session.report_line(f"\n{name_of(node)} is sent home: trials request {lacking}")
+        self._sent_home.add(node)
+        self._session.sched.remove_node(node)
+        node.shutdown()
+        impossible = self._launcher.lacks(self._demand)
+        if self._launcher.shaped and not impossible:
+            self._replace_spec(node.gateway.spec)
+        else:
+            self._end_if_deserted(f"trials request {impossible or lacking}")
+
+    # The end.
+
+    def _watch(self) -> None:
+        """Give up what is awaited once the session shuts down."""
+        while not self._is_over.wait(POLL_SECONDS):
+            if self._session.shuttingdown:
+                for awaited in list(self._awaited):
+                    awaited.give_up()
+
+    def terminate(self) -> None:
+        """End all workers, for whose tests xdist would wait."""
+        for gateway in self._gateways.values():
+            with contextlib.suppress(OSError):
+                gateway.pipe.kill()
+
+    def _close(self) -> None:
+        self._is_over.set()
+        for awaited in list(self._awaited):
+            awaited.give_up()
+        self._launcher.close()
+
+
+def _compare(worker: str, facts: Facts) -> None:
+    """Refuse a worker whose packages differ where it matters.
+
+    Raises:
+        RefusedError: With a table of the differences.
+    """
+    rows = [
+        f"  {name:20} {here or 'missing':12} {facts.versions.get(name) or 'missing'}"
+        for name, here in versions().items()
+        if facts.versions.get(name) != here
+    ]
+    if rows:
+        head = f"{worker} is refused: {facts.host} has other versions"
+        raise RefusedError("\n".join([head, f"  {'':20} {'here':12} {facts.host}", *rows]))

@@ -1,0 +1,146 @@
+"""A worker on its node: the handshake, then a session of xdist in the project's directory there.
+
+``python -m`` this module is what launchers start. Its source is what xdist runs on the node instead
+of its own module, which it runs in turn with the controller's paths as they are here.
+"""
+
+from __future__ import annotations
+
+import inspect
+import io
+import os
+import platform
+import shutil
+import sys
+import tempfile
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, Final
+
+from execnet.gateway_base import get_execmodel, init_popen_io, serve
+
+from pytest_hypersearch.engine.resources.machine import this_machine
+from pytest_hypersearch.plugin import EARLY_IMPORT
+from pytest_hypersearch.plugin.remote.project import has_files, unpack
+from pytest_hypersearch.plugin.remote.protocol import (
+    Facts,
+    Message,
+    Ready,
+    Size,
+    Welcome,
+    encoded,
+    read_message,
+)
+
+SAME: Final = ("pytest-hypersearch", "pytest", "pytest-xdist", "execnet", "numpy")
+"""Packages of which all workers must have the controller's version."""
+
+ROOTS: Final = "hypersearch_roots"
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of the packages that must be the same everywhere."""
+    return {"Python": ".".join(platform.python_version_tuple()[:2])} | {
+        name: _version(name) for name in SAME
+    }
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return ""
+
+
+def facts() -> Facts:
+    """What this process is and has."""
+    return Facts(platform.node(), os.getpid(), versions(), this_machine(), os.cpu_count() or 1)
+
+
+def main() -> None:
+    """Serve the controller at the other end of the standard streams, to the end."""
+    _send(facts())
+    welcome = read_message(_read, Welcome)
+    os.environ.update(welcome.environment)
+    copied = ""
+    root = welcome.root if has_files(welcome.root, welcome.files) else ""
+    _send(Ready(root))
+    try:
+        if not root:
+            copied = tempfile.mkdtemp(prefix="pytest-hypersearch-")
+            root = str(Path(copied, Path(welcome.root).name))
+            unpack(io.BytesIO(_read(read_message(_read, Size).bytes)), Path(root))
+            _send(Ready(root))
+        os.chdir(Path(root, welcome.below))
+        streams: Any = init_popen_io(get_execmodel("main_thread_only"))
+        serve(streams, id=f"{welcome.worker}-worker")
+    finally:
+        if copied:
+            shutil.rmtree(copied, ignore_errors=True)
+
+
+def _send(message: Message) -> None:
+    data = memoryview(encoded(message))
+    while data:
+        data = data[os.write(1, data) :]
+
+
+def _read(count: int) -> bytes:
+    """Read from standard input past its buffer, which would take what is execnet's."""
+    data = bytearray()
+    while len(data) < count:
+        if not (part := os.read(0, count - len(data))):
+            raise SystemExit(0)  # the controller does not want this worker
+        data += part
+    return bytes(data)
+
+
+def moved(text: str, root: str, here: str) -> str:
+    """A path of the controller's project, or an option with one, as it is on this node."""
+    name, sign, value = text.partition("=")
+    if sign and name.startswith("-"):
+        return name + sign + moved(value, root, here)
+    inside = text == root or text.startswith((root + os.sep, root + "::"))
+    return here + text[len(root) :] if inside else text
+
+
+def python_path(given: list[str], root: str, here: str) -> list[str]:
+    """The controller's ``sys.path`` on this node: what belongs to the project, then our own."""
+    own = [moved(entry, root, here) for entry in given if moved(entry, root, here) != entry]
+    others = [entry for entry in given if Path(entry).is_dir()]
+    return [*dict.fromkeys([*own, *sys.path, *others])]
+
+
+class _Channel:
+    """The channel of the worker's session, with the message that opens the session."""
+
+    def __init__(self, channel: Any, opening: tuple[Any, ...]) -> None:  # noqa: ANN401  execnet has no types
+        self._channel = channel
+        self._opening = opening
+
+    def receive(self) -> tuple[Any, ...]:
+        return self._opening
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401  see above
+        return getattr(self._channel, name)
+
+
+def run_session(channel: Any) -> None:  # noqa: ANN401  execnet has no types
+    """Run a session of xdist with the controller's paths as they are on this node."""
+    import xdist.remote
+
+    given, args, _, path = channel.receive()  # the options are a directory of the controller's
+    root, here, same = given[ROOTS]
+    if not same:
+        path = python_path(path, root, here)
+    args = ["-W", EARLY_IMPORT, *(moved(arg, root, here) for arg in args)]
+    opening = given, args, {"basetemp": None}, path
+    code = compile(inspect.getsource(xdist.remote), str(xdist.remote.__file__), "exec")
+    names = {"__name__": "__channelexec__", "channel": _Channel(channel, opening)}
+    exec(code, names)  # noqa: S102  as execnet does
+
+
+if __name__ == "__main__":
+    main()
+if __name__ == "__channelexec__":
+    run_session(channel)  # type: ignore[name-defined]  # noqa: F821  execnet sets it
