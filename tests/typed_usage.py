@@ -42,6 +42,8 @@ sweep(grid={"x": [1, 2]}, raises=(ValueError, FloatingPointError), depends_on=Pa
 sweep(grid={"x": [1, 2]}, resources={"cpus": 2, "gpus": 0.5, "memory": "4GiB"}, indirect=["x"])
 sweep(grid={"x": [1, 2]}, replicates=3, gate={"a": "1%", "b": {"mode": "max", "top": "all"}})
 sweep(grid={"x": [1, 2]}, replicates={"at_least": 3, "at_most": 20}, gate=True)
+sweep(grid={"opt.lr": [1, 2]}, base={"opt": {"lr": 3}})
+sweep(grid={"alpha": [0.1]}, base=Median())
 
 sweep({"lr": [0.1]})  # type: ignore[call-arg]
 sweep(grid=["lr"])  # type: ignore[list-item]
@@ -50,6 +52,7 @@ sweep(grid={"lr": [0.1]}, mode="lowest")  # type: ignore[arg-type]
 sweep(grid={"lr": [0.1]}, metric=3)  # type: ignore[arg-type]
 sweep(grid={"lr": [0.1]}, replicates="three")  # type: ignore[arg-type]
 sweep(grid={"lr": [0.1]}, keep="best")  # type: ignore[arg-type]
+sweep(grid={"lr": [0.1]}, base=3)  # type: ignore[arg-type]
 sweep(grid={"lr": [0.1]}, scope="test")  # type: ignore[arg-type]
 sweep(grid={"lr": [0.1]}, stop={"patients": 3})  # type: ignore[arg-type]
 sweep(grid={"lr": [0.1]}, stop={"score": "low"})  # type: ignore[arg-type]

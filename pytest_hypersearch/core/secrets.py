@@ -14,10 +14,11 @@ import json
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import fields, is_dataclass
 from functools import lru_cache
 from typing import Any, Final
 from urllib.parse import quote
+
+from pytest_hypersearch.core.base import entries_of, is_base
 
 MASK: Final = "***"
 
@@ -204,7 +205,7 @@ def secrets_in(value: object, *, secret: bool = False, depth: int = 0) -> Iterat
     """Yield the texts in a value that are secrets, by their names or as passwords in URLs.
 
     Args:
-        value: Anything; dicts, lists, sets and dataclasses are looked through.
+        value: Anything; lists, sets and configurations of any kind are looked through.
         secret: Whether the value is one itself, by the name that it goes by.
         depth: How deep in another value it is: values may hold themselves.
     """
@@ -214,18 +215,18 @@ def secrets_in(value: object, *, secret: bool = False, depth: int = 0) -> Iterat
         )
     elif isinstance(value, bytes):
         yield from [value.decode("utf-8", "backslashreplace")] if secret else []
+    elif callable(opened := getattr(value, "get_secret_value", None)):  # of pydantic
+        yield from secrets_in(opened(), secret=True, depth=depth + 1)
     elif depth < _DEEPEST:
         for name, entry in _parts(value):
             yield from secrets_in(entry, secret=secret or is_secret(name), depth=depth + 1)
 
 
 def _parts(value: object) -> Iterable[tuple[str, object]]:
-    if isinstance(value, Mapping):
-        return [(str(name), entry) for name, entry in value.items()]
+    if is_base(value):
+        return entries_of(value)
     if isinstance(value, (list, tuple, set, frozenset)):
         return [("", entry) for entry in value]
-    if is_dataclass(value):
-        return [(each.name, getattr(value, each.name, None)) for each in fields(value)]
     return ()
 
 

@@ -124,7 +124,7 @@ class Sweep:
         timeout: Seconds that a trial may take; enforced by pytest-timeout.
         parallel: Configurations in flight at most, which makes an adaptive sampler reproducible.
         raises: Exceptions that make a trial failed without failing the run.
-        base: Nested configuration that the parameters patch to make ``trial.config``.
+        base: Nested configuration that the parameters patch to make ``trial.config``; None without.
         scope: Scope of the parameters, as in ``parametrize``.
         indirect: Parameters that go through fixtures of their names, as in ``parametrize``.
         depends_on: Files whose change makes stored trials stale, relative to the test's file.
@@ -163,7 +163,7 @@ class Sweep:
     timeout: float | None = None
     parallel: int | None = None
     raises: tuple[type[BaseException], ...] = ()
-    base: Mapping[str, Any] | None = None
+    base: Any = None
     scope: ScopeName = "function"
     indirect: tuple[str, ...] = ()
     depends_on: tuple[str, ...] = ()

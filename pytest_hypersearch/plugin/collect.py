@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import pytest
 
+from pytest_hypersearch.core.base import has, is_open, names_of
 from pytest_hypersearch.core.errors import SweepError
 from pytest_hypersearch.core.secrets import Secrets, secrets_in
 from pytest_hypersearch.search.samplers import Table
@@ -321,6 +322,16 @@ def _argnames(metafunc: pytest.Metafunc, sweeps: Sequence[Sweep]) -> list[str]:
                 metafunc,
                 f"sweep({first.strategy}=...): neither the test nor its fixtures take {name!r}; "
                 "expected an argument of this name, or the trial fixture, for trial.params",
+            )
+        elif not (
+            first.base is None or is_open(first.base) or has(first.base, tuple(name.split(".")))
+        ):
+            near = difflib.get_close_matches(name, [*names_of(first.base)], n=1)
+            hint = f"did you mean {near[0]}?" if near else "expected one of the two"
+            _refuse(
+                metafunc,
+                f"sweep({first.strategy}=...): base= has no {name!r}, and neither the test nor its "
+                f"fixtures take it; {hint}",
             )
     return argnames
 

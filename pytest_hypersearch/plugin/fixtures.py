@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 
+from pytest_hypersearch.core.base import config_of
 from pytest_hypersearch.core.secrets import MASK, Secrets, is_secret
 from pytest_hypersearch.core.space import Space
 from pytest_hypersearch.core.study import Configuration, StudyResults, called
@@ -60,6 +60,7 @@ class Trial(Reports):
         self.seed = assignment.seed
         self.logged: dict[str, Raw] = {}
         self._sweep = slot.sweep
+        self._config: Any = None
         self._assignment = assignment
         self._logged_secrets: list[str] = []
 
@@ -72,17 +73,18 @@ class Trial(Reports):
         """The configuration, by name of the parameter; a copy."""
         return dict(self._params)
 
-    @cached_property
-    def config(self) -> dict[str, Any]:
-        """The sweep's ``base`` patched by the parameters; this trial's own copy."""
-        config = copy.deepcopy(dict(self._sweep.base or {}))
-        for name, value in self.params.items():
-            *parents, leaf = name.split(".")
-            level = config
-            for parent in parents:
-                level = level.setdefault(parent, {})
-            level[leaf] = value
-        return config
+    @property
+    def config(self) -> Any:  # noqa: ANN401  of the kind of ``base``
+        """The sweep's ``base`` patched by the parameters; this trial's own copy.
+
+        It is of the kind of ``base``: a dict, a dataclass, a pydantic model or a config of
+        OmegaConf. Dataclasses and models are made anew, and raise what they raise about a value.
+        """
+        __tracebackhide__ = True
+        if self._config is None:
+            base = {} if self._sweep.base is None else self._sweep.base
+            self._config = config_of(base, self._params)
+        return self._config
 
     @cached_property
     def rng(self) -> np.random.Generator:

@@ -425,7 +425,11 @@ ROWS = [
         "sweep(raises=(<class 'KeyboardInterrupt'>,)): "
         "expected an exception class or a tuple of them",
     ),
-    mark(f"{A}, base=3", "sweep(base=3): expected a (nested) dict"),
+    mark(
+        f"{A}, base=3",
+        "sweep(base=3): expected a (nested) dict, a dataclass, a pydantic "
+        "model or a config of OmegaConf",
+    ),
     mark(
         "grid={'opt.lr': [1]}, base={'opt': {}}",
         "sweep(base={'opt': {}}): expected a value for each dotted parameter; 'opt.lr' is missing",

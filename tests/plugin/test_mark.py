@@ -269,6 +269,101 @@ def test_dotted_names_need_no_base(module, run, noted):
     assert noted() == [[{"opt": {"lr": 1, "decay": 2}, "depth": 3}, 3]]
 
 
+KINDS = """
+    from dataclasses import dataclass, field
+
+    @dataclass(frozen=True)
+    class Optimizer:
+        lr: float = 0.1
+        name: str = "sgd"
+
+    @dataclass
+    class Config:
+        optimizer: Optimizer = field(default_factory=Optimizer)
+        layers: list = field(default_factory=lambda: [8])
+        width: int = 4
+
+        def __post_init__(self):
+            if self.width > 8:
+                raise ValueError(f"width={self.width} is too wide")
+"""
+MODELS = """
+    from typing import Annotated
+    from pydantic import BaseModel, ConfigDict, Field, SecretStr
+
+    class Optimizer(BaseModel):
+        model_config = ConfigDict(frozen=True)
+        lr: Annotated[float, Field(gt=0, lt=1)] = 0.1
+        name: str = "sgd"
+
+    class Config(BaseModel):
+        optimizer: Optimizer = Optimizer()
+        layers: list[int] = [8]
+        width: int = Field(4, le=8, alias="w")
+        hf_token: SecretStr = SecretStr("s3cr3t-F")
+"""
+
+
+@pytest.mark.parametrize(("kind", "source"), [("dataclasses", KINDS), ("pydantic", MODELS)])
+def test_a_base_of_classes_gives_configs_of_them(module, run, noted, kind, source):
+    pytest.importorskip(kind)
+    module(
+        source
+        + """
+    BASE = Config()
+
+    @pytest.mark.sweep(grid={"optimizer.lr": [0.5, 0.2], "width": [8, 16], "fold": [0]}, base=BASE,
+                       metric="loss", raises=ValueError)
+    def test_f(trial, fold, note):
+        config = trial.config
+        assert trial.config is config
+        config.layers.append(fold)
+        note(type(config).__name__, type(config.optimizer).__name__, config.optimizer.lr)
+        note(config.optimizer.name, config.width, BASE.width, BASE.optimizer.lr, BASE.layers)
+        return config.optimizer.lr
+    """
+    )
+    result = run("--sweep")
+    assert result.parseoutcomes() == {"passed": 2, "tolerated": 2}
+    assert noted()[::2] == [["Config", "Optimizer", 0.5], ["Config", "Optimizer", 0.2]]
+    assert noted()[1::2] == [["sgd", 8, 4, 0.1, [8]]] * 2
+    told = {
+        "dataclasses": "failed: ValueError: width=16 is too wide (2)",
+        "pydantic": "failed: ValidationError: w: Input should be less than or equ",
+    }[kind]
+    assert told in result.stdout.str()
+    result = run("--sweep", "--sweep-set", "width=8", "--sweep-set", "optimizer.lr=0.3")
+    result.assert_outcomes(passed=1)
+
+
+def test_a_base_of_omegaconf_gives_configs_of_it(module, run, noted):
+    pytest.importorskip("omegaconf")
+    module("""
+        from omegaconf import DictConfig, OmegaConf
+
+        BASE = OmegaConf.create({"opt": {"lr": "???", "twice": "${opt.lr}${opt.lr}"}, "width": 4})
+        OmegaConf.set_readonly(BASE, True)
+
+        @pytest.mark.sweep(grid={"opt.lr": [1, 2], "width": [8]}, base=BASE, metric="loss")
+        def test_f(trial, note):
+            assert isinstance(trial.config, DictConfig)
+            assert OmegaConf.is_readonly(trial.config)
+            note(trial.config.opt.twice, trial.config.width, BASE.width)
+            return trial.config.opt.lr
+    """)
+    run("--sweep").assert_outcomes(passed=2)
+    assert noted() == [["11", 8, 4], ["22", 8, 4]]
+    module("""
+        from omegaconf import OmegaConf
+
+        @pytest.mark.sweep(grid={"wdith": [8]}, base=OmegaConf.create({"width": 4}))
+        def test_f(trial): ...
+    """)
+    run("--sweep").stdout.fnmatch_lines(
+        ["test_it.py::test_f: sweep(grid=...): base= has no 'wdith', *; did you mean width?"]
+    )
+
+
 ASYNC_MARKS = {
     "asyncio": ["-o", "asyncio_default_fixture_loop_scope=function"],
     "anyio": ["-p", "no:asyncio"],

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from os import PathLike, fspath
 from typing import Any
 
+from pytest_hypersearch.core.base import has, is_base
 from pytest_hypersearch.core.errors import SweepError
 from pytest_hypersearch.core.space import (
     Choice,
@@ -193,18 +194,16 @@ def indirect_of(given: Mapping[str, Any], space: Space) -> tuple[str, ...]:
     return names_of(given, "indirect", space)
 
 
-def base_of(value: object, space: Space) -> Mapping[str, Any] | None:
+def base_of(value: object, space: Space) -> object:
     """The nested configuration that dotted parameters patch, with a place for each of them."""
     if value is None:
         return None
-    if not isinstance(value, Mapping):
-        raise wrong("base", value, "expected a (nested) dict")
+    if not is_base(value):
+        kinds = "a (nested) dict, a dataclass, a pydantic model or a config of OmegaConf"
+        raise wrong("base", value, f"expected {kinds}")
     for name in space.names:
-        *parents, leaf = name.split(".")
-        level: object = value
-        for parent in parents:
-            level = level.get(parent) if isinstance(level, Mapping) else None
-        if parents and not (isinstance(level, Mapping) and leaf in level):
+        path = tuple(name.split("."))
+        if len(path) > 1 and not has(value, path):
             raise wrong(
                 "base", value, f"expected a value for each dotted parameter; {name!r} is missing"
             )

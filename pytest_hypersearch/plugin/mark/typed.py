@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, TypeAlias, TypedDict
 
 if TYPE_CHECKING:
     from os import PathLike
@@ -16,6 +16,23 @@ if TYPE_CHECKING:
 
 Branch: TypeAlias = Mapping[str, Any]
 SpaceLike: TypeAlias = Branch | Sequence[Branch]
+
+
+class Dataclass(Protocol):
+    """A dataclass, for the argument ``base``."""
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+
+class Model(Protocol):
+    """A pydantic model, for the argument ``base``."""
+
+    @property
+    def model_fields_set(self) -> set[str]:
+        """Names of the fields that were given."""
+
+
+Base: TypeAlias = Mapping[str, Any] | Dataclass | Model
 
 
 class Stop(TypedDict, total=False):
@@ -61,7 +78,7 @@ def sweep(
     replicates: int | Replicates | None = None,
     pick: str | None = None,
     points: Sequence[Branch] | str | None = None,
-    base: Mapping[str, Any] | None = None,
+    base: Base | None = None,
     group_by: str | Sequence[str] | None = None,
     name: str | None = None,
     keep: int | Literal["all"] | None = None,
@@ -110,7 +127,8 @@ def sweep(
         points: Complete configurations that are tried first; or a stored run, such as
             ``"test_mlp@-1"``, whose best configurations are.
         base: Nested configuration; ``trial.config`` is a copy patched by the parameters, whose
-            names may be dotted (``"training.lr"``).
+            names may be dotted (``"training.lr"``). A dict, a dataclass, a pydantic model or a
+            config of OmegaConf; the copy is of the same kind, with its checks of values.
         group_by: Parameter or parameters by which the summary groups.
         name: Name of the sweep; default is the strategy's. Needed if a test has two of a kind.
         keep: Of how many best configurations what their trials save in ``trial.path`` is kept,

@@ -267,7 +267,10 @@ def accepted(item: pytest.Item, reply: messages.AnswerT | messages.Refused) -> m
 
 def describe(error: BaseException, secrets: Secrets) -> str:
     """One line on an exception, without secrets."""
-    first = secrets.masked(encodable(error_text(error)).strip()).split("\n")[0]
+    lines = secrets.masked(encodable(error_text(error)).strip()).split("\n")
+    # The first line of pydantic's errors only counts them.
+    validation = type(error).__module__.startswith("pydantic") and len(lines) > 2  # noqa: PLR2004
+    first = ": ".join(map(str.strip, lines[1:3])) if validation else lines[0]
     name = type(error).__name__
     if isinstance(error, pytest.skip.Exception | pytest.fail.Exception):
         return first or name
