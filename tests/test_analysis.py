@@ -151,7 +151,7 @@ def test_filters_look_at_parameters_metrics_and_what_every_trial_has(net):
     assert len(net.filter(opt__in=["adam", "nadam"], replicate=0, sweep="grid")) == 2
     assert len(net.filter(opt__ne="adam")) + len(net.filter(opt="adam")) == len(net)
     assert len(net.filter(reason__contains="too high")) == 3
-    assert len(net.filter(note="kept")) == len(net)
+    assert len(net.filter(logged__note="kept")) == len(net)
     assert {t.number for t in net.filter(where=lambda trial: trial.number == 3)} == {3}
     assert len(net.filter(loss__le=0.6).filter(number__gt=1)) < len(net.filter(loss__le=0.6))
 

@@ -71,6 +71,54 @@ def test_list_has_a_line_for_each_run(command):
     assert rows[0]["best"] < rows[1]["best"]
 
 
+def test_tags_and_notes_are_kept_beside_the_journal(swept, tmp_path, monkeypatch, capsys):
+    shutil.copytree(swept, tmp_path / "project")
+    monkeypatch.chdir(tmp_path / "project")
+    monkeypatch.setenv("DEPLOY_TOKEN", "a-very-secret-token")
+    command = Command(capsys)
+    (study,) = load_results("test_net").studies
+    journal = (Path(study.run) / "journal.jsonl").read_bytes()
+    one = study.trials[0]
+    name = f"{one.sweep}-{one.number}"
+    assert command("tag", "test_net", f"{name}-r0", "good", "to check") == 0
+    assert command("tag", "test_net", name, "seen") == 0
+    assert command("tag", "test_net", f"{name}-r0", "to check", "--remove") == 0
+    text = "password=hunter2 a-very-secret-token is fine"
+    assert command("note", "test_net", "run", text, "= 1") == 0
+    with (Path(study.run) / "notes.jsonl").open("ab") as file:  # damaged: costs itself alone
+        file.write(b'{"k":"note","tags":["forged"],"c":1}\n{"k":"note","ta')
+    assert command("note", "test_net", one.nodeid, "=1+1") == 0
+    results = load_results("test_net")
+    assert [t.tags for t in results[:2]] == [("good", "seen"), ("seen",)]
+    assert results.studies[0].note == "password=*** *** is fine = 1"
+    assert len(results.filter(tags__contains="good")) == 1
+    assert len(results.filter(run_note__contains="fine")) == len(results)
+    assert command("show", "test_net", "--filter", "tags~good", "--format", "csv") == 0
+    ((row),) = csv.DictReader(io.StringIO(command.out))
+    assert (row["tags"], row["note"]) == ("good, seen", "'=1+1")
+    assert command("show", "test_net") == 0
+    assert f"{name}-r0 [good, seen] =1+1" in command.out
+    assert "run 0002 password=*** *** is fine = 1" in command.out
+    assert command("list", "test_net", "--format", "json") == 0
+    assert json.loads(command.out)[-1]["note"] == "password=*** *** is fine = 1"
+    assert command("export", "-", "test_net", "--to", "json") == 0
+    trials = json.loads(command.out)["studies"][0]["trials"]
+    assert (trials[0]["tags"], trials[0]["note"]) == (["good", "seen"], "=1+1")
+    assert command("export", "-", "test_net", "--to", "csv") == 0
+    assert next(csv.DictReader(io.StringIO(command.out)))["tags"] == "good, seen"
+    assert (Path(study.run) / "journal.jsonl").read_bytes() == journal
+    assert command("note", "test_net", "run", "") == 0
+    assert load_results("test_net").studies[0].note == ""
+    for args, problem in [
+        (("tag", "test_net", "nope-1", "good"), "'nope-1': expected a trial such as"),
+        (("tag", "test_net", "run", "a,b"), "expected 1 to 60 characters without a comma"),
+        (("note", "test_net", "run", "x" * 10_001), "expected at most 10000"),
+        (("tag", ".", "run", "good"), "expected one test, not"),
+    ]:
+        assert command(*args) == 2
+        assert problem in command.errors
+
+
 def test_groups_are_sorted_and_cut(command):
     asked = ("show", "test_net", "--group-by", "strategy,opt", "--format", "csv")
     assert command(*asked, "--sort=-n", "--columns", "opt,n,metric") == 0

@@ -18,6 +18,18 @@ def test_a_series_comes_back_as_it_was(steps):
     assert unpack(json.loads(json.dumps(pack(steps, values)))) == (steps, values)
 
 
+def test_the_time_of_a_value_is_known_by_its_record():
+    place = {"k": "curve", "sweep": "s", "number": 0, "replicate": 0, "attempt": 1}
+    records = [
+        place | {"series": {"loss": pack([0], [9.0])}, "elapsed": 2.0},
+        place | {"series": {"loss": pack([1, 2], [8.0, 7.0])}, "elapsed": 3.0},
+        place | {"series": {"loss": pack([3, 4], [6.0, 5.0]), "acc": pack([4], [1])}, "elapsed": 3},
+    ]
+    ((_, series),) = read_curves(records).items()
+    assert series["loss"].times == [2.0, 2.05, 2.1, 2.15, 3.0]
+    assert series["acc"].times == [3.0]
+
+
 def test_values_that_json_has_no_word_for_come_back():
     values = [math.inf, -math.inf, math.nan, -0.0, 5e-324]
     _, found = unpack(json.loads(json.dumps(pack(range(5), values), allow_nan=False)))
@@ -49,8 +61,16 @@ def test_a_long_series_is_cut_into_pieces_that_make_it_up(first, count):
     parts = list(portions({"a": pack(steps, values), "b": pack([0], [1.0])}, 256))
     head = {"k": "curve", "sweep": "s", "number": 0, "replicate": 0, "attempt": 1}
     records = [{**head, "series": part} for part in parts]
-    assert read_curves(records) == {(Key("s", 0, 0), 1): {"a": (steps, values), "b": ([0], [1.0])}}
+    expected = {"a": (steps, values), "b": ([0], [1.0])}
+    assert untimed(records) == {(Key("s", 0, 0), 1): expected}
     assert max(len(json.dumps(part)) for part in parts) < 320
+
+
+def untimed(records):
+    return {
+        key: {name: one[:2] for name, one in series.items()}
+        for key, series in read_curves(records).items()
+    }
 
 
 def test_records_of_a_trial_are_put_together_by_attempt():
@@ -66,7 +86,7 @@ def test_records_of_a_trial_are_put_together_by_attempt():
         record(2, [2], [3.0]),
         record(1, [0], [7.0], number=1),
     ]
-    assert read_curves(records) == {
+    assert untimed(records) == {
         (Key("s", 0, 0), 1): {"loss": ([0], [9.0])},
         (Key("s", 0, 0), 2): {"loss": ([0, 1, 2], [5.0, 4.0, 3.0])},
         (Key("s", 1, 0), 1): {"loss": ([0], [7.0])},

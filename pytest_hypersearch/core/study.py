@@ -51,6 +51,8 @@ class StudyResults:
         name: The name of the run, empty if it has none.
         arguments: The test's other parameters, such as those of ``parametrize``, by name; of a
             value that is no number, string, bool or None, its id.
+        tags: What people call the run, see ``pytest-hypersearch tag``.
+        note: What people say of the run.
     """
 
     nodeid: str
@@ -62,6 +64,8 @@ class StudyResults:
     commit: str = ""
     name: str = ""
     arguments: Config = field(default_factory=dict)
+    tags: tuple[str, ...] = ()
+    note: str = ""
 
 
 def signed(sweep: Sweep, score: float) -> float:

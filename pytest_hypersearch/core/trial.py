@@ -67,6 +67,8 @@ class TrialRecord:
         recorded: The number under which its run's files know it, None if it is ``number``.
         directory: The directory of what it saved, if that is not named after the trial in its run:
             a name among the run's artifacts, or a path from the study's directory.
+        tags: What people call it, see ``pytest-hypersearch tag``.
+        note: What people say of it.
     """
 
     nodeid: str
@@ -91,6 +93,8 @@ class TrialRecord:
     error: str = ""
     recorded: int | None = None
     directory: str = ""
+    tags: tuple[str, ...] = ()
+    note: str = ""
 
     @property
     def key(self) -> Key:

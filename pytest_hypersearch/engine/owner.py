@@ -36,7 +36,7 @@ from pytest_hypersearch.engine.study_run import (
     stored_state,
 )
 from pytest_hypersearch.store.archive import Archive
-from pytest_hypersearch.store.curves import Packed, Series
+from pytest_hypersearch.store.curves import Packed, TimedSeries
 from pytest_hypersearch.store.find import newest
 
 
@@ -244,7 +244,7 @@ class Owner:
         with self._lock:
             return self.runs[study].sweep(name)
 
-    def stored_curves(self, study: str) -> Mapping[tuple[Key, int], Mapping[str, Series]]:
+    def stored_curves(self, study: str) -> Mapping[tuple[Key, int], Mapping[str, TimedSeries]]:
         """What the run's trials reported, by trial and attempt."""
         return self.runs[study].log.curves()
 

@@ -15,9 +15,9 @@ from pytest_hypersearch.core.contracts import Curve
 from pytest_hypersearch.core.sweep import Sweep
 from pytest_hypersearch.core.trial import Key, State
 from pytest_hypersearch.core.values import shown
-from pytest_hypersearch.store.curves import Packed, Series, unpack
+from pytest_hypersearch.store.curves import Packed, TimedSeries, unpack
 
-StoredCurves: TypeAlias = Mapping[tuple[Key, int], Mapping[str, Series]]
+StoredCurves: TypeAlias = Mapping[tuple[Key, int], Mapping[str, TimedSeries]]
 
 
 class Pruning:
@@ -83,7 +83,7 @@ class Pruning:
         self.start(key)
         series = self._stored.get((key, attempt), {}).get(sweep.metric)
         if series is not None:
-            self._add(key, *series)
+            self._add(key, series.steps, series.values)
         self.end(key, state)
 
     def _add(self, key: Key, steps: Sequence[float], values: Sequence[float]) -> None:

@@ -378,6 +378,11 @@ class Study:
             trial = self._nodeids[key].removeprefix(self.nodeid.partition("[")[0]).strip("[]")
             self._note(f"{trial} had ended when {reason or f'{worker} died'}")
 
+    def elapsed(self, key: Key) -> float:
+        """Seconds since a running trial was handed out, 0 if it does not run."""
+        attempt = self.running.get(key)
+        return round(monotonic() - attempt.since, 3) if attempt else 0.0
+
     def under_way(self, key: Key, attempt: int) -> TrialRecord | None:
         """The trial as it runs; None if that attempt was given up before."""
         if not self._runs(key, attempt):

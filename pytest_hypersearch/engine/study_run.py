@@ -17,6 +17,7 @@ from pytest_hypersearch.engine.messages import StudyPlan, StudyState
 from pytest_hypersearch.engine.study import Study
 from pytest_hypersearch.search.pruners import unpickled
 from pytest_hypersearch.search.samplers import Table
+from pytest_hypersearch.store.annotations import annotated
 from pytest_hypersearch.store.archive import Archive, RunLog
 from pytest_hypersearch.store.best import kept
 from pytest_hypersearch.store.curves import Packed
@@ -66,13 +67,14 @@ class StudyRun:
         """The study's results, and where they are."""
         results = self.study.results()
         notes = (*results.notes, *self.notes, *self.log.notes)
-        return replace(
+        found = replace(
             results,
             notes=notes,
             run=self.log.path,
             saved=self.artifacts.directory(),
             arguments=self.log.stored.session.arguments,
         )
+        return annotated(found, Run(Path(found.run))) if found.run else found
 
     def sweep(self, name: str) -> SweepRun:
         """A sweep of the study in this run, for trackers; the run exists."""
@@ -97,7 +99,7 @@ class StudyRun:
         """Record intermediate values of a trial; return the trial if it is under way."""
         if not series:
             return None
-        self.log.write_curve(key, attempt, series)
+        self.log.write_curve(key, attempt, series, self.study.elapsed(key))
         self.study.report(key, attempt, series)
         return self.study.under_way(key, attempt)
 

@@ -28,7 +28,7 @@ from pytest_hypersearch.engine.study_run import Event, Reported, Started, SweepR
 from pytest_hypersearch.plugin import setting
 from pytest_hypersearch.stats.gate import Judgement
 from pytest_hypersearch.stats.ranking import rank_study
-from pytest_hypersearch.store.curves import Packed, Series, unpack
+from pytest_hypersearch.store.curves import Packed, Series, TimedSeries, unpack
 from pytest_hypersearch.trackers import OFFERS
 
 Later: TypeAlias = Callable[[], Mapping[str, Series]]
@@ -107,7 +107,7 @@ class Tracking:
     def __init__(self, manager: pytest.PytestPluginManager, owner: Owner) -> None:
         self._calls = Calls(manager)
         self._owner = owner
-        self._stored: dict[str, Mapping[tuple[Key, int], Mapping[str, Series]]] = {}
+        self._stored: dict[str, Mapping[tuple[Key, int], Mapping[str, TimedSeries]]] = {}
         self._sweeps: dict[tuple[str, str], SweepRun] = {}
         self._running: dict[tuple[str, Key], SweepRun] = {}
 
@@ -137,7 +137,8 @@ class Tracking:
             self._stored[study] = {}
             with suppress(StoreError):
                 self._stored[study] = self._owner.stored_curves(study)
-        return self._stored[study].get(stored, {})
+        known = self._stored[study].get(stored, {})
+        return {name: (each.steps, each.values) for name, each in known.items()}
 
     def judged(self, nodeid: str, sweep: str, verdict: Judgement[Name]) -> None:
         """Tell of the verdict of a gate."""

@@ -64,6 +64,10 @@ OWN: Final[Mapping[str, Callable[[Entry], Any]]] = {
     "item": lambda entry: entry.trial.nodeid,
     "reason": lambda entry: entry.trial.reason,
     "error": lambda entry: entry.trial.error,
+    "tags": lambda entry: ", ".join(entry.trial.tags),
+    "note": lambda entry: entry.trial.note,
+    "run_tags": lambda entry: ", ".join(entry.study.tags),
+    "run_note": lambda entry: entry.study.note,
 }
 """The fields that every trial has."""
 

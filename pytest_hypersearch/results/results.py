@@ -89,8 +89,9 @@ class Results(Sequence["TrialRecord"]):
     several of these have is written ``params__lr``, ``arguments__lr``, ``metrics__lr``,
     ``logged__lr``. Every trial also has ``test``, ``run``, ``sweep``, ``strategy``, ``number``,
     ``replicate``, ``status``, ``score``, ``seed``, ``started``, ``duration``, ``cpu_time``,
-    ``peak_memory``, ``steps``, ``attempt``, ``worker``, ``cached``, ``item``, ``reason`` and
-    ``error``.
+    ``peak_memory``, ``steps``, ``attempt``, ``worker``, ``cached``, ``item``, ``reason``,
+    ``error``, and what people say of it and its run: ``tags``, ``note``, ``run_tags`` and
+    ``run_note``.
     """
 
     def __init__(

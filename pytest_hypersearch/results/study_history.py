@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_hypersearch.core.trial import Key, State
 from pytest_hypersearch.stats.ranking import BestSoFar
+from pytest_hypersearch.store.curves import TimedSeries
 from pytest_hypersearch.store.reader import curves_of, read_stored, starts_of, stored_key
 from pytest_hypersearch.store.runs import Run
 
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from pytest_hypersearch.core.sweep import Sweep
     from pytest_hypersearch.core.trial import TrialRecord
     from pytest_hypersearch.results.query import Row
-    from pytest_hypersearch.store.curves import Series
     from pytest_hypersearch.store.find import Loaded
 
 
@@ -34,12 +34,14 @@ class Curve:
         metric: Name of the metric.
         steps: Where in the trial each value was reported.
         values: The values; NaN and infinity are possible.
+        times: Seconds from the trial's start to each report, to about 0.2 s.
     """
 
     trial: TrialRecord = field(repr=False)
     metric: str
     steps: tuple[float, ...]
     values: tuple[float, ...]
+    times: tuple[float, ...] = ()
 
 
 class Step(NamedTuple):
@@ -149,8 +151,8 @@ def curves(loaded: Loaded) -> Iterator[Curve]:
         for trial in loaded.results.trials:
             place = stored_key(trial), trial.attempt
             if started is None or started.get(place, math.nan) == trial.started:
-                for metric, (steps, values) in series.get(place, {}).items():
-                    yield Curve(trial, metric, tuple(steps), tuple(values))
+                for metric, each in series.get(place, {}).items():
+                    yield Curve(trial, metric, *map(tuple, each))
 
 
 class Reported(NamedTuple):
@@ -163,16 +165,18 @@ class Reported(NamedTuple):
     """
 
     study: StudyResults
-    curves: Mapping[Key, Mapping[str, Series]]
+    curves: Mapping[Key, Mapping[str, TimedSeries]]
     runs: Sequence[Path] = ()
 
 
 def reported(loaded: Loaded) -> Reported:
     """Return a study with its curves, as the report takes them."""
-    found: dict[Key, dict[str, Series]] = {}
+    found: dict[Key, dict[str, TimedSeries]] = {}
     for curve in curves(loaded):
         key = Key(curve.trial.sweep, curve.trial.number, curve.trial.replicate)
-        found.setdefault(key, {})[curve.metric] = list(curve.steps), list(curve.values)
+        found.setdefault(key, {})[curve.metric] = TimedSeries(
+            list(curve.steps), list(curve.values), list(curve.times)
+        )
     study = loaded.results
     return Reported(replace(study, run=_from_here(study.run)), found, loaded.runs)
 

@@ -19,6 +19,7 @@ from uuid import uuid4
 from pytest_hypersearch.core.errors import StoreError
 from pytest_hypersearch.core.secrets import masked_command
 from pytest_hypersearch.core.values import encodable, wall
+from pytest_hypersearch.store.annotations import carry_annotations
 from pytest_hypersearch.store.carry import CarriedOver, carry_over, continues, plan_of
 from pytest_hypersearch.store.curves import portions, series_json
 from pytest_hypersearch.store.find import newest, spared, stored_studies
@@ -51,7 +52,7 @@ if TYPE_CHECKING:
     from pytest_hypersearch.core.sweep import Sweep
     from pytest_hypersearch.core.trial import Config, Key
     from pytest_hypersearch.search.samplers import Table
-    from pytest_hypersearch.store.curves import Packed, Series
+    from pytest_hypersearch.store.curves import Packed, TimedSeries
     from pytest_hypersearch.store.journal import Json
     from pytest_hypersearch.store.reader import Attempted
     from pytest_hypersearch.store.records import Record
@@ -368,6 +369,7 @@ class RunLog:
         """
         self.stored = replace(self.stored, durations=earlier.durations, notes=earlier.notes)
         if earlier.records:
+            carry_annotations(self._owned(), earlier.sources)
             self.write(*earlier.records)
             self.continued = True
             self.stored = replace(self.stored, run=read_stored(self._owned()))
@@ -404,15 +406,23 @@ class RunLog:
             self._made()
         self._packages = provenance.packages
 
-    def write_curve(self, key: Key, attempt: int, series: Mapping[str, Packed]) -> None:
+    def write_curve(
+        self, key: Key, attempt: int, series: Mapping[str, Packed], elapsed: float
+    ) -> None:
         """Append reported values to the file of curves, in as many records as they need.
+
+        Args:
+            key: The trial.
+            attempt: Which execution of it.
+            series: The values.
+            elapsed: Seconds from its start to the last of them.
 
         Raises:
             StoreError: They cannot be written.
         """
-        self._owned().curves.append_lines(curve_lines(key, attempt, series))
+        self._owned().curves.append_lines(curve_lines(key, attempt, series, elapsed))
 
-    def curves(self) -> dict[Attempted, dict[str, Series]]:
+    def curves(self) -> dict[Attempted, dict[str, TimedSeries]]:
         """Return the series of each metric that trials reported, by trial and attempt."""
         return curves_of(self._run, self.stored.run) if self._run else {}
 
@@ -473,9 +483,11 @@ def _sources(
                 yield run.path.name, read_stored(run)
 
 
-def curve_lines(key: Key, attempt: int, series: Mapping[str, Packed]) -> Iterator[bytes]:
+def curve_lines(
+    key: Key, attempt: int, series: Mapping[str, Packed], elapsed: float
+) -> Iterator[bytes]:
     """Yield the lines of reported values for the file of curves, as many as they need."""
-    head = json_text(to_json(CurveRecord(*key, attempt))).removesuffix("}")
+    head = json_text(to_json(CurveRecord(*key, attempt, elapsed=elapsed))).removesuffix("}")
     for part in map(series_json, portions(series, MAX_LINE // 2)):
         yield seal(f'{head},"series":{part}}}')
 

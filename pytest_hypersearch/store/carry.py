@@ -63,11 +63,13 @@ class CarriedOver:
 
     Attributes:
         records: The records with which it begins.
+        sources: The run that each trial is from, and its key there.
         durations: Seconds that trials of the plan took before, whatever code they ran.
         notes: What the user must be told of the trials that are left out.
     """
 
     records: list[Record] = field(default_factory=list)
+    sources: dict[Key, tuple[str, Key]] = field(default_factory=dict)
     durations: dict[Key, float] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
@@ -107,6 +109,7 @@ def carry_over(
             # What a sampler proposed in one run does not go with what it proposed in another.
             elif key.sweep in tables or adaptive.setdefault(key.sweep, name) == name:
                 taken.add(key)
+                found.sources[key] = name, trial.key
                 found.records.extend(earlier.records(key, trial))
         if not place:
             changes = changes_text([(run.sessions[-1].fingerprint, session.fingerprint)])

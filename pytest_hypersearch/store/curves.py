@@ -4,6 +4,9 @@ A series is the values of one metric with the steps at which they were reported,
 reports. Packed, it is ``{"steps": [first, count], "values": text}``: the values as little-endian
 doubles in base64, exact, NaN and infinity included, and ten times quicker to write than as decimal
 numbers. Steps that are not consecutive integers are packed like the values.
+
+A record of the file has the values since the one before, and when the last of them came. The others
+came at most `FLUSH_SECONDS` after the record before, so their times are known about as well.
 """
 
 from __future__ import annotations
@@ -12,7 +15,11 @@ import json
 import struct
 from base64 import b64decode, b64encode
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, TypeAlias
+from itertools import pairwise
+from typing import Any, Final, NamedTuple, TypeAlias
+
+FLUSH_SECONDS: Final = 0.2
+"""The longest that a reported value waits before it is sent, if another is reported after it."""
 
 # Three doubles take 32 characters of base64, at the end of which it can be cut.
 _GROUP, _GROUP_TEXT = 3, 32
@@ -22,6 +29,47 @@ _ESCAPED, _MARKS = 12, 32
 
 Series: TypeAlias = "tuple[list[float], list[float]]"
 Packed: TypeAlias = "dict[str, Any]"
+
+
+class TimedSeries(NamedTuple):
+    """A series, and when its values came.
+
+    Attributes:
+        steps: Where in the trial each value was reported.
+        values: The values.
+        times: Seconds since the trial was handed out.
+    """
+
+    steps: list[float]
+    values: list[float]
+    times: list[float]
+
+
+class Joined:
+    """A series that is put together from the records of a file."""
+
+    def __init__(self) -> None:
+        self._steps: list[float] = []
+        self._values: list[float] = []
+        self._marks: list[tuple[int, float]] = [(0, 0.0)]
+
+    def add(self, steps: Sequence[float], values: Sequence[float], elapsed: float) -> None:
+        """Add the values of a record, the last of which came after so many seconds."""
+        self._steps.extend(steps)
+        self._values.extend(values)
+        if elapsed == self._marks[-1][1]:  # a long batch has several records
+            self._marks.pop()
+        self._marks.append((len(self._values), elapsed))
+
+    def series(self) -> TimedSeries:
+        """The series, with a time for each value."""
+        times: list[float] = []
+        for (first, since), (last, until) in pairwise([(0, 0.0), *self._marks]):
+            count = last - first
+            share = min(until - since, FLUSH_SECONDS) / max(count, 1)
+            times += [round(since + share * k, 3) for k in range(1, count)]
+            times += [until] * (count > 0)
+        return TimedSeries(self._steps, self._values, times)
 
 
 def pack(steps: Sequence[float], values: Sequence[float]) -> Packed:

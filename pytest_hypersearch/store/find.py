@@ -18,6 +18,7 @@ from pytest_hypersearch.core.space import config_key
 from pytest_hypersearch.core.study import StudyResults, called, some
 from pytest_hypersearch.core.sweep import Sweep
 from pytest_hypersearch.core.trial import Key, State, TrialRecord
+from pytest_hypersearch.store.annotations import Annotation, annotated, joined
 from pytest_hypersearch.store.reader import (
     StoredRun,
     is_whole,
@@ -215,6 +216,7 @@ def merge(parts: Sequence[StudyResults]) -> StudyResults:
         sweeps=tuple(max(origins, key=lambda sweep: sweep.elapsed) for origins in sweeps.values()),
         trials=tuple(sorted(trials, key=lambda t: (places[t.sweep], t.number, t.replicate))),
         notes=tuple(dict.fromkeys(note for part in parts for note in part.notes)),
+        **joined(Annotation(part.tags, part.note) for part in parts)._asdict(),
     )
 
 
@@ -312,7 +314,7 @@ def load(sources: Sequence[Source], run: int | str | None) -> tuple[list[Loaded]
     for runs in (runs for studies in places for runs in studies):
         for chosen in choose(runs, run):
             try:
-                results = read_run(chosen)
+                results = annotated(read_run(chosen), chosen)
             except (StoreError, ValueError) as error:
                 problems.append(str(error))
             else:

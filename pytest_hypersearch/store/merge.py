@@ -15,6 +15,13 @@ from pytest_hypersearch.core.errors import StoreError
 from pytest_hypersearch.core.space import config_key
 from pytest_hypersearch.core.trial import Key, State
 from pytest_hypersearch.stats.ranking import rank_study
+from pytest_hypersearch.store.annotations import (
+    Annotation,
+    Target,
+    annotations_of,
+    joined,
+    write_annotations,
+)
 from pytest_hypersearch.store.archive import curve_lines
 from pytest_hypersearch.store.best import Edition, kept, link_tree, publish
 from pytest_hypersearch.store.curves import pack
@@ -24,7 +31,7 @@ from pytest_hypersearch.store.journal import FORMAT
 from pytest_hypersearch.store.reader import (
     StoredRun,
     StoredTrial,
-    curves_of,
+    curve_records,
     outline_of,
     read_planned,
     read_run,
@@ -210,6 +217,7 @@ def _written(
         for part in parts:
             mine = [trial for owner, trial in chosen.values() if owner is part]
             _copy(part, mine, run)
+        write_annotations(run, _annotations(parts, chosen))
         head = _session(parts, selected=None if whole else len(chosen))
         begin = RunRecord(FORMAT, parts[0].stored.nodeid, head.sweeps, head.started)
         run.journal.begin(map(to_json, [begin, head, *_records(parts, chosen)]))
@@ -284,17 +292,32 @@ def _copy(part: Part, trials: Iterable[StoredTrial], run: Run) -> None:
     Raises:
         OSError, StoreError: They cannot be written.
     """
-    curves = curves_of(part.run, part.stored)
-    for trial in trials:
-        attempt = trial.last.start.attempt if trial.last else 0
-        if series := curves.get((trial.key, attempt)):
-            texts = {name: pack(steps, values) for name, (steps, values) in series.items()}
-            run.curves.append_lines(curve_lines(trial.key, attempt, texts))
+    mine = [*trials]
+    attempts = {(trial.key, trial.last.start.attempt) for trial in mine if trial.last}
+    for record in curve_records(part.run, part.stored):
+        if (record.key, record.attempt) in attempts:
+            series = {name: pack(*each) for name, each in record.series.items()}
+            run.curves.append_lines(curve_lines(record.key, record.attempt, series, record.elapsed))
+    for trial in mine:
         source = saved_at(part.run.path, trial.saved or _directory(trial))
         if source.is_dir():
             target = run.path / ARTIFACTS / _directory(trial)
             target.parent.mkdir(mode=0o700, exist_ok=True)
             link_tree(source, target)
+
+
+def _annotations(
+    parts: Iterable[Part], chosen: Mapping[Key, tuple[Part, StoredTrial]]
+) -> dict[Target, Annotation]:
+    """Return what is said of the parts, and of each trial in the part that it is taken from."""
+    known = {part.run.path: annotations_of(part.run) for part in parts}
+    found: dict[Target, Annotation] = {
+        key: known[part.run.path][key]
+        for key, (part, _) in chosen.items()
+        if key in known[part.run.path]
+    }
+    own = joined(each[None] for each in known.values() if None in each)
+    return found | ({None: own} if any(own) else {})
 
 
 def _publish(run: Run) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -19,7 +20,7 @@ from pytest_hypersearch.core.errors import StoreError
 from pytest_hypersearch.core.space import config_key
 from pytest_hypersearch.core.study import StudyResults
 from pytest_hypersearch.core.trial import Config, Judgement, Key, State, TrialRecord, judge
-from pytest_hypersearch.store.curves import Series
+from pytest_hypersearch.store.curves import Joined, TimedSeries
 from pytest_hypersearch.store.journal import Json, is_newer, newer_error, read, read_batches
 from pytest_hypersearch.store.records import (
     CrashRecord,
@@ -326,8 +327,8 @@ def directory_of(run: Path, trial: TrialRecord) -> Path:
     return saved_at(run, trial.directory or artifact_name(*stored_key(trial), trial.attempt))
 
 
-def curves_of(run: Run, stored: StoredRun) -> dict[Attempted, dict[str, Series]]:
-    """Return the series of each metric that trials reported, by trial and attempt.
+def curve_records(run: Run, stored: StoredRun) -> Iterator[CurveRecord]:
+    """Yield the records of what trials reported, under the keys that the run has for them.
 
     Args:
         run: The run.
@@ -337,31 +338,50 @@ def curves_of(run: Run, stored: StoredRun) -> dict[Attempted, dict[str, Series]]
     Raises:
         StoreError: A file cannot be read.
     """
-    found = read_curves(read(run.curves.path).records)
-    others: dict[str, dict[Attempted, dict[str, Series]]] = {}
+    yield from _curves_in(run)
+    carried: dict[str, dict[Attempted, Key]] = defaultdict(dict)
     for each in stored.carried:
-        origin = each.start.origin
-        if origin not in others:
-            others[origin] = read_curves(read(Run(run.path.parent / origin).curves.path).records)
-        if series := others[origin].get((each.ran_as, each.start.attempt)):
-            found[each.start.key, each.start.attempt] = series
-    return found
+        carried[each.start.origin][each.ran_as, each.start.attempt] = each.start.key
+    for origin, keys in carried.items():
+        for record in _curves_in(Run(run.path.parent / origin)):
+            if key := keys.get((record.key, record.attempt)):
+                yield replace(record, number=key.number)
 
 
-def read_curves(records: Iterable[Json]) -> dict[Attempted, dict[str, Series]]:
-    """Return the series of each metric, by trial and attempt, from a file of curves."""
-    found: dict[Attempted, dict[str, Series]] = defaultdict(dict)
+def _curves_in(run: Run) -> Iterator[CurveRecord]:
+    return _undamaged(read(run.curves.path).records)
+
+
+def _undamaged(records: Iterable[Json]) -> Iterator[CurveRecord]:
     for data in records:
-        try:
+        with suppress(TypeError, ValueError):
             record = from_json(data)
-        except (TypeError, ValueError):
-            continue
-        if isinstance(record, CurveRecord):
-            for name, (steps, values) in record.series.items():
-                series = found[record.key, record.attempt].setdefault(name, ([], []))
-                series[0].extend(steps)
-                series[1].extend(values)
-    return dict(found)
+            if isinstance(record, CurveRecord):
+                yield record
+
+
+def curves_of(run: Run, stored: StoredRun) -> dict[Attempted, dict[str, TimedSeries]]:
+    """Return the series of each metric that trials reported, by trial and attempt.
+
+    Raises:
+        StoreError: A file cannot be read.
+    """
+    return _joined(curve_records(run, stored))
+
+
+def read_curves(records: Iterable[Json]) -> dict[Attempted, dict[str, TimedSeries]]:
+    """Return the series of each metric, by trial and attempt, from a file of curves."""
+    return _joined(_undamaged(records))
+
+
+def _joined(records: Iterable[CurveRecord]) -> dict[Attempted, dict[str, TimedSeries]]:
+    parts: dict[Attempted, dict[str, Joined]] = defaultdict(lambda: defaultdict(Joined))
+    for record in records:
+        for name, (steps, values) in record.series.items():
+            parts[record.key, record.attempt][name].add(steps, values, record.elapsed)
+    return {
+        key: {name: each.series() for name, each in series.items()} for key, series in parts.items()
+    }
 
 
 class Present:

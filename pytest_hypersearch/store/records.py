@@ -534,12 +534,42 @@ class CurveRecord(OfTrial):
     Attributes:
         series: Steps and values by metric; packed in the file, as `pytest_hypersearch.store.curves`
             tells.
+        elapsed: Seconds from the trial's start to the last of the values.
     """
 
     kind: ClassVar = "curve"
 
     attempt: Ordinal
     series: Annotated[Mapping[str, Series], _dict(_series)] = field(default_factory=dict)
+    elapsed: Seconds = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class NoteRecord:
+    """What a person says of a trial, or of the run: in the file of notes.
+
+    Attributes:
+        tags: All of its tags.
+        note: Its note.
+        written: When it was written, in seconds since 1970.
+        sweep: Name of the trial's sweep, empty if it is said of the run.
+        number: Index of the trial's configuration.
+        replicate: Index of its repetition.
+    """
+
+    kind: ClassVar = "note"
+
+    tags: Annotated[tuple[str, ...], _tuple(_text)] = ()
+    note: Text = ""
+    written: Annotated[float, _TIME] = 0.0
+    sweep: Text = ""
+    number: Count = 0
+    replicate: Count = 0
+
+    @property
+    def target(self) -> Key | None:
+        """The trial, None for the run."""
+        return Key(self.sweep, self.number, self.replicate) if self.sweep else None
 
 
 Record: TypeAlias = (
@@ -555,6 +585,7 @@ Record: TypeAlias = (
     | SkipRecord
     | ReplayRecord
     | CurveRecord
+    | NoteRecord
 )
 
 
@@ -583,15 +614,20 @@ def _json(value: object) -> object:
         case Provenance():
             return value.to_json()
         case tuple():
-            sweeps = [sweep.to_json() for sweep in value]
-            if len(json.dumps(sweeps)) < MAX_LINE // 2:
-                return sweeps
-            return [{name: each[name] for name in each if name != "space"} for each in sweeps]
+            return _sweeps(value) if any(isinstance(one, Sweep) for one in value) else [*value]
         case dict():
             return {name: storable(each) for name, each in value.items()}
         case float():
             return storable(value)
     return value
+
+
+def _sweeps(sweeps: tuple[Sweep, ...]) -> list[Json]:
+    """Sweeps, without their spaces if these are too long for a line."""
+    found = [sweep.to_json() for sweep in sweeps]
+    if len(json.dumps(found)) < MAX_LINE // 2:
+        return found
+    return [{name: each[name] for name in each if name != "space"} for each in found]
 
 
 def _record(kind: type[_Kind], data: Mapping[str, Any]) -> _Kind:

@@ -76,7 +76,7 @@ def test_outcome_output_curve_and_files_come_back(project, workers):
     assert sum(line.startswith("pid") for line in project.ran) == 5
     curves = next(project.path.glob(".pytest_cache/d/hypersearch/*/*/curves.jsonl"))
     series = [curve["score"] for curve in read_curves(read(curves).records).values()]
-    assert sorted(values for _, values in series) == [[0, x, 2 * x] for x in (1, 2, 3, 4)]
+    assert sorted(values for _, values, _ in series) == [[0, x, 2 * x] for x in (1, 2, 3, 4)]
     assert "1" in {file.read_text() for file in curves.parent.glob("artifacts/*/model")}
     cases = list(ET.parse(project.path / "junit.xml").iter("testcase"))  # noqa: S314  pytest's own
     assert sorted(case.get("name") for case in cases) == [

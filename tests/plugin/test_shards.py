@@ -3,12 +3,15 @@
 import json
 import shutil
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
 from pytest_hypersearch import load_results
 from pytest_hypersearch.plugin.shard import dealt
 from pytest_hypersearch.results.cli import main
+from pytest_hypersearch.store.annotations import annotate
+from pytest_hypersearch.store.runs import Run
 
 SOURCE = """
 from pytest_hypersearch import uniform
@@ -70,6 +73,10 @@ def test_what_is_merged_is_what_one_session_would_have_run(
     assert sum({"bayes"} <= {trial.sweep for trial in part} for part in parts) == 1
     assert all("note: partial: shard " in output for output in outputs)
     assert any("gates wait for pytest-hypersearch merge" in output for output in outputs)
+    study = parts[0].studies[-1]
+    tagged = study.trials[0]
+    annotate(Run(Path(study.run)), [tagged.key], add=["good"])
+    annotate(Run(Path(study.run)), [None], note="night")
     capsys.readouterr()
     assert main(["merge", *(f"shard-{shard}" for shard in shards), "--into", "merged"]) == 0
     text = f"test_it.py::test_both: 19 of 19 trials from {len(shards)} runs"
@@ -77,6 +84,8 @@ def test_what_is_merged_is_what_one_session_would_have_run(
     merged = load_results("merged")
     assert sorted(map(known, merged)) == sorted(map(known, whole))
     assert merged.notes == whole.notes == ()
+    assert [t.nodeid for t in merged.filter(tags="good")] == [tagged.nodeid]
+    assert len(merged.filter(run_note="night")) == len(merged.studies[-1].trials)
     assert [len(study.trials) for study in merged.studies] == [3, 19, 5]
     assert {(known(each.trial), each.values) for each in merged.curves()} == {
         (known(each.trial), each.values) for each in whole.curves()

@@ -115,6 +115,7 @@ CHANGED = SWEEP.replace("[1, 2, 3, 4]", "[0, 2, 3]").replace('"loss")', '"loss",
 def test_files_and_curves_of_trials_that_were_carried_over_are_found(repository, workers):
     repository.write(SWEEP.replace('"loss")', '"loss", keep="all")'))
     assert repository.run(*workers)[0] == 0
+    assert main(["tag", "test_m", "grid-1-r0", "good"]) == 0  # x = 2, which gets another number
     before = contents(runs(repository)[0])
     repository.forget()
     repository.write(CHANGED)
@@ -124,6 +125,7 @@ def test_files_and_curves_of_trials_that_were_carried_over_are_found(repository,
     assert contents(runs(repository)[0]) == before
     results = load_results()
     assert {curve.trial.params["x"] for curve in results.curves()} == {0, 2, 3}
+    assert [t.params["x"] for t in results if t.tags == ("good",)] == [2]
     for trial in results:
         run = runs(repository)[1 if trial.params["x"] == 0 else 0]
         assert trial.directory.startswith("0001/artifacts/" if trial.params["x"] else "")

@@ -12,6 +12,7 @@ from pytest_hypersearch.core.study import StudyResults
 from pytest_hypersearch.core.sweep import Sweep
 from pytest_hypersearch.core.trial import Key, State, TrialRecord
 from pytest_hypersearch.results.study_history import Reported
+from pytest_hypersearch.store.curves import TimedSeries
 
 HOSTILE = "</script><img src=x onerror='window.ran=1'>"
 
@@ -73,7 +74,9 @@ def a_study(trials=20, nodeid="test_it.py::test_net", hostile="act"):
             params = {name: one.from_unit(rng.random()) for name, one in space.branches[0].items()}
             records += [a_trial(sweep.name, number, replicate, params, rng) for replicate in (0, 1)]
     curves = {
-        Key(one.sweep, one.number, one.replicate): {"acc": ([0, 1, 2], [0.1, 0.4, one.score])}
+        Key(one.sweep, one.number, one.replicate): {
+            "acc": TimedSeries([0, 1, 2], [0.1, 0.4, one.score], [0.5, 1.0, 2.0])
+        }
         for one in records
         if one.score is not None
     }
@@ -123,6 +126,16 @@ class Opened:
         heads = [text.strip() for text in self.page.locator("#trials thead th").all_inner_texts()]
         place = heads.index(column) + 2
         return self.page.locator(f"#trials tbody tr > :nth-child({place})").all_inner_texts()
+
+
+def taken(report, place, text):
+    """The file that an entry of a menu saves."""
+    menu = report.page.locator(f"{place} details", has_text="Save").last
+    menu.locator("summary").click()
+    with report.page.expect_download() as download:
+        menu.get_by_role("button", name=text, exact=True).click()
+    report.page.keyboard.press("Escape")
+    return download.value.suggested_filename, download.value.path().read_bytes()
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from report_parts import HOSTILE, a_hard_study, a_study, serving
 
 from pytest_hypersearch.core.trial import State
 from pytest_hypersearch.results.report.serve import server
+from pytest_hypersearch.store.curves import TimedSeries
 
 pytestmark = pytest.mark.browser
 
@@ -174,7 +175,7 @@ def test_equal_configurations_are_all_on_the_front(opened):
 
 def test_a_curve_of_one_value_is_seen(opened):
     study = a_study(trials=2)
-    curves = {key: {"acc": ([0], [0.5])} for key in study.curves}
+    curves = {key: {"acc": TimedSeries([0], [0.5], [1.0])} for key in study.curves}
     report = opened(study._replace(curves=curves))
     report.painted("curves")
     dots = (

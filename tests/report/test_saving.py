@@ -5,40 +5,30 @@ import json
 
 import pytest
 from playwright.sync_api import expect
-from report_parts import a_hard_study
+from report_parts import a_hard_study, taken
 
 from pytest_hypersearch.core.study import scores_of
 
 pytestmark = pytest.mark.browser
 
 
-def saved(report, place, text):
-    """The file that an entry of a menu saves."""
-    menu = report.page.locator(f"{place} details", has_text="Save").last
-    menu.locator("summary").click()
-    with report.page.expect_download() as download:
-        menu.get_by_role("button", name=text, exact=True).click()
-    report.page.keyboard.press("Escape")
-    return download.value.suggested_filename, download.value.path().read_bytes()
-
-
-def test_figures_are_saved(hard):
+def test_figures_are_taken(hard):
     hard.painted("history")
-    name, content = saved(hard, "#history", "PNG")
+    name, content = taken(hard, "#history", "PNG")
     assert (name, content[:4]) == ("history.png", b"\x89PNG")
-    name, content = saved(hard, "#history", "SVG")
+    name, content = taken(hard, "#history", "SVG")
     assert (name, content[:4]) == ("history.svg", b"<svg")
     assert hard.wrong == []
 
 
-def test_the_filtered_table_is_saved(hard):
+def test_the_filtered_table_is_taken(hard):
     hard.go("state=complete")
     complete = scores_of(a_hard_study().study.trials)
-    name, content = saved(hard, "#trials", "CSV")
+    name, content = taken(hard, "#trials", "CSV")
     rows = list(csv.DictReader(content.decode().splitlines()))
     assert name == "trials.csv"
     assert sorted(float(row["metrics.loss"]) for row in rows) == pytest.approx(sorted(complete))
-    name, content = saved(hard, "#trials", "JSON")
+    name, content = taken(hard, "#trials", "JSON")
     assert [row["number"] for row in json.loads(content)] == [int(row["number"]) for row in rows]
     assert {row["params.net"] for row in json.loads(content)} <= {
         f"resnet_on_cifar_{letter}" for letter in "abc"
@@ -117,4 +107,14 @@ def test_curves_are_smoothed_and_are_in_the_details(report):
     report.page.wait_for_selector("#detail .main-svg")
     smooth = report.page.evaluate(curve)
     assert smooth[1] == pytest.approx((0.6 * 0.4 * 0.1 + 0.4 * 0.4) / (0.6 * 0.4 + 0.4))
+    report.page.keyboard.press("Escape")
+    report.go("sel=random-0-r0")
+    report.painted("curves")
+    report.page.locator("#curves").get_by_label("Across").select_option("wall time")
+    report.painted("curves")
+    figure = "document.querySelector('#curves .plot')"
+    times = f"Array.from({figure}.data.at(-1).x).slice(0, 3)"
+    assert report.page.evaluate(times) == [0.5, 1.0, 2.0]
+    title = f"{figure}.layout.xaxis.title.text"
+    assert report.page.evaluate(title) == "seconds since the trial started"
     assert report.wrong == []

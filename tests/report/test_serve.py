@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import shutil
 import socket
 import threading
 import time
@@ -11,6 +12,7 @@ from urllib.parse import urlsplit
 import pytest
 from report_parts import a_study, serving
 
+from pytest_hypersearch import load_results
 from pytest_hypersearch.results.report import serve
 from pytest_hypersearch.results.report.serve import server, stamp_of
 
@@ -21,11 +23,10 @@ def url():
         yield urlsplit(address)
 
 
-def ask(url, path, **headers):
+def ask(url, path, *, method="GET", body=None, **headers):
     connection = HTTPConnection(url.hostname, url.port, timeout=20)
-    connection.request(
-        "GET", path, headers={name.replace("_", "-"): value for name, value in headers.items()}
-    )
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    connection.request(method, path, body, headers=named)
     answer = connection.getresponse()
     answer.read()
     connection.close()
@@ -107,6 +108,37 @@ def wait(condition):
     while not condition():
         assert time.monotonic() < end, "waited in vain"
         time.sleep(0.01)
+
+
+def test_only_the_page_itself_writes_tags_and_notes(swept, tmp_path):
+    shutil.copytree(swept, tmp_path / "project")
+
+    def load():
+        return load_results(tmp_path / "project").filter(test="test_net").reported()
+
+    with serving(server(load, lambda: "")) as address:
+        url, (shown,) = urlsplit(address), load()
+        one = shown.study.trials[0]
+        name = f"{one.sweep}-{one.number}-r{one.replicate}"
+        given = {"nodeid": shown.study.nodeid, "run": shown.study.run, "trials": [name]}
+        given |= {"add": ["good"], "remove": [], "note": "token=abcdef"}
+
+        def post(path=f"{url.path}annotations", *, origin=f"http://{url.netloc}", **changes):
+            body = json.dumps(given | changes)
+            return ask(url, path, method="POST", body=body, Origin=origin).status
+
+        assert post("/guess/annotations") == 404
+        assert post(origin="http://elsewhere.example") == 404
+        assert post(f"{url.path}data.json") == 404
+        assert not list(tmp_path.rglob("notes.*"))
+        assert post(note="x" * 300_000) == 413
+        assert post(trials=["nope-0"]) == post(add="good") == post(run="other") == 400
+        assert post(add=["a,b"]) == 400
+        assert post() == 204
+        (tagged,) = (one for one in load()[0].study.trials if one.tags)
+        assert (tagged.key, tagged.tags, tagged.note) == (one.key, ("good",), "token=***")
+        assert post(trials=["run"], note=None) == 204
+        assert (load()[0].study.tags, load()[0].study.note) == (("good",), "")
 
 
 @pytest.fixture

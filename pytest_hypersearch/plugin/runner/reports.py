@@ -10,7 +10,7 @@ import pytest
 
 from pytest_hypersearch.core.trial import metrics_of
 from pytest_hypersearch.core.values import encodable, monotonic, number_of, printable, shown
-from pytest_hypersearch.store.curves import Packed, Series, pack
+from pytest_hypersearch.store.curves import FLUSH_SECONDS, Packed, Series, pack
 
 
 class TrialPruned(pytest.skip.Exception):  # type: ignore[name-defined, misc]
@@ -49,7 +49,6 @@ def skip_of(error: BaseException) -> pytest.skip.Exception | None:  # type: igno
 for _kind in (TrialPruned, TrialSkipped):
     _kind.__module__, _kind.__name__, _kind.__qualname__ = "builtins", "Skipped", "Skipped"
 
-FLUSH_SECONDS: Final = 0.2
 LOOKS_PER_FLUSH: Final = 8
 LONGEST_STRIDE: Final = 256
 MOST_BUFFERED: Final = 16384

@@ -29,6 +29,7 @@ from pytest_hypersearch.results.query import entries, rankings_of
 from pytest_hypersearch.results.results import Groups, Results, load_results
 from pytest_hypersearch.results.run_history import history_text
 from pytest_hypersearch.results.terminal.format import look_of, plain, terminal_width
+from pytest_hypersearch.results.terminal.lines import annotation_lines
 from pytest_hypersearch.results.terminal.summary import section
 from pytest_hypersearch.results.terminal.tables import group_text
 from pytest_hypersearch.stats.grouping import FAILURES
@@ -101,7 +102,7 @@ def _value(text: str) -> Any:  # noqa: ANN401  any JSON value
 
 
 FOUND, NOTHING, WORSE, INCOMPARABLE = 0, 1, 1, 3
-_OWN = ("sweep", "number", "replicate", "status", "score", "duration")
+_OWN = ("sweep", "number", "replicate", "status", "score", "duration", "tags", "note")
 
 
 def list_runs(given: Namespace) -> int:
@@ -109,15 +110,16 @@ def list_runs(given: Namespace) -> int:
     results = load_results(*given.what, run="all")
     _tell(results)
     rows = [_run_row(one) for one in results.ranked]
-    drop = ("running", "planned", "sweeps", "commit", "started", "metric", "name")
-    _print(rows_text(_short(rows) if given.format == "table" else rows, given.format, drop))
+    drop = ("running", "planned", "sweeps", "note", "commit", "started", "metric", "name", "tags")
+    print_text(rows_text(_short(rows) if given.format == "table" else rows, given.format, drop))
     return FOUND
 
 
 def _short(rows: Sequence[Row]) -> list[Row]:
     """Rows for a screen: names without what all share, the direction beside its metric."""
     start = _shared([row["test"] for row in rows])
-    left_out = {"mode", *(name for name in ("commit", "name") if not any(r[name] for r in rows))}
+    optional = ("commit", "name", "tags", "note")
+    left_out = {"mode", *(name for name in optional if not any(r[name] for r in rows))}
     short = []
     for row in rows:
         metric = f"{row['metric']} ({row['mode']})" if row["metric"] else None
@@ -151,6 +153,8 @@ def _run_row(ranked: RankedStudy) -> Row:
         "metric": ranking.sweeps[0].metric if ranking else None,
         "mode": ranking.sweeps[0].mode if ranking else None,
         "best": ranking.best.score if ranking and ranking.best else None,
+        "tags": ", ".join(study.tags) or None,
+        "note": study.note or None,
     }
 
 
@@ -161,20 +165,20 @@ def show(given: Namespace) -> int:
     if not results:
         return _nothing()
     if given.rows:
-        _print(_pivot(results, given))
+        print_text(_pivot(results, given))
         return FOUND
     if given.metric:
         raise ValueError("show --metric: expected --rows, too")
     as_rows = given.columns or given.sort or given.format != "table"
     if given.group_by and as_rows:
-        _print(rows_text(_group_rows(results.group_by(*given.group_by), given), given.format))
+        print_text(rows_text(_group_rows(results.group_by(*given.group_by), given), given.format))
     elif given.group_by:
         groups = results.group_by(*given.group_by)
-        _print(group_text(groups.fields, groups.ranked, terminal_width()))
+        print_text(group_text(groups.fields, groups.ranked, terminal_width()))
     elif as_rows:
-        _print(rows_text(_trial_rows(results, given), given.format))
+        print_text(rows_text(_trial_rows(results, given), given.format))
     else:
-        _print(_summary(results, given.verbose))
+        print_text(_summary(results, given.verbose))
     return FOUND
 
 
@@ -198,6 +202,7 @@ def _summary(results: Results, verbosity: int) -> str:
         verbosity=verbosity,
         ascii_only=look.ascii_only,
     )
+    lines += annotation_lines(results.studies, look)
     return "\n".join(map(plain, lines))
 
 
@@ -208,6 +213,7 @@ def _trial_rows(results: Results, given: Namespace) -> list[Row]:
         field
         for field in fields.every()
         if field.name in _OWN or field.name.startswith(("params.", "arguments.", "metrics."))
+        if field.name not in {"tags", "note"} or any(map(field.get, entries(results.studies)))
     ]
     rows = rows_of(columns_of(entries(results.studies), chosen))
     if not given.sort:
@@ -260,9 +266,9 @@ def best(given: Namespace) -> int:
         _refuse_others(found[0].trials, Path(results.studies[0].run))
         items = (shlex.quote(trial.nodeid) for trial in found[0].trials)
         options = map(shlex.quote, found[0].sweep.options)
-        _print(" ".join(["pytest", *items, "--sweep-rerun", *options]))
+        print_text(" ".join(["pytest", *items, "--sweep-rerun", *options]))
     else:
-        _print(json_of(found[0].params, indent=2))
+        print_text(json_of(found[0].params, indent=2))
     return FOUND
 
 
@@ -294,9 +300,9 @@ def compare(given: Namespace) -> int:
         _tell(side)
     found = sides[1].compare(sides[0], tolerance=given.tolerance or "1%")
     if given.format == "table":
-        _print(comparison_text(found, terminal_width()))
+        print_text(comparison_text(found, terminal_width()))
     else:
-        _print(rows_text(found.table(), given.format))
+        print_text(rows_text(found.table(), given.format))
     if found.verdict in {"REGRESSED", "broken"}:
         return WORSE
     return INCOMPARABLE if found.blind else FOUND
@@ -316,9 +322,9 @@ def _compare_by(given: Namespace) -> int:
     _tell(results)
     found = results.compare_by(name, *(_value(text) for text in values.split(",") if text))
     if given.format == "table":
-        _print(contrast_text(found, terminal_width()))
+        print_text(contrast_text(found, terminal_width()))
     elif rows := found.table():
-        _print(rows_text(rows, given.format))
+        print_text(rows_text(rows, given.format))
     else:
         _note(f"not comparable: {found.reason}")
     return INCOMPARABLE if found.blind else FOUND
@@ -332,7 +338,7 @@ def baseline(given: Namespace) -> int:
         raise StoreError(f"{path}: there is no such baseline")
     known = known or Baseline({})
     if given.action == "show":
-        _print(rows_text(_baseline_rows(known), "table"))
+        print_text(rows_text(_baseline_rows(known), "table"))
         return FOUND
     try:
         results = results_of(given.what, given.filter)
@@ -343,12 +349,12 @@ def baseline(given: Namespace) -> int:
     if given.action == "update":
         studies = [replace(one, commit=one.commit[:COMMIT_DIGITS]) for one in results.studies]
         written = known.updated(studies, replaces=given.all).write(path)
-        _print(f"baseline {'written' if written else 'unchanged'}: {path}")
+        print_text(f"baseline {'written' if written else 'unchanged'}: {path}")
         return FOUND
     found = gates(results.studies, known.studies)
     look = replace(look_of(terminal_width()), verbosity=1)
     lines = gate_lines(found.changes, look, against=given.file, option="")
-    _print("\n".join(map(plain, lines)) or "no sweep has a gate")
+    print_text("\n".join(map(plain, lines)) or "no sweep has a gate")
     if {change.judgement.verdict for change in found.changes} & FAILING:
         return WORSE
     return INCOMPARABLE if found.blind else FOUND
@@ -382,9 +388,9 @@ def history(given: Namespace) -> int:
         for _, part in sorted(results.group_by("test"), key=lambda group: str(group[0]))
     ]
     if given.format == "table":
-        _print("\n\n".join(history_text(one, terminal_width()) for one in histories))
+        print_text("\n\n".join(history_text(one, terminal_width()) for one in histories))
     else:
-        _print(rows_text([row for one in histories for row in one.table()], given.format))
+        print_text(rows_text([row for one in histories for row in one.table()], given.format))
     return FOUND
 
 
@@ -397,9 +403,9 @@ def export(given: Namespace) -> int:
     if given.file != "-":
         getattr(results, f"to_{given.to}")(given.file)
     elif given.to == "csv":
-        _print(rows_text(results.table(), "csv"))
+        print_text(rows_text(results.table(), "csv"))
     elif given.to == "json":
-        _print(studies_json(results.studies))
+        print_text(studies_json(results.studies))
     else:
         raise ValueError(f"export --to {given.to}: expected a file, not standard output")
     return FOUND
@@ -415,7 +421,7 @@ def report(given: Namespace) -> int:
     if not results:
         return _nothing()
     results.to_html(given.file)
-    _print(f"report: {Path(given.file).resolve().as_uri()}")
+    print_text(f"report: {Path(given.file).resolve().as_uri()}")
     return FOUND
 
 
@@ -451,7 +457,7 @@ def _serve(load: Callable[[], Results]) -> None:
 
 
 def _announce(address: str) -> None:
-    _print(f"report: {address}  (for this machine only; Ctrl-C ends it)")
+    print_text(f"report: {address}  (for this machine only; Ctrl-C ends it)")
     sys.stdout.flush()
 
 
@@ -460,7 +466,9 @@ def merge(given: Namespace) -> int:
     whole = True
     for made in merge_runs([*map(Path, given.what)], Path(given.into)):
         trials = f"{made.trials} of {made.planned} trials"
-        _print(f"{made.run.nodeid}: {trials} from {plural(made.parts, 'run')}\n  {made.run.path}")
+        print_text(
+            f"{made.run.nodeid}: {trials} from {plural(made.parts, 'run')}\n  {made.run.path}"
+        )
         if made.missing:
             whole = False
             _note(f"{made.run.nodeid}: missing: {', '.join(made.missing)}")
@@ -476,7 +484,7 @@ def clean(given: Namespace) -> int:
         if not given.dry_run:
             _remove(path)
         elif not Run(path).in_use():
-            _print(f"would remove {path}")
+            print_text(f"would remove {path}")
     return FOUND
 
 
@@ -486,7 +494,7 @@ def _remove(path: Path) -> None:
     except (OSError, StoreError) as error:
         _note(f"kept: {error}")
     else:
-        _print(f"removed {path}")
+        print_text(f"removed {path}")
 
 
 def _nothing() -> int:
@@ -503,5 +511,6 @@ def _note(text: str) -> None:
     sys.stderr.write(f"pytest-hypersearch: {printable(text)}\n")
 
 
-def _print(text: str) -> None:
+def print_text(text: str) -> None:
+    """Print what a command has to tell."""
     sys.stdout.write(f"{printable(text)}\n")

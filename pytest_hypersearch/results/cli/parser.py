@@ -7,7 +7,7 @@ from textwrap import dedent
 from typing import TYPE_CHECKING
 
 from pytest_hypersearch.core.goals import TOLERANCE
-from pytest_hypersearch.results.cli import commands
+from pytest_hypersearch.results.cli import commands, tagging
 from pytest_hypersearch.results.export import MARKUP
 
 if TYPE_CHECKING:
@@ -46,6 +46,9 @@ _EXAMPLES = (
     "pytest-hypersearch export --to optuna sweep.log && optuna-dashboard sweep.log",
     "pytest-hypersearch report test_mlp --file report.html",
     "pytest-hypersearch report --serve",
+    "pytest-hypersearch tag test_mlp random-7-r0 good",
+    "pytest-hypersearch tag test_mlp run candidate",
+    "pytest-hypersearch note test_mlp random-7 'overfits after epoch 10'",
     "pytest-hypersearch merge shard-1 shard-2 shard-3 shard-4 --into .pytest_cache",
     "pytest-hypersearch clean --keep 2 --dry-run",
 )
@@ -75,6 +78,8 @@ def parser() -> argparse.ArgumentParser:
     _history(_command(subparsers, "history", "show what became of a test", commands.history))
     _export(_command(subparsers, "export", "export trials to a file", commands.export))
     _report(_command(subparsers, "report", "write or serve an HTML report", commands.report))
+    _tag(_command(subparsers, "tag", "tag trials or a run", tagging.tag))
+    _note(_command(subparsers, "note", "write a note on trials or a run", tagging.note))
     _merge(_command(subparsers, "merge", "make one run of those of shards", commands.merge))
     _clean(_command(subparsers, "clean", "remove old runs", commands.clean))
     return made
@@ -235,6 +240,28 @@ def _report(command: argparse.ArgumentParser) -> None:
         "--serve",
         action="store_true",
         help="serve the report on this machine and follow running sweeps, writing no file",
+    )
+
+
+def _tag(command: argparse.ArgumentParser) -> None:
+    _target(command)
+    command.add_argument("tags", metavar="TAG", nargs="+", help="a tag")
+    command.add_argument("--remove", action="store_true", help="take the tags away")
+
+
+def _note(command: argparse.ArgumentParser) -> None:
+    _target(command)
+    command.add_argument(
+        "text", metavar="TEXT", nargs="+", help="the note; '' takes an earlier one away"
+    )
+
+
+def _target(command: argparse.ArgumentParser) -> None:
+    command.add_argument("test", metavar="WHAT", help="a test, WHAT or WHAT@RUN")
+    command.add_argument(
+        "trial",
+        metavar="TRIAL",
+        help="a trial (random-7-r0), all trials of a configuration (random-7), or run",
     )
 
 

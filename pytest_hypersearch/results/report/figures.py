@@ -210,7 +210,7 @@ class Plots:
             if series:
                 dash = "dot" if self._trials["state"][i] == State.PRUNED else "solid"
                 line = {"color": _colour(place), "dash": dash, "width": 1}
-                x, y = series
+                x, y, _ = series
                 drawn.add_scatter(x=x, y=y, mode="lines", line=line, name=self._hover(i))
         return drawn
 

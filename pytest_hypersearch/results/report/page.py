@@ -1,4 +1,4 @@
-"""The colours of all figures, told apart in any kind of colour vision and on light and dark."""
+"""The report as a page: one file that needs no network, and the colours of its figures."""
 
 from __future__ import annotations
 
@@ -20,9 +20,10 @@ from pytest_hypersearch.results.terminal.format import plain
 from pytest_hypersearch.results.terminal.summary import section
 from pytest_hypersearch.stats.ranking import RankedStudy, rank_study
 
-LIGHT = ("#0b62a8", "#b5540a", "#0a7d5c", "#8a3f8f", "#7a6a00", "#5b6470")
-DARK = ("#6cb2f2", "#f2a65e", "#4fc9a0", "#d59ade", "#d8c34a", "#a8b1bd")
-"""After Okabe and Ito (2008), darkened or lightened for a contrast of at least 4.5."""
+LIGHT = ("#0b62a8", "#b6540b", "#084c39", "#6d22ba", "#7a4014", "#5a6370")
+DARK = ("#6cb2f2", "#f1a55b", "#58e596", "#cba0c8", "#dad640", "#abbcac")
+"""Told apart in each kind of colour vision as Machado et al. (2009) simulate it, by at least 18 of
+CIE 1976's units, and from their background by a contrast of at least 4.5. In the order of use."""
 
 SYMBOLS = ("circle", "square", "diamond", "triangle-up", "pentagon", "star")
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
@@ -54,6 +55,7 @@ SCRIPTS = (
     "time.js",
     "views.js",
     "filters.js",
+    "annotations.js",
     "trials.js",
     "main.js",
 )

@@ -25,7 +25,7 @@ from pytest_hypersearch.stats.failures import failure_rule
 from pytest_hypersearch.stats.grouping import failures
 from pytest_hypersearch.stats.importance import Pool, importance, pools
 from pytest_hypersearch.stats.ranking import RankedStudy, Ranking, by_mean, rank_study
-from pytest_hypersearch.store.curves import Series
+from pytest_hypersearch.store.curves import TimedSeries
 from pytest_hypersearch.store.reader import directory_of
 
 Json: TypeAlias = dict[str, Any]
@@ -86,7 +86,7 @@ _DECADES = 100  # options this far apart were meant as magnitudes
 MOST_CURVES = 500
 MOST_POINTS = 200
 _FIELDS = ("number", "replicate", "duration", "started", "worker", "attempt", "seed", "steps")
-_TEXTS = ("nodeid", "state", "reason", "error", "cached")
+_TEXTS = ("nodeid", "state", "reason", "error", "cached", "tags", "note")
 
 
 def payload(
@@ -114,6 +114,10 @@ def _study(reported: Reported, ranked: RankedStudy, link: Link) -> Json:
         "run": study.run,
         "saved": study.saved,
         "notes": study.notes,
+        "tags": study.tags,
+        "note": study.note,
+        "commit": study.commit,
+        "name": study.name,
         "best": None if ranked.best is None else data["configurations"][0],
         "failures": list(map(asdict, failures(study.trials))),
         "rule": rule_text(rule, Look()) if (rule := failure_rule([study])) else "",
@@ -344,7 +348,7 @@ def _importance(pool: Pool) -> Json:
 def _curves(
     study: StudyResults,
     trials: Sequence[TrialRecord],
-    curves: Mapping[Key, Mapping[str, Series]],
+    curves: Mapping[Key, Mapping[str, TimedSeries]],
 ) -> Json:
     known = [
         (index, series)
@@ -354,7 +358,7 @@ def _curves(
     shown = _chosen(known, trials, study)
     return {
         "curves": [
-            {"trial": index, "series": {name: _thinned(*one) for name, one in series.items()}}
+            {"trial": index, "series": {name: _thinned(one) for name, one in series.items()}}
             for index, series in shown
         ],
         "curvesKnown": len(known),
@@ -362,10 +366,10 @@ def _curves(
 
 
 def _chosen(
-    known: list[tuple[int, Mapping[str, Series]]],
+    known: list[tuple[int, Mapping[str, TimedSeries]]],
     trials: Sequence[TrialRecord],
     study: StudyResults,
-) -> list[tuple[int, Mapping[str, Series]]]:
+) -> list[tuple[int, Mapping[str, TimedSeries]]]:
     """At most `MOST_CURVES`: a tenth of them the best, the others evenly from the rest."""
     if len(known) <= MOST_CURVES:
         return known
@@ -382,11 +386,13 @@ def _chosen(
     return sorted([*ranked[:first], *even], key=lambda item: item[0])
 
 
-def _thinned(steps: Sequence[float], values: Sequence[float]) -> list[list[float | None]]:
+def _thinned(series: TimedSeries) -> list[list[float | None]]:
     """A series of at most `MOST_POINTS` and its last; gaps where a value is not finite."""
+    steps, values, times = series
     stride = -(-len(steps) // MOST_POINTS)
     at = sorted({*range(0, len(steps), stride), len(steps) - 1})
     return [
         [steps[place] for place in at],
         [values[place] if isfinite(values[place]) else None for place in at],
+        [times[place] for place in at],
     ]

@@ -7,6 +7,7 @@ the page's address: not other users of the machine, and no page of another site.
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import secrets
 import shutil
@@ -28,6 +29,9 @@ from pytest_hypersearch.core.errors import StoreError
 from pytest_hypersearch.results.report.page import data, page
 from pytest_hypersearch.results.report.payload import file_below
 from pytest_hypersearch.results.study_history import Reported
+from pytest_hypersearch.store.annotations import Target, annotate, targets_called
+from pytest_hypersearch.store.reader import read_run
+from pytest_hypersearch.store.runs import Run
 
 Load: TypeAlias = Callable[[], Sequence[Reported]]
 
@@ -36,6 +40,8 @@ SECONDS_TO_ASK = 5.0
 
 _HOST = "127.0.0.1"
 _DATA = "data.json"
+_ANNOTATIONS = "annotations"
+MOST_BYTES = 256 * 1024
 _FILES = "files"
 _FIXED = {
     "Cache-Control": "no-cache",
@@ -90,6 +96,23 @@ class _Report:
     def page(self) -> bytes:
         return page(self._load(), self._link, live=_DATA).encode()
 
+    def annotate(self, given: Mapping[str, Any]) -> None:
+        """Take what somebody says of trials, or of the run.
+
+        Raises:
+            KeyError, TypeError, ValueError: It makes no sense.
+            StoreError: It cannot be written.
+        """
+        wanted = given["nodeid"], given["run"]
+        shown = (one for one in self._load() if (one.study.nodeid, one.study.run) == wanted)
+        reported = next(shown, None)
+        if reported is None:
+            raise ValueError("this run is not there any more")
+        changes = {"add": texts(given["add"]), "remove": texts(given["remove"])}
+        note = given["note"] if isinstance(given["note"], str) else None
+        for run, targets in _targets(reported, texts(given["trials"])).items():
+            annotate(Run(run), targets, **changes, note=note)
+
     def tag(self) -> str:
         return f'"{self._stamp()}"'
 
@@ -109,6 +132,35 @@ class _Report:
         key = sha256(str(directory).encode(errors="surrogateescape")).hexdigest()[:16]
         self._linked[key] = directory
         return f"{_FILES}/{key}"
+
+
+def texts(value: object) -> list[str]:
+    """Return a list of texts.
+
+    Raises:
+        TypeError: It is none.
+    """
+    if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
+        raise TypeError(f"{value!r}: expected a list of texts")
+    return value
+
+
+def _targets(reported: Reported, names: Iterable[str]) -> dict[Path, list[Target]]:
+    """Return what the page calls by names, by the run that has it.
+
+    Raises:
+        ValueError: There is no such trial.
+    """
+    found: dict[Path, list[Target]] = {}
+    for name in names:
+        for target in targets_called(reported.study, name):
+            run = next(run for run in reversed(reported.runs) if _has(run, target))
+            found.setdefault(run, []).append(target)
+    return found
+
+
+def _has(run: Path, target: Target) -> bool:
+    return target is None or any(one.key == target for one in read_run(Run(run)).trials)
 
 
 class Server(ThreadingHTTPServer):
@@ -174,17 +226,48 @@ class _Handler(BaseHTTPRequestHandler):
     server: Server
 
     def do_GET(self) -> None:
-        token, _, rest = self.path.removeprefix("/").partition("/")
-        mine = {f"{_HOST}:{self.server.server_port}", f"localhost:{self.server.server_port}"}
-        known = secrets.compare_digest(token.encode(), self.server.token.encode())
-        if not known or self.headers.get("Host") not in mine:
+        known, rest = self._admitted()
+        if not known:
             self._answer(HTTPStatus.NOT_FOUND, b"", "text/plain")
             return
-        self.server.admit(self.connection)
         try:
             self._known(rest)
         except (LookupError, OSError, StoreError) as error:  # runs may be removed meanwhile
             self._answer(HTTPStatus.SERVICE_UNAVAILABLE, str(error).encode(), "text/plain")
+
+    def do_POST(self) -> None:
+        """Take tags and notes from the page itself."""
+        known, path = self._admitted()
+        own = self.headers.get("Origin", "").removeprefix("http://") in self._names()
+        size = self.headers.get("Content-Length", "")
+        if not known or path != _ANNOTATIONS or not own:
+            self._answer(HTTPStatus.NOT_FOUND, b"", "text/plain")
+        elif not size.isdecimal() or int(size) > MOST_BYTES:
+            self._answer(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, b"too long", "text/plain")
+        else:
+            self._annotate(self.rfile.read(int(size)))
+
+    def _annotate(self, body: bytes) -> None:
+        try:
+            self.server.report.annotate(json.loads(body))
+        except (KeyError, TypeError, ValueError) as error:
+            self._answer(HTTPStatus.BAD_REQUEST, str(error).encode(), "text/plain; charset=utf-8")
+        except (LookupError, OSError, StoreError) as error:
+            self._answer(HTTPStatus.SERVICE_UNAVAILABLE, str(error).encode(), "text/plain")
+        else:
+            self._answer(HTTPStatus.NO_CONTENT, b"", "text/plain")
+
+    def _names(self) -> set[str]:
+        return {f"{name}:{self.server.server_port}" for name in (_HOST, "localhost")}
+
+    def _admitted(self) -> tuple[bool, str]:
+        """Whether a request shows the token, and what it asks for."""
+        token, _, rest = self.path.removeprefix("/").partition("/")
+        known = secrets.compare_digest(token.encode(), self.server.token.encode())
+        admitted = known and self.headers.get("Host") in self._names()
+        if admitted:
+            self.server.admit(self.connection)
+        return admitted, rest
 
     def _known(self, rest: str) -> None:
         if rest == "":

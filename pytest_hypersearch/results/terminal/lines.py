@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from html import escape
+from pathlib import PurePath
 
-from pytest_hypersearch.core.study import Configuration, StudyResults, signed
+from pytest_hypersearch.core.study import Configuration, StudyResults, signed, some
 from pytest_hypersearch.core.sweep import Sweep
 from pytest_hypersearch.core.trial import State, TrialRecord
 from pytest_hypersearch.core.values import plural
@@ -29,6 +30,7 @@ from pytest_hypersearch.results.terminal.format import (
     show_mean,
     show_params,
     show_value,
+    wrap,
 )
 from pytest_hypersearch.results.terminal.tables import draw, name_of, split, with_params
 from pytest_hypersearch.stats.failures import FailureRule, failure_rule
@@ -432,6 +434,24 @@ def _line(pool: Pool, shares: Sequence[Importance], look: Look, *, several: bool
         texts.append(f"{len(rest)} more {sum(each.share for each in rest):.2f}")
     words = [f"{label}:", *(f"{text}," for text in texts[:-1]), texts[-1]]
     return flow(((word, {}) for word in words), look)
+
+
+def annotation_lines(studies: Iterable[StudyResults], look: Look) -> list[Line]:
+    """Tell what people say of runs and trials, each tag and note once."""
+    lines: list[Line] = []
+    for study in studies:
+        said: dict[tuple[tuple[str, ...], str], list[str]] = {}
+        if study.tags or study.note:
+            said[study.tags, study.note] = [f"run {PurePath(study.run).name}"]
+        for trial in study.trials:
+            if trial.tags or trial.note:
+                name = f"{trial.sweep}-{trial.number}-r{trial.replicate}"
+                said.setdefault((trial.tags, trial.note), []).append(name)
+        for (tags, note), names in said.items():
+            marks = f"[{', '.join(tags)}]" if tags else ""
+            text = " ".join(filter(None, [some(names, most=4), marks, note]))
+            lines += map(line, wrap(clean(text, look), look))
+    return lines
 
 
 def rule_lines(studies: Iterable[RankedStudy], look: Look, *, several: bool = False) -> list[Line]:

@@ -6,13 +6,22 @@ function address() {
   return new URLSearchParams(location.hash.slice(1));
 }
 
+let parsed = { hash: "", keys: new URLSearchParams() };
+
+/** The address to be read: parsed once, however often it is asked. */
+function asking() {
+  const { hash } = location;
+  if (parsed.hash !== hash) parsed = { hash, keys: address() };
+  return parsed.keys;
+}
+
 /** The value of a key, or what holds without it. */
 function asked(key, otherwise = "") {
-  return address().get(key) ?? otherwise;
+  return asking().get(key) ?? otherwise;
 }
 
 function askedAll(key) {
-  return address().getAll(key);
+  return asking().getAll(key);
 }
 
 /** Changes keys: text, a list of texts, or null to drop the key. Back takes a change back. */

@@ -34,6 +34,8 @@ function studyOf(plain) {
   }));
   const of = [];
   for (const one of configurations) for (const i of one.rows) of[i] = one;
+  const states = new Map();
+  for (const state of trials.state) states.set(state, (states.get(state) ?? 0) + 1);
   const important = plain.importance[0]?.methods.total.map(({ parameter }) => parameter) ?? [];
   const place = ({ name }) => (important.indexOf(name) + 1 || Infinity) - 1;
   return {
@@ -42,6 +44,11 @@ function studyOf(plain) {
     ids,
     configurations,
     of,
+    states,
+    tags: plain.tags ?? [],
+    tagNames: [...new Set(trials.tags.flat())],
+    tagged: trials.tags.some((tags) => tags.length) || trials.note.some(Boolean),
+    order: configurations.flatMap((one) => one.rows.filter((i) => trials.state[i] === "complete")),
     all: ids.map((_, i) => i),
     place: new Map(ids.map((id, i) => [id, i])),
     items: new Map([

@@ -120,7 +120,7 @@ function layoutOf(colours, more) {
     margin: { l: 8, r: 10, t: 8, b: 8 },
     hovermode: "closest",
     dragmode: matchMedia("(pointer: fine)").matches ? "zoom" : false, // fingers scroll
-    uirevision: [asked("metric"), asked("scale"), asked("axes"), asked("cx"), asked("cy")].join(),
+    uirevision: [asked("metric"), asked("scale"), asked("axes"), asked("cx"), asked("cy"), asked("across")].join(),
     showlegend: true,
     legend: {
       orientation: "h",

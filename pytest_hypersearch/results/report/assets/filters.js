@@ -6,6 +6,8 @@ function visible(study) {
   const sweeps = new Set(askedAll("sweep"));
   const tests = [];
   if (states.size) tests.push((i) => states.has(study.trials.state[i]));
+  const tags = new Set(askedAll("tag"));
+  if (tags.size) tests.push((i) => study.trials.tags[i].some((tag) => tags.has(tag)));
   if (sweeps.size) tests.push((i) => sweeps.has(study.sweeps[study.trials.sweep[i]].name));
   for (const [prefix, columns] of [
     ["in.", study.parameters],
@@ -124,7 +126,7 @@ function remover(key, name) {
 
 /** Whether a key of the address holds a condition on trials. */
 function isFilter(key) {
-  return /^(state|sweep|show)$|^(in|is|of)\./.test(key);
+  return /^(state|sweep|tag|show)$|^(in|is|of)\./.test(key);
 }
 
 class Filters {
@@ -133,10 +135,7 @@ class Filters {
     this.home = byId("filters");
     this.shown = element("p", { class: "count-shown", role: "status" });
     const { sweeps } = study;
-    const counts = () => {
-      const found = grouped(this.study.all, (i) => this.study.trials.state[i]);
-      return new Map([...found].map(([state, rows]) => [state, rows.length]));
-    };
+    const counts = () => this.study.states;
     this.fixed = [
       chips("State", "state", STATES, counts),
       ...(sweeps.length > 1
@@ -148,6 +147,7 @@ class Filters {
             ),
           ]
         : []),
+      ...(this.study.tagNames.length ? [severalChoice("Tags", "tag", this.study.tagNames)] : []),
       this.metric(),
       choice("Axis", "scale", named(["auto", "linear", "log"]), "auto"),
     ];
@@ -198,11 +198,11 @@ class Filters {
   }
 
   sync(rows) {
-    const asking = address();
-    this.reset.hidden = ![...asking.keys()].some(isFilter);
+    const keys = asking();
+    this.reset.hidden = ![...keys.keys()].some(isFilter);
     this.fixed.forEach((one) => one.sync());
     for (const [key, name] of this.keys()) {
-      const wanted = asking.has(key) || askedAll("show").includes(key);
+      const wanted = keys.has(key) || askedAll("show").includes(key);
       if (wanted && !this.conditions.has(key)) {
         const parameter = this.study.parameter.get(name);
         const condition = key.startsWith("is.") ? options(key, parameter) : range(key, name);

@@ -41,7 +41,7 @@ function shape(study) {
   );
   const labels = study.parameters.flatMap((one) => one.labels ?? []).sort();
   const series = Object.keys(study.curves[0]?.series ?? {});
-  const kept = [study.importance.length > 0, study.spent.steps.some(Boolean)];
+  const kept = [study.tagNames, study.tagged, study.importance.length > 0, study.spent.steps.some(Boolean)];
   return JSON.stringify([studyKey(study), names, labels, series, kept]);
 }
 
@@ -49,7 +49,11 @@ function summarize(study) {
   const [test, ...rest] = study.nodeid.split("::").reverse();
   byId("title").textContent = test;
   document.title = `${test} · sweep`;
-  byId("subtitle").textContent = [rest.reverse().join("::"), study.run].filter(Boolean).join(" · ");
+  byId("subtitle").replaceChildren(
+    [rest.reverse().join("::"), study.run].filter(Boolean).join(" · "),
+    tagList(study.tags),
+    study.note ? element("span", { class: "note" }, study.note) : "",
+  );
   const failures = study.failures.map(
     ({ state, reason, count }) => `${count} ${state}: ${reason || "no reason given"}`,
   );
@@ -241,6 +245,7 @@ async function start() {
     });
   byId("theme").addEventListener("change", ({ target }) => go({ theme: target.value || null }));
   byId("print").addEventListener("click", printed);
+  byId("run").addEventListener("click", () => go({ trial: RUN }));
   byId("detail").addEventListener("close", leaveDetail);
   take(JSON.parse(await unpacked("data")));
   listeners.push(render);

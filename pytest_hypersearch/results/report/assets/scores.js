@@ -91,11 +91,9 @@ function bestId(study) {
 /** The best value so far: of one sweep if no other is in sight, otherwise of all trials. */
 function bestLine(study, rows, metric, colours) {
   const sweeps = new Set(rows.map((i) => study.trials.sweep[i]));
-  const best = sweeps.size === 1 ? metric.own : metric.best;
-  const known = study.all.filter(
-    (i) => best[i] !== null && (sweeps.size !== 1 || sweeps.has(study.trials.sweep[i])),
-  );
-  const kept = changes(known, best);
+  const [only] = sweeps.size === 1 ? sweeps : [null];
+  const best = only === null ? metric.best : metric.own;
+  const kept = changesOf(study, metric, only);
   return {
     type: "scatter",
     mode: kept.length > 1 ? "lines" : "markers",
@@ -106,6 +104,17 @@ function bestLine(study, rows, metric, colours) {
     line: { shape: "hv", color: colours.text, width: 2 },
     marker: { symbol: "line-ew-open", color: colours.text, size: 14 },
   };
+}
+
+/** The rows at which the best so far changes, of one sweep or of all. */
+function changesOf(study, metric, sweep) {
+  metric.changes ??= new Map();
+  if (!metric.changes.has(sweep)) {
+    const best = sweep === null ? metric.best : metric.own;
+    const own = (i) => best[i] !== null && (sweep === null || study.trials.sweep[i] === sweep);
+    metric.changes.set(sweep, changes(study.all.filter(own), best));
+  }
+  return metric.changes.get(sweep);
 }
 
 /** The rows at which a column's value is another than before, and the last one. */

@@ -4,6 +4,13 @@ const MOST_LINES = 120;
 
 const MOST_BARS = 1500;
 
+/** What learning curves can be drawn over: a title, and where a series has it. */
+const ACROSS = { steps: ["step", 0], "wall time": ["seconds since the trial started", 2] };
+
+function across() {
+  return ACROSS[asked("across")] ?? ACROSS.steps;
+}
+
 const curves = {
   id: "curves",
   title: "Learning curves",
@@ -12,7 +19,12 @@ const curves = {
     const names = [...new Set(study.curves.flatMap((curve) => Object.keys(curve.series)))];
     return [
       ...(names.length > 1 ? [choice("Series", "series", named(names), names[0])] : []),
-      ...(names.length ? [choice("Smooth", "smooth", named(["none", "0.6", "0.9"]), "none")] : []),
+      ...(names.length
+        ? [
+            choice("Across", "across", named(Object.keys(ACROSS)), "steps"),
+            choice("Smooth", "smooth", named(["none", "0.6", "0.9"]), "none"),
+          ]
+        : []),
     ];
   },
   draw(study, rows, colours) {
@@ -70,7 +82,7 @@ const curves = {
         : "";
     return {
       traces,
-      layout: { xaxis: axis(colours, "step"), yaxis: valueAxis(colours, { name }, values) },
+      layout: { xaxis: axis(colours, across()[0]), yaxis: valueAxis(colours, { name }, values) },
       caption: `${drawn.length < known.length ? `${drawn.length} of ${known.length} curves: the best and an even share of the rest` : plural(known.length, "curve")}${filed}; pruned ones are dotted and end in a cross${asked("smooth") ? "; smoothed by a moving average" : ""}`,
     };
   },
@@ -100,7 +112,7 @@ function curvesPart(study, i) {
       lines(study, [own], name, name, seriesOf(colours, k), false),
     );
     const layout = {
-      xaxis: axis(colours, "step"),
+      xaxis: axis(colours, across()[0]),
       yaxis: axis(colours, ""),
       margin: { l: 30, r: 10, t: 8, b: 30 },
     };
@@ -120,7 +132,7 @@ function lines(study, own, name, title, { colour }, pruned) {
     text: [],
     customdata: [],
     connectgaps: false,
-    hovertemplate: "%{text}<br>step %{x}: %{y:.5g}<extra></extra>",
+    hovertemplate: "%{text}: %{y:.5g}<extra></extra>",
     line: { color: faded(colour, pruned ? 0.6 : 0.4), width: 1.2, dash: pruned ? "dot" : "solid" },
     marker: { symbol: pruned ? "x-thin-open" : "circle", color: colour, size: [] },
   };
@@ -129,13 +141,14 @@ function lines(study, own, name, title, { colour }, pruned) {
     return (values[k - 1] ?? values[k + 1] ?? null) === null ? 4 : 0; // no line leads to it
   };
   for (const { trial, series } of own) {
-    const [steps, raw] = series[name];
+    const [steps, raw, times] = series[name];
+    const x = across()[1] ? times : steps;
     const values = averagedAlong(raw, Number(asked("smooth")) || 0);
     steps.forEach((step, k) => {
-      trace.x.push(step);
+      trace.x.push(x[k]);
       trace.y.push(values[k]);
       trace.marker.size.push(size(values, k));
-      trace.text.push(plain(study.ids[trial]));
+      trace.text.push(`${plain(study.ids[trial])}<br>step ${shown(step)}, ${shownTime(times[k])}`);
       trace.customdata.push(study.ids[trial]);
     });
     for (const column of [trace.x, trace.y, trace.marker.size, trace.text, trace.customdata])

@@ -81,6 +81,18 @@ function columnsOf(study) {
         !one.labels,
       ),
     ),
+    ...(study.tagged
+      ? [
+          column(
+            "tags",
+            "Tags",
+            (one) => tagsOf(study, one.rows).join(", ") || null,
+            (one) => annotationCell(study, one),
+            (i) => annotationCell(study, { rows: [i] }),
+            false,
+          ),
+        ]
+      : []),
     column(
       "duration",
       "Time",
@@ -213,6 +225,8 @@ class Table {
         sweep: study.sweeps[study.trials.sweep[i]].name,
         ...Object.fromEntries(SAVED.map((name) => [name, study.trials[name][i]])),
         verdict: study.of[i].verdict ?? null,
+        tags: study.trials.tags[i].join(", "),
+        note: study.trials.note[i],
         ...Object.fromEntries(study.metrics.map((one) => [`metrics.${one.name}`, one.values[i]])),
         ...Object.fromEntries(
           study.parameters.map((one) => [`params.${one.name}`, rawParameter(one, i)]),
@@ -378,7 +392,8 @@ let opener = null;
 /** Shows the details of the configuration or trial that the address names. */
 function showDetail(study) {
   const dialog = byId("detail");
-  const item = study.items.get(asked("trial"));
+  const wanted = asked("trial");
+  const item = wanted === RUN ? { id: RUN } : study.items.get(wanted);
   if (!item) return dialog.open && dialog.close();
   const chosen = chosenItems(study).includes(item);
   const compare = button(
@@ -387,12 +402,20 @@ function showDetail(study) {
     { class: "main", "data-key": "compare" },
   );
   const content =
-    item.number === undefined ? details(study, item.rows[0]) : configurationDetails(study, item);
+    item.id === RUN
+      ? runDetails(study)
+      : item.number === undefined
+        ? details(study, item.rows[0])
+        : configurationDetails(study, item);
   const head = element(
     "div",
     { class: "head" },
-    element("h2", { id: "detail-title", tabindex: "-1", "data-rest": true }, item.id),
-    compare,
+    element(
+      "h2",
+      { id: "detail-title", tabindex: "-1", "data-rest": true },
+      item.id === RUN ? "This run" : item.id,
+    ),
+    item.id === RUN ? null : compare,
     copier("Copy link", () => location.href),
     button("Close", () => dialog.close(), { "data-key": "close" }),
   );
@@ -458,8 +481,35 @@ function configurationDetails(study, one) {
     ]),
     ...(means.length ? part("Means", listed(means.map(write))) : []),
     ...parametersPart(study, one.rows[0]),
+    ...annotationPart(study, one.id, one.rows),
     ...part("Trials", element("ul", { class: "plain" }, one.rows.map(trial))),
     ...rerunPart(study, one.rows),
+  ];
+}
+
+function runDetails(study) {
+  const starts = study.trials.started.filter((time) => time !== null);
+  const facts = [
+    ["test", study.nodeid],
+    ...(study.run ? [["directory", study.run]] : []),
+    ...(study.name ? [["name", study.name]] : []),
+    ...(study.commit ? [["commit", study.commit]] : []),
+    ...(starts.length ? [["started", new Date(1000 * extent(starts)[0]).toLocaleString()]] : []),
+  ];
+  const sweeps = study.sweeps.map((one) => [
+    one.name,
+    [
+      one.strategy,
+      `${one.planned} trials planned`,
+      plural(one.replicates, "replicate"),
+      `seed ${one.seed}`,
+      `${shownTime(one.elapsed)} wall time`,
+    ].join(", "),
+  ]);
+  return [
+    listed(facts),
+    ...annotationPart(study, RUN, null),
+    ...part("Sweeps", listed(sweeps)),
   ];
 }
 
@@ -486,6 +536,7 @@ function details(study, i) {
   const logged = Object.entries(trials.logged[i]).map(([name, value]) => [name, shown(value, 6)]);
   return [
     listed(facts),
+    ...annotationPart(study, study.ids[i], [i]),
     ...(metrics.length ? part("Metrics", listed(metrics)) : []),
     ...parametersPart(study, i),
     ...curvesPart(study, i),
