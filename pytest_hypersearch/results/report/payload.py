@@ -224,7 +224,7 @@ def _verdicts(ranking: Ranking, study: StudyResults) -> dict[tuple[str, int], st
 
 
 def _sweep(sweep: Sweep) -> Json:
-    kept = ("name", "strategy", "planned", "replicates", "seed", "elapsed", "pick")
+    kept = ("name", "strategy", "planned", "replicates", "seed", "elapsed", "pick", "options")
     goals = [goal._asdict() for goal in sweep.goals]
     return {
         **{name: getattr(sweep, name) for name in kept},

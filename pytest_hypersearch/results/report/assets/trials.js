@@ -448,7 +448,8 @@ function parametersPart(study, i) {
 
 function rerunPart(study, rows) {
   const quoted = rows.map((i) => JSON.stringify(study.trials.nodeid[i]));
-  const command = `pytest ${quoted.join(" ")} --sweep-rerun`;
+  const options = study.sweeps[study.trials.sweep[rows[0]]].options.map((one) => JSON.stringify(one));
+  const command = ["pytest", ...quoted, "--sweep-rerun", ...options].join(" ");
   const text = element("pre", { tabindex: "0" }, command);
   return part(
     "Run it again",
