@@ -1,13 +1,11 @@
 """The examples and the README, run as their readers would run them."""
 
 import re
-import shlex
 import shutil
+from importlib.util import find_spec
 from pathlib import Path
 
-import pytest
-
-from pytest_hypersearch.results.cli import main
+from docs_parts import PAGES, blocks_of, dialog_of
 
 ROOT = Path(__file__).parents[1]
 
@@ -23,19 +21,20 @@ def blocks(language):
     return re.findall(rf"```{language}\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
 
 
-def block(language, text):
-    """The block of the README that has this text."""
-    return next(block for block in blocks(language) if text in block)
+GALLERY = [page for name, page in PAGES.items() if name.startswith("gallery/")]
 
 
-def test_examples_find_good_configurations(pytester, monkeypatch):
+def test_examples_find_good_configurations(pytester, monkeypatch, reader):
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    boosting = find_spec("xgboost") is not None
     shutil.copytree(ROOT / "examples", pytester.path / "examples")
     result = pytester.runpytest_subprocess("--sweep", "examples")
     counts = result.parseoutcomes()
-    passed = counts["passed"] + counts["pruned"] + counts["tolerated"]
-    assert passed == 27 + 81 + 81 + 1 + 20 + 20 + 1 + 3 * 48 + 24 + 1 + 48
+    passed = counts["passed"] + counts["pruned"] + counts["tolerated"] + counts["raced"]
+    gallery = 60 + 1 + 20 * boosting + 8 * 3 * 15 + 30 + 1
+    assert passed == 27 + 81 + 81 + 1 + 20 + 20 + 1 + 3 * 48 + 24 + 1 + 48 + gallery
     assert counts["no"] == 2  # no baseline
+    assert counts.get("skipped", 0) == (not boosting)
     result.stdout.re_match_lines(
         [
             r".*test_booth +grid +27 of 27 complete +min final_value .*",
@@ -49,12 +48,20 @@ def test_examples_find_good_configurations(pytester, monkeypatch):
             r"examples/test_knn\.py::test_nearest_neighbours \[gate accuracy >= 0\.9\]  met .*",
         ]
     )
+    shown = [block for page in GALLERY for block in blocks_of(page.read_text())]
+    dialogs = [dialog for block in shown for dialog in dialog_of(block.text)]
+    assert len(dialogs) == 6 + 7
+    for command, lines in dialogs:
+        if command.startswith("pytest --sweep"):  # it ran above
+            assert (ROOT / command.split()[-1]).exists()
+        elif boosting or "test_boosting" not in command:
+            reader.check(command, lines)
 
 
 def test_examples_are_skipped_without_the_option(pytester):
     shutil.copytree(ROOT / "examples", pytester.path / "examples")
     result = pytester.runpytest("examples")
-    result.assert_outcomes(skipped=3 + 1 + 2 + 1 + 3 + 1 + 1)
+    result.assert_outcomes(skipped=3 + 1 + 2 + 1 + 3 + 1 + 1 + 2 + 1 + 24 + 2)
 
 
 def test_readme_shows_what_its_first_test_prints(pytester):
@@ -65,86 +72,10 @@ def test_readme_shows_what_its_first_test_prints(pytester):
     assert shape_of(result.outlines) == shown
 
 
-def test_readme_works_without_pytest(capsys):
-    example = block("python", "Optimizer")
-    exec(compile(example, "README.md", "exec"), {})  # noqa: S102
-    shown = capsys.readouterr().out
-    assert re.fullmatch(r"<bayes #\d+: score 1\S*: lr=0\.0\d+, layers=1>\n", shown)
-
-
-def test_readme_finds_a_front(pytester):
-    example = block("python", "test_tradeoff")
-    pytester.makepyfile(
-        test_net="import pytest\nfrom pytest_hypersearch import randint, uniform\n" + example
-    )
-    result = pytester.runpytest("--sweep")
-    result.assert_outcomes(passed=31)
-    result.stdout.re_match_lines([r"  \d+ on the Pareto front .*"])
-
-
-@pytest.mark.parametrize("name", ["test_training", "test_the_best_model"])
-def test_readme_training_works(pytester, name):
-    pytester.makepyfile(
-        "import pytest\n"
-        "class Model:\n"
-        "    size = 3\n"
-        "    def __init__(self, lr): self.lr = lr\n"
-        "    def train(self, seed): return self.lr + seed % 7\n"
-        "    def save(self, path): path.write_text(str(self.lr))\n"
-        "    @classmethod\n"
-        "    def load(cls, path): return cls(float(path.read_text()))\n"
-        "    def accuracy(self): return 1 - self.lr\n"
-        "    def is_good(self): return self.lr == 0.01\n" + block("python", "test_training")
-    )
-    result = pytester.runpytest("--sweep", "-v")
-    result.assert_outcomes(passed=11)
-    result.stdout.fnmatch_lines([f"*::{name}*PASSED*"])
-
-
-def test_readme_spends_less(pytester):
-    pytester.makepyfile(
-        "import pytest\nfrom pytest_hypersearch import loguniform\n"
-        "@pytest.fixture\n"
-        "def dataset(): return 3\n"
-        "class Network:\n"
-        "    def __init__(self, lr, seed): self.loss = 0.1 + lr + seed % 7 / 1000\n"
-        "    def train(self, dataset): return self.loss\n" + block("python", "test_network")
-    )
-    result = pytester.runpytest("--sweep")
-    result.stdout.re_match_lines([r"=+ \d+ passed, \d+ pruned, \d+ raced out in .*"])
-
-
-MLP = """
-import pytest
-from pytest_hypersearch import choice, loguniform
-
-SPACE = {"lr": loguniform(1e-3, 0.1), "act": choice(["relu", "tanh"])}
-
-@pytest.mark.sweep(bayes=SPACE, n_trials=4, metric="loss", replicates=3)
-@pytest.mark.sweep(random=SPACE, n_trials=12, metric="loss", replicates=3)
-def test_mlp(lr, act, trial):
-    return abs(lr - 0.02) + 0.01 * (act == "relu") + 0.001 * trial.rng.normal()
-"""
-
-
-def test_readme_looks_at_results(pytester, capsys):
-    pytester.makepyfile(test_mlp=MLP)
-    for _ in range(2):
-        pytester.runpytest("--sweep").assert_outcomes(passed=48)
-    names = {}
-    exec(compile(block("python", "load_results()"), "README.md", "exec"), names)  # noqa: S102
-    assert "loss by strategy (lower is better)" in capsys.readouterr().out
-    assert len(names["table"]) == len(names["good"]) > 0
-    assert (pytester.path / "good.csv").stat().st_size > 0
-
-
-def test_readme_commands_find_something(pytester, capsys):
-    pytester.makepyfile(test_mlp=MLP)
-    for _ in range(2):
-        pytester.runpytest("--sweep")
-    console = block("console", "$ pytest-hypersearch list")
-    commands = [line.removeprefix("$ pytest-hypersearch ") for line in console.splitlines()]
-    assert len(commands) == 9
-    for command in commands:
-        assert main(shlex.split(command)) == 0, command
-        assert not capsys.readouterr().err, command
+def test_readme_is_short_and_its_links_lead_somewhere():
+    text = (ROOT / "README.md").read_text()
+    assert len(text.split()) <= 1200
+    links = re.findall(r"\]\(([^)#]+)|(?:src|srcset)=\"([^\"]+)\"", text)
+    paths = [one or other for one, other in links]
+    assert len(paths) > 20
+    assert [path for path in paths if not (ROOT / path).exists()] == []
