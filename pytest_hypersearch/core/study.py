@@ -144,7 +144,7 @@ class Configuration:
     sweep: Sweep
     trials: tuple[TrialRecord, ...]
     params: dict[str, Any] = field(default_factory=dict)
-    paths: dict[int, Path] = field(default_factory=dict)
+    paths: Mapping[int, Path] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not self.params:

@@ -158,12 +158,26 @@ class Unfinished:
     trials: int
 
 
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A part of an archive.
+
+    Attributes:
+        data: In base 64, empty if there is no such directory.
+        more: Whether others follow.
+    """
+
+    data: str
+    more: bool
+
+
 Assignment: TypeAlias = RunTrial | ReplayTrial | SkipTrial
 Answer: TypeAlias = (
     Done
     | Known
     | TrialDurations
     | Claimed
+    | Part
     | Assignment
     | PruneVerdict
     | Told
@@ -238,6 +252,34 @@ class Claim(Request[Claimed]):
     """
 
     item: str
+
+
+@dataclass(frozen=True, slots=True)
+class Deliver(Request[Done]):
+    """Take a part of what a trial saved on another machine; for who distributes the items.
+
+    Attributes:
+        path: The trial's directory in the run.
+        data: The part of an archive of it, in base 64.
+        more: Whether others follow; after the last one the directory is there.
+    """
+
+    path: str
+    data: str
+    more: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Fetch(Request[Part]):
+    """Hand out a part of an archive of a directory of the run; for who distributes the items.
+
+    Attributes:
+        path: The directory.
+        start: Where in the archive the part begins.
+    """
+
+    path: str
+    start: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -354,7 +396,9 @@ AnyRequest: TypeAlias = (
     Hello | Plan | Durations | Ask | Review | Tell | ItemFailed | Crash | Skip | Finish | View
 )
 AnyNotice: TypeAlias = Report | Packages
-Message: TypeAlias = AnyRequest | AnyNotice | Claim
+Transfer: TypeAlias = Claim | Deliver | Fetch
+"""Requests to whoever connects workers, who answers them without the owner."""
+Message: TypeAlias = AnyRequest | AnyNotice | Transfer
 
 
 def encode(number: int, body: Message | Reply) -> str:

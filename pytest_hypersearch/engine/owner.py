@@ -122,10 +122,13 @@ class Owner:
         run, key = self._trials[item]
         return run.study.records.get(key)
 
-    def torn_down(self, item: str, worker: str) -> bool:
-        """Whether a worker has told that it is done with an item, teardown included."""
+    def is_excused(self, item: str, worker: str) -> bool:
+        """Whether it is no fault of an item whose trial had ended that its worker died.
+
+        That is so if the item was torn down, or the worker's node was lost.
+        """
         with self._lock:
-            return self._torn_down.get(worker) == item
+            return self._torn_down.get(worker) == item or worker in self._lost_nodes
 
     def item_died(self, item: str, worker: str) -> None:
         """Take note that a worker died in the teardown of an item whose trial had ended."""

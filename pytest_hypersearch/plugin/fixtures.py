@@ -22,6 +22,7 @@ from pytest_hypersearch.engine import messages
 from pytest_hypersearch.engine.link import Link
 from pytest_hypersearch.engine.proposals import Suggestion
 from pytest_hypersearch.plugin.collect import Slot
+from pytest_hypersearch.plugin.remote.files import FetchedPaths, NodeFiles
 from pytest_hypersearch.plugin.runner.reports import Reports, TrialPruned
 from pytest_hypersearch.stats.ranking import rank_study
 from pytest_hypersearch.store.curves import Packed
@@ -52,6 +53,7 @@ class Trial(Reports):
         *,
         send: Callable[[dict[str, Packed]], None],
         review: Callable[[dict[str, Packed]], str] | None,
+        directory: Callable[[str], Path] = Path,
     ) -> None:
         super().__init__(slot.sweep.metric, send=send, review=review)
         self._params = slot.sweep.space.decode(assignment.params)
@@ -62,6 +64,7 @@ class Trial(Reports):
         self._sweep = slot.sweep
         self._config: Any = None
         self._assignment = assignment
+        self._directory = directory
         self._logged_secrets: list[str] = []
 
     def __repr__(self) -> str:
@@ -99,7 +102,7 @@ class Trial(Reports):
 
         A trial that is started again after its process died finds there what it had saved.
         """
-        path = Path(self._assignment.path)
+        path = self._directory(self._assignment.path)
         path.mkdir(parents=True, exist_ok=True)
         return path
 
@@ -190,8 +193,10 @@ class Sweeps:
         spaces: Mapping[tuple[str, str], Space],
         note: Callable[[str], None],
         elsewhere: Sequence[str] = (),
+        files: NodeFiles | None = None,
     ) -> None:
         self._link = link
+        self._files = files
         self._spaces = spaces
         self._note = note
         self._elsewhere = elsewhere
@@ -274,10 +279,11 @@ class Sweeps:
         """A configuration with the objects that its trials were given, and what they saved."""
         __tracebackhide__ = True
         keys = {trial.replicate: trial.key for trial in one.trials}
+        own = {replicate: paths[key] for replicate, key in keys.items() if key in paths}
         return replace(
             one,
             params=self._decoded(study.nodeid, one),
-            paths={replicate: paths[key] for replicate, key in keys.items() if key in paths},
+            paths=FetchedPaths(own, self._files) if self._files else own,
         )
 
     def _decoded(self, study: str, one: Configuration) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from pytest_hypersearch.plugin.ci import SuiteProperties, wants_junit
 from pytest_hypersearch.plugin.collect import SettingsCheck
 from pytest_hypersearch.plugin.isolation import is_isolated
 from pytest_hypersearch.plugin.plan import Order
+from pytest_hypersearch.plugin.remote.files import RunFiles
 from pytest_hypersearch.plugin.runner.runner import Runner
 from pytest_hypersearch.plugin.shard import sharding
 from pytest_hypersearch.plugin.statuses import ReportStatuses
@@ -110,13 +111,14 @@ def start(config: pytest.Config, *, checks: bool) -> Runner | None:
     if config.option.sweep_report is not None:
         manager.register(ReportFile(config, controller), "hypersearch_report")
     if xdist.distributes(config):
-        distribution = xdist.Distribution(config, controller.owner, starts_workers=launcher is None)
+        files = RunFiles() if launcher is not None else None
+        distribution = xdist.Distribution(config, controller.owner, files)
         manager.register(distribution, "hypersearch_xdist")
         end_workers = distribution.terminate
-        if launcher is not None:
+        if launcher is not None and files is not None:
             from pytest_hypersearch.plugin.remote.gateway import RemoteWorkers
 
-            remote = RemoteWorkers(config, launcher, controller.owner)
+            remote = RemoteWorkers(config, launcher, controller.owner, files)
             manager.register(remote, "hypersearch_remote")
             end_workers = remote.terminate
         manager.register(Termination(config, end_workers), "hypersearch_termination")

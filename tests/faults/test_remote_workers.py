@@ -4,6 +4,7 @@ import json
 import os
 import shlex
 import signal
+import subprocess
 import sys
 from pathlib import Path
 
@@ -114,3 +115,63 @@ def test_bad_options_are_refused(project, options, message):
     code, output = project.run(*options)
     assert code == pytest.ExitCode.USAGE_ERROR
     assert message in output
+
+
+SHIPPED = """
+import data
+
+@pytest.mark.sweep(grid={"x": range(6)}, mode="max", retries=0)
+def test_f(x, trial):
+    trial.log(cwd=os.getcwd(), data=data.__file__, var=os.environ.get("GIVEN"))
+    (trial.path / "weights").write_bytes(bytes([x]) * 7_000_000)
+    (trial.path / "deep").mkdir()
+    (trial.path / "deep" / "link").symlink_to("../weights")
+    if x == 2:
+        (trial.path / "out").symlink_to("/etc/passwd")
+    return x
+
+def test_best(sweeps):
+    best = sweeps.best("test_f")
+    assert str(best.path).startswith(os.environ["PYTEST_HYPERSEARCH_NODE_DIRECTORY"])
+    assert best.params == {"x": 5}
+    assert (best.path / "deep" / "link").read_bytes() == bytes([5]) * 7_000_000
+
+def test_ignored():
+    open("ignored.txt")
+"""
+
+
+LACKING = ["unshare", "-m", "sh", "-c"]
+MOUNTS = subprocess.run([*LACKING, "mount -t tmpfs tmpfs /mnt"], capture_output=True, check=False)
+
+
+@pytest.mark.skipif(MOUNTS.returncode != 0, reason="needs the right to mount")
+def test_a_project_is_shipped_and_what_trials_save_comes_home(project, on, monkeypatch):
+    (project.path / "sub").mkdir()
+    project.write(SHIPPED, "sub/test_it.py")
+    (project.path / "sub" / "data.py").write_text("")
+    (project.path / "pytest.ini").write_text("[pytest]\nsweep_env = GIVEN\n")
+    (project.path / ".gitignore").write_text("/ignored.txt\n/double*\n")
+    (project.path / "ignored.txt").write_text("")
+    subprocess.run(["git", "init", "-q", project.path], check=True)
+    monkeypatch.setenv("GIVEN", "given")
+    # The node has nothing at the project's path.
+    mount = f'mount -t tmpfs tmpfs {project.path}; exec "$@"'
+    node = shlex.join([*LACKING, mount, "sh"])
+    option = on('cut;"Deliver";2;255').replace("{python}", f"{node} {{python}}")
+    code, output = project.run(option, "-n2", f"{project.path}/sub/test_it.py", "-W", "default")
+    assert code == pytest.ExitCode.TESTS_FAILED
+    assert "1 failed, 7 passed" in output
+    assert "ignored.txt is ignored by git or hidden, so it was not sent to gw" in output
+    assert "[x:2]: trial.path is not kept: AbsoluteLinkError: './out' is a link" in output
+    assert "files of trials came from workers: " in output
+    assert project.states == {"complete": 6}
+    for trial in project.trials.values():
+        logged = trial["logged"]
+        assert logged["var"] == "given"
+        assert logged["cwd"] != str(project.path)
+        assert logged["data"] == str(Path(logged["cwd"], "sub", "data.py"))
+        assert not Path(logged["cwd"]).exists()
+    (best,) = project.path.glob(".pytest_cache/d/hypersearch/*/best")
+    assert (best / "r0" / "deep" / "link").read_bytes() == bytes([5]) * 7_000_000
+    assert json.loads((best / "params.json").read_text())["params"] == {"x": 5}

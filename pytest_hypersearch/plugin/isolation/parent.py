@@ -166,7 +166,7 @@ class Child:
             case "finished":
                 self._finished = monotonic()
 
-    def _reply(self, request: messages.AnyRequest | messages.Claim) -> messages.Reply:
+    def _reply(self, request: messages.AnyRequest | messages.Transfer) -> messages.Reply:
         match request:
             case messages.Hello():
                 return messages.Known(known=True)

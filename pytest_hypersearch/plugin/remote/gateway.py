@@ -25,8 +25,10 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 from queue import Empty
 from threading import Event, Thread
 from typing import Any, Final
@@ -36,6 +38,7 @@ import pytest
 
 from pytest_hypersearch.core.sweep import Demand
 from pytest_hypersearch.engine.owner import Owner
+from pytest_hypersearch.plugin.remote.files import RunFiles
 from pytest_hypersearch.plugin.remote.node import ROOTS, versions
 from pytest_hypersearch.plugin.remote.options import shipped_names
 from pytest_hypersearch.plugin.remote.project import LARGEST, Project
@@ -58,6 +61,8 @@ GRACE_SECONDS: Final = 0.3
 JOINED: Final = "hypersearch_joined"
 SHIPPED: Final = ("PYTEST_ADDOPTS", "PYTEST_PLUGINS")
 """Variables that decide what pytest does; others have to be named."""
+
+_MISSING: Final = re.compile(r"No such file or directory: '([^']+)'")
 
 
 class RefusedError(Exception):
@@ -114,14 +119,21 @@ class RemoteWorkers:
         config: Of the session.
         launcher: Starts the workers.
         owner: Is told which machines workers have, and tells what trials demand of them.
+        files: What trials save.
     """
 
-    def __init__(self, config: pytest.Config, launcher: Launcher, owner: Owner) -> None:
+    def __init__(
+        self, config: pytest.Config, launcher: Launcher, owner: Owner, files: RunFiles
+    ) -> None:
         self._config = config
         self._launcher = launcher
         self._owner = owner
+        self._files = files
         self._variables = [*SHIPPED, *shipped_names(config)]
         self._project = Project(config.rootpath)
+        called_in = config.invocation_params.dir
+        inside = called_in.is_relative_to(config.rootpath)
+        self._below = str(called_in.relative_to(config.rootpath)) if inside else "."
         self._awaited: set[Awaited] = set()
         self._demand = Demand()
         self._later: list[Any] = []
@@ -260,11 +272,10 @@ class RemoteWorkers:
 
     def _settle(self, pipe: Pipe, worker: str) -> str:
         """See that the node has the project's files; return where."""
-        root, below = self._config.rootpath, self._config.invocation_params.dir
+        root = self._config.rootpath
         files = self._project.files
         environment = {name: os.environ[name] for name in self._variables if name in os.environ}
-        inside = str(below.relative_to(root)) if below.is_relative_to(root) else "."
-        pipe.write(encoded(Welcome(worker, str(root), inside, files, environment)))
+        pipe.write(encoded(Welcome(worker, str(root), self._below, files, environment)))
         ready = read_message(pipe.read, Ready)
         if ready.root:
             return ready.root
@@ -339,6 +350,22 @@ class RemoteWorkers:
         else:
             self._end_if_deserted(f"trials request {impossible or lacking}")
 
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Name files that a test misses and that were not sent."""
+        gateway = getattr(getattr(report, "node", None), "gateway", None)
+        root = self._config.rootpath
+        if not report.failed or gateway is None or gateway.root == str(root):
+            return
+        for text in _MISSING.findall(report.longreprtext):
+            path = Path(gateway.root, self._below, text)
+            if path.is_relative_to(gateway.root):
+                name = path.relative_to(gateway.root)
+                if (root / name).exists():
+                    why = "ignored by git or hidden, so it was not sent"
+                    said = f"{name} is {why} to {gateway.worker}"
+                    report.sections.append(("pytest-hypersearch", said))
+
     # The end.
 
     def _watch(self) -> None:
@@ -347,6 +374,12 @@ class RemoteWorkers:
             if self._session.shuttingdown:
                 for awaited in list(self._awaited):
                     awaited.give_up()
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_terminal_summary(self, terminalreporter: Any) -> None:  # noqa: ANN401  pytest's terminal reporter
+        """Say how much trials have saved."""
+        if self._files.note and self._config.get_verbosity() >= 0:
+            terminalreporter.line(self._files.note)
 
     def terminate(self) -> None:
         """End all workers, for whose tests xdist would wait."""

@@ -6,6 +6,7 @@ of its own module, which it runs in turn with the controller's paths as they are
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import io
 import os
@@ -13,14 +14,19 @@ import platform
 import shutil
 import sys
 import tempfile
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Final
 
 from execnet.gateway_base import get_execmodel, init_popen_io, serve
+from filelock import Timeout
 
 from pytest_hypersearch.engine.resources.machine import this_machine
 from pytest_hypersearch.plugin import EARLY_IMPORT
+from pytest_hypersearch.plugin.remote.files import SCRATCH
 from pytest_hypersearch.plugin.remote.project import has_files, unpack
 from pytest_hypersearch.plugin.remote.protocol import (
     Facts,
@@ -31,11 +37,14 @@ from pytest_hypersearch.plugin.remote.protocol import (
     encoded,
     read_message,
 )
+from pytest_hypersearch.store.runs import file_lock
 
 SAME: Final = ("pytest-hypersearch", "pytest", "pytest-xdist", "execnet", "numpy")
 """Packages of which all workers must have the controller's version."""
 
+PREFIX: Final = "pytest-hypersearch-node-"
 ROOTS: Final = "hypersearch_roots"
+OWN: Final = "PYTEST_HYPERSEARCH_NODE_DIRECTORY"
 
 
 def versions() -> dict[str, str]:
@@ -62,21 +71,36 @@ def main() -> None:
     _send(facts())
     welcome = read_message(_read, Welcome)
     os.environ.update(welcome.environment)
-    copied = ""
     root = welcome.root if has_files(welcome.root, welcome.files) else ""
     _send(Ready(root))
-    try:
+    with own_directory() as own:
         if not root:
-            copied = tempfile.mkdtemp(prefix="pytest-hypersearch-")
-            root = str(Path(copied, Path(welcome.root).name))
+            root = str(Path(own, Path(welcome.root).name))
             unpack(io.BytesIO(_read(read_message(_read, Size).bytes)), Path(root))
             _send(Ready(root))
         os.chdir(Path(root, welcome.below))
+        os.environ[OWN] = own
         streams: Any = init_popen_io(get_execmodel("main_thread_only"))
         serve(streams, id=f"{welcome.worker}-worker")
-    finally:
-        if copied:
-            shutil.rmtree(copied, ignore_errors=True)
+        os.chdir(Path(own).parent)
+
+
+@contextmanager
+def own_directory() -> Iterator[str]:
+    """Make a directory for this worker, and remove those of workers that were killed."""
+    for file in Path(tempfile.gettempdir()).glob(f"{PREFIX}*.lock"):
+        with contextlib.suppress(OSError, Timeout), file_lock(file).acquire(blocking=False):
+            shutil.rmtree(file.with_suffix(""), ignore_errors=True)
+            file.unlink(missing_ok=True)
+    own = Path(tempfile.gettempdir(), f"{PREFIX}{uuid.uuid4().hex[:12]}")
+    lock = own.with_suffix(".lock")
+    with file_lock(lock).acquire():
+        own.mkdir(mode=0o700)
+        try:
+            yield str(own)
+        finally:
+            shutil.rmtree(own, ignore_errors=True)
+            lock.unlink(missing_ok=True)
 
 
 def _send(message: Message) -> None:
@@ -131,9 +155,12 @@ def run_session(channel: Any) -> None:  # noqa: ANN401  execnet has no types
 
     given, args, _, path = channel.receive()  # the options are a directory of the controller's
     root, here, same = given[ROOTS]
+    given[SCRATCH] = os.environ[OWN]
     if not same:
         path = python_path(path, root, here)
-    args = ["-W", EARLY_IMPORT, *(moved(arg, root, here) for arg in args)]
+    args = [moved(arg, root, here) for arg in args]
+    options = args.index("--") if "--" in args else len(args)
+    args[options:options] = ["-W", EARLY_IMPORT]
     opening = given, args, {"basetemp": None}, path
     code = compile(inspect.getsource(xdist.remote), str(xdist.remote.__file__), "exec")
     names = {"__name__": "__channelexec__", "channel": _Channel(channel, opening)}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 from collections.abc import Generator, Sequence
 from functools import partial
+from pathlib import Path
 from typing import cast
 
 import pytest
@@ -20,6 +21,7 @@ from pytest_hypersearch.plugin.fixtures import Sweeps, Trial
 from pytest_hypersearch.plugin.isolation import is_isolated
 from pytest_hypersearch.plugin.isolation.parent import Child, retried
 from pytest_hypersearch.plugin.plan import Plan, spaces_of
+from pytest_hypersearch.plugin.remote.files import SCRATCH, NodeFiles
 from pytest_hypersearch.plugin.runner.item import (
     CurrentItem,
     Timers,
@@ -45,6 +47,8 @@ class Runner:
         self.elsewhere: Sequence[str] = ()
         self._spaces: dict[tuple[str, str], Space] = {}
         self.current: CurrentItem | None = None
+        given = getattr(config, "workerinput", {})
+        self._files = NodeFiles(link, given[SCRATCH]) if SCRATCH in given else None
         self._rootpath = config.rootpath
         self._verbosity = config.get_verbosity()
         self.origins = OriginNotes(self._verbosity)
@@ -59,7 +63,7 @@ class Runner:
     @property
     def sweeps(self) -> Sweeps:
         """What the fixture of this name gives."""
-        return Sweeps(self.link, self._spaces, self.origins.note, self.elsewhere)
+        return Sweeps(self.link, self._spaces, self.origins.note, self.elsewhere, self._files)
 
     def pytest_deselected(self, items: Sequence[pytest.Item]) -> None:
         """Keep the spaces of studies whose stored results may be asked for."""
@@ -174,7 +178,14 @@ class Runner:
             ).reason
 
         pruned = current.slot.sweep.prune is not None
-        return Trial(current.slot, assignment, send=send, review=review if pruned else None)
+        directory = self._files.directory if self._files else Path
+        return Trial(
+            current.slot,
+            assignment,
+            send=send,
+            review=review if pruned else None,
+            directory=directory,
+        )
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_fixture_setup(
@@ -241,8 +252,19 @@ class Runner:
             whole = current.trial is not None and current.trial.saved
         finally:
             self.timers.stop(item)
+            if whole and self._files is not None:
+                whole = self._deliver(current, self._files)
             self._outcomes.finish(current, nextitem, saved=whole)
         return result
+
+    def _deliver(self, current: CurrentItem, files: NodeFiles) -> bool:
+        """Bring home what the trial saved on this node; whether that went well."""
+        if current.assignment is None:
+            return False
+        if trouble := files.deliver(current.assignment.path):
+            item = current.item
+            item.warn(pytest.PytestWarning(f"{item.nodeid}: trial.path is not kept: {trouble}"))
+        return not trouble
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_makereport(

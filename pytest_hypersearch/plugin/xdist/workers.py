@@ -14,6 +14,7 @@ from pytest_hypersearch.core.trial import State, TrialRecord
 from pytest_hypersearch.engine import messages
 from pytest_hypersearch.engine.owner import Owner
 from pytest_hypersearch.engine.resources.machine import THREAD_VARIABLES, cores, limit_threads
+from pytest_hypersearch.plugin.remote.files import RunFiles
 from pytest_hypersearch.plugin.statuses import attach, set_status
 from pytest_hypersearch.plugin.xdist.assignment import TrialClaims, name_of
 
@@ -40,10 +41,10 @@ class Distribution:
     Args:
         config: Of the session.
         owner: Of the trials.
-        starts_workers: Whether xdist starts the workers, and not a launcher of ours.
+        files: What workers on other machines save; by default xdist starts all workers here.
     """
 
-    def __init__(self, config: pytest.Config, owner: Owner, *, starts_workers: bool) -> None:
+    def __init__(self, config: pytest.Config, owner: Owner, files: RunFiles | None = None) -> None:
         if config.option.dist == "each":
             raise pytest.UsageError(
                 "--dist=each runs every trial on every worker; expected load, worksteal, "
@@ -55,7 +56,7 @@ class Distribution:
         if config.option.maxschedchunk is None:
             config.option.maxschedchunk = 1
         self._owner = owner
-        self._starts_workers = starts_workers
+        self._files = files
         self._verbosity = config.get_verbosity()
         self._plugins = config.pluginmanager
         self._shared = config.option.dist in SHARING
@@ -77,7 +78,7 @@ class Distribution:
         xdist replaces workers that die once they are up; before that, the error of execnet ends the
         session. Its manager of nodes, which starts them all, has no hook around that.
         """
-        if not self._starts_workers:
+        if self._files is not None:
             return
         manager = self._plugins.getplugin("dsession").nodemanager
         start = manager.setup_node
@@ -137,6 +138,9 @@ class Distribution:
                 answer(
                     messages.Claimed(not self._stops and self._claims.claim(message.item, worker))
                 )
+            elif isinstance(message, messages.Deliver | messages.Fetch):
+                if self._files is not None:
+                    answer(self._files.answer(worker, message))
             else:
                 self._owner.handle(worker, message, answer)
 
@@ -171,7 +175,9 @@ class Distribution:
         if error == "keyboard-interrupt":
             self._stopped.add(worker)
         elif error is not None:
-            if self._starts_workers:
+            if self._files is not None:
+                self._files.forget(worker)
+            if self._files is None:
                 self._starting.add(BOOTING)  # its replacement, unless the session shuts down
             is_node_lost = getattr(node.gateway, "is_node_lost", None)
             self._owner.died(worker, node_lost=bool(is_node_lost and is_node_lost()))
@@ -195,7 +201,7 @@ class Distribution:
             # The scope-wise schedulers run the item again by themselves.
             with contextlib.suppress(NotImplementedError):
                 sched.mark_test_pending(crashitem)
-        elif phase == "call" and not self._owner.torn_down(crashitem, worker):
+        elif phase == "call" and not self._owner.is_excused(crashitem, worker):
             self._owner.item_died(crashitem, worker)
         elif record := self._owner.passed(crashitem, worker):
             # The last report was lost with the worker: that of its death takes its place.
