@@ -217,7 +217,9 @@ def test_show_pivots(command, net):
     assert command.lines[2].split() == ["strategy", "loss", "lr"]
     assert command("show", "test_net@all", "--rows", "opt", "--columns", "strategy") == 0
     assert "over studies" in command.lines[0]
-    for wrong in (("--metric", "loss"), ("--rows", "opt", "--sort", "n"), ("--rows", "nothing")):
+    rows = ("--rows", "opt")
+    refused = [("--metric", "loss"), (*rows, "--sort", "n"), (*rows, "--filter", "status=failed")]
+    for wrong in (*refused, (*rows, "--metric", "nothing"), ("--rows", "nothing")):
         assert command("show", "test_net", *wrong) == 2, wrong
         assert len(command.errors.splitlines()) == 1
 

@@ -151,7 +151,7 @@ def contrast(
     Raises:
         ValueError: There are no such values, or fewer than two.
     """
-    name = field.name.partition(".")[2] or field.name
+    name = field.short
     values = _values(entries, field, name, asked)
     blank = Contrast(name, metric, mode, values)
     places = {_typed(value): index for index, value in enumerate(values)}
@@ -188,7 +188,7 @@ def _values(
 
 def _by_parameter(blank: Contrast, chosen: Sequence[tuple[int, Entry]], field: Field) -> Contrast:
     """Compares in blocks of equal problem, seed and other parameters."""
-    name = field.name.partition(".")[2]
+    name = field.short
     cells: _Cells = {}
     for index, (study, _, trial) in chosen:
         if trial.state is State.COMPLETE or trial.state in FAILURES:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from math import isfinite, nan
 from typing import Final, TypeAlias
 
 from pytest_hypersearch.core.goals import Mode, implied_mode
@@ -12,7 +11,7 @@ from pytest_hypersearch.core.study import Configuration
 from pytest_hypersearch.core.trial import Raw
 from pytest_hypersearch.core.values import mean
 from pytest_hypersearch.results.export import BOLD, shown_cell, tabulated
-from pytest_hypersearch.results.query import Key, Row, rankings_of
+from pytest_hypersearch.results.query import Field, Key, Row, metric_values, rankings_of
 from pytest_hypersearch.results.terminal.format import (
     Column,
     Look,
@@ -175,18 +174,21 @@ def _heading(name: str, value: Raw, look: Look) -> str:
 
 
 def pivot(
-    rows: Sequence[str],
-    by: Sequence[str],
+    rows: Sequence[Field],
+    by: Sequence[Field],
     parts: Iterable[Part],
     metrics: Sequence[str],
 ) -> Pivot:
     """Return the table of some metrics by the values of fields.
 
     Args:
-        rows: Names of the fields whose values are rows.
-        by: Names of those whose values are columns.
+        rows: The fields whose values are rows.
+        by: Those whose values are columns.
         parts: Trials of one objective by the values of all these.
         metrics: What to show; the score without any.
+
+    Raises:
+        ValueError: There is no best configuration.
     """
     cells = {
         (key[: len(rows)], key[len(rows) :]): [
@@ -197,7 +199,10 @@ def pivot(
         ]
         for key, studies in parts
     }
-    modes = _modes([one for bests in cells.values() for one in bests], metrics)
+    configurations = [one for bests in cells.values() for one in bests]
+    if not configurations:
+        raise ValueError("pivot: expected complete trials with these fields, and there are none")
+    modes = _modes(configurations, metrics)
     unit = "study" if any(len(bests) > 1 for bests in cells.values()) else "replicate"
     keys = _in_order(row for row, _ in cells)
     columns = tuple(
@@ -210,7 +215,8 @@ def pivot(
         for column in _in_order(column for _, column in cells)
         for metric, mode in modes.items()
     )
-    return Pivot(tuple(rows), keys, tuple(by), columns, unit)
+    names, names_by = (tuple(field.short for field in fields) for fields in (rows, by))
+    return Pivot(names, keys, names_by, columns, unit)
 
 
 def _in_order(keys: Iterable[Key]) -> tuple[Key, ...]:
@@ -223,16 +229,13 @@ def _in_order(keys: Iterable[Key]) -> tuple[Key, ...]:
 def _modes(bests: Sequence[Configuration], metrics: Sequence[str]) -> Mapping[str, Mode]:
     """The metrics to show, with the better direction of each."""
     goals = {goal.metric: goal.mode for one in bests for goal in one.sweep.goals}
-    names = metrics or [one.sweep.metric for one in bests[:1]]
+    names = metrics or [bests[0].sweep.metric]
     return {name: goals.get(name, implied_mode(name)) for name in names}
 
 
 def _values(bests: Iterable[Configuration], metric: str, unit: str) -> list[float]:
     """The observations of a cell: replicates of its only study, or a mean for each study."""
-    scores = [
-        [trial.metrics[metric] for trial in one.trials if isfinite(trial.metrics.get(metric, nan))]
-        for one in bests
-    ]
+    scores = [metric_values(one.trials, metric) for one in bests]
     if unit == "study":
         return [mean(each) for each in scores if each]
     return [value for each in scores for value in each]

@@ -42,6 +42,11 @@ class Field(NamedTuple):
     name: str
     get: Callable[[Entry], Any]
 
+    @property
+    def short(self) -> str:
+        """Its name without what it belongs to: ``lr``."""
+        return self.name.partition(".")[2] or self.name
+
 
 OWN: Final[Mapping[str, Callable[[Entry], Any]]] = {
     "test": lambda entry: entry.study.nodeid,
@@ -312,12 +317,13 @@ def group_rows(
     for ranking in rankings_of(studies):
         group = group_of(key, ranking)
         name = metric or ranking.sweeps[0].metric
-        numbers = summary(_values(group.trials, name))._asdict()
+        numbers = summary(metric_values(group.trials, name))._asdict()
         best = _best(group, ranking.sweeps[0], metric)
         yield shared | {"metric": name} | numbers | {"best": best}
 
 
-def _values(trials: Iterable[TrialRecord], metric: str) -> list[float]:
+def metric_values(trials: Iterable[TrialRecord], metric: str) -> list[float]:
+    """Return the finite values of a metric."""
     values = (trial.metrics.get(metric, math.nan) for trial in trials)
     return [value for value in values if math.isfinite(value)]
 
@@ -326,7 +332,7 @@ def _best(group: Group, sweep: Sweep, metric: str | None) -> float | None:
     if metric is None or metric == sweep.metric:
         return group.best.score if group.best else None
     for goal in sweep.goals:
-        if goal.metric == metric and (values := _values(group.trials, metric)):
+        if goal.metric == metric and (values := metric_values(group.trials, metric)):
             return min(values, key=goal.signed)
     return None
 

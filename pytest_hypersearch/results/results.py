@@ -339,7 +339,8 @@ class Results(Sequence["TrialRecord"]):
                 configuration also where another metric is shown.
 
         Raises:
-            ValueError: There is no such name, or the trials have different scores.
+            ValueError: There is no such name, no complete trial, or the trials have different
+                scores.
         """
         names, by = _names(rows), _names(columns)
         metrics = _names(metric)
@@ -350,9 +351,8 @@ class Results(Sequence["TrialRecord"]):
         self._ranking("pivot")
         fields = [self.fields.find(name) for name in (*names, *by)]
         parts = partition(self._entries(), fields)
-        short = [field.name.partition(".")[2] or field.name for field in fields]
         ranked = ((key, self._with(members).ranked) for key, members in parts)
-        return pivot(short[: len(names)], short[len(names) :], ranked, metrics)
+        return pivot(fields[: len(names)], fields[len(names) :], ranked, metrics)
 
     @overload
     def table(self, *, as_dataframe: Literal[False] = False) -> list[Row]: ...

@@ -97,20 +97,15 @@ def group_text(
     for objective, sweep in {goal: ranking.sweeps[0] for _, ranking, goal in ranked}.items():
         rows = [(key, group_of(key, ranking)) for key, ranking, each in ranked if each == objective]
         keys = [
-            (_short_name(field), [show_value(key[i], look) for key, _ in rows])
+            (field.short, [show_value(key[i], look) for key, _ in rows])
             for i, field in enumerate(fields)
         ]
-        by = ", ".join(_short_name(field) for field in fields)
+        by = ", ".join(field.short for field in fields)
         title = clean(f"{sweep.metric} by {by} ({better(sweep.mode)})", look)
-        without = [_short_name(f) for f in fields if f.name.startswith("params.")]
+        without = [f.short for f in fields if f.name.startswith("params.")]
         table = group_table(keys, [group for _, group in rows], look, without=without)
         blocks.append("\n".join([title, *map(plain, table)]))
     return "\n\n".join(blocks) or "no trials"
-
-
-def _short_name(field: Field) -> str:
-    """Return a field's name without what it belongs to."""
-    return field.name.partition(".")[2] or field.name
 
 
 def mean_column(moments: Sequence[tuple[float | None, float | None]], look: Look) -> Column:
