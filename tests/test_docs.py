@@ -5,6 +5,7 @@ command is run, and every line that is shown must come in the output, in this or
 as equal: times and the last digits differ from machine to machine. ``/project`` is the directory.
 """
 
+import ast
 import re
 
 import pytest
@@ -44,3 +45,28 @@ def test_examples_on_pages_are_those_of_the_repository():
 def test_a_line_that_does_not_come_is_found():
     assert missing_in("a 1\nb 2.5e-3\n== c ==", ["a 7", "b 2", "==== c ="]) is None
     assert missing_in("a 1\nb 2", ["b 2", "a 1"]) == "a 1"
+
+
+def test_reference_takes_nothing_in_docstrings_for_a_type():
+    """In a property's first line and after ``Returns:``, what is before a colon is a type."""
+    text = "".join(page.read_text() for page in PAGES.values())
+    names = re.findall(r"(?:autoclass|automodule):: (pytest_hypersearch[\w.]+)", text)
+    paths = [
+        ROOT / f"{each.replace('.', '/')}.py"
+        for name in names
+        for each in [name, name.rpartition(".")[0]]
+    ]
+    files = {path for path in paths if path.exists()}
+    functions = [
+        node
+        for file in files
+        for node in ast.walk(ast.parse(file.read_text()))
+        if isinstance(node, ast.FunctionDef) and not node.name.startswith("_")
+    ]
+    assert len(functions) > 100
+    for function in functions:
+        text = ast.get_docstring(function) or ""
+        kinds = [ast.unparse(decorator) for decorator in function.decorator_list]
+        lines = [text.split("\n")[0]] * any(kind.endswith("property") for kind in kinds)
+        lines += re.findall(r"Returns:\n +(.*)", text)
+        assert not [line for line in lines if ": " in line], function.name

@@ -140,7 +140,7 @@ class Gate:
 
     @property
     def name(self) -> str:
-        """What it is called among the gates of its sweep: ``loss`` or ``accuracy >= 0.95``."""
+        """Its name among the gates of its sweep, ``loss`` or ``accuracy >= 0.95``."""
         if self.bound is None:
             return self.metric
         return str(Constraint(self.metric, "<=" if self.mode == "min" else ">=", self.bound))

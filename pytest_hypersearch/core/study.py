@@ -188,7 +188,7 @@ class Configuration:
 
     @property
     def score(self) -> float:
-        """The score that is compared: the mean, or what the sweep's ``pick`` says instead."""
+        """The score by which it is ranked, by default the mean; see ``pick`` in the mark."""
         return STATISTICS.get(self.sweep.pick, mean)(self.scores)
 
     @property
@@ -223,7 +223,7 @@ class Configuration:
 
     @property
     def trial(self) -> TrialRecord:
-        """The trial with the best score: of several replicates or folds, the luckiest."""
+        """The trial with the best score; of several replicates or folds, the luckiest."""
         return min(self.trials, key=lambda trial: signed(self.sweep, trial.score or 0.0))
 
     @property

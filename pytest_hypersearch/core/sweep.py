@@ -42,7 +42,7 @@ class Demand:
 
     @property
     def devices(self) -> int:
-        """On how many GPUs it runs: a fraction is of one."""
+        """On how many GPUs it runs; a fraction is of one."""
         return max(1, int(self.gpus)) if self.gpus else 0
 
     @property
@@ -193,7 +193,7 @@ class Sweep:
 
     @property
     def arguments(self) -> tuple[str, ...]:
-        """What its test gets by name: parameters, and those absent as None."""
+        """The parameters that its test gets, by name; absent ones are None."""
         return *self.space.names, *self.absent
 
     @property

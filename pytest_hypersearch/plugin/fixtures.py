@@ -42,8 +42,8 @@ class Trial(Reports):
     Attributes:
         number: Index of the configuration in its sweep, from 0.
         replicate: Index of the repetition of this configuration, from 0.
-        seed: 32 bits that depend on the sweep's seed and the replicate alone, so that all
-            configurations meet the same luck and can be compared in pairs.
+        seed: A 32-bit number that depends only on the sweep's seed and the replicate. All
+            configurations of a replicate use the same random numbers, and can be compared in pairs.
     """
 
     def __init__(
@@ -81,7 +81,8 @@ class Trial(Reports):
         """The sweep's ``base`` patched by the parameters; this trial's own copy.
 
         It is of the kind of ``base``: a dict, a dataclass, a pydantic model or a config of
-        OmegaConf. Dataclasses and models are made anew, and raise what they raise about a value.
+        OmegaConf. Dataclasses and models are constructed again, and may raise an error about a
+        value.
         """
         __tracebackhide__ = True
         if self._config is None:
@@ -98,9 +99,9 @@ class Trial(Reports):
 
     @cached_property
     def path(self) -> Path:
-        """The trial's own directory; those of the best configurations are kept.
+        """The directory of this trial; those of the best configurations are kept.
 
-        A trial that is started again after its process died finds there what it had saved.
+        A trial that is restarted because its process died finds the files that it had saved.
         """
         path = self._directory(self._assignment.path)
         path.mkdir(parents=True, exist_ok=True)
@@ -113,19 +114,19 @@ class Trial(Reports):
 
     @cached_property
     def secrets(self) -> Secrets:
-        """What no text may show: the secrets of all trials of the sweep, and those logged."""
+        """What no text may show, the secrets of all trials of the sweep and those logged."""
         return Secrets([*self._sweep.secrets, *self._logged_secrets])
 
     def log(self, values: Mapping[str, Raw] | None = None, /, **named: Raw) -> None:
-        """Keep values with the trial that are no metrics: texts, flags, counts.
+        """Store values other than metrics with the trial: strings, flags, counts.
 
-        Texts whose names are those of secrets, such as ``api_key``, are kept as ``***``; within
-        other texts so are the sweep's secrets, what they name themselves (``password=...``) and
-        credentials in URLs.
+        A string under the name of a secret, such as ``api_key``, is stored as ``***``. In other
+        strings, the sweep's secrets, passages such as ``password=...``, and credentials in URLs are
+        masked.
 
         Raises:
-            TypeError: A value is neither a number nor a text, a bool or None.
-            RuntimeError: The trial has ended: this is a fixture's teardown.
+            TypeError: A value is not a number, string, bool or None.
+            RuntimeError: The trial has ended, as in the teardown of a fixture.
         """
         __tracebackhide__ = True
         self._refuse_if_ended("log")
@@ -150,19 +151,19 @@ class Trial(Reports):
         return MASK
 
     def prune(self, reason: str = "") -> NoReturn:
-        """End this trial here: it is not worth going on with. Its test is no failure."""
+        """End this trial as pruned, which is not a failure."""
         __tracebackhide__ = True
         raise TrialPruned(self.secrets.masked(encodable(reason)) or "pruned by the test")
 
 
 @dataclass(frozen=True, slots=True)
 class StudyView:
-    """A study as it stands: what a test sees of it.
+    """The current state of a study, as a test sees it.
 
     Attributes:
         results: Its trials, with the parameters as JSON scalars.
-        suggestions: What adaptive samplers proposed in this session: when, from how many results,
-            still pending? Empty for stored runs.
+        suggestions: The configurations that adaptive samplers proposed in this session, with the
+            number of results that each is based on. Empty for stored runs.
         best: The best configuration by the first metric, None before any is complete and feasible.
         pareto: The Pareto front, by the first metric; of a single metric it is the best.
     """
@@ -182,9 +183,9 @@ class StudyView:
 
 
 class Sweeps:
-    """The studies of this session, and for tests that it does not run those of their newest runs.
+    """The studies of this session; of tests that it does not run, those of the newest runs.
 
-    The report of a test that is given results of an earlier session says so.
+    The report of a test that gets results of an earlier session says so.
     """
 
     def __init__(
@@ -204,18 +205,19 @@ class Sweeps:
     def best(self, test: str, *, wait: bool = True) -> Configuration:
         """A test's best configuration, with its ``score``, ``params``, ``metrics`` and ``path``.
 
-        What it saved is in the study's ``best`` directory, which stays the same from run to run and
-        has the parameters in ``params.json``. Of several replicates, such as folds or seeds,
-        ``path`` is that of the one with the best score, the luckiest; ``paths`` has all of them by
-        index of the replicate.
+        The files that it saved are in the study's directory ``best``, whose path is the same for
+        all runs and which has the parameters in ``params.json``. Of several replicates, such as
+        folds or seeds, ``path`` is the directory of the one with the best score; ``paths`` has all
+        directories by index of the replicate.
 
         Args:
-            test: The test's name, or as much of its node id as makes it unique.
-            wait: Wait for trials that other workers still run; without, take the best so far.
+            test: The test's name, or the end of its node id if several tests have this name.
+            wait: Whether to wait for trials that other workers still run; otherwise, the best so
+                far.
 
         Raises:
             LookupError: There is no such study, or several; some of its trials come later in this
-                session; it has no complete trial, or none that keeps the constraints.
+                session; it has no complete trial, or none that satisfies the constraints.
         """
         __tracebackhide__ = True
         view = self.study(test, wait=wait)
@@ -227,8 +229,8 @@ class Sweeps:
         """A test's study.
 
         Args:
-            test: The test's name, or as much of its node id as makes it unique.
-            wait: Wait for trials that other workers still run; without, show what is known.
+            test: The test's name, or the end of its node id if several tests have this name.
+            wait: Whether to wait for trials that other workers still run.
 
         Raises:
             LookupError: There is no such study, or several; some of its trials come later in this
@@ -259,8 +261,8 @@ class Sweeps:
         """A test's trials, to be filtered, grouped, compared and exported.
 
         Args:
-            test: The test's name, or as much of its node id as makes it unique.
-            wait: Wait for trials that other workers still run; without, take what is known.
+            test: The test's name, or the end of its node id if several tests have this name.
+            wait: Whether to wait for trials that other workers still run.
 
         Raises:
             LookupError: There is no such study, or several; some of its trials come later in this

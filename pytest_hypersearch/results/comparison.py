@@ -77,7 +77,7 @@ class Change:
 
     @property
     def blind(self) -> bool:
-        """Whether there was nothing to decide by: nothing is paired, or too few seeds."""
+        """Whether nothing can be decided, as nothing is paired or there are too few seeds."""
         few = len(self.judgement.seeds) < LEAST_SEEDS and self.judgement.verdict == "undecided"
         return few or self.judgement.verdict in {"not comparable", "no baseline"}
 

@@ -113,7 +113,7 @@ class Contrast:
 
     @property
     def blind(self) -> bool:
-        """Whether there was nothing to decide by: nothing is paired, or too few units."""
+        """Whether nothing can be decided, as nothing is paired or there are too few units."""
         return not self.pairs or all(pair.p is None for pair in self.pairs)
 
     def table(self) -> list[Row]:
@@ -324,7 +324,7 @@ class Course:
 
     @property
     def cost(self) -> float:
-        """What was spent: a trial each, of pruned ones the share of steps that they ran."""
+        """Trials spent; a pruned one counts for the share of its steps that it ran."""
         return math.fsum(map(self._cost, self.trials))
 
     def _cost(self, trial: TrialRecord) -> float:

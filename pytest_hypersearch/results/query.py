@@ -44,7 +44,7 @@ class Field(NamedTuple):
 
     @property
     def short(self) -> str:
-        """Its name without what it belongs to: ``lr``."""
+        """Its name without what it belongs to, such as ``lr``."""
         return self.name.partition(".")[2] or self.name
 
 

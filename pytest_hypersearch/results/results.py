@@ -55,25 +55,25 @@ if TYPE_CHECKING:
 
 
 def load_results(*paths_or_tests: Source | None, run: int | str | None = None) -> Results:
-    """Read stored sweeps; nothing of theirs is executed.
+    """Load stored sweeps. Nothing in them is executed.
 
     Args:
-        paths_or_tests: A project's directory, a cache of pytest's, a study or a run in it, or a
-            test by its node id or the end of it. Nothing stands for the project around the working
-            directory. The runs of a study that several paths have, such as the caches of CI shards,
-            become one if they searched the same.
+        paths_or_tests: Paths of projects, pytest caches, or studies or runs in these; or tests, by
+            their node id or the end of it. Default: the project that contains the working
+            directory. If several paths have runs of the same study, such as the caches of CI
+            shards, these are merged if they searched the same space.
         run: Which run of each study: the newest by default, ``"all"``, a run's number (the name of
             its directory), -2 for the one before the newest and so on, its name, or the beginning
             of a commit that it ran.
 
     Returns:
-        What was recorded, also by a session that still runs. Damaged lines and unreadable runs are
-        skipped and named in `Results.notes`.
+        The recorded trials, also those of a session that is still running. Damaged lines and
+        unreadable runs are skipped and listed in `Results.notes`.
 
     Raises:
-        NothingStoredError: There is nothing of that kind; it is a LookupError.
-        StoreError: There is, but none of it can be read.
-        ValueError: ``run`` makes no sense.
+        NothingStoredError: Nothing is stored for it; a subclass of LookupError.
+        StoreError: None of the stored runs can be read.
+        ValueError: ``run`` is not valid.
     """
     sources = [source for source in paths_or_tests if source is not None]
     loaded, problems = load(sources, run)
@@ -105,7 +105,7 @@ class Results(Sequence["TrialRecord"]):
 
     @property
     def studies(self) -> tuple[StudyResults, ...]:
-        """The studies, each with those of its trials that are here."""
+        """The studies, each with its trials among these results."""
         return tuple(one.results for one in self._loaded)
 
     @property
@@ -117,7 +117,7 @@ class Results(Sequence["TrialRecord"]):
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """One line each on what a reader must be told: damaged lines, runs that were skipped."""
+        """Notes of one line each, such as on damaged lines and runs that were skipped."""
         return (*self._problems, *(note for study in self.studies for note in study.notes))
 
     @property
@@ -140,17 +140,17 @@ class Results(Sequence["TrialRecord"]):
     def filter(
         self, *, where: Callable[[TrialRecord], object] | None = None, **named: object
     ) -> Results:
-        """Keep the trials that fulfil all conditions.
+        """Return the trials that satisfy all conditions.
 
         Args:
-            where: Tells of each trial whether to keep it.
-            named: The name of anything that a trial has, alone (``optimizer="adam"``) or with an
-                operator: ``lt``, ``le``, ``gt``, ``ge``, ``ne``, ``in`` or ``contains``
-                (``lr__lt=0.1``, ``optimizer__in=["adam", "sgd"]``). ``status`` may be ``success``;
-                a ``test`` is called by the end of its node id.
+            where: A function that returns whether to keep a trial.
+            named: Conditions: the name of a field, alone (``optimizer="adam"``) or with an
+                operator, which is ``lt``, ``le``, ``gt``, ``ge``, ``ne``, ``in`` or ``contains``
+                (``lr__lt=0.1``, ``optimizer__in=["adam", "sgd"]``). ``status`` may be ``success``,
+                and the end of a node id is enough for ``test``.
 
         Raises:
-            ValueError: A name or a value makes no sense; the message tells what would.
+            ValueError: A name or a value is not valid; the message says what is expected.
         """
         asked = conditions(self.fields, named)
         kept = matching(self._entries(), asked)
@@ -159,7 +159,7 @@ class Results(Sequence["TrialRecord"]):
         return self._with(kept)
 
     def group_by(self, *names: str) -> Groups:
-        """Group the trials by the values of parameters or of anything else that they have.
+        """Group the trials by the values of parameters or of other fields.
 
         Raises:
             ValueError: There is no such name.
@@ -169,14 +169,14 @@ class Results(Sequence["TrialRecord"]):
         return Groups(fields, ((key, self._with(members)) for key, members in parts))
 
     def best(self, k: int = 1) -> list[Configuration]:
-        """Find the best configurations, by the rule that the summary ranks by.
+        """Return the best configurations, ranked as in the summary.
 
         Args:
-            k: How many at most.
+            k: Largest number of configurations.
 
         Returns:
-            The best first, with the directories of what their trials saved as ``paths``; only
-            configurations that keep the constraints.
+            The configurations that satisfy the constraints, the best first. The directories with
+            the files of their trials are in ``paths``.
 
         Raises:
             ValueError: The trials have different scores, which cannot be compared.
@@ -185,7 +185,7 @@ class Results(Sequence["TrialRecord"]):
         return self._saved(ranking.feasible[:k] if ranking else [])
 
     def pareto(self) -> list[Configuration]:
-        """Find the Pareto front of a test, by the first metric; of one metric it is the best.
+        """Return the Pareto front of a test, by the first metric; of a single metric, the best.
 
         Raises:
             ValueError: There are several tests or scores.
@@ -195,11 +195,11 @@ class Results(Sequence["TrialRecord"]):
         return self._saved(ranking.front if ranking else [])
 
     def importance(self, method: Method = "total") -> tuple[Importance, ...]:
-        """Tell how much each parameter matters for the score of a test; see `importance`.
+        """Estimate how much each parameter matters for the score of a test; see `importance`.
 
         Args:
-            method: ``total`` (what moves the score anywhere in the space) or ``ped-anova`` (what
-                tells the best tenth from the rest).
+            method: ``total`` (effect on the score in the whole space) or ``ped-anova`` (what
+                distinguishes the best tenth from the rest).
 
         Raises:
             ValueError: There are several tests or spaces, fewer than 10 complete configurations,
@@ -217,8 +217,7 @@ class Results(Sequence["TrialRecord"]):
         """Find what the failing configurations of each test have in common.
 
         Returns:
-            The rule by test, without arguments; only where there is one that chance does not
-            explain.
+            The rule by test, without arguments, for those tests that have a significant one.
         """
         found = {
             test: failure_rule([each.study for each in studies])
@@ -227,19 +226,20 @@ class Results(Sequence["TrialRecord"]):
         return {test: rule for test, rule in found.items() if rule is not None}
 
     def history(self) -> list[Row]:
-        """Tell how the best score of each sweep grew.
+        """Return the best score so far of each sweep, trial by trial.
 
         Returns:
-            A row for each trial that ended, in that order: ``test``, ``sweep``, ``strategy``,
-            ``n`` (from 1, within the sweep), ``number``, ``replicate``, ``started``, ``status``,
-            ``score`` and ``best``, the best configuration's score so far, None before the first.
+            A row for each trial, in the order in which they ended, with ``test``, ``sweep``,
+            ``strategy``, ``n`` (from 1, within the sweep), ``number``, ``replicate``, ``started``,
+            ``status``, ``score`` and ``best``, the best configuration's score so far, None before
+            the first.
         """
         return [row for study in self.studies for row in history(study)]
 
     def over_runs(
         self, metric: str | None = None, *, tolerance: float | str = TOLERANCE
     ) -> RunHistory:
-        """Tell what became of a test over its runs, which ``load_results(test, run="all")`` reads.
+        """Return the history of a test over its runs, loaded by ``load_results(test, run="all")``.
 
         Runs of one commit are taken together. Each run has its best configuration and the verdict
         of the gate against the run before. Steps are where the scores of the best configurations
@@ -260,7 +260,7 @@ class Results(Sequence["TrialRecord"]):
         return run_history(self._loaded, metric, tolerance)
 
     def curves(self, metric: str | None = None) -> list[Curve]:
-        """Read what the trials reported on their way.
+        """Return the learning curves of the trials.
 
         Args:
             metric: Name of the metric; all by default.
@@ -272,7 +272,7 @@ class Results(Sequence["TrialRecord"]):
         return [curve for curve in found if metric is None or curve.metric == metric]
 
     def compare(self, other: Results, *, tolerance: float | str = "1%") -> Comparison:
-        """Judge each test against other results, which are taken as those from before.
+        """Compare each test with earlier results.
 
         Scores are paired by test, sweep, configuration and seed. The seed is the unit: its loss is
         the mean over the three best configurations of both sides together, and losses are judged
@@ -280,12 +280,12 @@ class Results(Sequence["TrialRecord"]):
         of any false alarm at 5%.
 
         Args:
-            other: Results of the same tests, of another run or commit.
+            other: The earlier results of the same tests, of another run or commit.
             tolerance: The largest loss that does not matter: a number, or a percentage of the mean
                 score before.
 
         Raises:
-            ValueError: The tolerance is no such thing, or a percentage of 0.
+            ValueError: The tolerance is not valid, or a percentage of 0.
         """
         return compare(self.studies, other.studies, tolerance)
 
@@ -373,7 +373,7 @@ class Results(Sequence["TrialRecord"]):
         return frame_of(columns) if as_dataframe else rows_of(columns)
 
     def display(self, group_by: str | Sequence[str] = (), *, width: int = 80) -> None:
-        """Print what was found: a line for each sweep, or a table of groups.
+        """Print a line for each sweep, or a table of groups.
 
         Args:
             group_by: Names by whose values the trials are grouped; each group is shown with the
@@ -420,7 +420,7 @@ class Results(Sequence["TrialRecord"]):
         Path(path).write_text(page(self.reported(), beside(Path(path))), encoding="utf-8")
 
     def reported(self) -> list[Reported]:
-        """Read what the trials reported, and return it with the studies, as the report takes it."""
+        """Return the studies with their learning curves, as the report takes them."""
         return [reported(one) for one in self._loaded]
 
     @property
@@ -560,11 +560,11 @@ class Groups:
             as_dataframe: Whether to return a DataFrame.
 
         Returns:
-            A row for each group, and for each metric if the sweeps' scores differ: the values that
-            the group shares, ``metric``, ``n``, ``mean``, ``std``, ``sem`` (standard error of the
-            mean), ``low`` and ``high`` (95% confidence interval, Student's t), ``median``, ``min``,
-            ``max``, and ``best``: the score of the best configuration, or the best value in the
-            metric's direction; None where there is none.
+            A row for each group, and for each metric if the sweeps' scores differ, with the values
+            that the group shares, ``metric``, ``n``, ``mean``, ``std``, ``sem`` (standard error of
+            the mean), ``low`` and ``high`` (95% confidence interval, Student's t), ``median``,
+            ``min``, ``max``, and ``best``: the score of the best configuration, or the best value
+            in the metric's direction; None where there is none.
         """
         rows = [
             row

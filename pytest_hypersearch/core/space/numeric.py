@@ -271,7 +271,7 @@ class Normal(Numeric):
 
     @property
     def equal_shares(self) -> bool:
-        """Whether all values are equally likely: only one alone is."""
+        """Whether all values are equally likely, as only one alone is."""
         return self.size == 1
 
     def at(self, position: int) -> float:

@@ -124,13 +124,13 @@ class Reports:
 
         Args:
             value: The metric, or a dict of metrics by name. NaN and infinity are recorded as such.
-            step: Where in the trial this is, such as the epoch; one after the last by default.
+            step: Position in the trial, such as the epoch; by default, one more than the last.
             prune: Whether the trial ends here if the sweep's pruner says so. A test that has to
                 clean up first passes False and asks `should_prune`.
 
         Raises:
-            TypeError: A value is no number, or the step is no finite one.
-            RuntimeError: The trial has ended: this is a fixture's teardown.
+            TypeError: A value is not a number, or the step is not a finite number.
+            RuntimeError: The trial has ended, as in the teardown of a fixture.
         """
         __tracebackhide__ = True
         at = self._next
@@ -144,13 +144,13 @@ class Reports:
             self._look(prune=prune)
 
     def should_prune(self) -> bool:
-        """Ask the sweep's pruner whether to end the trial, by what was reported so far.
+        """Ask the sweep's pruner whether to end the trial, by the values reported so far.
 
         Returns:
             Whether `prune` should be called; never without ``prune=`` in the mark.
 
         Raises:
-            RuntimeError: The trial has ended: this is a fixture's teardown.
+            RuntimeError: The trial has ended, as in the teardown of a fixture.
         """
         __tracebackhide__ = True
         self._refuse_if_ended("should_prune")
