@@ -2,20 +2,28 @@
 
 import json
 import os
+import pkgutil
 import subprocess
 import sys
 import time
 from collections import Counter
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 
-import filelock  # kept from here on: nested runs forget what they import
+import filelock
 import pytest
-import scipy.stats  # noqa: F401  likewise
+import scipy.stats  # noqa: F401
 import stored_project
 from docs_parts import ROOT, Reader
 
+import pytest_hypersearch
 from pytest_hypersearch import load_results
+
+# nested runs in this process forget what they import: half of the time of a session with a sweep
+for _module in pkgutil.walk_packages(pytest_hypersearch.__path__, "pytest_hypersearch."):
+    if not _module.name.endswith(("__main__", "optuna")):
+        import_module(_module.name)
 
 TESTS = Path(__file__).parent
 OPTIONS = ("-o", f"pythonpath={TESTS}", "-p", "probe")

@@ -1,5 +1,6 @@
 """A trial's state follows the final reports of its item, whoever has the last word on them."""
 
+from collections import Counter
 from xml.etree import ElementTree as ET
 
 import pytest
@@ -10,7 +11,6 @@ ALL_WAYS = {
     "isolated": (True, ()),
     "n1-isolated": (True, ("-n1",)),
 }
-WAYS = pytest.mark.parametrize(("isolate", "workers"), ALL_WAYS.values(), ids=ALL_WAYS)
 
 SWEEP = """
 @pytest.fixture
@@ -115,41 +115,49 @@ def write(project, conftest, isolate, body="return x"):
 TRAVELS = ("soft check", "red setup", "red teardown", "skipped after")
 
 
-@pytest.mark.parametrize(
-    ("change", "way"),
-    [
-        (change, way)
-        for change in CHANGES
-        for way in (ALL_WAYS if change in TRAVELS else ("plain", "isolated"))
-    ],
-)
-def test_what_another_plugin_makes_of_the_item_is_the_trials_state(project, change, way):
-    conftest, count, state, score, reason = CHANGES[change]
-    isolate, workers = ALL_WAYS[way]
-    write(project, conftest, isolate)
-    result = project.here("-v", "--junit-xml=junit.xml", *workers)
-    first = project.trials["x:1"]
-    assert (first["state"], first["score"]) == (state, score)
-    assert first["reason"].startswith(reason)
-    assert project.trials["x:2"]["state"] == "complete"
-    assert result.parseoutcomes()[count] == 1
-    if change != "when it is logged":  # pytest has counted it by then
-        assert result.ret == (count in {"failed", "errors"})
-    assert "INTERNALERROR" not in result.stdout.str()
-
-
-@WAYS
-@pytest.mark.parametrize("change", ["soft check", "when it is logged", "red teardown"])
-def test_a_red_item_is_never_green_after_a_resume_that_ran_nothing(
-    project, change, isolate, workers
+@pytest.mark.parametrize("way", ALL_WAYS)
+def test_what_another_plugin_makes_of_the_item_is_the_trials_state_until_it_runs_again(
+    project, way
 ):
-    conftest = CHANGES[change][0]
-    write(project, conftest, isolate)
-    before = project.run(*workers)[0]
-    assert project.run("--sweep-resume", *workers)[0] == before
-    assert before == 1 or change == "when it is logged"
-    assert (project.ran["1"], project.ran["2"]) == (2, 1)
-    assert project.cached == {"x:2"}
+    isolate, workers = ALL_WAYS[way]
+    names = TRAVELS if workers else tuple(CHANGES)
+    for place, name in enumerate(names):
+        folder = project.path / f"d{place}"
+        folder.mkdir()
+        (folder / "conftest.py").write_text(f"import pytest\n{CHANGES[name][0]}")
+        source = SWEEP.format(isolate=isolate, body="return x")
+        project.write(source.replace("ran(x)", "ran(__name__, x)"), f"d{place}/test_{place}.py")
+    result = project.here("-v", "--junit-xml=junit.xml", *workers)
+    assert "INTERNALERROR" not in result.stdout.str()
+    for name, study in zip(names, project.studies, strict=True):
+        _, _, state, score, reason = CHANGES[name]
+        first, second = study["trials"]
+        assert (name, first["state"], first["score"]) == (name, state, score)
+        assert first["reason"].startswith(reason), name
+        assert second["state"] == "complete", name
+    counts = Counter(CHANGES[name][1] for name in names)
+    outcomes = result.parseoutcomes()
+    assert {count: outcomes.get(count, 0) for count in counts} == counts
+    assert result.ret == 1
+    first_run = project.ran
+    # a red item is never green after a resume that ran nothing
+    assert project.run("--sweep-resume", *workers)[0] == 1
+    for place, (name, study) in enumerate(zip(names, project.studies, strict=True)):
+        once = first_run[f"test_{place} 1"]
+        assert once == ("before" not in name and name != "red setup"), name
+        assert project.ran[f"test_{place} 1"] == 2 * once, name
+        assert project.ran[f"test_{place} 2"] == 1, name
+        assert [trial["cached"] for trial in study["trials"]] == [False, True], name
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [("skipped after", 0), ("expected to fail", 0), ("soft check", 1), ("red teardown", 1)],
+)
+def test_the_exit_code_of_a_resume_is_that_of_the_session_before(project, change, code):
+    write(project, CHANGES[change][0], isolate=False)
+    assert project.run()[0] == code
+    assert project.run("--sweep-resume")[0] == code
 
 
 def test_a_trial_that_failed_softly_is_not_the_best(project):
@@ -190,14 +198,19 @@ def test_best(sweeps):
     assert "test_best" not in output
 
 
-@pytest.mark.parametrize("state", ["complete", "pruned", "invalid", "tolerated", "failed"])
-@pytest.mark.parametrize("outcome", ["passed", "failed", "skipped", "odd"])
-@pytest.mark.parametrize("resume", [False, True])
-def test_no_combination_of_state_and_outcome_ends_the_session(project, state, outcome, resume):
-    longrepr = {"failed": "'no'", "skipped": "('test_it.py', 1, 'Skipped: no')"}.get(outcome)
-    then = f'if call.when == "call": report.outcome, report.longrepr = "{outcome}", {longrepr}'
-    write(project, MAKEREPORT.format(order=", tryfirst=True", then=then), isolate=False)
-    project.write(f"""
+def test_no_combination_of_state_and_outcome_ends_the_session(project):
+    states = ("complete", "pruned", "invalid", "tolerated", "failed")
+    outcomes = ("passed", "failed", "skipped", "odd")
+    for outcome in outcomes:
+        longrepr = {"failed": "'no'", "skipped": "('it.py', 1, 'Skipped: no')"}.get(outcome)
+        then = f'if call.when == "call": report.outcome, report.longrepr = "{outcome}", {longrepr}'
+        folder = project.path / outcome
+        folder.mkdir()
+        conftest = MAKEREPORT.format(order=", tryfirst=True", then=then)
+        (folder / "conftest.py").write_text(f"import pytest\n{conftest}")
+        for state in states:
+            project.write(
+                f"""
 @pytest.mark.sweep(grid={{"x": [1, 2]}}, raises=KeyError)
 def test_f(x, trial):
     if "{state}" == "pruned":
@@ -206,16 +219,19 @@ def test_f(x, trial):
         raise KeyError(x)
     assert "{state}" != "failed"
     return float("nan") if "{state}" == "invalid" else x
-""")
-    result = project.here("-v", "--junit-xml=junit.xml")
-    if resume:
-        result = project.here("-v", "--junit-xml=junit.xml", "--sweep-resume")
-    assert "INTERNALERROR" not in result.stdout.str()
-    assert "Traceback" not in result.stderr.str()
-    assert len(project.trials) == 2
-    if outcome == "failed":
-        assert {trial["state"] for trial in project.trials.values()} <= {"failed", "invalid"}
+""",
+                f"{outcome}/test_{outcome}_{state}.py",
+            )
+    for option in ("--sweep", "--sweep-resume"):
+        result = project.here("-v", "--junit-xml=junit.xml", option)
+        assert "INTERNALERROR" not in result.stdout.str()
+        assert "Traceback" not in result.stderr.str()
         assert result.ret == 1
+        assert len(project.studies) == len(states) * len(outcomes)
+        for study in project.studies:
+            assert len(study["trials"]) == 2
+            if study["nodeid"].startswith("failed/"):
+                assert {trial["state"] for trial in study["trials"]} <= {"failed", "invalid"}
 
 
 LOST = {
@@ -241,9 +257,12 @@ def pytest_configure(config):
 """
 
 
-@pytest.mark.parametrize("moment", LOST)
-@pytest.mark.parametrize("dist", ["load", "worksteal", "loadscope"])
-def test_a_worker_that_is_lost_after_its_trial_has_passed_costs_nothing(project, moment, dist):
+@pytest.mark.parametrize(
+    ("dist", "moment"),
+    [(dist, "before the report") for dist in ("load", "worksteal", "loadscope")]
+    + [("load", "after all reports")],
+)
+def test_a_worker_that_is_lost_after_its_trial_has_passed_costs_nothing(project, dist, moment):
     write(project, OWN + LOST[moment].format(where="GIVEN"), isolate=False)
     project.write(SWEEP.format(isolate=False, body="return x") + "\ndef test_plain(): pass\n")
     code, output = project.run("-n2", "--dist", dist, "-v", "--junit-xml=junit.xml")
