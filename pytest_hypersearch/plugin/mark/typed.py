@@ -140,9 +140,9 @@ def sweep(
         race: Whether further replicates run only for configurations that may still be the best;
             needs at least three replicates.
         prune: Rule that ends unpromising trials early, by the values that they report:
-            ``"forecast"``,
-            ``"median"``, ``"percentile:25"``, ``"halving"``, ``"hyperband"``, ``"threshold:>10"``,
-            ``"patience:20"``, ``"wilcoxon"`` or an object, see `pytest_hypersearch.search.pruners`.
+            ``"forecast"``, ``"median"``, ``"percentile:25"``, ``"halving"``, ``"hyperband"``,
+            ``"threshold:>10"``, ``"patience:20"``, ``"wilcoxon"`` or an object, see
+            `pytest_hypersearch.search.pruners`.
         stop: Conditions that end the sweep early, such as ``{"score": 0.01, "patience": 20,
             "min_delta": 0.001, "time": "30m", "trials": 100}``; the first one that holds ends it.
         timeout: Time limit of a trial, in seconds or as text such as ``"10m"``; needs
@@ -158,8 +158,8 @@ def sweep(
             "memory": "4GiB"}``. It starts when all of this is free. Trials that need a fraction of
             a GPU share one.
         isolate: Whether to run each trial in a new process.
-        gate: Conditions that fail the session: metrics that got worse than in ``--sweep-baseline``
-            by more than a tolerance, such as ``{"val_loss": "1%",
+        gate: Conditions that fail the session, with three replicates or more: metrics that got
+            worse than in ``--sweep-baseline`` by more than a tolerance, such as ``{"val_loss": "1%",
             "accuracy": 0.005}`` (``True`` stands for 1% of the sweep's metric), or that miss a
             threshold, such as ``{"accuracy": ">= 0.95"}``. A dict instead of the tolerance may have
             ``tolerance``, ``threshold``, ``mode`` (needed for a metric that the sweep does not

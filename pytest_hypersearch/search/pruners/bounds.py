@@ -19,7 +19,7 @@ class Threshold:
         below: Values lower than this prune, in the metric's own direction, whatever the mode.
         above: Values higher than this prune.
         warmup_steps: Nothing is pruned before this step.
-        interval: A trial is reviewed once in so many steps.
+        interval: Number of steps between two reviews of a trial.
         nan: Whether a NaN prunes at once; else it is within the bounds.
 
     Raises:
@@ -68,8 +68,8 @@ class Threshold:
 class Patience:
     """Prune a trial that has not become better for a number of reports, unless it leads.
 
-    A pruned trial does not rank, so the one whose best value is ahead of all completed trials at
-    the same step may stand still as long as it likes.
+    A pruned trial does not rank. Therefore a trial whose best value is better than that of all
+    completed trials at the same step is not pruned.
 
     Attributes:
         reports: How many reports in a row may pass without a better value.

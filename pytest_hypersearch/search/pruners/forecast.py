@@ -29,22 +29,23 @@ LARGEST_GROWTH: Final = 700.0  # of which the exponential is a float
 class Forecast:
     """Prune a trial whose optimistic forecast ends behind the best completed trial.
 
-    Ranking trials at early steps loses the late starters that a small learning rate or a schedule
-    makes best in the end. This rule asks of each trial alone whether it can still get there. What
-    it has gained so far is taken to grow as a power of its steps, the power by which it grew when
-    they last doubled: below 1 for a curve that slows down, 1 for a straight line, above 1 for a
-    late starter that gets faster. From the forecast, two standard errors of the curve's slope are
-    taken off, estimated from how much its values jump, so that a noisy curve gets more time.
+    A rule that ranks trials at early steps loses late starters, which a small learning rate or a
+    schedule makes the best in the end. This rule only asks whether a trial can still reach the best
+    one. It assumes that the gain so far grows as a power of the steps. The exponent is that of the
+    last doubling of the steps: below 1 for a curve that flattens, 1 for a straight line, above 1
+    for a late starter that accelerates. Two standard errors of the curve's slope, estimated from
+    the differences of successive values, are subtracted, so that a noisy curve gets more time.
 
-    To stop what will probably not beat the best is the idea of Domhan et al., Speeding Up Automatic
+    Ending trials that will probably not beat the best follows Domhan et al., Speeding Up Automatic
     Hyperparameter Optimization of Deep Neural Networks by Extrapolation of Learning Curves (IJCAI
-    2015); to extend a curve optimistically from its last doubling, that of Mohr & van Rijn, Fast
-    and Informative Model Selection Using Learning Curve Cross-Validation (TPAMI 2023).
+    2015). Extending a curve optimistically from its last doubling follows Mohr & van Rijn, Fast and
+    Informative Model Selection Using Learning Curve Cross-Validation (TPAMI 2023).
 
-    Reviews are at each report at first, beyond 32 reports once in a 16th of them.
+    The first 32 reports are all reviewed. After that, there is one review for each 16th of the
+    reports so far.
 
     Attributes:
-        warmup_trials: Nothing is pruned before so many trials have been completed; at least one.
+        warmup_trials: Number of trials that must be complete before any is pruned; at least one.
         warmup_steps: Nothing is pruned before this step; None for a tenth of the way from the
             first to the last step of completed trials.
         nan: Whether a NaN prunes at once; else it counts as worse than any number.

@@ -18,18 +18,19 @@ _GOLDEN = (math.sqrt(5) - 1) / 2
 class Halving:
     """Prune a trial that is not among the best at a rung.
 
-    The stopping variant of asynchronous successive halving, Li et al., A System for Massively
-    Parallel Hyperparameter Tuning (MLSys 2020): nobody waits, a trial is compared with whatever
-    has passed the rung by then. Rungs lie at ``min_step``, ``factor * min_step``,
-    ``factor**2 * min_step`` and so on; a trial passes one at the first step that it reports there
-    or beyond, and is compared with values at that very step.
+    This is the stopping variant of asynchronous successive halving, Li et al., A System for
+    Massively Parallel Hyperparameter Tuning (MLSys 2020). No trial waits: it is compared with the
+    trials that have passed the rung by then. Rungs lie at ``min_step``, ``factor * min_step``,
+    ``factor**2 * min_step`` and so on. A trial passes a rung at the first step at or beyond it that
+    the trial reports, and is compared with values at this step.
 
     Attributes:
-        min_step: The first rung; None for a quarter of the way from the first to the last step of
-            completed trials, later rungs then being laid out from the first step too.
-        factor: How much further the next rung is, and of how many trials one passes.
+        min_step: The first rung. None for a quarter of the way from the first to the last step of
+            completed trials; the distances of later rungs then also count from the first step.
+        factor: Ratio of the distances of two successive rungs. One of this number of trials passes
+            a rung.
         min_trials: Nothing is pruned at a rung that fewer trials, this one counted, have reached.
-        warmup_trials: Nothing is pruned before so many trials have been completed.
+        warmup_trials: Number of trials that must be complete before any is pruned.
         nan: Whether a NaN prunes at once; else it counts as worse than any number.
 
     Raises:
@@ -101,8 +102,8 @@ class Hyperband(Halving):
     Attributes:
         min_step: The first rung of the first bracket; None for a ninth of the way from the first
             to the last step of completed trials.
-        warmup_trials: Nothing is pruned before so many trials have been completed; at least one,
-            whose length the brackets are laid out for.
+        warmup_trials: Number of trials that must be complete before any is pruned; at least one, by
+            whose length the brackets are laid out.
 
     Raises:
         ValueError: An option is out of its bounds.

@@ -83,10 +83,10 @@ class Median(_Ranked):
     with Optuna's details: values at the same step are compared, not averages up to it.
 
     Attributes:
-        warmup_trials: Nothing is pruned before so many trials have been completed.
+        warmup_trials: Number of trials that must be complete before any is pruned.
         warmup_steps: Nothing is pruned before this step; None for a quarter of the way from the
             first to the last step of completed trials, so that a late starter gets its chance.
-        interval: A trial is reviewed once in so many steps.
+        interval: Number of steps between two reviews of a trial.
         min_trials: Nothing is pruned at a step that fewer completed trials have reported.
         nan: Whether a NaN prunes at once; else it counts as worse than any number.
 
