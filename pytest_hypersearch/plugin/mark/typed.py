@@ -159,10 +159,10 @@ def sweep(
             a GPU share one.
         isolate: Whether to run each trial in a new process.
         gate: Conditions that fail the session, with three replicates or more: metrics that got
-            worse than in ``--sweep-baseline`` by more than a tolerance, such as ``{"val_loss": "1%",
-            "accuracy": 0.005}`` (``True`` stands for 1% of the sweep's metric), or that miss a
-            threshold, such as ``{"accuracy": ">= 0.95"}``. A dict instead of the tolerance may have
-            ``tolerance``, ``threshold``, ``mode`` (needed for a metric that the sweep does not
+            worse than in ``--sweep-baseline`` by more than a tolerance, such as ``{"val_loss":
+            "1%", "accuracy": 0.005}`` (``True`` stands for 1% of the sweep's metric), or that miss
+            a threshold, such as ``{"accuracy": ">= 0.95"}``. A dict instead of the tolerance may
+            have ``tolerance``, ``threshold``, ``mode`` (needed for a metric that the sweep does not
             optimise), ``top`` (how many of the best configurations are judged, or ``"all"``;
             default 3), ``alpha`` (probability of a false alarm; default 0.05) and ``strict``
             (``True``: only a loss that is significantly above the tolerance is an alarm).
