@@ -215,8 +215,14 @@ def test_show_pivots(command, net):
     assert command.lines[5].count(r"\textbf{0.") == command.out.count(r"\textbf{") == 2
     assert command("show", "test_net", "--rows", "strategy", "--metric", "loss,lr") == 0
     assert command.lines[2].split() == ["strategy", "loss", "lr"]
-    assert command("show", "test_net@all", "--rows", "opt", "--columns", "strategy") == 0
+    asked = ("show", "test_net@all", "--rows", "strategy", "--columns", "opt")
+    assert command(*asked) == 0
     assert "over studies" in command.lines[0]
+    assert command(*asked, "--format", "json") == 0
+    for cell in json.loads(command.out):  # the first run was better by 0.5 throughout
+        mean = cells[cell["strategy"], cell["opt"]]["mean"] - 0.25
+        assert (cell["n"], cell["mean"]) == (2, pytest.approx(mean))
+        assert cell["std"] == pytest.approx(0.5 / 2**0.5)
     rows = ("--rows", "opt")
     refused = [("--metric", "loss"), (*rows, "--sort", "n"), (*rows, "--filter", "status=failed")]
     for wrong in (*refused, (*rows, "--metric", "nothing"), ("--rows", "nothing")):
