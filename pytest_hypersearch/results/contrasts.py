@@ -502,21 +502,21 @@ def _columns(found: Contrast, look: Look) -> list[Column]:
             right=False,
             shrinks=True,
         ),
-        Column("mean rank", tuple(f"{each.rank:.2f}" for each in rows)),
+        Column("mean rank", tuple(f"{each.rank:.2f}" for each in rows), drop=1),
     ]
     prefix = commonprefix(problems)  # noqa: RUF071  no paths alone
     start = max(
-        prefix.rfind(mark) + len(mark) if mark in prefix else 0 for mark in ("/", "::", "[")
+        prefix.rfind(mark) + len(mark) if mark in prefix else 0 for mark in ("/", "::", "[", "='")
     )
     for index, problem in enumerate(problems):
         means = [each.means[problem] for each in rows]
         cells = tuple(map(scale_of(means).value, means))
-        head = clean(problem[start:].strip("[]"), look) if problems[1:] else "mean"
+        head = clean(problem[start:].strip("[]'"), look) if problems[1:] else "mean"
         table.append(Column(head, cells, drop=2 + index, shrinks=True))
     if any(each.failed for each in rows):
         table.append(Column("failed", tuple(str(each.failed) for each in rows)))
     best = clean(f"vs {show_value(rows[0].value, look)}", look)
-    return [*table, Column(best, tuple(map(_versus, rows)), right=False, shrinks=True)]
+    return [*table, Column(best, tuple(map(_versus, rows)), right=False)]
 
 
 def _versus(each: Standing) -> str:
