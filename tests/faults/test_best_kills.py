@@ -97,10 +97,10 @@ def test_a_session_killed_while_a_better_model_is_saved_keeps_the_one_before(pro
         process.wait()
     assert best_of(project) == 2
     (project.path / "go").touch()
-    project.run("--sweep-resume", *workers)
+    project.run("--sweep-resume")
     assert project.scores["x:1"] == 1
     assert best_of(project) == 2  # that x:1 is complete is recorded, but not that its files are
-    project.run("--sweep-rerun", *workers)
+    project.run("--sweep-rerun")
     assert best_of(project) == 1
     assert "1" in kept_of(project)
 

@@ -67,7 +67,7 @@ def test_a_session_that_is_stopped_is_continued_without_loss(project, workers, b
     assert finished >= acknowledged
     (project.path / "go").touch()
     project.forget()
-    code, _ = project.run("--sweep-resume", *workers)
+    code, _ = project.run("--sweep-resume")
     assert code == 0
     assert project.scores == ALL
     assert project.cached == {f"x:{x}" for x in finished}
@@ -109,8 +109,9 @@ def pytest_xdist_newgateway(gateway):
 }
 
 
-@pytest.mark.parametrize("moment", BOOTS)
-@pytest.mark.parametrize("which", ["first", "replacement"])
+@pytest.mark.parametrize(
+    ("moment", "which"), [("in the bootstrap", "first"), ("once connected", "replacement")]
+)
 def test_a_worker_that_dies_while_it_boots_is_started_again(project, monkeypatch, moment, which):
     name = "conftest.py" if moment == "once connected" else "sitecustomize.py"
     (project.path / name).write_text(BOOTS[moment].format(left="left"))
@@ -159,9 +160,8 @@ def test_f(x):
     assert "continue with pytest --sweep --sweep-resume" in output
 
 
-@pytest.mark.parametrize("seed", [1, 2])
-def test_workers_killed_at_any_moment_lose_nothing(project, seed):
-    luck = random.Random(seed)
+def test_workers_killed_at_any_moment_lose_nothing(project):
+    luck = random.Random(1)
     project.write("""
 @pytest.mark.sweep(grid={"x": list(range(16))}, retries=9)
 def test_f(x, trial):
@@ -212,7 +212,7 @@ def test_f(x):
     (project.path / "go").touch()
     done = project.states["complete"]
     assert done < 6
-    assert project.run("--sweep-resume", *workers)[0] == 0
+    assert project.run("--sweep-resume")[0] == 0
     assert len(project.cached) == done
     assert project.ran == {str(x): 1 + (x == 2) for x in range(6)}
 
@@ -239,7 +239,7 @@ def test_f(x):
     assert 3 <= len(stored) < 40
     assert project.ran.total() <= len(stored) + 3
     project.forget()
-    code, _ = project.run("--sweep-resume", *workers)
+    code, _ = project.run("--sweep-resume")
     assert code == 0
     assert set(project.ran) == {str(x) for x in range(40)} - {str(x) for x in stored}
     assert project.scores == {f"x:{x}": x for x in range(40)}
@@ -287,7 +287,7 @@ def test_a_cache_deleted_in_mid_run_comes_back_whole(project, workers):
         process.communicate(timeout=60)
     finished = {nodeid(trial) for trial in every(project) if trial["state"] == "complete"}
     assert len(finished) >= 5
-    project.run("--sweep-resume", *workers)
+    project.run("--sweep-resume")
     assert {nodeid(trial) for trial in every(project) if trial["cached"]} == finished
     shutil.rmtree(project.path / ".pytest_cache")
 
@@ -379,7 +379,7 @@ def test_f(x, trial):
     assert sorted(ended(project)) == list(range(8))
     assert len(list(project.journals[0].parent.glob("artifacts/*/model"))) == 8
     project.forget()
-    project.run("--sweep-resume", "-n2")
+    project.run("--sweep-resume")
     assert not project.ran
 
 

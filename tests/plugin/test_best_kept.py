@@ -250,7 +250,7 @@ def test_resuming_keeps_what_was_kept_and_takes_up_better_ones(project, saves, w
     first = sorted(int(score) for score in project.scores.values())[:2]
     assert kept_of(project) == sorted(f"{x} 0" for x in first)
     project.forget()
-    project.run("--sweep-resume", "--sweep-trials=12", *workers)
+    project.run("--sweep-resume", "--sweep-trials=12")
     both = sorted(int(score) for score in project.scores.values())[:2]
     assert len(project.cached) == 6
     assert kept_of(project) == sorted(f"{x} 0" for x in both)

@@ -406,7 +406,7 @@ def test_f(x, shift):
 """)
     project.run()
     (project.path / "conftest.py").write_text(conftest.replace("1", "2"))
-    project.run("--sweep-resume", "-n1")
+    project.run("--sweep-resume")
     assert project.ran == {"1": 2}
     assert project.scores == {"x:1": 3}
     assert project.notes == ["1 stored trial stale: conftest.py changed"]

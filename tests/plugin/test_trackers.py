@@ -108,7 +108,7 @@ def test_mlflow(mlflow, pytester, module, run):
     files = [file.path for file in client.list_artifacts(parent.info.run_id, "best")]
     assert files == ["best/params.json", "best/r0"]
 
-    result = run("--sweep-resume", "--sweep-track=mlflow", "-n2")
+    result = run("--sweep-resume", "--sweep-track=mlflow")
     assert result.parseoutcomes() == {"cached": 1, "pruned": 1, "failed": 1}
     result.stdout.no_fnmatch_line("*Warning*")
     (again,), second = runs()
@@ -228,7 +228,7 @@ def test_wandb(wandb, pytester, module, run, monkeypatch):
     assert len({each["run"].run_group for each in runs}) == 1
     assert by_x[1]["config"]["trial"]["provenance"]["python"] == sys.version.split()[0]
 
-    result = run("--sweep-resume", "--sweep-track=wandb", "-n2")
+    result = run("--sweep-resume", "--sweep-track=wandb")
     assert result.parseoutcomes() == {"cached": 1, "pruned": 1, "failed": 1}
     new = set((pytester.path / "wandb").glob("offline-run-*")) - set(directories)
     (again,) = map(wandb_run, new)
@@ -277,7 +277,7 @@ def test_tensorboard(tensorboard, pytester, module, run):
     assert [each.name for each in experiment.hparam_infos] == ["x", "api_key"]
     assert [each.name.tag for each in experiment.metric_infos] == ["loss"]
 
-    run("--sweep-resume", "-n2")
+    run("--sweep-resume")
     again = read()
     assert [x for x in STATES if found[x][0] == again[x][0]] == [1, 2]
     assert again.keys() == found.keys()
