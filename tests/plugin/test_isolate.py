@@ -12,8 +12,6 @@ import pytest
 from pytest_hypersearch.store.journal import read
 from pytest_hypersearch.store.reader import read_curves
 
-WORKERS = pytest.mark.parametrize("workers", [(), ("-n2",)], ids=["plain", "n2"])
-
 ENDS = """
 import warnings
 
@@ -53,10 +51,9 @@ def test_plain():
 """
 
 
-@WORKERS
-def test_outcome_output_curve_and_files_come_back(project, workers):
+def test_outcome_output_curve_and_files_come_back(project):
     project.write(ENDS)
-    code, output = project.run("--junitxml=junit.xml", *workers)
+    code, output = project.run("--junitxml=junit.xml", "-n2")
     assert code == 1
     assert "1 failed, 2 passed, 1 skipped, 4 warnings, 1 pruned" in output
     assert all(text in output for text in ("assert 4 == 5", "out of 2", "err of 2", "careful with"))
@@ -85,8 +82,7 @@ def test_outcome_output_curve_and_files_come_back(project, workers):
     ]
 
 
-@WORKERS
-def test_what_is_no_plain_value_comes_back_as_its_text(project, workers):
+def test_what_is_no_plain_value_comes_back_as_its_text(project):
     project.write(r"""
 import warnings
 import numpy as np
@@ -100,7 +96,7 @@ def test_f(x, tmp_path, record_property):
         raise ValueError("no such file: \udcff")
     return x
 """)
-    _, output = project.run("--junitxml=junit.xml", *workers)
+    _, output = project.run("--junitxml=junit.xml")
     assert "1 failed, 1 passed, 2 warnings" in output
     assert r"ValueError: no such file: \udcff" in output
     assert 'name="size" value="1.5"' in (project.path / "junit.xml").read_text()
@@ -164,8 +160,7 @@ def test_f(x):
     assert project.ran == {"2": 1}, output
 
 
-@WORKERS
-def test_a_crash_costs_one_trial_and_is_retried(project, workers):
+def test_a_crash_costs_one_trial_and_is_retried(project):
     project.write("""
 @pytest.mark.sweep(grid={"x": [1, 2, 3, 4]}, isolate=True)
 def test_f(x, trial):
@@ -184,7 +179,7 @@ def test_f(x, trial):
 def test_others(sweeps):
     assert sweeps.best("test_f").score == 1
 """)
-    code, output = project.run(*workers)
+    code, output = project.run()
     assert code == 1
     assert "2 failed, 3 passed, 3 retried" in output
     assert project.ran == {"1": 1, "2": 2, "3": 2, "4": 2}
