@@ -13,6 +13,8 @@ trial writes lines to a log of its own when it starts and when it returns. Print
   in its teardown is an error that keeps its score and runs again; it is neither lost nor doubled.
 - wrong: stored trials that differ from those of a session that nobody stopped, or from the log, and
   files under ``best`` that are not those of the trials it names.
+
+Each of them is named on the standard error.
 """
 
 from __future__ import annotations
@@ -152,8 +154,8 @@ class Project:
         }
 
     @property
-    def wrong_files(self) -> int:
-        """How many files under ``best`` are not those of the trials that it names."""
+    def wrong_files(self) -> list[str]:
+        """The files under ``best`` that are not those of the trials that it names."""
         trials = {
             (
                 trial.nodeid.partition("::")[2].partition("[")[0],
@@ -162,12 +164,14 @@ class Project:
             ): trial
             for trial in load_results(self.path)
         }
-        wrong = 0
+        wrong = []
         for folder in self.path.glob(".pytest_cache/d/hypersearch/*/best"):
             number = json.loads((folder / "params.json").read_text())["number"]
             for file in folder.glob("r*/score"):
                 test, replicate = folder.parent.name.partition("-")[2], int(file.parent.name[1:])
-                wrong += file.read_text() != repr(trials[test, number, replicate].score)
+                score = repr(trials[test, number, replicate].score)
+                if file.read_text() != score:
+                    wrong.append(f"{file}: {file.read_text()!r}, not {score} of #{number}")
         return wrong
 
 
@@ -195,11 +199,15 @@ class Tally:
         self.lost += len(again) + len(missing)
         self.doubled += sum(count > 1 for count in project.ended.values())
         told = {(words[0], words[2]) for words in log if words[1] == "end"}
-        self.wrong += sum(
-            row != right.get(name) or (name, repr(row[1])) not in told
+        wrong = [
+            f"{name}: {row}, not {right.get(name)}; in the log: {(name, repr(row[1])) in told}"
             for name, row in table.items()
-        )
-        self.wrong += project.wrong_files
+            if row != right.get(name) or (name, repr(row[1])) not in told
+        ]
+        wrong += project.wrong_files
+        self.wrong += len(wrong)
+        for what in (*(f"{item} ran again" for item, _ in again), *missing, *wrong):
+            print(f"{project.path}: {what}", file=sys.stderr)
 
 
 def attack(
