@@ -325,7 +325,9 @@ class ReportFile:
 
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            text = page(map(self._reported, studies), beside(self._path))
+            verdicts = self._controller.gates.changes
+            known = map(self._reported, studies)
+            text = page(known, beside(self._path), judge=lambda _: verdicts)
             self._path.write_text(text, encoding="utf-8")
         except OSError as error:
             self._outcome = f"report not written: {self._path}: {error.strerror or error}"

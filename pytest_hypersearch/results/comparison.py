@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, get_args
 from pytest_hypersearch.core.goals import Gate
 from pytest_hypersearch.core.study import by_configuration, scores_by_seed
 from pytest_hypersearch.core.trial import State
-from pytest_hypersearch.core.values import plural
+from pytest_hypersearch.core.values import mean, plural
 from pytest_hypersearch.results.terminal.format import (
     better,
     clean,
@@ -26,6 +26,7 @@ from pytest_hypersearch.stats.gate import (
     judge_gate,
     threshold,
 )
+from pytest_hypersearch.stats.grouping import summary
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -96,6 +97,36 @@ class Change:
             if (score := now[name][seed]) is not None
             if (earlier := before.get(name, {}).get(seed)) is not None
         ]
+
+    def configurations(self) -> list[Row]:
+        """Return a row for each configuration that both sides have: means over common seeds.
+
+        Its ``sweep``, ``number`` among the later ones, ``params``, ``n`` common seeds, the means
+        ``before`` and ``now``, the mean ``loss`` with ``low`` and ``high`` (95%, Student's t), and
+        whether it is ``judged``.
+        """
+        sign = 1 if self.mode == "min" else -1
+        before, now = (scores_by_seed(side, self.metric) for side in (self.before, self.now))
+        rows = []
+        for name, trials in self.now.items():
+            earlier = before.get(name, {})
+            pairs = [
+                (old, new)
+                for seed, new in now[name].items()
+                if new is not None and (old := earlier.get(seed)) is not None
+            ]
+            if not pairs:
+                continue
+            trial = next(iter(trials.values()))
+            losses = summary([sign * (new - old) for old, new in pairs])
+            rows.append(
+                {"sweep": trial.sweep, "number": trial.number, "params": trial.params}
+                | {"n": len(pairs), "before": mean([old for old, _ in pairs])}
+                | {"now": mean([new for _, new in pairs]), "loss": losses.mean}
+                | {"low": losses.low, "high": losses.high}
+                | {"judged": name in self.judgement.losses}
+            )
+        return rows
 
 
 @dataclass(frozen=True, slots=True)

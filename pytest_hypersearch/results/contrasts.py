@@ -465,6 +465,15 @@ def contrast_text(found: Contrast, width: int) -> str:
     return "\n".join(lines)
 
 
+def contrast_words(found: Contrast) -> str:
+    """Tell in a sentence how values stand: ``adam best, sgd worse (p = 0.01); 3 seeds, ...``."""
+    if found.reason:
+        return f"not comparable: {found.reason}"
+    look = Look()
+    words = [f"{show_value(each.value, look)} {_versus(each)}" for each in found.standings]
+    return f"{', '.join(words)}; {_method(found)}"
+
+
 _ONE_SEARCH = (
     "one search each: this tells which found the better configuration; to tell which searches "
     "better, run it with 3 other seeds (--sweep-seed) and compare TEST@all, or on 6 problems "

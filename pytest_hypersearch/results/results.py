@@ -412,12 +412,25 @@ class Results(Sequence["TrialRecord"]):
 
         write_optuna(self.studies, self.curves(), path)
 
-    def to_html(self, path: str | PathLike[str]) -> None:
-        """Write the report, a page that needs no network; needs ``pytest-hypersearch[report]``."""
+    def to_html(
+        self, path: str | PathLike[str], *, baseline: str | PathLike[str] | None = None
+    ) -> None:
+        """Write the report, a page that needs no network; needs ``pytest-hypersearch[report]``.
+
+        With several runs of a test, as ``run="all"`` reads them, it shows the trend over them.
+
+        Args:
+            path: The file.
+            baseline: A baseline by which gates are judged; without one, those with a threshold are.
+        """
         from pytest_hypersearch.results.report.page import page
         from pytest_hypersearch.results.report.payload import beside
+        from pytest_hypersearch.results.report.runs import judge_by
+        from pytest_hypersearch.store.baseline import baseline_at
 
-        Path(path).write_text(page(self.reported(), beside(Path(path))), encoding="utf-8")
+        judge = judge_by(None if baseline is None else baseline_at(Path(baseline)))
+        text = page(self.reported(), beside(Path(path)), judge=judge)
+        Path(path).write_text(text, encoding="utf-8")
 
     def reported(self) -> list[Reported]:
         """Return the studies with their learning curves, as the report takes them."""

@@ -30,7 +30,7 @@ from pytest_hypersearch.stats.grouping import Summary, summary
 from pytest_hypersearch.stats.ranking import rank_study
 from pytest_hypersearch.stats.steps import Step, steps
 from pytest_hypersearch.store.find import Loaded, merge, mergeable
-from pytest_hypersearch.store.reader import is_whole, read_stored
+from pytest_hypersearch.store.reader import is_whole, outline_of
 from pytest_hypersearch.store.records import Provenance
 from pytest_hypersearch.store.runs import Run
 
@@ -196,7 +196,7 @@ def _fit(one: Loaded, other: Loaded) -> bool:
 
 
 def _provenance(one: Loaded) -> Provenance:
-    return read_stored(Run(one.runs[-1])).first.provenance
+    return outline_of(Run(one.runs[-1])).first.provenance
 
 
 def _origin(one: Loaded) -> tuple[object, ...]:
@@ -306,18 +306,26 @@ def history_text(history: RunHistory, width: int) -> str:
     points = history.points
     lines = [clean(f"{history.nodeid}  {history.metric} ({better(history.mode)})", look)]
     lines += render(_columns(points), look, indent=2)
-    worse = [one for one in history.steps if one.step.loss > 0]
-    for one in history.steps:
-        word = (
-            "better" if one.step.loss < 0 else "first worse" if one is worse[0] else "worse again"
-        )
-        lines += wrap(f"{word}: {_step(one, points, look)}", look)
+    for one, (word, text) in zip(history.steps, step_texts(history, look), strict=True):
+        lines += wrap(f"{word}: {text}", look)
         if one.step.loss > 0:
             lines += wrap(f"worst: {_losses(one, look)}", look)
-    return "\n".join([*lines, *wrap(_basis(history), look)])
+    return "\n".join([*lines, *wrap(basis_text(history), look)])
 
 
-def _basis(history: RunHistory) -> str:
+def step_texts(history: RunHistory, look: Look | None = None) -> list[tuple[str, str]]:
+    """Return for each step ``first worse``, ``worse again`` or ``better``, and its facts."""
+    worse = [one for one in history.steps if one.step.loss > 0]
+    return [
+        (
+            "better" if one.step.loss < 0 else "first worse" if one is worse[0] else "worse again",
+            _step(one, history.points, look or Look()),
+        )
+        for one in history.steps
+    ]
+
+
+def basis_text(history: RunHistory) -> str:
     """Says what the steps were looked for in."""
     if history.compared < 2:  # noqa: PLR2004 - nothing to compare
         return (

@@ -382,6 +382,18 @@ def _entry_text(name: str, entry: Entry) -> str:
     return f" {json.dumps(name)}: {{{head}{rows}]}}"
 
 
+def baseline_at(path: Path) -> Baseline:
+    """Read a baseline that must be there.
+
+    Raises:
+        StoreError: It is not, or cannot be read.
+    """
+    known = read_baseline(path)
+    if known is None:
+        raise StoreError(f"{path}: there is no such baseline")
+    return known
+
+
 def read_baseline(path: Path) -> Baseline | None:
     """Read a baseline, None if there is no such file.
 

@@ -48,7 +48,7 @@ def test_the_page_is_written_at_the_end_and_linked(pytester, run, workers):
     (study,) = data_in(file)["studies"]
     assert sorted(study["trials"]["state"]) == ["complete", "complete", "failed"]
     assert sorted(study["metrics"][0]["values"]) == [0.5, 1.0, 27.0]
-    curves = sorted(curve["series"]["loss"] for curve in study["curves"])
+    curves = sorted(curve["series"]["loss"][:2] for curve in study["curves"])
     assert curves == [[[0], [9.0]], [[0], [18.0]], [[0], [27.0]]]
     kept = next(filter(None, study["trials"]["artifacts"]))
     assert (file.parent / kept["at"] / kept["files"][0]).read_text() == "weights"

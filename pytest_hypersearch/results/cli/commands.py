@@ -33,7 +33,7 @@ from pytest_hypersearch.results.terminal.lines import annotation_lines
 from pytest_hypersearch.results.terminal.summary import section
 from pytest_hypersearch.results.terminal.tables import group_text
 from pytest_hypersearch.stats.grouping import FAILURES
-from pytest_hypersearch.store.baseline import COMMIT_DIGITS, Baseline, read_baseline
+from pytest_hypersearch.store.baseline import COMMIT_DIGITS, Baseline, baseline_at, read_baseline
 from pytest_hypersearch.store.find import (
     NothingStoredError,
     is_test_file,
@@ -333,10 +333,7 @@ def _compare_by(given: Namespace) -> int:
 def baseline(given: Namespace) -> int:
     """Judge stored runs against a baseline, write them into one, or show one."""
     path = Path(given.file)
-    known = read_baseline(path)
-    if given.action != "update" and known is None:
-        raise StoreError(f"{path}: there is no such baseline")
-    known = known or Baseline({})
+    known = baseline_at(path) if given.action != "update" else read_baseline(path) or Baseline({})
     if given.action == "show":
         print_text(rows_text(_baseline_rows(known), "table"))
         return FOUND
@@ -414,18 +411,18 @@ def export(given: Namespace) -> int:
 def report(given: Namespace) -> int:
     """Write the report, or serve it until interrupted."""
     if given.serve:
-        _serve(lambda: results_of(given.what, given.filter))
+        _serve(lambda: results_of(given.what, given.filter), given.baseline)
         return FOUND
     results = results_of(given.what, given.filter)
     _tell(results)
     if not results:
         return _nothing()
-    results.to_html(given.file)
+    results.to_html(given.file, baseline=given.baseline)
     print_text(f"report: {Path(given.file).resolve().as_uri()}")
     return FOUND
 
 
-def _serve(load: Callable[[], Results]) -> None:
+def _serve(load: Callable[[], Results], baseline: str | None) -> None:
     """Serve the report on stored runs until interrupted; it follows those that still go on.
 
     Before anything is stored, the page waits for it.
@@ -433,6 +430,7 @@ def _serve(load: Callable[[], Results]) -> None:
     Raises:
         ModuleNotFoundError: plotly is not installed.
     """
+    from pytest_hypersearch.results.report.runs import judge_by
     from pytest_hypersearch.results.report.serve import serve, stamp_of
 
     stores: set[Path] = set()
@@ -453,7 +451,8 @@ def _serve(load: Callable[[], Results]) -> None:
         _note("nothing is stored yet; the page waits for the first trial")
     else:
         _tell(first)
-    serve(lambda: results.reported() if (results := current()) else [], stamp, _announce)
+    judge = judge_by(baseline_at(Path(baseline)) if baseline else None)
+    serve(lambda: results.reported() if (results := current()) else [], stamp, _announce, judge)
 
 
 def _announce(address: str) -> None:

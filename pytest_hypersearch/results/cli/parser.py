@@ -45,6 +45,7 @@ _EXAMPLES = (
     "pytest-hypersearch export --to csv - test_mlp --filter status=success | head",
     "pytest-hypersearch export --to optuna sweep.log && optuna-dashboard sweep.log",
     "pytest-hypersearch report test_mlp --file report.html",
+    "pytest-hypersearch report test_mlp@all --baseline sweeps.baseline.json",
     "pytest-hypersearch report --serve",
     "pytest-hypersearch tag test_mlp random-7-r0 good",
     "pytest-hypersearch tag test_mlp run candidate",
@@ -240,6 +241,11 @@ def _report(command: argparse.ArgumentParser) -> None:
         "--serve",
         action="store_true",
         help="serve the report on this machine and follow running sweeps, writing no file",
+    )
+    command.add_argument(
+        "--baseline",
+        metavar="FILE",
+        help="a baseline by which gates are judged; without one, those with a threshold are",
     )
 
 

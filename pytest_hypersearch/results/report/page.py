@@ -15,6 +15,7 @@ from typing import Any
 
 from pytest_hypersearch.core.errors import needs
 from pytest_hypersearch.results.report.payload import Link, payload
+from pytest_hypersearch.results.report.runs import Judge
 from pytest_hypersearch.results.study_history import Reported
 from pytest_hypersearch.results.terminal.format import plain
 from pytest_hypersearch.results.terminal.summary import section
@@ -53,6 +54,7 @@ SCRIPTS = (
     "scores.js",
     "parameters.js",
     "time.js",
+    "runs.js",
     "views.js",
     "filters.js",
     "annotations.js",
@@ -61,7 +63,9 @@ SCRIPTS = (
 )
 
 
-def page(studies: Iterable[Reported], link: Link, *, live: str = "") -> str:
+def page(
+    studies: Iterable[Reported], link: Link, *, live: str = "", judge: Judge | None = None
+) -> str:
     """Return an HTML page on studies that needs no network and no other file.
 
     Args:
@@ -69,6 +73,7 @@ def page(studies: Iterable[Reported], link: Link, *, live: str = "") -> str:
         link: Tells the address of a directory of artifacts; see `artifacts.beside`.
         live: Where newer data is to be asked for again and again, relative to the page; nowhere if
             empty.
+        judge: Judges the gates of the newest runs; by default their thresholds.
 
     Raises:
         ModuleNotFoundError: plotly is not installed.
@@ -83,7 +88,7 @@ def page(studies: Iterable[Reported], link: Link, *, live: str = "") -> str:
         script=script,
         plotly=_plotly()[0],
         summary=escape(_summary(ranked)),
-        data=packed_text(data(known, link, ranked)),
+        data=packed_text(data(known, link, ranked, judge)),
         live=live,
     )
 
@@ -95,10 +100,13 @@ def _summary(ranked: Sequence[RankedStudy]) -> str:
 
 
 def data(
-    studies: Iterable[Reported], link: Link, ranked: Iterable[RankedStudy] | None = None
+    studies: Iterable[Reported],
+    link: Link,
+    ranked: Iterable[RankedStudy] | None = None,
+    judge: Judge | None = None,
 ) -> bytes:
     """Return what the page shows as compressed JSON; see `payload`."""
-    known = {**payload(studies, link, ranked), "palette": palette()}
+    known = {**payload(studies, link, ranked, judge), "palette": palette()}
     text = json.dumps(known, allow_nan=False, separators=(",", ":"))
     return gzip.compress(text.encode(), compresslevel=6, mtime=0)
 

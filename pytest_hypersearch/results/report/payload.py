@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from math import isfinite
 from pathlib import Path
@@ -18,10 +19,13 @@ from pytest_hypersearch.core.study import Configuration, StudyResults
 from pytest_hypersearch.core.sweep import Sweep
 from pytest_hypersearch.core.trial import Config, Key, Raw, State, TrialRecord, storable
 from pytest_hypersearch.core.values import number_of, std
+from pytest_hypersearch.results.contrasts import contrast, contrast_words
+from pytest_hypersearch.results.query import ABSENT, Fields, entries
+from pytest_hypersearch.results.report.runs import Judge, judge_by, tests_of, verdicts_of
 from pytest_hypersearch.results.study_history import Reported, Step, by_end, steps
 from pytest_hypersearch.results.terminal.format import Look, show_value
 from pytest_hypersearch.results.terminal.lines import comparable, doubtful, raced_out, rule_text
-from pytest_hypersearch.stats.failures import failure_rule
+from pytest_hypersearch.stats.failures import Condition, FailureRule, failure_rule
 from pytest_hypersearch.stats.grouping import failures
 from pytest_hypersearch.stats.importance import Pool, importance, pools
 from pytest_hypersearch.stats.ranking import RankedStudy, Ranking, by_mean, rank_study
@@ -32,6 +36,7 @@ Json: TypeAlias = dict[str, Any]
 Link: TypeAlias = Callable[[Path], str]
 
 MOST_FILES = 50
+MOST_CONTRASTED = 8
 
 
 def beside(page: Path) -> Link:
@@ -90,7 +95,10 @@ _TEXTS = ("nodeid", "state", "reason", "error", "cached", "tags", "note")
 
 
 def payload(
-    studies: Iterable[Reported], link: Link, ranked: Iterable[RankedStudy] | None = None
+    studies: Iterable[Reported],
+    link: Link,
+    ranked: Iterable[RankedStudy] | None = None,
+    judge: Judge | None = None,
 ) -> Json:
     """Return what the page shows, as JSON values.
 
@@ -100,11 +108,16 @@ def payload(
         studies: What to show.
         link: Tells the address of a directory.
         ranked: The same studies ranked, if they are already.
+        judge: Judges the gates of the newest runs; by default their thresholds.
     """
     known = list(studies)
     rankings = ranked or [rank_study(each.study) for each in known]
     pairs = zip(known, rankings, strict=True)
-    return {"studies": [_study(each, ranking, link) for each, ranking in pairs]}
+    found = [_study(each, ranking, link) for each, ranking in pairs]
+    changes = (judge or judge_by(None))([each.study for each in known])
+    for study in {study["nodeid"]: study for study in found}.values():  # the newest of each
+        study["gates"] = verdicts_of(changes, study["nodeid"])
+    return {"studies": found, "tests": tests_of(known)}
 
 
 def _study(reported: Reported, ranked: RankedStudy, link: Link) -> Json:
@@ -120,9 +133,41 @@ def _study(reported: Reported, ranked: RankedStudy, link: Link) -> Json:
         "name": study.name,
         "best": None if ranked.best is None else data["configurations"][0],
         "failures": list(map(asdict, failures(study.trials))),
-        "rule": rule_text(rule, Look()) if (rule := failure_rule([study])) else "",
+        "rule": _rule(failure_rule([study])),
+        "gates": [],
+        "contrasts": dict(_contrasts(study)),
         "importance": list(_importances(ranked)),
     }
+
+
+def _contrasts(study: StudyResults) -> Iterator[tuple[str, str]]:
+    """How strategies, and the values of each parameter that has few, compare in pairs."""
+    fields, known = Fields.of([study]), list(entries([study]))
+    goals = {sweep.goals[0] for sweep in study.sweeps}
+    names = ["strategy", *(f"params.{name}" for name in fields.params if not is_secret(name))]
+    for field in map(fields.find, names):
+        values = {field.get(each) for each in known} - {ABSENT}
+        if len(goals) == 1 and 1 < len(values) <= MOST_CONTRASTED:
+            with suppress(ValueError):
+                found = contrast(known, field, (), *next(iter(goals)))
+                yield field.name.replace("params.", "p.", 1), contrast_words(found)
+
+
+def _rule(rule: FailureRule | None) -> Json | None:
+    """What failing configurations have in common, with its conditions and counts."""
+    if rule is None:
+        return None
+    conditions = [
+        {"name": one.name, "sign": one.sign, "value": _condition_value(one)}
+        for one in rule.conditions
+    ]
+    counts = {name: getattr(rule, name) for name in ("covered", "failing", "wrong", "others")}
+    return counts | {"text": rule_text(rule, Look()), "conditions": conditions}
+
+
+def _condition_value(one: Condition) -> Raw:
+    """A number to compare with; of a category its label."""
+    return one.value if one.sign in {"<=", ">="} else label(one.value)
 
 
 def numbers(reported: Reported, ranked: RankedStudy) -> Json:

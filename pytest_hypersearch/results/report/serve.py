@@ -28,6 +28,7 @@ from typing import Any, TypeAlias
 from pytest_hypersearch.core.errors import StoreError
 from pytest_hypersearch.results.report.page import data, page
 from pytest_hypersearch.results.report.payload import file_below
+from pytest_hypersearch.results.report.runs import Judge
 from pytest_hypersearch.results.study_history import Reported
 from pytest_hypersearch.store.annotations import Target, annotate, targets_called
 from pytest_hypersearch.store.reader import read_run
@@ -51,26 +52,32 @@ _FIXED = {
 }
 
 
-def serve(load: Load, stamp: Callable[[], str], announce: Callable[[str], None]) -> None:
+def serve(
+    load: Load,
+    stamp: Callable[[], str],
+    announce: Callable[[str], None],
+    judge: Judge | None = None,
+) -> None:
     """Serve the report until interrupted.
 
     Args:
         load: Reads what is stored now.
         stamp: Tells cheaply what `load` would read; another text if there is more than before.
         announce: Told the address once the server listens.
+        judge: Judges the gates of the newest runs; by default their thresholds.
 
     Raises:
         ModuleNotFoundError: plotly is not installed.
         OSError: There is no free port.
     """
-    with server(load, stamp) as listening, contextlib.suppress(KeyboardInterrupt):
+    with server(load, stamp, judge) as listening, contextlib.suppress(KeyboardInterrupt):
         announce(listening.url)
         listening.serve_forever()
 
 
-def server(load: Load, stamp: Callable[[], str]) -> Server:
+def server(load: Load, stamp: Callable[[], str], judge: Judge | None = None) -> Server:
     """Return a server that listens already, on a port that the system chose."""
-    return Server(_Report(load, stamp), secrets.token_urlsafe(16))
+    return Server(_Report(load, stamp, judge), secrets.token_urlsafe(16))
 
 
 def stamp_of(stores: Iterable[Path]) -> str:
@@ -86,15 +93,16 @@ def stamp_of(stores: Iterable[Path]) -> str:
 class _Report:
     """The report as it was when it was last asked for."""
 
-    def __init__(self, load: Load, stamp: Callable[[], str]) -> None:
+    def __init__(self, load: Load, stamp: Callable[[], str], judge: Judge | None) -> None:
         self._load = load
+        self._judge = judge
         self._stamp = stamp
         self._lock = Lock()
         self._known: tuple[str, bytes] | None = None
         self._linked: dict[str, Path] = {}
 
     def page(self) -> bytes:
-        return page(self._load(), self._link, live=_DATA).encode()
+        return page(self._load(), self._link, live=_DATA, judge=self._judge).encode()
 
     def annotate(self, given: Mapping[str, Any]) -> None:
         """Take what somebody says of trials, or of the run.
@@ -120,7 +128,7 @@ class _Report:
         with self._lock:
             tag = self.tag()
             if self._known is None or self._known[0] != tag:
-                self._known = tag, data(self._load(), self._link)
+                self._known = tag, data(self._load(), self._link, judge=self._judge)
             return self._known[1]
 
     def file(self, address: str) -> Path | None:

@@ -31,7 +31,7 @@ function go(changes) {
     next.delete(key);
     for (const one of value === null ? [] : [value].flat()) next.append(key, one);
   }
-  if (!["page", "trial", "theme", "sel"].some((key) => key in changes)) next.delete("page");
+  if (!["page", "trial", "theme", "sel", "before", "now", "rows"].some((key) => key in changes)) next.delete("page");
   if (String(next) === String(address())) return;
   history.pushState(null, "", `#${next}`);
   for (const listener of listeners) listener();

@@ -34,8 +34,8 @@ function named(names) {
   return names.map((name) => [name, name]);
 }
 
-/** A menu of names to tick; without any the page chooses. */
-function severalChoice(label, key, names) {
+/** A menu of names to tick, and what holds without any. */
+function severalChoice(label, key, names, otherwise = "automatic") {
   const boxes = names.map((name) =>
     element("input", { type: "checkbox", value: name, onchange: change }),
   );
@@ -50,13 +50,13 @@ function severalChoice(label, key, names) {
       "div",
       { role: "group", "aria-label": label },
       boxes.map((box) => element("label", {}, box, element("span", {}, box.value))),
-      button("Automatic", () => go({ [key]: null })),
+      button(capital(otherwise), () => go({ [key]: null })),
     ),
   );
   const sync = () => {
     const on = new Set(askedAll(key));
     for (const box of boxes) box.checked = on.has(box.value);
-    count.textContent = `${label}: ${on.size || "automatic"}`;
+    count.textContent = `${label}: ${on.size || otherwise}`;
   };
   sync();
   return { node, sync };

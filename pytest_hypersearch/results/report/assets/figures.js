@@ -22,7 +22,7 @@ const plotly = () => {
 
 function theme() {
   const style = getComputedStyle(document.documentElement);
-  const names = ["text", "quiet", "line", "card", "accent", "bad", "soft"];
+  const names = ["text", "quiet", "line", "card", "accent", "good", "bad", "soft"];
   return {
     ...Object.fromEntries(names.map((name) => [name, style.getPropertyValue(`--${name}`).trim()])),
     scheme: scheme(),
@@ -140,6 +140,12 @@ function layoutOf(colours, more) {
   };
 }
 
+/** Opens what a point stands for: a trial by its name, or another run. */
+function openPoint(customdata) {
+  if (typeof customdata === "string") go({ trial: customdata });
+  else if (customdata?.go) goToStudy(customdata.go);
+}
+
 const CONFIG = { displayModeBar: false, scrollZoom: false, doubleClick: "reset" };
 
 /** The card of a view; draws itself when it is in sight and something has changed. */
@@ -233,7 +239,7 @@ class Card {
     if (this.listening) return;
     this.listening = true;
     this.plot.on("plotly_click", ({ points: [point] }) => {
-      if (typeof point?.customdata === "string") go({ trial: point.customdata });
+      openPoint(point?.customdata);
     });
     this.plot.on("plotly_selected", (event) => event?.range && this.brushed?.(event.range));
   }
@@ -252,6 +258,7 @@ class Card {
   close() {
     this.watcher.disconnect();
     this.resizer.disconnect();
+    this.keys.traces = null; // the focus leaves what is no plot any more
     if (this.listening) window.Plotly.purge(this.plot);
   }
 }

@@ -147,7 +147,7 @@ class Filters {
             ),
           ]
         : []),
-      ...(this.study.tagNames.length ? [severalChoice("Tags", "tag", this.study.tagNames)] : []),
+      ...(this.study.tagNames.length ? [severalChoice("Tags", "tag", this.study.tagNames, "all")] : []),
       this.metric(),
       choice("Axis", "scale", named(["auto", "linear", "log"]), "auto"),
     ];

@@ -13,7 +13,8 @@ function stopsOf(study, traces) {
       if (!known || trace.y[pointNumber] === null) return;
       const key = known.says ?? known;
       const place = study.place.get(known);
-      if (!stops.has(key)) stops.set(key, { key, place, rank: known.rank, spots: new Map() });
+      if (!stops.has(key))
+        stops.set(key, { key, place, known, rank: known.rank, spots: new Map() });
       stops.get(key).spots.set(subplot, { curveNumber, pointNumber });
     });
   });
@@ -69,9 +70,9 @@ class Keys {
     const at = this.stops.findIndex(({ key }) => key === this.key);
     const next = target(event.key, at, this.stops.length);
     if (event.key === "Escape") this.forget();
-    else if (event.key === "Enter" && this.stops[at]?.place !== undefined) {
+    else if (event.key === "Enter" && this.stops[at]) {
       event.preventDefault(); // the button that gets the focus is not pressed
-      go({ trial: this.key });
+      openPoint(this.stops[at].known);
     } else if (next !== null && this.stops.length) {
       event.preventDefault();
       this.key = this.stops[next].key;

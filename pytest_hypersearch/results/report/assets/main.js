@@ -5,15 +5,29 @@ let now = null;
 const MOST_PAIRS = 10;
 
 function currentStudy() {
-  return studies.find((study) => studyKey(study) === asked("study")) ?? studies[0];
+  const { nodeid } = studies[0] ?? {};
+  return (
+    studies.find((study) => studyKey(study) === asked("study")) ??
+    studies.findLast((study) => study.nodeid === nodeid)
+  );
 }
 
 function studyKey(study) {
   return study.run ? `${study.nodeid} ${study.run}` : study.nodeid;
 }
 
-function studyName(study) {
-  return study.run ? `${study.nodeid} · ${study.run.split("/").at(-1)}` : study.nodeid;
+/** The studies to choose from, the runs of one test together. */
+function studyOptions() {
+  const option = (study, text) => element("option", { value: studyKey(study) }, text);
+  return [...grouped(studies, (study) => study.nodeid)].flatMap(([nodeid, own]) =>
+    own.length > 1
+      ? element(
+          "optgroup",
+          { label: nodeid },
+          own.map((study) => option(study, runName(study))),
+        )
+      : own.map((study) => option(study, nodeid)),
+  );
 }
 
 /** Builds the parts of the page for a study; newer data of the one in sight keeps them. */
@@ -26,8 +40,12 @@ function open(study) {
     });
   } else {
     now?.cards.forEach((card) => card.close());
-    const cards = VIEWS.map((view) => new Card(view, study, paint));
-    byId("views").replaceChildren(...cards.map((card) => card.node));
+    const views = VIEWS.filter((view) => view.wanted?.(study) ?? true);
+    const cards = views.map((view) => new Card(view, study, paint));
+    for (const home of ["over-runs", "views"])
+      byId(home).replaceChildren(
+        ...cards.filter(({ view }) => (view.home ?? "views") === home).map((card) => card.node),
+      );
     now = { study, filters: new Filters(study), table: new Table(study), cards, rows: [] };
   }
   now.key = null;
@@ -42,7 +60,8 @@ function shape(study) {
   const labels = study.parameters.flatMap((one) => one.labels ?? []).sort();
   const series = Object.keys(study.curves[0]?.series ?? {});
   const kept = [study.tagNames, study.tagged, study.importance.length > 0, study.spent.steps.some(Boolean)];
-  return JSON.stringify([studyKey(study), names, labels, series, kept]);
+  const runs = Boolean(study.test?.history);
+  return JSON.stringify([studyKey(study), names, labels, series, kept, runs]);
 }
 
 function summarize(study) {
@@ -57,9 +76,11 @@ function summarize(study) {
   const failures = study.failures.map(
     ({ state, reason, count }) => `${count} ${state}: ${reason || "no reason given"}`,
   );
-  const notes = [...study.notes, ...failures, ...(study.rule ? [study.rule] : [])];
+  const notes = [...study.notes, ...failures].map((note) => element("li", {}, note));
+  if (study.rule) notes.push(ruleItem(study, study.rule));
   byId("notes").hidden = !notes.length;
-  byId("notes").replaceChildren(...notes.map((note) => element("li", {}, note)));
+  byId("notes").replaceChildren(...notes);
+  showGates(study);
   byId("summary").replaceChildren(bestFact(study), ...countFacts(study));
 }
 
@@ -140,6 +161,7 @@ function render() {
     now.filters.sync(now.rows);
     now.table.sync(now.rows);
     showComparison(study);
+    showPair(study);
   });
   showDetail(study);
   byId("studies").querySelector("select").value = studyKey(study);
@@ -157,10 +179,13 @@ function dress() {
   darkRules.media.mediaText = scheme() === "dark" ? "all" : "not all";
 }
 
+/** What the address holds that no figure depends on. */
+const UNDRAWN = ["page", "sort", "trial", "show", "columns", "differs", "before", "now", "rows"];
+
 /** The part of the address that figures depend on. */
 function filterKey() {
   const kept = address();
-  for (const key of ["page", "sort", "trial", "show", "columns", "differs"]) kept.delete(key);
+  for (const key of UNDRAWN) kept.delete(key);
   return String(kept);
 }
 
@@ -203,10 +228,9 @@ async function printed() {
 function take(data) {
   palette = data.palette;
   studies = data.studies.map(studyOf);
+  for (const test of data.tests) for (const place of test.runs) studies[place].test = test;
   const select = byId("studies").querySelector("select");
-  select.replaceChildren(
-    ...studies.map((study) => element("option", { value: studyKey(study) }, studyName(study))),
-  );
+  select.replaceChildren(...studyOptions());
   byId("studies").hidden = studies.length < 2;
   if (studies.length) render();
   else byId("subtitle").textContent = "No sweep has run yet";
@@ -239,10 +263,7 @@ async function follow(url) {
 async function start() {
   byId("studies")
     .querySelector("select")
-    .addEventListener("change", ({ target }) => {
-      const others = [...address().keys()].filter((key) => key !== "theme");
-      go({ ...Object.fromEntries(others.map((key) => [key, null])), study: target.value });
-    });
+    .addEventListener("change", ({ target }) => goToStudy(target.value));
   byId("theme").addEventListener("change", ({ target }) => go({ theme: target.value || null }));
   byId("print").addEventListener("click", printed);
   byId("run").addEventListener("click", () => go({ trial: RUN }));

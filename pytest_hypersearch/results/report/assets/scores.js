@@ -367,10 +367,15 @@ const aggregation = {
         xaxis: { ...categoryAxis(colours, "", counts), ticktext: counts },
         yaxis: valueAxis(colours, metric, reached),
       },
-      caption: `${capital(stat)} of ${metric.name} over complete trials${what}. ${note}`,
+      caption: `${capital(stat)} of ${metric.name} over complete trials${what}. ${note}${contrastText(study, asked("by", defaultGroup(study)))}`,
     };
   },
 };
+
+/** How the groups compare in pairs, as the command `compare --by` judges all trials. */
+function contrastText(study, by) {
+  return by in study.contrasts ? ` In pairs: ${study.contrasts[by]}.` : "";
+}
 
 function spoken(stat, value, centre, error) {
   const spread = error === null ? "" : ` ± ${shown(error, 2)}`;
