@@ -189,22 +189,25 @@ class Configuration:
     @property
     def score(self) -> float:
         """The score by which it is ranked, by default the mean; see ``pick`` in the mark."""
-        return STATISTICS.get(self.sweep.pick, mean)(self.scores)
+        scores = self.scores
+        return STATISTICS.get(self.sweep.pick, mean)(scores) if len(scores) > 1 else scores[0]
 
     @property
     def values(self) -> tuple[float, ...]:
         """The score, and the means of further metrics that are optimised."""
-        return self.score, *(self.mean_of(goal.metric) for goal in self.sweep.others)
+        others = self.sweep.others
+        return self.score, *([self.mean_of(goal.metric) for goal in others] if others else ())
 
     @property
     def signed_values(self) -> tuple[float, ...]:
         """The same so that lower is better."""
-        pairs = zip(self.sweep.goals, self.values, strict=True)
-        return tuple(goal.signed(value) for goal, value in pairs)
+        return tuple([g.signed(v) for g, v in zip(self.sweep.goals, self.values, strict=True)])
 
     @property
     def excess(self) -> float:
         """By how much its means break the constraints, relative to the bounds; 0 if feasible."""
+        if not self.sweep.constraints:
+            return 0.0
         broken = (each.excess(self.mean_of(each.metric)) for each in self.sweep.constraints)
         return math.fsum(max(0.0, excess) for excess in broken)
 

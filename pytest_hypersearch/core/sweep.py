@@ -176,12 +176,12 @@ class Sweep:
     planned: int = 0
     elapsed: float = 0.0
 
-    @property
+    @cached_property
     def goals(self) -> tuple[Goal, ...]:
         """All that it optimises, the score first."""
         return Goal(self.metric, self.mode), *self.others
 
-    @property
+    @cached_property
     def metrics(self) -> tuple[str, ...]:
         """The metrics that every complete trial has, the score first."""
         names = [*(goal.metric for goal in self.goals), *(each.metric for each in self.constraints)]

@@ -162,7 +162,7 @@ def number(value: object) -> float:
     Raises:
         TypeError: It is no number.
     """
-    real = real_of(value)
+    real = value if type(value) is float else real_of(value)
     if real is None:
         raise TypeError(f"{shown(value)} ({type(value).__name__}), which is not a number")
     try:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
 from itertools import count
 from threading import Lock
 from time import sleep
@@ -30,22 +28,22 @@ class Link(Protocol):
         ...
 
 
-@contextmanager
-def _undisturbed() -> Iterator[None]:
-    """Let the clock of a time limit by signal stand still.
+class _Undisturbed:
+    """Lets the clock of a time limit by signal stand still.
 
     What it raises would be taken for an error of the owner, or leave half a message behind. What
     the owner does is not the trial's time either.
     """
-    if not hasattr(signal, "setitimer"):  # there are no such clocks
-        yield
-        return
-    left, interval = signal.setitimer(signal.ITIMER_REAL, 0)
-    try:
-        yield
-    finally:
-        if left:
-            signal.setitimer(signal.ITIMER_REAL, left, interval)
+
+    __slots__ = ("_left",)
+
+    def __enter__(self) -> None:
+        has_clocks = hasattr(signal, "setitimer")
+        self._left = signal.setitimer(signal.ITIMER_REAL, 0) if has_clocks else (0.0, 0.0)
+
+    def __exit__(self, *_: object) -> None:
+        if self._left[0]:
+            signal.setitimer(signal.ITIMER_REAL, *self._left)
 
 
 class DirectLink:
@@ -62,7 +60,7 @@ class DirectLink:
         Only other sessions can free what they hold of this machine: for that it waits.
         """
         replies: list[messages.Reply] = []
-        with _undisturbed():
+        with _Undisturbed():
             self._owner.handle("", cast("messages.AnyRequest", request), replies.append)
             while not replies:
                 self._owner.release()
@@ -72,7 +70,7 @@ class DirectLink:
 
     def send(self, notice: messages.AnyNotice) -> None:
         """Hand the message over."""
-        with _undisturbed():
+        with _Undisturbed():
             self._owner.note(notice)
 
 
@@ -91,7 +89,7 @@ class ChannelLink:
 
         A call that a signal's exception has ended leaves a reply behind, which is passed over here.
         """
-        with _undisturbed(), self._lock:
+        with _Undisturbed(), self._lock:
             number = self._post(cast("messages.Message", request))
             while True:
                 replied, reply = messages.decode_reply(self._channel.receive())
@@ -100,7 +98,7 @@ class ChannelLink:
 
     def send(self, notice: messages.AnyNotice) -> None:
         """Send the message."""
-        with _undisturbed():
+        with _Undisturbed():
             self._post(notice)
 
     def _post(self, message: messages.Message) -> int:

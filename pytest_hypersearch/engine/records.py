@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from pytest_hypersearch.core.codec import fields_of
 from pytest_hypersearch.core.trial import Config, Key, Raw, State, TrialRecord
 from pytest_hypersearch.store.records import EndRecord
 
@@ -48,8 +47,21 @@ class Outcome:
 
 def end_record(key: Key, attempt: int, outcome: Outcome) -> EndRecord:
     """Return an outcome as the journal keeps it."""
-    values = fields_of(outcome) | {"duration": round(outcome.duration, 6)}
-    return EndRecord(*key, attempt, **values)
+    return EndRecord(
+        *key,
+        attempt,
+        outcome.state,
+        outcome.metrics,
+        round(outcome.duration, 6),
+        outcome.score,
+        outcome.steps,
+        outcome.reason,
+        outcome.error,
+        outcome.logged,
+        outcome.failed,
+        outcome.peak_memory,
+        outcome.cpu_time,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,14 +94,14 @@ def under_way(
     item: str, key: Key, attempt: Attempt, state: State, *, reason: str = ""
 ) -> TrialRecord:
     """A trial that has been started, and has not told its outcome."""
-    return trial_record(
+    return TrialRecord(
         item,
-        key,
+        *key,
         attempt.params,
         state,
-        reason=reason,
         seed=attempt.seed,
         attempt=attempt.number,
+        reason=reason,
         worker=attempt.worker,
         started=attempt.started,
     )
@@ -97,6 +109,22 @@ def under_way(
 
 def ended(item: str, key: Key, attempt: Attempt, outcome: Outcome) -> TrialRecord:
     """A trial that has told its outcome."""
-    values = {name: value for name, value in fields_of(outcome).items() if name != "failed"}
-    values |= {"metrics": dict(outcome.metrics), "logged": dict(outcome.logged)}
-    return replace(under_way(item, key, attempt, outcome.state), **values)
+    return TrialRecord(
+        item,
+        *key,
+        attempt.params,
+        outcome.state,
+        outcome.score,
+        dict(outcome.metrics),
+        attempt.seed,
+        outcome.steps,
+        attempt.number,
+        outcome.duration,
+        outcome.reason,
+        worker=attempt.worker,
+        logged=dict(outcome.logged),
+        peak_memory=outcome.peak_memory,
+        cpu_time=outcome.cpu_time,
+        started=attempt.started,
+        error=outcome.error,
+    )

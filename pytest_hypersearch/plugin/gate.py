@@ -102,8 +102,9 @@ class Gates:
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Take note of where a test is, for annotations."""
-        file, number, _ = report.location
-        self.places.setdefault(report.nodeid.partition("[")[0], (file, (number or 0) + 1))
+        if report.when == "setup":
+            file, number, _ = report.location
+            self.places.setdefault(report.nodeid.partition("[")[0], (file, (number or 0) + 1))
 
     def close(self, session: pytest.Session, studies: Sequence[StudyResults]) -> None:
         """Judge, report each verdict as an item, and update the baseline.

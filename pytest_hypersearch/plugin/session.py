@@ -135,7 +135,7 @@ def _register(config: pytest.Config, runner: Runner) -> None:
         runner.elsewhere = shard.elsewhere
     config.pluginmanager.register(runner, "hypersearch_runner")
     config.pluginmanager.register(runner.timers, "hypersearch_timers")
-    config.pluginmanager.register(runner.origins, "hypersearch_origins")
+    config.pluginmanager.register(runner.child_reports, "hypersearch_child_reports")
     config.pluginmanager.register(Order(), "hypersearch_order")
     if config.option.sweep_set and not is_isolated(config) and not shard:
         config.pluginmanager.register(

@@ -592,10 +592,10 @@ Record: TypeAlias = (
 def to_json(record: Record) -> Json:
     """Return a record as the JSON object that the journal keeps."""
     data: Json = {"k": record.kind}
-    for name, _, default in _FIELDS[type(record)]:
+    for name, default in _DEFAULTS[type(record)]:
         value = getattr(record, name)
-        if default is None or value != default():
-            data[name] = _json(value)
+        if value != default:
+            data[name] = value if type(value) in _PLAIN else _json(value)
     return data
 
 
@@ -611,14 +611,14 @@ def from_json(data: Json) -> Record | None:
 
 def _json(value: object) -> object:
     match value:
+        case float():
+            return storable(value)
+        case dict():
+            return {name: storable(each) for name, each in value.items()}
         case Provenance():
             return value.to_json()
         case tuple():
             return _sweeps(value) if any(isinstance(one, Sweep) for one in value) else [*value]
-        case dict():
-            return {name: storable(each) for name, each in value.items()}
-        case float():
-            return storable(value)
     return value
 
 
@@ -656,7 +656,12 @@ def _default(each: Field[Any]) -> Callable[[], Any] | None:
     return None if each.default is MISSING else lambda: each.default
 
 
+_PLAIN: Final = frozenset({int, str, bool, State})  # JSON has them as they are
 _KINDS: Final[Mapping[str, type[Record]]] = {kind.kind: kind for kind in get_args(Record)}
 _FIELDS: Final[Mapping[object, tuple[_FieldOf, ...]]] = {
     kind: _fields_of(kind) for kind in (*_KINDS.values(), Provenance)
+}
+_DEFAULTS: Final[Mapping[object, tuple[tuple[str, object], ...]]] = {
+    kind: tuple((name, default() if default else MISSING) for name, _, default in _FIELDS[kind])
+    for kind in _KINDS.values()
 }

@@ -192,7 +192,7 @@ def saved_at(run: Path, name: str) -> Path:
         name: Of the directory among the run's artifacts; of a trial that was carried over from
             another run, the path of its directory from that of the study.
     """
-    return run.parent / name if "/" in name else run / ARTIFACTS / name
+    return run.parent / name if "/" in name else run.joinpath(ARTIFACTS, name)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
-from itertools import count
+from functools import cached_property, partial
 from math import prod
 from typing import Any, Final, TypeAlias
 
@@ -186,10 +185,10 @@ class Space:
         Raises:
             ValueError: The configurations are not counted.
         """
-        for index in count():
-            if index == self.size:
-                return
-            yield self.grid_config(index)
+        if self.uncounted:
+            raise ValueError(self.uncounted)
+        for branch, part in zip(self.branches, self._parts, strict=True):
+            yield from map(partial(_cell, branch), part.ranks)
 
     def grid_config(self, index: int) -> Config:
         """Return the configuration at an index of the grid, without building the grid.

@@ -55,7 +55,7 @@ class OutcomeReporter:
             self._end(current, State.FAILED, duration=duration, reason=reason, failed=True)
             return
         verdict = judge(current.returned, current.trial.last, *current.slot.sweep.metrics)
-        reason = current.trial.secrets.masked(verdict.reason)
+        reason = verdict.reason and current.trial.secrets.masked(verdict.reason)
         self._end(
             current,
             verdict.state,
@@ -115,7 +115,7 @@ class OutcomeReporter:
         current.trial.end()
         current.outcome = Outcome(
             state,
-            error=current.trial.secrets.masked(error)[-LONGEST_ERROR:],
+            error=error and current.trial.secrets.masked(error)[-LONGEST_ERROR:],
             logged=current.trial.logged,
             steps=current.trial.steps,
             peak_memory=current.usage[0],
@@ -161,7 +161,9 @@ class OutcomeReporter:
             # Another plugin has ended the call before the test.
             self._end(current, State.COMPLETE)
         if current.outcome is not None:
-            current.outcome = _as_reported(current.outcome, error, report, current.trial.secrets)
+            if not report.passed:
+                secrets = current.trial.secrets
+                current.outcome = _as_reported(current.outcome, error, report, secrets)
             self._tell(current, report)
 
     def _tell(self, current: CurrentItem, report: pytest.TestReport) -> None:

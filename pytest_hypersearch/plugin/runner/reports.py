@@ -105,6 +105,8 @@ class Reports:
     @property
     def last(self) -> dict[str, float]:
         """The last reported value of each metric."""
+        if not (self._values or self._apart):
+            return dict(self._last)
         unsent = {name: values for name, (_, values) in self._apart.items()}
         if self._values:
             unsent[self._metric] = self._values
@@ -158,8 +160,8 @@ class Reports:
 
     def flush(self) -> None:
         """Send what was reported and not yet sent."""
-        if packed := self._take():
-            self._send(packed)
+        if self._values or self._apart:
+            self._send(self._take())
 
     def end(self) -> None:
         """Send the rest; nothing is taken any more."""

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import pytest
 
@@ -30,6 +30,7 @@ from pytest_hypersearch.plugin.runner.item import (
     recording_return,
     replace_test,
     restore_test,
+    set_arguments,
     set_callspec_params,
 )
 from pytest_hypersearch.plugin.runner.outcomes import OutcomeReporter, accepted, hide
@@ -49,9 +50,13 @@ class Runner:
         self.current: CurrentItem | None = None
         given = getattr(config, "workerinput", {})
         self._files = NodeFiles(link, given[SCRATCH]) if SCRATCH in given else None
+        self._recorded: tuple[Callable[..., Any], Callable[..., Any]] | None = None
         self._rootpath = config.rootpath
         self._verbosity = config.get_verbosity()
-        self.origins = OriginNotes(self._verbosity)
+        self._shows_setup = config.getoption("setupshow", default=False)
+        self.child_reports = ChildReports(self)
+        self._origins = OriginNotes(self._verbosity)
+        self._manager = config.pluginmanager
         self._junit = wants_junit(config)
         self._outcomes = OutcomeReporter(link, shows_all=self._junit or self._verbosity > 0)
         config.add_cleanup(gc.unfreeze)
@@ -63,7 +68,9 @@ class Runner:
     @property
     def sweeps(self) -> Sweeps:
         """What the fixture of this name gives."""
-        return Sweeps(self.link, self._spaces, self.origins.note, self.elsewhere, self._files)
+        if not self._manager.is_registered(self._origins):
+            self._manager.register(self._origins, "hypersearch_origins")
+        return Sweeps(self.link, self._spaces, self._origins.note, self.elsewhere, self._files)
 
     def pytest_deselected(self, items: Sequence[pytest.Item]) -> None:
         """Keep the spaces of studies whose stored results may be asked for."""
@@ -75,6 +82,9 @@ class Runner:
             return
         self.plan = Plan.of(session.items, self._rootpath)
         self._spaces.update(spaces_of(session.items))
+        sweeps = [sweep for trials in self.plan.studies.values() for sweep in trials[0][1].sweeps]
+        if not any(sweep.isolate for sweep in sweeps):
+            self._manager.unregister(self.child_reports)  # every report would pay for it
         if not self.plan.studies:
             return
         # Thousands of items live until the end: the garbage collector need not walk through them
@@ -137,6 +147,8 @@ class Runner:
         if assignment.share:
             current.confinement.enter_context(confined(assignment.share))
         current.trial = self._trial(current, assignment)
+        if not self._shows_setup:
+            set_arguments(current.item, current.slot, current.trial)
 
     def _run_apart(self, current: CurrentItem, assignment: messages.RunTrial) -> None:
         """Run the trial in a process of its own; this item only shows its reports."""
@@ -204,7 +216,9 @@ class Runner:
         # Here and not in pytest_pyfunc_call, where pytest-asyncio has replaced the function already
         # (and a wrapper that lets the value through makes pytest warn: pytest-memray#60).
         function = item.obj
-        item.obj = recording_return(function, current)
+        if self._recorded is None or self._recorded[0] is not function:
+            self._recorded = function, recording_return(function, self._record_value)
+        item.obj = self._recorded[1]
         current.in_call = True
         self._meter.start()
         start = monotonic()
@@ -224,6 +238,10 @@ class Runner:
             current.in_call = False
             item.obj = function
         return result
+
+    def _record_value(self, value: object) -> None:
+        if self.current is not None:
+            self.current.returned = value
 
     def _stop(self, current: CurrentItem) -> None:
         """Stop the clocks of a trial that has ended."""
@@ -266,30 +284,6 @@ class Runner:
             item.warn(pytest.PytestWarning(f"{item.nodeid}: trial.path is not kept: {trouble}"))
         return not trouble
 
-    @pytest.hookimpl(wrapper=True, tryfirst=True)
-    def pytest_runtest_makereport(
-        self, item: pytest.Item, call: pytest.CallInfo[None]
-    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-        """Take the report of an isolated trial's own process; see failed subtests."""
-        report = yield
-        current = self.current
-        if current is None or current.item is not item:
-            return report
-        if current.child:
-            return self._report_of_child(current, current.child, call.when, report)
-        # pytest reports subtests in mid-test, and the test itself passes.
-        if current.in_call:
-            current.subtest_failed |= report.failed
-        return report
-
-    def _report_of_child(
-        self, current: CurrentItem, child: Child, phase: str, report: pytest.TestReport
-    ) -> pytest.TestReport:
-        # Not while the trial ran: what the terminal writes then is captured as the item's output.
-        while current.unlogged:
-            current.item.ihook.pytest_runtest_logreport(report=current.unlogged.pop(0))
-        return child.reports.get(phase, report)
-
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> None:
         """Have the last word on reports: by now all other plugins and conftests are registered."""
@@ -301,10 +295,13 @@ class Runner:
         """Tell how the item's trial ended, if this is the report that says so, and show it."""
         error = call.excinfo.value if call.excinfo else None
         current = self.current if self.current and self.current.item is item else None
-        if current and current.trial:
+        shows = report.longrepr is not None or report.sections
+        if shows and current and current.trial:
             hide(report, current.trial.secrets)
         if current and current.in_call:
-            return  # of a subtest
+            # pytest reports subtests in mid-test, and the test itself passes.
+            current.subtest_failed |= report.failed
+            return
         if call.when == "setup" and not report.passed:
             self.timers.stop(item)
             self._outcomes.setup_ended(current, item, error, report)
@@ -326,6 +323,27 @@ class Runner:
         current = self.current
         if current and report.nodeid == current.item.nodeid and report.failed:
             self._outcomes.item_failed(current, report)
+
+
+class ChildReports:
+    """Hooks that take the reports of isolated trials from their own processes."""
+
+    def __init__(self, runner: Runner) -> None:
+        self._runner = runner
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_makereport(
+        self, item: pytest.Item, call: pytest.CallInfo[None]
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        """Replace the report of an item that only stands for its trial."""
+        report = yield
+        current = self._runner.current
+        if current is None or current.item is not item or current.child is None:
+            return report
+        # Not while the trial ran: what the terminal writes then is captured as the item's output.
+        while current.unlogged:
+            current.item.ihook.pytest_runtest_logreport(report=current.unlogged.pop(0))
+        return current.child.reports.get(call.when, report)
 
 
 def _show_call(child: Child) -> None:

@@ -100,6 +100,7 @@ class Table:
         self._rows: list[Config | None] = [dict(point) for point in sweep.points]
         self._points = {sweep.space.key(point) for point in sweep.points}
         self._asked = 0
+        self._grid = sweep.space.grid() if isinstance(sampler, Grid) else None
 
     def __getitem__(self, number: int) -> Config | None:
         """The configuration of this number; None once the space is exhausted."""
@@ -114,7 +115,10 @@ class Table:
     def _draw(self) -> Config | None:
         space = self._sweep.space
         while True:
-            config = propose(self._sampler, self._sweep, index=self._asked)
+            if self._grid is not None:
+                config = next(self._grid, None)
+            else:
+                config = propose(self._sampler, self._sweep, index=self._asked)
             self._asked += 1
             if config is None or not self._points or space.key(config) not in self._points:
                 return config
