@@ -288,7 +288,6 @@ FORGED = {
     "no kind": b'{"a":1}',
     "nested": b'{"k":' + b"[" * 100_000 + b"]" * 100_000 + b"}",
     "NaN": b'{"k":"end","score":NaN}',
-    "infinite": b'{"k":"end","score":1e999}',
     "5,000 digits": b'{"k":"end","score":' + b"9" * 5000 + b"}",
     "not ASCII": '{"k":"é"}'.encode(),
     "unfinished": b'{"k":"end","a":[1}',

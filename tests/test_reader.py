@@ -1,6 +1,7 @@
 """What the one reader makes of a run's records, for sessions that continue it and for everybody."""
 
 import json
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -216,6 +217,21 @@ def test_a_trial_of_another_run_is_found_where_it_ran():
     (record,) = Present(run, session()).records()
     assert directory_of(Path("a/0009"), record) == Path("a/0007/artifacts/s-4-r0")
     assert stored(session(), replace(moved, refers=False)).origins == set()
+
+
+# JSON's 1e999 is infinite to Python; such a number is none that this package writes.
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"score": math.inf},
+        {"duration": math.inf},
+        {"logged": {"x": -math.inf}},
+        {"metrics": {"score": math.inf}},
+    ],
+)
+def test_a_number_that_is_not_finite_is_damage(value):
+    run = stored(session(), start(), to_json(end()) | value)
+    assert (run.damaged, [trial.outcome for trial in run.trials]) == (1, [None])
 
 
 @pytest.mark.parametrize("origin", ["../..", "7", "a", "/etc", "0001/x"])

@@ -342,13 +342,14 @@ def _grid_ids(configs: Sequence[Config]) -> list[str]:
     for config in configs:
         for name, value in config.items():
             texts.setdefault((name, type(value), value), _slug(value))
+    plain = {name: _plain(name) for name, _, _ in texts}
     counts = Counter((name, text) for (name, _, _), text in texts.items())
     for key, text in texts.items():
         if counts[key[0], text] > 1:
             texts[key] = _slug(key[2], exact=True)
     ids = [
         "-".join(
-            f"{_plain(name)}:{texts[name, type(value), value]}" for name, value in config.items()
+            f"{plain[name]}:{texts[name, type(value), value]}" for name, value in config.items()
         )
         for config in configs
     ]

@@ -428,7 +428,7 @@ class RunLog:
 
     def artifacts(self, name: str) -> str:
         """The path of the directory of what a trial saved, see `saved_at`."""
-        return str(saved_at(self._owned().path, name))
+        return saved_at(self._owned().path, name)
 
     def end(self) -> None:
         """Record what the session's tests imported since the session was recorded.

@@ -42,13 +42,8 @@ def _refuse_constant(text: str) -> NoReturn:
     raise ValueError(msg)
 
 
-def _finite(text: str) -> float:
-    value = float(text)
-    return value if value - value == 0 else _refuse_constant(text)
-
-
 json_text = json.JSONEncoder(allow_nan=False, separators=(",", ":"), check_circular=False).encode
-_from_json = json.JSONDecoder(parse_float=_finite, parse_constant=_refuse_constant).decode
+_from_json = json.JSONDecoder(parse_constant=_refuse_constant).decode
 
 
 def encode(record: Json) -> bytes:
@@ -163,7 +158,7 @@ def read_batches(
     try:
         with os.fdopen(open_regular(str(path), os.O_RDONLY), "rb", _COPY_BYTES) as file:
             for found, bad in batches(file):
-                bodies = [one for one in found if _has(one, containing)]
+                bodies = [one for one in found if _has(one, containing)] if containing else found
                 records = decode(bodies)
                 yield records, bad + len(bodies) - len(records)
     except FileNotFoundError:
@@ -173,7 +168,7 @@ def read_batches(
 
 
 def _has(body: bytes, texts: tuple[bytes, ...]) -> bool:
-    return not texts or any(text in body for text in texts)
+    return any(text in body for text in texts)
 
 
 def read_first(path: Path) -> Json | None:
@@ -239,7 +234,8 @@ class Journal:
 
     def append_many(self, records: Iterable[Json]) -> None:
         """Write records together, at the cost of about one; errors as in `append`."""
-        self.append_lines(map(encode, records))
+        if lines := b"".join(map(encode, records)):
+            self._append(lines)
 
     def append_lines(self, lines: Iterable[bytes]) -> None:
         """Write what `encode` or `seal` returned; errors as in `append`."""

@@ -299,7 +299,7 @@ def _copy(part: Part, trials: Iterable[StoredTrial], run: Run) -> None:
             series = {name: pack(*each) for name, each in record.series.items()}
             run.curves.append_lines(curve_lines(record.key, record.attempt, series, record.elapsed))
     for trial in mine:
-        source = saved_at(part.run.path, trial.saved or _directory(trial))
+        source = Path(saved_at(part.run.path, trial.saved or _directory(trial)))
         if source.is_dir():
             target = run.path / ARTIFACTS / _directory(trial)
             target.parent.mkdir(mode=0o700, exist_ok=True)

@@ -8,13 +8,14 @@ run's own, their files and curves stay where they are and are found from here.
 
 from __future__ import annotations
 
+import gc
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, TypeAlias
+from typing import Final, TypeAlias
 
 from pytest_hypersearch.core.errors import StoreError
 from pytest_hypersearch.core.space import config_key
@@ -91,8 +92,10 @@ class StoredTrial:
     @property
     def last(self) -> Attempt | None:
         """The attempt that the outcome is of; without one the last."""
+        if not self.attempts or self.attempts[-1].end is self.outcome:
+            return self.attempts[-1] if self.attempts else None
         ended = (each for each in reversed(self.attempts) if each.end is self.outcome)
-        return next(ended, None) or (self.attempts[-1] if self.attempts else None)
+        return next(ended, self.attempts[-1])
 
     @property
     def duration(self) -> float | None:
@@ -139,7 +142,6 @@ class StoredRun:
         self.damaged = 0
         self._trials: dict[Key, StoredTrial] = {}
         self._attempts: dict[Attempted, tuple[StoredTrial, Attempt]] = {}
-        self._open: set[Attempted] = set()
 
     @property
     def trials(self) -> list[StoredTrial]:
@@ -173,7 +175,7 @@ class StoredRun:
 
     def is_open(self, attempt: Attempt) -> bool:
         """Tell whether an attempt has not ended as far as the newest session knows."""
-        return (attempt.start.key, attempt.start.attempt) in self._open
+        return attempt.end is None and attempt.session is self.sessions[-1]
 
     def read(self, records: Iterable[Json]) -> None:
         """Add records: damaged ones are counted, those of unknown kinds passed over."""
@@ -187,14 +189,14 @@ class StoredRun:
 
     def _add(self, record: Record) -> None:
         match record:
-            case RunRecord() | SessionRecord():
-                self._plan(record)
-            case SuggestRecord():
-                self.suggestions[record.sweep, record.seed, record.number] = record
             case StartRecord():
                 self._start(record)
             case EndRecord() | CrashRecord():
                 self._end(record)
+            case RunRecord() | SessionRecord():
+                self._plan(record)
+            case SuggestRecord():
+                self.suggestions[record.sweep, record.seed, record.number] = record
             case FailedRecord():
                 self._fail(record)
             case SavedRecord():
@@ -211,23 +213,22 @@ class StoredRun:
         if isinstance(record, SessionRecord):
             sweeps = record.sweeps or self.sessions[-1].sweeps
             self.sessions.append(replace(record, sweeps=sweeps))
-            self._open.clear()
         else:
             self.nodeid = self.nodeid or record.nodeid
-            if not self.sessions[1:]:
+            if not self.sessions[1:] and not self._attempts:
                 self.sessions[0] = SessionRecord(record.sweeps)
 
     def _start(self, start: StartRecord) -> None:
-        place = start.key, start.attempt
+        key = start.key
+        place = key, start.attempt
         if place in self._attempts:
             return
-        trial = self._trial(start.key, start.params, start.seed)
+        trial = self._trial(key, start.params, start.seed)
         attempt = Attempt(start, self.sessions[-1])
         trial.attempts.append(attempt)
-        self.attempts[start.key] = start.attempt
-        self.items.pop(start.key, None)
+        self.attempts[key] = start.attempt
+        self.items.pop(key, None)
         self._attempts[place] = trial, attempt
-        self._open.add(place)
 
     def _end(self, end: EndRecord | CrashRecord) -> None:
         if not end.attempt:
@@ -235,7 +236,6 @@ class StoredRun:
             return
         trial, attempt = self._attempt(end)
         if self.is_open(attempt):
-            self._open.remove((end.key, end.attempt))
             attempt.end = end
             self._conclude(trial, end)
 
@@ -252,9 +252,10 @@ class StoredRun:
         self, record: EndRecord | FailedRecord | CrashRecord | SavedRecord
     ) -> tuple[StoredTrial, Attempt]:
         place = record.key, record.attempt
-        if place not in self._attempts:
+        known = self._attempts.get(place)
+        if known is None:
             raise ValueError(f"{place} was not started")
-        return self._attempts[place]
+        return known
 
     def _trial(self, key: Key, params: Config, seed: int) -> StoredTrial:
         known = self._trials.get(key)
@@ -275,11 +276,12 @@ def read_stored(run: Run) -> StoredRun:
         StoreError: The journal cannot be read, or was written by a newer version.
     """
     stored = StoredRun()
-    for records, damaged in read_batches(run.journal.path):
-        if any(map(is_newer, records)):
-            raise newer_error(run.journal.path)
-        stored.read(records)
-        stored.damaged += damaged
+    with uncollected():
+        for records, damaged in read_batches(run.journal.path):
+            if any(map(is_newer, records)):
+                raise newer_error(run.journal.path)
+            stored.read(records)
+            stored.damaged += damaged
     return stored
 
 
@@ -324,7 +326,7 @@ def stored_key(trial: TrialRecord) -> Key:
 
 def directory_of(run: Path, trial: TrialRecord) -> Path:
     """Return the directory of what a trial of a run saved, which is there if it saved anything."""
-    return saved_at(run, trial.directory or artifact_name(*stored_key(trial), trial.attempt))
+    return Path(saved_at(run, trial.directory or artifact_name(*stored_key(trial), trial.attempt)))
 
 
 def curve_records(run: Run, stored: StoredRun) -> Iterator[CurveRecord]:
@@ -446,12 +448,12 @@ class Present:
             trial = self.trials[key]
             last = trial.attempts[-1] if trial.attempts else None
             if live and last and self.run.is_open(last):
-                yield self._started(key, last, State.RUNNING)
+                yield self._started(key, last, _unscored(State.RUNNING))
             elif trial.outcome is not None:
                 if record := self.ended(key):
                     yield record
             elif last:
-                yield self._started(key, last, State.NOT_RUN, reason="interrupted")
+                yield self._started(key, last, _unscored(State.NOT_RUN, "interrupted"))
 
     def elapsed(self) -> dict[str, float]:
         """Return the wall time of each sweep in seconds, that of the run's own sessions alone."""
@@ -480,42 +482,39 @@ class Present:
             verdict = judged(outcome, self._sweeps[key.sweep].metrics)
             if verdict is None:
                 return None
-            return self._started(
-                key,
-                attempt,
-                verdict.state,
-                score=verdict.score,
-                metrics=verdict.metrics,
-                steps=outcome.steps,
-                duration=outcome.duration,
-                reason=verdict.reason,
-                logged=dict(outcome.logged),
-                peak_memory=outcome.peak_memory,
-                cpu_time=outcome.cpu_time,
-                error=outcome.error,
-            )
+            return self._started(key, attempt, verdict, outcome)
         if isinstance(outcome, CrashRecord) and attempt:
-            return self._started(key, attempt, State.CRASHED, reason=outcome.reason)
+            return self._started(key, attempt, _unscored(State.CRASHED, outcome.reason))
         state = outcome.state if isinstance(outcome, SkipRecord) else State.CRASHED
         reason = outcome.reason if outcome else ""
         item = self.run.items.get(key, self.run.nodeid)
         params = trial.params or self._params_of(key)
         return TrialRecord(item, *key, params, state, seed=trial.seed, reason=reason)
 
-    def _started(self, key: Key, attempt: Attempt, state: State, **values: Any) -> TrialRecord:  # noqa: ANN401  the record's own fields
-        start = attempt.start
-        usual = attempt.directory == artifact_name(*key, start.attempt)
+    def _started(
+        self, key: Key, attempt: Attempt, verdict: Judgement, end: EndRecord | None = None
+    ) -> TrialRecord:
+        start, directory = attempt.start, attempt.directory
+        usual = not directory or directory == artifact_name(*key, start.attempt)
         return TrialRecord(
             self.run.items.get(key) or start.item or self.run.nodeid,
             *key,
             start.params,
-            state,
-            seed=start.seed,
-            attempt=start.attempt,
+            verdict.state,
+            verdict.score,
+            verdict.metrics,
+            start.seed,
+            end.steps if end else 0,
+            start.attempt,
+            end.duration if end else 0.0,
+            verdict.reason,
             worker=start.worker,
+            logged=dict(end.logged) if end else {},
+            peak_memory=end.peak_memory if end else None,
+            cpu_time=end.cpu_time if end else None,
             started=start.started,
-            directory="" if usual else attempt.directory,
-            **values,
+            error=end.error if end else "",
+            directory="" if usual else directory,
         )
 
     def _params_of(self, key: Key) -> Config:
@@ -576,6 +575,8 @@ def read_run(run: Run) -> StudyResults:
     session = stored.sessions[-1]
     present = Present(stored, session)
     elapsed = present.elapsed()
+    with uncollected():
+        trials = tuple(present.records(live=run.in_use()))
     part = ["only some trials of the plan were selected"] if present.is_part else []
     return StudyResults(
         nodeid=stored.nodeid or run.path.parent.name,
@@ -583,7 +584,7 @@ def read_run(run: Run) -> StudyResults:
             replace(each, planned=each.n_trials * each.replicates, elapsed=elapsed[each.name])
             for each in session.sweeps
         ),
-        trials=tuple(present.records(live=run.in_use())),
+        trials=trials,
         notes=(*part, *present.notes(), *damage(stored, run.path)),
         run=str(run.path),
         commit=stored.first.provenance.commit,
@@ -608,4 +609,20 @@ def judged(end: EndRecord, metrics: Sequence[str]) -> Judgement | None:
     if verdict.failed:
         return None
     # A trial that is complete has a reason if its item failed in the teardown.
-    return replace(verdict, reason=verdict.reason or end.reason)
+    return verdict if not end.reason else replace(verdict, reason=verdict.reason or end.reason)
+
+
+def _unscored(state: State, reason: str = "") -> Judgement:
+    return Judgement(state, None, {}, reason)
+
+
+@contextmanager
+def uncollected() -> Iterator[None]:
+    """Keep the garbage collector from going through all that is read, again and again."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()

@@ -37,7 +37,6 @@ _LONG: Final = 1e12  # seconds
 _ENDS: Final = {*State} - {State.RUNNING, State.RACED_OUT, State.CRASHED}
 
 _Read: TypeAlias = "Callable[[Any], Any]"
-_FieldOf: TypeAlias = "tuple[str, _Read, Callable[[], Any] | None]"
 _Kind = TypeVar("_Kind")
 
 
@@ -104,10 +103,12 @@ def _dict(read: _Read) -> _Read:
 
 def _scalar(value: object) -> Raw:
     match value:
-        case bool() | float() | None:
-            return value
         case str():
             return _text(value)
+        case float() if value - value == 0:
+            return value
+        case bool() | None:
+            return value
         case int() if -_LARGE <= value <= _LARGE:
             return value
     raise ValueError(f"{value!r} is not a scalar")
@@ -115,6 +116,8 @@ def _scalar(value: object) -> Raw:
 
 def _metric(value: object) -> float:
     """Read a number, for which JSON has a text if it is not finite."""
+    if type(value) is float and value - value == 0:
+        return value
     return float(value) if value in {"nan", "inf", "-inf"} else _FLOAT(value)
 
 
@@ -126,7 +129,15 @@ def _series(value: object) -> Series:
 
 
 def _state(*allowed: State) -> _Read:
-    return lambda value: State(_one_of(*allowed)(value))
+    states = {str(state): state for state in allowed}
+
+    def read(value: Any) -> State:  # noqa: ANN401  any JSON value
+        state = states.get(value)
+        if state is None:
+            raise ValueError(f"{value!r} is not one of {allowed}")
+        return state
+
+    return read
 
 
 def _option(value: object) -> str:
@@ -155,6 +166,7 @@ Ordinal = Annotated[int, _whole(1, _MANY)]
 Integer = Annotated[int, _INTEGER]
 Flag = Annotated[bool, _flag]
 Text = Annotated[str, _text]
+Name = Annotated[str, lambda value: sys.intern(_text(value))]  # thousands of records have it
 Texts = Annotated[Mapping[str, str], _dict(_text)]
 Seconds = Annotated[float, _SECONDS]
 Params = Annotated[Config, _dict(_scalar)]
@@ -283,6 +295,8 @@ class Provenance:
         Raises:
             TypeError, ValueError: A field is of the wrong type or out of its range.
         """
+        if not isinstance(data, Mapping):
+            raise TypeError(f"{data!r} is not an object")
         return _record(cls, data)
 
 
@@ -380,7 +394,7 @@ class OfTrial:
         replicate: Index of its repetition.
     """
 
-    sweep: Text
+    sweep: Name
     number: Count
     replicate: Count
 
@@ -631,37 +645,26 @@ def _sweeps(sweeps: tuple[Sweep, ...]) -> list[Json]:
 
 
 def _record(kind: type[_Kind], data: Mapping[str, Any]) -> _Kind:
-    values = []
-    for name, read, default in _FIELDS[kind]:
-        if name in data:
-            values.append(read(data[name]))
-        elif default is None:
-            raise ValueError(f"expected {name}")
-        else:
-            values.append(default())
-    return kind(*values)
+    reads = _READS[kind]
+    return kind(**{name: reads[name](value) for name, value in data.items() if name in reads})
 
 
-def _fields_of(kind: type[Any]) -> tuple[_FieldOf, ...]:
-    """Return the name of each field, what reads it, and what gives its default."""
+def _reads_of(kind: type[Any]) -> dict[str, _Read]:
+    """Return what reads each field."""
     hints = get_type_hints(kind, include_extras=True)
-    return tuple(
-        (each.name, hints[each.name].__metadata__[0], _default(each)) for each in fields(kind)
-    )
+    return {each.name: hints[each.name].__metadata__[0] for each in fields(kind)}
 
 
-def _default(each: Field[Any]) -> Callable[[], Any] | None:
-    if each.default_factory is not MISSING:
-        return each.default_factory
-    return None if each.default is MISSING else lambda: each.default
+def _default(each: Field[Any]) -> object:
+    """Return a field's default, `MISSING` if it has none."""
+    return each.default if each.default_factory is MISSING else each.default_factory()
 
 
 _PLAIN: Final = frozenset({int, str, bool, State})  # JSON has them as they are
 _KINDS: Final[Mapping[str, type[Record]]] = {kind.kind: kind for kind in get_args(Record)}
-_FIELDS: Final[Mapping[object, tuple[_FieldOf, ...]]] = {
-    kind: _fields_of(kind) for kind in (*_KINDS.values(), Provenance)
+_READS: Final[Mapping[object, dict[str, _Read]]] = {
+    kind: _reads_of(kind) for kind in (*_KINDS.values(), Provenance)
 }
 _DEFAULTS: Final[Mapping[object, tuple[tuple[str, object], ...]]] = {
-    kind: tuple((name, default() if default else MISSING) for name, _, default in _FIELDS[kind])
-    for kind in _KINDS.values()
+    kind: tuple((each.name, _default(each)) for each in fields(kind)) for kind in _KINDS.values()
 }

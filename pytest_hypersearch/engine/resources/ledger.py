@@ -17,11 +17,10 @@ import tempfile
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import partial
 from getpass import getuser
 from pathlib import Path
+from typing import Self
 
 from pytest_hypersearch.core.codec import json_object, read_fields
 from pytest_hypersearch.core.errors import NotYetError, StoreError
@@ -339,25 +338,20 @@ class Shares:
         self._ledger = self._ledger or Ledger(self.machine, self._directory)
         return self.machine, self._ledger
 
-    @contextmanager
-    def offer(self, worker: str, sweep: Sweep) -> Iterator[Offer]:
+    def offer(self, worker: str, sweep: Sweep) -> Offer:
         """Offer a worker what its next trial demands.
 
-        What the worker held before goes back, and what it takes now as well, unless it keeps it.
+        What the worker held before goes back.
 
         Raises:
             StoreError: The ledger cannot be used.
         """
         if worker in self._holding:
             self.free(worker)
-        offer = Offer(partial(self._take, worker, sweep))
-        try:
-            yield offer
-        finally:
-            if not offer.stands:
-                self.free(worker)
+        return Offer(self, worker, sweep)
 
-    def _take(self, worker: str, sweep: Sweep) -> Share | None:
+    def take(self, worker: str, sweep: Sweep) -> Share | None:
+        """Take what a trial demands, None if that is nothing; see `Offer.take`."""
         demand = sweep.resources
         if demand is None:
             return None
@@ -399,17 +393,30 @@ class Shares:
 
 
 class Offer:
-    """What a trial may take before it is started.
+    """What a trial may take before it is started; it goes back in the end, unless it is kept.
 
-    Attributes:
-        stands: Whether the worker goes on holding what it took, or waiting for it.
+    Args:
+        shares: Gives it.
+        worker: Who takes it.
+        sweep: Tells what the trial demands.
     """
 
-    def __init__(self, take: Callable[[], Share | None]) -> None:
-        self.stands = False
-        self._take = take
+    __slots__ = ("_share", "_shares", "_stands", "_sweep", "_taken", "_worker")
+
+    def __init__(self, shares: Shares, worker: str, sweep: Sweep) -> None:
+        self._shares = shares
+        self._worker = worker
+        self._sweep = sweep
+        self._stands = False
         self._taken = False
         self._share: Share | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if not self._stands:
+            self._shares.free(self._worker)
 
     def take(self) -> None:
         """Take all of it; a second time changes nothing.
@@ -421,13 +428,13 @@ class Offer:
         if self._taken:
             return
         try:
-            self._share = self._take()
+            self._share = self._shares.take(self._worker, self._sweep)
         except NotYetError:
-            self.stands = True
+            self._stands = True
             raise
         self._taken = True
 
     def keep(self) -> Share | None:
         """Keep what was taken, and return it; None if nothing is demanded."""
-        self.stands = True
+        self._stands = True
         return self._share
