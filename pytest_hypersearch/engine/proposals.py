@@ -74,6 +74,7 @@ class Proposals:
         self._write = write
         self._configs: dict[str, dict[int, Config | None]] = defaultdict(dict)
         self._seen: dict[tuple[str, int], int] = {}
+        self._observations: dict[tuple[str, int], Observation] = {}
         self.tables = tables
 
     def configuration(self, name: str, number: int, *, force: bool = False) -> Config | None:
@@ -95,6 +96,10 @@ class Proposals:
                 self._propose_before(sweep, number, force=force)
             configs[number] = self._propose(sweep, number, force=force)
         return configs[number]
+
+    def changed(self, key: Key) -> None:
+        """Take note that a trial has ended or runs again: samplers are to see that."""
+        self._observations.pop(key[:2], None)
 
     def is_decided(self, name: str, number: int) -> bool:
         """Whether a configuration is given without asking a sampler that looks at results."""
@@ -145,12 +150,12 @@ class Proposals:
         if replays:
             config = replays[0]
         else:
-            own = [replace(each, index=each.index + len(prior)) for each in history]
+            own = [replace(each, index=each.index + len(prior)) for each in history if prior]
             config = propose(
                 self._samplers[sweep.name],
                 sweep,
                 index=number + len(prior),
-                history=[*prior, *own],
+                history=[*prior, *own] if prior else history,
             )
         seen = sum(observation.state is not State.RUNNING for observation in history)
         if config is not None:
@@ -164,6 +169,8 @@ class Proposals:
         Scores may have changed since then: they are moved by the mean change of those that were
         repeated as points. Until there is one, the sampler gets no earlier results.
         """
+        if not sweep.prior:
+            return []
         key, sign = sweep.space.key, 1.0 if sweep.mode == "min" else -1.0
         scores = {key(each.params): each.scores for each in history}
         pairs = [
@@ -218,6 +225,13 @@ class Proposals:
         return Observation(number, self._configs[sweep.name][number] or {}, State.RUNNING)
 
     def _observation(self, sweep: Sweep, number: int) -> Observation:
+        """What came of a configuration; made anew only when one of its trials has `changed`."""
+        known = self._observations.get((sweep.name, number))
+        if known is None:
+            known = self._observations[sweep.name, number] = self._observe(sweep, number)
+        return known
+
+    def _observe(self, sweep: Sweep, number: int) -> Observation:
         records = [
             record
             for replicate in range(sweep.replicates)

@@ -468,6 +468,7 @@ class Study:
     def _start(self, key: Key, params: Config, seed: int, worker: str) -> Attempt:
         if key in self.records:
             self.progress.reopen(key)
+            self.proposals.changed(key)
         number, started = self._attempts[key] + 1, round(wall(), 3)
         self._write(
             records.StartRecord(
@@ -485,6 +486,7 @@ class Study:
 
     def _finish(self, key: Key, record: TrialRecord) -> TrialRecord:
         self.progress.end(key, record)
+        self.proposals.changed(key)
         self.best.add(record)
         self.pruning.end(key, record.state)
         if key.sweep in self._stopping:
