@@ -210,6 +210,9 @@ def test_history_is_what_finished_in_that_order_then_what_is_pending():
         (1, "running", ()),
         (3, "running", ()),
     ]
+    bench.study.item_failed(Key("s", 2, 0), 1, "in call: late", "", keeps_score=False)
+    bench.ask(5)
+    assert bench.sampler.histories[5][0] == (2, "failed", ())
 
 
 def test_scores_are_turned_so_that_lower_is_better():
