@@ -59,7 +59,7 @@ def draw(
         wild: Number of contexts whose scores are all multiplied by a thousand.
     """
     unit = np.sqrt(2 * (share + (1 - share) / c))
-    Y = (  # noqa: N806
+    Y = (
         rng.normal(size=(1, c, 1))
         + noise(kind, rng, (n, 1, 1))
         + np.sqrt(share) * noise(kind, rng, (n, 1, k))
@@ -169,7 +169,7 @@ def strategies(runs: int, seed: int) -> None:
     """
 
     def searched(rng: Generator, qualities: Array, n: int) -> Course:
-        Y = qualities[:, None] + rng.normal(size=(len(qualities), n))  # noqa: N806
+        Y = qualities[:, None] + rng.normal(size=(len(qualities), n))
         sweep = Sweep(
             name="s",
             strategy="random",

@@ -27,7 +27,8 @@ class Contender:
     """Proposes configurations of a benchmark's space and is told their values.
 
     Args:
-        space: Name to ("float" | "int", low, high, log) or ("cat", choices).
+        space: Name to ("float" | "int", low, high, log) or ("cat", choices); a list of such dicts
+            for a conditional space.
         seed: Of all random decisions.
         direction: "minimize" or "maximize".
         n_trials: How many will be asked for; not used.
@@ -36,12 +37,22 @@ class Contender:
     multi = True
 
     def __init__(
-        self, space: dict[str, Any], seed: int, direction: str = "minimize", n_trials: int = 0
+        self,
+        space: dict[str, Any] | list[dict[str, Any]],
+        seed: int,
+        direction: str = "minimize",
+        n_trials: int = 0,
     ) -> None:
         self._sign = 1.0 if direction == "minimize" else -1.0
         self._seed, self._n_trials = seed, n_trials
-        self._choices = {name: entry[1] for name, entry in space.items() if entry[0] == "cat"}
-        self._space = Space(({name: _distribution(entry) for name, entry in space.items()},))
+        branches = space if isinstance(space, list) else [space]
+        self._choices: dict[str, list[Any]] = {}
+        self._space = Space(
+            tuple(
+                {name: self._distribution(name, entry) for name, entry in branch.items()}
+                for branch in branches
+            )
+        )
         self._finished: list[Observation] = []
         self._pending: list[tuple[dict[str, Any], Observation]] = []
         self._asked = 0
@@ -71,11 +82,12 @@ class Contender:
         scores = () if failed else (self._sign * float(value),)
         self._finished.append(Observation(asked.index, asked.params, state, scores))
 
-
-def _distribution(entry: tuple[Any, ...]) -> Distribution:
-    if entry[0] == "cat":  # by position: a benchmark's choices may be any objects
-        return choice(range(len(entry[1])))
-    kind, low, high, log = entry
-    if kind == "int":
-        return lograndint(low, high) if log else randint(low, high)
-    return loguniform(low, high) if log else uniform(low, high)
+    def _distribution(self, name: str, entry: tuple[Any, ...]) -> Distribution:
+        if entry[0] == "cat":  # by position: a benchmark's choices may be any objects
+            options = self._choices.setdefault(name, [])
+            options += [option for option in entry[1] if option not in options]
+            return choice([options.index(option) for option in entry[1]])
+        kind, low, high, log = entry
+        if kind == "int":
+            return lograndint(low, high) if log else randint(low, high)
+        return loguniform(low, high) if log else uniform(low, high)

@@ -38,7 +38,7 @@ class Contender:
         self._optimizer.tell(self._candidate, loss)
 
 
-def _parameter(entry: tuple[Any, ...]) -> Any:  # noqa: ANN401  nevergrad is untyped
+def _parameter(entry: tuple[Any, ...]) -> Any:
     if entry[0] == "cat":
         return ng.p.Choice(range(len(entry[1])))
     kind, low, high, log = entry

@@ -18,7 +18,7 @@ import optuna
 from pytest_hypersearch import uniform
 from pytest_hypersearch.samplers import Optimizer
 
-Scores: TypeAlias = tuple[float, float]
+Scores: TypeAlias = tuple[float, ...]
 Objective: TypeAlias = Callable[[Sequence[float]], Scores]
 
 
@@ -73,6 +73,32 @@ def fonseca(x: Sequence[float]) -> Scores:
     return first, second
 
 
+def dtlz1(x: Sequence[float]) -> Scores:
+    """Plane front, very many local ones (Deb, Thiele, Laumanns & Zitzler, 2005)."""
+    tail = [each - 0.5 for each in x[2:]]
+    g = 100.0 * (len(tail) + sum(z * z - math.cos(20.0 * math.pi * z) for z in tail))
+    half = 0.5 * (1.0 + g)
+    return half * x[0] * x[1], half * x[0] * (1.0 - x[1]), half * (1.0 - x[0])
+
+
+def dtlz2(x: Sequence[float]) -> Scores:
+    """Front on a sphere."""
+    radius = 1.0 + sum((each - 0.5) ** 2 for each in x[2:])
+    a, b = 0.5 * math.pi * x[0], 0.5 * math.pi * x[1]
+    return (
+        radius * math.cos(a) * math.cos(b),
+        radius * math.cos(a) * math.sin(b),
+        radius * math.sin(a),
+    )
+
+
+def dtlz7(x: Sequence[float]) -> Scores:
+    """Front in four parts."""
+    g = 1.0 + 9.0 * sum(x[2:]) / (len(x) - 2)
+    rest = sum(each / (1.0 + g) * (1.0 + math.sin(3.0 * math.pi * each)) for each in x[:2])
+    return x[0], x[1], (1.0 + g) * (3.0 - rest)
+
+
 PROBLEMS: dict[str, tuple[Objective, int, Scores]] = {  # objective, parameters, reference point
     "zdt1": (zdt1, 5, (1.1, 1.1)),
     "zdt2": (zdt2, 5, (1.1, 1.1)),
@@ -81,6 +107,9 @@ PROBLEMS: dict[str, tuple[Objective, int, Scores]] = {  # objective, parameters,
     "zdt6": (zdt6, 4, (1.1, 8.0)),
     "kursawe": (kursawe, 3, (-4.0, 5.0)),
     "fonseca": (fonseca, 4, (1.0, 1.0)),
+    "dtlz1": (dtlz1, 6, (400.0, 400.0, 400.0)),
+    "dtlz2": (dtlz2, 6, (1.1, 1.1, 1.1)),
+    "dtlz7": (dtlz7, 6, (1.1, 1.1, 15.0)),
 }
 
 
@@ -88,19 +117,25 @@ SAMPLERS = ["bayes", "TPESampler", "NSGAIISampler", "RandomSampler"]
 
 
 def volume(points: Sequence[Scores], reference: Scores) -> float:
-    """Return the area below the reference point that points dominate."""
-    area, ceiling = 0.0, reference[1]
-    for x, y in sorted(points):
-        if x < reference[0] and y < ceiling:
-            area += (reference[0] - x) * (ceiling - y)
-            ceiling = y
-    return area
+    """Return the volume below the reference point that points dominate."""
+    inside = sorted(
+        {p for p in points if all(map(float.__lt__, p, reference))}, key=lambda p: p[-1]
+    )
+    if len(reference) == 1:
+        return reference[0] - inside[0][0] if inside else 0.0
+    ends = [*(p[-1] for p in inside[1:]), reference[-1]]
+    return sum(
+        (end - p[-1]) * volume([q[:-1] for q in inside[: i + 1]], reference[:-1])
+        for i, (p, end) in enumerate(zip(inside, ends, strict=True))
+        if end > p[-1]
+    )
 
 
-def ours(objective: Objective, size: int, seed: int, trials: int) -> Iterator[Scores]:
+def ours(objective: Objective, sizes: tuple[int, int], seed: int, trials: int) -> Iterator[Scores]:
     """Yield the scores of our proposals."""
+    size, metrics = sizes
     space = {f"x{i}": uniform(0, 1) for i in range(size)}
-    optimizer = Optimizer(space, seed=seed, mode=["min", "min"])
+    optimizer = Optimizer(space, seed=seed, mode=["min"] * metrics)
     for _ in range(trials):
         params = optimizer.ask()
         scores = objective([params[name] for name in space])
@@ -108,10 +143,13 @@ def ours(objective: Objective, size: int, seed: int, trials: int) -> Iterator[Sc
         yield scores
 
 
-def peer(name: str, objective: Objective, size: int, seed: int, trials: int) -> Iterator[Scores]:
+def peer(
+    name: str, objective: Objective, sizes: tuple[int, int], seed: int, trials: int
+) -> Iterator[Scores]:
     """Yield the scores of the proposals of a sampler of Optuna's."""
+    size, metrics = sizes
     sampler = getattr(optuna.samplers, name)(seed=seed)
-    study = optuna.create_study(sampler=sampler, directions=["minimize", "minimize"])
+    study = optuna.create_study(sampler=sampler, directions=["minimize"] * metrics)
     for _ in range(trials):
         trial = study.ask()
         scores = objective([trial.suggest_float(f"x{i}", 0, 1) for i in range(size)])
@@ -124,6 +162,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--trials", type=int, default=60)
+    parser.add_argument("--problems", nargs="+", choices=PROBLEMS, default=list(PROBLEMS))
     parser.add_argument("--samplers", nargs="+", choices=SAMPLERS, default=SAMPLERS)
     given = parser.parse_args()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -131,14 +170,16 @@ def main() -> None:
     names = given.samplers
     at = [given.trials // 3, given.trials]
     print("| problem | trials |", " | ".join(names), "|\n|---|--:|" + "--:|" * len(names))
-    for problem, (objective, size, reference) in PROBLEMS.items():
+    for problem in given.problems:
+        objective, size, reference = PROBLEMS[problem]
+        sizes = size, len(reference)
         cells: dict[int, list[str]] = {count: [] for count in at}
         for name in names:
             runs = [
                 list(
-                    ours(objective, size, seed, given.trials)
+                    ours(objective, sizes, seed, given.trials)
                     if name == "bayes"
-                    else peer(name, objective, size, seed, given.trials)
+                    else peer(name, objective, sizes, seed, given.trials)
                 )
                 for seed in range(given.seeds)
             ]

@@ -363,6 +363,21 @@ def test_gradient_of_the_fit():
         assert objective(theta)[1] == pytest.approx(numeric, rel=1e-3, abs=1e-3)
 
 
+def test_short_waves_are_not_taken_for_noise():
+    rng = np.random.default_rng(1)
+    rows = rng.random((60, 2))
+    near = np.clip(rows[0] + 0.1 * rng.standard_normal((30, 2)), 0.0, 1.0)
+    rows = np.vstack([rows, near])
+    trend = 4.0 * ((rows - 0.4) ** 2).sum(axis=1)
+
+    def noise(scores):
+        data = Data(rows, scores / scores.std(), np.ones(90), np.ones(90, dtype=bool))
+        return fit(data, np.zeros(2, dtype=bool)).noise_variance
+
+    assert noise(trend + 0.8 * np.cos(40.0 * rows).prod(axis=1)) < 0.01
+    assert noise(trend + 0.4 * rng.standard_normal(90)) > 0.2
+
+
 def test_gradient_of_the_acquisition():
     rng = np.random.default_rng(1)
     encoding, data = toy_data(rng)
