@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -34,11 +34,23 @@ class Demand:
         cpus: Cores.
         gpus: GPUs: a whole number of them, or the fraction of one.
         memory: Bytes.
+        named: Of what the session has by the user's names, such as licences.
     """
 
     cpus: int = 0
     gpus: float = 0
     memory: int = 0
+    named: Mapping[str, int] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """Amounts by the names of resources."""
+        return {"cpus": self.cpus, "gpus": self.gpus, "memory": self.memory, **self.named}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Demand:
+        """The inverse of `to_json`."""
+        own = {name: data[name] for name in ("cpus", "gpus", "memory") if name in data}
+        return cls(**own, named={name: data[name] for name in data if name not in own})
 
     @property
     def devices(self) -> int:
@@ -56,6 +68,10 @@ class Demand:
             max(self.cpus, other.cpus),
             max(self.gpus, other.gpus),
             max(self.memory, other.memory),
+            {
+                name: max(self.named.get(name, 0), other.named.get(name, 0))
+                for name in {**self.named, **other.named}
+            },
         )
 
 
@@ -227,7 +243,7 @@ class Sweep:
         plain = {name: getattr(self, name) for name in _OWNED}
         seldom = {name: value for name in _SELDOM if (value := getattr(self, name))}
         if self.resources is not None:
-            seldom["resources"] = asdict(self.resources)
+            seldom["resources"] = self.resources.to_json()
         if self.gates:
             seldom["gates"] = [gate.to_json() for gate in self.gates]
         if self.stop is not None:

@@ -77,7 +77,11 @@ class Controller:
             ),
             archive,
             self._closed,
-            Shares(_machine(config), elsewhere=elsewhere),
+            Shares(
+                _machine(config),
+                elsewhere=elsewhere,
+                named=config.option.sweep_resources or {},
+            ),
             self.gates,
             start=WarmStart(archive.studies, resume=policy.resume),
         )

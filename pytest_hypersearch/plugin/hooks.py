@@ -118,12 +118,19 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "those that it names, or those that nvidia-ml-py finds",
     )
     group.addoption(
+        "--sweep-resources",
+        type=_amounts,
+        metavar="NAME=N,...",
+        help="how much the session has of resources with names of your own, such as license=2, "
+        "which sweeps request by resources={'license': 1}",
+    )
+    group.addoption(
         "--sweep-on",
         action="append",
-        metavar="COMMAND",
-        help="run trials on workers that this command starts on other machines, such as 'ssh host "
-        "{python}' or 'srun -n1 {python}', as many as -n says; repeatable for several hosts, with "
-        "'4*' in front for four workers",
+        metavar="ray[:ADDRESS]|COMMAND",
+        help="run trials on workers on other machines, as many as -n says: on the Ray cluster at "
+        "this address, or started by a command such as 'ssh host {python}' or 'srun -n1 {python}'; "
+        "repeatable for several hosts, with '4*' in front for four workers",
     )
     group.addoption(
         "--sweep-env",
@@ -232,6 +239,15 @@ def _devices(text: str) -> tuple[str, ...]:
     if len(names) != len(text.split(",")):
         raise ArgumentTypeError(f"{text!r}: expected numbers or UUIDs of GPUs, each once")
     return names
+
+
+def _amounts(text: str) -> dict[str, int]:
+    from argparse import ArgumentTypeError
+
+    pairs = [part.partition("=") for part in text.split(",")]
+    if not all(name.strip() and number.strip().isdecimal() for name, _, number in pairs):
+        raise ArgumentTypeError(f"{text!r}: expected NAME=N such as license=2, comma-separated")
+    return {name.strip(): int(number) for name, _, number in pairs}
 
 
 def _run_name(text: str) -> str:

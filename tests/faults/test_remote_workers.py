@@ -1,7 +1,9 @@
 """Workers elsewhere, by the double of a command: late, lost at any moment, or never up."""
 
+import itertools
 import json
 import os
+import re
 import shlex
 import signal
 import subprocess
@@ -172,6 +174,53 @@ def test_a_project_is_shipped_and_what_trials_save_comes_home(project, on, monke
         assert logged["cwd"] != str(project.path)
         assert logged["data"] == str(Path(logged["cwd"], "sub", "data.py"))
         assert not Path(logged["cwd"]).exists()
+    (journal,) = project.journals
+    assert journal.read_text().count('"k":"saved"') == 4  # all but the refused and the lost one
     (best,) = project.path.glob(".pytest_cache/d/hypersearch/*/best")
     assert (best / "r0" / "deep" / "link").read_bytes() == bytes([5]) * 7_000_000
     assert json.loads((best / "params.json").read_text())["params"] == {"x": 5}
+
+
+NODES = """
+@pytest.mark.sweep(grid={"x": range(8)}, resources={"gpus": 0.5, "license": 1})
+def test_f(x, trial):
+    ran("+")
+    time.sleep(0.2)
+    trial.log(device=os.environ["CUDA_VISIBLE_DEVICES"])
+    ran("-")
+    return x
+"""
+
+
+@pytest.mark.skipif(MOUNTS.returncode != 0, reason="needs the right to rename the host")
+def test_nodes_differ_in_what_they_have(project):
+    project.write(NODES)
+    other = project.path / "other" / "execnet-0.9.dist-info"
+    other.mkdir(parents=True)
+    (other / "METADATA").write_text("Metadata-Version: 2.1\nName: execnet\nVersion: 0.9\n")
+
+    def node(name, *variables):
+        shell = shlex.join(["unshare", "-u", "sh", "-c", f'hostname {name}; exec "$@"', "sh"])
+        return f"--sweep-on={shell} env {' '.join(variables)} {{python}}"
+
+    path = f"PYTHONPATH={other.parent}:{os.environ['PYTHONPATH']}"
+    nodes = [node("a", "CUDA_VISIBLE_DEVICES=3"), node("b", "CUDA_VISIBLE_DEVICES=5")]
+    nodes += [node("none"), node("old", path, "CUDA_VISIBLE_DEVICES=0")]
+    nodes[0] = nodes[0].replace("=", "=2*", 1)
+    code, output = project.run(*nodes, "--sweep-resources=license=2")
+    assert code == 0
+    assert "8 passed" in output
+    assert re.search(r"gw\d is refused: old has other versions", output)
+    assert re.search(r"  execnet +[\d.]+ +0\.9", output)
+    devices = {"a": "3", "b": "5"}
+    for trial in project.trials.values():
+        assert trial["logged"]["device"] == devices[trial["worker"].partition("@")[2]]
+    running = list(itertools.accumulate({"+": 1, "-": -1}[word] for word in lines(project)))
+    assert max(running) <= 2
+    code, output = project.run()
+    assert code == pytest.ExitCode.USAGE_ERROR
+    assert "requests 1 license; --sweep-resources has none of that name" in output
+
+
+def lines(project):
+    return (project.path / "ran").read_text().splitlines()

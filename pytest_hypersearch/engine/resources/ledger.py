@@ -278,6 +278,7 @@ class Shares:
         machine: Tells what there is to share here.
         directory: Where the machine's ledger is, if not in its usual place.
         elsewhere: Whether workers are placed on other machines, see `place`.
+        named: How much the session has of resources by the user's names.
 
     Attributes:
         waiting: The workers that wait for a share.
@@ -290,6 +291,7 @@ class Shares:
         directory: Path | None = None,
         *,
         elsewhere: bool = False,
+        named: Mapping[str, int] = {},
     ) -> None:
         self.waiting: set[str] = set()
         self.most = Demand()
@@ -298,6 +300,8 @@ class Shares:
         self._ledger: Ledger | None = None
         self._machine: Machine | None = None
         self._elsewhere = elsewhere
+        self._named = dict(named)
+        self._names_of: dict[str, Mapping[str, int]] = {}
         self._places: dict[str, tuple[Machine, Claims]] = {}
         self._accounts: dict[str, Claims] = {}
         self._holding: set[str] = set()
@@ -325,12 +329,34 @@ class Shares:
                 wanted = sweep.get("resources")
                 if not wanted:
                     continue
-                demand = read_fields(Demand, wanted)
+                demand = Demand.from_json(wanted)
                 self.most = self.most.joined(demand)
-                lacking = "" if self._elsewhere else self.machine.lacks(demand)
+                lacking = self._lacks_named(demand)
+                if not (lacking or self._elsewhere):
+                    lacking = self.machine.lacks(demand)
                 if lacking:
                     return f"{study.nodeid}: sweep {sweep['name']}: resources= requests {lacking}"
         return ""
+
+    def _lacks_named(self, demand: Demand) -> str:
+        for name, amount in demand.named.items():
+            if amount > self._named.get(name, 0):
+                has = f"{name}={self._named[name]}" if name in self._named else "none of that name"
+                return f"{amount} {name}; --sweep-resources has {has}"
+        return ""
+
+    def _has_named(self, worker: str, demand: Demand) -> bool:
+        """Whether a worker has its named resources, or gets them now; first come, first served.
+
+        It keeps them while it waits for its machine: nobody there waits for names.
+        """
+        line = self._names_of
+        line.setdefault(worker, demand.named)
+        before = [*line][: [*line].index(worker) + 1]
+        return all(
+            sum(line[other].get(name, 0) for other in before) <= self._named[name]
+            for name in demand.named
+        )
 
     def _at(self, worker: str) -> tuple[Machine, Claims]:
         if self._elsewhere:
@@ -355,6 +381,9 @@ class Shares:
         demand = sweep.resources
         if demand is None:
             return None
+        if not self._has_named(worker, demand):
+            self.waiting.add(worker)
+            raise NotYetError
         machine, ledger = self._at(worker)
         # A process that has started CUDA does not see other devices any more, whatever the mask.
         bound = None if sweep.isolate else self._devices.get((worker, demand.devices))
@@ -377,6 +406,7 @@ class Shares:
             StoreError: The ledger cannot be used.
         """
         if worker in self._holding | self.waiting:
+            self._names_of.pop(worker, None)
             self._at(worker)[1].free(worker)
             self._holding.discard(worker)
             self.waiting.discard(worker)

@@ -108,6 +108,7 @@ def pick_of(given: Mapping[str, Any], strategy: str, space: Space) -> str:
 
 
 KINDS = ("cpus", "gpus", "memory")
+_STEMS = ("cpu", "gpu", "mem", "core")
 
 _SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([KMGT])(i?)B\s*", re.ASCII)
 _POWERS = {"K": 1, "M": 2, "G": 3, "T": 4}
@@ -122,19 +123,29 @@ def resources_of(given: Mapping[str, Any]) -> Demand | None:
     if "resources" not in given:
         return None
     wanted = given["resources"]
-    if not isinstance(wanted, Mapping) or not wanted or not set(wanted) <= set(KINDS):
-        raise wrong("resources", wanted, "expected a dict with some of 'cpus', 'gpus', 'memory'")
+    if not isinstance(wanted, Mapping) or not wanted or not all(map(_is_kind, wanted)):
+        raise wrong(
+            "resources", wanted, f"expected a dict with some of {', '.join(map(repr, KINDS))}"
+        )
     return Demand(
-        cpus=_cpus(wanted) if "cpus" in wanted else 0,
+        cpus=_amount(wanted, "cpus") if "cpus" in wanted else 0,
         gpus=_gpus(wanted) if "gpus" in wanted else 0,
         memory=_memory(wanted) if "memory" in wanted else 0,
+        named={name: _amount(wanted, name) for name in wanted if name not in KINDS},
     )
 
 
-def _cpus(wanted: Mapping[str, Any]) -> int:
-    number = number_of(wanted["cpus"])
+def _is_kind(name: object) -> bool:
+    """Whether it is a kind of resource or a name for one of the user's, and no misspelt kind."""
+    return name in KINDS or (
+        isinstance(name, str) and name.isidentifier() and not name.lower().startswith(_STEMS)
+    )
+
+
+def _amount(wanted: Mapping[str, Any], name: str) -> int:
+    number = number_of(wanted[name])
     if number is None or number < 1 or number != int(number):
-        raise wrong("resources", wanted, "expected 'cpus' to be an integer of at least 1")
+        raise wrong("resources", wanted, f"expected {name!r} to be an integer of at least 1")
     return int(number)
 
 

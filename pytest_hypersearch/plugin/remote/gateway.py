@@ -38,6 +38,7 @@ import pytest
 
 from pytest_hypersearch.core.sweep import Demand
 from pytest_hypersearch.engine.owner import Owner
+from pytest_hypersearch.engine.resources.machine import Machine
 from pytest_hypersearch.plugin.remote.files import RunFiles
 from pytest_hypersearch.plugin.remote.node import ROOTS, versions
 from pytest_hypersearch.plugin.remote.options import shipped_names
@@ -84,10 +85,19 @@ class RemoteGateway(execnet.Gateway):
 
     Attributes:
         worker: Its name to the owner and in results: ``gw0@host``.
+        machine: What of its node it may use.
     """
 
-    def __init__(self, pipe: Pipe, spec: Any, facts: Facts, root: str, execmodel: Any) -> None:  # noqa: ANN401  execnet has no types
+    def __init__(
+        self,
+        pipe: Pipe,
+        spec: Any,  # noqa: ANN401  execnet has no types
+        facts: Facts,
+        root: str,
+        execmodel: Any,  # noqa: ANN401  execnet has no types
+    ) -> None:
         self.pipe, self.facts, self.root = pipe, facts, root
+        self.machine = facts.machine
         self.worker = f"{spec.id}@{facts.host}"
         super().__init__(PipeIO(pipe, execmodel), spec)
 
@@ -204,9 +214,9 @@ class RemoteWorkers:
         same = gateway.root == root and gateway._rinfo().executable == sys.executable  # noqa: SLF001  see above
         node.workerinput["workercount"] = self._count
         node.workerinput[ROOTS] = root, gateway.root, same
-        node.workerinput[THREADS] = self._threads(gateway.facts)
+        node.workerinput[THREADS] = self._threads(gateway)
         account = gateway.facts.host if self._launcher.shared else gateway.worker
-        self._owner.shares.place(gateway.worker, gateway.facts.machine, account)
+        self._owner.shares.place(gateway.worker, gateway.machine, account)
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_getremotemodule(self) -> Any:  # noqa: ANN401  a module
@@ -215,10 +225,10 @@ class RemoteWorkers:
 
         return node
 
-    def _threads(self, facts: Facts) -> int:
+    def _threads(self, gateway: RemoteGateway) -> int:
         """Threads for linear algebra: what a worker is bound to is its own, a node is shared."""
-        cores = len(facts.machine.cores)
-        if not self._launcher.shared or cores < facts.processors:
+        cores = len(gateway.machine.cores)
+        if not self._launcher.shared or cores < gateway.facts.processors:
             return cores
         return max(1, cores // self._launcher.fitting())
 
@@ -255,13 +265,16 @@ class RemoteWorkers:
             RefusedError: It differs from the controller.
             EOFError, OSError, ValueError: It ends, or is no worker.
         """
-        pipe = awaited.pipe = self._launcher.start(awaited.number, self._demand)
+        demand = self._demand
+        pipe = awaited.pipe = self._launcher.start(awaited.number, demand)
         try:
             facts = read_message(pipe.read, Facts)
             _compare(awaited.spec.id, facts)
             root = self._settle(pipe, awaited.spec.id)
             model = self._manager.group.execmodel
             gateway = RemoteGateway(pipe, awaited.spec, facts, root, model)
+            if not self._launcher.shared:
+                gateway.machine = _part(facts.machine, demand)
             gateway._rinfo()  # noqa: SLF001  kept by execnet: xdist asks within its loop
         except BaseException:
             pipe.kill()
@@ -334,6 +347,9 @@ class RemoteWorkers:
     def pytest_xdist_node_collection_finished(self, node: Any) -> None:  # noqa: ANN401  xdist's controller of a worker
         """Now the demands are known: ask for the other workers, send home whom they overtax."""
         self._demand = self._owner.shares.most
+        if impossible := self._launcher.lacks(self._demand):
+            self._session.shouldstop = f"trials request {impossible}"
+            return
         for spec in self._later:
             self._ask(spec)
         self._later = []
@@ -344,11 +360,16 @@ class RemoteWorkers:
         self._sent_home.add(node)
         self._session.sched.remove_node(node)
         node.shutdown()
-        impossible = self._launcher.lacks(self._demand)
-        if self._launcher.shaped and not impossible:
+        if self._launcher.shaped:
             self._replace_spec(node.gateway.spec)
         else:
-            self._end_if_deserted(f"trials request {impossible or lacking}")
+            self._end_if_deserted(f"trials request {lacking}")
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any) -> None:  # noqa: ANN401  xdist's controller of a worker
+        """Let a worker that was sent home end now: it holds a part of its node."""
+        if node in self._sent_home:
+            node.gateway.exit()
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
@@ -392,6 +413,12 @@ class RemoteWorkers:
         for awaited in list(self._awaited):
             awaited.give_up()
         self._launcher.close()
+
+
+def _part(machine: Machine, demand: Demand) -> Machine:
+    """The part of a machine that a worker was started with."""
+    cores = tuple(range(max(1, demand.cpus)))
+    return Machine(cores, machine.gpus if demand.gpus else (), machine.memory)
 
 
 def _compare(worker: str, facts: Facts) -> None:

@@ -207,7 +207,7 @@ class OutcomeReporter:
             return
         # The owner learns of the others when this process asks for its next trial.
         follows = nextitem is not None and nextitem.get_closest_marker(MARK) is not None
-        if current.trial.saved or not follows:
+        if saved or current.trial.saved or not follows:
             self._link.call(messages.Finish(saved))
 
     def _record(self, current: CurrentItem, outcome: Outcome) -> TrialRecord:

@@ -1,0 +1,212 @@
+"""Workers on a Ray cluster: each is held by an actor, which passes on its standard streams.
+
+The cluster decides where an actor runs and waits until there is room; what the actor asked for is
+the worker's part of its node. Nothing else of Ray is used: files, variables and messages go through
+the pipe. What Ray's own messages say is not shown.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from contextlib import closing
+from threading import current_thread, main_thread
+from typing import Any, Final
+
+from pytest_hypersearch.core.sweep import Demand, size
+from pytest_hypersearch.core.values import plural, shown_number
+
+CHUNK: Final = 1 << 16
+LOCAL: Final = "local"
+PROBE: Final = (
+    "import sys, ray; "
+    "ray.init(address=sys.argv[1], log_to_driver=False, logging_level='critical'); "
+    "ray.nodes()"
+)
+PROBE_SECONDS: Final = 60
+CONNECT_SECONDS: Final = 5
+# A worker ends with its actor, which ends with its driver: both by the kernel.
+WORKER: Final = (
+    "import ctypes, sys; sys.platform == 'linux' and ctypes.CDLL(None).prctl(1, 9); "
+    "from pytest_hypersearch.plugin.remote.node import main; main()"
+)
+
+
+class ActorPipe:
+    """The standard streams of a worker that an actor holds."""
+
+    def __init__(self, ray: Any, actor: Any) -> None:  # noqa: ANN401  a module, and a class of its making
+        self._ray = ray
+        self._actor = actor
+        self._output = actor.output.options(
+            concurrency_group="out", num_returns="streaming"
+        ).remote()
+        self._received = bytearray()
+        self._is_actor_lost = False
+
+    def read(self, count: int) -> bytes:
+        """Read exactly so many bytes; see `Pipe`."""
+        while len(self._received) < count:
+            try:
+                self._received += self._ray.get(next(self._output))
+            except StopIteration:
+                self.kill()  # it would go on holding its part of the cluster
+                raise EOFError("the process has ended") from None
+            except self._ray.exceptions.RayError as error:
+                self._is_actor_lost = True
+                self.kill()
+                raise EOFError(str(error).strip().partition("\n")[0]) from None
+        data = bytes(self._received[:count])
+        del self._received[:count]
+        return data
+
+    def write(self, data: bytes) -> None:
+        """Send it; the actor writes in the order of the calls."""
+        self._actor.write.options(concurrency_group="in").remote(data)
+
+    def close(self) -> None:
+        """Do nothing: workers end by execnet's message."""
+
+    def wait(self) -> None:
+        """Do nothing: `read` has ended the actor."""
+
+    def kill(self) -> None:
+        """End the actor and with it the worker."""
+        self._ray.kill(self._actor)
+
+    def lost_node(self) -> bool:
+        """Whether not the process has ended but its actor, as with a node."""
+        return self._is_actor_lost
+
+
+class RayLauncher:
+    """Starts workers as actors.
+
+    Args:
+        address: ``local`` for a private cluster on this machine, ``HOST:PORT`` of a cluster's head,
+            or empty for that of ``RAY_ADDRESS``, else the one that this machine is a node of.
+
+    Raises:
+        ModuleNotFoundError: Ray is not installed.
+        ValueError: There is no such cluster, or it does not let us in.
+    """
+
+    shared = False
+    shaped = True
+
+    def __init__(self, address: str) -> None:
+        import ray
+
+        self._ray: Any = ray
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        address = address or os.environ.get("RAY_ADDRESS") or "auto"
+        if address != LOCAL:
+            _probe(address)
+        handler = signal.getsignal(signal.SIGTERM)
+        options: dict[str, Any] = {"include_dashboard": False} if address == LOCAL else {}
+        ray.init(address=address, log_to_driver=False, logging_level="critical", **options)
+        if current_thread() is main_thread():
+            signal.signal(signal.SIGTERM, handler)  # Ray raises SystemExit, wherever we are
+
+    def start(self, number: int, demand: Demand) -> ActorPipe:  # noqa: ARG002  the cluster says where
+        """Ask for an actor with what a trial demands, one core at least."""
+        return ActorPipe(self._ray, _make_actor(self._ray, demand))
+
+    def fitting(self) -> int:
+        """As many as there are free cores, one at least."""
+        return max(1, int(self._ray.available_resources().get("CPU", 0)))
+
+    def lacks(self, demand: Demand) -> str:
+        """Compare with the nodes; one that may join later does not count."""
+        wanted = _resources(demand)
+        nodes = [node["Resources"] for node in self._ray.nodes() if node["Alive"]]
+        if any(all(node.get(k, 0) >= v for k, v in wanted.items()) for node in nodes):
+            return ""
+        biggest = max(nodes, key=lambda node: [node.get(k, 0) for k in reversed(wanted)])
+        return f"{_text(wanted)}; the biggest node has {_text(biggest)}"
+
+    def close(self) -> None:
+        """Leave the cluster; a private one ends."""
+        self._ray.shutdown()
+
+
+def _resources(demand: Demand) -> dict[str, float]:
+    """A demand in Ray's words."""
+    wanted = {"CPU": max(1, demand.cpus), "memory": demand.memory, "GPU": demand.gpus}
+    return {name: amount for name, amount in wanted.items() if amount}
+
+
+def _text(resources: dict[str, float]) -> str:
+    words = [plural(resources.get(k, 0), word) for k, word in (("CPU", "cpu"), ("GPU", "gpu"))]
+    memory = int(resources.get("memory", 0))
+    return ", ".join([*words, f"{size(memory)} of memory"] if memory else words)
+
+
+def _probe(address: str) -> None:
+    """Make sure that a cluster answers: Ray waits a minute for none, and may abort the process.
+
+    Raises:
+        ValueError: It does not.
+    """
+    if address.startswith("ray://"):
+        raise ValueError(f"{address}: expected HOST:PORT, from a node of the cluster or from a job")
+    host, _, port = address.rpartition(":")
+    try:
+        if host:
+            with closing(socket.create_connection((host, int(port)), CONNECT_SECONDS)):
+                pass
+        command = [sys.executable, "-c", PROBE, address]
+        said = subprocess.run(  # noqa: S603  our own command
+            command, capture_output=True, text=True, timeout=PROBE_SECONDS, check=False
+        )
+    except (OSError, ValueError) as error:
+        raise ValueError(f"no cluster at {address}: {error}") from None
+    except subprocess.TimeoutExpired:
+        raise ValueError(f"no answer from {address} in {shown_number(PROBE_SECONDS)} s") from None
+    if said.returncode:
+        last = (said.stderr.strip().splitlines() or [f"exit code {said.returncode}"])[-1]
+        hint = "" if "token" not in said.stderr.lower() else "; set RAY_AUTH_MODE and its token"
+        raise ValueError(f"no cluster at {address}: {last}{hint}")
+
+
+def _make_actor(ray: Any, demand: Demand) -> Any:  # noqa: ANN401  see above
+    """Ask for the actor that starts a worker and holds its streams."""
+
+    class Holder:
+        """Sent to the node by value."""
+
+        def __init__(self, code: str) -> None:
+            import subprocess
+            import sys
+
+            self.process = subprocess.Popen(  # noqa: S603  our own command
+                [sys.executable, "-P", "-u", "-c", code],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                bufsize=0,
+            )
+
+        def write(self, data: bytes) -> None:
+            view = memoryview(data)
+            while view:
+                view = view[self.process.stdin.write(view) :]  # type: ignore[union-attr]
+
+        def output(self) -> Any:  # noqa: ANN401  a generator, by which Ray streams
+            import os
+
+            while chunk := os.read(self.process.stdout.fileno(), CHUNK):  # type: ignore[union-attr]
+                yield chunk
+
+    made = ray.remote(
+        num_cpus=max(1, demand.cpus),
+        num_gpus=demand.gpus,
+        memory=demand.memory or None,
+        max_restarts=0,
+        max_task_retries=0,
+        scheduling_strategy="SPREAD",
+        concurrency_groups={"in": 1, "out": 1},
+    )(Holder)
+    return made.remote(WORKER)
