@@ -15,6 +15,8 @@ UNSHARE = ["unshare", "-n", "-p", "-m", "-f", "--mount-proc", "--kill-child=KILL
 NETWORK = "ip link set lo up && " + " && ".join(
     f"ip addr add 10.77.0.{node}/24 dev lo" for node in (1, 2, 3)
 )
+# The dead are gone at once: a node is not lost to Ray while its process is there as a zombie.
+FIRST = "import signal; signal.signal(signal.SIGCHLD, signal.SIG_IGN); signal.pause()"
 TIMEOUT = 300
 
 
@@ -38,8 +40,7 @@ class Cluster:
 
     def __init__(self, folder):
         self.folder = folder
-        # Ignored, so that the dead are gone at once: Ray looks whether a process is still there.
-        shell = f"trap '' CHLD; {NETWORK} && echo up && exec sleep infinity"
+        shell = f"{NETWORK} && echo up && exec {sys.executable} -c '{FIRST}'"
         self.process = subprocess.Popen([*UNSHARE, "sh", "-c", shell], stdout=subprocess.PIPE)
         assert self.process.stdout.readline() == b"up\n"
         children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
@@ -175,4 +176,4 @@ def test_a_lost_node_is_no_fault_of_its_trial(project, on_ray, cluster, monkeypa
     assert "9 passed" in output
     assert "1 trial retried: node lost" in output
     assert project.states == {"complete": 9}
-    assert (project.path / "j.xml").read_text().count("<testcase") == 9
+    assert 'errors="0" failures="0" skipped="0"' in (project.path / "j.xml").read_text()

@@ -367,9 +367,8 @@ class RemoteWorkers:
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:  # noqa: ANN401  xdist's controller of a worker
-        """Let a worker that was sent home end now: it holds a part of its node."""
-        if node in self._sent_home:
-            node.gateway.exit()
+        """End a worker that has no more to do: it holds a part of its node that others may need."""
+        node.gateway.exit()
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
