@@ -466,9 +466,7 @@ def contrast_text(found: Contrast, width: int) -> str:
 
 
 def contrast_words(found: Contrast) -> str:
-    """Tell in a sentence how values stand: ``adam best, sgd worse (p = 0.01); 3 seeds, ...``."""
-    if found.reason:
-        return f"not comparable: {found.reason}"
+    """Tell how values stand that are comparable: ``adam best, sgd worse (p = 0.01); 3 seeds``."""
     look = Look()
     words = [f"{show_value(each.value, look)} {_versus(each)}" for each in found.standings]
     return f"{', '.join(words)}; {_method(found)}"

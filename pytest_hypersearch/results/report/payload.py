@@ -150,7 +150,8 @@ def _contrasts(study: StudyResults) -> Iterator[tuple[str, str]]:
         if len(goals) == 1 and 1 < len(values) <= MOST_CONTRASTED:
             with suppress(ValueError):
                 found = contrast(known, field, (), *next(iter(goals)))
-                yield field.name.replace("params.", "p.", 1), contrast_words(found)
+                if not found.reason:
+                    yield field.name.replace("params.", "p.", 1), contrast_words(found)
 
 
 def _rule(rule: FailureRule | None) -> Json | None:

@@ -115,16 +115,26 @@ function scrolled(label, ...content) {
   return element("div", region, element("table", {}, ...content));
 }
 
+/** Whether an element can be seen, told without a layout of the page. */
+function isShown(node) {
+  const folded = node.closest("details:not([open])");
+  return (
+    node.isConnected &&
+    !node.closest("[hidden], dialog:not([open])") &&
+    (!folded || folded.querySelector("summary").contains(node))
+  );
+}
+
 /** Where the focus is: an element, or what has taken its place after its part was built anew. */
 function focusPlace(active = document.activeElement) {
   const home = active?.closest("section, dialog");
   const { key } = active?.dataset ?? {};
   return () => {
-    if (active?.isConnected && active.checkVisibility() && !active.disabled) return active;
+    if (active && isShown(active) && !active.disabled) return active;
     const twin = key && home.querySelector(`[data-key="${CSS.escape(key)}"]:not(:disabled)`);
     if (twin?.matches("input[type=text]")) twin.value = active.value;
     return (
-      twin || (home?.checkVisibility() && home.querySelector("[data-rest]")) || byId("trials-title")
+      twin || (home && isShown(home) && home.querySelector("[data-rest]")) || byId("trials-title")
     );
   };
 }

@@ -103,8 +103,8 @@ function categoryAxis(colours, title, labels, most = 12) {
   });
 }
 
-function parameterAxis(colours, parameter) {
-  const title = plain(parameter.name, 28);
+function parameterAxis(colours, parameter, most = 28) {
+  const title = plain(parameter.name, most);
   if (parameter.labels) return categoryAxis(colours, title, parameter.labels);
   const values = parameter.values.filter((value) => value !== null);
   const whole = parameter.integer && !parameter.log;
@@ -218,7 +218,7 @@ class Card {
   async draw(rows) {
     this.dirty = false;
     const colours = theme();
-    const figure = this.view.draw(this.study, rows, colours, this.node.clientWidth < 560);
+    const figure = this.view.draw(this.study, rows, colours, this.node.clientWidth);
     this.caption.textContent = figure.caption ?? figure.empty ?? "";
     this.plot.classList.toggle("empty", !figure.traces);
     this.node.classList.toggle("vacant", !figure.traces);

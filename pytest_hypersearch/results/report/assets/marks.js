@@ -1,8 +1,13 @@
 // What several views share: which rows are drawn, and how.
 
-const MOST_MARKS = 800;
+const MOST_MARKS = 500;
 
 const MOST_SORTED = 2000;
+
+const NARROW = 560; // pixels of a card
+
+/** Margins that hold most labels: where labels move them, plotly draws all points twice. */
+const ROOMY = { l: 68, r: 10, t: 44, b: 48 };
 
 function theMetric(study) {
   return study.metric.get(asked("metric")) ?? study.metrics[0];

@@ -35,15 +35,18 @@ const slices = {
   title: "Parameters",
   wide: true,
   controls: parametersChoice,
-  draw(study, rows, colours, narrow) {
+  draw(study, rows, colours, width) {
     const metric = theMetric(study);
-    const { marks, complete, left } = drawable(study, rows, metric);
-    const drawn = chosenParameters(study, narrow ? 4 : 8);
+    const fitting = within(Math.floor(width / 230), 1, 4);
+    const drawn = chosenParameters(study, fitting === 1 ? 4 : 2 * fitting);
+    const most = Math.min(MOST_MARKS, Math.ceil((2 * MOST_MARKS) / Math.max(1, drawn.length)));
+    const { marks, complete, left } = drawable(study, rows, metric, most);
     if (!complete.length) return noScores(study);
     if (!drawn.length) return { empty: "The sweep has no parameters." };
-    const columns = Math.min(narrow ? 1 : 4, drawn.length);
+    const columns = Math.min(fitting, drawn.length);
     const lines = Math.ceil(drawn.length / columns);
-    const layout = { showlegend: study.sweeps.length > 1 };
+    const showlegend = study.sweeps.length > 1;
+    const layout = { showlegend, margin: { ...ROOMY, t: showlegend ? ROOMY.t : 12 } };
     const traces = [];
     const y = valueAxis(
       colours,
@@ -53,14 +56,14 @@ const slices = {
     drawn.forEach((parameter, p) => {
       const [column, line] = [p % columns, Math.floor(p / columns)];
       const n = p ? String(p + 1) : "";
-      const gap = narrow ? 0.12 : 0.035;
-      const width = (1 - gap * (columns - 1)) / columns;
+      const gap = 0.035;
+      const share = (1 - gap * (columns - 1)) / columns;
       const down = 0.3 / lines;
       const height = (1 - down * (lines - 1)) / lines;
       const start = 1 - line * (height + down) - height;
       layout[`xaxis${n}`] = {
-        ...parameterAxis(colours, parameter),
-        domain: [column * (width + gap), column * (width + gap) + width],
+        ...parameterAxis(colours, parameter, within(Math.floor(width / columns / 8), 12, 28)),
+        domain: [column * (share + gap), column * (share + gap) + share],
         anchor: `y${n}`,
       };
       layout[`yaxis${n}`] = {
@@ -123,18 +126,22 @@ const parallel = {
       sync() {},
     },
   ],
-  draw(study, rows, colours, narrow) {
+  draw(study, rows, colours, width) {
     const metric = theMetric(study);
     const { marks, complete, left } = drawable(study, rows, metric);
     if (!complete.length) return noScores(study);
-    const drawn = chosenParameters(study, narrow ? 3 : 8);
+    const drawn = chosenParameters(study, within(Math.floor(width / 95) - 1, 3, 8));
+    const narrow = width < NARROW;
+    const most = within(Math.floor(width / (drawn.length + 1) / 8.5), 9, 16);
     const log = isLog(marks.map((i) => metric.values[i]));
     const axes = [
       ...drawn.map((one) => upright(study, one, study.parameter)),
       upright(study, { ...metric, log }),
     ];
     const some = axes.some((one) => one.gaps);
-    const annotations = axes.flatMap((one, x) => marksOf(one, x, axes.length - 1, colours, narrow));
+    const annotations = axes.flatMap((one, x) =>
+      marksOf(one, x, axes.length - 1, colours, { narrow, most }),
+    );
     const shapes = axes.map((one, x) => ({
       type: "line",
       x0: x,
@@ -187,7 +194,7 @@ function upright(study, column, parameters) {
 }
 
 /** The name of an upright axis and what is written along it. */
-function marksOf({ column, gaps, to, from }, x, last, colours, narrow) {
+function marksOf({ column, gaps, to, from }, x, last, colours, { narrow, most }) {
   const text = (y, content, more) => ({
     x,
     y,
@@ -196,7 +203,6 @@ function marksOf({ column, gaps, to, from }, x, last, colours, narrow) {
     font: { size: 11, color: colours.quiet },
     ...more,
   });
-  const most = narrow ? 9 : 16;
   // the outer ones begin and end at the edge, where half of them would be clipped
   const anchor =
     x === 0

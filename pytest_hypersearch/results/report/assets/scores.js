@@ -67,6 +67,7 @@ const history_ = {
           domain: [bad.length ? 0.08 : 0, 1],
         },
         yaxis2: { domain: [0, 0.05], visible: false, range: [-1, 1], fixedrange: true },
+        margin: ROOMY,
       },
       caption: `${left}${bestText(study, metric)}`,
     };
@@ -211,7 +212,7 @@ const importance = {
       ? [choice("Show", "shares", named([`top ${MOST_SHARES}`, "all"]), `top ${MOST_SHARES}`)]
       : []),
   ],
-  draw(study, rows, colours, narrow) {
+  draw(study, rows, colours, width) {
     const pools = study.importance.filter((pool) => pool.metric === theMetric(study).name);
     if (!pools.length)
       return {
@@ -258,7 +259,7 @@ const importance = {
       layout: {
         bargap: 0.45,
         showlegend: pools.length > 1,
-        yaxis: categoryAxis(colours, "", names, narrow ? 16 : 26),
+        yaxis: categoryAxis(colours, "", names, width < NARROW ? 16 : 26),
         xaxis: axis(colours, "share", { tickformat: ".0%", rangemode: "tozero" }),
       },
       height: Math.max(320, 90 + 22 * names.length),

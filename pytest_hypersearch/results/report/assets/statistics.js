@@ -61,6 +61,11 @@ const ERRORS = {
   none: () => null,
 };
 
+/** A number, or the end of a range that it is beyond. */
+function within(value, low, high) {
+  return Math.min(high, Math.max(low, value));
+}
+
 function isBetter(mode, one, other) {
   return mode === "min" ? one < other : one > other;
 }

@@ -163,7 +163,7 @@ const timeline = {
   title: "Timeline",
   wide: true,
   height: 220,
-  draw(study, rows, colours) {
+  draw(study, rows, colours, width) {
     const { started, duration } = study.trials;
     const known = rows.filter((i) => typeof started[i] === "number");
     if (!known.length) return { empty: "The starts of these trials are not known." };
@@ -211,7 +211,8 @@ const timeline = {
     const workers = new Set(bars.map((bar) => bar.worker));
     return {
       traces,
-      height: Math.min(900, 100 + 34 * workers.size),
+      // a narrow legend has two names a line
+      height: Math.min(900, 100 + 34 * workers.size + (width < NARROW ? 10 * traces.length : 0)),
       layout: {
         barmode: "overlay",
         bargap: 0.35,

@@ -430,7 +430,7 @@ function showDetail(study) {
 function leaveDetail() {
   if (asked("trial")) go({ trial: null });
   const active = document.activeElement; // in Chromium for a while still within the dialog
-  if (active === document.body || !active.checkVisibility()) opener?.().focus();
+  if (active === document.body || !isShown(active)) opener?.().focus();
 }
 
 const part = (title, content, ...tools) => [
