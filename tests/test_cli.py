@@ -146,11 +146,11 @@ def test_what_cannot_be_written_is_named(command):
 def test_show_is_the_summary(command):
     assert command("show", "test_net") == 0
     assert command.lines[0] == "test_it.py::test_net"
-    assert "grid 2x2 x 3 replicates" in command.out
+    assert "grid of 4 (2x2), 3 replicates: " in command.out
     assert "failed: AssertionError: too high (3)" in command.out
     assert "rerun: pytest" in command.out
     assert command("show", "test_net", "-v") == 0
-    assert "top 10 of random" in command.out
+    assert "top 10 of 15 by loss (lower is better)" in command.out
 
 
 def test_show_groups_filters_sorts_and_chooses_columns(command):

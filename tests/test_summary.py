@@ -139,7 +139,7 @@ def test_the_screen_at_each_width(name, width, snapshot):
     assert shown(*STUDIES[name], width=width) == snapshot
 
 
-def test_quiet_is_one_line_a_sweep(snapshot):
+def test_quiet_is_a_line_a_sweep_and_its_best_parameters(snapshot):
     assert shown(booth_stacked(), cnn_random(), verbosity=-1, width=100) == snapshot
 
 
@@ -216,7 +216,7 @@ def test_no_trial_ran_or_none_was_selected(snapshot):
     empty = replace(study, sweeps=(replace(untouched, planned=0),), trials=())
     assert shown(empty) == snapshot
     assert shown(empty, verbosity=-1) == (
-        "test_train.py::test_cnn  random  0 complete of 0  no score"
+        "test_train.py::test_cnn  random  0 of 0 complete    no score"
     )
     assert shown() == ""
     assert shown(verbosity=-1) == ""
@@ -251,22 +251,44 @@ def test_configurations_without_all_replicates_are_marked(snapshot):
 def test_doubts_need_two_complete_replicates_of_the_best():
     study = booth_grid()
     one_each = tuple(trial for trial in study.trials if trial.replicate == 0)
-    line = "  ~best: unknown, 2 complete replicates are needed and #5 has 1"
+    line = "  significance unknown: #5 has 1 complete replicate, 2 are needed"
     assert line in shown(replace(study, trials=one_each)).splitlines()
 
 
-def test_many_doubts_are_named_with_verbose():
+def alike(count, worse):
+    """A study of configurations that scatter widely alike, and of others that are far worse."""
     trials = [
-        record(number, 1 + (number * 7 + replicate * 3) % 10, replicate=replicate)
-        for number in range(9)
+        record(
+            number,
+            1 + (number * 7 + replicate * 3) % 10 + 1000 * (number >= count),
+            replicate=replicate,
+            params={"lr": number, "opt": int(number >= count), "odd": number % 2},
+        )
+        for number in range(count + worse)
         for replicate in range(2)
     ]
-    study = StudyResults("t.py::test_f", (sweep_of(planned=18, replicates=2),), tuple(trials))
-    start = "~best: 8 of 8 others are not significantly worse than #"
-    text = " ".join(shown(study).split())
-    assert start in text
-    assert re.search(r"(#\d, ){5}3 more with -v", text)
-    assert re.search(r"(#\d, ){7}#\d", " ".join(shown(study, verbosity=1).split()))
+    space = grid_of({"lr": count + worse, "opt": 2, "odd": 2})
+    sweep = sweep_of(planned=len(trials), replicates=2, space=space)
+    return StudyResults("t.py::test_f", (sweep,), tuple(trials))
+
+
+def test_configurations_like_the_best_are_named_with_what_they_share():
+    def text(study, **options):
+        return " ".join(shown(study, **options).split())
+
+    study = alike(9, 9)
+    best = rank_study(study).best.number
+    start = f"not significantly worse than #{best} (paired t, 5%): "
+    assert re.search(re.escape(start) + r"(#\d, ){5}3 more with -v; all with ", text(study))
+    named = text(study, verbosity=1)
+    assert re.search(re.escape(start) + r"(#\d, ){7}#\d; all with lr 0 to 8, opt=0 rerun", named)
+    (of_two,) = re.findall(
+        r"worse than #\d \(paired t, 5%\): #\d; both with (.*) rerun", text(alike(2, 2))
+    )
+    assert of_two == "opt=0"
+    start = f"none of 8 others is significantly worse than #{best} (paired t, 5%) rerun"
+    assert start in text(alike(9, 0))
+    assert "the other one is not significantly worse than #" in text(alike(2, 0))
 
 
 @pytest.mark.parametrize(
@@ -298,9 +320,10 @@ def test_sweeps_of_different_metrics_have_a_best_each():
         replace(trial, sweep="late") if trial.sweep == "bayes" else trial for trial in study.trials
     ]
     text = shown(replace(study, sweeps=others, trials=tuple(renamed)))
-    assert "late (bayes seed=0 x 3 replicates)  81 complete of 81" in text
+    assert "late (bayes of 27, 3 replicates, seed 0): 81 of 81 complete" in text
     assert "best loss 0.00187 ± 0.00017 (random #13, 3 replicates): lr=0.007143" in text
-    assert "best steps 0.550 ± 0.050 (late #0, 3 replicates, higher is better): lr=0.1" in text
+    assert "by steps (higher is better)" in text
+    assert "best steps 0.550 ± 0.050 (late #0, 3 replicates): lr=0.1" in text
     assert text.count("rerun: ") == 2
 
 
@@ -334,7 +357,7 @@ def test_lists_of_grids_name_each_shape():
         space=grid_of({"a": 3, "b": 3}, {"a": 1, "b": 4}, {"a": 1}),
         replicates=1,
     )
-    assert "grid 3x3 + 4 + 1  27 complete" in shown(replace(study, sweeps=(sweep,)))
+    assert "grid of 9 (3x3 + 4 + 1): 27 of 27 complete" in shown(replace(study, sweeps=(sweep,)))
 
 
 @pytest.mark.parametrize("ascii_only", [False, True])
@@ -366,8 +389,8 @@ def test_lines_are_segments_for_the_terminal():
         if look
     ]
     assert ("test_booth.py::test_booth", {"bold": True}) in markup
-    assert ("78 complete,", {"green": True}) in markup
-    assert ("3 failed", {"red": True}) in markup
+    assert ("78 of 81 complete,", {"green": True}) in markup
+    assert ("3 failed,", {"red": True}) in markup
     assert ("0.001040 ± 0.000095", {"green": True, "bold": True}) in markup
 
 

@@ -182,8 +182,8 @@ def _row(ranked: RankedStudy, sweep: Sweep) -> dict[str, str]:
     return {
         "test": clean(ranked.study.nodeid, _LOOK),
         "sweep": clean(sweep.name, _LOOK),
-        "trials": " ".join(text for text, _ in count_words(trials, sweep.planned)).strip(),
-        "best": f"{clean(sweep.metric, _LOOK)} {score}" if best else "none",
+        "trials": " ".join(text for text, _ in count_words(trials, sweep.planned)),
+        "best": f"{sweep.mode} {clean(sweep.metric, _LOOK)} {score}" if best else "none",
         "with": "" if best is None else " ".join(show_params(best.params, _LOOK)),
         "time": show_duration(sweep.elapsed),
     }

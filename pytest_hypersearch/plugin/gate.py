@@ -180,24 +180,27 @@ class Gates:
     def _reports(self, change: Change) -> list[pytest.TestReport]:
         """The reports of a verdict's item; that of the teardown has the properties."""
         nodeid = printable(f"{change.nodeid} [gate {change.label}]")
-        text = printable(short_text(change))
+        verdict = change.judgement.verdict
+        text = printable(short_text(change)).removeprefix(verdict).strip()
         outcome = self._outcome_of(change)
         file = change.nodeid.partition("::")[0]
         longrepr: str | tuple[str, int, str] | None = None
         if outcome == "failed":
             longrepr = printable("\n".join(change_lines(change, Look(100), self.against)))
         elif outcome == "skipped":
-            longrepr = (file, 0, f"Skipped: {text}")
+            # pytest shows it in brackets after the verdict.
+            whole = text.startswith("(") and text.endswith(")")
+            longrepr = (file, 0, f"Skipped: {text[1:-1] if whole else text}")
         location = (file, None, nodeid.partition("::")[2])
         call = pytest.TestReport(nodeid, location, {}, outcome, longrepr, "call")
-        verdict = change.judgement.verdict
         status = {
             "failed": (verdict.lower(), "F", "red"),
             "skipped": (verdict, "u", "yellow"),
             "passed": ("passed", ".", "green"),
         }
         category, letter, colour = status[outcome]
-        set_status(call, category, letter, brief_text(change), colour)
+        word = verdict.upper() if outcome == "skipped" else brief_text(change)
+        set_status(call, category, letter, word, colour)
         end = pytest.TestReport(nodeid, location, {}, "passed", None, "teardown")
         properties = properties_of(change, self.against)
         end.user_properties = [(f"{_PREFIX}{name}", value) for name, value in properties]

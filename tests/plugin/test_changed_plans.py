@@ -134,7 +134,7 @@ def agree(project, reader):
     assert Counter((row["item"], row["score"]) for row in rows) == Counter(
         (trial.nodeid, trial.score) for trial in said.trials if trial.state != "not run"
     )
-    shown = re.findall(r"(\d+) complete of (\d+)", reader("show", at))
+    shown = re.findall(r"(\d+) of (\d+) complete", reader("show", at))
     assert sum(int(count) for count, _ in shown) == len(complete)
     assert sum(int(planned) for _, planned in shown) == len(said.trials)
     (page,) = payload(load_results(at).reported(), str)["studies"]

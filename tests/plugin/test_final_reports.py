@@ -172,7 +172,7 @@ def test_best(sweeps):
     )
     _, output = project.run()
     assert "1 failed, 2 passed" in output, output
-    assert "1 complete, 1 failed of 2" in output
+    assert "1 of 2 complete, 1 failed" in output
 
 
 def test_a_trial_that_was_complete_and_fails_when_repeated_is_not_the_best(project):

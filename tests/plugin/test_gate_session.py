@@ -48,8 +48,9 @@ def test_an_unchanged_test_is_the_same_and_leaves_its_baseline_as_it_is(project)
     assert (code, "23 passed, 2 no baseline" in last_line(output)) == (0, True)
     assert "add: pytest --sweep-resume --sweep-update-baseline=new" in output
     assert f"no baseline ({FILE}: no such file)" in output
-    output = project.run()[1]
+    output = project.run("-v")[1]
     assert "no baseline (none is named by --sweep-baseline=PATH)" in output
+    assert re.search(r"\[gate \w+\] NO BASELINE \(none is", output)
     shown = shlex.split(re.search(r"add: pytest (.*)", output)[1])
     assert project.run(*shown)[0] == 0  # as it is shown
     (project.path / "sweeps.baseline.json").unlink()

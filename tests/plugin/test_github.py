@@ -29,7 +29,7 @@ def test_what_was_found_is_appended_to_the_job_s_summary(project, monkeypatch, w
     assert text.startswith(f"before\n{MARKER}\n### Hyperparameter sweeps\n")
     (row,) = [line for line in text.splitlines() if line.startswith(r"| test\_it.py")]
     cells = [cell.strip() for cell in row.removeprefix("| ").split(" | ")]
-    assert cells[:4] == [r"test\_it.py::test\_f", "grid", "4 complete of 4", "loss 0.2500"]
+    assert cells[:4] == [r"test\_it.py::test\_f", "grid", "4 of 4 complete", "min loss 0.2500"]
     assert cells[4] == r"x=1 name=a\|b\<i\>"
     assert "<details>" in text
     assert "loss by x (lower is better)" in text

@@ -152,7 +152,7 @@ def test_a_reporter_that_only_writes_lines_gets_the_summary(project, beside, arg
     project.write(GRID.replace('metric="s"', 'metric="s", isolate=True') if not args else GRID)
     code, output = project.run(*args)
     assert code == 0
-    assert "2 complete, 1 pruned of 3" in output
+    assert "2 of 3 complete, 1 pruned" in output
     assert "INTERNALERROR" not in output
 
 

@@ -23,7 +23,7 @@ def test_best(sweeps):
     assert sweeps.best("test_f").params == {"x": 1}
     assert sweeps.best("test_f").path.joinpath("x").read_text() == "1"
 """
-WHOLE = "grid 4  4 complete of 4"
+WHOLE = "grid of 4: 4 of 4 complete"
 
 
 @pytest.fixture
@@ -76,7 +76,7 @@ def test_last_failed_is_a_part(project, monkeypatch):
 def test_a_new_run_of_a_part_does_not_take_the_place_of_the_whole_one(whole, capsys):
     code, output = whole.run("-k", "x:2")
     assert code == 0
-    assert "1 complete, 3 not run of 4" in output
+    assert "1 of 4 complete, 3 not run" in output
     assert "note: 1 of 4 trials selected\n" in output
     assert "note: show, best and load_results keep to run 1, which has all trials" in output
     results = load_results(whole.path)

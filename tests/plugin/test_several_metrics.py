@@ -97,7 +97,7 @@ def test_the_table_shows_the_front_by_the_first_metric(run, tradeoff):
 def test_a_quiet_summary_counts_the_front(run, tradeoff):
     tradeoff(GRID)
     run("--sweep", "-q").stdout.fnmatch_lines(
-        ["test_it.py::test_net  grid  5 complete of 5  5 on the Pareto front*"]
+        ["test_it.py::test_net  grid  5 of 5 complete  *5 on the Pareto front*"]
     )
 
 
@@ -124,7 +124,7 @@ def test_workers_and_resume_give_the_same_front(pytester, run, tradeoff):
     tradeoff(BAYES)
     run("--sweep", "-k", "000 or 001 or 002 or 003 or 004").assert_outcomes(passed=5, deselected=6)
     result = run("--sweep", "--sweep-resume")
-    result.stdout.fnmatch_lines(["*10 complete of 10 (5 from cache)*"])
+    result.stdout.fnmatch_lines(["*10 of 10 complete (5 from cache)*"])
     resumed = front_of(pytester)
     run("--sweep", "-n2").assert_outcomes(passed=11)
     assert front_of(pytester) == resumed
@@ -157,7 +157,7 @@ def test_a_metric_that_was_not_asked_for_yet_runs_the_trial_again(run, module):
     run("--sweep").assert_outcomes(passed=2)
     module(source.format(metric="['a', 'b']", both="x > 1"))
     result = run("--sweep", "--sweep-resume")
-    result.stdout.fnmatch_lines(["*1 complete, 1 invalid of 2 (1 from cache)*"])
+    result.stdout.fnmatch_lines(["*1 of 2 complete, 1 invalid (1 from cache)*"])
 
 
 def test_journals_of_one_metric_say_nothing_of_several(run, module, journals):

@@ -42,7 +42,7 @@ def test_summary_names_the_best_and_how_to_run_it_again(run):
         [
             r"=+ hypersearch =+",
             r"test_net\.py::test_net$",
-            r"  grid 3x2 +5 complete, 1 failed of 6",
+            r"  grid of 6 \(3x2\): 5 of 6 complete, 1 failed,",
             r".*loss by act .*",
             r"  best loss 0\.1\d* .*: lr=0\.1 act=relu",
             r"  failed: ValueError: exploded \(1\)",

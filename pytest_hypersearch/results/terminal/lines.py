@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from html import escape
 from pathlib import PurePath
+from typing import TypeGuard
 
 from pytest_hypersearch.core.study import Configuration, StudyResults, signed, some
 from pytest_hypersearch.core.sweep import Sweep
@@ -39,6 +40,9 @@ from pytest_hypersearch.stats.importance import Importance, Pool, importance, po
 from pytest_hypersearch.stats.ranking import RankedStudy, Ranking
 
 _NODEID_COLUMNS = 24
+_LEAST = 12  # columns of a test's name in a narrow terminal
+_PARAMS_COLUMNS = 14  # columns of the first parameters
+_SWEEP_COLUMNS = 20
 _TESTS = 15
 _COLOURS = {
     State.COMPLETE: "green",
@@ -59,32 +63,33 @@ def trials_of(results: StudyResults, sweep: Sweep) -> list[TrialRecord]:
 
 
 def describe(sweep: Sweep, look: Look) -> str:
-    """Says what a sweep is: ``grid 3x3 x 3 replicates``, ``wide (random seed=0)``."""
-    words = [clean(sweep.strategy, look)]
-    if sweep.shape:
-        shapes = ("x".join(str(n) for n in sizes if n > 1) or "1" for sizes in sweep.shape)
-        words.append(" + ".join(shapes))
-    elif sweep.strategy != "grid":
-        words.append(f"seed={sweep.seed}")
+    """Says what a sweep is: ``grid of 9 (3x3), 3 replicates``, ``wide (random of 20, seed 0)``."""
+    shape = " + ".join("x".join(str(n) for n in sizes if n > 1) or "1" for sizes in sweep.shape)
+    words = [f"{clean(sweep.strategy, look)} of {sweep.n_trials}"]
+    if {"x", "+"} & {*shape}:
+        words[0] += f" ({shape})"
     if sweep.replicates > 1:
         least = f"{sweep.at_least} to " if sweep.at_least else ""
-        words.append(f"x {least}{sweep.replicates} replicates")
-    text = " ".join(words)
+        words.append(f"{least}{sweep.replicates} replicates")
+    if not sweep.shape and sweep.strategy != "grid":
+        words.append(f"seed {sweep.seed}")
+    text = ", ".join(words)
     return text if sweep.name == sweep.strategy else f"{clean(sweep.name, look)} ({text})"
 
 
 def count_words(trials: Sequence[TrialRecord], planned: int) -> list[Segment]:
-    """Counts trials by state, in words: `` 38 complete,`` ``2 failed`` ``of 40``."""
+    """Counts trials by state, in words: ``38 of 40 complete,`` ``2 failed``."""
     counts = count(trials, planned)
     total = max(planned, len(trials))
     cached = sum(trial.cached for trial in trials)
-    states = sorted(counts, key=list(_COLOURS).index) or [State.COMPLETE]
+    states = sorted({State.COMPLETE, *counts}, key=list(_COLOURS).index)
     words: list[Segment] = [
         (f"{counts.get(state, 0)} {state}" + "," * (state != states[-1]), {_COLOURS[state]: True})
         for state in states
     ]
-    words[0] = f" {words[0][0]}", words[0][1]
-    words.append((f"of {total}", {}))
+    (first, markup), *_ = words
+    number, _, rest = first.partition(" ")
+    words[0] = f"{number} of {total} {rest}", markup if counts.get(State.COMPLETE) else {}
     if cached:
         words.append((f"({cached} from cache)", {}))
     return words
@@ -92,83 +97,170 @@ def count_words(trials: Sequence[TrialRecord], planned: int) -> list[Segment]:
 
 def sweep_lines(results: StudyResults, look: Look) -> list[Line]:
     """Writes what became of each of a study's sweeps, one below the other."""
-    rows = [
-        (describe(sweep, look), count_words(trials_of(results, sweep), sweep.planned), sweep)
-        for sweep in results.sweeps
-    ]
-    first = max((columns(label) for label, _, _ in rows), default=0)
-    second = max((columns(_text(words)) for _, words, _ in rows), default=0)
-    aligned = 2 + first + 2 + second + 2 + 6 <= look.width
+    rows = [(f"{describe(each, look)}:", trials_of(results, each), each) for each in results.sweeps]
+    width = max((columns(label) for label, _, _ in rows), default=0)
     lines: list[Line] = []
-    for label, words, sweep in rows:
-        gap = " " * (second - columns(_text(words)) if aligned else 0)
-        time: list[Segment] = (
-            [(f"{gap} {show_duration(sweep.elapsed)}", {})] if sweep.elapsed else []
-        )
-        start = pad(label, first) if aligned else label
-        lines += flow([(start, {}), *words, *time], look)
+    for label, trials, sweep in rows:
+        words = count_words(trials, sweep.planned)
+        if sweep.elapsed:
+            words[-1] = f"{words[-1][0]},", words[-1][1]
+            words.append((_time(trials, sweep.elapsed), {}))
+        whole = 2 + width + 1 + columns(_text(words)) <= look.width
+        lines += flow([(pad(label, width) if whole else label, {}), *words], look)
     return lines
+
+
+_LONG = 10  # seconds; of shorter sweeps nobody asks where the time went
+
+
+def _time(trials: Iterable[TrialRecord], elapsed: float) -> str:
+    """Says how long a sweep took, and how much of that was spent within trials.
+
+    That is a share of the time, or if trials ran side by side the mean number of those.
+    """
+    text = show_duration(elapsed)
+    within = sum(trial.duration or 0.0 for trial in trials if not trial.cached) / elapsed
+    if elapsed < _LONG or not within:
+        return text
+    if within <= 1.05:  # noqa: PLR2004 - one at a time; clocks differ a little
+        return f"{text} ({min(within, 1):.0%} within trials)"
+    return f"{text} ({within:.1f} trials at a time)"
 
 
 def _text(words: Iterable[Segment]) -> str:
     return " ".join(text for text, _ in words)
 
 
+_FEW = 12  # sweeps whose parameters may take a line each
+
+
+@dataclass(frozen=True, slots=True)
+class _Headline:
+    """The texts of a line on a sweep.
+
+    Attributes:
+        test: Node id of the study.
+        sweep: Name of the sweep.
+        counts: Its trials by state.
+        short: How many are complete and failed.
+        time: How long it took.
+        best: Its best score.
+        score: The same without the metric's name.
+        number: Which configuration has it; of several metrics what they are.
+        params: The parameters of that.
+        failed: Whether trials failed.
+    """
+
+    test: str
+    sweep: str
+    counts: str
+    short: str
+    time: str
+    best: str
+    score: str
+    number: str
+    params: str
+    failed: bool
+
+    def cells(self, names: Sequence[str]) -> list[Segment]:
+        """Return some of the texts."""
+        colour = {"red": True} if self.failed else {}
+        cells = ((name, getattr(self, name)) for name in names)
+        return [(text, colour if name in {"counts", "short"} else {}) for name, text in cells]
+
+
 def headlines(studies: Sequence[RankedStudy], look: Look) -> list[Line]:
-    """Writes one line for each sweep: test, sweep, counts, best score, time.
+    """Writes a line for each sweep: test, sweep, counts, time, best score, its parameters.
 
     What does not fit goes in this order: the best's number, the time, the counts other than
-    complete and failed, the beginning of the test's name.
+    complete and failed, the sweep's name where each test has one, the beginning of the test's name.
+    Parameters that do not fit beside the rest have a line of their own if there are few sweeps.
     """
-    pairs = [(ranked, sweep) for ranked in studies for sweep in ranked.study.sweeps]
-    for short, number, time in (
-        (False, True, True),
-        (False, False, True),
-        (False, False, False),
-        (True, False, True),
-        (True, False, False),
-    ):
-        rows = [_cells(*pair, look, short=short, number=number, time=time) for pair in pairs]
-        widths = [max(columns(cell) for cell, _ in column) for column in zip(*rows, strict=True)]
-        excess = sum(widths) + 2 * (len(widths) - 1) - look.width
-        if excess <= 0:
-            return [_row(cells, widths, look) for cells in rows]
-    widths[0] = max(_NODEID_COLUMNS, widths[0] - excess) if pairs else 0
-    return [_row(cells, widths, look) for cells in rows]
-
-
-def _cells(
-    ranked: RankedStudy, sweep: Sweep, look: Look, *, short: bool, number: bool, time: bool
-) -> list[Segment]:
-    trials = trials_of(ranked.study, sweep)
-    by_state = count(trials, sweep.planned)
-    failed = sum(by_state.get(state, 0) for state in FAILURES)
-    counts = _text(count_words(trials, sweep.planned)).strip()
-    if short:
-        total = max(sweep.planned, len(trials))
-        counts = f"{by_state.get(State.COMPLETE, 0)} of {total}"
-        counts += f", {failed} failed" if failed else " complete"
-    colour = {"red": True} if failed else {}
+    rows = [_headline(ranked, sweep, look) for ranked in studies for sweep in ranked.study.sweeps]
+    alone = all(len(ranked.study.sweeps) == 1 for ranked in studies)
+    least = ["test", "short", "best"] if alone else ["test", "sweep", "short", "best"]
+    choices = [
+        ["test", "sweep", "counts", "time", "best", "number"],
+        ["test", "sweep", "counts", "time", "best"],
+        ["test", "sweep", "counts", "best"],
+        ["test", "sweep", "short", "best"],
+        least,
+        [*least[:-1], "score"],
+    ]
+    many = bool(rows[_FEW:])
+    for names in choices if many else choices[:-1]:
+        if _width(rows, [*names, "params"]) <= look.width:
+            return _drawn(rows, [*names, "params"], look)
+    if many and _width(rows, least, _NODEID_COLUMNS) + _PARAMS_COLUMNS <= look.width:
+        return _drawn(rows, [*least, "params"], look)
+    fitting = [n for n in choices if _width(rows, n) <= look.width]
+    fitting += [n for n in choices if _width(rows, n, _NODEID_COLUMNS) <= look.width]
+    drawn = _drawn(rows, [*fitting, choices[-1]][0], look)
+    if many:
+        return drawn
+    below = [line(cut(f"    {row.params}", look.width, look)) for row in rows]
     return [
-        (clean(ranked.study.nodeid, look), {}),
-        (clean(sweep.name, look), {}),
-        (counts, colour),
-        (_best(ranked.of(sweep), look, number=number), {}),
-        (show_duration(sweep.elapsed) if time and sweep.elapsed else "", {}),
+        each
+        for row, first, params in zip(rows, drawn, below, strict=True)
+        for each in ((first, params) if row.params else (first,))
     ]
 
 
-def _best(ranking: Ranking, look: Look, *, number: bool) -> str:
+def _headline(ranked: RankedStudy, sweep: Sweep, look: Look) -> _Headline:
+    trials = trials_of(ranked.study, sweep)
+    by_state = count(trials, sweep.planned)
+    failed = sum(by_state.get(state, 0) for state in FAILURES)
+    short = f"{by_state.get(State.COMPLETE, 0)} of {max(sweep.planned, len(trials))}"
+    best = ranked.of(sweep).best
+    alone = best is not None and not sweep.others
+    text = _best(ranked.of(sweep), look)
+    return _Headline(
+        test=clean(ranked.study.nodeid, look),
+        sweep=cut(clean(sweep.name, look), _SWEEP_COLUMNS, look),
+        counts=_text(count_words(trials, sweep.planned)),
+        short=f"{short}, {failed} failed" if failed else short,
+        time=show_duration(sweep.elapsed) if sweep.elapsed else "",
+        best=text,
+        score=f"{sweep.mode} {show_mean(best.score, None, look)}" if best and alone else text,
+        number="" if best is None else f"(#{best.number})" if alone else f"({_goals(sweep, look)})",
+        params=" ".join(show_params(best.params, look)) if best and alone else "",
+        failed=bool(failed),
+    )
+
+
+def _goals(sweep: Sweep, look: Look) -> str:
+    return ", ".join(f"{goal.mode} {clean(goal.metric, look)}" for goal in sweep.goals)
+
+
+def _best(ranking: Ranking, look: Look) -> str:
     if not ranking:
         return "no score"
     best = ranking.best
     if best is None:
         return "none feasible"
-    goals = [f"{goal.mode} {clean(goal.metric, look)}" for goal in best.sweep.goals]
     if best.sweep.others:
-        return front_words(ranking.front) + (f" ({', '.join(goals)})" if number else "")
-    where = f" (#{best.number})" if number else ""
-    return f"{goals[0]} {show_mean(best.score, None, look)}{where}"
+        return front_words(ranking.front)
+    return f"{best.sweep.mode} {clean(best.sweep.metric, look)} {show_mean(best.score, None, look)}"
+
+
+def _widths(rows: Sequence[_Headline], names: Sequence[str]) -> list[int]:
+    return [max((columns(getattr(row, name)) for row in rows), default=0) for name in names]
+
+
+def _width(rows: Sequence[_Headline], names: Sequence[str], test: int | None = None) -> int:
+    """Return the columns that some of the texts take, with names of tests cut to so many."""
+    first, *others = _widths(rows, names)
+    return min(first, first if test is None else test) + sum(others) + 2 * len(others)
+
+
+def _drawn(rows: Sequence[_Headline], names: Sequence[str], look: Look) -> list[Line]:
+    """Draws some of the texts; the test's name makes room for the others down to some columns."""
+    widths = _widths(rows, names)
+    excess = _width(rows, names) - look.width
+    least = _NODEID_COLUMNS if "params" in names else _LEAST
+    if excess > 0:
+        widths[0] = max(least, widths[0] - excess)
+    return [_row(row.cells(names), widths, look) for row in rows]
 
 
 def _row(cells: Sequence[Segment], widths: Sequence[int], look: Look) -> Line:
@@ -230,14 +322,16 @@ _HTML_HEAD = ("test", "sweep", "trials", "best", "parameters", "best so far")
 def _html_row(ranked: RankedStudy, sweep: Sweep, look: Look) -> str:
     trials, ranking = trials_of(ranked.study, sweep), ranked.of(sweep)
     best = ranking.best
-    text = _best(ranking, look, number=True)
-    if best is not None and best.std is not None and not sweep.others:
+    text = _best(ranking, look)
+    if best is not None and not sweep.others:
         metric = f"{sweep.mode} {clean(sweep.metric, look)}"
         text = f"{metric} {show_mean(best.score, best.std, look)} (#{best.number})"
+    elif best is not None:
+        text += f" ({_goals(sweep, look)})"
     cells = [
         clean(ranked.study.nodeid, look),
         clean(sweep.name, look),
-        _text(count_words(trials, sweep.planned)).strip(),
+        _text(count_words(trials, sweep.planned)),
         text,
         "" if best is None or sweep.others else ", ".join(show_params(best.params, look)),
     ]
@@ -324,29 +418,70 @@ def doubt_lines(
     """Names the configurations of a sweep that are not significantly worse than the best."""
     if not comparable(ranked):
         return []
-    words = [f"~best{of}:", *_doubts(ranked, study, look).split()]
-    return flow(((word, {}) for word in words), look)
+    return flow(((word, {}) for word in f"{of}{_doubts(ranked, study, look)}".split(" ")), look)
+
+
+_TEST = "(paired t, 5%)"
 
 
 def _doubts(ranked: Sequence[Configuration], study: StudyResults, look: Look) -> str:
     first, others, dropped = ranked[0], len(ranked) - 1, len(raced_out(ranked, study))
     if len(first.trials) < 2:  # noqa: PLR2004 - no spread
-        return f"unknown, 2 complete replicates are needed and #{first.number} has 1"
+        return f"significance unknown: #{first.number} has 1 complete replicate, 2 are needed"
     if dropped == others:
-        return f"none; {plural(others, 'other')} raced out"
-    close = doubtful(ranked, study)
+        return f"{_others(others)} raced out"
+    alike = doubtful(ranked, study)
+    close = [each for each in ranked if each.number in alike]
     raced = f"; {dropped} raced out" if dropped else ""
     if not close:
-        compared = plural(others - dropped, "other")
-        return (
-            f"none; #{first.number} is significantly better than {compared} (paired t-test){raced}"
-        )
-    names = [f"#{each.number}" for each in ranked if each.number in close]
+        compared = _others(others - dropped)
+        return f"#{first.number} is significantly better than {compared} {_TEST}{raced}"
+    if len(close) == others:
+        verb = f"none of {others} others is" if others > 1 else "the other one is not"
+        return f"{verb} significantly worse than #{first.number} {_TEST}"
+    names = [f"#{each.number}" for each in close]
     if look.verbosity < 1 and len(names) > _NAMED:
         names[_NAMED:] = [f"{len(names) - _NAMED} more with -v"]
-    verb, of = "is" if len(close) == 1 else "are", f"{len(close)} of {plural(others, 'other')}"
-    text = f"{of} {verb} not significantly worse than #{first.number}"
-    return f"{text} (paired t-test): {', '.join(names)}{raced}"
+    text = f"not significantly worse than #{first.number} {_TEST}: {', '.join(names)}"
+    shared = ", ".join(_shared([first, *close], ranked, look))
+    return f"{text}{raced}" + (
+        f"; {'all' if close[1:] else 'both'} with {shared}" if shared else ""
+    )
+
+
+def _others(number: int) -> str:
+    return {1: "the other one", 2: "both others"}.get(number, f"all {number} others")
+
+
+_FEWEST = 3  # configurations whose range of a parameter says something
+
+
+def _shared(
+    alike: Sequence[Configuration], every: Sequence[Configuration], look: Look
+) -> Iterator[str]:
+    """Says which values of parameters some configurations share, and most others do not have."""
+    others = [each for each in every if each not in alike]
+    for name in every[0].sweep.varied:
+        values = [each.params.get(name) for each in alike]
+        outside = [each.params.get(name) for each in others]
+        shown_name = clean(name, look)
+        if all(each == values[0] for each in values):
+            apart = sum(each != values[0] for each in outside)
+            if values[0] is not None and 2 * apart >= len(others):
+                yield f"{shown_name}={show_value(values[0], look)}"
+            continue
+        numbers = [each for each in values if is_number(each)]
+        if len(numbers) < len(values) or len(alike) < _FEWEST:
+            continue
+        low, high = min(numbers), max(numbers)
+        beyond = [each for each in outside if not (is_number(each) and low <= each <= high)]
+        if 2 * len(beyond) >= len(others):
+            yield f"{shown_name} {show_value(low, look)} to {show_value(high, look)}"
+
+
+def is_number(value: object) -> TypeGuard[int | float]:
+    """Tells whether a parameter's value is a number."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 _ROWS = 10

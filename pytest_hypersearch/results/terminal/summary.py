@@ -25,7 +25,6 @@ from pytest_hypersearch.results.terminal.format import (
     flow,
     line,
     plain,
-    scale_of,
     show_mean,
     show_params,
 )
@@ -38,13 +37,13 @@ from pytest_hypersearch.results.terminal.lines import (
     headlines,
     importances,
     infeasible_words,
+    raced_out,
     rule_lines,
     sweep_lines,
 )
 from pytest_hypersearch.results.terminal.tables import (
     families,
     groupings,
-    name_of,
     other_parameters,
     split,
     strategies,
@@ -52,7 +51,7 @@ from pytest_hypersearch.results.terminal.tables import (
     trial_table,
 )
 from pytest_hypersearch.stats.grouping import FAILURES, failures, steps_saved
-from pytest_hypersearch.stats.ranking import Objective, RankedStudy, by_mean, objective_of
+from pytest_hypersearch.stats.ranking import Objective, RankedStudy, Ranking, by_mean, objective_of
 
 _IN_FULL = 4
 _JUDGED = 2  # studies whose parameters are judged: it takes a tenth of a second each
@@ -91,13 +90,17 @@ def section(
     if verbosity < 0:
         return headlines(ranked, look) + options + hint
     tests = families(ranked)
-    if verbosity > 0 or len(ranked) <= _IN_FULL:
+    if verbosity > 0 or len(tests) <= _IN_FULL:
         judged = len(ranked) <= _JUDGED
-        alone = {one.study.nodeid for alike in tests.values() if len(alike) == 1 for one in alike}
-        blocks = [
-            _study(one, look, judged=judged, alone=one.study.nodeid in alone) for one in ranked
-        ]
-        blocks += [_family(test, alike, look) for test, alike in tests.items() if len(alike) > 1]
+        blocks = []
+        for test, alike in tests.items():
+            alone = len(alike) == 1
+            if alone or verbosity > 0:
+                blocks += [_study(one, look, judged=judged, alone=alone) for one in alike]
+            if not alone:
+                blocks.append(_family(test, alike, look))
+        if len(tests) < len(ranked) and verbosity < 1:
+            blocks.append(_more(look))
     else:
         blocks = _digest(tests, look)
     notes = dict.fromkeys(note for results in studies for note in results.notes)
@@ -138,24 +141,32 @@ def _study(ranked: RankedStudy, look: Look, *, judged: bool, alone: bool) -> lis
         *(strategies(ranked, ranking, look) for ranking in ranked.rankings),
         *(table for sweep in results.sweeps for table in groupings(ranked, sweep, look)),
     ]
+    tops = [_top_table(ranked, ranking, look) for ranking in ranked.rankings]
     blocks = [
         *tables,
-        *(_top_table(ranked, sweep, look) for sweep in results.sweeps if look.verbosity > 0),
+        *tops,
         trial_table(results.trials, look) if look.verbosity > 1 and results.trials else [],
         *fronts(ranked, look),
         [
             *(importances(ranked, look) if judged else []),
-            *_findings([ranked], look, tables, alone=alone),
+            *_findings([ranked], look, [*tables, *tops], alone=alone),
         ],
     ]
     return _stack([head, *blocks])
 
 
-def _family(test: str, studies: Sequence[RankedStudy], look: Look) -> list[Line]:
-    """Compares studies that are shown in full above."""
-    tables = other_parameters(studies, look)
-    blocks = [block for block in (*tables, rule_lines(studies, look)) if block]
-    return _stack([[_name(test, look), *blocks[0]], *blocks[1:]]) if blocks else []
+def _family(test: str, ranked: Sequence[RankedStudy], look: Look) -> list[Line]:
+    """Shows the studies of one test in a table; ``-v`` shows each in full before it."""
+    tables = other_parameters(ranked, look)
+    if look.verbosity > 0:
+        blocks = [block for block in (*tables, rule_lines(ranked, look)) if block]
+        return _stack([[_name(test, look), *blocks[0]], *blocks[1:]]) if blocks else []
+    studies = [each.study for each in ranked]
+    trials = [trial for results in studies for trial in results.trials]
+    planned = sum(sweep.planned for results in studies for sweep in results.sweeps)
+    counts = [(f"{len(studies)} studies:", {}), *count_words(trials, planned)]
+    head = [_name(test, look), *flow(counts, look)]
+    return _stack([head, *tables, _findings(ranked, look, tables, alone=True)])
 
 
 def _digest(tests: Mapping[str, Sequence[RankedStudy]], look: Look) -> list[list[Line]]:
@@ -166,31 +177,38 @@ def _digest(tests: Mapping[str, Sequence[RankedStudy]], look: Look) -> list[list
         headlines(singles, look),
         [*_failure_lines([each.study for each in singles], look), *rules],
     ]
-    for test, ranked in tests.items():
-        studies = [each.study for each in ranked]
-        if len(studies) > 1:
-            trials = [trial for results in studies for trial in results.trials]
-            planned = sum(sweep.planned for results in studies for sweep in results.sweeps)
-            counts = [(f"{len(studies)} studies", {}), *count_words(trials, planned)]
-            head = [_name(test, look), *flow(counts, look)]
-            tables = other_parameters(ranked, look)
-            findings = _findings(ranked, look, tables, alone=True)
-            blocks.append(_stack([head, *tables, findings]))
-    return [*blocks, _sentence("", "-v shows each study in full", look, indent=0, light=True)]
+    blocks += [_family(test, alike, look) for test, alike in tests.items() if len(alike) > 1]
+    return [*blocks, _more(look)]
+
+
+def _more(look: Look) -> list[Line]:
+    return _sentence("", "-v shows each study in full", look, indent=0, light=True)
 
 
 def _name(text: str, look: Look) -> Line:
     return line(cut(clean(text, look), look.width, look, left=True), bold=True)
 
 
-def _top_table(ranked: RankedStudy, sweep: Sweep, look: Look) -> list[Line]:
-    every = [] if sweep.others else ranked.of(sweep).feasible
-    top = every[:_TOP_ROWS]
-    if len(top) < 2:  # noqa: PLR2004 - the best is shown anyway
+def _top_table(ranked: RankedStudy, ranking: Ranking, look: Look) -> list[Line]:
+    """Lists the best configurations of the sweeps of one objective with their parameters.
+
+    That of a grid over one parameter is the table of its values.
+    """
+    sweep, *others = ranking.sweeps
+    every = [] if sweep.others else ranking.feasible
+    top = every[: _TOP_ROWS if look.verbosity > 0 else _TOP_SHORT]
+    told = sweep.strategy == "grid" and len(sweep.varied) == 1 and not others
+    if len(top) < 2 or (told and look.verbosity < 1):  # noqa: PLR2004 - the best is shown anyway
         return []
-    close = doubtful(every, ranked.study) if comparable(every) else set()
-    label = f"top {len(top)}{_of(ranked, sweep, look)}"
-    return [*_sentence("", label, look), *top_table(top, look, close)]
+    marks: list[str] = []
+    if comparable(every) and not others and len(top[0].trials) > 1:
+        close, dropped = doubtful(every, ranked.study), raced_out(every, ranked.study)
+        signs = dict.fromkeys(dropped, "raced out") | dict.fromkeys(close, "n.s.")
+        marks = ["best", *(signs.get(each.number, "worse") for each in top[1:])]
+    kind = " feasible" if sweep.constraints else ""
+    by = f"{clean(sweep.metric, look)} ({better(sweep.mode)})"
+    label = f"top {len(top)} of {len(every)}{kind} by {by}"
+    return [*_sentence("", label, look), *top_table(top, ranking.sweeps, marks, look)]
 
 
 def _of(ranked: RankedStudy, sweep: Sweep, look: Look) -> str:
@@ -221,10 +239,8 @@ def _findings(
     lines += [line(f"  saved: {path}") for path in paths if clean(path, look) == path]
     sweeps = studies[0].sweeps if len(studies) == 1 else ()
     for sweep in sweeps:
-        of = _of(ranked[0], sweep, look)
+        of = f"{clean(sweep.name, look)}: " if len(sweeps) > 1 else ""
         lines += doubt_lines(ranked[0].of(sweep).feasible, studies[0], look, of)
-    for sweep in sweeps if look.verbosity < 1 else ():
-        lines += _top_lines(ranked[0], sweep, look)
     trials = [trial for results in studies for trial in results.trials]
     if not firsts and any(trial.state is not State.NOT_RUN for trial in trials):
         lines += _sentence("", "no trial completed", look)
@@ -286,18 +302,6 @@ def _replicates(first: Configuration) -> str:
     if not by_mean(pick):
         return f"{pick} of {text}"
     return text if pick == "mean" else f"{text}, {pick}"
-
-
-def _top_lines(ranked: RankedStudy, sweep: Sweep, look: Look) -> list[Line]:
-    told_otherwise = sweep.strategy == "grid" or sweep.others
-    top = [] if told_otherwise else ranked.of(sweep).feasible[:_TOP_SHORT]
-    if len(top) < 2:  # noqa: PLR2004 - the best is shown anyway
-        return []
-    scale = scale_of([each.score for each in top])
-    texts = ", ".join(f"{scale.value(each.score)} {name_of(each)}" for each in top).split(", ")
-    label = f"top {len(top)}{_of(ranked, sweep, look)}:"
-    words = [label, *(f"{text}," for text in texts[:-1]), texts[-1]]
-    return flow(((word, {}) for word in words), look)
 
 
 def _infeasible_lines(studies: Iterable[RankedStudy], look: Look) -> list[Line]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
+from dataclasses import replace
 
 from pytest_hypersearch.core.study import Configuration, StudyResults, rank_key
 from pytest_hypersearch.core.sweep import Sweep
@@ -30,6 +31,7 @@ from pytest_hypersearch.stats.grouping import Group, group, group_of
 from pytest_hypersearch.stats.ranking import RankedStudy, Ranking, by_mean, objective_of, objectives
 
 WIDE = 120
+_HEADER = 12  # columns of a parameter's name where space is short
 INDENT = 2
 
 
@@ -155,22 +157,33 @@ def name_of(one: Configuration) -> str:
 
 
 def top_table(
-    ranked: Sequence[Configuration], look: Look, alike: Collection[int] = ()
+    ranked: Sequence[Configuration], sweeps: Sequence[Sweep], marks: Sequence[str], look: Look
 ) -> list[Line]:
-    """Lists configurations with their scores, best first; those alike are marked ``~best``."""
+    """Lists configurations with their scores and the parameters that vary, best first.
+
+    Args:
+        ranked: The configurations.
+        sweeps: The sweeps of which they are the best.
+        marks: How each compares with the best, empty if that is not known.
+        look: Decides the width.
+    """
     table = [
         Column("#", tuple(name_of(each).removeprefix("#") for each in ranked)),
         mean_column([(each.mean, each.std) for each in ranked], look),
     ]
+    if len(sweeps) > 1:
+        cells = tuple(clean(each.sweep.name, look) for each in ranked)
+        table.insert(0, Column("sweep", cells, right=False, shrinks=True))
     if not by_mean(ranked[0].sweep.pick):
         scale = scale_of([each.score for each in ranked])
         values = tuple(scale.value(each.score) for each in ranked)
         table.append(Column(ranked[0].sweep.pick, values))
-    if alike:
-        marks = ("~best" if each.number in alike else "" for each in ranked[1:])
-        table.append(Column("vs best", ("best", *marks), right=False))
-    lines = draw(with_params(table, [each.params for each in ranked], look), look)
-    return [*lines, *_partial_lines(ranked, look)]
+    if marks:
+        table.append(Column("vs best", tuple(marks), right=False))
+    varied = dict.fromkeys(name for sweep in sweeps for name in sweep.varied)
+    names = varied or dict.fromkeys(name for each in ranked for name in each.params)
+    shown = [{name: each.params[name] for name in names if name in each.params} for each in ranked]
+    return [*draw(with_params(table, shown, look), look), *_partial_lines(ranked, look)]
 
 
 def trial_table(trials: Sequence[TrialRecord], look: Look) -> list[Line]:
@@ -198,8 +211,11 @@ def trial_table(trials: Sequence[TrialRecord], look: Look) -> list[Line]:
 
 
 def with_params(table: list[Column], configs: Sequence[Config], look: Look) -> list[Column]:
-    """Adds a column for each parameter, or one for all where these don't fit."""
-    names = dict.fromkeys(name for config in configs for name in config)
+    """Adds a column for each parameter, as many as fit, or one for all where none does.
+
+    Names that are longer than a column are cut at the beginning if not all parameters fit.
+    """
+    names = list(dict.fromkeys(name for config in configs for name in config))
     each = [
         Column(
             clean(name, look),
@@ -210,6 +226,11 @@ def with_params(table: list[Column], configs: Sequence[Config], look: Look) -> l
     ]
     if fits([*table, *each], look, indent=INDENT):
         return [*table, *each]
+    short = [replace(one, header=cut(one.header, _HEADER, look, left=True)) for one in each]
+    for number in range(len(short) - 1, 1, -1):
+        rest = Column(f"+{len(short) - number} more", ("",) * len(configs), right=False)
+        if fits(shown := [*table, *short[:number], rest], look, indent=INDENT):
+            return shown
     joined = tuple(" ".join(show_params(config, look)) for config in configs)
     return [*table, Column("parameters", joined, right=False, shrinks=True)]
 
