@@ -37,14 +37,14 @@ def test_examples_find_good_configurations(pytester, monkeypatch, reader):
     assert counts.get("skipped", 0) == (not boosting)
     result.stdout.re_match_lines(
         [
-            r".*test_booth +grid +27 of 27 complete +min final_value .*",
-            r".*test_booth +random +81 of 81 complete +.*",
-            r".*test_booth +bayes +81 of 81 complete +.*",
-            r".*test_digits +random +20 of 20 complete +max accuracy 0\.9\d+",
-            r".*test_digits +bayes +20 of 20 complete +max accuracy 0\.9\d+",
-            r".*test_nearest_neighbours +grid +24 of 24 complete +max accuracy 0\.9\d+",
-            r".*test_network +grid +\d+ of 48.* +min val_loss 0\.2\d+",
-            r".*test_prompts +grid +48 of 48 complete +max grade 0\.[89]\d+",
+            r".*test_booth +grid +27 of 27.* min .*",
+            r".*test_booth +random +81 of 81.*",
+            r".*test_booth +bayes +81 of 81.*",
+            r".*test_digits +random +20 of 20.* max .*0\.9\d+",
+            r".*test_digits +bayes +20 of 20.* max .*0\.9\d+",
+            r".*test_nearest_neighbours +grid +24 of 24.* max .*0\.9\d+",
+            r".*test_network +grid +\d+ of 48.* min .*0\.2\d+",
+            r".*test_prompts +grid +48 of 48.* max .*0\.[89]\d+",
             r"examples/test_knn\.py::test_nearest_neighbours \[gate accuracy >= 0\.9\]  met .*",
         ]
     )

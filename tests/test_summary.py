@@ -279,11 +279,11 @@ def test_configurations_like_the_best_are_named_with_what_they_share():
     study = alike(9, 9)
     best = rank_study(study).best.number
     start = f"not significantly worse than #{best} (paired t, 5%): "
-    assert re.search(re.escape(start) + r"(#\d, ){5}3 more with -v; all with ", text(study))
+    assert re.search(re.escape(start) + r"(#\d, ){5}3 more with -v \(all with ", text(study))
     named = text(study, verbosity=1)
-    assert re.search(re.escape(start) + r"(#\d, ){7}#\d; all with lr 0 to 8, opt=0 rerun", named)
+    assert re.search(re.escape(start) + r"(#\d, ){7}#\d \(all with lr 0 to 8, opt=0\) rerun", named)
     (of_two,) = re.findall(
-        r"worse than #\d \(paired t, 5%\): #\d; both with (.*) rerun", text(alike(2, 2))
+        r"worse than #\d \(paired t, 5%\): #\d \(both with (.*)\) rerun", text(alike(2, 2))
     )
     assert of_two == "opt=0"
     start = f"none of 8 others is significantly worse than #{best} (paired t, 5%) rerun"

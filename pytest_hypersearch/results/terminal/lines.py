@@ -443,10 +443,9 @@ def _doubts(ranked: Sequence[Configuration], study: StudyResults, look: Look) ->
     if look.verbosity < 1 and len(names) > _NAMED:
         names[_NAMED:] = [f"{len(names) - _NAMED} more with -v"]
     text = f"not significantly worse than #{first.number} {_TEST}: {', '.join(names)}"
-    shared = ", ".join(_shared([first, *close], ranked, look))
-    return f"{text}{raced}" + (
-        f"; {'all' if close[1:] else 'both'} with {shared}" if shared else ""
-    )
+    if shared := ", ".join(_shared([first, *close], ranked, look)):
+        text += f" ({'all' if close[1:] else 'both'} with {shared})"
+    return text + raced
 
 
 def _others(number: int) -> str:
