@@ -23,7 +23,7 @@ from typing import Any
 
 import cocoex
 import numpy as np
-from contender import Contender
+from contender import Contender, lines_of
 
 _FLOOR = 1e-6
 _TIE = 0.1  # in log10 regret
@@ -85,7 +85,7 @@ def _optimum(problem: Any) -> float:
 def report(paths: list[Path], focus: str) -> Iterator[str]:
     """Yield a table of the focus against each other, by dimension and share of the budget."""
     runs: dict[str, dict[tuple[int, int, int], list[float]]] = defaultdict(dict)
-    for line in (line for path in paths for line in path.read_text().splitlines()):
+    for line in (line for path in paths for line in lines_of(path)):
         each = json.loads(line)
         runs[each["sampler"]][each["function"], each["d"], each["instance"]] = each["log10"]
     rng = np.random.default_rng(0)
@@ -132,7 +132,7 @@ def main() -> None:
     warnings.simplefilter("ignore")
     done = set()
     if options.out.exists():
-        for line in options.out.read_text().splitlines():
+        for line in lines_of(options.out):
             each = json.loads(line)
             done.add((each["sampler"], each["function"], each["d"], each["instance"]))
     suite = cocoex.Suite(

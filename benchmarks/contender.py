@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import math
 import sys
 from pathlib import Path
@@ -91,3 +92,9 @@ class Contender:
         if kind == "int":
             return lograndint(low, high) if log else randint(low, high)
         return loguniform(low, high) if log else uniform(low, high)
+
+
+def lines_of(path: Path) -> list[str]:
+    """Return the lines of a file of runs, which may be compressed."""
+    text = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+    return text.decode().splitlines()

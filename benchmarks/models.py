@@ -24,7 +24,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 import optuna
-from contender import Contender
+from contender import Contender, lines_of
 from learners import FOLDS, HELD_OUT, PROBLEMS, TUNED, Branch, Params, Problem
 
 Curves: TypeAlias = dict[tuple[str, int], list[float]]
@@ -116,7 +116,7 @@ def _rounded(value: float) -> float | None:
 
 def regrets(paths: list[Path]) -> dict[str, Curves]:
     """Return log10 regret after each trial by sampler, problem and seed."""
-    runs = [json.loads(line) for path in paths for line in path.read_text().splitlines()]
+    runs = [json.loads(line) for path in paths for line in lines_of(path)]
     best: dict[str, float] = defaultdict(lambda: math.inf)
     random = defaultdict(list)
     for each in runs:
@@ -201,7 +201,7 @@ def main() -> None:
     names = list(halves.get(options.problems, options.problems.split(",")))
     done = set()
     if options.out.exists():
-        for line in options.out.read_text().splitlines():
+        for line in lines_of(options.out):
             each = json.loads(line)
             done.add((each["sampler"], each["problem"], each["seed"]))
     for seed in range(options.first_seed, options.first_seed + options.seeds):

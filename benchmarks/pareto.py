@@ -121,8 +121,10 @@ def volume(points: Sequence[Scores], reference: Scores) -> float:
     inside = sorted(
         {p for p in points if all(map(float.__lt__, p, reference))}, key=lambda p: p[-1]
     )
+    if not inside:
+        return 0.0
     if len(reference) == 1:
-        return reference[0] - inside[0][0] if inside else 0.0
+        return reference[0] - inside[0][0]
     ends = [*(p[-1] for p in inside[1:]), reference[-1]]
     return sum(
         (end - p[-1]) * volume([q[:-1] for q in inside[: i + 1]], reference[:-1])

@@ -23,7 +23,7 @@ from pytest_hypersearch.core.space import (
 from pytest_hypersearch.core.trial import State
 from pytest_hypersearch.samplers import Observation
 from pytest_hypersearch.search.gp import GP
-from pytest_hypersearch.search.gp.acquisition import LogEI, log_improvement
+from pytest_hypersearch.search.gp.acquisition import LogEI, LogPrior, log_improvement
 from pytest_hypersearch.search.gp.cache import histories_of, refit_point
 from pytest_hypersearch.search.gp.encode import design_size, encoding_of
 from pytest_hypersearch.search.gp.fit import (
@@ -393,6 +393,13 @@ def test_gradient_of_the_acquisition():
 
     numeric = scipy.optimize.approx_fprime(row[0, :1], value, 1e-7)
     assert acquisition.value_and_gradient(row)[1][0, 0] == pytest.approx(numeric[0], rel=1e-3)
+
+
+def test_gradient_of_the_prior():
+    prior = LogPrior(0.7, np.array([True, False, True]))
+    row = np.array([0.9, 3.0, 0.4])
+    numeric = scipy.optimize.approx_fprime(row, lambda x: prior.value(x[None])[0], 1e-7)
+    assert prior.value_and_gradient(row[None])[1][0] == pytest.approx(numeric, rel=1e-4)
 
 
 class Spike:

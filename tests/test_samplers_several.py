@@ -235,6 +235,19 @@ def test_three_metrics_reach_all_three_ends():
     assert ours < 0.02 < blind
 
 
+def test_early_proposals_are_not_all_in_corners():
+    def sphere(c):
+        *tail, a, b = (0.5 * np.pi * x for x in c.values())
+        radius = 1.0 + sum((x / np.pi * 2.0 - 0.5) ** 2 for x in tail)
+        first, second = np.cos(a) * np.cos(b), np.cos(a) * np.sin(b)
+        return radius * first, (radius * second, radius * np.sin(a)), ()
+
+    space = Space(({name: uniform(0, 1) for name in "abcdef"},))
+    history = play(space, sphere, 30)
+    tails = np.array([[*o.params.values()][:4] for o in history[8:]])
+    assert (np.abs(tails - 0.5) > 0.49).mean() < 0.1
+
+
 def test_best_is_found_at_the_edge_of_what_is_allowed():
     def measure(params):  # what is allowed depends on b, which the score hardly does
         return (params["a"] - 0.3) ** 2 - 0.1 * params["b"], (), (params["b"] / 0.4 - 1,)

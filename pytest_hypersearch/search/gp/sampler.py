@@ -23,7 +23,7 @@ import numpy as np
 from pytest_hypersearch.core.contracts import Observation
 from pytest_hypersearch.core.space import Space
 from pytest_hypersearch.core.trial import Config, State
-from pytest_hypersearch.search.gp.acquisition import Acquisition, LogEI
+from pytest_hypersearch.search.gp.acquisition import Acquisition, LogEI, LogPrior
 from pytest_hypersearch.search.gp.cache import (
     HUGE,
     LARGEST_MODEL,
@@ -195,6 +195,7 @@ def _rescored(
 
 _EXHAUSTIVE: Final = 1000  # spaces up to this size are searched point by point
 _INCUMBENTS: Final = 5
+_INWARD: Final = 5.0  # weight of the prior, in results
 _RANDOM: Final = 64
 _TRIED: Final = 200
 
@@ -266,6 +267,10 @@ def _by_acquisition(
     if choice is None:
         return None
     acquisition, ranking = choice
+    # Not with two metrics: their fronts are curves, and the measured ones are along ends of ranges.
+    if len(ranking[0].observation.others) != 1:
+        prior = LogPrior(_INWARD / len(history.results), ~history.encoding.categorical)
+        acquisition = Product([acquisition, prior])
     if history.space.size is not None and history.space.size <= _EXHAUSTIVE:
         return _all_by_acquisition(history, acquisition)
     return _search_by_acquisition(history, acquisition, ranking, rng)
