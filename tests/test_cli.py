@@ -9,6 +9,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ import pytest
 from pytest_hypersearch.results.cli import main
 from pytest_hypersearch.results.cli.commands import _shared
 from pytest_hypersearch.results.results import load_results
+from pytest_hypersearch.store.annotations import annotate
 from pytest_hypersearch.store.journal import batches, decode, encode
 from pytest_hypersearch.store.runs import Run
 
@@ -108,7 +110,11 @@ def test_tags_and_notes_are_kept_beside_the_journal(swept, tmp_path, monkeypatch
     assert next(csv.DictReader(io.StringIO(command.out)))["tags"] == "good, seen"
     assert (Path(study.run) / "journal.jsonl").read_bytes() == journal
     assert command("note", "test_net", "run", "") == 0
-    assert load_results("test_net").studies[0].note == ""
+    tags = [f"t{k}" for k in range(12)]
+    with ThreadPoolExecutor(6) as pool:  # nobody's tags are lost
+        list(pool.map(lambda tag: annotate(Run(Path(study.run)), [None], add=[tag]), tags))
+    (study,) = load_results("test_net").studies
+    assert (study.note, sorted(study.tags)) == ("", sorted(tags))
     for args, problem in [
         (("tag", "test_net", "nope-1", "good"), "'nope-1': expected a trial such as"),
         (("tag", "test_net", "run", "a,b"), "expected 1 to 60 characters without a comma"),

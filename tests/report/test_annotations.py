@@ -4,6 +4,7 @@ import json
 import shutil
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 from report_parts import Opened, serving, taken
 
@@ -37,6 +38,7 @@ def test_trials_and_runs_are_tagged_in_the_live_page(browser, swept, tmp_path):
             other.joinpath("notes.jsonl").touch()  # newer data comes while somebody writes
         expect(note).to_have_value("overfits <b>late</b>")
         expect(note).to_be_focused()
+        assert Axe().run(page).response["violations"] == []
         note.press("Tab")
         page.keyboard.press("Enter")
         expect(page.locator("#trials tbody .tag").first).to_have_text("good")

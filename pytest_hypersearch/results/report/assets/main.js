@@ -256,7 +256,7 @@ async function follow(url) {
     byId("live").textContent = await ask().catch(
       (error) => `No answer from the server (${error.message}): this is the last it told`,
     );
-    await new Promise((done) => setTimeout(done, SECONDS));
+    await new Promise((done) => setTimeout(done, SECONDS / 2));
   }
 }
 
