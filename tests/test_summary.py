@@ -21,8 +21,9 @@ from pytest_hypersearch.core.goals import Goal
 from pytest_hypersearch.core.space import Space, choice, loguniform, randint, uniform
 from pytest_hypersearch.core.study import StudyResults
 from pytest_hypersearch.core.trial import State
-from pytest_hypersearch.results.terminal.format import columns, plain
+from pytest_hypersearch.results.terminal.format import Look, columns, plain
 from pytest_hypersearch.results.terminal.summary import section, word
+from pytest_hypersearch.results.terminal.tables import with_params
 from pytest_hypersearch.search.samplers.random import draw
 from pytest_hypersearch.stats.ranking import rank_study
 
@@ -348,6 +349,51 @@ def test_wide_characters_are_aligned(snapshot):
     assert shown(chinese()) == snapshot
     table = [line for line in shown(chinese()).splitlines() if "±" in line]
     assert len({columns(line.partition("±")[0]) for line in table[1:5]}) == 1
+
+
+def wide(count=15):
+    """A study whose parameters have names too long for columns of their own."""
+    names = [f"parameter_with_a_long_name_{number}" for number in range(count)]
+    trials = [record(n, 0.5 + n, sweep="random", params=dict.fromkeys(names, n)) for n in range(6)]
+    sweep = sweep_of("random", planned=6, space=grid_of(dict.fromkeys(names, 6)), metric="val_loss")
+    return StudyResults("tests/test_wide.py::test_wide", (sweep,), tuple(trials))
+
+
+def test_of_many_parameters_those_that_fit_are_shown_by_the_ends_of_their_names():
+    def head(width):
+        lines = shown(wide(), width=width).splitlines()
+        return lines[lines.index("  top 5 of 6 by val_loss (lower is better)") + 1].split()
+
+    ends = [f"…long_name_{number}" for number in range(15)]
+    assert head(80) == ["#", "score", *ends[:4], "+11", "more"]
+    assert head(120) == ["#", "score", *ends[:7], "+8", "more"]
+    assert head(50) == ["#", "score", *ends[:2], "+13", "more"]
+    assert "…" not in shown(wide(2), width=80)
+    names = dict.fromkeys(f"{one}_learning_rate_of_the_model" for one in ("encoder", "decoder"))
+    look = Look(40)
+    table = with_params([], [dict.fromkeys(names, 0.1), dict.fromkeys([*names, "x"], 0.1)], look)
+    assert [column.header for column in table] == ["encoder_lea…", "decoder_lea…", "+1 more"]
+
+
+@pytest.mark.parametrize("count", [1, 30])
+def test_quiet_lines_of_60_columns_show_each_best_whole(count):
+    studies = [replace(wide(), nodeid=f"tests/test_wide.py::test_{n:03d}") for n in range(count)]
+    lines = shown(*studies, verbosity=-1, width=60).splitlines()
+    bests = [line for line in lines if line.endswith("6 of 6  min val_loss 0.5000")]
+    assert len(bests) == count
+    params = [line for line in lines if line.startswith("    parameter_with_a_long_name_0=0 ")]
+    assert len(params) == (count if count == 1 else 0)
+
+
+def test_time_is_told_by_where_it_went():
+    def time(count, duration, elapsed):
+        trials = [record(n, 1.0 + n, duration=duration) for n in range(count)]
+        sweep = sweep_of(planned=count, elapsed=elapsed)
+        return shown(StudyResults("t.py::test_f", (sweep,), tuple(trials))).splitlines()[1]
+
+    assert time(4, 1, 20).endswith("4 of 4 complete, 20.0s (20% within trials)")
+    assert time(40, 1, 20).endswith("complete, 20.0s (2.0 trials at a time)")
+    assert time(4, 1, 4.5).endswith("complete, 4.50s")
 
 
 def test_lists_of_grids_name_each_shape():

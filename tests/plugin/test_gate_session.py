@@ -68,7 +68,7 @@ def test_an_unchanged_test_is_the_same_and_leaves_its_baseline_as_it_is(project)
 
 
 @PLAIN_AND_WORKERS
-def test_a_regression_is_a_failed_item_until_it_is_accepted(project, monkeypatch, workers):
+def test_a_regression_is_a_failed_item_until_it_is_accepted(project, monkeypatch, capsys, workers):
     written(project, TWO.format(worse=0))
     project.write(TWO.format(worse="trial.rng.normal(1, 0.1)"))
     summary = project.path / "summary.md"
@@ -82,6 +82,11 @@ def test_a_regression_is_a_failed_item_until_it_is_accepted(project, monkeypatch
     assert re.search(r"worst: x=\d \+(1|0\.9)", output)
     command = f'pytest --sweep-resume --sweep-update-baseline=all {BASELINE} "test_it.py::test_f"'
     assert f"accept: {command}" in output
+    capsys.readouterr()
+    assert main(["list", str(project.path), "--baseline", str(project.path / FILE)]) == 0
+    listed = [line.split() for line in capsys.readouterr().out.splitlines()]
+    verdicts = [(*words[:2], words[-1]) for words in listed[2:]]
+    assert verdicts[:2] == [("test_f", "0001", "same"), ("test_f", "0002", "REGRESSED")]
     place = f"{project.path.name}/test_it.py,line=5"
     assert f"::error file={place},title=test_f [gate loss]::REGRESSED" in output
     assert output.count("::error") == 1

@@ -26,6 +26,7 @@ from pytest_hypersearch.results.export import (
 )
 from pytest_hypersearch.results.gates import FAILING, gate_lines
 from pytest_hypersearch.results.query import entries, rankings_of
+from pytest_hypersearch.results.report.runs import Judge, judge_by
 from pytest_hypersearch.results.results import Groups, Results, load_results
 from pytest_hypersearch.results.run_history import history_text
 from pytest_hypersearch.results.terminal.format import look_of, plain, terminal_width
@@ -109,7 +110,8 @@ def list_runs(given: Namespace) -> int:
     """List stored runs: all of them, a line each."""
     results = load_results(*given.what, run="all")
     _tell(results)
-    rows = [_run_row(one) for one in results.ranked]
+    judge = judge_by(baseline_at(Path(given.baseline)) if given.baseline else None)
+    rows = [_run_row(one, judge) for one in results.ranked]
     drop = ("running", "planned", "sweeps", "note", "commit", "started", "metric", "name", "tags")
     print_text(rows_text(_short(rows) if given.format == "table" else rows, given.format, drop))
     return FOUND
@@ -118,7 +120,7 @@ def list_runs(given: Namespace) -> int:
 def _short(rows: Sequence[Row]) -> list[Row]:
     """Rows for a screen: names without what all share, the direction beside its metric."""
     start = _shared([row["test"] for row in rows])
-    optional = ("commit", "name", "tags", "note")
+    optional = ("commit", "name", "gate", "tags", "note")
     left_out = {"mode", *(name for name in optional if not any(r[name] for r in rows))}
     short = []
     for row in rows:
@@ -134,8 +136,9 @@ def _shared(nodeids: Sequence[str]) -> int:
     return max(prefix.rfind(mark) + len(mark) if mark in prefix else 0 for mark in ("/", "::"))
 
 
-def _run_row(ranked: RankedStudy) -> Row:
+def _run_row(ranked: RankedStudy, judge: Judge) -> Row:
     study = ranked.study
+    verdicts = {change.judgement.verdict for change in judge([study])}
     starts = [trial.started for trial in study.trials if trial.started is not None]
     states = [trial.state for trial in study.trials]
     ranking = next(iter(rankings_of([ranked])), None)
@@ -153,6 +156,7 @@ def _run_row(ranked: RankedStudy) -> Row:
         "metric": ranking.sweeps[0].metric if ranking else None,
         "mode": ranking.sweeps[0].mode if ranking else None,
         "best": ranking.best.score if ranking and ranking.best else None,
+        "gate": ", ".join(sorted(verdicts, key=lambda one: (one not in FAILING, one))) or None,
         "tags": ", ".join(study.tags) or None,
         "note": study.note or None,
     }
@@ -430,7 +434,6 @@ def _serve(load: Callable[[], Results], baseline: str | None) -> None:
     Raises:
         ModuleNotFoundError: plotly is not installed.
     """
-    from pytest_hypersearch.results.report.runs import judge_by
     from pytest_hypersearch.results.report.serve import serve, stamp_of
 
     stores: set[Path] = set()

@@ -110,6 +110,7 @@ def _epilog(examples: Iterable[str]) -> str:
 
 def _list(command: argparse.ArgumentParser) -> None:
     _what(command)
+    _judges(command)
     _formats(command)
 
 
@@ -242,6 +243,10 @@ def _report(command: argparse.ArgumentParser) -> None:
         action="store_true",
         help="serve the report on this machine and follow running sweeps, writing no file",
     )
+    _judges(command)
+
+
+def _judges(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--baseline",
         metavar="FILE",

@@ -213,7 +213,7 @@ def trial_table(trials: Sequence[TrialRecord], look: Look) -> list[Line]:
 def with_params(table: list[Column], configs: Sequence[Config], look: Look) -> list[Column]:
     """Adds a column for each parameter, as many as fit, or one for all where none does.
 
-    Names that are longer than a column are cut at the beginning if not all parameters fit.
+    If not all fit, long names are cut, at the beginning unless they differ there alone.
     """
     names = list(dict.fromkeys(name for config in configs for name in config))
     each = [
@@ -226,7 +226,11 @@ def with_params(table: list[Column], configs: Sequence[Config], look: Look) -> l
     ]
     if fits([*table, *each], look, indent=INDENT):
         return [*table, *each]
-    short = [replace(one, header=cut(one.header, _HEADER, look, left=True)) for one in each]
+    left, right = (
+        [cut(one.header, _HEADER, look, left=side) for one in each] for side in (True, False)
+    )
+    headers = right if len({*left}) < len({*right}) else left
+    short = [replace(one, header=header) for one, header in zip(each, headers, strict=True)]
     for number in range(len(short) - 1, 1, -1):
         rest = Column(f"+{len(short) - number} more", ("",) * len(configs), right=False)
         if fits(shown := [*table, *short[:number], rest], look, indent=INDENT):
