@@ -362,7 +362,7 @@ def poisoned(value):
         ("show",),
         ("show", "-v"),
         ("show", "--group-by", "opt"),
-        ("show", "--columns", "opt,reason,error,note,item,score"),
+        ("show", "--columns", "opt,reason,error,logged__note,item,score"),
         ("show", "--columns", "nothing"),
         ("show", "--rows", "opt", "--columns", "params__lr"),
         ("best", "--filter", "status=success"),
@@ -437,6 +437,11 @@ def test_clean_removes_old_runs_but_none_that_is_alive(swept, tmp_path, capsys):
     assert len(command.lines) == 4
     assert all(line.startswith("would remove /") for line in command.lines)
     assert runs(folder) == ["0001"] * 4 + ["0002"] * 4
+    (tagged,) = folder.glob("**/*-test_hostile/0001")  # a run that somebody tagged stays
+    assert command("tag", str(tagged), "run", "reference") == 0
+    assert command("clean", str(folder), "--keep", "1", "--dry-run") == 0
+    assert len(command.lines) == 3
+    assert command("tag", str(tagged), "run", "reference", "--remove") == 0
     (alive,) = folder.glob("**/*-test_net/0001")
     run = Run(alive)
     run.acquire()

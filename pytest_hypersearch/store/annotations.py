@@ -133,12 +133,12 @@ def carry_annotations(run: Run, sources: Mapping[Key, tuple[str, Key]]) -> None:
         StoreError: It cannot be written.
     """
     names = {name for name, _ in sources.values()}
-    known = {name: _readable(Run(run.path.parent / name)) for name in names}
+    known = {name: readable_annotations(Run(run.path.parent / name)) for name in names}
     found = {key: known[name].get(own) for key, (name, own) in sources.items()}
     write_annotations(run, {key: each for key, each in found.items() if each})
 
 
-def _readable(run: Run) -> Mapping[Target, Annotation]:
+def readable_annotations(run: Run) -> Mapping[Target, Annotation]:
     """What people say of a run; nothing if the file cannot be read."""
     try:
         return annotations_of(run)
@@ -155,7 +155,7 @@ def joined(annotations: Iterable[Annotation]) -> Annotation:
 
 def annotated(study: StudyResults, run: Run) -> StudyResults:
     """Return the results of a run with its tags and notes; a damaged file has none."""
-    known = _readable(run)
+    known = readable_annotations(run)
     if not known:
         return study
     trials = tuple(

@@ -18,7 +18,12 @@ from pytest_hypersearch.core.space import config_key
 from pytest_hypersearch.core.study import StudyResults, called, some
 from pytest_hypersearch.core.sweep import Sweep
 from pytest_hypersearch.core.trial import Key, State, TrialRecord
-from pytest_hypersearch.store.annotations import Annotation, annotated, joined
+from pytest_hypersearch.store.annotations import (
+    Annotation,
+    annotated,
+    joined,
+    readable_annotations,
+)
 from pytest_hypersearch.store.reader import (
     StoredRun,
     is_whole,
@@ -102,8 +107,8 @@ def removable(runs: Iterable[Path], keep: int) -> list[Path]:
 def spared(runs: Sequence[Run], keep: int) -> set[Path]:
     """Return the old runs of a study that are kept all the same.
 
-    These are the run that `newest` tells, the newest run of each name, and those that hold files of
-    trials of runs that are kept.
+    These are the run that `newest` tells, the newest run of each name, those with tags or a note of
+    their own, and those that hold files of trials of runs that are kept.
 
     Args:
         runs: All of them, oldest first.
@@ -111,7 +116,9 @@ def spared(runs: Sequence[Run], keep: int) -> set[Path]:
     """
     contents = {run.path.name: stored for run, stored in _outlines(runs)}
     named = {name: run for run, stored in contents.items() for name in stored.names}
-    stay = {*named.values(), newest(runs).path.name, *(run.path.name for run in runs[-keep:])}
+    noted = {run.path.name for run in runs if None in readable_annotations(run)}
+    stay = {*named.values(), *noted, newest(runs).path.name}
+    stay |= {run.path.name for run in runs[-keep:]}
     todo = [*stay]
     while todo:
         run = todo.pop()
