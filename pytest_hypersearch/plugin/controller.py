@@ -51,6 +51,7 @@ class Controller:
     Attributes:
         owner: The owner, with its store in pytest's cache.
         gates: Judge the sweeps' scores.
+        follower: Follows the sweeps for the live line.
     """
 
     def __init__(self, config: pytest.Config, *, checks: bool, elsewhere: bool = False) -> None:
@@ -58,7 +59,7 @@ class Controller:
         self._checks = checks
         self._first_asked: float | None = None
         self._warnings: list[str] = []
-        self._follower = Follower()
+        self.follower = Follower()
         self.gates = Gates(config, checks=checks)
         policy = Policy(
             resume=config.option.sweep_resume or config.option.sweep_rerun,
@@ -85,7 +86,7 @@ class Controller:
             self.gates,
             start=WarmStart(archive.studies, resume=policy.resume),
         )
-        self.owner.listen(self._follower.take)
+        self.owner.listen(self.follower.take)
         self._tracking = Tracking(config.pluginmanager, self.owner)
         self.owner.listen(self._tracking.take)
 
@@ -136,7 +137,7 @@ class Controller:
     def pytest_sessionstart(self) -> None:
         """Follow the sweeps on the terminal, which is there by now."""
         terminal = self._config.pluginmanager.getplugin("terminalreporter")
-        follow(self._config, self._follower, ascii_only=_ascii_only(terminal))
+        follow(self._config, self.follower, ascii_only=_ascii_only(terminal))
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Callable, Generator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +41,7 @@ class Progress:
         cached: How many of them were replayed from the store.
         best: Best score so far, None before the first.
         number: The best configuration's number.
+        workers: Which workers on other machines are up and awaited, empty if there are none.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Progress:
     cached: int = 0
     best: float | None = None
     number: int | None = None
+    workers: str = ""
 
     @property
     def done(self) -> int:
@@ -71,7 +73,7 @@ def bar(progress: Progress, *, elapsed: float, width: int, ascii_only: bool = Fa
         progress: How far the study is.
         elapsed: Seconds since its first trial started in this session.
         width: Columns of the terminal; the line leaves the last one free, or it would wrap. What
-            does not fit goes in this order: rate, counts, bar, time left, best.
+            does not fit goes in this order: workers, rate, counts, bar, time left, best.
         ascii_only: Whether the terminal cannot encode anything beyond ASCII.
     """
     filled = round(_CELLS * progress.done / max(progress.planned, 1))
@@ -116,10 +118,11 @@ def _line(progress: Progress, drawn: str, elapsed: float, look: Look) -> str:
         "done": f"{progress.done}/{progress.planned}",
         "best": best,
         "counts": counts,
+        "workers": progress.workers,
         "rate": _rate(rate) if rate else "",
         "eta": f"eta {_time_left(left / rate)}" if rate and left > 0 else "",
     }
-    for dispensable in ("rate", "counts", "bar", "eta", "best"):
+    for dispensable in ("workers", "rate", "counts", "bar", "eta", "best"):
         if columns(_joined(parts)) <= look.width:
             break
         parts[dispensable] = ""
@@ -178,10 +181,16 @@ class Followed:
 
 
 class Follower:
-    """Counts trials as they end; the owner may call from any thread."""
+    """Counts trials as they end; the owner may call from any thread.
+
+    Attributes:
+        latest: The study of the trial that ended last.
+        workers: Tells which workers on other machines are up and awaited.
+    """
 
     def __init__(self) -> None:
         self.latest: Followed | None = None
+        self.workers: Callable[[], str] = str
         self._studies: dict[str, Followed] = {}
 
     def take(self, event: Event) -> None:
@@ -218,7 +227,8 @@ class _Lines:
     def _text(self, write: Callable[..., str], followed: Followed) -> str:
         """Write with `bar` or `milestone`."""
         elapsed, width = monotonic() - followed.started, self._writer.fullwidth
-        return write(followed.progress, elapsed=elapsed, width=width, ascii_only=self._ascii_only)
+        progress = replace(followed.progress, workers=self._follower.workers())
+        return write(progress, elapsed=elapsed, width=width, ascii_only=self._ascii_only)
 
 
 class LiveLine(_Lines):

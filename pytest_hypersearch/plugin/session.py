@@ -120,6 +120,7 @@ def start(config: pytest.Config, *, checks: bool) -> Runner | None:
 
             remote = RemoteWorkers(config, launcher, controller.owner, files)
             manager.register(remote, "hypersearch_remote")
+            controller.follower.workers = remote.status
             end_workers = remote.terminate
         manager.register(Termination(config, end_workers), "hypersearch_termination")
         return None

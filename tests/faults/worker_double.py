@@ -57,6 +57,8 @@ while data := os.read(worker.stdout.fileno(), 1 << 16):
     if kind == "cut":
         text, nth, code = given[0].encode(), int(given[1]), int(given[2])
         if (seen + data).count(text) >= nth:
+            before = text.join((seen + data).split(text)[:nth])
+            os.write(1, before[len(seen) :])
             worker.kill()
             os._exit(code)
         seen = (seen + data)[-1 << 20 :]

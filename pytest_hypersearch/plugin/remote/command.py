@@ -95,6 +95,11 @@ class CommandLauncher:
         """As many as there are commands."""
         return len(self._commands)
 
+    def together(self, number: int, count: int) -> int:
+        """As many as the same command starts."""
+        own = self._commands[number % len(self._commands)]
+        return sum(self._commands[i % len(self._commands)] == own for i in range(count))
+
     def lacks(self, demand: Demand) -> str:  # noqa: ARG002  the protocol
         """Leave it to what the workers say of their nodes."""
         return ""

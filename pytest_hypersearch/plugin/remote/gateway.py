@@ -37,6 +37,7 @@ import execnet
 import pytest
 
 from pytest_hypersearch.core.sweep import Demand
+from pytest_hypersearch.core.values import plural
 from pytest_hypersearch.engine.owner import Owner
 from pytest_hypersearch.engine.resources.machine import Machine
 from pytest_hypersearch.plugin.remote.files import RunFiles
@@ -60,6 +61,7 @@ from pytest_hypersearch.plugin.xdist.workers import POLL_SECONDS, THREADS
 BOOTS: Final = 3
 GRACE_SECONDS: Final = 0.3
 JOINED: Final = "hypersearch_joined"
+SETTLED: Final = "hypersearch_settled"
 SHIPPED: Final = ("PYTEST_ADDOPTS", "PYTEST_PLUGINS")
 """Variables that decide what pytest does; others have to be named."""
 
@@ -150,6 +152,7 @@ class RemoteWorkers:
         self._count = 0
         self._first = 0
         self._gateways: dict[str, RemoteGateway] = {}
+        self._collected: set[Any] = set()
         self._sent_home: set[Any] = set()
         self._is_over = Event()
         config.add_cleanup(self._close)
@@ -168,6 +171,7 @@ class RemoteWorkers:
         self._manager.group.makegateway = self._made
         self._session._clone_node = self._replace  # noqa: SLF001  see above
         setattr(self._session, f"worker_{JOINED}", self._join)
+        setattr(self._session, f"worker_{SETTLED}", self._schedule)
         self._count = len(specs)
         if self._launcher.shaped:
             self._later = specs[1:]
@@ -230,9 +234,16 @@ class RemoteWorkers:
         cores = len(gateway.machine.cores)
         if not self._launcher.shared or cores < gateway.facts.processors:
             return cores
-        return max(1, cores // self._launcher.fitting())
+        number = int(gateway.id.removeprefix("gw"))
+        return max(1, cores // self._launcher.together(number, self._count))
 
     # Workers that come and go.
+
+    def status(self) -> str:
+        """Say how many workers are up, and how many are awaited."""
+        up = len(self._session._active_nodes) - len(self._awaited)  # noqa: SLF001  see above
+        awaited = f", {len(self._awaited)} awaited" if self._awaited else ""
+        return plural(up, "worker") + awaited
 
     def _ask(self, spec: Any) -> None:  # noqa: ANN401  execnet has no types
         """Ask for a worker; wait for it in a thread."""
@@ -346,6 +357,7 @@ class RemoteWorkers:
     @pytest.hookimpl(tryfirst=True, optionalhook=True)
     def pytest_xdist_node_collection_finished(self, node: Any) -> None:  # noqa: ANN401  xdist's controller of a worker
         """Now the demands are known: ask for the other workers, send home whom they overtax."""
+        self._collected.add(node)
         self._demand = self._owner.shares.most
         if impossible := self._launcher.lacks(self._demand):
             self._session.shouldstop = f"trials request {impossible}"
@@ -359,6 +371,7 @@ class RemoteWorkers:
         self._session.report_line(f"\n{name_of(node)} is sent home: trials request {lacking}")
         self._sent_home.add(node)
         self._session.sched.remove_node(node)
+        self._session.queue.put((SETTLED, {}))
         node.shutdown()
         if self._launcher.shaped:
             self._replace_spec(node.gateway.spec)
@@ -369,6 +382,20 @@ class RemoteWorkers:
     def pytest_testnodedown(self, node: Any) -> None:  # noqa: ANN401  xdist's controller of a worker
         """End a worker that has no more to do: it holds a part of its node that others may need."""
         node.gateway.exit()
+        if node not in self._collected:
+            self._session.queue.put((SETTLED, {}))
+
+    def _schedule(self) -> None:
+        """Wait for one collection less: the replacement of a worker joins late.
+
+        Called in xdist's loop, which takes a session for finished whose tests could be handed out
+        and were not.
+        """
+        sched = self._session.sched
+        if sched.collection is None:
+            sched.numnodes = max(1, sched.numnodes - 1)
+            if sched.collection_is_completed:
+                sched.schedule()
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:

@@ -89,6 +89,10 @@ class Launcher(Protocol):
         """How many workers there is room for."""
         ...
 
+    def together(self, number: int, count: int) -> int:
+        """How many of a session's so many workers may be on the node of this one, which counts."""
+        ...
+
     def lacks(self, demand: Demand) -> str:
         """Tell what no node can ever give, with what the biggest has; empty if one can."""
         ...

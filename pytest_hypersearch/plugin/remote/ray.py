@@ -119,6 +119,10 @@ class RayLauncher:
         """As many as there are free cores, one at least."""
         return max(1, int(self._ray.available_resources().get("CPU", 0)))
 
+    def together(self, number: int, count: int) -> int:  # noqa: ARG002  the protocol
+        """None beside it: each has its own part of its node."""
+        return 1
+
     def lacks(self, demand: Demand) -> str:
         """Compare with the nodes; one that may join later does not count."""
         wanted = _resources(demand)

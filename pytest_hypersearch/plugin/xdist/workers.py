@@ -11,6 +11,7 @@ from typing import Any, Literal
 import pytest
 
 from pytest_hypersearch.core.trial import State, TrialRecord
+from pytest_hypersearch.core.values import monotonic
 from pytest_hypersearch.engine import messages
 from pytest_hypersearch.engine.owner import Owner
 from pytest_hypersearch.engine.resources.machine import THREAD_VARIABLES, cores, limit_threads
@@ -25,6 +26,7 @@ POLL_SECONDS = 0.2
 STUCK_POLLS = 10
 QUIET_POLLS = 50
 BOOTS = 3
+REPLACEMENT_SECONDS = 30.0
 BOOTING = "booting"
 
 
@@ -67,6 +69,7 @@ class Distribution:
         self._up: set[str] = set()
         self._running: set[str] = set()
         self._phases: dict[str, str] = {}
+        self._awaited_until = 0.0
         self._stopped: set[str] = set()
         self._over = Event()
         self._watch = Thread(target=self._release_stalled, daemon=True)
@@ -114,7 +117,8 @@ class Distribution:
     def _starts(self) -> bool:
         """Whether a worker boots or collects that will get tests."""
         shuts_down = getattr(self._plugins.getplugin("dsession"), "shuttingdown", True)
-        return bool(self._starting and not shuts_down)
+        awaited = monotonic() < self._awaited_until
+        return bool((self._starting or awaited) and not shuts_down)
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:  # noqa: ANN401  xdist's controller of a worker
@@ -161,6 +165,7 @@ class Distribution:
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_node_collection_finished(self, node: Any) -> None:  # noqa: ANN401  see above
         """A worker is ready for tests."""
+        self._awaited_until = 0.0
         self._starting.discard(name_of(node))
         self._up.add(name_of(node))
 
@@ -179,6 +184,8 @@ class Distribution:
                 self._files.forget(worker)
             if self._files is None:
                 self._starting.add(BOOTING)  # its replacement, unless the session shuts down
+            else:
+                self._awaited_until = monotonic() + REPLACEMENT_SECONDS  # it may never come
             is_node_lost = getattr(node.gateway, "is_node_lost", None)
             self._owner.died(worker, node_lost=bool(is_node_lost and is_node_lost()))
 
