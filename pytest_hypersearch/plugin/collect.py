@@ -94,21 +94,32 @@ class SettingsCheck:
 
     Args:
         settings: Those of the command line.
+        sharded: Whether other tests run elsewhere: then all that are collected count.
     """
 
-    def __init__(self, settings: Sequence[Setting]) -> None:
+    def __init__(self, settings: Sequence[Setting], *, sharded: bool) -> None:
         self._settings = settings
+        self._sharded = sharded
+
+    # Before the tests of other shards are deselected.
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_collection_modifyitems(
+        self, config: pytest.Config, items: Sequence[pytest.Item]
+    ) -> None:
+        """Refuse them in a shard."""
+        if self._sharded:
+            self._check(config, items)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection_finish(self, session: pytest.Session) -> None:
-        """Refuse them before anything is run.
+        """Refuse them before anything is run."""
+        if not self._sharded:
+            self._check(session.config, session.items)
 
-        Raises:
-            pytest.UsageError: A setting suits no test, or not one of those that have the parameter.
-        """
-        unsuited = session.config.stash.get(_unsuited, {})
+    def _check(self, config: pytest.Config, items: Iterable[pytest.Item]) -> None:
+        unsuited = config.stash.get(_unsuited, {})
         names: dict[str, None] = {}
-        for item in session.items:
+        for item in items:
             mark = item.get_closest_marker(MARK)
             if mark is None or not isinstance(item, pytest.Function) or item.parent is None:
                 continue

@@ -138,10 +138,10 @@ def _register(config: pytest.Config, runner: Runner) -> None:
     config.pluginmanager.register(runner.timers, "hypersearch_timers")
     config.pluginmanager.register(runner.child_reports, "hypersearch_child_reports")
     config.pluginmanager.register(Order(), "hypersearch_order")
-    if config.option.sweep_set and not is_isolated(config) and not shard:
-        config.pluginmanager.register(
-            SettingsCheck(config.option.sweep_set), "hypersearch_settings"
-        )
+    settings = config.option.sweep_set
+    if settings and not is_isolated(config):
+        check = SettingsCheck(settings, sharded=shard is not None)
+        config.pluginmanager.register(check, "hypersearch_settings")
 
 
 def start_smoke(config: pytest.Config) -> Runner:

@@ -192,6 +192,8 @@ def test_what_suits_no_selected_test_ends_the_session(module, run, noted, worker
         assert result.errlines.count(f"ERROR: {problem}") == 1
         assert "Traceback" not in str(result.errlines)
     if not workers:
+        shard = run("--sweep", "--sweep-shard=2/2", "--sweep-set=gama=1")
+        assert shard.ret == pytest.ExitCode.USAGE_ERROR
         # what does not suit a test that is not selected is no error
         result = run("--sweep", "--sweep-set", "lr=uniform(0, 1)", "-k", "test_net")
         assert result.parseoutcomes()["passed"] == 3
