@@ -391,9 +391,9 @@ def test_time_is_told_by_where_it_went():
         sweep = sweep_of(planned=count, elapsed=elapsed)
         return shown(StudyResults("t.py::test_f", (sweep,), tuple(trials))).splitlines()[1]
 
-    assert time(4, 1, 20).endswith("4 of 4 complete, 20.0s (20% within trials)")
-    assert time(40, 1, 20).endswith("complete, 20.0s (2.0 trials at a time)")
-    assert time(4, 1, 4.5).endswith("complete, 4.50s")
+    assert time(4, 10, 80).endswith("4 of 4 complete, 1m20s (50% within trials)")
+    assert time(16, 10, 80).endswith("complete, 1m20s (2.0 trials at a time)")
+    assert time(4, 10, 45).endswith("complete, 45.0s")
 
 
 def test_lists_of_grids_name_each_shape():

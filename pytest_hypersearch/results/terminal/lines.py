@@ -110,7 +110,7 @@ def sweep_lines(results: StudyResults, look: Look) -> list[Line]:
     return lines
 
 
-_LONG = 10  # seconds; of shorter sweeps nobody asks where the time went
+_LONG = 60  # seconds; of shorter sweeps nobody asks where the time went
 
 
 def _time(trials: Iterable[TrialRecord], elapsed: float) -> str:
