@@ -1,5 +1,6 @@
 from dataclasses import replace
 from pathlib import Path
+from threading import Event
 
 import pytest
 from engine_parts import Noting, outcome, sweep
@@ -123,6 +124,24 @@ def test_who_waits_is_answered_when_the_results_are_in(session):
     one.tell(1, worker="gw1")
     assert one.workers() == ["gw1", "gw2"]
     assert one.owner.waiting == []
+
+
+def test_trials_with_a_configuration_do_not_wait_for_a_sampler_that_is_imported(session):
+    class Slow(Noting):
+        imported = Event()
+
+        def preload(self):
+            self.imported.wait(60)
+
+    one = session(sampler=Slow(), points=[{"x": 5}])
+    one.ask(1, "gw1")
+    one.ask(0, "gw0")
+    one.owner.poll()
+    assert one.workers() == ["gw0"]
+    Slow.imported.set()
+    one.owner._background.wait()
+    one.owner.poll()
+    assert one.workers() == ["gw1"]
 
 
 def test_a_trial_that_ends_without_having_run_is_a_result_too(session):

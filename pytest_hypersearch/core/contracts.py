@@ -252,6 +252,15 @@ class Sampler(Protocol):
         ...
 
 
+@runtime_checkable
+class Preloaded(Protocol):
+    """A sampler whose first proposal has to import much, which can be done before."""
+
+    def preload(self) -> None:
+        """Import it; called by another thread than `Sampler.suggest`."""
+        ...
+
+
 ONE_METRIC: Final = frozenset({"optuna:CmaEsSampler"})
 """Strategies that cannot pursue several metrics."""
 

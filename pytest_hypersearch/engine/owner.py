@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Mapping
+from functools import partial
 from threading import RLock
 from traceback import format_exception
 
-from pytest_hypersearch.core.contracts import Sampler
+from pytest_hypersearch.core.contracts import Preloaded, Sampler
 from pytest_hypersearch.core.errors import NotYetError, PrunerError, SamplerError, StoreError
 from pytest_hypersearch.core.secrets import masked
 from pytest_hypersearch.core.study import StudyResults, called
@@ -79,6 +80,8 @@ class Owner:
         self._told: dict[str, tuple[str, bool]] = {}
         self._torn_down: dict[str, str] = {}
         self._lost_nodes: set[str] = set()
+        self._loading: set[str] = set()
+        self._has_loaded = False
         self._digest = ""
         self._queue = RequestQueue(self._reply, self._priority)
         self._lock = RLock()
@@ -160,9 +163,10 @@ class Owner:
                 self.broken = masked(f"{name}: {kind}: {error}")
 
     def poll(self) -> None:
-        """Look whether other sessions on this machine have freed what a trial waits for."""
+        """Answer requests whose samplers are imported, or whose share another session has freed."""
         with self._lock:
-            if self.shares.waiting:
+            if self.shares.waiting or self._has_loaded:
+                self._has_loaded = False
                 self._queue.retry()
 
     def release(self) -> None:
@@ -314,7 +318,7 @@ class Owner:
             case messages.Hello():
                 return messages.Known(request.digest == self._digest)
             case messages.Plan():
-                return self._plan(request)
+                return self._plan(worker, request)
             case messages.Durations():
                 return self._durations()
 
@@ -336,7 +340,7 @@ class Owner:
             return 0, self._trials[request.item][1].number
         return 1, 0
 
-    def _plan(self, plan: messages.Plan) -> messages.Done | messages.Refused:
+    def _plan(self, worker: str, plan: messages.Plan) -> messages.Done | messages.Refused:
         if plan.digest == self._digest:
             return messages.Done()
         self.broken = self.shares.refusal(plan.studies)
@@ -353,8 +357,25 @@ class Owner:
             )
             self.runs[each.nodeid] = run
             self._trials.update((item, (run, key)) for item, key in run.study.slots.items())
+            if worker:  # else tests run in this process, and imports would disturb them
+                self._preload({sweep.strategy for sweep in run.study.sweeps.values()})
         self._digest = plan.digest
         return messages.Done()
+
+    def _preload(self, strategies: set[str]) -> None:
+        """Import what samplers need beside the session: trials of other sweeps do not wait."""
+        for strategy in strategies - self._loading:
+            sampler = self._samplers(strategy)
+            if isinstance(sampler, Preloaded):
+                self._loading.add(strategy)
+                self._background.submit(partial(self._load, strategy, sampler))
+
+    def _load(self, strategy: str, sampler: Preloaded) -> None:
+        with contextlib.suppress(Exception):  # the first proposal will say it
+            sampler.preload()
+        # Without the lock: whoever holds it may wait for this thread.
+        self._loading.discard(strategy)
+        self._has_loaded = True
 
     def _durations(self) -> messages.TrialDurations:
         studies = [run.study for run in self.runs.values()]
@@ -367,6 +388,9 @@ class Owner:
         run, key = self._trials[request.item]
         study = run.study
         known = key in study.records
+        loads = study.sweeps[key.sweep].strategy in self._loading
+        if loads and not force and not study.proposals.is_decided(key.sweep, key.number):
+            raise NotYetError
         with self.shares.offer(worker, study.sweeps[key.sweep]) as offer:
             answer = study.ask(key, worker, force=force, closed=self._closed(), take=offer.take)
             share = offer.keep() if isinstance(answer, Attempt) else None

@@ -36,6 +36,12 @@ class GP:
         with one_thread():
             return suggest(space, seed, index, history)
 
+    def preload(self) -> None:
+        """Import numpy and scipy."""
+        import pytest_hypersearch.search.gp.sampler  # noqa: F401  for what it imports
+
+        _controller()
+
 
 def one_thread() -> AbstractContextManager[object]:
     """Let BLAS use one thread for a while.
