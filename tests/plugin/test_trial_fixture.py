@@ -231,3 +231,30 @@ def test_without_a_mark_the_fixture_says_what_it_needs(module, run, args):
     result = run(*args)
     result.assert_outcomes(errors=1, **({"passed": 1} if args else {"skipped": 1}))
     assert "the trial fixture needs a test with a sweep mark" in result.outlines
+
+
+def test_plain_values_need_no_fixture_and_objects_go_through_theirs(module, run, pytester):
+    """Plugins, such as lazy fixtures, replace objects where fixtures are set up."""
+    pytester.makeconftest("""
+        made = set()
+
+        def pytest_fixture_setup(fixturedef):
+            made.add(fixturedef.argname)
+
+        def pytest_terminal_summary(terminalreporter):
+            terminalreporter.write_line(f"made: {', '.join(sorted(made))}")
+    """)
+    module("""
+        @pytest.fixture
+        def model(lr):
+            return 2 * lr
+
+        @pytest.mark.sweep(grid={"lr": [0.1, 0.2], "depth": [1], "act": ["relu"], "f": [len]})
+        def test_f(lr, depth, act, f, model, request):
+            given = request.getfixturevalue("depth"), request.node.callspec.params["lr"]
+            assert (model, given, act, f) == (2 * lr, (depth, lr), "relu", len)
+            return lr
+    """)
+    run("--sweep").stdout.fnmatch_lines(["made: depth, f, lr, model", "*2 passed*"])
+    shown = run("--sweep", "--setup-show")
+    shown.stdout.fnmatch_lines(["*SETUP    F act*", "*2 passed*"])
