@@ -62,7 +62,7 @@ def test_a_session_that_is_stopped_is_continued_without_loss(project, workers, b
         ends = {"SIGINT": pytest.ExitCode.INTERRUPTED}
         assert process.returncode == ends.get(blow, -signal.SIGTERM)
         assert "continue with pytest --sweep --sweep-resume" in output
-        assert f"{project.states['complete']} complete" in output
+        assert f"{project.states['complete']} of 12 complete" in output
     finished = set(ended(project))
     assert finished >= acknowledged
     (project.path / "go").touch()
