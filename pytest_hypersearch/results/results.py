@@ -39,7 +39,7 @@ from pytest_hypersearch.results.query import (
 )
 from pytest_hypersearch.results.run_history import RunHistory, run_history
 from pytest_hypersearch.results.study_history import Curve, Reported, curves, history, reported
-from pytest_hypersearch.results.terminal.lines import sweep_html, sweep_text
+from pytest_hypersearch.results.terminal.headlines import sweep_html, sweep_text
 from pytest_hypersearch.results.terminal.tables import families, group_text
 from pytest_hypersearch.stats.failures import FailureRule, failure_rule
 from pytest_hypersearch.stats.grouping import FAILURES

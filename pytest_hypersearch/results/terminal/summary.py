@@ -28,13 +28,13 @@ from pytest_hypersearch.results.terminal.format import (
     show_mean,
     show_params,
 )
+from pytest_hypersearch.results.terminal.headlines import headlines
 from pytest_hypersearch.results.terminal.lines import (
     comparable,
     count_words,
     doubt_lines,
     doubtful,
     fronts,
-    headlines,
     importances,
     infeasible_words,
     raced_out,
