@@ -96,7 +96,7 @@ def test_the_best_so_far_ends_at_the_best_feasible_score_in_python():
     text = "\n".join(
         map(plain, section([rank_study(study)], width=80, verbosity=0, ascii_only=False))
     )
-    assert "best loss 8.000 (#1, lower is better)" in text
+    assert "best loss 8.000 (#1): x=1.0 y=4.0" in text
     assert "infeasible: 2 of 4 configurations (mem <= 10)" in text
     hollow = [symbol.endswith("-open") for symbol in plots.history().data[0].marker.symbol]
     assert hollow == [False, False, True, True]
