@@ -112,6 +112,7 @@ class Session:
         log = SimpleNamespace(loadsched=_ignore, workstealsched=_ignore, loadscopesched=_ignore)
         self.claims = TrialClaims(self.trials.__contains__, self.has_ended, _ignore)
         self.scheduler = patched_scheduler(config, log, self.claims)
+        self.scheduler.numnodes = luck.randint(1, workers)  # the others join late
         self.events, self.living, self.up = deque(), [], 0
         self.started, self.ended, self.crashes = Counter(), Counter(), Counter()
         self.attempts = Counter()

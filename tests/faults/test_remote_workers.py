@@ -173,7 +173,8 @@ def test_a_project_is_shipped_and_what_trials_save_comes_home(project, on, monke
         assert logged["var"] == "given"
         assert logged["cwd"] != str(project.path)
         assert logged["data"] == str(Path(logged["cwd"], "sub", "data.py"))
-        assert not Path(logged["cwd"]).exists()
+    copies = {Path(trial["logged"]["cwd"]) for trial in project.trials.values()}
+    assert sum(copy.exists() for copy in copies) <= 1  # the killed worker's, until another starts
     (journal,) = project.journals
     assert journal.read_text().count('"k":"saved"') == 4  # all but the refused and the lost one
     (best,) = project.path.glob(".pytest_cache/d/hypersearch/*/best")

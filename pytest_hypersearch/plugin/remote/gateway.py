@@ -370,7 +370,11 @@ class RemoteWorkers:
             return
         self._session.report_line(f"\n{name_of(node)} is sent home: trials request {lacking}")
         self._sent_home.add(node)
-        self._session.sched.remove_node(node)
+        given = self._session.sched.remove_node(node)
+        if given is not None:
+            # The schedulers of whole scopes run the item again by themselves.
+            with contextlib.suppress(NotImplementedError):
+                self._session.sched.mark_test_pending(given)
         self._session.queue.put((SETTLED, {}))
         node.shutdown()
         if self._launcher.shaped:
@@ -386,7 +390,7 @@ class RemoteWorkers:
             self._session.queue.put((SETTLED, {}))
 
     def _schedule(self) -> None:
-        """Wait for one collection less: the replacement of a worker joins late.
+        """Wait for one collection less, or hand out what a worker leaves that was sent home.
 
         Called in xdist's loop, which takes a session for finished whose tests could be handed out
         and were not.
@@ -394,8 +398,8 @@ class RemoteWorkers:
         sched = self._session.sched
         if sched.collection is None:
             sched.numnodes = max(1, sched.numnodes - 1)
-            if sched.collection_is_completed:
-                sched.schedule()
+        if sched.collection_is_completed:
+            sched.schedule()
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:

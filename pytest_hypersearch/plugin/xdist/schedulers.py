@@ -134,6 +134,8 @@ class _Load(_Shared, LoadScheduling):  # type: ignore[misc]
             if len(held) >= ENOUGH:
                 return
         super().check_schedule(node, duration)
+        if len(held) < ENOUGH:  # it has just joined; a single test would wait there for good
+            super().check_schedule(node, duration)
 
     def _overdue(self, node: Node, *, patient: bool) -> list[int]:
         """The first trial that waits at another worker.
@@ -210,6 +212,10 @@ class _Scoped(_Guarded, LoadScopeScheduling):  # type: ignore[misc]
             self._assign_work_unit(node)
         if not self.workqueue and self._idle(node):
             node.shutdown()
+
+    def _assign_work_unit(self, node: Node) -> None:
+        if node in self.registered_collections:  # else it still collects
+            super()._assign_work_unit(node)
 
     def _idle(self, node: Node) -> bool:
         """Whether the worker cannot run what it has for want of more."""
