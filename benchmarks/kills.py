@@ -262,6 +262,7 @@ def members(session: int) -> list[int]:
 
 def main() -> int:
     """Attack all ways; return 1 if anything is lost, doubled or wrong."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # background jobs ignore it
     parser = argparse.ArgumentParser(description="Kills at random moments.")
     parser.add_argument("ways", nargs="*", metavar="WAY", help=", ".join(WAYS))
     parser.add_argument("--kills", type=int, default=200, help="at least so many in all")

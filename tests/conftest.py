@@ -3,6 +3,7 @@
 import json
 import os
 import pkgutil
+import signal
 import subprocess
 import sys
 import time
@@ -24,6 +25,9 @@ from pytest_hypersearch import load_results
 for _module in pkgutil.walk_packages(pytest_hypersearch.__path__, "pytest_hypersearch."):
     if not _module.name.endswith(("__main__", "optuna")):
         import_module(_module.name)
+
+# background jobs of a shell ignore it, and so would all that the tests start
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 TESTS = Path(__file__).parent
 OPTIONS = ("-o", f"pythonpath={TESTS}", "-p", "probe")

@@ -54,7 +54,8 @@ def test_each_objective_is_ranked_once(ranks):
 
 def test_a_page_ranks_a_study_once(ranks):
     assert payload([Reported(booth_stacked(), {})], link=str)["studies"]
-    assert ranks == [["grid", "random", "bayes"]]
+    # the comparison of strategies ranks each by itself, within a budget
+    assert [sweeps for sweeps in ranks if len(sweeps) > 1] == [["grid", "random", "bayes"]]
 
 
 def test_a_summary_for_github_ranks_each_study_once(ranks):

@@ -53,7 +53,7 @@ def test_equal_numbers_and_large_losses_are_decided_at_once(based):
     code, output = based.run(BASELINE)
     assert (code, replicates(based)) == (0, dict.fromkeys("1234567", 3))
     assert "22 passed, 63 not run" in output
-    assert "7 x 3 to 12 replicates" in output
+    assert "grid of 7, 3 to 12 replicates" in output
     assert based.trials["x:1-r3"]["reason"] == "decided after 3 replicates: same"
     based.forget()
     based.write(source(worse=3, other=1))
