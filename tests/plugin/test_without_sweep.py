@@ -67,10 +67,11 @@ def test_nothing_heavy_is_imported(two):
         main="""
         import sys, pytest
         code = pytest.main(["-q", "test_it.py"])
-        heavy = {"numpy", "scipy", "pandas", "filelock", "tabulate", "threadpoolctl"}
+        heavy = {"numpy", "scipy", "pandas", "filelock", "tabulate", "threadpoolctl", "ray"}
         ours = {name for name in sys.modules if name.startswith("pytest_hypersearch.")}
         print("code", int(code), "heavy", sorted(heavy & set(sys.modules)))
-        wings = ("search.gp", "store", "engine", "trackers", "results", "plugin.runner")
+        wings = ("search.gp", "store", "engine", "trackers", "results")
+        wings = (*wings, "plugin.runner", "plugin.remote")
         print("wings", sorted(ours & {f"pytest_hypersearch.{name}" for name in wings}))
         """
     )
