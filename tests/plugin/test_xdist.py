@@ -389,6 +389,30 @@ def test_a_sampler_in_parallel_waits_for_the_replacement_of_a_worker(
     assert table(chase) == expected
 
 
+@pytest.mark.parametrize("dist", ["load", "worksteal"])
+def test_a_trial_that_runs_again_does_not_wait_behind_those_that_wait_for_it(chase, dist):
+    source = ADAPTIVE.replace("replicates=2", "replicates=1")
+    # the other worker goes on for a while, and gets trial 1 behind a trial that waits for it
+    die = """if trial.number < 3 and not os.path.exists("once"):
+        while trial.number == 1 and "2 0" not in open("ran").read().splitlines():
+            time.sleep(0.01)
+        if trial.number == 1:
+            os.mkdir("once")
+            os._exit(1)
+        while trial.number == 2 and not os.path.exists("once"):
+            time.sleep(0.01)
+        time.sleep(0.5 * (trial.number == 2))"""
+    chase.write(source.format(n=6, parallel=2, body="pass"))
+    chase.here()
+    expected = table(chase)
+    chase.write(source.format(n=6, parallel=2, body=die))
+    (chase.path / "conftest.py").write_text(CHASE + SLOW_COLLECTION)
+    code, output = chase.run("-n2", f"--dist={dist}")
+    assert code == 0, output
+    assert "1 retried" in output
+    assert table(chase) == expected
+
+
 def test_bayes_in_parallel_is_the_same_with_and_without_workers(project):
     project.write("""
 from pytest_hypersearch import uniform

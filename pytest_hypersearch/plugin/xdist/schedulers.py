@@ -75,10 +75,24 @@ class _Guarded(Base):  # type: ignore[misc]
 class _Shared(_Guarded):
     """A scheduler that hands a waiting trial to several workers."""
 
+    def __init__(self, config: pytest.Config, log: Any, claims: TrialClaims) -> None:  # noqa: ANN401  see above
+        super().__init__(config, log, claims)
+        self._again: set[int] = set()
+
     def mark_test_pending(self, item: str) -> None:
         """Run a dead worker's trial again."""
         self._claims.release(item)
+        self._again.add(self.collection.index(item))
         super().mark_test_pending(item)
+
+    def _hand_again(self, node: Node) -> None:
+        """Give a worker that has nothing first what is to run again and waits at another.
+
+        The others may have it behind trials that wait for its result, and this worker would come
+        to wait for it as well.
+        """
+        if not self.node2pending[node] and not node.shutting_down:
+            self._hand(node, [index for index in self._waiting(node) if index in self._again])
 
     def remove_node(self, node: Node) -> str | None:
         """Take a worker out; it was at no trial that another one has come to, or that none has."""
@@ -128,6 +142,7 @@ class _Load(_Shared, LoadScheduling):  # type: ignore[misc]
 
     def check_schedule(self, node: Node, duration: float = 0) -> None:
         """Give a worker what is overdue, else what is left."""
+        self._hand_again(node)
         held = self.node2pending[node]
         if self.pending and not node.shutting_down and len(held) < ENOUGH:
             self._hand(node, self._overdue(node, patient=duration < LONG))
@@ -165,6 +180,8 @@ class _Stealing(_Shared, WorkStealingScheduling):  # type: ignore[misc]
         """Steal work while there is some to steal, then give every worker all that waits."""
         if self.collection is None:
             return
+        for node in self.nodes:
+            self._hand_again(node)
         self._share_rest()
         with suppress(OSError):
             super().check_schedule()
