@@ -188,6 +188,8 @@ class Distribution:
                 self._awaited_until = monotonic() + REPLACEMENT_SECONDS  # it may never come
             is_node_lost = getattr(node.gateway, "is_node_lost", None)
             self._owner.died(worker, node_lost=bool(is_node_lost and is_node_lost()))
+        else:
+            self._owner.left(worker)
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_handlecrashitem(
