@@ -22,13 +22,14 @@ class Node:
 
     def __init__(self, number, session):
         self.gateway = SimpleNamespace(id=f"gw{number}")
-        self.shutting_down = self.dead = False
+        self.shutting_down = self.dead = self.was_given_tests = False
         self.commands, self.queue = deque(), deque()
         self.current = None
         self.session = session
         self.work = self.life()
 
     def send_runtest_some(self, indices):
+        self.was_given_tests = True
         self.send(lambda: self.queue.extend(indices))
 
     def send_steal(self, indices):
@@ -101,7 +102,7 @@ class Session:
         self.luck = luck = random.Random(seed)
         workers, self.deaths = luck.randint(1, 5), luck.choice([0, 2, 6])
         self.danger = luck.choice([0.003, 0.03, 0.3])
-        self.shares = dist in SHARING
+        self.dist, self.shares = dist, dist in SHARING
         self.items = [f"{luck.randint(1, 6)}::{number}" for number in range(luck.randint(1, 20))]
         self.trials = {item for item in self.items if luck.random() < 0.8}
         self.lengths = {item: luck.choice([0, 1, 5, 50]) for item in self.items}
@@ -169,6 +170,8 @@ class Session:
             self.scheduler.add_node(node)
 
     def collected(self, node):
+        # it would run them even if it was sent home now; what is to be stolen is not held back
+        assert not node.was_given_tests or self.dist == "worksteal"
         if not self.shuts_down:
             self.scheduler.add_node_collection(node, self.items)
             if self.scheduler.collection_is_completed:

@@ -127,7 +127,7 @@ class _Shared(_Guarded):
                 self._hand(node, self._waiting(node))
 
     def _hand(self, node: Node, indices: list[int]) -> None:
-        if indices:
+        if indices and node in self.node2collection:  # see `_Load._send_tests`
             self.node2pending[node].extend(indices)
             with suppress(OSError):
                 node.send_runtest_some(indices)
@@ -167,6 +167,8 @@ class _Load(_Shared, LoadScheduling):  # type: ignore[misc]
         return len(self.collection) - len(self.pending)
 
     def _send_tests(self, node: Node, num: int) -> None:
+        if node not in self.node2collection:
+            return  # it still collects, and would run them even if it was sent home then
         self._handed.update(dict.fromkeys(self.pending[:num], self._progress))
         super()._send_tests(node, num)
         if not self.pending:
