@@ -445,12 +445,6 @@ class Owner:
         self._ended(run, run.study.skip(key, request.reason))
         return messages.Done()
 
-    def left(self, worker: str) -> None:
-        """Take note that a runner has ended by itself: what it held is free."""
-        with self._lock:
-            self._finish(worker, saved=False)
-            self._queue.retry()
-
     def _finish(self, worker: str, *, saved: bool) -> None:
         """Take note that a worker's item is torn down, as its next message says at the latest."""
         if worker in self._current:

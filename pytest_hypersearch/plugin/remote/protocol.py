@@ -78,7 +78,7 @@ class Launcher(Protocol):
     shaped: bool
 
     def start(self, number: int, demand: Demand) -> Pipe:
-        """Ask for a worker, the session's so-and-so-manieth, whose trials demand this.
+        """Ask for the worker of a number in the session, whose trials demand this.
 
         Raises:
             OSError: There is nothing that could start it.

@@ -180,16 +180,13 @@ class Distribution:
         if error == "keyboard-interrupt":
             self._stopped.add(worker)
         elif error is not None:
-            if self._files is not None:
-                self._files.forget(worker)
             if self._files is None:
                 self._starting.add(BOOTING)  # its replacement, unless the session shuts down
             else:
+                self._files.forget(worker)
                 self._awaited_until = monotonic() + REPLACEMENT_SECONDS  # it may never come
             is_node_lost = getattr(node.gateway, "is_node_lost", None)
             self._owner.died(worker, node_lost=bool(is_node_lost and is_node_lost()))
-        else:
-            self._owner.left(worker)
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_handlecrashitem(
