@@ -38,9 +38,9 @@ _LEAST = 12  # columns of a test's name in a narrow terminal
 _PARAMS_COLUMNS = 14  # columns of the first parameters
 _SWEEP_COLUMNS = 20
 _TESTS = 15
-
-
 _FEW = 12  # sweeps whose parameters may take a line each
+_HTML_COLUMNS = 100
+_HTML_HEAD = ("test", "sweep", "trials", "best", "parameters", "best so far")
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,10 +222,6 @@ def sweep_html(results: Sequence[RankedStudy], notes: Iterable[str]) -> str:
     below = "".join(f"<p>{escape(clean(text, look))}</p>" for text in texts)
     table = f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
     return f"<p>{escape(_counts(results))}</p>{table}{below}"
-
-
-_HTML_COLUMNS = 100
-_HTML_HEAD = ("test", "sweep", "trials", "best", "parameters", "best so far")
 
 
 def _html_row(ranked: RankedStudy, sweep: Sweep, look: Look) -> str:
