@@ -14,7 +14,7 @@ from pytest_hypersearch.plugin.xdist.assignment import TrialClaims
 from pytest_hypersearch.plugin.xdist.schedulers import SHARING, patched_scheduler
 
 SHUTDOWN = object()
-MOST_STEPS = 20_000
+MOST_STEPS = 50_000
 
 
 class Node:
@@ -101,6 +101,7 @@ class Session:
     def __init__(self, dist, seed):
         self.luck = luck = random.Random(seed)
         workers, self.deaths = luck.randint(1, 5), luck.choice([0, 2, 6])
+        self.unfit = luck.choice([0, 0, 3])
         self.danger = luck.choice([0.003, 0.03, 0.3])
         self.dist, self.shares = dist, dist in SHARING
         self.items = [f"{luck.randint(1, 6)}::{number}" for number in range(luck.randint(1, 20))]
@@ -170,12 +171,21 @@ class Session:
             self.scheduler.add_node(node)
 
     def collected(self, node):
-        # it would run them even if it was sent home now; what is to be stolen is not held back
-        assert not node.was_given_tests or self.dist == "worksteal"
-        if not self.shuts_down:
-            self.scheduler.add_node_collection(node, self.items)
-            if self.scheduler.collection_is_completed:
-                self.scheduler.schedule()
+        assert not node.was_given_tests  # it would run them even if it was sent home now
+        if self.shuts_down:
+            return
+        if self.unfit and node in self.scheduler.nodes and self.luck.random() < 0.3:
+            self.send_home(node)
+        self.scheduler.add_node_collection(node, self.items)
+        if self.scheduler.collection_is_completed:
+            self.scheduler.schedule()
+
+    def send_home(self, node):
+        """What `RemoteWorkers` does with a worker whose machine has too little."""
+        self.unfit -= 1
+        assert self.scheduler.remove_node(node) is None
+        node.shutdown()
+        self.start()
 
     def complete(self, node, index):
         self.scheduler.mark_test_complete(node, index, self.luck.choice([0, 1]))

@@ -208,7 +208,7 @@ def test_nodes_differ_in_what_they_have(project):
     nodes = [node("a", "CUDA_VISIBLE_DEVICES=3"), node("b", "CUDA_VISIBLE_DEVICES=5")]
     nodes += [node("none"), node("old", path, "CUDA_VISIBLE_DEVICES=0")]
     nodes[0] = nodes[0].replace("=", "=2*", 1)
-    code, output = project.run(*nodes, "--sweep-resources=license=2")
+    code, output = project.run(*nodes, "--sweep-resources=license=2", "--dist=worksteal")
     assert code == 0
     assert "8 passed" in output
     assert re.search(r"gw\d is refused: old has other versions", output)

@@ -185,8 +185,12 @@ class _Stealing(_Shared, WorkStealingScheduling):  # type: ignore[misc]
         for node in self.nodes:
             self._hand_again(node)
         self._share_rest()
+        workers = self.node2pending
+        ready = self.node2collection  # see `_Load._send_tests`
+        self.node2pending = {node: workers[node] for node in workers if node in ready}
         with suppress(OSError):
             super().check_schedule()
+        self.node2pending = workers
 
     def _share_rest(self) -> None:
         held = [held for node, held in self.node2pending.items() if not node.shutting_down]
