@@ -75,6 +75,8 @@ class _Guarded(Base):  # type: ignore[misc]
 class _Shared(_Guarded):
     """A scheduler that hands a waiting trial to several workers."""
 
+    node2pending: dict[Node, list[int]]
+
     def __init__(self, config: pytest.Config, log: Any, claims: TrialClaims) -> None:  # noqa: ANN401  see above
         super().__init__(config, log, claims)
         self._again: set[int] = set()
