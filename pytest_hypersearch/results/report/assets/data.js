@@ -38,7 +38,7 @@ function studyOf(plain) {
   for (const state of trials.state) states.set(state, (states.get(state) ?? 0) + 1);
   const important = plain.importance[0]?.methods.total.map(({ parameter }) => parameter) ?? [];
   const place = ({ name }) => (important.indexOf(name) + 1 || Infinity) - 1;
-  return {
+  const study = {
     ...plain,
     size: ids.length,
     ids,
@@ -59,6 +59,15 @@ function studyOf(plain) {
     parameter: new Map(plain.parameters.map((one) => [one.name, one])),
     metric: new Map(plain.metrics.map((one) => [one.name, one])),
   };
+  study.kinds = study.all.map((i) => kindOf(study, i));
+  return study;
+}
+
+/** Which of a study's rows are among some: 1 or 0 for each, told faster than by a set. */
+function maskOf(study, rows) {
+  const mask = new Uint8Array(study.size);
+  for (const i of rows) mask[i] = 1;
+  return mask;
 }
 
 /** Whether the trial's configuration breaks a constraint. */

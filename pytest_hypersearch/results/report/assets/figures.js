@@ -148,14 +148,14 @@ function openPoint(customdata) {
 
 const CONFIG = { displayModeBar: false, scrollZoom: false, doubleClick: "reset" };
 
+const NEAR = 200; // pixels
+
 /** The card of a view; draws itself when it is in sight and something has changed. */
 class Card {
   constructor(view, study, redraw) {
     this.view = view;
     this.study = study;
     this.dirty = true;
-    this.inSight = false;
-    this.redraw = redraw;
     this.controls = (view.controls?.(study) ?? []).filter((one) => one !== null);
     this.caption = element("p", { class: "caption" });
     this.plot = element("div", {
@@ -193,19 +193,19 @@ class Card {
       this.spoken,
     );
     this.plot.style.cssText = `height:${view.height ?? 320}px`;
-    this.watcher = new IntersectionObserver(
-      (entries) => {
-        this.inSight = entries.at(-1).isIntersecting;
-        if (this.inSight) this.redraw();
-      },
-      { rootMargin: "200px" },
-    );
+    this.watcher = new IntersectionObserver(redraw, { rootMargin: `${NEAR}px` });
     this.watcher.observe(this.node);
     // a card changes its width also when its neighbours come or go
     this.resizer = new ResizeObserver(() => {
       if (this.listening && this.plot.offsetWidth) window.Plotly.Plots.resize(this.plot);
     });
     this.resizer.observe(this.plot);
+  }
+
+  /** Whether the card can be seen, or soon; the watcher would tell it only some time later. */
+  get inSight() {
+    const { top, bottom } = this.node.getBoundingClientRect();
+    return top < innerHeight + NEAR && bottom > -NEAR;
   }
 
   mark() {

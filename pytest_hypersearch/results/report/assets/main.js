@@ -126,7 +126,7 @@ function bestFact(study) {
 }
 
 function countFacts(study) {
-  const kinds = grouped(study.all, (i) => kindOf(study, i));
+  const kinds = grouped(study.all, (i) => study.kinds[i]);
   const count = (kind) => kinds.get(kind)?.length ?? 0;
   const text = (number) => number.toLocaleString("en");
   const and = (kind) => (count(kind) ? `, ${text(count(kind))} ${kind}` : "");
@@ -175,8 +175,10 @@ const darkRules = [...document.styleSheets[0].cssRules].find((one) =>
 
 /** Puts the page in the colours that are asked for. */
 function dress() {
-  document.documentElement.style.colorScheme = scheme();
-  darkRules.media.mediaText = scheme() === "dark" ? "all" : "not all";
+  const wanted = scheme();
+  if (document.documentElement.style.colorScheme === wanted) return; // or all styles are told anew
+  document.documentElement.style.colorScheme = wanted;
+  darkRules.media.mediaText = wanted === "dark" ? "all" : "not all";
 }
 
 /** What the address holds that no figure depends on. */

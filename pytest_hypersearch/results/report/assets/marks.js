@@ -29,14 +29,20 @@ function valueAxis(colours, metric, values) {
 
 /** Rows in the order of the study's ranking, those that are not ranked last. */
 function ranked(study, rows) {
-  const left = new Set(rows);
-  const first = study.order.filter((i) => left.delete(i));
-  return [...first, ...left];
+  const left = maskOf(study, rows);
+  const first = study.order.filter((i) => left[i]);
+  for (const i of first) left[i] = 0;
+  return first.concat(rows.filter((i) => left[i]));
+}
+
+/** The complete rows that have a value of a metric. */
+function scored(study, rows, { values }) {
+  return rows.filter((i) => typeof values[i] === "number" && isComplete(study, i));
 }
 
 /** The rows that a view of points draws: complete, with a value; a share of them if too many. */
 function drawable(study, rows, metric, most = MOST_MARKS) {
-  const complete = numbered(rows, metric.values).filter((i) => isComplete(study, i));
+  const complete = scored(study, rows, metric);
   const marks = sampled(study, complete, most);
   const left =
     marks.length < complete.length
@@ -78,8 +84,8 @@ function points(study, rows, metric, { marker = {}, ...more }) {
 }
 
 function chosenOf(study, rows) {
-  const inSight = new Set(rows);
-  return selection(study).filter((i) => inSight.has(i));
+  const inSight = maskOf(study, rows);
+  return selection(study).filter((i) => inSight[i]);
 }
 
 function bySweep(study, rows) {

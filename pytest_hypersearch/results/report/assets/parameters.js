@@ -342,8 +342,8 @@ const contour = {
     const [across, up] = [x, y].map((one) => cellsOf(one, smooth));
     const z = smooth ? smoothed(placed) : averaged(placed, across.length, up.length);
     const seen = marks.filter((i) => x.values[i] !== null && y.values[i] !== null);
-    const inSight = new Set(both);
-    const best = (study.best?.trials ?? []).filter((i) => inSight.has(i)).slice(0, 1);
+    const inSight = maskOf(study, both);
+    const best = (study.best?.trials ?? []).filter((i) => inSight[i]).slice(0, 1);
     // dark around white, to be seen on any colour
     const ring = (color, width) =>
       points(study, best, metric, {

@@ -12,7 +12,8 @@ const history_ = {
     const metric = theMetric(study);
     const { complete, marks, left } = drawable(study, rows, metric);
     if (!complete.length) return noScores(study);
-    const ofKind = (kind) => rows.filter((i) => kindOf(study, i) === kind);
+    const kinds = grouped(rows, (i) => study.kinds[i]);
+    const ofKind = (kind) => kinds.get(kind) ?? [];
     const cut = thinned(numbered(ofKind("ended early"), metric.values), MOST_MARKS / 2);
     const bad = thinned(ofKind("failed"), MOST_MARKS / 2);
     const inOrder = [...marks].sort((a, b) => a - b);
@@ -297,7 +298,7 @@ const aggregation = {
   },
   draw(study, rows, colours) {
     const metric = theMetric(study);
-    const complete = numbered(rows, metric.values).filter((i) => isComplete(study, i));
+    const complete = scored(study, rows, metric);
     if (!complete.length) return noScores(study);
     const { groups, note } = groupedBy(study, complete, asked("by", defaultGroup(study)));
     const [stat, bars] = [asked("stat", "mean"), asked("bars", "ci")];
@@ -432,11 +433,11 @@ const pareto = {
     if (study.metrics.length < 2) return { empty: "Needs two metrics." };
     const names = study.metrics.map((one) => one.name);
     const [x, y] = chosenAxes(METRICS, study.metric, names);
-    const inSight = new Set(rows);
+    const inSight = maskOf(study, rows);
     const found = study.configurations
       .filter(
         ({ trials, means }) =>
-          trials.some((i) => inSight.has(i)) && x.name in means && y.name in means,
+          trials.some((i) => inSight[i]) && x.name in means && y.name in means,
       )
       .map((one) => ({ ...one, i: one.trials[0], x: one.means[x.name], y: one.means[y.name] }));
     if (!found.length) return noScores(study);

@@ -32,8 +32,8 @@ const curves = {
       return { empty: "No trial reported values on its way (trial.report)." };
     const first = Object.keys(study.curves[0].series)[0];
     const name = asked("series", first);
-    const inSight = new Set(rows);
-    const known = study.curves.filter((curve) => inSight.has(curve.trial) && curve.series[name]);
+    const inSight = maskOf(study, rows);
+    const known = study.curves.filter((curve) => inSight[curve.trial] && curve.series[name]);
     if (!known.length) return { empty: "None of these trials reported it." };
     const kept = new Set(
       sampled(
@@ -234,7 +234,7 @@ function barsOf(study, rows, now, gap) {
   const bars = [];
   const last = new Map();
   for (const i of sortedBy(rows, started)) {
-    const kind = kindOf(study, i);
+    const kind = study.kinds[i];
     const to = kind === "running" ? now : started[i] + duration[i];
     const before = last.get(worker[i]);
     if (before?.kind === kind && started[i] - before.to < gap) before.to = to;

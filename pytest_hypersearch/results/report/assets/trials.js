@@ -190,7 +190,7 @@ class Table {
     const save = (format) => () => saved(`trials.${format}`, ...FORMATS[format](this.records()));
     const formats = { CSV: save("csv"), JSON: save("json") };
     this.tools.replaceChildren(this.chooser.node, menu("Save", "Save these trials", formats));
-    this.drawn = null;
+    this.drawn = this.inOrder = null;
   }
 
   order() {
@@ -207,19 +207,30 @@ class Table {
 
   /** The configurations in sight, in the order that is asked for. */
   ordered(rows) {
+    const inSight = new Uint8Array(this.study.configurations.length);
+    for (const i of rows) inSight[this.study.of[i].rank] = 1;
+    return this.sorted().filter((one) => inSight[one.rank]);
+  }
+
+  /** All configurations in the order that is asked for, sorted once. */
+  sorted() {
     const { column, down } = this.order();
-    const inSight = [...new Set(rows.map((i) => this.study.of[i].rank))];
-    return sortedBy(inSight, column?.values ?? this.study.all, down).map(
-      (rank) => this.study.configurations[rank],
-    );
+    if (!column) return this.study.configurations;
+    const key = `${down} ${column.key}`;
+    if (this.inOrder?.key !== key) {
+      const { configurations } = this.study;
+      const ranks = sortedBy([...configurations.keys()], column.values, down);
+      this.inOrder = { key, configurations: ranks.map((rank) => configurations[rank]) };
+    }
+    return this.inOrder.configurations;
   }
 
   /** The trials that pass the filters, in the order of the table, as they are saved. */
   records() {
     const { study } = this;
-    const inSight = new Set(this.rows);
+    const inSight = maskOf(study, this.rows);
     return this.ordered(this.rows)
-      .flatMap((one) => one.rows.filter((i) => inSight.has(i)))
+      .flatMap((one) => one.rows.filter((i) => inSight[i]))
       .map((i) => ({
         test: study.nodeid,
         sweep: study.sweeps[study.trials.sweep[i]].name,
@@ -267,7 +278,7 @@ class Table {
     this.page = Math.min(pages, Math.max(1, Number(asked("page", "1")) || 1));
     const first = (this.page - 1) * PAGE;
     const onPage = ordered.slice(first, first + PAGE);
-    const inSight = new Set(rows);
+    const inSight = maskOf(this.study, rows);
     const chosen = new Set(chosenItems(this.study).map((one) => one.id));
     const writers = columns.map((one) =>
       one.number ? aligned(onPage.map(({ rank }) => one.values[rank])) : null,
@@ -277,7 +288,7 @@ class Table {
         this.row(one, columns, writers, chosen),
         ...(this.unfolded.has(one.id) && one.rows.length > 1
           ? one.rows
-              .filter((i) => inSight.has(i))
+              .filter((i) => inSight[i])
               .map((i) => this.seed(i, columns, writers, chosen))
           : []),
       ]),
