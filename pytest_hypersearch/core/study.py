@@ -36,6 +36,23 @@ class StudyCode:
 
 
 @dataclass(frozen=True, slots=True)
+class GateVerdict:
+    """What was said of a gate.
+
+    Attributes:
+        gate: What the gate is called among those of its test.
+        verdict: Such as ``REGRESSED``; ``accepted`` if its scores went into the baseline.
+        text: The verdict with its numbers.
+        against: The name of the baseline, empty for a threshold.
+    """
+
+    gate: str
+    verdict: str
+    text: str
+    against: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class StudyResults:
     """All trials of one test's sweeps, for one combination of the test's other parameters.
 
@@ -53,6 +70,7 @@ class StudyResults:
             value that is no number, string, bool or None, its id.
         tags: What people call the run, see ``pytest-hypersearch tag``.
         note: What people say of the run.
+        gates: What its last session said of its gates, as far as there was something to judge by.
     """
 
     nodeid: str
@@ -66,6 +84,7 @@ class StudyResults:
     arguments: Config = field(default_factory=dict)
     tags: tuple[str, ...] = ()
     note: str = ""
+    gates: tuple[GateVerdict, ...] = ()
 
 
 def signed(sweep: Sweep, score: float) -> float:

@@ -330,7 +330,7 @@ class ReportFile:
 
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            verdicts = self._controller.gates.changes
+            verdicts = self._controller.gates.verdicts(studies)
             known = map(self._reported, studies)
             text = page(known, beside(self._path), judge=lambda _: verdicts)
             self._path.write_text(text, encoding="utf-8")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar, Final, Literal, TypeAlias
@@ -14,7 +15,7 @@ import pytest
 from pytest_hypersearch.core.contracts import Observation
 from pytest_hypersearch.core.errors import StoreError
 from pytest_hypersearch.core.space import Space
-from pytest_hypersearch.core.study import StudyResults
+from pytest_hypersearch.core.study import GateVerdict, StudyResults
 from pytest_hypersearch.core.sweep import Sweep
 from pytest_hypersearch.core.trial import Config
 from pytest_hypersearch.core.values import plural, printable
@@ -29,10 +30,13 @@ from pytest_hypersearch.results.gates import (
     gate_lines,
     properties_of,
     short_text,
+    verdict_of,
 )
 from pytest_hypersearch.results.terminal.format import Line, Look, line
 from pytest_hypersearch.stats.gate import LEAST_SEEDS, Judgement
 from pytest_hypersearch.store.baseline import Baseline, Scores, read_baseline
+from pytest_hypersearch.store.runs import Run
+from pytest_hypersearch.store.verdicts import write_verdicts
 
 UPDATES: Final = ("new", "all")
 BARE: Final = ""
@@ -120,6 +124,7 @@ class Gates:
         before = self._baseline if not self._checks else self._fresh(studies)
         self.changes = tuple(map(self._explained, gates(studies, before.studies).changes))
         session.testscollected += len(self.changes)
+        self._store(studies)
         for change in self.changes:
             for report in self._reports(change):
                 session.config.hook.pytest_runtest_logreport(report=report)
@@ -127,6 +132,26 @@ class Gates:
                 raise session.Failed(session.shouldfail)
         if self._update and self._path:
             self._write(self._path, studies)
+
+    def verdicts(self, studies: Sequence[StudyResults]) -> dict[str, list[GateVerdict]]:
+        """Return the verdicts by study, as they are kept and shown on the page."""
+        return {
+            study.nodeid: [
+                verdict_of(change, self.against, accepted=self._accepts(change))
+                for change in self.changes
+                if change.nodeid == study.nodeid
+            ]
+            for study in studies
+        }
+
+    def _store(self, studies: Sequence[StudyResults]) -> None:
+        """Keep the verdicts in the runs, for those who look at these later."""
+        runs = {study.nodeid: Run(Path(study.run)) for study in studies if study.run}
+        for nodeid, verdicts in self.verdicts(studies).items():
+            judged = [each for each in verdicts if each.verdict != "no baseline"]
+            if judged and nodeid in runs:
+                with suppress(StoreError):  # the summary has them all the same
+                    write_verdicts(runs[nodeid], judged)
 
     def _fresh(self, studies: Sequence[StudyResults]) -> Baseline:
         """What the best configurations are checked against."""
@@ -208,14 +233,18 @@ class Gates:
 
     def _outcome_of(self, change: Change) -> Outcome:
         verdict = change.judgement.verdict
-        accepted = self._update == "all" and change.gate.bound is None
-        added = self._update and verdict == "no baseline"
-        if verdict in PASSING or accepted or added:
+        if verdict in PASSING or self._accepts(change):
             return "passed"
         undecided = verdict == "undecided" and self._config.option.sweep_undecided == "fail"
         if verdict in FAILING or undecided or (verdict in _UNCOMPARED and _on_ci()):
             return "failed"
         return "skipped"
+
+    def _accepts(self, change: Change) -> bool:
+        """Whether a change's scores go into the baseline, whatever the verdict."""
+        if self._update == "all":
+            return change.gate.bound is None
+        return bool(self._update) and change.judgement.verdict == "no baseline"
 
     @property
     def failed(self) -> list[Change]:

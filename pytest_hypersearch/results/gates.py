@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterable, Sequence
 
+from pytest_hypersearch.core.study import GateVerdict
 from pytest_hypersearch.core.values import plural
 from pytest_hypersearch.results.comparison import (
     Change,
@@ -16,6 +17,7 @@ from pytest_hypersearch.results.terminal.format import Line, Look, clean, cut, l
 
 FAILING = frozenset({"REGRESSED", "broken", "missed"})
 PASSING = frozenset({"same", "better", "met"})
+ACCEPTED = "accepted"
 _SHORT = PASSING - {"better"}
 _UPDATES = {
     "REGRESSED": ("accept", "all"),
@@ -30,6 +32,20 @@ _SPECIAL = set('"$`\\!%')
 def short_text(change: Change) -> str:
     """Tell of a verdict in one line: ``REGRESSED 0.41 -> 0.43, loss 0.017 (95% bounds ...``."""
     return " ".join([*measures(change), *failures(change, Look())])
+
+
+def verdict_of(change: Change, against: str = "", *, accepted: bool = False) -> GateVerdict:
+    """Return a verdict as it is stored and shown later.
+
+    Args:
+        change: The verdict.
+        against: The name of the baseline.
+        accepted: Whether the scores go into the baseline.
+    """
+    named = "" if change.gate.bound is not None else against
+    verdict = change.judgement.verdict
+    said = ACCEPTED if accepted and verdict not in PASSING else verdict
+    return GateVerdict(change.label, said, short_text(change), named)
 
 
 def brief_text(change: Change) -> str:

@@ -33,6 +33,7 @@ from pytest_hypersearch.store.reader import (
     stored_key,
 )
 from pytest_hypersearch.store.runs import Run, age, is_run, outdated, runs_of, study_dirs
+from pytest_hypersearch.store.verdicts import with_verdicts
 
 STORE: Final = Path("d", "hypersearch")
 _DEFAULT: Final = ".pytest_cache"
@@ -321,7 +322,7 @@ def load(sources: Sequence[Source], run: int | str | None) -> tuple[list[Loaded]
     for runs in (runs for studies in places for runs in studies):
         for chosen in choose(runs, run):
             try:
-                results = annotated(read_run(chosen), chosen)
+                results = with_verdicts(annotated(read_run(chosen), chosen), chosen)
             except (StoreError, ValueError) as error:
                 problems.append(str(error))
             else:

@@ -586,6 +586,27 @@ class NoteRecord:
         return Key(self.sweep, self.number, self.replicate) if self.sweep else None
 
 
+@dataclass(frozen=True, slots=True)
+class VerdictRecord:
+    """What a session says of a gate: in the file of verdicts.
+
+    Attributes:
+        gate: What the gate is called among those of its test.
+        verdict: The verdict.
+        text: The verdict with its numbers.
+        against: The name of the baseline, empty for a threshold.
+        judged: When it was judged, in seconds since 1970.
+    """
+
+    kind: ClassVar = "verdict"
+
+    gate: Text
+    verdict: Text
+    text: Text = ""
+    against: Text = ""
+    judged: Annotated[float, _TIME] = 0.0
+
+
 Record: TypeAlias = (
     RunRecord
     | SessionRecord
@@ -600,6 +621,7 @@ Record: TypeAlias = (
     | ReplayRecord
     | CurveRecord
     | NoteRecord
+    | VerdictRecord
 )
 
 

@@ -38,6 +38,14 @@ def written(project, body, *args):
     return (project.path / FILE).read_text()
 
 
+def stored_verdicts(project, capsys):
+    """The verdicts of the first test's runs, listed without the baseline."""
+    capsys.readouterr()
+    assert main(["list", str(project.path), "--format", "json"]) == 0
+    rows = json.loads(capsys.readouterr().out)
+    return [row["gate"] for row in rows if row["test"].endswith("test_f")]
+
+
 def last_line(output):
     return next(line for line in reversed(output.splitlines()) if " in " in line)
 
@@ -87,6 +95,7 @@ def test_a_regression_is_a_failed_item_until_it_is_accepted(project, monkeypatch
     listed = [line.split() for line in capsys.readouterr().out.splitlines()]
     verdicts = [(*words[:2], words[-1]) for words in listed[2:]]
     assert verdicts[:2] == [("test_f", "0001", "same"), ("test_f", "0002", "REGRESSED")]
+    assert stored_verdicts(project, capsys) == ["accepted", "REGRESSED"]
     place = f"{project.path.name}/test_it.py,line=5"
     assert f"::error file={place},title=test_f [gate loss]::REGRESSED" in output
     assert output.count("::error") == 1
@@ -110,6 +119,7 @@ def test_a_regression_is_a_failed_item_until_it_is_accepted(project, monkeypatch
     code, output = project.run(*command.split()[1:4], "test_it.py::test_f")
     assert code == 0
     assert f"baseline written: {FILE}" in output
+    assert stored_verdicts(project, capsys) == ["accepted", "accepted"]
     assert project.run(BASELINE)[0] == 0
 
 

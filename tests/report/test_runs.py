@@ -11,6 +11,7 @@ from report_parts import a_study
 from pytest_hypersearch import load_results
 from pytest_hypersearch.core.goals import Gate
 from pytest_hypersearch.core.space import config_key
+from pytest_hypersearch.core.study import GateVerdict
 from pytest_hypersearch.core.trial import State
 from pytest_hypersearch.results.contrasts import contrast_words
 
@@ -18,11 +19,12 @@ pytestmark = pytest.mark.browser
 
 
 def gated(reported):
-    """The study with two gates, one of which it misses."""
+    """The study with two gates, one of which it misses, and what its session said of a third."""
     gates = tuple(Gate(metric="loss", mode="min", bound=bound) for bound in (0.1, 9.0))
     first, *others = reported.study.sweeps
     sweeps = replace(first, gates=gates), *others
-    return reported._replace(study=replace(reported.study, sweeps=sweeps))
+    said = (GateVerdict("f1", "REGRESSED", "REGRESSED 0.9 -> 0.4", "sweeps.baseline.json"),)
+    return reported._replace(study=replace(reported.study, sweeps=sweeps, gates=said))
 
 
 def test_runs_are_chosen_followed_and_compared(opened, swept):
@@ -31,8 +33,9 @@ def test_runs_are_chosen_followed_and_compared(opened, swept):
     report = opened(*map(gated, results.reported()), address="#theme=light")
     page = report.page
     assert page.inner_text("#subtitle").endswith("0002")
-    verdicts = page.locator("#gates .verdict").all_inner_texts()
-    assert [text.split()[-1] for text in verdicts] == ["missed", "met"]
+    verdicts = page.locator("#gates li").all_inner_texts()
+    assert verdicts[0].endswith("REGRESSED f1: 0.9 -> 0.4, against sweeps.baseline.json")
+    assert [text.split()[0] for text in verdicts[1:]] == ["missed", "met"]
 
     report.painted("runs")
     figure = page.evaluate(
@@ -45,8 +48,7 @@ def test_runs_are_chosen_followed_and_compared(opened, swept):
     )
     rows = history.table()
     x, y, above, below, words, ticks = figure
-    assert x == [0, 1]
-    assert y == [row["best"] for row in rows]
+    assert (x, y) == ([0, 1], [row["best"] for row in rows])
     assert above == pytest.approx([row["high"] - row["best"] for row in rows])
     assert below == pytest.approx([row["best"] - row["low"] for row in rows])
     assert words == ["first worse"]

@@ -16,8 +16,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from argparse import Namespace
 
-NOTHING, MISUSED = 1, 2
-
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command.
@@ -29,6 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit code.
     """
     from pytest_hypersearch.core.errors import StoreError
+    from pytest_hypersearch.results.cli.output import MISUSED, NOTHING
     from pytest_hypersearch.store.find import NothingStoredError
 
     given = _parsed(arguments)
@@ -54,9 +53,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _complain(problem: str, code: int) -> int:
-    from pytest_hypersearch.core.values import printable
+    from pytest_hypersearch.results.cli.output import warn
 
-    sys.stderr.write(f"pytest-hypersearch: {printable(problem)}\n")
+    warn(problem)
     return code
 
 

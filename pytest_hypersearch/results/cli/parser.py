@@ -7,7 +7,7 @@ from textwrap import dedent
 from typing import TYPE_CHECKING
 
 from pytest_hypersearch.core.goals import TOLERANCE
-from pytest_hypersearch.results.cli import commands, tagging
+from pytest_hypersearch.results.cli import commands, listing, tables, tagging, verdicts
 from pytest_hypersearch.results.export import MARKUP
 
 if TYPE_CHECKING:
@@ -65,15 +65,15 @@ def parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     subparsers = made.add_subparsers(metavar="COMMAND", required=True)
-    _list(_command(subparsers, "list", "list stored runs", commands.list_runs))
-    _show(_command(subparsers, "show", "show a summary or table of results", commands.show))
+    _list(_command(subparsers, "list", "list stored runs", listing.list_runs))
+    _show(_command(subparsers, "show", "show a summary or table of results", tables.show))
     _best(_command(subparsers, "best", "print the best configuration", commands.best))
     _compare(
-        _command(subparsers, "compare", "compare runs, values or strategies", commands.compare)
+        _command(subparsers, "compare", "compare runs, values or strategies", verdicts.compare)
     )
     _baseline(
         _command(
-            subparsers, "baseline", "judge runs against a baseline, or write one", commands.baseline
+            subparsers, "baseline", "judge runs against a baseline, or write one", verdicts.baseline
         )
     )
     _history(_command(subparsers, "history", "show what became of a test", commands.history))

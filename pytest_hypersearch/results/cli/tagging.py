@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from pytest_hypersearch.core.study import some
 from pytest_hypersearch.core.values import plural
-from pytest_hypersearch.results.cli.commands import FOUND, print_text, results_of
+from pytest_hypersearch.results.cli.output import FOUND, print_text
+from pytest_hypersearch.results.cli.selection import results_of
 from pytest_hypersearch.store.annotations import annotate, targets_called
 from pytest_hypersearch.store.runs import Run
 

@@ -21,7 +21,7 @@ from pytest_hypersearch.core.trial import Config, Key, Raw, State, TrialRecord, 
 from pytest_hypersearch.core.values import number_of, std
 from pytest_hypersearch.results.contrasts import contrast, contrast_words
 from pytest_hypersearch.results.query import ABSENT, Fields, entries
-from pytest_hypersearch.results.report.runs import Judge, judge_by, tests_of, verdicts_of
+from pytest_hypersearch.results.report.runs import Judge, judge_by, tests_of, verdict_values
 from pytest_hypersearch.results.study_history import Reported, Step, by_end, steps
 from pytest_hypersearch.results.terminal.format import Look, show_value
 from pytest_hypersearch.results.terminal.lines import comparable, doubtful, raced_out, rule_text
@@ -114,9 +114,9 @@ def payload(
     rankings = ranked or [rank_study(each.study) for each in known]
     pairs = zip(known, rankings, strict=True)
     found = [_study(each, ranking, link) for each, ranking in pairs]
-    changes = (judge or judge_by(None))([each.study for each in known])
+    verdicts = (judge or judge_by(None))([each.study for each in known])
     for study in {study["nodeid"]: study for study in found}.values():  # the newest of each
-        study["gates"] = verdicts_of(changes, study["nodeid"])
+        study["gates"] = verdict_values(verdicts[study["nodeid"]])
     return {"studies": found, "tests": tests_of(known)}
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, TypeAlias
 
 from pytest_hypersearch.core.goals import TOLERANCE
-from pytest_hypersearch.core.study import StudyResults
+from pytest_hypersearch.core.study import GateVerdict, StudyResults
 from pytest_hypersearch.results.comparison import Change, compare, gates, measures
-from pytest_hypersearch.results.gates import FAILING, PASSING, short_text
+from pytest_hypersearch.results.gates import ACCEPTED, FAILING, PASSING, verdict_of
 from pytest_hypersearch.results.run_history import (
     RunHistory,
     basis_text,
@@ -20,8 +20,8 @@ from pytest_hypersearch.store.baseline import Baseline
 from pytest_hypersearch.store.find import Loaded
 
 Json: TypeAlias = dict[str, Any]
-Judge: TypeAlias = Callable[[Iterable[StudyResults]], Sequence[Change]]
-"""Judges the gates of studies."""
+Judge: TypeAlias = Callable[[Iterable[StudyResults]], Mapping[str, Sequence[GateVerdict]]]
+"""Judges the gates of studies; returns the verdicts by node id."""
 
 EVERY_PAIR: Final = 6
 """Of so many of the newest runs each pair is compared."""
@@ -56,33 +56,42 @@ def tests_of(studies: Sequence[Reported]) -> list[Json]:
 
 
 def judge_by(baseline: Baseline | None) -> Judge:
-    """Return what judges the gates of the newest runs: by a baseline, or by thresholds alone."""
+    """Return what judges the gates of the newest runs by a baseline.
 
-    def judge(studies: Iterable[StudyResults]) -> Sequence[Change]:
-        newest = {study.nodeid: study for study in studies}.values()
-        found = gates(newest, baseline.studies if baseline else ()).changes
-        return [change for change in found if baseline or change.gate.bound is not None]
+    Without one, thresholds are judged, and of other gates what the run's session said is told.
+    """
+
+    def judge(studies: Iterable[StudyResults]) -> Mapping[str, Sequence[GateVerdict]]:
+        newest = {study.nodeid: study for study in studies}
+        verdicts: dict[str, dict[str, GateVerdict]] = {
+            nodeid: {} if baseline else {each.gate: each for each in study.gates}
+            for nodeid, study in newest.items()
+        }
+        for change in gates(newest.values(), baseline.studies if baseline else ()).changes:
+            if baseline or change.gate.bound is not None:
+                verdicts[change.nodeid][change.label] = verdict_of(change)
+        return {nodeid: [*own.values()] for nodeid, own in verdicts.items()}
 
     return judge
 
 
-def verdicts_of(changes: Iterable[Change], nodeid: str) -> list[Json]:
+def verdict_values(verdicts: Iterable[GateVerdict]) -> list[Json]:
     """Return the verdicts of a test's gates as JSON values."""
     return [
         {
-            "gate": change.label,
-            "verdict": change.judgement.verdict,
-            "kind": _kind(change),
-            "text": short_text(change),
+            "gate": each.gate,
+            "verdict": each.verdict,
+            "kind": _kind(each.verdict),
+            "text": each.text + (f", against {each.against}" if each.against else ""),
         }
-        for change in changes
-        if change.nodeid == nodeid
+        for each in verdicts
     ]
 
 
-def _kind(change: Change) -> str:
-    verdict = change.judgement.verdict
-    return "bad" if verdict in FAILING else "good" if verdict in PASSING else "open"
+def _kind(verdict: str) -> str:
+    if verdict in FAILING:
+        return "bad"
+    return "good" if verdict in {*PASSING, ACCEPTED} else "open"
 
 
 def _history(studies: Sequence[Reported], places: Sequence[int]) -> Json | None:
@@ -137,7 +146,7 @@ def _change(change: Change) -> Json:
         "metric": change.metric,
         "mode": change.mode,
         "verdict": one.verdict,
-        "kind": _kind(change),
+        "kind": _kind(one.verdict),
         "text": " ".join(measures(change)),
         "gone": len(one.gone),
         "new": len(one.new),
