@@ -185,7 +185,7 @@ def test_optuna_reads_each_sweep_as_a_study(net, tmp_path):
 def test_optuna_gets_states_and_directions(results, net, tmp_path):
     found = changed(
         net.filter(strategy="grid"),
-        {"state": State.PRUNED, "score": 0.5},
+        {"state": State.PRUNED, "score": 0.5, "tags": ("odd",), "note": "diverges"},
         {"state": State.PRUNED, "score": nan},
         {"state": State.CRASHED, "score": None},
         {"state": State.RACED_OUT, "score": None},
@@ -199,6 +199,8 @@ def test_optuna_gets_states_and_directions(results, net, tmp_path):
         (TrialState.FAIL, None),
         (TrialState.RUNNING, None),
     ]
+    said = [{k: trial.user_attrs.get(k) for k in ("tags", "note")} for trial in trials[:2]]
+    assert said == [{"tags": ["odd"], "note": "diverges"}, {"tags": None, "note": None}]
     results.filter(test="test_other[x]").to_optuna(tmp_path / "other.log")
     other = optuna_study(tmp_path / "other.log", "test_it.py::test_other[x] [bayes]")
     assert other.direction.name == "MAXIMIZE"

@@ -586,9 +586,14 @@ def test_importance_of_several_metrics_is_for_the_first():
 
 def test_importance_of_many_parameters_is_cut_unless_verbose():
     rest = {f"x{n}": uniform(0, 1) for n in range(8)}
-    study = searched(Space(({"lr": loguniform(1e-4, 1), **rest},)))
+    study = searched(Space(({**rest, "lr": loguniform(1e-4, 1)},)))
     (line,) = importances(study)
     assert line.count(",") == 5
+    lines = shown(study, width=60).splitlines()
+    (top,) = (at for at, text in enumerate(lines) if text.startswith("  top"))
+    head = lines[top + 1].split()
+    assert head[:3] == ["#", "score", "lr"]  # of those that do not fit the least important
+    assert head[-1] == "more"
     assert re.search(r", 4 more 0\.\d\d$", line)
     assert importances(study, verbosity=1)[0].count(",") == 8
 

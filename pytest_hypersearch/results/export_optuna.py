@@ -104,6 +104,8 @@ def _write_sweep(
     study.set_user_attr("strategy", sweep.strategy)
     study.set_user_attr("seed", sweep.seed)
     study.set_user_attr("replicates", sweep.replicates)
+    for name, value in _annotations(results).items():
+        study.set_user_attr(name, value)
     entries = _distributions(sweep, trials)
     study.add_trials([_trial(trial, sweep, entries, curves.get(id(trial))) for trial in trials])
 
@@ -152,6 +154,7 @@ def _attributes(trial: TrialRecord) -> dict[str, Any]:
     The dashboard shows the first few without scrolling: those that tell most come first.
     """
     own: dict[str, Any] = {"reason": trial.reason} if trial.reason else {}
+    own |= _annotations(trial)
     own["status"] = str(trial.state)
     for kind in ("metrics", "logged"):
         values: Mapping[str, Raw] = getattr(trial, kind)
@@ -159,6 +162,12 @@ def _attributes(trial: TrialRecord) -> dict[str, Any]:
     names = ("number", "replicate", "seed", "worker", "duration", "nodeid")
     titles = {"number": "configuration", "nodeid": "item"}
     return own | {titles.get(name, name): getattr(trial, name) for name in names}
+
+
+def _annotations(annotated: TrialRecord | StudyResults) -> dict[str, Any]:
+    """What people say of a trial or a run."""
+    tags = {"tags": list(annotated.tags)} if annotated.tags else {}
+    return tags | ({"note": annotated.note} if annotated.note else {})
 
 
 def _steps(curve: Curve) -> dict[int, float]:

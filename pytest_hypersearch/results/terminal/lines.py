@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import PurePath
-from typing import TypeGuard
+from typing import TypeAlias, TypeGuard
 
 from pytest_hypersearch.core.study import Configuration, StudyResults, signed, some
 from pytest_hypersearch.core.sweep import Sweep
@@ -287,18 +288,28 @@ def infeasible_words(ranking: Ranking, look: Look) -> str:
 _SHOWN = 6
 
 
-def importances(ranked: RankedStudy, look: Look) -> list[Line]:
-    """Says what matters as far as a study's complete configurations tell."""
+Judged: TypeAlias = Sequence[tuple[Pool, Sequence[Importance]]]
+"""What matters in each pool of a study; nothing where that cannot be told."""
+
+
+def importances(ranked: RankedStudy) -> Judged:
+    """Judges parameters as far as a study's complete configurations tell."""
+    judged: list[tuple[Pool, Sequence[Importance]]] = []
+    for pool in pools(ranked):
+        shares: Sequence[Importance] = ()
+        if len(pool.space.varied) > 1:  # a single parameter is all that matters
+            with suppress(ValueError):
+                shares = importance(pool.space, pool.configs, pool.scores)
+        judged.append((pool, shares))
+    return judged
+
+
+def importance_lines(judged: Judged, look: Look) -> list[Line]:
+    """Says what matters."""
     lines: list[Line] = []
-    judged = pools(ranked)
-    for pool in judged:
-        if len(pool.space.varied) < 2:  # noqa: PLR2004 - a single parameter is all that matters
-            continue
-        try:
-            shares = importance(pool.space, pool.configs, pool.scores)
-        except ValueError:
-            continue
-        lines += _line(pool, shares, look, several=len(judged) > 1)
+    for pool, shares in judged:
+        if shares:
+            lines += _line(pool, shares, look, several=len(judged) > 1)
     return lines
 
 

@@ -30,11 +30,13 @@ from pytest_hypersearch.results.terminal.format import (
 )
 from pytest_hypersearch.results.terminal.headlines import headlines
 from pytest_hypersearch.results.terminal.lines import (
+    Judged,
     comparable,
     count_words,
     doubt_lines,
     doubtful,
     fronts,
+    importance_lines,
     importances,
     infeasible_words,
     raced_out,
@@ -141,14 +143,15 @@ def _study(ranked: RankedStudy, look: Look, *, judged: bool, alone: bool) -> lis
         *(strategies(ranked, ranking, look) for ranking in ranked.rankings),
         *(table for sweep in results.sweeps for table in groupings(ranked, sweep, look)),
     ]
-    tops = [_top_table(ranked, ranking, look) for ranking in ranked.rankings]
+    importance = importances(ranked) if judged else []
+    tops = [_top_table(ranked, each, look, _order(importance, each)) for each in ranked.rankings]
     blocks = [
         *tables,
         *tops,
         trial_table(results.trials, look) if look.verbosity > 1 and results.trials else [],
         *fronts(ranked, look),
         [
-            *(importances(ranked, look) if judged else []),
+            *importance_lines(importance, look),
             *_findings([ranked], look, [*tables, *tops], alone=alone),
         ],
     ]
@@ -189,7 +192,15 @@ def _name(text: str, look: Look) -> Line:
     return line(cut(clean(text, look), look.width, look, left=True), bold=True)
 
 
-def _top_table(ranked: RankedStudy, ranking: Ranking, look: Look) -> list[Line]:
+def _order(importance: Judged, ranking: Ranking) -> list[str]:
+    """The parameters of an objective's sweeps, the most important first; none if not judged."""
+    own = (shares for pool, shares in importance if pool.sweeps[0] in ranking.sweeps)
+    return [each.parameter for each in next(own, ())]
+
+
+def _top_table(
+    ranked: RankedStudy, ranking: Ranking, look: Look, order: Sequence[str]
+) -> list[Line]:
     """Lists the best configurations of the sweeps of one objective with their parameters.
 
     That of a grid over one parameter is the table of its values.
@@ -208,7 +219,7 @@ def _top_table(ranked: RankedStudy, ranking: Ranking, look: Look) -> list[Line]:
     kind = " feasible" if sweep.constraints else ""
     by = f"{clean(sweep.metric, look)} ({better(sweep.mode)})"
     label = f"top {len(top)} of {len(every)}{kind} by {by}"
-    return [*_sentence("", label, look), *top_table(top, ranking.sweeps, marks, look)]
+    return [*_sentence("", label, look), *top_table(top, ranking.sweeps, marks, look, order)]
 
 
 def _of(ranked: RankedStudy, sweep: Sweep, look: Look) -> str:

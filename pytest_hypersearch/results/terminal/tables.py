@@ -157,7 +157,11 @@ def name_of(one: Configuration) -> str:
 
 
 def top_table(
-    ranked: Sequence[Configuration], sweeps: Sequence[Sweep], marks: Sequence[str], look: Look
+    ranked: Sequence[Configuration],
+    sweeps: Sequence[Sweep],
+    marks: Sequence[str],
+    look: Look,
+    order: Sequence[str] = (),
 ) -> list[Line]:
     """Lists configurations with their scores and the parameters that vary, best first.
 
@@ -166,6 +170,7 @@ def top_table(
         sweeps: The sweeps of which they are the best.
         marks: How each compares with the best, empty if that is not known.
         look: Decides the width.
+        order: Parameters, the most important first: these are shown if not all fit.
     """
     table = [
         Column("#", tuple(name_of(each).removeprefix("#") for each in ranked)),
@@ -183,7 +188,7 @@ def top_table(
     varied = dict.fromkeys(name for sweep in sweeps for name in sweep.varied)
     names = varied or dict.fromkeys(name for each in ranked for name in each.params)
     shown = [{name: each.params[name] for name in names if name in each.params} for each in ranked]
-    return [*draw(with_params(table, shown, look), look), *_partial_lines(ranked, look)]
+    return [*draw(with_params(table, shown, look, order), look), *_partial_lines(ranked, look)]
 
 
 def trial_table(trials: Sequence[TrialRecord], look: Look) -> list[Line]:
@@ -210,22 +215,27 @@ def trial_table(trials: Sequence[TrialRecord], look: Look) -> list[Line]:
     return draw(table, look)
 
 
-def with_params(table: list[Column], configs: Sequence[Config], look: Look) -> list[Column]:
+def with_params(
+    table: list[Column], configs: Sequence[Config], look: Look, order: Sequence[str] = ()
+) -> list[Column]:
     """Adds a column for each parameter, as many as fit, or one for all where none does.
 
-    If not all fit, long names are cut, at the beginning unless they differ there alone.
+    If not all fit, the first of an order are shown, and long names are cut, at the beginning unless
+    they differ there alone.
     """
-    names = list(dict.fromkeys(name for config in configs for name in config))
-    each = [
-        Column(
+    names = dict.fromkeys(name for config in configs for name in config)
+    columns = {
+        name: Column(
             clean(name, look),
             tuple(show_value(c[name], look) if name in c else "-" for c in configs),
             right=all(isinstance(c.get(name, 0), (int, float)) for c in configs),
         )
         for name in names
-    ]
-    if fits([*table, *each], look, indent=INDENT):
-        return [*table, *each]
+    }
+    if fits([*table, *columns.values()], look, indent=INDENT):
+        return [*table, *columns.values()]
+    first = [name for name in order if name in columns]
+    each = [columns[name] for name in dict.fromkeys([*first, *names])]
     left, right = (
         [cut(one.header, _HEADER, look, left=side) for one in each] for side in (True, False)
     )
