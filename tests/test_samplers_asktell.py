@@ -132,15 +132,81 @@ def test_scores_are_whatever_float_takes_for_a_number(score):
     assert optimizer.best.score == 2.0
 
 
-def test_what_was_told_before_is_refused():
-    optimizer = Optimizer(SPACE)
-    params = optimizer.ask()
-    optimizer.tell(params, 1.0)
-    for given in (params, 0, 1, -1):
-        with pytest.raises(ValueError, match="that were not told yet"):
-            optimizer.tell(given, 1.0)
+def test_parameters_that_are_told_again_are_replicates():
+    optimizer = Optimizer({"x": uniform(0, 1)}, constraints={"ms": "<= 5"})
+    first, second = optimizer.ask(), optimizer.ask()
+    for params, score, ms in ((first, 1.0, 4), (second, 3.0, 1), (0, 6.0, 8), (second, 4.0, 1)):
+        optimizer.tell(params, score, {"ms": ms})
+    optimizer.tell(second, None)
+    optimizer.tell(first, 0.0, step=1, pruned=True)
+    best = optimizer.best  # of the first, the mean of ms is 6
+    assert (best.params, best.scores, best.score, best.std) == (second, (3, 4), 3.5, 0.5**0.5)
+    optimizer.tell(0, 2.0, {"ms": 0})
+    assert (optimizer.best.params, optimizer.best.metrics) == (first, {"score": 3, "ms": 4})
+    assert optimizer.ask() not in (first, second)
+    for given in (3, -1):
+        with pytest.raises(ValueError, match="expected the number of parameters, asked for or"):
+            optimizer.tell(given, None)
     with pytest.raises(ValueError, match="x: 2: expected a value of uniform"):
-        optimizer.tell({**params, "x": 2}, 1.0)
+        optimizer.tell({"x": 2}, None)
+
+
+def test_replicates_show_the_noise_to_the_search():
+    def asked(spread):
+        optimizer = Optimizer({"x": uniform(0, 1)})
+        for n in range(8):
+            for sign in (-1, 1):
+                optimizer.tell({"x": n / 7}, n % 2 + sign * spread)
+        return optimizer.ask()["x"]
+
+    assert asked(0.0) != asked(3.0)
+
+
+@pytest.mark.parametrize("strategy", ["bayes", "random", "grid", "optuna:TPESampler"])
+def test_pruned_trials_are_never_the_best(strategy):
+    optimizer = Optimizer({"x": [1, 2, 3, 4]}, strategy, mode="max")
+    optimizer.tell(optimizer.ask(), 9.0, step=1, pruned=True)
+    params = optimizer.ask()
+    for step in range(3):
+        optimizer.report(params, step, step=step)
+    optimizer.tell(params, None, pruned=True)
+    assert optimizer.best is None
+    params = optimizer.ask()
+    optimizer.report(params, 5.0, step=1)
+    optimizer.tell(params, 1.0, step=2)
+    assert (optimizer.best.params, optimizer.best.score) == (params, 1.0)
+    assert optimizer.ask()["x"] not in {params["x"], 9.0}
+    with pytest.raises(SpaceExhaustedError):
+        optimizer.ask()
+
+
+@pytest.mark.parametrize(
+    ("call", "problem"),
+    [
+        (lambda o: o.tell(0, 1.0, pruned=True), "step=None: expected the step at which a pruned"),
+        (lambda o: o.tell(0, 1.0, step=math.inf), "step=inf: expected a finite number"),
+        (lambda o: o.tell(0, 1.0, step="2"), "step='2': expected a finite number"),
+        (lambda o: o.report(0, 1.0, step=None), "step=None: expected a finite number"),
+        (lambda o: o.report(0, "1", step=1), r"the value is '1' \(str\), which is not a number"),
+        (lambda o: o.report(0, None, step=1), r"the value is None \(NoneType\), which is not"),
+        (lambda o: o.report({"x": 2}, 1.0, step=1), "expected"),
+    ],
+)
+def test_steps_and_values_that_cannot_be_are_named(call, problem):
+    optimizer = Optimizer(SPACE)
+    optimizer.ask()
+    with pytest.raises(ValueError, match=problem):
+        call(optimizer)
+    assert optimizer.best is None
+    several = Optimizer(SPACE, mode=["min", "max"])
+    several.ask()
+    for given in (
+        lambda: several.report(0, 1.0, step=1),
+        lambda: several.tell(0, (1.0, 2.0), step=1),
+        lambda: several.tell(0, None, pruned=True),
+    ):
+        with pytest.raises(ValueError, match="a value at a step: expected one mode, not 2"):
+            given()
 
 
 @pytest.mark.parametrize("strategy", ["bayes", "optuna:TPESampler"])

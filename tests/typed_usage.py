@@ -4,7 +4,7 @@ An error that is expected is ignored by its code: mypy complains if it is not th
 """
 
 from pathlib import Path
-from typing import assert_type
+from typing import Any, assert_type
 
 import numpy as np
 import pytest
@@ -98,6 +98,10 @@ optimizer = Optimizer({"lr": loguniform(1e-4, 1)}, strategy="bayes", mode="min",
 try:
     optimizer.tell(optimizer.ask(), 0.5)
     optimizer.tell(optimizer.ask(), None)
+    optimizer.report(0, 0.5, step=1)
+    optimizer.tell(0, 0.5, {"ms": 3}, step=2.5, pruned=True)
+    assert_type(optimizer.ask(), dict[str, Any])
+    optimizer.tell(0, 0.5, pruned="yes")  # type: ignore[arg-type]
     optimizer.tell(optimizer.ask(), "bad")  # type: ignore[arg-type]
 except SpaceExhaustedError:
     pass

@@ -13,6 +13,8 @@ from pytest_hypersearch.core.space import Space
 from pytest_hypersearch.core.trial import Config, State
 from pytest_hypersearch.core.values import shown_number
 
+_REPORTS: Final = 32  # of a trial, that a sampler gets
+
 
 class Curve:
     """The values that one trial reported, turned so that lower is better.
@@ -119,6 +121,18 @@ class Curve:
         index = bisect_right(self.steps, step)
         return self.bests[index - 1] if index else math.inf
 
+    @property
+    def reports(self) -> tuple[tuple[float, float], ...]:
+        """Steps in ascending order with their values, lower being better: 32 evenly spread ones.
+
+        The first and the last are among them; NaN is left out.
+        """
+        pairs = [(step, each) for step in self.steps if (each := self._values[step]) == each]
+        if len(pairs) <= _REPORTS:
+            return tuple(pairs)
+        last = len(pairs) - 1
+        return tuple(pairs[round(i * last / (_REPORTS - 1))] for i in range(_REPORTS))
+
     def since(self, step: float) -> Sequence[float]:
         """Return the steps after this one."""
         return self.steps[bisect_right(self.steps, step) :]
@@ -220,6 +234,8 @@ class Observation:
         others: The same for each further metric of a sweep that has several.
         excess: For each constraint, by how much each complete replicate broke it, relative to the
             bound; negative or zero where it was kept.
+        reports: Steps and values that its first complete trial reported, or its first one if none
+            is complete; see `Curve.reports`.
     """
 
     index: int
@@ -228,6 +244,7 @@ class Observation:
     scores: tuple[float, ...] = ()
     others: tuple[tuple[float, ...], ...] = ()
     excess: tuple[tuple[float, ...], ...] = ()
+    reports: tuple[tuple[float, float], ...] = ()
 
 
 class Sampler(Protocol):

@@ -8,12 +8,16 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, TypeVar
 
+from pytest_hypersearch.core.contracts import Observation
+from pytest_hypersearch.core.goals import Constraint, Goal
 from pytest_hypersearch.core.space import config_key
 from pytest_hypersearch.core.sweep import Sweep
 from pytest_hypersearch.core.trial import Config, State, TrialRecord
 from pytest_hypersearch.core.values import mean, std
+
+_Wanted = TypeVar("_Wanted", Goal, Constraint)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +101,42 @@ def scores_of(trials: Iterable[TrialRecord]) -> tuple[float, ...]:
     return tuple(
         trial.score for trial in trials if trial.state is State.COMPLETE and trial.score is not None
     )
+
+
+def observation_of(
+    sweep: Sweep,
+    number: int,
+    params: Config,
+    trials: Sequence[TrialRecord],
+    reports: tuple[tuple[float, float], ...] = (),
+) -> Observation:
+    """Return a configuration as its sampler sees it; complete once one of its trials is.
+
+    Args:
+        sweep: The sweep.
+        number: The configuration's index.
+        params: The configuration.
+        trials: Its replicates that have ended.
+        reports: What one of them reported.
+    """
+    complete = [trial for trial in trials if scores_of([trial])]
+    state = trials[-1].state if trials else State.NOT_RUN
+    return Observation(
+        number,
+        params,
+        State.COMPLETE if complete else state,
+        tuple(signed(sweep, score) for score in scores_of(complete)),
+        others=_by_metric(sweep.others, complete, Goal.signed),
+        excess=_by_metric(sweep.constraints, complete, Constraint.excess),
+        reports=reports,
+    )
+
+
+def _by_metric(
+    wanted: Iterable[_Wanted], trials: Iterable[TrialRecord], of: Callable[[_Wanted, float], float]
+) -> tuple[tuple[float, ...], ...]:
+    """Return what goals or constraints make of their metrics, the trials' values for each."""
+    return tuple(tuple(of(each, trial.metrics[each.metric]) for trial in trials) for each in wanted)
 
 
 Name: TypeAlias = tuple[str, str, int]

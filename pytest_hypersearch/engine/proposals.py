@@ -6,21 +6,18 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import TypeVar
 
 from pytest_hypersearch.core.contracts import Observation, Sampler
 from pytest_hypersearch.core.errors import NotYetError, SamplerError
-from pytest_hypersearch.core.goals import TOP, Constraint, Goal
-from pytest_hypersearch.core.study import scores_of
+from pytest_hypersearch.core.goals import TOP
+from pytest_hypersearch.core.study import observation_of
 from pytest_hypersearch.core.sweep import Sweep
-from pytest_hypersearch.core.trial import Config, Key, State, TrialRecord
+from pytest_hypersearch.core.trial import Config, Key, State
 from pytest_hypersearch.core.values import mean
 from pytest_hypersearch.engine.progress import PlanProgress
 from pytest_hypersearch.search.samplers import Table, propose
 from pytest_hypersearch.store.reader import Stored
 from pytest_hypersearch.store.records import Record, SuggestRecord
-
-_Wanted = TypeVar("_Wanted", Goal, Constraint)
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,17 +234,7 @@ class Proposals:
             for replicate in range(sweep.replicates)
             if (record := self._progress.records.get(Key(sweep.name, number, replicate)))
         ]
-        complete = [record for record in records if scores_of([record])]
-        sign = 1.0 if sweep.mode == "min" else -1.0
-        state = records[-1].state if records else State.NOT_RUN
-        return Observation(
-            number,
-            self._configs[sweep.name][number] or {},
-            State.COMPLETE if complete else state,
-            tuple(sign * score for score in scores_of(complete)),
-            others=_by_metric(sweep.others, complete, Goal.signed),
-            excess=_by_metric(sweep.constraints, complete, Constraint.excess),
-        )
+        return observation_of(sweep, number, self._configs[sweep.name][number] or {}, records)
 
 
 def _others(sweep: Sweep, configs: Iterable[Config]) -> list[Config]:
@@ -256,12 +243,3 @@ def _others(sweep: Sweep, configs: Iterable[Config]) -> list[Config]:
     others = [config for config in configs if sweep.space.key(config) not in points]
     room = sweep.n_trials - len(sweep.points)
     return others[: max(0, min(room, max(TOP, sweep.n_trials // 2)))]
-
-
-def _by_metric(
-    wanted: Iterable[_Wanted], records: Iterable[TrialRecord], of: Callable[[_Wanted, float], float]
-) -> tuple[tuple[float, ...], ...]:
-    """What goals or constraints make of their metrics, a tuple of the records' values for each."""
-    return tuple(
-        tuple(of(each, record.metrics[each.metric]) for record in records) for each in wanted
-    )

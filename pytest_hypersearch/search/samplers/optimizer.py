@@ -6,10 +6,15 @@ from collections.abc import Mapping, Sequence
 from math import isfinite
 from typing import Any, SupportsFloat
 
-from pytest_hypersearch.core.contracts import ONE_METRIC, Observation, Sampler
+from pytest_hypersearch.core.contracts import ONE_METRIC, Curve, Observation, Sampler
 from pytest_hypersearch.core.goals import Constraint, Goal, Mode, constraint_of
 from pytest_hypersearch.core.space import Distribution, Space, as_distribution
-from pytest_hypersearch.core.study import Configuration, pareto_front, rank_key
+from pytest_hypersearch.core.study import (
+    Configuration,
+    observation_of,
+    pareto_front,
+    rank_key,
+)
 from pytest_hypersearch.core.sweep import Sweep
 from pytest_hypersearch.core.trial import Config, State, TrialRecord, number
 from pytest_hypersearch.core.values import number_of, shown
@@ -21,7 +26,11 @@ class SpaceExhaustedError(Exception):
 
 
 class Optimizer:
-    """Proposes parameters from the scores of those before, like a sweep but without trials.
+    """Ask-and-tell search: proposes parameters and is told what they came to.
+
+    A loop that runs elsewhere asks, runs a trial as it likes, and tells. What it tells need not
+    have been asked for: results of an earlier search are a warm start. Parameters that are told
+    more than once are replicates, whose scores are averaged and show how large the noise is.
 
     Example:
         Eight proposals for a function of one parameter::
@@ -36,7 +45,7 @@ class Optimizer:
         space: As in the mark: a dict of parameter name to values or distribution, or a list of
             such dicts for a conditional space.
         strategy: ``bayes``, ``random``, ``grid`` or ``optuna:`` and the name of Optuna's sampler.
-        seed: Decides all proposals, with the scores.
+        seed: Decides all proposals, with what was told.
         mode: ``min`` if lower scores are better, ``max`` if higher ones are; a list of two or more
             of them to optimise as many scores, which are told together.
         constraints: Bounds that further metrics must keep, as in the mark: ``{"ms": "<= 50"}``.
@@ -64,9 +73,11 @@ class Optimizer:
                 f"mode={shown(mode)}: expected one mode with strategy={shown(strategy)}"
             )
         self._params: list[dict[str, Any]] = []
+        self._configs: list[Config] = []
+        self._numbers: dict[str, int] = {}
+        self._trials: dict[int, list[TrialRecord]] = {}
         self._finished: dict[int, Observation] = {}
-        self._metrics: dict[int, dict[str, float]] = {}
-        self._pending: dict[int, Observation] = {}
+        self._curves: dict[int, Curve] = {}
         self._unasked: set[str] = set()
         self._drawn = 0
 
@@ -89,7 +100,7 @@ class Optimizer:
         while True:
             # Those that look at no results count their own proposals alone.
             index = len(self._params) if self._sampler.adaptive else self._drawn
-            history = [*self._finished.values(), *self._pending.values()]
+            history = [*self._finished.values(), *self._pending()]
             config = self._sampler.suggest(
                 self._space, seed=self._seed, index=index, history=history
             )
@@ -97,47 +108,104 @@ class Optimizer:
             if config is None or self._space.key(config) not in self._unasked:
                 return config
 
+    def _pending(self) -> list[Observation]:
+        return [
+            Observation(number, config, State.RUNNING)
+            for number, config in enumerate(self._configs)
+            if number not in self._finished
+        ]
+
     def _add(self, config: Config) -> dict[str, Any]:
-        """Takes a configuration that is pending from now on."""
+        """Take a configuration that is pending from now on."""
         number = len(self._params)
-        self._pending[number] = Observation(number, config, State.RUNNING)
+        self._numbers[self._space.key(config)] = number
+        self._configs.append(config)
         self._params.append(self._space.decode(config))
         return self._params[number]
+
+    def report(self, params: Mapping[str, object] | int, value: SupportsFloat, step: float) -> None:
+        """Take a value that parameters have reached on their way, before they are told.
+
+        Optional; those of a pruned trial tell how good it was when it was stopped.
+
+        Args:
+            params: The parameters, or their number, as for `tell`.
+            value: The value of the score at this step; NaN and infinity too.
+            step: How far the trial is: an epoch, a number of trees, a share of the data. Of a step
+                that comes twice, the last value counts.
+
+        Raises:
+            ValueError: The parameters are not of the space, the value is no number, the step is
+                not finite, or there are several modes.
+        """
+        self._check_one_mode("a value at a step")
+        reached, reported = _finite("step", step), _number_in("the value", value)
+        self._curve(self._number(params)).add(reached, reported)
 
     def tell(
         self,
         params: Mapping[str, object] | int,
         score: SupportsFloat | Sequence[SupportsFloat] | None,
         metrics: Mapping[str, SupportsFloat] | None = None,
+        *,
+        step: float | None = None,
+        pruned: bool = False,
     ) -> None:
-        """Take the score of parameters, asked for or not: results from elsewhere inform as well.
+        """Take the result of a trial; of the same parameters again, that of a replicate.
 
         Args:
-            params: The parameters, or their number in the order in which they were asked for or
-                told.
-            score: A number, or one for each mode; None, NaN or infinity if they failed.
-            metrics: The metrics that constraints are on; not needed if the parameters failed.
+            params: The parameters, asked for or not, or their number in the order in which they
+                were asked for or told.
+            score: A number, or one for each mode; None, NaN or infinity if the trial failed.
+            metrics: The metrics that constraints are on; not needed if the trial failed or was
+                pruned.
+            step: At which step the trial had this score, in the unit of `report`.
+            pruned: Whether the trial was stopped before its end. Its score is then the value at
+                ``step``, or None if its values were reported. It is never the best.
 
         Raises:
-            ValueError: The parameters are not of the space, their score was told before, it is not
-                one number for each mode, or a metric is missing.
+            ValueError: The parameters are not of the space, the score is not one number for each
+                mode, a metric is missing, the step is not finite, a pruned trial has a score
+                without a step, or one of several modes was pruned.
         """
-        values = self._signed(score)
-        measured = self._measured(metrics or {}) if values else {}
+        values = self._values(score)
+        measured = self._measured(metrics or {}) if values and not pruned else {}
+        if pruned or step is not None:
+            self._check_one_mode("a value at a step")
+        reached = None if step is None else _finite("step", step)
+        if pruned and values and reached is None:
+            raise ValueError("step=None: expected the step at which a pruned trial had its score")
         number = self._number(params)
-        asked = self._pending.pop(number)
-        failed = not values or measured is None
-        self._finished[number] = Observation(
-            number,
-            asked.params,
-            State.FAILED if failed else State.COMPLETE,
-            () if failed else values[:1],
-            () if failed else tuple((each,) for each in values[1:]),
-            tuple((c.excess(measured[c.metric]),) for c in self._sweep.constraints)
-            if measured
-            else (),
+        if values and reached is not None:
+            self._curve(number).add(reached, values[0])
+        ended = State.COMPLETE if values and measured is not None else State.FAILED
+        self._record(number, State.PRUNED if pruned else ended, values, measured or {})
+
+    def _record(
+        self, number: int, state: State, values: Sequence[float], measured: Mapping[str, float]
+    ) -> None:
+        """Add a trial to those of its configuration."""
+        sweep, config = self._sweep, self._configs[number]
+        trials = self._trials.setdefault(number, [])
+        names = [goal.metric for goal in sweep.goals]
+        score = values[0] if state is State.COMPLETE else None
+        metrics = {**measured, **dict(zip(names, values, strict=False))}
+        trials.append(
+            TrialRecord("", sweep.name, number, len(trials), config, state, score, metrics)
         )
-        self._metrics[number] = measured or {}
+        reports, earlier = self._curve(number).reports, self._finished.get(number)
+        del self._curves[number]
+        if earlier is not None and (earlier.scores or state is not State.COMPLETE):
+            reports = earlier.reports  # of the first complete trial, or of the first at all
+        self._finished[number] = observation_of(sweep, number, config, trials, reports)
+
+    def _curve(self, number: int) -> Curve:
+        """Return the curve of a configuration's present trial."""
+        return self._curves.setdefault(number, Curve(number, mode=self._sweep.mode))
+
+    def _check_one_mode(self, what: str) -> None:
+        if self._sweep.others:
+            raise ValueError(f"{what}: expected one mode, not {len(self._sweep.goals)}")
 
     @property
     def best(self) -> Configuration | None:
@@ -155,31 +223,26 @@ class Optimizer:
         return pareto_front(self._told())
 
     def _told(self) -> list[Configuration]:
-        sweep = self._sweep
+        """Return the configurations with a complete trial, in the order of their first results."""
+        complete = {
+            number: tuple(each for each in trials if each.state is State.COMPLETE)
+            for number, trials in self._trials.items()
+        }
         return [
-            Configuration(
-                sweep,
-                (_record(sweep, each, self._metrics[each.index]),),
-                dict(self._params[each.index]),
-            )
-            for each in self._finished.values()
-            if each.scores
+            Configuration(self._sweep, trials, dict(self._params[number]))
+            for number, trials in complete.items()
+            if trials
         ]
 
-    def _signed(self, score: object) -> tuple[float, ...]:
-        """Return scores of which lower ones are better, none if one of them is not finite."""
+    def _values(self, score: object) -> tuple[float, ...]:
+        """Return the scores as numbers, none if one of them is not finite."""
         if score is None:
             return ()
         given = score if isinstance(score, (list, tuple)) else [score]
-        goals = self._sweep.goals
-        if len(given) != len(goals):
-            raise ValueError(f"{shown(score)}: expected {len(goals)} scores, one per mode")
-        try:
-            values = tuple(
-                goal.signed(number(each)) for goal, each in zip(goals, given, strict=True)
-            )
-        except TypeError as error:
-            raise ValueError(f"the score is {error}") from None
+        if len(given) != len(self._sweep.goals):
+            wanted = len(self._sweep.goals)
+            raise ValueError(f"{shown(score)}: expected {wanted} scores, one per mode")
+        values = tuple(_number_in("the score", each) for each in given)
         return values if all(map(isfinite, values)) else ()
 
     def _measured(self, metrics: Mapping[str, object]) -> dict[str, float] | None:
@@ -195,24 +258,18 @@ class Optimizer:
         return values if all(map(isfinite, values.values())) else None
 
     def _number(self, params: Mapping[str, object] | int) -> int:
-        """Return the number of pending parameters; what was not asked for is added to them."""
+        """Return the number of parameters; what was not asked for is added to them."""
         if not isinstance(params, Mapping):
-            place = _whole("params", params)
-            if place not in self._pending:
-                raise ValueError(
-                    f"{place}: expected the number of parameters that were not told yet"
-                )
-            return place
+            number = _whole("params", params)
+            if not 0 <= number < len(self._configs):
+                raise ValueError(f"{number}: expected the number of parameters, asked for or told")
+            return number
         config = self._space.validate_config(params)
         key = self._space.key(config)
-        for place, each in self._pending.items():
-            if self._space.key(each.params) == key:
-                return place
-        if any(self._space.key(each.params) == key for each in self._finished.values()):
-            raise ValueError(f"{shown(params)}: expected parameters that were not told yet")
-        self._unasked.add(key)
-        self._add(config)
-        return len(self._params) - 1
+        if key not in self._numbers:
+            self._unasked.add(key)
+            self._add(config)
+        return self._numbers[key]
 
 
 def _sweep_of(
@@ -231,15 +288,6 @@ def _sweep_of(
         others=tuple(others),
         constraints=constraints,
     )
-
-
-def _record(sweep: Sweep, told: Observation, measured: Mapping[str, float]) -> TrialRecord:
-    scores = (*told.scores, *(scores[0] for scores in told.others))
-    metrics = {**measured} | {
-        goal.metric: goal.signed(score) for goal, score in zip(sweep.goals, scores, strict=True)
-    }
-    score = metrics[sweep.metric]
-    return TrialRecord("", sweep.name, told.index, 0, told.params, told.state, score, metrics)
 
 
 def _modes(mode: Mode | Sequence[Mode]) -> Sequence[Mode]:
@@ -269,6 +317,20 @@ def _sampler(strategy: object) -> Sampler:
     if sampler is None:
         raise ValueError(f"strategy={shown(strategy)}: {problem}")
     return sampler
+
+
+def _number_in(what: str, value: object) -> float:
+    try:
+        return number(value)
+    except TypeError as error:
+        raise ValueError(f"{what} is {error}") from None
+
+
+def _finite(name: str, value: object) -> float:
+    finite = number_of(value)
+    if finite is None:
+        raise ValueError(f"{name}={shown(value)}: expected a finite number")
+    return float(finite)
 
 
 def _whole(name: str, value: object) -> int:
