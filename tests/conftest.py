@@ -33,6 +33,8 @@ TESTS = Path(__file__).parent
 OPTIONS = ("-o", f"pythonpath={TESTS}", "-p", "probe")
 UNUSED = ("anyio", "asyncio", "hypothesispytest", "randomly", "syrupy")
 PATIENCE = 120
+ELSEWHERE = os.environ.get("TEST_SWEEP_ON")
+"""How workers of nested runs are started, such as ``{python}``; by default by ``-n`` alone."""
 
 
 SLOW = {  # besides the tests that run pytest
@@ -82,11 +84,20 @@ class Project:
 
     def here(self, *args):
         """Run pytest in this process."""
-        return self.pytester.runpytest_inprocess(*OPTIONS, "--sweep=run", *args)
+        return self.pytester.runpytest_inprocess(*self.arguments(*args))
 
     def command(self, *args):
-        pytest = (sys.executable, "-m", "pytest", *OPTIONS, "--sweep=run")
-        return [*self.prefix, *pytest, *map(str, args)]
+        return [*self.prefix, sys.executable, "-m", "pytest", *self.arguments(*args)]
+
+    def arguments(self, *args):
+        given = [*OPTIONS, "--sweep=run", *map(str, args)]
+        workers = any(arg.startswith("-n") and arg != "-n0" for arg in given)
+        sweeps_on = any(arg.startswith("--sweep-on") for arg in given)
+        return (
+            [*given, f"--sweep-on={ELSEWHERE}"]
+            if ELSEWHERE and workers and not sweeps_on
+            else given
+        )
 
     def run(self, *args):
         """Run pytest in this process, workers in theirs; return its exit code and its output."""

@@ -24,6 +24,8 @@ _Wanted = TypeVar("_Wanted", Goal, Constraint)
 class StudyCode:
     """Where the code of a study's test is, for its fingerprint.
 
+    Paths in the project are relative to its root directory, which may be another one on each node.
+
     Attributes:
         roots: Directories from which the project's modules are imported, the project's own first.
         file: The test's module.

@@ -66,7 +66,12 @@ class Plan:
     def _roots(self) -> list[str]:
         """Where the project's own modules are imported from."""
         inside = [path for path in map(Path, sys.path) if path.is_relative_to(self._rootpath)]
-        return [str(path) for path in dict.fromkeys([self._rootpath, *inside])]
+        return [self._inside(path) for path in dict.fromkeys([self._rootpath, *inside])]
+
+    def _inside(self, path: Path) -> str:
+        """A path in the project as it is on every node."""
+        own = path.is_relative_to(self._rootpath)
+        return str(path.relative_to(self._rootpath) if own else path)
 
     def _study(self, nodeid: str) -> messages.StudyPlan:
         trials = self.studies[nodeid]
@@ -88,11 +93,13 @@ class Plan:
         name = item.originalname
         return StudyCode(
             roots=self._roots,
-            file=str(item.path),
+            file=self._inside(item.path),
             function=f"{item.cls.__qualname__}.{name}" if item.cls else name,
             fixtures=self._fixture_files(item),
             depends_on=[
-                str(item.path.parent / file) for sweep in sweeps for file in sweep.depends_on
+                self._inside(item.path.parent / file)
+                for sweep in sweeps
+                for file in sweep.depends_on
             ],
         )
 
@@ -105,7 +112,7 @@ class Plan:
                 function = inspect.unwrap(definition.func)
                 file = Path(getattr(getattr(function, "__code__", None), "co_filename", ""))
                 if file.is_relative_to(self._rootpath) and file != item.path:
-                    files.add(str(file))
+                    files.add(self._inside(file))
         return sorted(files)
 
 

@@ -203,13 +203,14 @@ class Archive:
             oldest.close()
 
     def _fingerprint(self, code: StudyCode) -> dict[str, str]:
+        root = self.observer.root
         if self._fingerprints is None:
-            self._fingerprints = Fingerprints([Path(root) for root in code.roots])
+            self._fingerprints = Fingerprints([root / name for name in code.roots])
         return self._fingerprints.of(
-            Path(code.file),
+            root / code.file,
             code.function,
-            [Path(file) for file in code.fixtures],
-            [Path(file) for file in code.depends_on],
+            [root / file for file in code.fixtures],
+            [root / file for file in code.depends_on],
         )
 
     def _continued(
@@ -510,16 +511,17 @@ class Observer:
     """Finds the provenance of a session's runs.
 
     Args:
-        root: A directory in the project's checkout.
+        root: The project's root directory.
         command: The command line as it was given.
 
     Attributes:
+        root: That directory.
         packages: Versions of imported packages, as the processes that run tests tell.
     """
 
     def __init__(self, root: Path, command: Sequence[str]) -> None:
         self.packages: dict[str, str] = {}
-        self._root = root
+        self.root = root
         self._command = command
         self._git: subprocess.Popen[str] | None = None
         self._found: Provenance | None = None
@@ -527,7 +529,7 @@ class Observer:
     def start(self) -> None:
         """Ask git in the background; `provenance` waits for its answer."""
         if self._git is None and self._found is None:
-            self._git = _ask_git(self._root)
+            self._git = _ask_git(self.root)
 
     def provenance(self, seeds: Mapping[str, int]) -> Provenance:
         """What is known of the session so far, with the seeds of a study's sweeps."""

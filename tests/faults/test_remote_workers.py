@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from pytest_hypersearch.store.journal import read
+
 DOUBLE = Path(__file__).with_name("worker_double.py")
 SWEEP = """
 @pytest.mark.sweep(grid={"x": range(%d)}, retries=%d)
@@ -21,7 +23,7 @@ def test_f(x, trial):
     while x == 0 and len(open("ran").readlines()) < %d and time.monotonic() < end:
         time.sleep(0.05)
     time.sleep(0.1)
-    trial.log(worker=os.environ["PYTEST_XDIST_WORKER"])
+    trial.log(worker=os.environ["PYTEST_XDIST_WORKER"], cwd=os.getcwd())
     return x
 """
 
@@ -59,6 +61,8 @@ def test_workers_join_late_and_are_lost_at_any_moment_and_each_trial_runs_once(p
     workers = {trial["worker"] for trial in project.trials.values()}
     assert len(workers) > 2
     assert all("@" in worker for worker in workers)
+    # "ran" has changed when the later ones come: they have the project all the same
+    assert {trial["logged"]["cwd"] for trial in project.trials.values()} == {str(project.path)}
 
 
 def test_no_worker_comes_up(project, on):
@@ -180,6 +184,11 @@ def test_a_project_is_shipped_and_what_trials_save_comes_home(project, on, monke
     (best,) = project.path.glob(".pytest_cache/d/hypersearch/*/best")
     assert (best / "r0" / "deep" / "link").read_bytes() == bytes([5]) * 7_000_000
     assert json.loads((best / "params.json").read_text())["params"] == {"x": 5}
+    # The fingerprint is that of the files here.
+    begin = next(each for each in read(journal).records if "fingerprint" in each)
+    assert begin["fingerprint"].keys() > {"sub/data.py", "sub/test_it.py"}
+    project.run("--sweep-resume", "sub/test_it.py")
+    assert len(project.cached) == 6
 
 
 NODES = """

@@ -104,7 +104,7 @@ def test_a_crash_at_either_end_hangs_nothing(project, dist, deadly):
 
 
 COLLECTING = """
-import os, time
+import os, signal, time
 from pathlib import Path
 
 def wait(name):
@@ -123,7 +123,7 @@ def pytest_collection_modifyitems():
 
 def pytest_xdist_node_collection_finished(node):
     if node.gateway.id == "gw0":
-        node.gateway._io.popen.kill()
+        os.kill(node.gateway._rinfo().pid, signal.SIGKILL)
     elif node.gateway.id == "gw1":
         Path("gw1").touch()
 """

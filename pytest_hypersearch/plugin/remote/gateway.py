@@ -30,6 +30,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 from queue import Empty
+from tempfile import NamedTemporaryFile
 from threading import Event, Thread
 from typing import Any, Final
 
@@ -146,6 +147,7 @@ class RemoteWorkers:
         called_in = config.invocation_params.dir
         inside = called_in.is_relative_to(config.rootpath)
         self._below = str(called_in.relative_to(config.rootpath)) if inside else "."
+        self._landmark = ""
         self._awaited: set[Awaited] = set()
         self._demand = Demand()
         self._later: list[Any] = []
@@ -156,6 +158,19 @@ class RemoteWorkers:
         self._sent_home: set[Any] = set()
         self._is_over = Event()
         config.add_cleanup(self._close)
+
+    def _make_landmark(self) -> str:
+        """Make the `landmark <Welcome>`, which is removed at the session's end."""
+        cache = getattr(self._config, "cache", None)
+        if cache is None:
+            return ""
+        try:
+            file = NamedTemporaryFile(prefix=".landmark-", dir=cache.mkdir("hypersearch"))  # noqa: SIM115  see below
+        except OSError:
+            return ""
+        self._config.add_cleanup(file.close)
+        root, path = self._config.rootpath, Path(file.name)
+        return str(path.relative_to(root)) if path.is_relative_to(root) else ""
 
     # What xdist calls at the start.
 
@@ -172,6 +187,7 @@ class RemoteWorkers:
         self._session._clone_node = self._replace  # noqa: SLF001  see above
         setattr(self._session, f"worker_{JOINED}", self._join)
         setattr(self._session, f"worker_{SETTLED}", self._schedule)
+        self._landmark = self._make_landmark()
         self._count = len(specs)
         if self._launcher.shaped:
             self._later = specs[1:]
@@ -299,7 +315,8 @@ class RemoteWorkers:
         root = self._config.rootpath
         files = self._project.files
         environment = {name: os.environ[name] for name in self._variables if name in os.environ}
-        pipe.write(encoded(Welcome(worker, str(root), self._below, files, environment)))
+        welcome = Welcome(worker, str(root), self._below, files, self._landmark, environment)
+        pipe.write(encoded(welcome))
         ready = read_message(pipe.read, Ready)
         if ready.root:
             return ready.root

@@ -71,7 +71,7 @@ def main() -> None:
     _send(facts())
     welcome = read_message(_read, Welcome)
     os.environ.update(welcome.environment)
-    root = welcome.root if has_files(welcome.root, welcome.files) else ""
+    root = welcome.root if _has_project(welcome) else ""
     _send(Ready(root))
     with own_directory() as own:
         if not root:
@@ -83,6 +83,12 @@ def main() -> None:
         streams: Any = init_popen_io(get_execmodel("main_thread_only"))
         serve(streams, id=f"{welcome.worker}-worker")
         os.chdir(Path(own).parent)
+
+
+def _has_project(welcome: Welcome) -> bool:
+    if welcome.landmark and Path(welcome.root, welcome.landmark).exists():
+        return True
+    return has_files(welcome.root, welcome.files)
 
 
 @contextmanager

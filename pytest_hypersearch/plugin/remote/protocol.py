@@ -130,6 +130,8 @@ class Welcome:
         root: The project's root directory on the controller.
         below: The directory below it in which pytest was called.
         files: The project's files with their digests; None if there are too many.
+        landmark: A file below the root that is there during the session, empty if none can be: who
+            sees it has these very files, and may see them change.
         environment: Variables to set.
     """
 
@@ -137,6 +139,7 @@ class Welcome:
     root: str
     below: str
     files: dict[str, str] | None
+    landmark: str = ""
     environment: dict[str, str] = field(default_factory=dict)
 
 
