@@ -53,6 +53,13 @@ class Known:
 
 
 @dataclass(frozen=True, slots=True)
+class PackageVersions:
+    """Versions of the packages that tests import, by their import names, as the owner has them."""
+
+    versions: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
 class TrialDurations:
     """Seconds that trials took earlier in the run, by the node ids of their items."""
 
@@ -175,6 +182,7 @@ Assignment: TypeAlias = RunTrial | ReplayTrial | SkipTrial
 Answer: TypeAlias = (
     Done
     | Known
+    | PackageVersions
     | TrialDurations
     | Claimed
     | Part
@@ -237,6 +245,18 @@ class Plan(Request[Done]):
 
     digest: str
     studies: tuple[StudyPlan, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Requirements(Request[PackageVersions]):
+    """Which packages decide whether trials of the plan are stale?"""
+
+
+@dataclass(frozen=True, slots=True)
+class OtherVersions(Request[Done]):
+    """The runner has other versions of such packages; an empty one if a package is missing."""
+
+    versions: dict[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -393,7 +413,19 @@ class Packages(Notice):
 
 
 AnyRequest: TypeAlias = (
-    Hello | Plan | Durations | Ask | Review | Tell | ItemFailed | Crash | Skip | Finish | View
+    Hello
+    | Plan
+    | Requirements
+    | OtherVersions
+    | Durations
+    | Ask
+    | Review
+    | Tell
+    | ItemFailed
+    | Crash
+    | Skip
+    | Finish
+    | View
 )
 AnyNotice: TypeAlias = Report | Packages
 Transfer: TypeAlias = Claim | Deliver | Fetch

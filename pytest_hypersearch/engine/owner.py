@@ -39,6 +39,7 @@ from pytest_hypersearch.engine.study_run import (
 from pytest_hypersearch.store.archive import Archive
 from pytest_hypersearch.store.curves import Packed, TimedSeries
 from pytest_hypersearch.store.find import newest
+from pytest_hypersearch.store.fingerprint import versions_in
 
 
 class Owner:
@@ -52,6 +53,9 @@ class Owner:
         baseline: What the results are compared with.
         start: Returns a sweep with the points of the stored run that it starts from, and a note
             if it has none.
+
+    Attributes:
+        other_versions: Packages in other versions than here, by the workers that told so.
     """
 
     def __init__(
@@ -83,6 +87,7 @@ class Owner:
         self._loading: set[str] = set()
         self._has_loaded = False
         self._digest = ""
+        self.other_versions: dict[str, dict[str, str]] = {}
         self._queue = RequestQueue(self._reply, self._priority)
         self._lock = RLock()
 
@@ -100,6 +105,12 @@ class Owner:
                 if isinstance(request, messages.Ask | messages.View)
                 and worker not in self.shares.waiting
             ]
+
+    @property
+    def packages(self) -> dict[str, str]:
+        """Versions of the packages that tests of the plan import, by their import names."""
+        fingerprints = [run.log.stored.session.fingerprint for run in self.runs.values()]
+        return {k: v for each in fingerprints for k, v in versions_in(each).items()}
 
     @property
     def unfinished(self) -> bool:
@@ -291,7 +302,7 @@ class Owner:
         except BaseException as error:  # noqa: BLE001  a sampler may do anything: the runner waits
             return self._refuse(request, error)
 
-    def _answer(self, worker: str, request: messages.AnyRequest, *, force: bool) -> messages.Reply:  # noqa: C901, PLR0911  one case for each type
+    def _answer(self, worker: str, request: messages.AnyRequest, *, force: bool) -> messages.Reply:  # noqa: C901, PLR0911, PLR0912  one case for each type
         match request:
             case messages.Ask():
                 return self._ask(worker, request, force=force)
@@ -319,6 +330,11 @@ class Owner:
                 return messages.Known(request.digest == self._digest)
             case messages.Plan():
                 return self._plan(worker, request)
+            case messages.Requirements():
+                return messages.PackageVersions(self.packages)
+            case messages.OtherVersions():
+                self.other_versions[worker] = request.versions
+                return messages.Done()
             case messages.Durations():
                 return self._durations()
 

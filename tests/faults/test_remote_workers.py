@@ -8,6 +8,8 @@ import shlex
 import signal
 import subprocess
 import sys
+import time
+import venv
 from pathlib import Path
 
 import pytest
@@ -16,14 +18,16 @@ from pytest_hypersearch.store.journal import read
 
 DOUBLE = Path(__file__).with_name("worker_double.py")
 SWEEP = """
+from pathlib import Path
+
 @pytest.mark.sweep(grid={"x": range(%d)}, retries=%d)
 def test_f(x, trial):
     ran(x)
     end = time.monotonic() + 60
-    while x == 0 and len(open("ran").readlines()) < %d and time.monotonic() < end:
+    while x == 0 and Path("ran").read_text().count("\\n") < %d and time.monotonic() < end:
         time.sleep(0.05)
     time.sleep(0.1)
-    trial.log(worker=os.environ["PYTEST_XDIST_WORKER"], cwd=os.getcwd())
+    trial.log(worker=os.environ.get("PYTEST_XDIST_WORKER"), cwd=os.getcwd())
     return x
 """
 
@@ -44,6 +48,7 @@ def test_workers_join_late_and_are_lost_at_any_moment_and_each_trial_runs_once(p
     project.write(SWEEP % (14, 0, 11))
     option = on(
         "die",  # while it boots: another is started for it
+        "cut;hypersearch-worker;1;1",  # in its first word
         "never",
         "late;ran;14",  # when there is nothing left to do
         "cut;collectionfinish;1;1",
@@ -87,13 +92,38 @@ def test_all_workers_are_lost(project, on):
     assert project.states == {"complete": 6}
 
 
-def test_a_killed_controller_leaves_nothing_behind(project, on):
-    project.write(SWEEP % (200, 0, 0))
-    with project.started(on(), "-n2") as process:
+@pytest.mark.parametrize("blow", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
+def test_a_stopped_controller_leaves_nothing_behind(project, blow):
+    project.write(SWEEP % (20, 0, 0))
+    with project.started("--sweep-on={python}", "-n2") as process:
         project.await_lines(3)
-        process.send_signal(signal.SIGKILL)
+        process.send_signal(blow)
+        output = process.communicate(timeout=60)[0]
+    assert process.returncode == {signal.SIGINT: pytest.ExitCode.INTERRUPTED}.get(blow, -blow)
+    assert blow == signal.SIGKILL or "continue with pytest --sweep --sweep-resume" in output
     project.wait(lambda: not left_over(project.path))
-    assert 3 <= project.ran.total() < 200
+    ended = sum(file.read_text().count('"k":"end"') for file in project.journals)
+    assert 3 <= project.ran.total() < 20
+    code, output = project.run("--sweep-resume")
+    assert code == 0, output
+    assert len(project.cached) == ended
+    assert project.states == {"complete": 20}
+
+
+def test_workers_that_are_frozen_for_a_while_go_on(project):
+    project.write(SWEEP % (16, 0, 0))
+    with project.started("--sweep-on={python}", "-n3") as process:
+        project.await_lines(3)
+        frozen = [int(pid) for pid in left_over(project.path) if int(pid) != process.pid][:4]
+        for pid in frozen:
+            os.kill(pid, signal.SIGSTOP)
+        time.sleep(2)
+        for pid in frozen:
+            os.kill(pid, signal.SIGCONT)
+        output = process.communicate(timeout=60)[0]
+    assert process.returncode == 0, output
+    assert project.states == {"complete": 16}
+    assert project.ran.total() == 16
 
 
 def left_over(path):
@@ -192,41 +222,67 @@ def test_a_project_is_shipped_and_what_trials_save_comes_home(project, on, monke
 
 
 NODES = """
+import iniconfig
+from pathlib import Path
+
 @pytest.mark.sweep(grid={"x": range(8)}, resources={"gpus": 0.5, "license": 1})
 def test_f(x, trial):
     ran("+")
+    end = time.monotonic() + 60
+    while x == 0 and Path("collected").read_text().count("+") < 5 and time.monotonic() < end:
+        time.sleep(0.05)
     time.sleep(0.2)
-    trial.log(device=os.environ["CUDA_VISIBLE_DEVICES"])
+    trial.log(device=os.environ["CUDA_VISIBLE_DEVICES"], reads=iniconfig.IniConfig.__name__)
     ran("-")
     return x
+"""
+
+
+COLLECTED = """
+def pytest_xdist_node_collection_finished():
+    with open("collected", "a") as file:
+        file.write("+")
 """
 
 
 @pytest.mark.skipif(MOUNTS.returncode != 0, reason="needs the right to rename the host")
 def test_nodes_differ_in_what_they_have(project):
     project.write(NODES)
-    other = project.path / "other" / "execnet-0.9.dist-info"
-    other.mkdir(parents=True)
-    (other / "METADATA").write_text("Metadata-Version: 2.1\nName: execnet\nVersion: 0.9\n")
+    (project.path / "conftest.py").write_text(COLLECTED)
 
-    def node(name, *variables):
+    def node(name, *variables, python="{python}"):
         shell = shlex.join(["unshare", "-u", "sh", "-c", f'hostname {name}; exec "$@"', "sh"])
-        return f"--sweep-on={shell} env {' '.join(variables)} {{python}}"
+        return f"--sweep-on={shell} env {' '.join(variables)} {python}"
 
-    path = f"PYTHONPATH={other.parent}:{os.environ['PYTHONPATH']}"
+    def other(name):
+        venv.create(project.path / name, symlinks=True)
+        (site,) = (project.path / name).glob("lib/*/site-packages")
+        (site / "all.pth").write_text("\n".join(filter(None, sys.path)))
+        info = site / f"{name}-0.9.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 0.9\n")
+        python = f"{project.path / name / 'bin' / 'python'} {{args}}"
+        return node(f"old-{name}", "CUDA_VISIBLE_DEVICES=0", python=python)
+
     nodes = [node("a", "CUDA_VISIBLE_DEVICES=3"), node("b", "CUDA_VISIBLE_DEVICES=5")]
-    nodes += [node("none"), node("old", path, "CUDA_VISIBLE_DEVICES=0")]
+    old = other("iniconfig")
+    nodes += [node("none"), other("execnet"), old]
     nodes[0] = nodes[0].replace("=", "=2*", 1)
     code, output = project.run(*nodes, "--sweep-resources=license=2", "--dist=worksteal")
     assert code == 0
     assert "8 passed" in output
-    assert re.search(r"gw\d is refused: old has other versions", output)
-    assert re.search(r"  execnet +[\d.]+ +0\.9", output)
+    for name in ("execnet", "iniconfig"):  # the second one is known when the tests are collected
+        assert re.search(rf"gw\d is refused: old-{name} has other versions", output)
+        assert re.search(rf"  {name} +[\d.]+ +0\.9", output)
     devices = {"a": "3", "b": "5"}
     for trial in project.trials.values():
         assert trial["logged"]["device"] == devices[trial["worker"].partition("@")[2]]
     running = list(itertools.accumulate({"+": 1, "-": -1}[word] for word in lines(project)))
     assert max(running) <= 2
+    code, output = project.run(old, "--sweep-resources=license=2")
+    assert code == pytest.ExitCode.USAGE_ERROR
+    assert "ERROR: gw0 is refused: old-iniconfig has other versions" in output
+    assert project.ran.total() == 16
     code, output = project.run()
     assert code == pytest.ExitCode.USAGE_ERROR
     assert "requests 1 license; --sweep-resources has none of that name" in output

@@ -103,8 +103,8 @@ import os, signal
 def pytest_xdist_newgateway(gateway):
     if os.path.exists("{left}"):
         os.rmdir("{left}")
-        gateway._io.popen.kill()
-        gateway._io.popen.wait()
+        os.kill(gateway._rinfo().pid, signal.SIGKILL)
+        gateway._io.wait()
 """,
 }
 
@@ -138,12 +138,12 @@ def test_f(x):
 
 def test_workers_that_cannot_boot_end_the_session_with_one_clear_line(project, monkeypatch):
     (project.path / "conftest.py").write_text("""
-import os
+import os, signal
 
 def pytest_xdist_newgateway(gateway):
     if os.path.exists("once"):
-        gateway._io.popen.kill()
-        gateway._io.popen.wait()
+        os.kill(gateway._rinfo().pid, signal.SIGKILL)
+        gateway._io.wait()
 """)
     project.write("""
 @pytest.mark.sweep(grid={"x": list(range(6))})

@@ -8,6 +8,7 @@ The life of a worker, by its number in the session; ``start``, HELLO and the oth
                +-- pipe ends, at most `BOOTS` times -> awaited, then given up
                +-- session shuts down -> given up
     up --------+-- collected, its node can meet the demands -> gets tests, as all of xdist's
+               +-- collected, packages of the tests differ -> refused: sent home
                +-- collected, its node cannot -> sent home; another one of the right size is awaited
                |   if the launcher can give that
                +-- pipe ends -> xdist's crash of a worker; another one is awaited
@@ -27,6 +28,7 @@ import contextlib
 import os
 import re
 import sys
+from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
 from queue import Empty
@@ -36,6 +38,7 @@ from typing import Any, Final
 
 import execnet
 import pytest
+from xdist.dsession import Interrupted
 
 from pytest_hypersearch.core.sweep import Demand
 from pytest_hypersearch.core.values import plural
@@ -156,6 +159,7 @@ class RemoteWorkers:
         self._gateways: dict[str, RemoteGateway] = {}
         self._collected: set[Any] = set()
         self._sent_home: set[Any] = set()
+        self._refusal = ""
         self._is_over = Event()
         config.add_cleanup(self._close)
 
@@ -296,7 +300,7 @@ class RemoteWorkers:
         pipe = awaited.pipe = self._launcher.start(awaited.number, demand)
         try:
             facts = read_message(pipe.read, Facts)
-            _compare(awaited.spec.id, facts)
+            _check(awaited.spec.id, facts)
             root = self._settle(pipe, awaited.spec.id)
             model = self._manager.group.execmodel
             gateway = RemoteGateway(pipe, awaited.spec, facts, root, model)
@@ -382,10 +386,21 @@ class RemoteWorkers:
         for spec in self._later:
             self._ask(spec)
         self._later = []
-        lacking = self._owner.shares.lacks(name_of(node))
-        if not lacking:
-            return
-        self._session.report_line(f"\n{name_of(node)} is sent home: trials request {lacking}")
+        if other := self._owner.other_versions.get(name_of(node)):
+            here = {name: self._owner.packages[name] for name in other}
+            self._refusal = _differences(node.gateway.id, node.gateway.facts.host, here, other)
+            self._session.report_line(f"\n{self._refusal}")
+            self._send_home(node)
+            self._end_if_deserted(self._refusal)
+        elif lacking := self._owner.shares.lacks(name_of(node)):
+            self._session.report_line(f"\n{name_of(node)} is sent home: trials request {lacking}")
+            self._send_home(node)
+            if self._launcher.shaped:
+                self._replace_spec(node.gateway.spec)
+            else:
+                self._end_if_deserted(f"trials request {lacking}")
+
+    def _send_home(self, node: Any) -> None:  # noqa: ANN401  xdist's controller of a worker
         self._sent_home.add(node)
         given = self._session.sched.remove_node(node)
         if given is not None:
@@ -394,10 +409,20 @@ class RemoteWorkers:
                 self._session.sched.mark_test_pending(given)
         self._session.queue.put((SETTLED, {}))
         node.shutdown()
-        if self._launcher.shaped:
-            self._replace_spec(node.gateway.spec)
-        else:
-            self._end_if_deserted(f"trials request {lacking}")
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtestloop(self) -> Generator[None, object, object]:
+        """Say that no worker could be used.
+
+        Raises:
+            pytest.UsageError: With the last one's table.
+        """
+        try:
+            return (yield)
+        except Interrupted:
+            if self._refusal and self._session.shouldstop == self._refusal:
+                raise pytest.UsageError(self._refusal) from None
+            raise
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:  # noqa: ANN401  xdist's controller of a worker
@@ -468,17 +493,22 @@ def _part(machine: Machine, demand: Demand) -> Machine:
     return Machine(cores, machine.gpus if demand.gpus else (), machine.memory)
 
 
-def _compare(worker: str, facts: Facts) -> None:
-    """Refuse a worker whose packages differ where it matters.
+def _check(worker: str, facts: Facts) -> None:
+    """Refuse a worker that cannot run the session.
 
     Raises:
-        RefusedError: With a table of the differences.
+        RefusedError: With a table of the packages that differ.
     """
+    if table := _differences(worker, facts.host, versions(), facts.versions):
+        raise RefusedError(table)
+
+
+def _differences(worker: str, host: str, here: dict[str, str], there: dict[str, str]) -> str:
+    """Table of the packages of which a worker has other versions, empty if it has none."""
     rows = [
-        f"  {name:20} {here or 'missing':12} {facts.versions.get(name) or 'missing'}"
-        for name, here in versions().items()
-        if facts.versions.get(name) != here
+        f"  {name:20} {version or 'missing':12} {there.get(name) or 'missing'}"
+        for name, version in sorted(here.items())
+        if there.get(name) != version
     ]
-    if rows:
-        head = f"{worker} is refused: {facts.host} has other versions"
-        raise RefusedError("\n".join([head, f"  {'':20} {'here':12} {facts.host}", *rows]))
+    head = f"{worker} is refused: {host} has other versions"
+    return "\n".join([head, f"  {'':20} {'here':12} {host}", *rows]) if rows else ""

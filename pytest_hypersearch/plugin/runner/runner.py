@@ -37,6 +37,7 @@ from pytest_hypersearch.plugin.runner.outcomes import OutcomeReporter, accepted,
 from pytest_hypersearch.plugin.statuses import OriginNotes, attach
 from pytest_hypersearch.store.archive import imported_packages
 from pytest_hypersearch.store.curves import Packed
+from pytest_hypersearch.store.fingerprint import version_of
 
 
 class Runner:
@@ -90,12 +91,21 @@ class Runner:
         # Thousands of items live until the end: the garbage collector need not walk through them
         # again and again, which takes a third of the time of short trials.
         gc.freeze()
-        if self.link.call(messages.Hello(self.plan.digest)) == messages.Known(known=True):
-            return
-        self._tell_packages()
-        reply = self.link.call(self.plan.message())
-        if isinstance(reply, messages.Refused):
-            raise pytest.UsageError(reply.reason)
+        if self.link.call(messages.Hello(self.plan.digest)) != messages.Known(known=True):
+            self._tell_packages()
+            reply = self.link.call(self.plan.message())
+            if isinstance(reply, messages.Refused):
+                raise pytest.UsageError(reply.reason)
+        if self._files is not None:
+            self._compare_packages()
+
+    def _compare_packages(self) -> None:
+        """Tell the owner which packages this node has in other versions."""
+        needed = self.link.call(messages.Requirements())
+        if isinstance(needed, messages.PackageVersions):
+            own = {name: version_of(name) for name in needed.versions}
+            if other := dict(own.items() - needed.versions.items()):
+                self.link.call(messages.OtherVersions(other))
 
     def pytest_sessionfinish(self) -> None:
         """Tell the owner what was imported, within tests too."""

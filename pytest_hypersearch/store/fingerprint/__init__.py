@@ -106,7 +106,7 @@ class Fingerprints:
         self._module = cache(_Module)
         self._content = cache(lambda path: _digest(_read(path)))
         self._edges: dict[Path, frozenset[Path]] = {}
-        self._version = cache(_version_of)
+        self._version = cache(version_of)
         self._loaded: dict[frozenset[Path], tuple[dict[str, str], frozenset[str]]] = {}
 
     def of(
@@ -312,7 +312,7 @@ def _imports(*pieces: Piece) -> frozenset[Import]:
     return frozenset().union(*(piece.imports for piece in pieces))
 
 
-def _version_of(package: str) -> str:
+def version_of(package: str) -> str:
     """Return the version of an installed package by its import name, empty if it has none."""
     with suppress(metadata.PackageNotFoundError, ValueError):
         return metadata.version(package)
@@ -331,6 +331,12 @@ def _version_of_file(module: Path) -> str:
         if f"\n{name}," in f"\n{distribution.read_text('RECORD')}":
             return distribution.version
     return ""
+
+
+def versions_in(fingerprint: Mapping[str, str]) -> dict[str, str]:
+    """Return the versions of packages in a fingerprint, by their import names."""
+    versions = {k: v for k, v in fingerprint.items() if v.startswith(_VERSION) and k != "python"}
+    return {name: version.removeprefix(_VERSION) for name, version in versions.items()}
 
 
 def changed(old: Mapping[str, str], new: Mapping[str, str]) -> list[str]:
