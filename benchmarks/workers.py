@@ -1,8 +1,10 @@
 """What workers on other machines cost, and how many of them one owner bears.
 
 ``python benchmarks/workers.py`` compares, side by side in rounds, ``-n 3`` with three workers that
-a command starts here, and with ``--ray ADDRESS`` with three workers on that cluster: the whole
-command with 20 and with 220 trivial trials, and the latency of reports that a pruner reviews.
+a command starts here, and with ``--ray`` with three workers on Ray, one on each of three nodes that
+it starts in namespaces of their own (or on that of ``--ray ADDRESS``): the whole command with
+20 and with 220 trivial trials, the latency of reports that a pruner reviews, and after the death of
+a worker in mid-trial the time until the trial runs again and until another worker has a trial.
 
 ``python benchmarks/workers.py --scale 200 --trials 20000`` lets so many runners, threads on the
 channels' side of the owner, ask, review and tell trials as fast as the owner answers: messages per
@@ -15,6 +17,7 @@ import argparse
 import json
 import os
 import resource
+import shlex
 import statistics
 import subprocess
 import sys
@@ -22,7 +25,11 @@ import tempfile
 import threading
 import time
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 TEST = """
 import os, time, pytest
@@ -48,50 +55,117 @@ def test_reports(x, trial):
     trial.log(times=" ".join(f"{1e3 * t:.3f}" for t in times))
     return x
 """
+LOSS = """
+import os, signal, time, pytest
+from pathlib import Path
+
+@pytest.mark.sweep(grid={"x": range(12)}, metric="loss")
+def test_loss(x, trial):
+    lost, replaced = Path("lost"), Path("replaced")
+    if x == 3 and not lost.exists():
+        lost.write_text(str(time.time()))
+        os.kill(os.getpid(), signal.SIGKILL)
+    if x == 3:
+        trial.log(retried=time.time() - float(lost.read_text()))
+    if int(os.environ["PYTEST_XDIST_WORKER"][2:]) > 2 and not replaced.exists():
+        trial.log(replaced=time.time() - float(lost.read_text()))
+        replaced.touch()
+    end = time.monotonic() + 120
+    while x > 6 and not replaced.exists() and time.monotonic() < end:
+        time.sleep(0.02)
+    return x
+"""
 
 
-def seconds(folder: Path, options: list[str], trials: int) -> float:
-    """Time a whole command."""
-    environment = {**os.environ, "TRIALS": str(trials)}
-    command = [sys.executable, "-m", "pytest", "-q", "--sweep", *options, "test_trivial.py"]
-    start = time.perf_counter()
-    subprocess.run(command, cwd=folder, env=environment, check=True, capture_output=True)
-    return time.perf_counter() - start
+@dataclass
+class Way:
+    """A way to start three workers, and what it took in each round."""
+
+    options: list[str]
+    prefix: list[str] = field(default_factory=list)
+    few: list[float] = field(default_factory=list)
+    many: list[float] = field(default_factory=list)
+    reports: list[float] = field(default_factory=list)
+    retried: list[float] = field(default_factory=list)
+    replaced: list[float] = field(default_factory=list)
+
+    def run(self, folder: Path, test: str, trials: int = 0) -> float:
+        """Time a whole command."""
+        command = [sys.executable, "-m", "pytest", "-q", "--sweep=run", *self.options]
+        environment = {**os.environ, "TRIALS": str(trials)}
+        start = time.perf_counter()
+        subprocess.run(
+            [*self.prefix, *command, f"test_{test}.py"],
+            cwd=folder,
+            env=environment,
+            check=True,
+            capture_output=True,
+        )
+        return time.perf_counter() - start
+
+    def measure(self, folder: Path) -> None:
+        """Measure it once more."""
+        self.few.append(self.run(folder, "trivial", 20))
+        self.many.append(self.run(folder, "trivial", 220))
+        self.run(folder, "reports")
+        for logged in last_logged(folder, "reports"):
+            self.reports += map(float, logged["times"].split())
+        self.run(folder, "loss")
+        for logged in last_logged(folder, "loss"):
+            self.retried += [logged["retried"]] if "retried" in logged else []
+            self.replaced += [logged["replaced"]] if "replaced" in logged else []
+        for name in ("lost", "replaced"):
+            (folder / name).unlink()
+
+    def row(self) -> str:
+        """Format the least times of commands, and medians of the others."""
+        each = 1e3 * (min(self.many) - min(self.few)) / 200
+        ordered = sorted(self.reports)
+        p95 = ordered[int(0.95 * len(ordered))]
+        losses = f"{statistics.median(self.retried):.2f} | {statistics.median(self.replaced):.1f}"
+        reports = f"{statistics.median(ordered):.2f} ({p95:.2f})"
+        return f"{min(self.few):.1f} | {each:.1f} | {reports} | {losses}"
 
 
-def latencies(folder: Path, options: list[str]) -> list[float]:
-    """Milliseconds that reviewed reports took."""
-    command = [sys.executable, "-m", "pytest", "-q", "--sweep", *options, "test_reports.py"]
-    subprocess.run(command, cwd=folder, check=True, capture_output=True)
-    journals = sorted(folder.glob(".pytest_cache/d/hypersearch/*reports/*/journal.jsonl"))
+def last_logged(folder: Path, test: str) -> list[dict[str, Any]]:
+    """What the trials of the newest run have logged."""
+    journals = sorted(folder.glob(f".pytest_cache/d/hypersearch/*{test}/*/journal.jsonl"))
     records = map(json.loads, journals[-1].read_text().splitlines())
-    texts = [record["logged"]["times"] for record in records if record["k"] == "end"]
-    return [float(word) for text in texts for word in text.split()]
+    return [record["logged"] for record in records if record["k"] == "end"]
 
 
-def compare(ways: dict[str, list[str]], rounds: int) -> None:
+def compare(ways: dict[str, Way], rounds: int) -> None:
     """Print a row for each way to start three workers."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        (folder / "test_trivial.py").write_text(TEST)
-        (folder / "test_reports.py").write_text(REPORTS)
+        for test, text in {"trivial": TEST, "reports": REPORTS, "loss": LOSS}.items():
+            (folder / f"test_{test}.py").write_text(text)
         (folder / "pytest.ini").write_text("[pytest]\nsweep_env = TRIALS\n")
-        few: dict[str, list[float]] = {way: [] for way in ways}
-        many: dict[str, list[float]] = {way: [] for way in ways}
-        reports: dict[str, list[float]] = {way: [] for way in ways}
         for _ in range(rounds):
-            for way, options in ways.items():
-                few[way].append(seconds(folder, options, 20))
-                many[way].append(seconds(folder, options, 220))
-                reports[way] += latencies(folder, options)
-    print("| workers | 20 trials, s | a further trial, ms | reviewed report, ms: median (p95) |")
-    print("|---|---|---|---|")
-    for way in ways:
-        each = 1e3 * (min(many[way]) - min(few[way])) / 200
-        ordered = sorted(reports[way])
-        p95 = ordered[int(0.95 * len(ordered))]
-        median = statistics.median(ordered)
-        print(f"| {way} | {min(few[way]):.1f} | {each:.1f} | {median:.2f} ({p95:.2f}) |")
+            for way in ways.values():
+                way.measure(folder)
+    print("| workers | start and 20 trials, s | a further trial, ms |", end="")
+    print(" reviewed report, ms: median (p95) | lost trial runs again, s | worker replaced, s |")
+    print("|---" * 6 + "|")
+    for name, way in ways.items():
+        print(f"| {name} | {way.row()} |")
+
+
+@contextmanager
+def on_ray(address: str) -> Iterator[Way]:
+    """Use the cluster at an address, or one of three nodes that is started for this."""
+    if address:
+        yield Way(["-n3", f"--sweep-on=ray:{address}"])
+        return
+    sys.path.append(str(Path(__file__).parents[1] / "tests" / "faults"))
+    import ray_cluster
+
+    if why_not := ray_cluster.why_not():
+        raise SystemExit(why_not)
+    os.environ.update(ray_cluster.TOKEN)
+    with ray_cluster.cluster() as cluster:
+        enter = ["sh", "-c", f'exec {shlex.join(cluster.enter)} --wd="$PWD" "$@"', "sh"]
+        yield Way(["-n3", f"--sweep-on=ray:{cluster.address}"], enter)
 
 
 def scale(runners: int, trials: int) -> None:  # noqa: PLR0915  a script
@@ -161,7 +235,7 @@ def scale(runners: int, trials: int) -> None:  # noqa: PLR0915  a script
 def main() -> None:
     """Read the options."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--ray", metavar="ADDRESS", help="a cluster with three cores")
+    parser.add_argument("--ray", metavar="ADDRESS", nargs="?", const="")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--scale", type=int, metavar="RUNNERS")
     parser.add_argument("--trials", type=int, default=20_000)
@@ -169,10 +243,12 @@ def main() -> None:
     if options.scale:
         scale(options.scale, options.trials)
         return
-    ways = {"-n 3": ["-n3"], "a command": ["-n3", "--sweep-on={python}"]}
-    if options.ray:
-        ways["Ray"] = ["-n3", f"--sweep-on=ray:{options.ray}"]
-    compare(ways, options.rounds)
+    ways = {"-n 3": Way(["-n3"]), "a command": Way(["-n3", "--sweep-on={python}"])}
+    if options.ray is None:
+        compare(ways, options.rounds)
+        return
+    with on_ray(options.ray) as way:
+        compare({**ways, "Ray": way}, options.rounds)
 
 
 if __name__ == "__main__":

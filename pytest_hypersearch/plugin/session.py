@@ -42,9 +42,9 @@ class Termination:
     """
 
     def __init__(self, config: pytest.Config, end_workers: Callable[[], None]) -> None:
-        self._config = config
         self._end_workers = end_workers
         self._received = False
+        config.add_cleanup(self._end)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionstart(self) -> None:
@@ -52,7 +52,6 @@ class Termination:
         in_main_thread = current_thread() is main_thread()
         if in_main_thread and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
             signal.signal(signal.SIGTERM, self._terminate)
-            self._config.add_cleanup(self._end)
 
     def _terminate(self, *_: object) -> None:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)  # a second one ends the process at once
@@ -66,7 +65,8 @@ class Termination:
 
     def _end(self) -> None:
         """End by the signal, so that whoever sent it sees that."""
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        if signal.getsignal(signal.SIGTERM) == self._terminate:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
         if self._received:
             sys.stdout.flush()
             sys.stderr.flush()
@@ -114,15 +114,15 @@ def start(config: pytest.Config, *, checks: bool) -> Runner | None:
         files = RunFiles() if launcher is not None else None
         distribution = xdist.Distribution(config, controller.owner, files)
         manager.register(distribution, "hypersearch_xdist")
-        end_workers = distribution.terminate
+        # Before the launcher's: the process ends by the signal when all else has been cleaned up.
+        termination = Termination(config, distribution.terminate)
+        manager.register(termination, "hypersearch_termination")
         if launcher is not None and files is not None:
             from pytest_hypersearch.plugin.remote.gateway import RemoteWorkers
 
             remote = RemoteWorkers(config, launcher, controller.owner, files)
             manager.register(remote, "hypersearch_remote")
             controller.follower.workers = remote.status
-            end_workers = remote.terminate
-        manager.register(Termination(config, end_workers), "hypersearch_termination")
         return None
     manager.register(Termination(config, lambda: None), "hypersearch_termination")
     runner = Runner(config, DirectLink(controller.owner))

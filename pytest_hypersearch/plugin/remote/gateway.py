@@ -4,7 +4,7 @@ The life of a worker, by its number in the session; ``start``, HELLO and the oth
 `pytest_hypersearch.plugin.remote.protocol`::
 
     awaited ---+-- HELLO, packages as here, files there or sent -> up
-               +-- HELLO, packages differ -> refused: not asked for again
+               +-- HELLO, packages differ, or nothing could start it -> refused: not asked for again
                +-- pipe ends, at most `BOOTS` times -> awaited, then given up
                +-- session shuts down -> given up
     up --------+-- collected, its node can meet the demands -> gets tests, as all of xdist's
@@ -293,11 +293,14 @@ class RemoteWorkers:
         """Start a worker and go through the handshake with it.
 
         Raises:
-            RefusedError: It differs from the controller.
+            RefusedError: It differs from the controller, or nothing could start it.
             EOFError, OSError, ValueError: It ends, or is no worker.
         """
         demand = self._demand
-        pipe = awaited.pipe = self._launcher.start(awaited.number, demand)
+        try:
+            pipe = awaited.pipe = self._launcher.start(awaited.number, demand)
+        except OSError as error:
+            raise RefusedError(f"{awaited.spec.id}: {error}") from None
         try:
             facts = read_message(pipe.read, Facts)
             _check(awaited.spec.id, facts)
@@ -474,8 +477,8 @@ class RemoteWorkers:
         if self._files.note and self._config.get_verbosity() >= 0:
             terminalreporter.line(self._files.note)
 
-    def terminate(self) -> None:
-        """End all workers, for whose tests xdist would wait."""
+    def pytest_keyboard_interrupt(self) -> None:
+        """End all workers: no signal reaches them, and xdist would wait for their tests."""
         for gateway in self._gateways.values():
             with contextlib.suppress(OSError):
                 gateway.pipe.kill()

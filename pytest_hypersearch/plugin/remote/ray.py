@@ -12,12 +12,13 @@ import signal
 import socket
 import subprocess
 import sys
-from contextlib import closing
-from threading import current_thread, main_thread
+from contextlib import closing, suppress
+from threading import Lock, current_thread, main_thread
+from time import sleep
 from typing import Any, Final
 
 from pytest_hypersearch.core.sweep import Demand, size
-from pytest_hypersearch.core.values import plural, shown_number
+from pytest_hypersearch.core.values import monotonic, plural, shown_number
 
 CHUNK: Final = 1 << 16
 LOCAL: Final = "local"
@@ -26,8 +27,21 @@ PROBE: Final = (
     "ray.init(address=sys.argv[1], log_to_driver=False, logging_level='critical'); "
     "ray.nodes()"
 )
-PROBE_SECONDS: Final = 60
+PROBE_SECONDS: Final = 60  # Python's own start may take long on a busy node
 CONNECT_SECONDS: Final = 5
+LOOK_SECONDS: Final = 2.0
+HEAD_SECONDS: Final = 30  # a head that keeps its state elsewhere may be started again
+# Ray waits a minute or two for a port that does not answer, and for a node where there is none.
+IMPATIENT: Final = {
+    "RAY_gcs_rpc_server_connect_timeout_s": "2",
+    "RAY_gcs_server_port_wait_time_s": "1",
+    "RAY_gcs_server_request_timeout_seconds": "8",
+    "RAY_py_gcs_connect_timeout_s": "5",
+}
+HINTS: Final = {
+    "token": "; set RAY_AUTH_MODE and its token",
+    "No node info found": "; this machine is none of its nodes",
+}
 # A worker ends with its actor, which ends with its driver: both by the kernel.
 WORKER: Final = (
     "import ctypes, sys; sys.platform == 'linux' and ctypes.CDLL(None).prctl(1, 9); "
@@ -35,12 +49,52 @@ WORKER: Final = (
 )
 
 
+class Head:
+    """The process that knows of all nodes; without it workers go on, but none are started.
+
+    Args:
+        address: ``HOST:PORT``.
+    """
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+        self._lock = Lock()
+        self._looked = self._answered = monotonic()
+
+    def is_lost(self) -> bool:
+        """Whether it has not answered for a while in which it was looked for."""
+        with self._lock:
+            now = monotonic()
+            pause = now - self._looked
+            if pause >= LOOK_SECONDS:
+                self._looked = now
+                self._answered += max(0.0, pause - 2 * LOOK_SECONDS)  # nobody looked
+                with suppress(OSError), closing(_connect(self.address)):
+                    self._answered = now
+            return now - self._answered > HEAD_SECONDS
+
+    def wait(self) -> None:
+        """Wait for it to answer: Ray would wait for good.
+
+        Raises:
+            OSError: It is lost.
+        """
+        while True:
+            with suppress(OSError), closing(_connect(self.address)):
+                return
+            if self.is_lost():
+                raise OSError(f"the cluster has lost its head, {self.address}")
+            sleep(LOOK_SECONDS)
+
+
 class ActorPipe:
     """The standard streams of a worker that an actor holds."""
 
-    def __init__(self, ray: Any, actor: Any) -> None:  # noqa: ANN401  a module, and a class of its making
+    def __init__(self, ray: Any, actor: Any, head: Head) -> None:  # noqa: ANN401  a module, and a class of its making
         self._ray = ray
         self._actor = actor
+        self._head = head
+        self._is_up = self._is_killed = False
         self._output = actor.output.options(
             concurrency_group="out", num_returns="streaming"
         ).remote()
@@ -51,6 +105,7 @@ class ActorPipe:
         """Read exactly so many bytes; see `Pipe`."""
         while len(self._received) < count:
             try:
+                self._await_start()
                 self._received += self._ray.get(next(self._output))
             except StopIteration:
                 self.kill()  # it would go on holding its part of the cluster
@@ -62,6 +117,14 @@ class ActorPipe:
         data = bytes(self._received[:count])
         del self._received[:count]
         return data
+
+    def _await_start(self) -> None:
+        """Wait for the cluster to have room: for good, if it has lost its head."""
+        while not self._is_up:
+            ready, _ = self._ray.wait([self._output], timeout=LOOK_SECONDS)
+            self._is_up = bool(ready)
+            if not ready and (self._is_killed or self._head.is_lost()):
+                raise EOFError("it has not started")
 
     def write(self, data: bytes) -> None:
         """Send it; the actor writes in the order of the calls."""
@@ -75,6 +138,7 @@ class ActorPipe:
 
     def kill(self) -> None:
         """End the actor and with it the worker."""
+        self._is_killed = True
         self._ray.kill(self._actor)
 
     def lost_node(self) -> bool:
@@ -98,11 +162,14 @@ class RayLauncher:
     shaped = True
 
     def __init__(self, address: str) -> None:
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        address = address or os.environ.get("RAY_ADDRESS") or "auto"
+        if address != LOCAL:
+            # A process whose cluster has lost its head is aborted by Ray, a minute later.
+            os.environ.setdefault("RAY_gcs_rpc_server_reconnect_timeout_s", str(10**6))
         import ray
 
         self._ray: Any = ray
-        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-        address = address or os.environ.get("RAY_ADDRESS") or "auto"
         if address != LOCAL:
             _probe(address)
         handler = signal.getsignal(signal.SIGTERM)
@@ -110,10 +177,16 @@ class RayLauncher:
         ray.init(address=address, log_to_driver=False, logging_level="critical", **options)
         if current_thread() is main_thread():
             signal.signal(signal.SIGTERM, handler)  # Ray raises SystemExit, wherever we are
+        self._head = Head(ray.get_runtime_context().gcs_address)
+        self._holder = _holder(ray)
 
     def start(self, number: int, demand: Demand) -> ActorPipe:  # noqa: ARG002  the cluster says where
         """Ask for an actor with what a trial demands, one core at least."""
-        return ActorPipe(self._ray, _make_actor(self._ray, demand))
+        self._head.wait()
+        actor = self._holder.options(
+            num_cpus=max(1, demand.cpus), num_gpus=demand.gpus, memory=demand.memory or None
+        ).remote(WORKER)
+        return ActorPipe(self._ray, actor, self._head)
 
     def fitting(self) -> int:
         """As many as there are free cores, one at least."""
@@ -149,22 +222,29 @@ def _text(resources: dict[str, float]) -> str:
     return ", ".join([*words, f"{size(memory)} of memory"] if memory else words)
 
 
+def _connect(address: str) -> socket.socket:
+    host, _, port = address.rpartition(":")
+    return socket.create_connection((host, int(port)), CONNECT_SECONDS)
+
+
 def _probe(address: str) -> None:
-    """Make sure that a cluster answers: Ray waits a minute for none, and may abort the process.
+    """Make sure that a cluster answers and lets us in: Ray may abort the process otherwise.
 
     Raises:
         ValueError: It does not.
     """
     if address.startswith("ray://"):
         raise ValueError(f"{address}: expected HOST:PORT, from a node of the cluster or from a job")
-    host, _, port = address.rpartition(":")
     try:
-        if host:
-            with closing(socket.create_connection((host, int(port)), CONNECT_SECONDS)):
-                pass
-        command = [sys.executable, "-c", PROBE, address]
+        if ":" in address:
+            _connect(address).close()
         said = subprocess.run(  # noqa: S603  our own command
-            command, capture_output=True, text=True, timeout=PROBE_SECONDS, check=False
+            [sys.executable, "-c", PROBE, address],
+            capture_output=True,
+            text=True,
+            timeout=PROBE_SECONDS,
+            check=False,
+            env={**os.environ, **IMPATIENT},
         )
     except (OSError, ValueError) as error:
         raise ValueError(f"no cluster at {address}: {error}") from None
@@ -172,12 +252,12 @@ def _probe(address: str) -> None:
         raise ValueError(f"no answer from {address} in {shown_number(PROBE_SECONDS)} s") from None
     if said.returncode:
         last = (said.stderr.strip().splitlines() or [f"exit code {said.returncode}"])[-1]
-        hint = "" if "token" not in said.stderr.lower() else "; set RAY_AUTH_MODE and its token"
+        hint = next((hint for text, hint in HINTS.items() if text in said.stderr), "")
         raise ValueError(f"no cluster at {address}: {last}{hint}")
 
 
-def _make_actor(ray: Any, demand: Demand) -> Any:  # noqa: ANN401  see above
-    """Ask for the actor that starts a worker and holds its streams."""
+def _holder(ray: Any) -> Any:  # noqa: ANN401  see above
+    """Make the class of actors that start a worker and hold its streams."""
 
     class Holder:
         """Sent to the node by value."""
@@ -204,13 +284,9 @@ def _make_actor(ray: Any, demand: Demand) -> Any:  # noqa: ANN401  see above
             while chunk := os.read(self.process.stdout.fileno(), CHUNK):  # type: ignore[union-attr]
                 yield chunk
 
-    made = ray.remote(
-        num_cpus=max(1, demand.cpus),
-        num_gpus=demand.gpus,
-        memory=demand.memory or None,
+    return ray.remote(
         max_restarts=0,
         max_task_retries=0,
         scheduling_strategy="SPREAD",
         concurrency_groups={"in": 1, "out": 1},
     )(Holder)
-    return made.remote(WORKER)
