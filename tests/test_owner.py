@@ -9,6 +9,7 @@ from pytest_hypersearch.core.study import StudyCode
 from pytest_hypersearch.engine.link import DirectLink
 from pytest_hypersearch.engine.messages import (
     Ask,
+    Claim,
     Done,
     Finish,
     Hello,
@@ -210,6 +211,19 @@ def test_a_death_before_the_trial_was_asked_for_leaves_the_next_worker_alone(ses
     assert one.owner.crash(f"{STUDY}[0]", "gw0")
     assert one.tell(0, worker="gw1") == Told(best=True)
     assert one.heard == [(0, "complete")]
+
+
+def test_a_worker_that_dies_before_what_it_claimed_began_has_not_crashed_it(session):
+    one = session(retries=0)
+    one.send("gw0", Claim(f"{STUDY}[0]", hands_out=True))
+    one.owner.begin(f"{STUDY}[0]")
+    one.tell(0)
+    assert one.owner.ahead("gw0", f"{STUDY}[1]") == one.owner.ahead("gw0", f"{STUDY}[1]")
+    one.owner.died("gw0")
+    assert one.owner.results()[0].trials[1].reason == "not started"
+    assert one.ask(1, "gw1").attempt == 1
+    assert one.tell(1, worker="gw1") == Told(best=False)
+    assert one.heard == [(0, "complete"), (1, "complete")]
 
 
 def test_late_messages_of_a_dead_attempt_are_dropped(session):

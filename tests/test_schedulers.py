@@ -24,7 +24,7 @@ class Node:
         self.gateway = SimpleNamespace(id=f"gw{number}")
         self.shutting_down = self.dead = self.was_given_tests = False
         self.commands, self.queue = deque(), deque()
-        self.current = None
+        self.current = self.claimed = None
         self.session = session
         self.work = self.life()
 
@@ -70,8 +70,7 @@ class Node:
         current = yield from self.taken()
         while current is not SHUTDOWN:
             following = yield from self.taken()
-            self.current = self.session.items[current]
-            yield from self.run(current)
+            yield from self.run(current, following)
             self.tell("complete", current)
             self.current = None
             current = following
@@ -84,15 +83,25 @@ class Node:
             yield
         return self.queue.popleft()
 
-    def run(self, index):
+    def run(self, index, following):
         session, item = self.session, self.session.items[index]
         yield
-        shared = session.shares and item in session.trials
-        if not shared or session.claims.claim(item, self.gateway.id):
+        if item == self.claimed or self.claims(item):
+            self.current, self.claimed = item, None
+            self.tell("begins", item)
             session.started[item] += 1
             yield from range(session.lengths[item])
             session.ended[item] += 1
+            if following is not SHUTDOWN and session.luck.random() < 0.5:
+                ahead = session.items[following]
+                self.claimed = ahead if self.claims(ahead) else None
         yield
+
+    def claims(self, item):
+        session = self.session
+        if session.shares and item in session.trials:
+            return session.claims.claim(item, self.gateway.id)
+        return True
 
 
 class Session:
@@ -187,6 +196,9 @@ class Session:
         node.shutdown()
         self.start()
 
+    def begins(self, _node, item):
+        self.claims.begin(item)
+
     def complete(self, node, index):
         self.scheduler.mark_test_complete(node, index, self.luck.choice([0, 1]))
 
@@ -224,7 +236,7 @@ def _ignore(*_values):
 
 
 @pytest.mark.parametrize("dist", [*SHARING, "loadscope"])
-@pytest.mark.parametrize("hundred", range(8))
+@pytest.mark.parametrize("hundred", range(9))
 def test_every_test_runs_once_whoever_dies_when(dist, hundred):
     for seed in range(100 * hundred, 100 * (hundred + 1)):
         session = Session(dist, seed)

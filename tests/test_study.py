@@ -5,6 +5,7 @@ import pytest
 from engine_parts import Noting, outcome, sweep
 
 from pytest_hypersearch.core.errors import NotYetError, StoreError
+from pytest_hypersearch.core.goals import StopRule
 from pytest_hypersearch.core.trial import Key, State, trial_seed
 from pytest_hypersearch.engine.records import Attempt
 from pytest_hypersearch.engine.study import Study
@@ -28,7 +29,7 @@ class Bench:
             [self.sweep],
             slots={f"test_it.py::test_f[{n}-r{r}]": Key(s, n, r) for s, n, r in keys},
             samplers={"s": self.sampler},
-            write=lambda record: self.written.append(to_json(record)),
+            write=lambda *records: self.written.extend(map(to_json, records)),
             stored=Stored(stored or StoredRun(), self.session),
             tables={} if self.sampler.adaptive else {"s": Table(self.sampler, self.sweep)},
         )
@@ -81,11 +82,48 @@ def test_a_trial_is_written_down_before_it_runs_and_before_its_end_is_known():
     assert bench.study.records == {Key("s", 0, 0): record}
 
 
+def test_a_trial_that_is_handed_out_ahead_is_written_down_when_it_begins():
+    bench = Bench()
+    bench.ask(0, begins=False)
+    bench.ask(1, begins=False)
+    assert bench.kinds() == ["suggest", "suggest"]
+    bench.study.begin(Key("s", 0, 0))
+    assert bench.kinds()[2:] == ["start"]
+    assert bench.tell(0).attempt == 1
+    assert bench.tell(1).attempt == 1  # its end comes before it is known to have begun
+    assert bench.kinds()[2:] == ["start", "end", "start", "end"]
+
+
+def test_a_trial_that_never_began_is_due_as_if_it_had_not_been_handed_out():
+    bench = Bench(stop=StopRule(trials=2))
+    bench.ask(0, begins=False)
+    bench.ask(1, begins=False)
+    assert done(bench.ask(2)) == "skip"  # two are under way
+    assert bench.study.withdraw("gw1") == []
+    assert bench.study.withdraw("gw0") == [Key("s", 0, 0), Key("s", 1, 0)]
+    assert bench.tell(0) is None
+    assert bench.ask(0, worker="gw1").number == 1
+    assert bench.tell(0).worker == "gw1"
+    assert [str(trial.state) for trial in bench.trials[:2]] == ["complete", "not run"]
+
+
+def test_an_item_that_is_skipped_before_its_test_ends_a_trial_that_has_begun():
+    bench = Bench()
+    for number, begun in ((0, False), (1, True)):
+        key = Key("s", number, 0)
+        bench.ask(number, begins=False)
+        if begun:
+            bench.study.begin(key)
+        assert bench.study.skip(key, "skipped: no GPU").reason == "skipped: no GPU"
+    assert bench.kinds()[2:] == ["start", "end"]
+    assert done(bench.resumed().ask(1)) == "run"
+
+
 def test_what_could_not_be_written_has_not_happened():
     bench = Bench()
     bench.ask(0)
 
-    def full(_record):
+    def full(*_records):
         raise StoreError("no space")
 
     bench.study._write = full

@@ -67,10 +67,8 @@ class TrialDurations:
 
 
 @dataclass(frozen=True, slots=True)
-class Claimed:
-    """Whether the trial belongs to the worker that asked; else another one has come to it."""
-
-    granted: bool
+class Elsewhere:
+    """Another worker has come to the trial, or the session ends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,10 +112,35 @@ class PruneVerdict:
 
 
 @dataclass(frozen=True, slots=True)
+class Ahead:
+    """What is to be done with the trial of the item that a worker comes to next."""
+
+    item: str
+    assignment: RunTrial | ReplayTrial | SkipTrial
+
+    def to_json(self) -> dict[str, Any]:
+        """As a JSON object that tells the type of the assignment."""
+        kind = type(self.assignment).__name__
+        return {"item": self.item, "kind": kind, "fields": fields_of(self.assignment)}
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Ahead:
+        """Read what `to_json` returned."""
+        kind: type[Any] = _REPLIES[data["kind"]]
+        return cls(data["item"], read_fields(kind, data["fields"]))
+
+
+@dataclass(frozen=True, slots=True)
 class Told:
-    """The outcome is recorded; whether the trial's configuration leads the study now."""
+    """The outcome is recorded.
+
+    Attributes:
+        best: Whether the trial's configuration leads the study now.
+        ahead: The trial that was asked for with it, None if it is to be asked for by itself.
+    """
 
     best: bool
+    ahead: Ahead | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +207,7 @@ Answer: TypeAlias = (
     | Known
     | PackageVersions
     | TrialDurations
-    | Claimed
+    | Elsewhere
     | Part
     | Assignment
     | PruneVerdict
@@ -265,13 +288,19 @@ class Durations(Request[TrialDurations]):
 
 
 @dataclass(frozen=True, slots=True)
-class Claim(Request[Claimed]):
-    """May this worker run the trial of an item? For who distributes the items, not for the owner.
+class Claim(Request[Assignment | Elsewhere | Done]):
+    """A worker comes to an item. What is to be done with its trial?
 
-    A worker holds trials that other workers hold as well: the first that comes to one runs it.
+    A worker holds trials that other workers hold as well: the first that comes to one runs it. The
+    item before it is torn down. The trial begins when pytest says so of its item.
+
+    Attributes:
+        hands_out: Whether the trial is to be handed out; else it is asked for later, if the item
+            gets so far, and the reply is `Done`.
     """
 
     item: str
+    hands_out: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -333,11 +362,16 @@ class Review(Request[PruneVerdict]):
 
 @dataclass(frozen=True, slots=True)
 class Tell(Request[Told]):
-    """A trial has ended with this outcome."""
+    """A trial has ended with this outcome.
+
+    Attributes:
+        then: The item that the worker comes to next, if its trial is claimed with this, too.
+    """
 
     item: str
     attempt: int
     outcome: Outcome
+    then: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -418,6 +452,7 @@ AnyRequest: TypeAlias = (
     | Requirements
     | OtherVersions
     | Durations
+    | Claim
     | Ask
     | Review
     | Tell
@@ -428,7 +463,7 @@ AnyRequest: TypeAlias = (
     | View
 )
 AnyNotice: TypeAlias = Report | Packages
-Transfer: TypeAlias = Claim | Deliver | Fetch
+Transfer: TypeAlias = Deliver | Fetch
 """Requests to whoever connects workers, who answers them without the owner."""
 Message: TypeAlias = AnyRequest | AnyNotice | Transfer
 

@@ -102,7 +102,7 @@ class Owner:
             return [
                 request.item
                 for worker, request, _ in self._queue.waiting
-                if isinstance(request, messages.Ask | messages.View)
+                if isinstance(request, messages.Ask | messages.Claim | messages.View)
                 and worker not in self.shares.waiting
             ]
 
@@ -152,6 +152,31 @@ class Owner:
                 self._item_failed(
                     messages.ItemFailed(item, record.attempt, reason, "", keeps_score=True)
                 )
+
+    def begin(self, item: str) -> None:
+        """Take note that pytest begins with an item; its trial begins if it was handed out."""
+        with self._lock:
+            try:
+                if item in self._trials:
+                    self._begin(*self._trials[item])
+            except StoreError as error:
+                self.broken = self.broken or str(error)
+
+    def ahead(self, worker: str, item: str) -> messages.Assignment | None:
+        """Hand out the trial that a worker comes to next, while the one before is torn down.
+
+        Returns:
+            None if it has to wait, or cannot be handed out: the worker asks for it in its turn.
+        """
+        with self._lock:
+            run, key = self._trials[item]
+            # What a trial has of the machine it keeps until it is torn down.
+            if run.study.sweeps[key.sweep].resources:
+                return None
+            try:
+                return None if self.broken else self._hand_out(worker, item, begins=False)
+            except Exception:  # noqa: BLE001  it is refused when the worker asks in its turn
+                return None
 
     def handle(self, worker: str, request: messages.AnyRequest, answer: Answer) -> None:
         """Take a request of a runner; the reply may be given later, by another thread."""
@@ -203,6 +228,9 @@ class Owner:
                 started = run.study.running.get(key)
                 if started is not None and started.worker == worker:
                     self._retries[nodeid, worker] = self._crash(nodeid, worker)
+            for run in self.runs.values():
+                for key in run.study.withdraw(worker):
+                    run.artifacts.finish(key, saved=False)
             self._finish(worker, saved=False)
             self._queue.retry()
 
@@ -304,8 +332,10 @@ class Owner:
 
     def _answer(self, worker: str, request: messages.AnyRequest, *, force: bool) -> messages.Reply:  # noqa: C901, PLR0911, PLR0912  one case for each type
         match request:
-            case messages.Ask():
-                return self._ask(worker, request, force=force)
+            case messages.Ask() | messages.Claim():
+                self._finish(worker, saved=False)
+                begins = isinstance(request, messages.Ask)
+                return self._hand_out(worker, request.item, begins=begins, force=force)
             case messages.Tell():
                 return self._tell(worker, request)
             case messages.ItemFailed():
@@ -319,8 +349,10 @@ class Owner:
                 return messages.Done()
             case messages.Skip():
                 self._finish(worker, saved=False)
+                self._free(worker)  # what a trial was given that has not begun
                 return self._skip(request)
             case messages.Crash():
+                self._begin(*self._trials[request.item])
                 again = self._crash(request.item, worker, request.reason, request.seconds)
                 self._finish(worker, saved=False)
                 return messages.CrashVerdict(again)
@@ -345,14 +377,14 @@ class Owner:
         else:
             reason = masked(f"{type(error).__name__}: {error_text(error)}")
             details = f"{reason}\n\n{masked(''.join(format_exception(error)))}"
-        if isinstance(request, messages.Ask):
+        if isinstance(request, messages.Ask | messages.Claim):
             run, key = self._trials[request.item]
             self._ended(run, run.study.skip(key, reason))
         return messages.Refused(details)
 
     def _priority(self, request: messages.AnyRequest) -> tuple[int, int]:
         """Trials by number, then tests that look at results."""
-        if isinstance(request, messages.Ask):
+        if isinstance(request, messages.Ask | messages.Claim):
             return 0, self._trials[request.item][1].number
         return 1, 0
 
@@ -399,28 +431,44 @@ class Owner:
             {item: s for study in studies for item, s in study.durations.items()}
         )
 
-    def _ask(self, worker: str, request: messages.Ask, *, force: bool) -> messages.Assignment:
-        self._finish(worker, saved=False)
-        run, key = self._trials[request.item]
+    def _hand_out(
+        self, worker: str, item: str, *, begins: bool, force: bool = False
+    ) -> messages.Assignment:
+        run, key = self._trials[item]
         study = run.study
         known = key in study.records
         loads = study.sweeps[key.sweep].strategy in self._loading
         if loads and not force and not study.proposals.is_decided(key.sweep, key.number):
             raise NotYetError
         with self.shares.offer(worker, study.sweeps[key.sweep]) as offer:
-            answer = study.ask(key, worker, force=force, closed=self._closed(), take=offer.take)
+            closed = self._closed()
+            answer = study.ask(
+                key, worker, force=force, closed=closed, take=offer.take, begins=begins
+            )
             share = offer.keep() if isinstance(answer, Attempt) else None
         if isinstance(answer, Attempt):
-            self._current[worker] = run, key
             path = run.artifacts.start(key, answer)
-            if trial := study.under_way(key, answer.number):
-                self._emit(Started(study, trial))
+            if begins:
+                self._begun(run, key, answer)
             return messages.RunTrial(answer.params, answer.seed, answer.number, path, share)
         if not known:
             self._ended(run, answer)
         if answer.cached:
             return messages.ReplayTrial(answer)
         return messages.SkipTrial(answer.state, answer.reason)
+
+    def _begin(self, run: StudyRun, key: Key) -> None:
+        """Let a trial begin that was handed out ahead; nothing if it has begun."""
+        if attempt := run.study.reserved.get(key):
+            run.study.begin(key)
+            self._begun(run, key, attempt)
+
+    def _begun(self, run: StudyRun, key: Key, attempt: Attempt) -> None:
+        """Take note that a trial begins: the one before is torn down."""
+        self._finish(attempt.worker, saved=False)
+        self._current[attempt.worker] = run, key
+        if trial := run.study.under_way(key, attempt.number):
+            self._emit(Started(run.study, trial))
 
     def _review(self, request: messages.Review) -> messages.PruneVerdict:
         self._take_values(request.item, request.attempt, request.series)
@@ -429,6 +477,7 @@ class Owner:
 
     def _take_values(self, item: str, attempt: int, series: Mapping[str, Packed]) -> None:
         run, key = self._trials[item]
+        self._begin(run, key)
         if trial := run.take_values(key, attempt, series):
             self._emit(Reported(run.study, trial, series))
 
@@ -436,6 +485,8 @@ class Owner:
         run, key = self._trials[request.item]
         study = run.study
         refused: messages.Refused | None = None
+        if attempt := study.reserved.get(key):
+            self._begun(run, key, attempt)
         try:
             record = study.tell(key, request.attempt, request.outcome)
         except ValueError as error:

@@ -6,6 +6,8 @@ each step in the journal before it is acknowledged. It knows neither pytest nor 
 The life of a trial, with who causes each step, the method that takes it, and its journal record::
 
     due -----------+-- runner asks: `ask` -> running                     start (suggest before it)
+                   +-- worker claims it with the end of the one before:
+                   |   `ask` -> reserved                                 suggest, if it was proposed
                    +-- runner asks, and it is stored: `ask` -> replayed  replay, if its item is new
                    +-- runner asks, and a budget, a stop rule or the
                    |   space is used up: `ask` -> not run                none: due when resumed
@@ -13,6 +15,10 @@ The life of a trial, with who causes each step, the method that takes it, and it
                    |   -> raced out                                      skip
                    +-- item skips or fails before it asks: `skip`
                    |   -> not run                                        none: due when resumed
+    reserved ------+-- pytest begins with its item: `begin` -> running   start
+                   +-- runner tells the outcome first: `tell`
+                   |   -> complete, ...                                  start and end together
+                   +-- worker is gone: `withdraw` -> due                 none
     running -------+-- runner reports values: `report` -> running        curve, in its own file
                    +-- runner tells the outcome: `tell` -> complete,
                    |   failed, invalid, pruned, timed out or not run     end
@@ -74,13 +80,14 @@ class Study:
         sweeps: Its sweeps.
         slots: The trials of this session's plan, by the node id of their items.
         samplers: The sampler of each sweep, by the sweep's name.
-        write: Puts a record into the journal, or raises `StoreError`.
+        write: Puts records into the journal together, or raises `StoreError`.
         stored: What earlier sessions left.
         tables: The configurations of all sweeps whose samplers look at no results.
         curves: Reads the curves that they left, by trial and attempt.
         replays: Configurations of a baseline that adaptive samplers' sweeps begin with.
 
     Attributes:
+        reserved: The trials that are handed out and have not begun.
         running: The trials that runners work on.
         present: The stored trials that are in the plan.
     """
@@ -92,7 +99,7 @@ class Study:
         *,
         slots: Mapping[str, Key],
         samplers: Mapping[str, Sampler],
-        write: Callable[[Record], None],
+        write: Callable[..., None],
         stored: Stored,
         tables: Mapping[str, Table],
         curves: Callable[[], StoredCurves] = dict,
@@ -120,6 +127,7 @@ class Study:
             write=write,
             replays=replays,
         )
+        self.reserved: dict[Key, Attempt] = {}
         self.running: dict[Key, Attempt] = {}
         self.notes: list[str] = []
         self._write = write
@@ -207,6 +215,7 @@ class Study:
         force: bool = False,
         closed: str = "",
         take: Callable[[], None] = lambda: None,
+        begins: bool = True,
     ) -> Attempt | TrialRecord:
         """Hand out a trial.
 
@@ -217,6 +226,7 @@ class Study:
             closed: Why nothing is to start any more; what is stored is replayed all the same.
             take: Called before its configuration is proposed and again before it is started:
                 takes what the trial needs, or raises `NotYetError`.
+            begins: Whether its test begins at once; else `begin` or `tell` says so.
 
         Returns:
             The attempt that the worker is to make; else the trial's end: it is stored, or left out.
@@ -227,7 +237,8 @@ class Study:
         """
         sweep = self.sweeps[key.sweep]
         stopping = self._stopping.get(key.sweep)
-        running = sum(other.sweep == key.sweep for other in self.running)
+        self.reserved.pop(key, None)
+        running = sum(other.sweep == key.sweep for other in (*self.running, *self.reserved))
         over = closed or (stopping.reason(running) if stopping else "")
         if self._began(key):
             over = ""  # left out, a trial that failed or crashed and is repeated would pass
@@ -252,7 +263,51 @@ class Study:
         if (left_out := self._dropped(key, params, seed, force=force)) is not None:
             return left_out
         take()
-        return self._start(key, params, seed, worker)
+        number = self._attempts[key] + 1
+        attempt = Attempt(params, seed, number, worker, round(wall(), 3), monotonic())
+        self.reserved[key] = attempt
+        if begins:
+            self.begin(key)
+        return attempt
+
+    def begin(self, key: Key, *others: Record) -> None:
+        """Take note that a trial that was handed out begins.
+
+        Args:
+            key: Which one.
+            others: Records that are written together with that.
+
+        Raises:
+            StoreError: The journal cannot be written.
+        """
+        attempt = self.reserved[key]
+        start = records.StartRecord(
+            *key,
+            attempt.number,
+            attempt.seed,
+            attempt.params,
+            attempt.worker,
+            attempt.started,
+            item=self._nodeids[key],
+        )
+        self._write(start, *others)
+        del self.reserved[key]
+        if key in self.records:
+            self.progress.reopen(key)
+            self.proposals.changed(key)
+        self._attempts[key] = attempt.number
+        self._spans.setdefault(key.sweep, (attempt.since, attempt.since))
+        if key.sweep in self._stopping:
+            self._stopping[key.sweep].start()
+        self.pruning.start(key)
+        self.running[key] = attempt
+
+    def withdraw(self, worker: str) -> list[Key]:
+        """Take back what was handed to a runner that is gone and had not begun; return it."""
+        withdrawn = [key for key, attempt in self.reserved.items() if attempt.worker == worker]
+        for key in withdrawn:
+            del self.reserved[key]
+        return withdrawn
 
     def _dropped(self, key: Key, params: Config, seed: int, *, force: bool) -> TrialRecord | None:
         """Leave a trial out that lost its race, or whose gate has decided; None if it is to run.
@@ -272,9 +327,13 @@ class Study:
         Raises:
             StoreError: The journal cannot be written.
         """
-        if not self._runs(key, attempt):
+        end = end_record(key, attempt, outcome)
+        if key in self.reserved and self.reserved[key].number == attempt:
+            self.begin(key, end)
+        elif self._runs(key, attempt):
+            self._write(end)
+        else:
             return None
-        self._write(end_record(key, attempt, outcome))
         record = ended(self._nodeids[key], key, self.running.pop(key), outcome)
         return self._finish(key, record)
 
@@ -310,7 +369,12 @@ class Study:
         return self.pruning.verdict(key)
 
     def skip(self, key: Key, reason: str) -> TrialRecord:
-        """Take note that a trial's item ended before the trial was asked for."""
+        """Take note that a trial's item ended before its test could begin."""
+        self.reserved.pop(key, None)
+        if key in self.running:
+            outcome = Outcome(State.NOT_RUN, reason=reason)
+            if record := self.tell(key, self.running[key].number, outcome):
+                return record
         record = self._record(key, self.proposals.known(key), State.NOT_RUN, reason=reason)
         return self._finish(key, record)
 
@@ -384,10 +448,11 @@ class Study:
         return round(monotonic() - attempt.since, 3) if attempt else 0.0
 
     def under_way(self, key: Key, attempt: int) -> TrialRecord | None:
-        """The trial as it runs; None if that attempt was given up before."""
-        if not self._runs(key, attempt):
+        """The trial as it runs or begins; None if that attempt was given up before."""
+        own = self.running.get(key) or self.reserved.get(key)
+        if own is None or own.number != attempt:
             return None
-        return under_way(self._nodeids[key], key, self.running[key], State.RUNNING)
+        return under_way(self._nodeids[key], key, own, State.RUNNING)
 
     def is_best(self, record: TrialRecord) -> bool:
         """Whether the trial's configuration leads the study now."""
@@ -464,25 +529,6 @@ class Study:
         note = f"{self.nodeid.rpartition('::')[2]}: {text}"
         if note not in self.notes:
             self.notes.append(note)
-
-    def _start(self, key: Key, params: Config, seed: int, worker: str) -> Attempt:
-        if key in self.records:
-            self.progress.reopen(key)
-            self.proposals.changed(key)
-        number, started = self._attempts[key] + 1, round(wall(), 3)
-        self._write(
-            records.StartRecord(
-                *key, number, seed, params, worker, started, item=self._nodeids[key]
-            )
-        )
-        self._attempts[key] = number
-        self._spans.setdefault(key.sweep, (monotonic(), monotonic()))
-        if key.sweep in self._stopping:
-            self._stopping[key.sweep].start()
-        self.pruning.start(key)
-        attempt = Attempt(params, seed, number, worker, started, monotonic())
-        self.running[key] = attempt
-        return attempt
 
     def _finish(self, key: Key, record: TrialRecord) -> TrialRecord:
         self.progress.end(key, record)

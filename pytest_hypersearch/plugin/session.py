@@ -89,7 +89,9 @@ def start(config: pytest.Config, *, checks: bool) -> Runner | None:
         if xdist.THREADS in config.workerinput:
             manager.register(xdist.WorkerThreads(config), "hypersearch_threads")
         if config.workerinput.get(xdist.SHARED) and not is_isolated(config):
-            manager.register(WorkSharing(runner.link, manager), "hypersearch_sharing")
+            manager.register(
+                WorkSharing(runner.link, runner.assignments, manager), "hypersearch_sharing"
+            )
         _register(config, runner)
         return runner
     from pytest_hypersearch.plugin.controller import Controller, ReportFile

@@ -23,6 +23,7 @@ from pytest_hypersearch.engine import messages
 from pytest_hypersearch.engine.link import Link
 from pytest_hypersearch.engine.records import Outcome
 from pytest_hypersearch.plugin.collect import MARK
+from pytest_hypersearch.plugin.runner.assignments import Assignments
 from pytest_hypersearch.plugin.runner.item import CurrentItem
 from pytest_hypersearch.plugin.runner.reports import TrialPruned, TrialSkipped, parts_of, skip_of
 
@@ -38,8 +39,9 @@ _INTERRUPTIONS = KeyboardInterrupt, pytest.exit.Exception
 class OutcomeReporter:
     """Tells the owner of trials' ends, and keeps what is to be shown beside their items."""
 
-    def __init__(self, link: Link, *, shows_all: bool) -> None:
+    def __init__(self, link: Link, assignments: Assignments, *, shows_all: bool) -> None:
         self._link = link
+        self._assignments = assignments
         self._shows_all = shows_all
 
     def not_run(self, current: CurrentItem, reason: str, state: State = State.NOT_RUN) -> None:
@@ -171,8 +173,9 @@ class OutcomeReporter:
         assert current.outcome is not None  # noqa: S101
         assert current.assignment is not None  # noqa: S101
         outcome = current.outcome
+        then = "" if outcome.failed else self._assignments.following
         reply = self._link.call(
-            messages.Tell(current.item.nodeid, current.assignment.attempt, outcome)
+            messages.Tell(current.item.nodeid, current.assignment.attempt, outcome, then)
         )
         current.told = True
         self.show(current, outcome)
@@ -182,6 +185,7 @@ class OutcomeReporter:
                 current.item.session.shouldstop = reply.reason
         else:
             current.best = reply.best
+            self._assignments.take_ahead(reply.ahead)
 
     def show(self, current: CurrentItem, outcome: Outcome) -> None:
         """Note what is to be shown beside the item, if anything."""

@@ -22,6 +22,7 @@ from pytest_hypersearch.plugin.isolation import is_isolated
 from pytest_hypersearch.plugin.isolation.parent import Child, retried
 from pytest_hypersearch.plugin.plan import Plan, spaces_of
 from pytest_hypersearch.plugin.remote.files import SCRATCH, NodeFiles
+from pytest_hypersearch.plugin.runner.assignments import Assignments
 from pytest_hypersearch.plugin.runner.item import (
     CurrentItem,
     Timers,
@@ -59,7 +60,9 @@ class Runner:
         self._origins = OriginNotes(self._verbosity)
         self._manager = config.pluginmanager
         self._junit = wants_junit(config)
-        self._outcomes = OutcomeReporter(link, shows_all=self._junit or self._verbosity > 0)
+        self.assignments = Assignments(link)
+        shows_all = self._junit or self._verbosity > 0
+        self._outcomes = OutcomeReporter(link, self.assignments, shows_all=shows_all)
         config.add_cleanup(gc.unfreeze)
         self._alone = is_isolated(config)
         self.timers = Timers(config.pluginmanager, alone=self._alone)
@@ -131,7 +134,7 @@ class Runner:
 
     def _begin(self, current: CurrentItem) -> None:
         item = current.item
-        reply = self.link.call(messages.Ask(item.nodeid))
+        reply = self.assignments.of(item)
         self.timers.start(item)
         match reply:
             case messages.RunTrial():

@@ -16,6 +16,7 @@ from pytest_hypersearch.engine import messages
 from pytest_hypersearch.engine.link import Link
 from pytest_hypersearch.plugin.collect import MARK
 from pytest_hypersearch.plugin.plan import longest_first
+from pytest_hypersearch.plugin.runner.assignments import Assignments
 
 
 def name_of(node: Any) -> str:  # noqa: ANN401  xdist's controller of a worker
@@ -32,6 +33,9 @@ class TrialClaims:
         has_ended: Whether an item's trial has ended, whatever became of its worker.
         outlived: Told which item had sent its last report when its worker died.
 
+    A worker may claim its next trial while the one before is torn down: it comes to that trial
+    when pytest says so.
+
     Attributes:
         reported: The items of trials whose last report has come.
     """
@@ -47,20 +51,26 @@ class TrialClaims:
         self._is_trial = is_trial
         self._outlived = outlived
         self._holders: dict[str, str] = {}
+        self._begun: set[str] = set()
         self._lock = Lock()
 
     def claim(self, item: str, worker: str) -> bool:
-        """Give a trial to the worker that comes to it; False if any has come to it before."""
+        """Give a trial to a worker; False if any has claimed it before."""
         with self._lock:
             if item in self._holders:
                 return False
             self._holders[item] = worker
             return True
 
+    def begin(self, item: str) -> None:
+        """Take note that pytest begins with an item."""
+        self._begun.add(item)
+
     def release(self, item: str) -> None:
         """Let a trial be claimed again: it is due once more."""
         with self._lock:
             self._holders.pop(item, None)
+            self._begun.discard(item)
 
     def is_over(self, item: str, worker: str) -> bool:
         """Whether a worker that has died was done with its item but for telling so."""
@@ -69,19 +79,26 @@ class TrialClaims:
         return item in self.reported
 
     def is_unclaimed(self, item: str) -> bool:
-        """Whether it is a trial that no worker has come to."""
+        """Whether it is a trial that no worker has claimed."""
         return self._is_trial(item) and item not in self._holders
 
+    def has_begun(self, item: str) -> bool:
+        """Whether a worker's first item is one that it has come to, as far as that is known."""
+        return item in self._begun or not self._is_trial(item)
+
     def is_claimed_elsewhere(self, item: str, worker: str) -> bool:
-        """Whether it is a trial that another worker has come to."""
+        """Whether it is a trial that another worker has claimed."""
         return self._holders.get(item, worker) != worker
 
 
 class WorkSharing:
     """Hooks of a worker: a trial that another worker has come to is none of its business."""
 
-    def __init__(self, link: Link, manager: pytest.PytestPluginManager) -> None:
+    def __init__(
+        self, link: Link, assignments: Assignments, manager: pytest.PytestPluginManager
+    ) -> None:
         self._link = link
+        self._assignments = assignments
         self._manager = manager
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
@@ -93,7 +110,7 @@ class WorkSharing:
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self) -> None:
         """Stand before all other plugins; by now they are registered."""
-        self._manager.register(_Gate(self._link), "hypersearch_gate")
+        self._manager.register(_Gate(self._assignments), "hypersearch_gate")
         self._manager.register(_Passage(), "hypersearch_passage")
 
 
@@ -120,8 +137,8 @@ class _Gate:
     plugins would see the item come and go, and allure would report it as skipped.
     """
 
-    def __init__(self, link: Link) -> None:
-        self._link = link
+    def __init__(self, assignments: Assignments) -> None:
+        self._assignments = assignments
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_protocol(
@@ -129,10 +146,8 @@ class _Gate:
     ) -> Generator[None, object, object]:
         """Pass over the trial, or leave it to pytest."""
         trial = item.get_closest_marker(MARK) is not None
-        if trial and self._link.call(messages.Claim(item.nodeid)) != messages.Claimed(granted=True):
+        if trial and not self._assignments.claim(item, nextitem):
             _pass_over(item, nextitem)
-            # What the trial before holds would go back when this one is asked for.
-            self._link.call(messages.Finish(saved=False))
             raise _ElsewhereError
         return (yield)
 

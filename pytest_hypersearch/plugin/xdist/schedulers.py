@@ -97,7 +97,7 @@ class _Shared(_Guarded):
             self._hand(node, [index for index in self._waiting(node) if index in self._again])
 
     def remove_node(self, node: Node) -> str | None:
-        """Take a worker out; it was at no trial that another one has come to, or that none has."""
+        """Take a worker out; it was at no trial that another one has claimed or that none began."""
         left, worker = self.node2pending[node], name_of(node)
         elsewhere = self._claims.is_claimed_elsewhere
         left[:] = [index for index in left if not elsewhere(self.collection[index], worker)]
@@ -105,7 +105,11 @@ class _Shared(_Guarded):
             del left[0]
             running = 0
         else:
-            running = int(bool(left) and not self._claims.is_unclaimed(self.collection[left[0]]))
+            running = int(bool(left) and self._claims.has_begun(self.collection[left[0]]))
+        # What it had claimed ahead, not what it had run and holds a second time.
+        for item in {self.collection[index] for index in left[running:]}:
+            if not self._claims.has_begun(item):
+                self._claims.release(item)
         # Not to the end, as xdist does: the other workers would come to wait for their results.
         self.pending[:0] = left[running:]
         del left[running:]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+from dataclasses import replace
 from threading import Event, Thread
 from typing import Any, Literal
 
@@ -14,6 +15,7 @@ from pytest_hypersearch.core.trial import State, TrialRecord
 from pytest_hypersearch.core.values import monotonic
 from pytest_hypersearch.engine import messages
 from pytest_hypersearch.engine.owner import Owner
+from pytest_hypersearch.engine.request_queue import Answer
 from pytest_hypersearch.engine.resources.machine import THREAD_VARIABLES, cores, limit_threads
 from pytest_hypersearch.plugin.remote.files import RunFiles
 from pytest_hypersearch.plugin.statuses import attach, set_status
@@ -139,8 +141,10 @@ class Distribution:
             if isinstance(message, messages.Notice):
                 self._owner.note(message)
             elif isinstance(message, messages.Claim):
-                answer(
-                    messages.Claimed(not self._stops and self._claims.claim(message.item, worker))
+                self._claim(worker, message, answer)
+            elif isinstance(message, messages.Tell):
+                self._owner.handle(
+                    worker, message, lambda reply: answer(self._with_next(worker, message, reply))
                 )
             elif isinstance(message, messages.Deliver | messages.Fetch):
                 if self._files is not None:
@@ -154,6 +158,32 @@ class Distribution:
         node.workerinput[SHARED] = self._shared
         if not self._watch.is_alive() and not self._over.is_set():
             self._watch.start()
+
+    def _claim(self, worker: str, claim: messages.Claim, answer: Answer) -> None:
+        """Hand out a trial unless another worker has claimed it."""
+        if not self._is_granted(claim.item, worker):
+            # What the trial before holds would go back when this one is handed out.
+            finish = messages.Finish(saved=False)
+            self._owner.handle(worker, finish, lambda _: answer(messages.Elsewhere()))
+        elif claim.hands_out:
+            self._owner.handle(worker, claim, answer)
+        else:
+            answer(messages.Done())
+
+    def _with_next(self, worker: str, tell: messages.Tell, reply: messages.Reply) -> messages.Reply:
+        """Add the trial that the worker comes to next, if that need not wait."""
+        if not isinstance(reply, messages.Told) or not tell.then:
+            return reply
+        if not self._is_granted(tell.then, worker):
+            return reply
+        assignment = self._owner.ahead(worker, tell.then)
+        if assignment is None:
+            self._claims.release(tell.then)
+            return reply
+        return replace(reply, ahead=messages.Ahead(tell.then, assignment))
+
+    def _is_granted(self, item: str, worker: str) -> bool:
+        return not self._stops and self._claims.claim(item, worker)
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_make_scheduler(self, config: pytest.Config, log: Any) -> Any:  # noqa: ANN401  xdist has no types
@@ -230,7 +260,9 @@ class Distribution:
         attach(report, record, note=f"{worker} died afterwards", verbosity=self._verbosity)
 
     def pytest_runtest_logstart(self, nodeid: str) -> None:
-        """Some worker is busy."""
+        """Some worker is busy with an item, whose trial begins."""
+        self._claims.begin(nodeid)
+        self._owner.begin(nodeid)
         self._running.add(nodeid)
         self._phases.pop(nodeid, None)
         self._claims.reported.discard(nodeid)
