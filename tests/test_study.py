@@ -5,7 +5,6 @@ import pytest
 from engine_parts import Noting, outcome, sweep
 
 from pytest_hypersearch.core.errors import NotYetError, StoreError
-from pytest_hypersearch.core.goals import StopRule
 from pytest_hypersearch.core.trial import Key, State, trial_seed
 from pytest_hypersearch.engine.records import Attempt
 from pytest_hypersearch.engine.study import Study
@@ -95,7 +94,7 @@ def test_a_trial_that_is_handed_out_ahead_is_written_down_when_it_begins():
 
 
 def test_a_trial_that_never_began_is_due_as_if_it_had_not_been_handed_out():
-    bench = Bench(stop=StopRule(trials=2))
+    bench = Bench(stop={"trials": 2})
     bench.ask(0, begins=False)
     bench.ask(1, begins=False)
     assert done(bench.ask(2)) == "skip"  # two are under way
