@@ -146,11 +146,13 @@ def pytest_xdist_newgateway(gateway):
         gateway._io.wait()
 """)
     project.write("""
-@pytest.mark.sweep(grid={"x": list(range(6))})
+@pytest.mark.sweep(grid={"x": list(range(60))})
 def test_f(x):
     if x == 2:
         os.mkdir("once")
         os._exit(1)
+    if os.path.exists("once"):
+        time.sleep(0.1)  # or the other worker would be done before that is known
     return x
 """)
     code, output = project.spawn("-n2")
