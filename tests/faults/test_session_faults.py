@@ -146,7 +146,7 @@ def pytest_xdist_newgateway(gateway):
         gateway._io.wait()
 """)
     project.write("""
-@pytest.mark.sweep(grid={"x": list(range(60))})
+@pytest.mark.sweep(grid={"x": list(range(30))})
 def test_f(x):
     if x == 2:
         os.mkdir("once")
