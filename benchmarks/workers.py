@@ -9,6 +9,10 @@ a worker in mid-trial the time until the trial runs again and until another work
 ``python benchmarks/workers.py --scale 200 --trials 20000`` lets so many runners, threads on the
 channels' side of the owner, ask, review and tell trials as fast as the owner answers: messages per
 second, memory, and how unevenly it serves them.
+
+``python benchmarks/workers.py --pipes 200 --trials 20000`` runs a whole session with so many
+workers, each a process with a pipe to the controller that sends what a real worker sends and runs
+no tests (`pipes_worker.py`), but for one real worker, which collects.
 """
 
 from __future__ import annotations
@@ -28,6 +32,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
@@ -232,16 +237,114 @@ def scale(runners: int, trials: int) -> None:  # noqa: PLR0915  a script
     print(f"ask: median {1e3 * statistics.median(waits):.1f} ms, longest {1e3 * waits[-1]:.0f} ms")
 
 
+USED = """
+import json, resource, time
+from pathlib import Path
+
+START = {}
+
+def pytest_runtest_logstart():
+    START.setdefault("cpu", time.process_time())
+    START.setdefault("time", time.perf_counter())
+
+def pytest_sessionfinish(session):
+    if START and not hasattr(session.config, "workerinput"):
+        used = {
+            "start": START["cpu"],
+            "cpu": time.process_time() - START["cpu"],
+            "time": time.perf_counter() - START["time"],
+            "memory": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        }
+        Path("used.json").write_text(json.dumps(used))
+"""
+"""What the controller needs, without its workers."""
+
+MESSAGES_PER_TRIAL = 13
+"""Six events of xdist with six parts, a command, and three requests with replies."""
+
+
+def pipes(workers: int, trials: int) -> None:
+    """Print what one controller bears with workers that are processes."""
+    import execnet
+
+    from pytest_hypersearch.core.trial import State
+    from pytest_hypersearch.engine import messages
+    from pytest_hypersearch.engine.records import Outcome
+    from pytest_hypersearch.plugin.remote.node import facts
+    from pytest_hypersearch.plugin.remote.protocol import encoded
+
+    environment = {**os.environ, "TRIALS": str(trials)}
+    command = [sys.executable, "-m", "pytest", "-q", "--sweep", "test_trivial.py"]
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "test_trivial.py").write_text(TEST)
+        (folder / "conftest.py").write_text(USED)
+        (folder / "pytest.ini").write_text("[pytest]\nsweep_env = TRIALS\n")
+        collect = [*command, "--collect-only"]
+        listed = subprocess.run(
+            collect, cwd=folder, env=environment, check=True, capture_output=True, text=True
+        )
+        items = [line for line in listed.stdout.splitlines() if "::" in line]
+        digest = blake2b("\n".join(items).encode(), digest_size=16).hexdigest()
+        outcome = Outcome(State.COMPLETE, score=0.5, metrics={"loss": 0.5})
+        requests = [
+            messages.Hello(digest),
+            messages.Durations(),
+            messages.Claim("ITEM"),
+            messages.Ask("ITEM"),
+            messages.Tell("ITEM", 1, outcome),
+            messages.Finish(saved=False),
+        ]
+        script = {
+            "execnet": str(Path(execnet.__file__).parents[1]),
+            "facts": encoded(facts()).decode(),
+            "items": items,
+            "messages": {type(each).__name__: messages.encode(0, each) for each in requests},
+            "served": str(folder / "served"),
+            "report": {
+                "$report_type": "TestReport",
+                "location": ("test_trivial.py", 1, "test"),
+                "keywords": {"test_trivial": 1},
+                "outcome": "passed",
+                "longrepr": None,
+                "user_properties": [],
+                "sections": [],
+                "duration": 0.001,
+                "start": 1.0,
+                "stop": 1.001,
+            },
+        }
+        file = folder / "script.json"
+        file.write_text(json.dumps(script))
+        worker = [sys.executable, "-S", str(Path(__file__).with_name("pipes_worker.py")), str(file)]
+        on = ["--sweep-on={python}", f"--sweep-on={workers - 1}*{shlex.join(worker)} {{args}}"]
+        subprocess.run([*command, *on], cwd=folder, env=environment, check=True)
+        used = json.loads((folder / "used.json").read_text())
+        lines = (folder / "served").read_text().split()
+    served, waits = list(map(int, lines[::2])), list(map(float, lines[1::2]))
+    print(f"{workers} workers, {trials} trials, {MESSAGES_PER_TRIAL} messages each")
+    rates = [trials / used["time"], trials / used["cpu"]]
+    print(f"{rates[0]:.0f} trials/s, {rates[1]:.0f} per CPU second of the controller,")
+    print(f"{rates[1] * MESSAGES_PER_TRIAL:.0f} messages per CPU second")
+    print(f"start: {used['start']:.0f} CPU seconds; memory: {used['memory']:.0f} MiB")
+    print(f"a worker got {min(served)} to {max(served)} trials, and waited at most")
+    print(f"{max(waits):.2f} s (median of the longest waits {statistics.median(waits):.2f} s)")
+
+
 def main() -> None:
     """Read the options."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--ray", metavar="ADDRESS", nargs="?", const="")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--scale", type=int, metavar="RUNNERS")
+    parser.add_argument("--pipes", type=int, metavar="WORKERS")
     parser.add_argument("--trials", type=int, default=20_000)
     options = parser.parse_args()
     if options.scale:
         scale(options.scale, options.trials)
+        return
+    if options.pipes:
+        pipes(options.pipes, options.trials)
         return
     ways = {"-n 3": Way(["-n3"]), "a command": Way(["-n3", "--sweep-on={python}"])}
     if options.ray is None:
