@@ -174,6 +174,12 @@ def test_best(sweeps):
 
 def test_ignored():
     open("ignored.txt")
+
+@pytest.mark.sweep(grid={"y": [1, 2]}, isolate=True, retries=0)
+def test_isolated(y, trial):
+    trial.log(cwd=os.getcwd(), data=data.__file__, var=os.environ.get("GIVEN"), pid=os.getpid())
+    (trial.path / "saved").write_text(str(y))
+    return y
 """
 
 
@@ -197,11 +203,11 @@ def test_a_project_is_shipped_and_what_trials_save_comes_home(project, on, monke
     option = on('cut;"Deliver";2;255').replace("{python}", f"{node} {{python}}")
     code, output = project.run(option, "-n2", f"{project.path}/sub/test_it.py", "-W", "default")
     assert code == pytest.ExitCode.TESTS_FAILED
-    assert "1 failed, 7 passed" in output
+    assert "1 failed, 9 passed" in output
     assert "ignored.txt is ignored by git or hidden, so it was not sent to gw" in output
     assert "[x:2]: trial.path is not kept: AbsoluteLinkError: './out' is a link" in output
     assert "files of trials came from workers: " in output
-    assert project.states == {"complete": 6}
+    assert project.states == {"complete": 8}
     for trial in project.trials.values():
         logged = trial["logged"]
         assert logged["var"] == "given"
@@ -209,16 +215,24 @@ def test_a_project_is_shipped_and_what_trials_save_comes_home(project, on, monke
         assert logged["data"] == str(Path(logged["cwd"], "sub", "data.py"))
     copies = {Path(trial["logged"]["cwd"]) for trial in project.trials.values()}
     assert sum(copy.exists() for copy in copies) <= 1  # the killed worker's, until another starts
-    (journal,) = project.journals
+    store = project.path / ".pytest_cache" / "d" / "hypersearch"
+    (journal,) = store.glob("*-test_f/*/journal.jsonl")
     assert journal.read_text().count('"k":"saved"') == 4  # all but the refused and the lost one
-    (best,) = project.path.glob(".pytest_cache/d/hypersearch/*/best")
+    (best,) = store.glob("*-test_f/best")
     assert (best / "r0" / "deep" / "link").read_bytes() == bytes([5]) * 7_000_000
     assert json.loads((best / "params.json").read_text())["params"] == {"x": 5}
+    (isolated,) = store.glob("*-test_isolated/best/r0/saved")
+    assert isolated.read_text() == "1"
     # The fingerprint is that of the files here.
     begin = next(each for each in read(journal).records if "fingerprint" in each)
     assert begin["fingerprint"].keys() > {"sub/data.py", "sub/test_it.py"}
-    project.run("--sweep-resume", "sub/test_it.py")
-    assert len(project.cached) == 6
+    project.run("--sweep-resume", "sub/test_it.py", "-k", "test_f or test_isolated")
+    assert len(project.cached) == 8
+    with (project.path / "large").open("wb") as file:
+        file.truncate(600 << 20)
+    code, output = project.run(option, "-n2")
+    assert code == pytest.ExitCode.USAGE_ERROR
+    assert f"its node lacks {project.path}, which has more than 512 MiB or 20,000 files" in output
 
 
 NODES = """

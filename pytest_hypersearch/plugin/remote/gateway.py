@@ -47,7 +47,7 @@ from pytest_hypersearch.engine.resources.machine import Machine
 from pytest_hypersearch.plugin.remote.files import RunFiles
 from pytest_hypersearch.plugin.remote.node import ROOTS, versions
 from pytest_hypersearch.plugin.remote.options import shipped_names
-from pytest_hypersearch.plugin.remote.project import LARGEST, Project
+from pytest_hypersearch.plugin.remote.project import LARGEST, MOST_FILES, Project
 from pytest_hypersearch.plugin.remote.protocol import (
     MOST_NOISE,
     Facts,
@@ -327,8 +327,8 @@ class RemoteWorkers:
         ready = read_message(pipe.read, Ready)
         if ready.root:
             return ready.root
-        if files is None:
-            limit = f"{LARGEST >> 20} MiB"
+        if self._project.is_large:
+            limit = f"{LARGEST >> 20} MiB or {MOST_FILES:,} files"
             raise RefusedError(f"{worker}: its node lacks {root}, which has more than {limit}")
         pipe.write(encoded(Size(len(self._project.archive))) + self._project.archive)
         return read_message(pipe.read, Ready).root

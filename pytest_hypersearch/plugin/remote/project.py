@@ -16,6 +16,7 @@ from typing import IO, Final
 
 LARGEST: Final = 512 << 20
 MOST_FILES: Final = 20_000
+_CODE: Final = (".py", ".toml", ".ini", ".cfg")
 _LEFT_OUT: Final = {"__pycache__", "node_modules"}
 
 
@@ -26,38 +27,40 @@ class Project:
         self.root = root
 
     @cached_property
-    def files(self) -> dict[str, str] | None:
-        """The files with their digests; None if they are too many or too large to be sent."""
-        files: dict[str, str] = {}
-        total = 0
-        for name in _listed(self.root):
-            path = self.root / name
-            if not path.is_file():
-                continue  # deleted, but not for git
-            total += path.stat().st_size
-            if total > LARGEST or len(files) >= MOST_FILES:
-                return None
-            files[name] = _digest(path)
-        return files
+    def _sizes(self) -> dict[str, int]:
+        paths = {name: self.root / name for name in _listed(self.root)}
+        # What is deleted may still be there for git.
+        return {name: path.stat().st_size for name, path in paths.items() if path.is_file()}
+
+    @cached_property
+    def is_large(self) -> bool:
+        """Whether the files are too many or too large to be sent."""
+        return sum(self._sizes.values()) > LARGEST or len(self._sizes) > MOST_FILES
+
+    @cached_property
+    def files(self) -> dict[str, str]:
+        """The files with their digests; of a large project, its code alone."""
+        names = [name for name in self._sizes if not self.is_large or name.endswith(_CODE)]
+        return {name: _digest(self.root / name) for name in names}
 
     @cached_property
     def archive(self) -> bytes:
         """The files as a compressed archive."""
         with io.BytesIO() as whole:
             with tarfile.open(fileobj=whole, mode="w:gz", compresslevel=1) as tar:
-                for name in self.files or ():
+                for name in self.files:
                     tar.add(self.root / name, name, recursive=False)
             return whole.getvalue()
 
     def is_at(self, root: Path) -> bool:
         """Whether a directory has the same files, and maybe others."""
         try:
-            return all(_digest(root / name) == known for name, known in (self.files or {}).items())
+            return all(_digest(root / name) == known for name, known in self.files.items())
         except OSError:
             return False
 
 
-def has_files(root: str, files: dict[str, str] | None) -> bool:
+def has_files(root: str, files: dict[str, str]) -> bool:
     """Whether a directory of this node has a project's files, and maybe others."""
     project = Project(Path(root))
     project.files = files

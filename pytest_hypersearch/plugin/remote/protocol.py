@@ -129,7 +129,7 @@ class Welcome:
         worker: Its id.
         root: The project's root directory on the controller.
         below: The directory below it in which pytest was called.
-        files: The project's files with their digests; None if there are too many.
+        files: The project's files with their digests; of one too large to be sent, its code alone.
         landmark: A file below the root that is there during the session, empty if none can be: who
             sees it has these very files, and may see them change.
         environment: Variables to set.
@@ -138,7 +138,7 @@ class Welcome:
     worker: str
     root: str
     below: str
-    files: dict[str, str] | None
+    files: dict[str, str]
     landmark: str = ""
     environment: dict[str, str] = field(default_factory=dict)
 
