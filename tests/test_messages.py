@@ -10,12 +10,11 @@ import pytest
 from docs_parts import ROOT
 
 from pytest_hypersearch.core.space import Space, choice
-from pytest_hypersearch.core.study import StudyCode, StudyResults
+from pytest_hypersearch.core.study import StudyCode, StudyResults, Suggestion
 from pytest_hypersearch.core.sweep import Share, Sweep
 from pytest_hypersearch.core.trial import Key, State, TrialRecord
 from pytest_hypersearch.engine import messages
 from pytest_hypersearch.engine.messages import decode_message, decode_reply, encode
-from pytest_hypersearch.engine.proposals import Suggestion
 from pytest_hypersearch.engine.records import Outcome
 
 ITEM = "test_it.py::test_f[bayes-007-r1]"

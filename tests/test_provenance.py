@@ -5,7 +5,8 @@ import sys
 
 import pytest
 
-from pytest_hypersearch.store.archive import Observer, imported_packages
+from pytest_hypersearch.core.packages import imported_packages
+from pytest_hypersearch.store.archive import Observer
 from pytest_hypersearch.store.records import Provenance
 
 

@@ -59,6 +59,25 @@ class GateVerdict:
 
 
 @dataclass(frozen=True, slots=True)
+class Suggestion:
+    """A configuration that a sampler proposed from results.
+
+    Attributes:
+        sweep: Name of the sweep.
+        number: Index of the configuration.
+        params: What was proposed.
+        seen: Finished configurations that the sampler knew.
+        pending: Whether results of it are still to come.
+    """
+
+    sweep: str
+    number: int
+    params: Config
+    seen: int
+    pending: bool
+
+
+@dataclass(frozen=True, slots=True)
 class StudyResults:
     """All trials of one test's sweeps, for one combination of the test's other parameters.
 

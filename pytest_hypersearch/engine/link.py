@@ -6,10 +6,12 @@ import signal
 from itertools import count
 from threading import Lock
 from time import sleep
-from typing import Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from pytest_hypersearch.engine import messages
-from pytest_hypersearch.engine.owner import Owner
+
+if TYPE_CHECKING:  # workers and isolated trials have no owner, and start more quickly without
+    from pytest_hypersearch.engine.owner import Owner
 
 POLL_SECONDS = 0.2
 

@@ -18,10 +18,9 @@ from dataclasses import dataclass, field, fields
 from typing import Any, Final, Generic, TypeAlias, TypeVar, get_args
 
 from pytest_hypersearch.core.codec import fields_of, json_object, read_fields
-from pytest_hypersearch.core.study import StudyCode, StudyResults
+from pytest_hypersearch.core.study import StudyCode, StudyResults, Suggestion
 from pytest_hypersearch.core.sweep import Share
 from pytest_hypersearch.core.trial import Config, Key, State, TrialRecord
-from pytest_hypersearch.engine.proposals import Suggestion
 from pytest_hypersearch.engine.records import Outcome
 from pytest_hypersearch.store.curves import Packed
 

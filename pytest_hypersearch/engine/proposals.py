@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from pytest_hypersearch.core.contracts import Observation, Sampler
 from pytest_hypersearch.core.errors import NotYetError, SamplerError
 from pytest_hypersearch.core.goals import TOP
-from pytest_hypersearch.core.study import observation_of
+from pytest_hypersearch.core.study import Suggestion, observation_of
 from pytest_hypersearch.core.sweep import Sweep
 from pytest_hypersearch.core.trial import Config, Key, State
 from pytest_hypersearch.core.values import mean
@@ -18,25 +18,6 @@ from pytest_hypersearch.engine.progress import PlanProgress
 from pytest_hypersearch.search.samplers import Table, propose
 from pytest_hypersearch.store.reader import Stored
 from pytest_hypersearch.store.records import Record, SuggestRecord
-
-
-@dataclass(frozen=True, slots=True)
-class Suggestion:
-    """A configuration that a sampler proposed from results.
-
-    Attributes:
-        sweep: Name of the sweep.
-        number: Index of the configuration.
-        params: What was proposed.
-        seen: Finished configurations that the sampler knew.
-        pending: Whether results of it are still to come.
-    """
-
-    sweep: str
-    number: int
-    params: Config
-    seen: int
-    pending: bool
 
 
 class Proposals:

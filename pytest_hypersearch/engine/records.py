@@ -1,4 +1,4 @@
-"""What a runner tells of a trial's end, and what of it the journal keeps."""
+"""What a runner tells of a trial's end, and the trial as the study knows it until then."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pytest_hypersearch.core.trial import Config, Key, Raw, State, TrialRecord
-from pytest_hypersearch.store.records import EndRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,25 +42,6 @@ class Outcome:
         """The outcome of a trial whose metrics and logged values cannot be kept."""
         failed = replace(self, state=State.FAILED, reason=reason, failed=True)
         return replace(failed, score=None, metrics={}, logged={})
-
-
-def end_record(key: Key, attempt: int, outcome: Outcome) -> EndRecord:
-    """Return an outcome as the journal keeps it."""
-    return EndRecord(
-        *key,
-        attempt,
-        outcome.state,
-        outcome.metrics,
-        round(outcome.duration, 6),
-        outcome.score,
-        outcome.steps,
-        outcome.reason,
-        outcome.error,
-        outcome.logged,
-        outcome.failed,
-        outcome.peak_memory,
-        outcome.cpu_time,
-    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,7 +55,6 @@ from pytest_hypersearch.engine.racing import Looks, Rounds
 from pytest_hypersearch.engine.records import (
     Attempt,
     Outcome,
-    end_record,
     ended,
     trial_record,
     under_way,
@@ -327,7 +326,7 @@ class Study:
         Raises:
             StoreError: The journal cannot be written.
         """
-        end = end_record(key, attempt, outcome)
+        end = _end_record(key, attempt, outcome)
         if key in self.reserved and self.reserved[key].number == attempt:
             self.begin(key, end)
         elif self._runs(key, attempt):
@@ -540,3 +539,22 @@ class Study:
         first, _ = self._spans.get(key.sweep, (monotonic(), 0.0))
         self._spans[key.sweep] = first, monotonic()
         return record
+
+
+def _end_record(key: Key, attempt: int, outcome: Outcome) -> records.EndRecord:
+    """Return an outcome as the journal keeps it."""
+    return records.EndRecord(
+        *key,
+        attempt,
+        outcome.state,
+        outcome.metrics,
+        round(outcome.duration, 6),
+        outcome.score,
+        outcome.steps,
+        outcome.reason,
+        outcome.error,
+        outcome.logged,
+        outcome.failed,
+        outcome.peak_memory,
+        outcome.cpu_time,
+    )

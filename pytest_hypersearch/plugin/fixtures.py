@@ -15,12 +15,11 @@ import pytest
 from pytest_hypersearch.core.base import config_of
 from pytest_hypersearch.core.secrets import MASK, Secrets, is_secret
 from pytest_hypersearch.core.space import Space
-from pytest_hypersearch.core.study import Configuration, StudyResults, called
+from pytest_hypersearch.core.study import Configuration, StudyResults, Suggestion, called
 from pytest_hypersearch.core.trial import Key, Raw, State, TrialRecord, storable
 from pytest_hypersearch.core.values import encodable, real_of, scalar_of, shown
 from pytest_hypersearch.engine import messages
 from pytest_hypersearch.engine.link import Link
-from pytest_hypersearch.engine.proposals import Suggestion
 from pytest_hypersearch.plugin.collect import Slot
 from pytest_hypersearch.plugin.remote.files import FetchedPaths, NodeFiles
 from pytest_hypersearch.plugin.runner.reports import Reports, TrialPruned

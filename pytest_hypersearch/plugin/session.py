@@ -11,13 +11,11 @@ from threading import current_thread, main_thread
 import pytest
 
 from pytest_hypersearch.engine.link import ChannelLink, DirectLink, Link
-from pytest_hypersearch.plugin.ci import SuiteProperties, wants_junit
 from pytest_hypersearch.plugin.collect import SettingsCheck
 from pytest_hypersearch.plugin.isolation import is_isolated
+from pytest_hypersearch.plugin.junit import SuiteProperties, wants_junit
 from pytest_hypersearch.plugin.plan import Order
-from pytest_hypersearch.plugin.remote.files import RunFiles
 from pytest_hypersearch.plugin.runner.runner import Runner
-from pytest_hypersearch.plugin.shard import sharding
 from pytest_hypersearch.plugin.statuses import ReportStatuses
 from pytest_hypersearch.plugin.xdist import workers as xdist
 from pytest_hypersearch.plugin.xdist.assignment import WorkSharing
@@ -85,15 +83,7 @@ def start(config: pytest.Config, *, checks: bool) -> Runner | None:
     """
     manager = config.pluginmanager
     if hasattr(config, "workerinput"):
-        runner = Runner(config, ChannelLink(xdist.channel(config)))
-        if xdist.THREADS in config.workerinput:
-            manager.register(xdist.WorkerThreads(config), "hypersearch_threads")
-        if config.workerinput.get(xdist.SHARED) and not is_isolated(config):
-            manager.register(
-                WorkSharing(runner.link, runner.assignments, manager), "hypersearch_sharing"
-            )
-        _register(config, runner)
-        return runner
+        return _start_worker(config)
     from pytest_hypersearch.plugin.controller import Controller, ReportFile
     from pytest_hypersearch.plugin.tracking import register as register_trackers
 
@@ -113,7 +103,11 @@ def start(config: pytest.Config, *, checks: bool) -> Runner | None:
     if config.option.sweep_report is not None:
         manager.register(ReportFile(config, controller), "hypersearch_report")
     if xdist.distributes(config):
-        files = RunFiles() if launcher is not None else None
+        files = None
+        if launcher is not None:
+            from pytest_hypersearch.plugin.remote.files import RunFiles
+
+            files = RunFiles()
         distribution = xdist.Distribution(config, controller.owner, files)
         manager.register(distribution, "hypersearch_xdist")
         # Before the launcher's: the process ends by the signal when all else has been cleaned up.
@@ -132,10 +126,28 @@ def start(config: pytest.Config, *, checks: bool) -> Runner | None:
     return runner
 
 
+def _start_worker(config: pytest.Config) -> Runner:
+    """Register a runner whose owner is at the other end of a channel."""
+    manager = config.pluginmanager
+    given: dict[str, object] = config.workerinput  # type: ignore[attr-defined]
+    runner = Runner(config, ChannelLink(xdist.channel(config)))
+    if xdist.THREADS in given:
+        manager.register(xdist.WorkerThreads(config), "hypersearch_threads")
+    if given.get(xdist.SHARED) and not is_isolated(config):
+        sharing = WorkSharing(runner.link, runner.assignments, manager)
+        manager.register(sharing, "hypersearch_sharing")
+    _register(config, runner)
+    return runner
+
+
 def _register(config: pytest.Config, runner: Runner) -> None:
-    if shard := sharding(config):
-        config.pluginmanager.register(shard, "hypersearch_shard")
-        runner.elsewhere = shard.elsewhere
+    shard = config.option.sweep_shard
+    if shard is not None:
+        from pytest_hypersearch.plugin.shard import Sharding
+
+        sharding = Sharding(config, *shard)
+        config.pluginmanager.register(sharding, "hypersearch_shard")
+        runner.elsewhere = sharding.elsewhere
     config.pluginmanager.register(runner, "hypersearch_runner")
     config.pluginmanager.register(runner.timers, "hypersearch_timers")
     config.pluginmanager.register(runner.child_reports, "hypersearch_child_reports")

@@ -140,9 +140,3 @@ def dealt(sizes: Mapping[Unit, float], shards: int) -> dict[Unit, int]:
 def _hash(unit: Sequence[object]) -> bytes:
     text = "\n".join(map(str, unit))
     return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest()
-
-
-def sharding(config: pytest.Config) -> Sharding | None:
-    """Return the hooks of a session with a shard, None without one."""
-    given: tuple[int, int] | None = config.option.sweep_shard
-    return None if given is None else Sharding(config, *given)

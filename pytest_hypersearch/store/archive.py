@@ -7,7 +7,6 @@ import os
 import platform
 import re
 import subprocess
-import sys
 import tempfile
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -552,30 +551,6 @@ class Observer:
             with self._git as git:
                 git.kill()
             self._git = None
-
-
-def imported_packages() -> dict[str, str]:
-    """Versions of the packages that this process has imported, by their import names.
-
-    A package's version is its ``__version__``, else that of the distribution of the same name;
-    modules without either, such as the project's own, are left out.
-    """
-    names = {name for name in sys.modules if "." not in name and not name.startswith("_")}
-    found = {name: _version(name) for name in sorted(names - sys.stdlib_module_names)}
-    return {name: version for name, version in found.items() if version}
-
-
-def _version(name: str) -> str:
-    from importlib import metadata
-
-    # Not getattr, which may import or warn.
-    version = getattr(sys.modules[name], "__dict__", {}).get("__version__")
-    if isinstance(version, str):
-        return version
-    try:
-        return metadata.version(name)
-    except (metadata.PackageNotFoundError, ValueError):
-        return ""
 
 
 def _ask_git(root: Path) -> subprocess.Popen[str] | None:

@@ -9,14 +9,16 @@ from __future__ import annotations
 import os
 import socket
 from dataclasses import dataclass
-from multiprocessing.connection import Connection
 from threading import Lock
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import execnet
 import pytest
 
 from pytest_hypersearch.core.values import encodable
+
+if TYPE_CHECKING:  # half of what sessions without isolated trials would import from here
+    from multiprocessing.connection import Connection
 
 ISOLATED = "hypersearch_isolated"
 

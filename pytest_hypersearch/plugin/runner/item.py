@@ -9,7 +9,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from types import NoneType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -18,8 +18,10 @@ from pytest_hypersearch.engine.messages import RunTrial
 from pytest_hypersearch.engine.records import Outcome
 from pytest_hypersearch.plugin.collect import MARK, Slot
 from pytest_hypersearch.plugin.fixtures import Trial
-from pytest_hypersearch.plugin.isolation.parent import Child
 from pytest_hypersearch.plugin.runner.reports import TrialPruned, TrialSkipped
+
+if TYPE_CHECKING:  # imported when an isolated trial runs
+    from pytest_hypersearch.plugin.isolation.parent import Child
 
 TRIAL_ID = "trial id"
 """The name of an item's parameter for other plugins; no fixture can have it."""

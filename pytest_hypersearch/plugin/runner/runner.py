@@ -6,20 +6,20 @@ import gc
 from collections.abc import Callable, Generator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
+from pytest_hypersearch.core.packages import imported_packages, version_of
 from pytest_hypersearch.core.space import Space
 from pytest_hypersearch.core.values import monotonic
 from pytest_hypersearch.engine import messages
 from pytest_hypersearch.engine.link import Link
 from pytest_hypersearch.engine.resources.machine import Meter, confined
-from pytest_hypersearch.plugin.ci import note_properties, wants_junit
 from pytest_hypersearch.plugin.collect import MARK, Slot
 from pytest_hypersearch.plugin.fixtures import Sweeps, Trial
 from pytest_hypersearch.plugin.isolation import is_isolated
-from pytest_hypersearch.plugin.isolation.parent import Child, retried
+from pytest_hypersearch.plugin.junit import note_properties, wants_junit
 from pytest_hypersearch.plugin.plan import Plan, spaces_of
 from pytest_hypersearch.plugin.remote.files import SCRATCH, NodeFiles
 from pytest_hypersearch.plugin.runner.assignments import Assignments
@@ -36,9 +36,10 @@ from pytest_hypersearch.plugin.runner.item import (
 )
 from pytest_hypersearch.plugin.runner.outcomes import OutcomeReporter, accepted, hide
 from pytest_hypersearch.plugin.statuses import OriginNotes, attach
-from pytest_hypersearch.store.archive import imported_packages
 from pytest_hypersearch.store.curves import Packed
-from pytest_hypersearch.store.fingerprint import version_of
+
+if TYPE_CHECKING:
+    from pytest_hypersearch.plugin.isolation.parent import Child
 
 
 class Runner:
@@ -165,6 +166,8 @@ class Runner:
 
     def _run_apart(self, current: CurrentItem, assignment: messages.RunTrial) -> None:
         """Run the trial in a process of its own; this item only shows its reports."""
+        from pytest_hypersearch.plugin.isolation.parent import Child, retried
+
         child = Child(current.item, self.link, assignment)
         child.run()
         if child.exit:

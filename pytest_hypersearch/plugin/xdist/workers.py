@@ -7,19 +7,21 @@ import os
 import sys
 from dataclasses import replace
 from threading import Event, Thread
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 
 from pytest_hypersearch.core.trial import State, TrialRecord
 from pytest_hypersearch.core.values import monotonic
 from pytest_hypersearch.engine import messages
-from pytest_hypersearch.engine.owner import Owner
-from pytest_hypersearch.engine.request_queue import Answer
 from pytest_hypersearch.engine.resources.machine import THREAD_VARIABLES, cores, limit_threads
-from pytest_hypersearch.plugin.remote.files import RunFiles
 from pytest_hypersearch.plugin.statuses import attach, set_status
 from pytest_hypersearch.plugin.xdist.assignment import TrialClaims, name_of
+
+if TYPE_CHECKING:  # see `pytest_hypersearch.engine.link`
+    from pytest_hypersearch.engine.owner import Owner
+    from pytest_hypersearch.engine.request_queue import Answer
+    from pytest_hypersearch.plugin.remote.files import RunFiles
 
 CHANNEL = "hypersearch_channel"
 THREADS = "hypersearch_threads"

@@ -9,15 +9,13 @@ import os
 import sys
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache, cached_property
 from hashlib import blake2b
-from importlib import metadata
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
+from pytest_hypersearch.core.packages import version_of
 from pytest_hypersearch.store.fingerprint import source
 from pytest_hypersearch.store.fingerprint.source import Import, Piece, Source
 
@@ -310,27 +308,6 @@ class _Reached:
 
 def _imports(*pieces: Piece) -> frozenset[Import]:
     return frozenset().union(*(piece.imports for piece in pieces))
-
-
-def version_of(package: str) -> str:
-    """Return the version of an installed package by its import name, empty if it has none."""
-    with suppress(metadata.PackageNotFoundError, ValueError):
-        return metadata.version(package)
-    with suppress(ImportError, ValueError):
-        spec = find_spec(package)
-        if spec and spec.origin and Path(spec.origin).is_absolute():
-            return _version_of_file(Path(spec.origin))
-    return ""
-
-
-def _version_of_file(module: Path) -> str:
-    """Return the version of the distribution that a top-level module belongs to."""
-    name = f"{module.parent.name}/{module.name}" if module.stem == "__init__" else module.name
-    for distribution in metadata.distributions():
-        # Much faster than metadata.packages_distributions(), which parses all of these files.
-        if f"\n{name}," in f"\n{distribution.read_text('RECORD')}":
-            return distribution.version
-    return ""
 
 
 def versions_in(fingerprint: Mapping[str, str]) -> dict[str, str]:
