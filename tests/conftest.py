@@ -16,6 +16,8 @@ import filelock
 import pytest
 import scipy.stats  # noqa: F401
 import stored_project
+import tabulate  # noqa: F401
+import xdist.plugin
 from docs_parts import ROOT, Reader
 
 import pytest_hypersearch
@@ -30,8 +32,10 @@ for _module in pkgutil.walk_packages(pytest_hypersearch.__path__, "pytest_hypers
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 TESTS = Path(__file__).parent
-OPTIONS = ("-o", f"pythonpath={TESTS}", "-p", "probe")
-UNUSED = ("anyio", "asyncio", "hypothesispytest", "randomly", "syrupy")
+# workers of nested runs find modules as this process did when it started, by a private list
+xdist.plugin._sys_path.append(str(TESTS))
+
+OPTIONS = ("-o", f"pythonpath={TESTS}")  # where workers have no environment of ours
 PATIENCE = 120
 ELSEWHERE = os.environ.get("TEST_SWEEP_ON")
 """How workers of nested runs are started, such as ``{python}``; by default by ``-n`` alone."""
@@ -62,12 +66,21 @@ def _no_ci(monkeypatch):
 
 @pytest.fixture
 def pytester(pytester, monkeypatch):
-    """Nested runs start without plugins that they do not need and see each edit of a test."""
-    monkeypatch.setenv("PYTEST_ADDOPTS", " ".join(f"-p no:{name}" for name in UNUSED))
+    """Nested runs load the plugins that they need and see each edit of a test."""
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+    monkeypatch.setenv("PYTEST_PLUGINS", "autoload")
+    monkeypatch.setenv("PYTHONPATH", f"{ROOT}{os.pathsep}{TESTS}")
     # bytecode counts as current if the source has its size and was written in the same second
     monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
     return pytester
+
+
+@pytest.fixture
+def everything_installed(pytester, monkeypatch):
+    """Nested runs load all plugins that are installed, as for users."""
+    for name in ("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "PYTEST_PLUGINS"):
+        monkeypatch.delenv(name)
 
 
 class Project:
@@ -181,7 +194,7 @@ class Project:
 
 @pytest.fixture
 def project(pytester, monkeypatch):
-    monkeypatch.setenv("PYTHONPATH", str(TESTS.parent))
+    monkeypatch.setenv("AUTOLOAD_PROBE", "1")
     return Project(pytester)
 
 
@@ -210,7 +223,7 @@ def net(results):
 
 
 @pytest.fixture
-def reader(pytester, monkeypatch):
+def reader(pytester, everything_installed, monkeypatch):
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     monkeypatch.setenv("PATH", path)
     monkeypatch.setenv("PYTHONPATH", str(ROOT))

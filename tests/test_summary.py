@@ -21,6 +21,7 @@ from pytest_hypersearch.core.goals import Goal
 from pytest_hypersearch.core.space import Space, choice, loguniform, randint, uniform
 from pytest_hypersearch.core.study import StudyResults
 from pytest_hypersearch.core.trial import State
+from pytest_hypersearch.results.terminal import lines, summary
 from pytest_hypersearch.results.terminal.format import Look, columns, plain
 from pytest_hypersearch.results.terminal.summary import section, word
 from pytest_hypersearch.results.terminal.tables import with_params
@@ -404,6 +405,22 @@ def test_lists_of_grids_name_each_shape():
         replicates=1,
     )
     assert "grid of 9 (3x3 + 4 + 1): 27 of 27 complete" in shown(replace(study, sweeps=(sweep,)))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _importance_is_judged_once():
+    """How wide lines are has no part in it, and it takes nine tenths of the time."""
+    judged = {}
+
+    def importances(ranked):
+        key = id(ranked.study)
+        if key not in judged:
+            judged[key] = ranked.study, lines.importances(ranked)
+        return judged[key][1]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(summary, "importances", importances)
+        yield
 
 
 @pytest.mark.parametrize("ascii_only", [False, True])

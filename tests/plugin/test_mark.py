@@ -372,9 +372,8 @@ ASYNC_MARKS = {
 
 @pytest.mark.parametrize("plugin", ASYNC_MARKS)
 def test_the_return_value_of_async_tests_is_their_score(
-    pytester, monkeypatch, module, journals, plugin
+    pytester, everything_installed, module, journals, plugin
 ):
-    monkeypatch.delenv("PYTEST_ADDOPTS")
     module(f"""
         import asyncio
 

@@ -359,13 +359,13 @@ def test_a_sampler_in_parallel_gives_the_same_table_after_an_interruption(chase)
 SLOW_START = """
 import os, sys, time
 if os.path.exists("once") and "sys.stdin.readline" in " ".join(sys.orig_argv):
-    time.sleep(3)
+    time.sleep(1)
 """
 SLOW_COLLECTION = """
 def pytest_collection(session):
     import os, time
     if hasattr(session.config, "workerinput") and os.path.exists("once"):
-        time.sleep(3)
+        time.sleep(1)
 """
 
 
