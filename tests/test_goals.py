@@ -53,7 +53,7 @@ def test_i(x):
 """
 
 
-@pytest.mark.parametrize("workers", [(), ("-n2",)], ids=["plain", "workers"])
+@pytest.mark.parametrize("workers", [(), ("-n1",)], ids=["plain", "workers"])
 def test_the_summary_says_which_direction_is_better(project, workers):
     project.write(SWEEP)
     output = project.run(*workers)[1]

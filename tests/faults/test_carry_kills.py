@@ -13,7 +13,7 @@ import pytest
 from pytest_hypersearch import load_results
 from pytest_hypersearch.results.cli import main
 
-WORKERS = pytest.mark.parametrize("workers", [(), ("-n2",)], ids=["plain", "n2"])
+WORKERS = pytest.mark.parametrize("workers", [(), ("-n1",)], ids=["plain", "n1"])
 
 
 DIES = """

@@ -26,7 +26,7 @@ PROBLEMS = """
 """
 
 
-@pytest.fixture(params=[(), ("-n2",)], ids=["plain", "workers"])
+@pytest.fixture(params=[(), ("-n1",)], ids=["plain", "workers"])
 def stored(request, module, run):
     """A project with studies over two problems, two nets and two levels of noise."""
     module(PROBLEMS)

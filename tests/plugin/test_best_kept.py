@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-WORKERS = pytest.mark.parametrize("workers", [(), ("-n2",)], ids=["plain", "n2"])
+WORKERS = pytest.mark.parametrize("workers", [(), ("-n1",)], ids=["plain", "n1"])
 SAVES = """
 def save(trial, x):
     (trial.path / "deep").mkdir(exist_ok=True)

@@ -7,7 +7,7 @@ import pytest
 
 ALL_WAYS = {
     "plain": (False, ()),
-    "n2": (False, ("-n2",)),
+    "n1": (False, ("-n1",)),
     "isolated": (True, ()),
     "n1-isolated": (True, ("-n1",)),
 }

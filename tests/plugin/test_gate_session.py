@@ -14,7 +14,7 @@ from pytest_hypersearch.results.cli import main
 
 FILE = "sweeps.baseline.json"
 BASELINE = f"--sweep-baseline={FILE}"
-PLAIN_AND_WORKERS = pytest.mark.parametrize("workers", [(), ("-n2",)], ids=["plain", "workers"])
+PLAIN_AND_WORKERS = pytest.mark.parametrize("workers", [(), ("-n1",)], ids=["plain", "workers"])
 
 TWO = """
 @pytest.mark.sweep(grid={{"x": [1, 2, 3, 4]}}, replicates=4, metric="loss", gate={{"loss": "1%"}})

@@ -53,7 +53,7 @@ def test_plain():
 
 def test_outcome_output_curve_and_files_come_back(project):
     project.write(ENDS)
-    code, output = project.run("--junitxml=junit.xml", "-n2")
+    code, output = project.run("--junitxml=junit.xml", "-n1")
     assert code == 1
     assert "1 failed, 2 passed, 1 skipped, 4 warnings, 1 pruned" in output
     assert all(text in output for text in ("assert 4 == 5", "out of 2", "err of 2", "careful with"))

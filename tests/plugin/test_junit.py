@@ -9,7 +9,7 @@ import pytest
 
 from pytest_hypersearch import load_results
 
-PLAIN_AND_WORKERS = pytest.mark.parametrize("workers", [(), ("-n2",)], ids=["plain", "workers"])
+PLAIN_AND_WORKERS = pytest.mark.parametrize("workers", [(), ("-n1",)], ids=["plain", "workers"])
 
 SWEEP = """
 @pytest.mark.sweep(grid={"x": [2, 1, 3]}, metric="loss", raises=ValueError)

@@ -573,7 +573,7 @@ def test_ids_have_options_as_they_are_where_the_ini_file_says_so(module, collect
 
 @pytest.mark.parametrize(
     ("expression", "workers"),
-    [("M\u00fcnchen or \u6771", []), (r"city:M\xfc or city:\u6771", ["-n2"])],
+    [("M\u00fcnchen or \u6771", []), (r"city:M\xfc or city:\u6771", ["-n1"])],
 )
 def test_options_beyond_ascii_are_selected_as_written_or_escaped(
     module, run, noted, expression, workers
@@ -595,7 +595,7 @@ def test_ids_of_options_without_letters_are_their_codes(module, collected):
     assert bodies(collected()) == [f"op:{code}" for code in codes]
 
 
-@pytest.mark.parametrize("workers", [[], ["-n2"]])
+@pytest.mark.parametrize("workers", [[], ["-n1"]])
 def test_numbers_of_any_kind_are_scores_reports_logged_values_and_bounds(
     module, run, journals, workers
 ):
@@ -662,7 +662,7 @@ UNORDERED = """
 
 def test_options_are_the_same_whatever_the_seed_of_hashes(module, pytester, monkeypatch, noted):
     module(UNORDERED)
-    for seed, workers, outcome in (("1", "-n2", "passed"), ("2", "-n0", "cached")):
+    for seed, workers, outcome in (("1", "-n1", "passed"), ("2", "-n0", "cached")):
         monkeypatch.setenv("PYTHONHASHSEED", seed)
         result = pytester.runpytest_subprocess("--sweep-resume", workers)
         assert result.parseoutcomes() == {outcome: 62}

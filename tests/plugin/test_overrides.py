@@ -163,7 +163,7 @@ def test_a_run_says_what_was_replaced_and_is_continued_by_the_same_alone(
     assert f"\nwith {svm} for test_svm\nwith {net} for test_net\n" in text
     assert f"--sweep-rerun {svm}\n" in text
 
-    assert run("--sweep-resume", *SET, "-n2").parseoutcomes() == {"cached": 6}
+    assert run("--sweep-resume", *SET, "-n1").parseoutcomes() == {"cached": 6}
     assert len(journals("session")) == 2  # no new run
     capsys.readouterr()
     assert main(["show", "test_net"]) == 0
@@ -178,7 +178,7 @@ def test_a_run_says_what_was_replaced_and_is_continued_by_the_same_alone(
     assert {each["state"] for each in journals("end")} == {State.COMPLETE}
 
 
-@pytest.mark.parametrize("workers", [(), ("-n2",)], ids=["plain", "workers"])
+@pytest.mark.parametrize("workers", [(), ("-n1",)], ids=["plain", "workers"])
 def test_what_suits_no_selected_test_ends_the_session(module, run, noted, workers):
     module(PROJECT)
     for args, problem in {

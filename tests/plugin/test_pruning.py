@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-PLAIN_AND_WORKERS = pytest.mark.parametrize("workers", [(), ("-n2",)], ids=["plain", "workers"])
+PLAIN_AND_WORKERS = pytest.mark.parametrize("workers", [(), ("-n1",)], ids=["plain", "workers"])
 
 LEVELS = """
 from pytest_hypersearch.search import pruners

@@ -13,7 +13,7 @@ from pytest_hypersearch import load_results
 SECRET = "sk-7f3a"  # noqa: S105  ours to find
 
 
-@pytest.mark.parametrize("workers", [[], ["-n2"]])
+@pytest.mark.parametrize("workers", [[], ["-n1"]])
 def test_a_session_records_command_seeds_and_packages(pytester, module, run, journals, workers):
     pytester.makepyfile(helper="__version__ = '7.5'\n", late="__version__ = '8.5'\n")
     pytester.makeconftest("""
@@ -141,7 +141,7 @@ ELSEWHERE = """
 
 
 @pytest.mark.usefixtures("github")
-@pytest.mark.parametrize("workers", [[], ["-n2"], ["isolate"]], ids=["plain", "workers", "isolate"])
+@pytest.mark.parametrize("workers", [[], ["-n1"], ["isolate"]], ids=["plain", "workers", "isolate"])
 def test_secrets_are_neither_stored_nor_shown_whatever_they_are_called(
     pytester, module, run, journals, workers
 ):

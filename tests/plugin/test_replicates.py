@@ -36,7 +36,7 @@ def test_the_rule_decides_which_is_the_best(module, run, pick, best):
     result.stdout.fnmatch_lines([f"BEST {best}"])
 
 
-@pytest.mark.parametrize("workers", [[], ["-n2"]])
+@pytest.mark.parametrize("workers", [[], ["-n1"]])
 def test_the_artifacts_of_the_picked_one_outlive_its_run(module, run, pytester, workers):
     pytester.makeini("[pytest]\nsweep_keep_runs = 1")
     module(PICKED.format(pick="one-se:width"))

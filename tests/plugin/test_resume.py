@@ -162,7 +162,7 @@ class TestIt:
 """
 
 
-@pytest.mark.parametrize("workers", [(), ("-n2",)])
+@pytest.mark.parametrize("workers", [(), ("-n1",)])
 def test_no_fixture_runs_for_a_replayed_trial(project, workers):
     project.write(FIXTURES)
     project.here()
@@ -573,7 +573,7 @@ def test_damage_is_read_past_and_told_once(project, damage, lines, lost):
     assert not project.ran
 
 
-@pytest.mark.parametrize("workers", [(), ("-n2",)])
+@pytest.mark.parametrize("workers", [(), ("-n1",)])
 def test_a_newer_format_is_refused_and_left_alone(project, workers):
     project.write(GRID)
     project.here()
@@ -600,7 +600,7 @@ def _scratch(tmp_path, monkeypatch):
 @pytest.mark.usefixtures("_scratch")
 def test_without_the_cache_plugin_sweeps_run_and_one_warning_says_what_is_missing(project):
     project.write(GRID + GRID.replace("test_f", "test_g"))
-    for extra in ((), ("-W", "error"), ("-n2",)):
+    for extra in ((), ("-W", "error"), ("-n1",)):
         code, output = project.run("-p", "no:cacheprovider", *extra)
         assert code == 0
         assert "8 passed, 1 warning" in output
@@ -609,7 +609,7 @@ def test_without_the_cache_plugin_sweeps_run_and_one_warning_says_what_is_missin
     assert not (project.path / ".pytest_cache").exists()
 
 
-@pytest.mark.parametrize("workers", [(), ("-n2",)])
+@pytest.mark.parametrize("workers", [(), ("-n1",)])
 def test_resume_without_the_cache_plugin_is_refused(project, workers):
     project.write(GRID)
     code, output = project.run("-p", "no:cacheprovider", "--sweep-resume", *workers)

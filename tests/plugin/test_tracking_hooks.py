@@ -65,7 +65,7 @@ def lives(lines):
     return found
 
 
-@pytest.mark.parametrize("workers", [[], ["-n2"]])
+@pytest.mark.parametrize("workers", [[], ["-n1"]])
 def test_each_hook_is_called_in_the_order_of_a_trials_life(module, run, followed, workers):
     module(SWEPT)
     run("--sweep", *workers).assert_outcomes(passed=2)

@@ -10,7 +10,7 @@ import pytest
 from pytest_hypersearch import load_results
 from pytest_hypersearch.results.cli import main
 
-WORKERS = pytest.mark.parametrize("workers", [(), ("-n2",)], ids=["plain", "n2"])
+WORKERS = pytest.mark.parametrize("workers", [(), ("-n1",)], ids=["plain", "n1"])
 GIT = ("git", "-c", "user.name=a", "-c", "user.email=a@b")
 
 SWEEP = """
