@@ -74,6 +74,18 @@ def test_light_or_dark_is_a_choice(hard):
     assert hard.page.evaluate(ink) != before
     hard.page.get_by_label("Colours").select_option("light")
     assert colour(hard) == light
+    # what is no choice of colours leaves the style sheets alone, or every element is styled anew
+    hard.page.evaluate(
+        """() => {
+            const kept = Object.getOwnPropertyDescriptor(MediaList.prototype, "mediaText");
+            const set = () => { throw new Error("styles are told anew"); };
+            Object.defineProperty(MediaList.prototype, "mediaText", { ...kept, set });
+        }"""
+    )
+    hard.go("theme=light&sort=duration")
+    hard.page.reload()
+    hard.page.wait_for_selector("body[data-ready]")
+    assert not hard.wrong
 
 
 def test_paper_is_light_and_has_all_figures(hard):
