@@ -2,6 +2,7 @@ import json
 import os
 import subprocess
 import sys
+from importlib import metadata
 
 import pytest
 
@@ -75,6 +76,9 @@ def test_packages_go_by_the_names_by_which_they_are_imported():
     assert found["pytest"] == pytest.__version__
     assert "sys" not in found
     assert "test_provenance" not in found
+    assert found["pluggy"] == metadata.version("pluggy")
+    assert found["execnet"] == metadata.version("execnet")
+    assert imported_packages(found) == {}
 
 
 def test_an_observer_that_nobody_asks_leaves_no_process(tmp_path):

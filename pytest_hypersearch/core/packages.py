@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+import re
 import sys
+from collections.abc import Collection
 from contextlib import suppress
 from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Final
+
+_VERSION: Final = re.compile(r"^Version: *(.+?) *$", re.MULTILINE)
 
 
-def imported_packages() -> dict[str, str]:
+def imported_packages(but: Collection[str] = ()) -> dict[str, str]:
     """Versions of the packages that this process has imported, by their import names.
 
     A package's version is its ``__version__``, else that of the distribution of the same name;
     modules without either, such as the project's own, are left out.
+
+    Args:
+        but: Names that are left out, too.
     """
     names = {name for name in sys.modules if "." not in name and not name.startswith("_")}
-    found = {name: _version(name) for name in sorted(names - sys.stdlib_module_names)}
+    found = {name: _version(name) for name in sorted(names - sys.stdlib_module_names - {*but})}
     return {name: version for name, version in found.items() if version}
 
 
@@ -26,9 +34,12 @@ def _version(name: str) -> str:
     if isinstance(version, str):
         return version
     try:
-        return metadata.version(name)
+        # Not metadata.version, which parses all of a file that holds a readme, too.
+        text = metadata.distribution(name).read_text("METADATA") or ""
     except (metadata.PackageNotFoundError, ValueError):
         return ""
+    found = _VERSION.search(text)
+    return found[1] if found else ""
 
 
 def version_of(package: str) -> str:
@@ -44,8 +55,10 @@ def version_of(package: str) -> str:
 
 def _version_of_file(module: Path) -> str:
     """Return the version of the distribution that a top-level module belongs to."""
-    name = f"{module.parent.name}/{module.name}" if module.stem == "__init__" else module.name
-    for distribution in metadata.distributions():
+    top = module.parent if module.stem == "__init__" else module
+    name = module.relative_to(top.parent).as_posix()
+    # Only those that are installed in the same directory: a project's own has none, as a rule.
+    for distribution in metadata.distributions(path=[str(top.parent)]):
         # Much faster than metadata.packages_distributions(), which parses all of these files.
         if f"\n{name}," in f"\n{distribution.read_text('RECORD')}":
             return distribution.version

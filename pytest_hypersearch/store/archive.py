@@ -554,6 +554,11 @@ class Observer:
 
 
 def _ask_git(root: Path) -> subprocess.Popen[str] | None:
+    place = root.resolve()
+    if "GIT_DIR" not in os.environ and not any(
+        (each / ".git").exists() for each in (place, *place.parents)
+    ):
+        return None
     try:
         return subprocess.Popen(  # noqa: S603  the command is ours
             _GIT_STATUS,

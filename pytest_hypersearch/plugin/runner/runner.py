@@ -50,6 +50,7 @@ class Runner:
         self.plan = Plan({})
         self.elsewhere: Sequence[str] = ()
         self._spaces: dict[tuple[str, str], Space] = {}
+        self._packages: dict[str, str] = {}
         self.current: CurrentItem | None = None
         given = getattr(config, "workerinput", {})
         self._files = NodeFiles(link, given[SCRATCH]) if SCRATCH in given else None
@@ -117,7 +118,10 @@ class Runner:
             self._tell_packages()
 
     def _tell_packages(self) -> None:
-        self.link.send(messages.Packages(imported_packages()))
+        new = imported_packages(self._packages)
+        self._packages |= new
+        if new:
+            self.link.send(messages.Packages(new))
 
     # Not tryfirst: a skip mark is evaluated before, and then no trial is asked for; pytest's own
     # setup, in which fixtures start, comes after this.
