@@ -71,30 +71,29 @@ def run_session(channel: Any) -> None:
     def tell(event: str, **values: object) -> None:
         channel.send((event, values))
 
-    def ask(name: str, item: str = "") -> Any:
-        owner.send(SCRIPT["messages"][name].replace("ITEM", item))
-        return json.loads(owner.receive())[2]
+    def ask(name: str, item: str = "", following: str = "") -> Any:
+        owner.send(SCRIPT["messages"][name].replace("ITEM", item).replace("NEXT", following))
+        return json.loads(owner.receive())[1:]
 
     def report(item: str, when: str) -> None:
         tell("testreport", data={**SCRIPT["report"], "nodeid": item, "when": when})
 
     tell("workerready", workerinfo={"version_info": tuple(sys.version_info[:5])})
-    while not ask("Hello")["known"]:  # the real worker has the plan
+    while not ask("Hello")[1]["known"]:  # the real worker has the plan
         time.sleep(0.5)
     ask("Durations")
     queue = Queue()
     channel.setcallback(queue.take)
     tell("collectionfinish", topdir=".", ids=items)
-    current = queue.get()
+    current, ahead = queue.get(), None
     while current is not None:
         following, item = queue.get(), items[current]
-        if ask("Claim", item)["granted"]:
+        if ahead or ask("Claim", item)[0] == "RunTrial":
             tell("logstart", nodeid=item, location=("test_trivial.py", 1, item))
             report(item, "setup")
             start = time.perf_counter()
-            ask("Ask", item)
+            ahead = ask("Tell", item, "" if following is None else items[following])[1]["ahead"]
             longest = max(longest, time.perf_counter() - start)
-            ask("Tell", item)
             report(item, "call")
             report(item, "teardown")
             tell("logfinish", nodeid=item, location=("test_trivial.py", 1, item))

@@ -259,8 +259,8 @@ def pytest_sessionfinish(session):
 """
 """What the controller needs, without its workers."""
 
-MESSAGES_PER_TRIAL = 13
-"""Six events of xdist with six parts, a command, and three requests with replies."""
+MESSAGES_PER_TRIAL = 9
+"""Six events and a command of xdist, and a request with its reply."""
 
 
 def pipes(workers: int, trials: int) -> None:
@@ -290,9 +290,8 @@ def pipes(workers: int, trials: int) -> None:
         requests = [
             messages.Hello(digest),
             messages.Durations(),
-            messages.Claim("ITEM"),
-            messages.Ask("ITEM"),
-            messages.Tell("ITEM", 1, outcome),
+            messages.Claim("ITEM", hands_out=True),
+            messages.Tell("ITEM", 1, outcome, then="NEXT"),
             messages.Finish(saved=False),
         ]
         script = {

@@ -53,7 +53,7 @@ def test_workers_join_late_and_are_lost_at_any_moment_and_each_trial_runs_once(p
         "late;ran;14",  # when there is nothing left to do
         "cut;collectionfinish;1;1",
         "cut;runtest_protocol_complete;1;1",  # between an item's last report and its end
-        "cut;logstart;1;255",  # in mid-trial, by the loss of the way there
+        "cut;testreport;1;255",  # in mid-trial, by the loss of the way there
         "late;ran;4",
     )
     code, output = project.run(option, "-n6", "-v")
@@ -156,7 +156,9 @@ def test_bad_options_are_refused(project, options, message):
 SHIPPED = """
 import data
 
-@pytest.mark.sweep(grid={"x": range(6)}, mode="max", retries=0)
+MOST = int(os.getenv("UNSENT", "6"))
+
+@pytest.mark.sweep(grid={"x": range(MOST)}, mode="max", retries=0)
 def test_f(x, trial):
     trial.log(cwd=os.getcwd(), data=data.__file__, var=os.environ.get("GIVEN"))
     (trial.path / "weights").write_bytes(bytes([x]) * 7_000_000)
@@ -197,13 +199,17 @@ def test_a_project_is_shipped_and_what_trials_save_comes_home(project, on, monke
     (project.path / "ignored.txt").write_text("")
     subprocess.run(["git", "init", "-q", project.path], check=True)
     monkeypatch.setenv("GIVEN", "given")
+    monkeypatch.setenv("UNSENT", "3")
     # The node has nothing at the project's path.
     mount = f'mount -t tmpfs tmpfs {project.path}; exec "$@"'
-    node = shlex.join([*LACKING, mount, "sh"])
+    node = shlex.join([*LACKING, mount, "sh", "env", "-u", "UNSENT"])
     option = on('cut;"Deliver";2;255').replace("{python}", f"{node} {{python}}")
     code, output = project.run(option, "-n2", f"{project.path}/sub/test_it.py", "-W", "default")
     assert code == pytest.ExitCode.TESTS_FAILED
     assert "1 failed, 9 passed" in output
+    text = "UNSENT is set where pytest was called, not here: --sweep-env=UNSENT sends it"
+    assert re.search(rf"sub/test_it.py:\d+: RuntimeWarning: {text}", output)
+    assert output.count(text) == 1
     assert "ignored.txt is ignored by git or hidden, so it was not sent to gw" in output
     assert "[x:2]: trial.path is not kept: AbsoluteLinkError: './out' is a link" in output
     assert "files of trials came from workers: " in output
@@ -226,6 +232,7 @@ def test_a_project_is_shipped_and_what_trials_save_comes_home(project, on, monke
     # The fingerprint is that of the files here.
     begin = next(each for each in read(journal).records if "fingerprint" in each)
     assert begin["fingerprint"].keys() > {"sub/data.py", "sub/test_it.py"}
+    monkeypatch.delenv("UNSENT")
     project.run("--sweep-resume", "sub/test_it.py", "-k", "test_f or test_isolated")
     assert len(project.cached) == 8
     with (project.path / "large").open("wb") as file:

@@ -322,7 +322,9 @@ class RemoteWorkers:
         root = self._config.rootpath
         files = self._project.files
         environment = {name: os.environ[name] for name in self._variables if name in os.environ}
-        welcome = Welcome(worker, str(root), self._below, files, self._landmark, environment)
+        unsent = sorted(os.environ.keys() - environment.keys())
+        place = str(root), self._below, files, self._landmark
+        welcome = Welcome(worker, *place, environment, unsent)
         pipe.write(encoded(welcome))
         ready = read_message(pipe.read, Ready)
         if ready.root:

@@ -15,6 +15,7 @@ import shutil
 import sys
 import tempfile
 import uuid
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
@@ -78,6 +79,7 @@ def main() -> None:
             root = str(Path(own, Path(welcome.root).name))
             unpack(io.BytesIO(_read(read_message(_read, Size).bytes)), Path(root))
             _send(Ready(root))
+        _watch_environment(set(welcome.unsent) - os.environ.keys(), root)
         os.chdir(Path(root, welcome.below))
         os.environ[OWN] = own
         streams: Any = init_popen_io(get_execmodel("main_thread_only"))
@@ -89,6 +91,36 @@ def _has_project(welcome: Welcome) -> bool:
     if welcome.landmark and Path(welcome.root, welcome.landmark).exists():
         return True
     return has_files(welcome.root, welcome.files)
+
+
+def _watch_environment(missing: set[str], root: str) -> None:
+    """Warn when the project's code reads a variable that the controller has and this node lacks.
+
+    It may decide which trials there are, and all workers would agree on the wrong ones.
+    """
+    environ: Any = os.environ
+    encode = environ.encodekey
+
+    # Private to CPython: all that reads a variable comes through here.
+    def encodekey(name: str) -> bytes:
+        if name in missing and (place := _reader(root)):
+            missing.remove(name)
+            text = f"{name} is set where pytest was called, not here: --sweep-env={name} sends it"
+            warnings.warn_explicit(text, RuntimeWarning, *place)
+        return encode(name)  # type: ignore[no-any-return]
+
+    environ.encodekey = encodekey
+
+
+def _reader(root: str) -> tuple[str, int] | None:
+    """The file and line of the project's that reads a variable, the same on all nodes."""
+    frame = sys._getframe(2)  # noqa: SLF001  the only way
+    if frame.f_code.co_name != "__getitem__":
+        return None  # it is set
+    while frame.f_back and frame.f_code.co_filename.startswith((os.__file__, "<frozen")):
+        frame = frame.f_back
+    file = Path(frame.f_code.co_filename)
+    return (str(file.relative_to(root)), frame.f_lineno) if file.is_relative_to(root) else None
 
 
 @contextmanager

@@ -133,6 +133,7 @@ class Welcome:
         landmark: A file below the root that is there during the session, empty if none can be: who
             sees it has these very files, and may see them change.
         environment: Variables to set.
+        unsent: The names of other variables that the controller has.
     """
 
     worker: str
@@ -141,6 +142,7 @@ class Welcome:
     files: dict[str, str]
     landmark: str = ""
     environment: dict[str, str] = field(default_factory=dict)
+    unsent: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
