@@ -12,10 +12,12 @@ class Noting:
         self.adaptive = adaptive
         self.limit = limit
         self.histories = {}
+        self.reports = {}
 
     def suggest(self, space, *, seed, index, history):
         assert index not in self.histories or not self.adaptive
         self.histories[index] = [(seen.index, str(seen.state), seen.scores) for seen in history]
+        self.reports[index] = {seen.index: seen.reports for seen in history if seen.reports}
         return {"x": index + 100 * seed} if index < self.limit else None
 
 

@@ -56,7 +56,16 @@ def study_of(states=(), direction="minimize", seed=0):
         x = number / len(states)
         value = x if state == TrialState.COMPLETE else None
         params = {"x": x, "c": ["a", None, 2.5][number % 3]}
-        study.add_trial(create_trial(state=state, value=value, params=params, distributions=KNOWN))
+        reports = {4: 1.5, 2: 3.0} if state == TrialState.PRUNED else {}
+        study.add_trial(
+            create_trial(
+                state=state,
+                value=value,
+                params=params,
+                distributions=KNOWN,
+                intermediate_values=reports,
+            )
+        )
     return study
 
 
@@ -114,7 +123,9 @@ def test_trials_of_all_states_reach_the_sampler_as_what_they_are(direction, monk
         [
             Observation(0, {"x": 0.0, "c": 0}, State.COMPLETE, (0.0,)),
             Observation(1, {"x": 0.2, "c": 1}, State.FAILED),
-            Observation(3, {"x": 0.6, "c": 0}, State.PRUNED),
+            Observation(
+                3, {"x": 0.6, "c": 0}, State.PRUNED, reports=((2, sign * 3.0), (4, sign * 1.5))
+            ),
             Observation(4, {"x": 0.8, "c": 1}, State.COMPLETE, (sign * 0.8,)),
             Observation(2, {"x": 0.4, "c": 2}, State.RUNNING),
         ]

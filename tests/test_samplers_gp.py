@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import math
 import os
 import subprocess
@@ -35,7 +36,13 @@ from pytest_hypersearch.search.gp.fit import (
     yeo_johnson,
 )
 from pytest_hypersearch.search.gp.optimise import search
-from pytest_hypersearch.search.gp.regression import Hyperparameters, Kernel, factor_of, posterior_of
+from pytest_hypersearch.search.gp.regression import (
+    NOISE_FLOOR,
+    Hyperparameters,
+    Kernel,
+    factor_of,
+    posterior_of,
+)
 from pytest_hypersearch.search.samplers.random import Random
 
 MIXED = Space(
@@ -352,11 +359,14 @@ def toy_data(rng, n=14):
     return encoding, data
 
 
-def test_gradient_of_the_fit():
+@pytest.mark.parametrize("pruned", [False, True])
+def test_gradient_of_the_fit(pruned):
     rng = np.random.default_rng(0)
     encoding, data = toy_data(rng)
+    if pruned:
+        data = dataclasses.replace(data, gaps=rng.choice([0.0, 0.3, 0.9], 14))
     objective = Objective.of(data, encoding.categorical)
-    start = default_theta(encoding.features)
+    start = default_theta(encoding.features, pruned=pruned)
     for _ in range(5):
         theta = start + 0.3 * rng.standard_normal(len(start))
         numeric = scipy.optimize.approx_fprime(theta, lambda t: objective(t)[0], 1e-6)
@@ -459,13 +469,99 @@ def test_many_branches_options_or_parameters_are_not_all_tried(space):
 def test_rows_appended_equal_a_fresh_factor():
     rng = np.random.default_rng(2)
     encoding, data = toy_data(rng)
-    hyper = Hyperparameters(np.array([4.0, 2.0, 1.0]), 1.3, 0.6, 1e-2, 1.0)
+    hyper = Hyperparameters(np.array([4.0, 2.0, 1.0]), 1.3, 0.6, 1e-2, 1.0, deviation=0.4)
     kernel = Kernel(hyper, encoding.categorical)
-    whole = factor_of(kernel, data.X, data.counts)
-    grown = factor_of(kernel, data.X[:10], data.counts[:10])
-    for row, count in zip(data.X[10:], data.counts[10:], strict=True):
-        grown = grown.appended(row, count)
+    gaps = rng.choice([0.0, 0.2, 0.8], 14)
+    whole = factor_of(kernel, data.X, data.counts, gaps)
+    grown = factor_of(kernel, data.X[:10], data.counts[:10], gaps[:10])
+    for row, count, gap in zip(data.X[10:], data.counts[10:], gaps[10:], strict=True):
+        grown = grown.appended(row, count, gap)
     assert grown.L_inv == pytest.approx(whole.L_inv, abs=1e-8)
+    covariance = np.linalg.inv(whole.L_inv.T @ whole.L_inv)
+    i, j = np.flatnonzero(gaps)[:2]
+    plain = kernel.covariance(data.X, data.X)
+    assert covariance[i, j] == pytest.approx(plain[i, j] * (1 + 0.4 * gaps[i] * gaps[j]))
+    own = kernel.variance * (1 + 2 * 0.4 * gaps[i] ** 2) + 1e-2 / data.counts[i] + NOISE_FLOOR
+    assert covariance[i, i] == pytest.approx(own)
+    scored = np.flatnonzero(gaps == 0)[0]
+    assert covariance[i, scored] == pytest.approx(plain[i, scored])
+
+
+def pruned_plane(*, reports=True, wrong=False):
+    """A history of which only two trials are complete: of (x - 0.7)^2 + (y - 0.3)^2."""
+    rng, history = np.random.default_rng(5), []
+    for index in range(24):
+        x, y = rng.random(2).tolist()
+        score = (x - 0.7) ** 2 + (y - 0.3) ** 2
+        complete = index in {0, 9}
+        curve = [(step, score + 0.2 / step) for step in range(1, 11 if complete else 4)]
+        if wrong and not complete:
+            curve = [(step, -value) for step, value in curve]
+        history.append(
+            Observation(
+                index,
+                {"x": x, "y": y},
+                State.COMPLETE if complete else State.PRUNED,
+                (score,) if complete else (),
+                reports=tuple(curve) if reports else (),
+            )
+        )
+    return history
+
+
+def test_values_of_pruned_trials_show_where_to_search():
+    square = Space(({"x": uniform(0, 1), "y": uniform(0, 1)},))
+
+    def distance(history):
+        asked = GP().suggest(square, seed=0, index=24, history=history)
+        return math.dist((asked["x"], asked["y"]), (0.7, 0.3))
+
+    assert distance(pruned_plane()) < 0.15
+    assert distance(pruned_plane(reports=False)) > 0.2
+    assert distance(pruned_plane(wrong=True)) > 0.3
+    late = [dataclasses.replace(o, reports=o.reports[:1]) for o in pruned_plane()]
+    assert distance(late) != distance(pruned_plane())  # at which step a value was reported counts
+
+
+def test_curves_change_nothing_while_no_trial_is_pruned():
+    plain = play(PLANE, branin, 20)
+    curves = [dataclasses.replace(o, reports=((0, 3.0 * o.index), (1, o.scores[0]))) for o in plain]
+    for index in (8, 13, 20):
+        asked = [
+            GP().suggest(PLANE, seed=0, index=index, history=h[:index]) for h in (plain, curves)
+        ]
+        assert asked[0] == asked[1]
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, 1e308, -1e308])
+def test_any_value_of_a_pruned_trial_can_be_searched_with(value):
+    history = pruned_plane()
+    history[5] = dataclasses.replace(history[5], reports=((1, value),))
+    history[6] = dataclasses.replace(history[6], reports=((1e9, 0.5),))
+    square = Space(({"x": uniform(0, 1), "y": uniform(0, 1)},))
+    unscored = [o for o in history if not o.scores]
+    for told in (history, unscored, history[:2], history[1:10], [history[0], history[6]]):
+        config = GP().suggest(square, seed=0, index=24, history=told)
+        assert square.contains(config)
+        assert config not in [o.params for o in told]
+
+
+def test_values_of_pruned_trials_are_of_the_first_metric_alone():
+    square = Space(({"x": uniform(0, 1), "y": uniform(0, 1)},))
+
+    def asked(second, pruned):
+        history = [
+            dataclasses.replace(o, others=((second * o.scores[0],),), excess=((o.params["x"],),))
+            if o.scores
+            else dataclasses.replace(o, reports=o.reports if pruned else ())
+            for o in pruned_plane()
+        ]
+        return GP().suggest(square, seed=0, index=24, history=history)
+
+    assert asked(1.0, pruned=True) != asked(1.0, pruned=False)
+    # in other units, in which values of the first metric would be far off the scale
+    near = [asked(scale, pruned=True) for scale in (1.0, 1024.0)]
+    assert near[0] == pytest.approx(near[1], abs=0.02)
 
 
 def test_log_improvement_is_exact_far_out():

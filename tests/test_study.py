@@ -1,4 +1,5 @@
 import json
+import math
 import time
 
 import pytest
@@ -9,6 +10,7 @@ from pytest_hypersearch.core.trial import Key, State, trial_seed
 from pytest_hypersearch.engine.records import Attempt
 from pytest_hypersearch.engine.study import Study
 from pytest_hypersearch.search.samplers import Table
+from pytest_hypersearch.store.curves import TimedSeries, pack
 from pytest_hypersearch.store.reader import Stored, StoredRun
 from pytest_hypersearch.store.records import SessionRecord, to_json
 
@@ -16,7 +18,7 @@ from pytest_hypersearch.store.records import SessionRecord, to_json
 class Bench:
     """A study with what it wrote."""
 
-    def __init__(self, sampler=None, *, stored=None, numbers=None, **options):
+    def __init__(self, sampler=None, *, stored=None, numbers=None, curves=dict, **options):
         self.sweep = sweep(**options)
         self.sampler = sampler or Noting()
         self.session = SessionRecord((self.sweep,))
@@ -31,6 +33,7 @@ class Bench:
             write=lambda *records: self.written.extend(map(to_json, records)),
             stored=Stored(stored or StoredRun(), self.session),
             tables={} if self.sampler.adaptive else {"s": Table(self.sampler, self.sweep)},
+            curves=curves,
         )
 
     def ask(self, number, replicate=0, worker="gw0", **options):
@@ -257,6 +260,36 @@ def test_scores_are_turned_so_that_lower_is_better():
     bench.run(0, 3.0)
     bench.ask(1)
     assert bench.sampler.histories[1] == [(0, "complete", (-3.0,))]
+
+
+def test_a_sampler_gets_the_curves_of_what_was_pruned_and_what_ran_to_its_end():
+    options = {"prune": "median", "mode": "max", "replicates": 2}
+    bench, curves = Bench(**options), {}
+    for number, replicate, values, state in (
+        (0, 0, [1.0, 2.0], State.FAILED),
+        (0, 1, [2.0, 4.0], State.COMPLETE),
+        (1, 0, [1.0, math.nan, 0.5], State.PRUNED),
+        (1, 1, [0.1], State.PRUNED),
+        (2, 0, [], State.PRUNED),
+        (2, 1, [float(n) for n in range(1000)], State.PRUNED),
+    ):
+        attempt = bench.ask(number, replicate).number
+        key, steps = Key("s", number, replicate), range(len(values))
+        if values:
+            bench.study.report(key, attempt, {"score": pack(steps, values)})
+            curves[key, attempt] = {"score": TimedSeries([*steps], values, [0.0] * len(values))}
+        bench.tell(number, values[-1] if values else None, replicate, attempt, state=state)
+    again = bench.resumed(curves=lambda: curves, **options)
+    for number in range(3):
+        for replicate in range(2):
+            again.ask(number, replicate)
+            if (number, replicate) == (0, 0):
+                again.tell(0, None, 0, 2, state=State.FAILED)
+    for each in (bench, again):
+        each.ask(3)
+        reports = each.sampler.reports[3]
+        assert (reports[0], reports[1]) == (((0, -2.0), (1, -4.0)), ((0, -0.1),))
+        assert (len(reports[2]), reports[2][0], reports[2][-1]) == (16, (0, 0.0), (999, -999.0))
 
 
 def test_replicates_are_one_configuration_whose_first_scores_count():

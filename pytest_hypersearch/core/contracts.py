@@ -7,13 +7,16 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from operator import neg
-from typing import Final, Literal, Protocol, runtime_checkable
+from typing import Final, Literal, Protocol, TypeAlias, runtime_checkable
 
 from pytest_hypersearch.core.space import Space
 from pytest_hypersearch.core.trial import Config, State
 from pytest_hypersearch.core.values import shown_number
 
-_REPORTS: Final = 32  # of a trial, that a sampler gets
+Reports: TypeAlias = tuple[tuple[float, float], ...]
+"""Steps in ascending order with the values there, lower being better; see `Curve.reports`."""
+
+_REPORTS: Final = 16  # of a trial, that a sampler gets
 
 
 class Curve:
@@ -122,8 +125,8 @@ class Curve:
         return self.bests[index - 1] if index else math.inf
 
     @property
-    def reports(self) -> tuple[tuple[float, float], ...]:
-        """Steps in ascending order with their values, lower being better: 32 evenly spread ones.
+    def reports(self) -> Reports:
+        """Steps in ascending order with their values, lower being better: 16 of many.
 
         The first and the last are among them; NaN is left out.
         """
@@ -234,8 +237,7 @@ class Observation:
         others: The same for each further metric of a sweep that has several.
         excess: For each constraint, by how much each complete replicate broke it, relative to the
             bound; negative or zero where it was kept.
-        reports: Steps and values that its first complete trial reported, or its first one if none
-            is complete; see `Curve.reports`.
+        reports: What its first complete trial reported, or its last one if none is complete.
     """
 
     index: int
@@ -244,7 +246,7 @@ class Observation:
     scores: tuple[float, ...] = ()
     others: tuple[tuple[float, ...], ...] = ()
     excess: tuple[tuple[float, ...], ...] = ()
-    reports: tuple[tuple[float, float], ...] = ()
+    reports: Reports = ()
 
 
 class Sampler(Protocol):

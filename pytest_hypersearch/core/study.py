@@ -10,7 +10,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any, Final, TypeAlias, TypeVar
 
-from pytest_hypersearch.core.contracts import Observation
+from pytest_hypersearch.core.contracts import Observation, Reports
 from pytest_hypersearch.core.goals import Constraint, Goal
 from pytest_hypersearch.core.space import config_key
 from pytest_hypersearch.core.sweep import Sweep
@@ -129,7 +129,7 @@ def observation_of(
     number: int,
     params: Config,
     trials: Sequence[TrialRecord],
-    reports: tuple[tuple[float, float], ...] = (),
+    reports: Reports = (),
 ) -> Observation:
     """Return a configuration as its sampler sees it; complete once one of its trials is.
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 
-from pytest_hypersearch.core.contracts import Observation, Sampler
+from pytest_hypersearch.core.contracts import Observation, Reports, Sampler
 from pytest_hypersearch.core.errors import NotYetError, SamplerError
 from pytest_hypersearch.core.goals import TOP
 from pytest_hypersearch.core.study import Suggestion, observation_of
@@ -28,6 +28,7 @@ class Proposals:
             that there is something to compare. Those of stored trials have precedence.
         tables: The configurations of sweeps whose samplers look at no results.
         stored: What earlier sessions left.
+        reports: Returns what a trial has reported.
         write: Puts a record into the journal, or raises `StoreError`.
     """
 
@@ -39,6 +40,7 @@ class Proposals:
         *,
         tables: Mapping[str, Table],
         stored: Stored,
+        reports: Callable[[Key], Reports],
         write: Callable[[Record], None],
         replays: Mapping[str, Sequence[Config]],
     ) -> None:
@@ -50,6 +52,7 @@ class Proposals:
         self._progress = progress
         self._suggestions = stored.run.suggestions
         self._write = write
+        self._reports = reports
         self._configs: dict[str, dict[int, Config | None]] = defaultdict(dict)
         self._seen: dict[tuple[str, int], int] = {}
         self._observations: dict[tuple[str, int], Observation] = {}
@@ -215,7 +218,15 @@ class Proposals:
             for replicate in range(sweep.replicates)
             if (record := self._progress.records.get(Key(sweep.name, number, replicate)))
         ]
-        return observation_of(sweep, number, self._configs[sweep.name][number] or {}, records)
+        complete = [record for record in records if record.state is State.COMPLETE]
+        reporting = (complete or records[::-1])[:1]
+        return observation_of(
+            sweep,
+            number,
+            self._configs[sweep.name][number] or {},
+            records,
+            *(self._reports(record.key) for record in reporting),
+        )
 
 
 def _others(sweep: Sweep, configs: Iterable[Config]) -> list[Config]:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from math import inf
 from typing import TypeAlias
 
-from pytest_hypersearch.core.contracts import Curve
+from pytest_hypersearch.core.contracts import Curve, Reports
 from pytest_hypersearch.core.sweep import Sweep
 from pytest_hypersearch.core.trial import Key, State
 from pytest_hypersearch.core.values import shown
@@ -52,6 +52,11 @@ class Pruning:
         sweep = self._sweeps.get(key.sweep)
         if sweep is not None and sweep.metric in series:
             self._add(key, *unpack(series[sweep.metric]))
+
+    def reports(self, key: Key) -> Reports:
+        """Return what a trial has reported, for samplers; nothing if no sweep prunes by it."""
+        curve = self._curves.get(key)
+        return curve.reports if curve else ()
 
     def verdict(self, key: Key) -> str:
         """Why a running trial should end; empty if it should go on."""

@@ -123,6 +123,7 @@ class Study:
             self.progress,
             tables=tables,
             stored=stored,
+            reports=self.pruning.reports,
             write=write,
             replays=replays,
         )

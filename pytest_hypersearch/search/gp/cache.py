@@ -47,6 +47,7 @@ LARGEST_MODEL: Final = 300  # training points of a model
 _LARGEST_FIT: Final = 150  # training points of a fit of hyperparameters
 _LATEST: Final = 50
 _PRUNED_QUANTILE: Final = 0.75
+_LEAST_GAP: Final = 1e-3  # of a pruned trial, which is no full one
 _HISTORIES: Final = 16  # studies of one space that run side by side, times their metrics
 
 
@@ -62,6 +63,8 @@ class Result:
         score: Mean of its scores, NaN without one.
         count: How many scores there are, 1 without one.
         failed: Whether it ended without a score; a pruned one did not fail.
+        value: What it reported last if it was pruned, NaN otherwise.
+        step: Where it reported that.
     """
 
     observation: Observation
@@ -71,6 +74,8 @@ class Result:
     score: float
     count: float
     failed: bool
+    value: float
+    step: float
 
 
 class Table(NamedTuple):
@@ -81,12 +86,16 @@ class Table(NamedTuple):
         y: Means of their scores (N,), NaN without one.
         counts: How many scores there are (N,), 1 without one.
         failed: Which ended without a score (N,).
+        values: What pruned ones reported last (N,), NaN for all others.
+        steps: Where they reported that (N,).
     """
 
     X: Array
     y: Array
     counts: Array
     failed: NDArray[np.bool_]
+    values: Array
+    steps: Array
 
     @classmethod
     def of(cls, results: Sequence[Result], D: int) -> Table:
@@ -96,6 +105,8 @@ class Table(NamedTuple):
             np.array([result.score for result in results]),
             np.array([result.count for result in results]),
             np.array([result.failed for result in results], dtype=bool),
+            np.array([result.value for result in results]),
+            np.array([result.step for result in results]),
         )
 
     def followed_by(self, other: Table) -> Table:
@@ -159,6 +170,9 @@ class History:
         if branch is None:
             return None
         scores = np.clip(observation.scores, -HUGE, HUGE)
+        pruned = observation.state is State.PRUNED and not len(scores)
+        reported = pruned and observation.reports and np.isfinite(observation.reports[-1][1])
+        step, value = observation.reports[-1] if reported else (np.nan, np.nan)
         return Result(
             observation,
             self.space.key(observation.params),
@@ -166,7 +180,9 @@ class History:
             self.encoding.row(branch, observation.params),
             float(scores.mean()) if len(scores) else np.nan,
             float(max(len(scores), 1)),
-            not len(scores) and observation.state is not State.PRUNED,
+            not len(scores) and not pruned,
+            float(np.clip(value, -HUGE, HUGE)),
+            step,
         )
 
     def model(self) -> tuple[Factor, Data, NDArray[np.bool_]] | None:
@@ -183,11 +199,13 @@ class History:
             kernel = Kernel(hyper, self.encoding.categorical)
             self.active = training_subset(self.table.y[:start], LARGEST_MODEL)
             X, counts = self.table.X[self.active], self.table.counts[self.active]
-            self.factor, self.fitted = factor_of(kernel, X, counts), start
+            gaps = self._gaps(start, self.active)
+            self.factor, self.fitted = factor_of(kernel, X, counts, gaps), start
         if self.factor is not None:
-            for result in self.results[self.active[-1] + 1 :]:
-                self.factor = self.factor.appended(result.x, result.count)
-            self.active = np.append(self.active, np.arange(self.active[-1] + 1, count))
+            new = np.arange(self.active[-1] + 1, count)
+            for i, gap in zip(new, self._gaps(start, new).tolist(), strict=True):
+                self.factor = self.factor.appended(self.table.X[i], self.table.counts[i], gap)
+            self.active = np.append(self.active, new)
         data = self._data(count, self.active)
         failed = self.table.failed[self.active]
         return None if self.factor is None or data is None else (self.factor, data, failed)
@@ -209,18 +227,43 @@ class History:
         self.hypers[count] = fit(data, self.encoding.categorical)
         return self.hypers[count]
 
+    def _gaps(self, count: int, which: NDArray[np.intp]) -> Array:
+        """Return which shares of a full trial some results did not run, 0 unless they were pruned.
+
+        From the first to the last step that the complete ones of the first so many results
+        reported, a trial is full; all of it is missing while there is none.
+        """
+        steps = self.table.steps[which]
+        if np.isnan(steps).all():
+            return np.zeros(len(which))
+        ends = [
+            step
+            for each in self.results[:count]
+            if each.observation.scores
+            for step, _ in (*each.observation.reports[:1], *each.observation.reports[-1:])
+        ]
+        first, last = min(ends, default=0.0), max(ends, default=0.0)
+        left = (last - steps) / (last - first) if last > first else np.ones(len(steps))
+        return np.where(np.isnan(steps), 0.0, np.clip(left, _LEAST_GAP, 1.0))
+
+    def _values(self, count: int) -> Array:
+        """Return the first so many scores, with the last values of pruned ones in their place."""
+        values = self.table.values[:count]
+        return np.where(np.isnan(values), self.table.y[:count], values)
+
     def _scale(self, count: int) -> Scale | None:
-        """Return the scale of the first so many scores, None if all of them are equal."""
-        y = self.table.y[:count]
-        measured = ~np.isnan(y)
-        return scale_of(y[measured], self.ceiling) if measured.any() else None
+        """Return the scale of the first so many values, None if all are equal or none a score."""
+        if np.isnan(self.table.y[:count]).all():
+            return None
+        y = self._values(count)
+        return scale_of(y[~np.isnan(y)], self.ceiling)
 
     def _data(self, count: int, active: NDArray[np.intp]) -> Data | None:
         """Return the training data without failures, None if all scores are equal.
 
-        Pruned configurations count as bad as the upper quartile of scores.
+        Pruned configurations that did not report count as bad as the upper quartile.
         """
-        y = self.table.y[:count]
+        y = self._values(count)
         measured = ~np.isnan(y)
         scale = self._scale(count)
         if scale is None:
@@ -230,6 +273,7 @@ class History:
             t = np.where(measured, t, np.quantile(t[measured], _PRUNED_QUANTILE))
         active = active[~self.table.failed[active]]
         counts = self.table.counts[active]
+        gaps = self._gaps(count, active)
         repeated = (self.results[i].observation.scores for i in active[counts > 1])
         groups = [scale.apply(np.array(scores)) for scores in repeated]
         return Data(
@@ -237,6 +281,7 @@ class History:
             t=t[active],
             counts=counts,
             measured=measured[active],
+            gaps=gaps if gaps.any() else None,
             within=float(sum(((group - group.mean()) ** 2).sum() for group in groups)),
             freedom=sum(len(group) - 1 for group in groups),
         )
@@ -295,7 +340,7 @@ class Surrogate:
             failures whose probability is wanted, is 1 where there is a score and -1 where there is
             none.
         believed: The same, as if pending configurations had scored what is expected of them.
-        expected: Posterior mean (n,) at the training points, infinite where they failed.
+        expected: Posterior mean (n,) at the training points, infinite where they have no score.
         data: The training data.
     """
 
@@ -326,7 +371,7 @@ def surrogate_of(
     Z = _targets(factor, data, failed)[:, : 2 if failures else 1]
     finished = posterior_of(factor, Z)
     expected = finished.smoothed(Z)[:, 0]
-    expected[failed] = np.inf
+    expected[failed | (factor.gaps > 0)] = np.inf
     for result in pending:
         z = finished.mean(result.x[None, :])
         z[0, 0] = max(z[0, 0], expected.min())
@@ -344,7 +389,7 @@ def _targets(factor: Factor, data: Data, failed: NDArray[np.bool_]) -> Array:
         return z[:, None]
     scores = np.full(len(failed), z.max())
     scores[~failed] = z
-    others = factor_of(factor.kernel, factor.X[~failed], data.counts)
+    others = factor_of(factor.kernel, factor.X[~failed], data.counts, factor.gaps[~failed])
     if others is not None:
         scores[failed] = posterior_of(others, z[:, None]).mean(factor.X[failed])[:, 0]
     return np.column_stack([scores, np.where(failed, -1.0, 1.0)])

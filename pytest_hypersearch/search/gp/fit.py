@@ -16,7 +16,8 @@ Notation, besides that of `regression`:
 
     p          pairs of training points: n (n - 1) / 2
     theta      (D + 4,): log 1/ell^2 of each feature, log joint, log additive and log noise
-               variance, lambda
+               variance, lambda; with values of pruned trials (D + 5,): log deviation too
+    gaps       shares of a full trial that were not run
     counts     of how many scores each of the n targets is the mean: its noise is noise / count
 """
 
@@ -103,6 +104,8 @@ _LENGTHSCALE: Final = 0.5  # median of the prior on length scales, up to 8 featu
 _LENGTHSCALE_SIGMA: Final = 1.0  # standard deviation of their logarithm
 _EXPONENT_SIGMA: Final = 0.4  # standard deviation of lambda, whose prior's mean is 1: no warp
 _ADDITIVE_POWER: Final = 0.5
+_DEVIATION: Final = 0.3  # median of the prior on the deviation
+_DEVIATION_SIGMA: Final = 1.0  # standard deviation of its logarithm
 _NOISE_RATE: Final = 20.0
 _NOISE_POWER: Final = 0.1
 _LEAST_NOISE: Final = 1e-3  # at which the search begins
@@ -127,6 +130,7 @@ class Data:
             imputed.
         within: Sum of squares of single scores around their configuration's mean.
         freedom: Its degrees of freedom.
+        gaps: Shares (n,) of a full trial that were not run; None if all are scores.
     """
 
     X: Array
@@ -135,6 +139,7 @@ class Data:
     measured: NDArray[np.bool_]
     within: float = 0.0
     freedom: int = 0
+    gaps: Array | None = None
 
 
 def standardised(t: Array, exponents: Array) -> tuple[Array, Array]:
@@ -146,14 +151,16 @@ def standardised(t: Array, exponents: Array) -> tuple[Array, Array]:
     return w / deviations[:, None], deviations
 
 
-def default_theta(D: int) -> Array:
-    """Return the theta (D + 4,) at which the search begins, for so many features.
+def default_theta(D: int, *, pruned: bool = False) -> Array:
+    """Return the theta at which the search begins, for so many features.
 
     Beyond 8 features length scales grow as sqrt(D), so that the typical distance of two points of
     the unit cube stays the same number of length scales (Hvarfner et al., ICML 2024).
     """
     ell = _LENGTHSCALE * max(1.0, D / 8) ** 0.5
-    return np.array([*[-2.0 * np.log(ell)] * D, 0.0, np.log(0.5), np.log(_LEAST_NOISE), 1.0])
+    variances = [0.0, np.log(0.5), np.log(_LEAST_NOISE)]
+    last = [np.log(_DEVIATION)] if pruned else []
+    return np.array([*[-2.0 * np.log(ell)] * D, *variances, 1.0, *last])
 
 
 def fit(data: Data, categorical: NDArray[np.bool_]) -> Hyperparameters:
@@ -169,7 +176,7 @@ def fit(data: Data, categorical: NDArray[np.bool_]) -> Hyperparameters:
     """
     D = len(categorical)
     objective = Objective.of(data, categorical)
-    theta, value = _minimised(objective, default_theta(D))
+    theta, value = _minimised(objective, default_theta(D, pruned=data.gaps is not None))
     if theta[D + 2] > np.log(_MUCH_NOISE):
         start = theta.copy()
         start[:D] += 2.0 * np.log(_SHORTER)
@@ -177,25 +184,32 @@ def fit(data: Data, categorical: NDArray[np.bool_]) -> Hyperparameters:
         other, other_value = _minimised(objective, start)
         theta = other if other_value < value else theta
     joint, additive, noise = np.exp(theta[D : D + 3]).tolist()
-    return Hyperparameters(np.exp(theta[:D]), joint, additive, noise, float(theta[-1]))
+    deviation = float(np.exp(theta[D + 4 :]).sum())
+    return Hyperparameters(
+        np.exp(theta[:D]), joint, additive, noise, float(theta[D + 3]), deviation
+    )
 
 
 def _minimised(objective: Objective, start: Array) -> tuple[Array, float]:
-    """Return the minimum (D + 4,) of the objective reached from a start, and its value."""
-    D = len(start) - 4
+    """Return the minimum of the objective reached from a start, and its value."""
+    D = len(objective.distances)
 
     def batched(points: Array) -> tuple[Array, Array]:
         value, gradient = objective(points[0])
         return np.array([value]), gradient[None, :]
 
     bounds = np.array(
-        [*[(-7.0, 9.0)] * D, (-9.0, 5.0), (-9.0, 5.0), (np.log(NOISE_FLOOR), 1.0), (-1.0, 3.0)]
+        [
+            *[(-7.0, 9.0)] * D,
+            *[(-9.0, 5.0), (-9.0, 5.0), (np.log(NOISE_FLOOR), 1.0), (-1.0, 3.0)],
+            *[(-7.0, 5.0)] * (len(start) - D - 4),
+        ]
     )
     minima, values = minimise(
         batched,
         start[None, :],
         *bounds.T,
-        scale=np.ones(D + 4),
+        scale=np.ones(len(start)),
         longest=1.0,
         steps=_ITERATIONS,
         tolerance=_TOLERANCE,
@@ -219,12 +233,14 @@ class Objective:
         distances: By feature and pair (D, p).
         pairs: Where the pairs are in the covariance matrix, as a flat index (p,).
         scratch: Room for three arrays by feature, then jointly, and pair (3, D + 1, p).
+        gaps: Products of the two gaps of a pair (p,), empty if all targets are scores.
     """
 
     data: Data
     distances: Array
     pairs: NDArray[np.intp]
     scratch: Array
+    gaps: Array
 
     @classmethod
     def of(cls, data: Data, categorical: NDArray[np.bool_]) -> Objective:
@@ -232,18 +248,23 @@ class Objective:
         n = len(data.X)
         first, second = np.triu_indices(n, 1)
         scratch = np.empty((3, len(categorical) + 1, len(first)))
-        return cls(data, pairwise_distances(data.X, categorical), first * n + second, scratch)
+        gaps = np.zeros(0) if data.gaps is None else data.gaps[first] * data.gaps[second]
+        distances = pairwise_distances(data.X, categorical)
+        return cls(data, distances, first * n + second, scratch, gaps)
 
     def __call__(self, theta: Array) -> tuple[float, Array]:
-        """Return value and gradient (D + 4,) at theta (D + 4,)."""
+        """Return value and gradient at theta."""
         D = len(self.distances)
         joint, additive, noise = np.exp(theta[D : D + 3])
         M, slope, R2 = self._matern(np.sqrt(5.0 * np.exp(theta[:D])))
         M_joint, M_additive = M[-1], np.add.reduce(M[:-1], axis=0) / D
         diagonal = noise / self.data.counts + NOISE_FLOOR
-        L, failed = self._cholesky(
-            joint * M_joint + additive * M_additive, joint + additive + diagonal
-        )
+        pairs, variance = joint * M_joint + additive * M_additive, joint + additive
+        if self.data.gaps is not None:
+            rho, squares = np.exp(theta[D + 4]), self.data.gaps**2
+            scores, growth, own_growth = pairs, 1.0 + rho * self.gaps, 1.0 + 2.0 * rho * squares
+            pairs, variance = growth * scores, own_growth * variance
+        L, failed = self._cholesky(pairs, variance + diagonal)
         if failed:
             return _NOT_DEFINITE, np.zeros_like(theta)
         z, z_by_exponent, jacobian, jacobian_by_exponent = self._warped(theta[D + 3])
@@ -254,8 +275,13 @@ class Objective:
         # triangle in Fortran's order, which is the upper one in C's, where the pairs are.
         W_diagonal = np.diagonal(K_inv) - alpha * alpha
         W = K_inv.T.ravel()[self.pairs] - np.outer(alpha, alpha).ravel()[self.pairs]
-        half_trace = 0.5 * float(W_diagonal.sum())
         gradient = np.empty_like(theta)
+        gradient[D + 2] = 0.5 * noise * float((W_diagonal / self.data.counts).sum())
+        if self.data.gaps is not None:
+            own = (joint + additive) * float(W_diagonal @ squares)
+            gradient[D + 4] = rho * (float(W @ (self.gaps * scores)) + own)
+            W, W_diagonal = W * growth, W_diagonal * own_growth
+        half_trace = 0.5 * float(W_diagonal.sum())
         # dM/dR^2 = -(1 + R) exp(-R) / 6 = -slope / 6, and R_d^2 is proportional to 1/ell_d^2, so
         # its derivative by log 1/ell_d^2 is R_d^2. The trace has each pair twice and is halved.
         by_joint = R2[:-1] @ (W * slope[-1])
@@ -263,7 +289,6 @@ class Objective:
         gradient[:D] = (joint * by_joint + additive / D * (slope[:-1] @ W)) / -6.0
         gradient[D] = joint * (float(W @ M_joint) + half_trace)
         gradient[D + 1] = additive * (float(W @ M_additive) + half_trace)
-        gradient[D + 2] = 0.5 * noise * float((W_diagonal / self.data.counts).sum())
         gradient[D + 3] = float(alpha @ z_by_exponent) - jacobian_by_exponent
         return self._with_priors(theta, value, gradient)
 
@@ -320,10 +345,11 @@ class Objective:
         whose negative log density is (f log noise + S / noise) / 2.
         """
         D = len(self.distances)
-        deviation = theta - default_theta(D)
-        precision = np.zeros(D + 4)
+        deviation = theta - default_theta(D, pruned=self.data.gaps is not None)
+        precision = np.zeros(len(theta))
         precision[:D] = 1.0 / (2.0 * _LENGTHSCALE_SIGMA) ** 2  # log 1/ell^2 is -2 log ell
         precision[D + 3] = 1.0 / _EXPONENT_SIGMA**2
+        precision[D + 4 :] = 1.0 / _DEVIATION_SIGMA**2
         rates = np.array([1.0, 1.0, _NOISE_RATE])
         powers = np.array([1.0, _ADDITIVE_POWER, _NOISE_POWER])
         variances = np.exp(theta[D : D + 3])

@@ -23,6 +23,16 @@ all results at once; the product has to see parameters together and is left with
 jointly (Duvenaud et al., Additive Gaussian processes, NeurIPS 2011). Both share one length scale a
 feature; the fit decides how much either explains. Different options of a choice are at distance 1
 (Hamming).
+
+A target may be what a pruned trial reported last, with a share u (its gap) of a full trial still to
+come. It deviates from the score, by more the larger the gap:
+
+    target = f(x) + u (g(x) + e),   cov(g(x), g(x')) = deviation * k(x, x'),   e ~ N(0, var(g))
+
+so that two targets have the covariance k(x, x') (1 + deviation * u u'), and a target and a score
+k(x, x'): for queries, whose gap is 0, nothing changes. This is the linear truncated kernel of Wu
+et al., Practical multi-fidelity Bayesian optimization for hyperparameter tuning, UAI 2019, with f
+and g of the same shape.
 """
 
 from __future__ import annotations
@@ -56,6 +66,8 @@ class Hyperparameters:
         additive_variance: Variance of the sum of what they do alone.
         noise_variance: Noise variance of a single score.
         warp_exponent: Exponent of the power transform of scores, 1 for none.
+        deviation: Variance of what the values of a trial's first step deviate by from scores,
+            relative to that of scores; half of it is independent noise.
     """
 
     inverse_squared_lengthscales: Array
@@ -63,6 +75,7 @@ class Hyperparameters:
     additive_variance: float
     noise_variance: float
     warp_exponent: float
+    deviation: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -185,45 +198,60 @@ class Factor:
         kernel: The covariance function.
         X: Training points (n, D).
         noise: Their noise variances (n,).
+        gaps: Shares (n,) of a full trial that were not run, 0 for scores.
         L_inv: Inverse of the lower Cholesky factor (n, n).
     """
 
     kernel: Kernel
     X: Array
     noise: Array
+    gaps: Array
     L_inv: Array
 
-    def appended(self, x: Array, count: float) -> Factor:
+    def appended(self, x: Array, count: float, gap: float = 0.0) -> Factor:
         """Return the factor with one more training point (D,), of so many scores."""
         # With K' = [[K, k], [k^T, kappa]], v = L^-1 k and p = sqrt(kappa - v^T v), the factor is
         # L' = [[L, 0], [v^T, p]] and its inverse [[L^-1, 0], [-v^T L^-1 / p, 1 / p]]: O(n^2).
-        v = self.L_inv @ self.kernel.covariance(x[None, :], self.X)[0]
+        deviation, variance = self.kernel.hyper.deviation, self.kernel.variance
+        k = self.kernel.covariance(x[None, :], self.X)[0]
         noise = self.kernel.hyper.noise_variance / count + NOISE_FLOOR
-        pivot = np.sqrt(max(self.kernel.variance + noise - float(v @ v), noise))
+        if gap:
+            k *= 1.0 + deviation * gap * self.gaps
+            noise += deviation * gap * gap * variance
+            variance *= 1.0 + deviation * gap * gap
+        v = self.L_inv @ k
+        pivot = np.sqrt(max(variance + noise - float(v @ v), noise))
         n = len(self.X)
         L_inv = np.zeros((n + 1, n + 1))
         L_inv[:n, :n] = self.L_inv
         L_inv[n, :n] = (v @ self.L_inv) / -pivot
         L_inv[n, n] = 1.0 / pivot
-        return Factor(self.kernel, np.vstack([self.X, x]), np.append(self.noise, noise), L_inv)
+        noises, gaps = np.append(self.noise, noise), np.append(self.gaps, gap)
+        return Factor(self.kernel, np.vstack([self.X, x]), noises, gaps, L_inv)
 
 
-def factor_of(kernel: Kernel, X: Array, counts: Array) -> Factor | None:
+def factor_of(kernel: Kernel, X: Array, counts: Array, gaps: Array | None = None) -> Factor | None:
     """Return the factor for training points (n, D), None if their covariance is singular.
 
     Args:
         kernel: The covariance function.
         X: The training points.
         counts: Of how many scores each point's target is the mean (n,).
+        gaps: Shares (n,) of a full trial that were not run; None if all are scores.
     """
     K = kernel.covariance(X, X)
+    gaps = np.zeros(len(X)) if gaps is None else gaps
+    deviation = kernel.hyper.deviation * gaps
+    if deviation.any():
+        K *= 1.0 + np.outer(deviation, gaps)
+    own = kernel.variance * deviation * gaps
     for jitter in _JITTERS:
-        noise = kernel.hyper.noise_variance / counts + (NOISE_FLOOR + jitter)
-        K.flat[:: len(X) + 1] = kernel.variance + noise
+        noise = kernel.hyper.noise_variance / counts + (NOISE_FLOOR + jitter) + own
+        K.flat[:: len(X) + 1] = kernel.variance + own + noise
         L, failed = dpotrf(K, lower=1)
         if not failed:
             L_inv, _ = dtrtri(L, lower=1, overwrite_c=1)
-            return Factor(kernel, X, noise, np.ascontiguousarray(L_inv))
+            return Factor(kernel, X, noise, gaps, np.ascontiguousarray(L_inv))
     return None
 
 

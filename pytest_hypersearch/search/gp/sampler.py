@@ -186,9 +186,9 @@ def _of_excess(observations: Sequence[Observation], index: int) -> list[Observat
 def _rescored(
     observations: Sequence[Observation], score: Callable[[Observation], tuple[float, ...]]
 ) -> list[Observation]:
-    """Return observations with another score; those without scores as they are."""
+    """Return observations with another score, without reports: those are of the first metric."""
     return [
-        replace(each, scores=score(each), others=(), excess=()) if each.scores else each
+        replace(each, scores=score(each) if each.scores else (), others=(), excess=(), reports=())
         for each in observations
     ]
 

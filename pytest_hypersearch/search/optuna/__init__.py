@@ -24,7 +24,7 @@ from optuna.search_space import intersection_search_space
 from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
-from pytest_hypersearch.core.contracts import Observation
+from pytest_hypersearch.core.contracts import Curve, Observation
 from pytest_hypersearch.core.space import Space
 from pytest_hypersearch.core.trial import Config, State
 from pytest_hypersearch.search.gp import GP
@@ -156,14 +156,17 @@ class _View:
         config, state = self._config(trial), from_optuna_state(trial.state)
         if config is None or state is None:
             return None
+        curve = Curve(trial.number, mode="min" if signs[0] > 0 else "max")
+        for step, value in trial.intermediate_values.items():
+            curve.add(step, value)
         if state is not State.COMPLETE:
-            return Observation(trial.number, config, state)
+            return Observation(trial.number, config, state, reports=curve.reports)
         first, *others = [(each,) for each in map(mul, signs, trial.values)]
         if not all(isfinite(each) for (each,) in (first, *others)):
             return Observation(trial.number, config, State.INVALID)
         constraints = _constraints(trial)
         excess = tuple((constraints[name],) if name in constraints else () for name in names)
-        return Observation(trial.number, config, state, first, tuple(others), excess)
+        return Observation(trial.number, config, state, first, tuple(others), excess, curve.reports)
 
     def _config(self, trial: FrozenTrial) -> Config | None:
         try:

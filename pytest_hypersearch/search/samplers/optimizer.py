@@ -195,8 +195,8 @@ class Optimizer:
         )
         reports, earlier = self._curve(number).reports, self._finished.get(number)
         del self._curves[number]
-        if earlier is not None and (earlier.scores or state is not State.COMPLETE):
-            reports = earlier.reports  # of the first complete trial, or of the first at all
+        if earlier is not None and earlier.scores:
+            reports = earlier.reports
         self._finished[number] = observation_of(sweep, number, config, trials, reports)
 
     def _curve(self, number: int) -> Curve:
