@@ -254,21 +254,6 @@ def test_every_test_runs_once_whoever_dies_when(dist, hundred):
 
 
 @pytest.mark.parametrize("dist", [*SHARING, "loadscope"])
-def test_workers_that_collect_the_same_share_the_names(dist):
-    session = Session(dist, 0)
-    scheduler = session.scheduler
-    scheduler.numnodes = 3
-    nodes = [Node(number, session) for number in range(3)]
-    for node, name in zip(nodes, ("a::1", "a::1", "b::1"), strict=True):
-        scheduler.add_node(node)
-        scheduler.add_node_collection(node, [name.encode().decode()])  # no two are one object
-    kept = scheduler.node2collection if session.shares else scheduler.registered_collections
-    first, second, other = (kept[node][0] for node in nodes)
-    assert first is second
-    assert other == "b::1"
-
-
-@pytest.mark.parametrize("dist", [*SHARING, "loadscope"])
 def test_a_worker_that_was_sent_home_before_it_collected_is_left_out(dist):
     session = Session(dist, 0)
     session.scheduler.add_node_collection(Node(99, session), session.items)

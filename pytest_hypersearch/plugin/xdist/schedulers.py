@@ -56,15 +56,11 @@ class _Guarded(Base):  # type: ignore[misc]
     def __init__(self, config: pytest.Config, log: Any, claims: TrialClaims) -> None:  # noqa: ANN401  a logger of xdist, which has no types
         super().__init__(config, log)
         self._claims = claims
-        self._collected: Sequence[str] = ()
 
     def add_node_collection(self, node: Node, collection: Sequence[str]) -> None:
         """Take what a worker collected, unless it was sent home before."""
         if node in self.nodes:
-            # The same strings for all workers: 200 with 20,000 tests each would take 400 MiB.
-            self._collected = self._collected or collection
-            same = collection == self._collected
-            super().add_node_collection(node, self._collected if same else collection)
+            super().add_node_collection(node, collection)
 
     def _send_tests(self, node: Node, num: int) -> None:
         # A dead worker's tests are handed on when xdist hears of its death.
