@@ -8,7 +8,7 @@ from engine_parts import Noting, outcome, sweep
 from pytest_hypersearch.core.errors import NotYetError, StoreError
 from pytest_hypersearch.core.trial import Key, State, trial_seed
 from pytest_hypersearch.engine.records import Attempt
-from pytest_hypersearch.engine.study import Study
+from pytest_hypersearch.engine.study import NODE_LOSSES, Study
 from pytest_hypersearch.search.samplers import Table
 from pytest_hypersearch.store.curves import TimedSeries, pack
 from pytest_hypersearch.store.reader import Stored, StoredRun
@@ -169,6 +169,16 @@ def test_a_trial_crashes_for_good_after_its_retries(retries):
     assert record.reason == f"gw{retries} died"
     assert done(bench.ask(2)) == "skip"
     assert not bench.study.crash(key, "gw9")
+
+
+def test_lost_nodes_have_a_count_of_their_own():
+    bench = Bench(retries=0)
+    key = Key("s", 2, 0)
+    for turn in range(NODE_LOSSES + 1):
+        bench.ask(2, worker=f"gw{turn}")
+        again = bench.study.crash(key, f"gw{turn}", node_lost=True)
+        assert again == (turn < NODE_LOSSES)
+    assert bench.study.records[key].reason == f"node lost: gw{NODE_LOSSES}"
 
 
 def test_a_clock_that_is_set_meanwhile_makes_no_crash_a_timeout(monkeypatch):

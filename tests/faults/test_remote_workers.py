@@ -1,5 +1,6 @@
 """Workers elsewhere, by the double of a command: late, lost at any moment, or never up."""
 
+import io
 import itertools
 import json
 import os
@@ -8,12 +9,14 @@ import shlex
 import signal
 import subprocess
 import sys
+import tarfile
 import time
 import venv
 from pathlib import Path
 
 import pytest
 
+from pytest_hypersearch.plugin.remote.project import unpack
 from pytest_hypersearch.store.journal import read
 
 DOUBLE = Path(__file__).with_name("worker_double.py")
@@ -264,6 +267,50 @@ def pytest_xdist_node_collection_finished():
     with open("collected", "a") as file:
         file.write("+")
 """
+
+
+OTHER = """
+@pytest.mark.sweep(grid={"x": range(8 if os.path.exists("ran") else 4)})
+def test_f(x):
+    ran(x)
+    end = time.monotonic() + 60
+    while len(os.listdir("collected")) < 2 and time.monotonic() < end:
+        time.sleep(0.05)
+    return x
+"""
+
+
+def test_a_late_worker_that_collected_other_tests_is_refused(project, on):
+    project.write(OTHER)
+    (project.path / "collected").mkdir()
+    (project.path / "conftest.py").write_text("""
+from pathlib import Path
+
+def pytest_xdist_node_collection_finished(node):
+    Path("collected", node.gateway.id).touch()
+""")
+    code, output = project.run(on("none", "late;ran;1"), "-n2")
+    assert code == 0
+    assert "4 passed" in output
+    assert "is refused: it collected other tests, such as test_it.py::test_f[x:4]; " in output
+    assert project.states == {"complete": 4}
+
+
+def test_an_archive_that_leads_out_of_its_directory_leaves_what_is_there(tmp_path):
+    (tmp_path / "saved").mkdir()
+    (tmp_path / "saved" / "old").write_text("old")
+    for name in ("../out", "deep/../../out"):
+        archive = io.BytesIO()
+        with tarfile.open(fileobj=archive, mode="w") as tar:
+            tar.addfile(tarfile.TarInfo("new"))
+            tar.addfile(tarfile.TarInfo(name))
+        archive.seek(0)
+        with pytest.raises(tarfile.OutsideDestinationError):
+            unpack(archive, tmp_path / "saved")
+        assert [str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*")] == [
+            "saved",
+            "saved/old",
+        ]
 
 
 @pytest.mark.skipif(MOUNTS.returncode != 0, reason="needs the right to rename the host")

@@ -66,7 +66,7 @@ BOOTS: Final = 3
 GRACE_SECONDS: Final = 0.3
 JOINED: Final = "hypersearch_joined"
 SETTLED: Final = "hypersearch_settled"
-SHIPPED: Final = ("PYTEST_ADDOPTS", "PYTEST_PLUGINS")
+SHIPPED: Final = ("PYTEST_ADDOPTS", "PYTEST_PLUGINS", "PYTEST_DISABLE_PLUGIN_AUTOLOAD")
 """Variables that decide what pytest does; others have to be named."""
 
 _MISSING: Final = re.compile(r"No such file or directory: '([^']+)'")
@@ -381,7 +381,7 @@ class RemoteWorkers:
         self._ask(spec)
 
     @pytest.hookimpl(tryfirst=True, optionalhook=True)
-    def pytest_xdist_node_collection_finished(self, node: Any) -> None:  # noqa: ANN401  xdist's controller of a worker
+    def pytest_xdist_node_collection_finished(self, node: Any, ids: list[str]) -> None:  # noqa: ANN401  xdist's controller of a worker
         """Now the demands are known: ask for the other workers, send home whom they overtax."""
         self._collected.add(node)
         self._demand = self._owner.shares.most
@@ -391,12 +391,11 @@ class RemoteWorkers:
         for spec in self._later:
             self._ask(spec)
         self._later = []
-        if other := self._owner.other_versions.get(name_of(node)):
-            here = {name: self._owner.packages[name] for name in other}
-            self._refusal = _differences(node.gateway.id, node.gateway.facts.host, here, other)
-            self._session.report_line(f"\n{self._refusal}")
+        if refusal := self._other_packages(node) or self._other_tests(node, ids):
+            self._refusal = refusal
+            self._session.report_line(f"\n{refusal}")
             self._send_home(node)
-            self._end_if_deserted(self._refusal)
+            self._end_if_deserted(refusal)
         elif lacking := self._owner.shares.lacks(name_of(node)):
             self._session.report_line(f"\n{name_of(node)} is sent home: trials request {lacking}")
             self._send_home(node)
@@ -404,6 +403,21 @@ class RemoteWorkers:
                 self._replace_spec(node.gateway.spec)
             else:
                 self._end_if_deserted(f"trials request {lacking}")
+
+    def _other_packages(self, node: Any) -> str:  # noqa: ANN401  xdist's controller of a worker
+        other = self._owner.other_versions.get(name_of(node), {})
+        here = {name: self._owner.packages[name] for name in other}
+        return _differences(node.gateway.id, node.gateway.facts.host, here, other)
+
+    def _other_tests(self, node: Any, ids: list[str]) -> str:  # noqa: ANN401  xdist's controller of a worker
+        """Say what a worker that comes late collected otherwise; xdist compares the first ones."""
+        known = self._session.sched.collection
+        if known is None or ids == known:
+            return ""
+        names = sorted({*ids} ^ {*known})
+        other = f"other tests, such as {names[0]}" if names else "the tests in another order"
+        hint = "--sweep-env sends variables that decide it"
+        return f"{name_of(node)} is refused: it collected {other}; {hint}"
 
     def _send_home(self, node: Any) -> None:  # noqa: ANN401  xdist's controller of a worker
         self._sent_home.add(node)
