@@ -317,6 +317,7 @@ def test_without_its_head_a_cluster_finishes_what_it_can(project, on_ray, cluste
     monkeypatch.setenv("NODES", "node1 node2")
     monkeypatch.setenv("HOLD", "node2")
     with project.started(on_ray, "-n4", "--sweep-env=HOLD,NODES") as process:
+        project.await_lines(3)
         project.wait(lambda: any("node2" in line for line in project.ran))
         cluster.kill(*cluster.pids("gcs_server"))
         output = process.communicate(timeout=TIMEOUT)[0]

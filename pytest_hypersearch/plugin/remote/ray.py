@@ -21,6 +21,7 @@ from pytest_hypersearch.core.sweep import Demand, size
 from pytest_hypersearch.core.values import monotonic, plural, shown_number
 
 CHUNK: Final = 1 << 16
+PAUSE_SECONDS: Final = 0.0005
 LOCAL: Final = "local"
 PROBE: Final = (
     "import sys, ray; "
@@ -69,19 +70,23 @@ class Head:
             if pause >= LOOK_SECONDS:
                 self._looked = now
                 self._answered += max(0.0, pause - 2 * LOOK_SECONDS)  # nobody looked
-                with suppress(OSError), closing(_connect(self.address)):
+                if self.answers():
                     self._answered = now
             return now - self._answered > HEAD_SECONDS
 
+    def answers(self) -> bool:
+        """Whether it answers: Ray would wait for good if it does not."""
+        with suppress(OSError), closing(_connect(self.address)):
+            return True
+        return False
+
     def wait(self) -> None:
-        """Wait for it to answer: Ray would wait for good.
+        """Wait for it to answer.
 
         Raises:
             OSError: It is lost.
         """
-        while True:
-            with suppress(OSError), closing(_connect(self.address)):
-                return
+        while not self.answers():
             if self.is_lost():
                 raise OSError(f"the cluster has lost its head, {self.address}")
             sleep(LOOK_SECONDS)
@@ -95,9 +100,9 @@ class ActorPipe:
         self._actor = actor
         self._head = head
         self._is_up = self._is_killed = False
-        self._output = actor.output.options(
-            concurrency_group="out", num_returns="streaming"
-        ).remote()
+        output = actor.output.options(concurrency_group="out", num_returns="streaming")
+        self._output = output.remote()
+        self._write = actor.write.options(concurrency_group="in", num_returns=0)
         self._received = bytearray()
         self._is_actor_lost = False
 
@@ -128,7 +133,7 @@ class ActorPipe:
 
     def write(self, data: bytes) -> None:
         """Send it; the actor writes in the order of the calls."""
-        self._actor.write.options(concurrency_group="in").remote(data)
+        self._write.remote(data)
 
     def close(self) -> None:
         """Do nothing: workers end by execnet's message."""
@@ -198,6 +203,8 @@ class RayLauncher:
 
     def lacks(self, demand: Demand) -> str:
         """Compare with the nodes; one that may join later does not count."""
+        if not self._head.answers():
+            return ""
         wanted = _resources(demand)
         nodes = [node["Resources"] for node in self._ray.nodes() if node["Alive"]]
         if any(all(node.get(k, 0) >= v for k, v in wanted.items()) for node in nodes):
@@ -280,13 +287,21 @@ def _holder(ray: Any) -> Any:  # noqa: ANN401  see above
 
         def output(self) -> Any:  # noqa: ANN401  a generator, by which Ray streams
             import os
+            from select import select
 
-            while chunk := os.read(self.process.stdout.fileno(), CHUNK):  # type: ignore[union-attr]
+            source = self.process.stdout.fileno()  # type: ignore[union-attr]
+            while chunk := os.read(source, CHUNK):
+                # A worker writes small messages in quick succession, and each part costs a call.
+                while len(chunk) < CHUNK and select([source], [], [], PAUSE_SECONDS)[0]:
+                    if not (more := os.read(source, CHUNK)):
+                        break
+                    chunk += more
                 yield chunk
 
     return ray.remote(
         max_restarts=0,
         max_task_retries=0,
+        enable_task_events=False,  # for the dashboard: each message would be one
         scheduling_strategy="SPREAD",
         concurrency_groups={"in": 1, "out": 1},
     )(Holder)
