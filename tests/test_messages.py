@@ -44,7 +44,7 @@ MESSAGES = [
     messages.Skip(ITEM, "skipped"),
     messages.Finish(saved=True),
     messages.View("test_it.py::test_look", "test_f", wait=True),
-    messages.Packages({"numpy": "2.4"}),
+    messages.Packages({"numpy": "2.4"}, "node2"),
 ]
 REPLIES = [
     messages.Refused("no space", ends_session=True),

@@ -440,9 +440,14 @@ class View(Request[StudyState | NoSuchStudy | Unfinished]):
 
 @dataclass(frozen=True, slots=True)
 class Packages(Notice):
-    """Versions of the packages that a runner has imported, by their import names."""
+    """Versions of the packages that a runner has imported, by their import names.
+
+    Attributes:
+        node: The runner's node, empty if it is the owner's machine.
+    """
 
     versions: dict[str, str]
+    node: str = ""
 
 
 AnyRequest: TypeAlias = (

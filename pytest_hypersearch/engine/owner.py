@@ -191,7 +191,7 @@ class Owner:
                     case messages.Report():
                         self._take_values(notice.item, notice.attempt, notice.series)
                     case messages.Packages():
-                        self._archive.observer.packages.update(notice.versions)
+                        self._archive.observer.take_packages(notice.versions, notice.node)
             except StoreError as error:
                 self.broken = str(error)
             except Exception as error:  # noqa: BLE001  nobody waits to be told of it

@@ -442,8 +442,11 @@ class RunLog:
             if self._run and self.provenance().commit not in ("", *self.stored.run.commits):
                 self.write()
             return
-        if new := dict(self.provenance().packages.items() - self._packages.items()):
+        provenance = self.provenance()
+        if new := dict(provenance.packages.items() - self._packages.items()):
             self.write(PackagesRecord(dict(sorted(new.items()))))
+        for node, versions in sorted(provenance.nodes.items()):
+            self.write(PackagesRecord(dict(sorted(versions.items())), node))
 
     def close(self) -> None:
         """Flush, and let go of the run."""
@@ -516,10 +519,12 @@ class Observer:
     Attributes:
         root: That directory.
         packages: Versions of imported packages, as the processes that run tests tell.
+        nodes: Other versions than these, by the nodes that have them.
     """
 
     def __init__(self, root: Path, command: Sequence[str]) -> None:
         self.packages: dict[str, str] = {}
+        self.nodes: dict[str, dict[str, str]] = {}
         self.root = root
         self._command = command
         self._git: subprocess.Popen[str] | None = None
@@ -529,6 +534,12 @@ class Observer:
         """Ask git in the background; `provenance` waits for its answer."""
         if self._git is None and self._found is None:
             self._git = _ask_git(self.root)
+
+    def take_packages(self, versions: Mapping[str, str], node: str) -> None:
+        """Take note of what a process on a node has imported."""
+        for name, version in versions.items():
+            if self.packages.setdefault(name, version) != version:
+                self.nodes.setdefault(node, {})[name] = version
 
     def provenance(self, seeds: Mapping[str, int]) -> Provenance:
         """What is known of the session so far, with the seeds of a study's sweeps."""
@@ -543,7 +554,9 @@ class Observer:
                 host=platform.node(),
                 command=_shortened(masked_command(self._command)),
             )
-        return replace(self._found, seeds=dict(seeds), packages=dict(self.packages))
+        return replace(
+            self._found, seeds=dict(seeds), packages=dict(self.packages), nodes=dict(self.nodes)
+        )
 
     def close(self) -> None:
         """Wait for git no longer, if nobody needed its answer."""

@@ -273,6 +273,7 @@ class Provenance:
         command: The command line.
         seeds: The seed of each sweep, by its name.
         packages: Versions of the packages that the tests had imported, by their import names.
+        nodes: What nodes have in other versions than that, by their names.
     """
 
     commit: Text = ""
@@ -283,6 +284,9 @@ class Provenance:
     command: Annotated[tuple[str, ...], _tuple(_text)] = ()
     seeds: Annotated[Mapping[str, int], _dict(_INTEGER)] = field(default_factory=dict)
     packages: Texts = field(default_factory=dict)
+    nodes: Annotated[Mapping[str, Mapping[str, str]], _dict(_dict(_text))] = field(
+        default_factory=dict
+    )
 
     def to_json(self) -> Json:
         """Return the fields as JSON values."""
@@ -356,11 +360,16 @@ class SessionRecord:
 
 @dataclass(frozen=True, slots=True)
 class PackagesRecord:
-    """Versions of packages, by import names, that tests imported late: at a session's end."""
+    """Versions of packages, by import names, that tests imported late: at a session's end.
+
+    Attributes:
+        node: The node that has other versions than the session's, empty if all have these.
+    """
 
     kind: ClassVar = "packages"
 
     versions: Texts
+    node: Text = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -75,6 +75,7 @@ def records():
     yield SkipRecord("grid", 3, 0, seed, {"act": "tanh", "layers": 1}, "raced out", "worse")
     yield ReplayRecord("grid", 0, 0, f"{NODEID}[act:relu-layers:1-r0]")
     yield PackagesRecord({"torch": "2.9"})
+    yield PackagesRecord({"torch": "2.8"}, "node2")
 
 
 def curves():

@@ -246,7 +246,7 @@ def test_a_project_is_shipped_and_what_trials_save_comes_home(project, on, monke
 
 
 NODES = """
-import iniconfig
+import iniconfig, named
 from pathlib import Path
 
 @pytest.mark.sweep(grid={"x": range(8)}, resources={"gpus": 0.5, "license": 1})
@@ -317,6 +317,7 @@ def test_an_archive_that_leads_out_of_its_directory_leaves_what_is_there(tmp_pat
 def test_nodes_differ_in_what_they_have(project):
     project.write(NODES)
     (project.path / "conftest.py").write_text(COLLECTED)
+    (project.path / "named.py").write_text("import platform; __version__ = platform.node()")
 
     def node(name, *variables, python="{python}"):
         shell = shlex.join(["unshare", "-u", "sh", "-c", f'hostname {name}; exec "$@"', "sh"])
@@ -342,6 +343,10 @@ def test_nodes_differ_in_what_they_have(project):
     for name in ("execnet", "iniconfig"):  # the second one is known when the tests are collected
         assert re.search(rf"gw\d is refused: old-{name} has other versions", output)
         assert re.search(rf"  {name} +[\d.]+ +0\.9", output)
+    (journal,) = project.journals
+    told = [each for each in read(journal).records if each["k"] == "packages" and each["node"]]
+    assert told
+    assert all(each["versions"]["named"] == each["node"] for each in told)
     devices = {"a": "3", "b": "5"}
     for trial in project.trials.values():
         assert trial["logged"]["device"] == devices[trial["worker"].partition("@")[2]]

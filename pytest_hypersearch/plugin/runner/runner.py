@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import platform
 from collections.abc import Callable, Generator, Sequence
 from functools import partial
 from pathlib import Path
@@ -121,7 +122,8 @@ class Runner:
         new = imported_packages(self._packages)
         self._packages |= new
         if new:
-            self.link.send(messages.Packages(new))
+            node = platform.node() if self._files is not None else ""
+            self.link.send(messages.Packages(new, node))
 
     # Not tryfirst: a skip mark is evaluated before, and then no trial is asked for; pytest's own
     # setup, in which fixtures start, comes after this.
