@@ -19,6 +19,7 @@ import stored_project
 import tabulate  # noqa: F401
 import xdist.plugin
 from docs_parts import ROOT, Reader
+from threadpoolctl import threadpool_limits
 
 import pytest_hypersearch
 from pytest_hypersearch import load_results
@@ -27,6 +28,9 @@ from pytest_hypersearch import load_results
 for _module in pkgutil.walk_packages(pytest_hypersearch.__path__, "pytest_hypersearch."):
     if not _module.name.endswith(("__main__", "optuna")):
         import_module(_module.name)
+
+# where several run tests at once, threads that wait for a core spin
+threadpool_limits(1, "blas")
 
 # background jobs of a shell ignore it, and so would all that the tests start
 signal.signal(signal.SIGINT, signal.default_int_handler)
