@@ -3,6 +3,7 @@
 import os
 import pty
 import re
+import shlex
 import sys
 
 import pytest
@@ -182,7 +183,11 @@ def in_a_terminal(command, columns=80):
 SLOW = SWEPT.replace("    if lr ==", "    import time; time.sleep(0.15)\n    if lr ==")
 
 
-@pytest.mark.parametrize("workers", [(), ("-n2",)], ids=["plain", "workers"])
+LATE = shlex.join([sys.executable, "-c", "import time; time.sleep(99)"])
+ELSEWHERE = ("--sweep-on={python}", f"--sweep-on={LATE} {{args}}")
+
+
+@pytest.mark.parametrize("workers", [(), ("-n2",), ELSEWHERE], ids=["plain", "n2", "elsewhere"])
 def test_a_terminal_follows_the_sweep_in_one_line(pytester, workers):
     pytester.makepyfile(test_net=SLOW)
     command = [sys.executable, "-m", "pytest", "--sweep", "--tb=no", *workers]
@@ -191,6 +196,7 @@ def test_a_terminal_follows_the_sweep_in_one_line(pytester, workers):
     assert len(lines) >= 2
     assert all(len(line) < 80 for line in lines)
     assert re.match(r"\[#+-*\] test_net \d/6 best 0\.1 \(#0\)", lines[1])
+    assert ("1 worker, 1 awaited" in lines[1]) == (workers == ELSEWHERE)
     # What comes after the last of them begins in an emptied line.
     rest = written.rpartition(lines[-1])[2]
     assert rest.startswith("\r\x1b[K")

@@ -23,14 +23,16 @@ class TestIt:
 """
 
 
-@pytest.mark.parametrize("dist", DIST)
-def test_each_trial_runs_once_with_the_result_that_it_has_without_workers(project, dist):
+@pytest.mark.parametrize(
+    ("dist", "on"), [*((dist, ()) for dist in DIST), ("worksteal", ("--sweep-on={python}",))]
+)
+def test_each_trial_runs_once_with_the_result_that_it_has_without_workers(project, dist, on):
     project.write(GRID)
     project.here()
     expected = project.ran
     scores = project.scores
     project.forget()
-    code, output = project.run("-n2", "--dist", dist)
+    code, output = project.run("-n2", "--dist", dist, *on)
     assert code == 0
     assert "16 passed" in output
     assert project.ran == expected
