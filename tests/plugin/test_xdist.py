@@ -38,7 +38,7 @@ def test_each_trial_runs_once_with_the_result_that_it_has_without_workers(projec
     assert project.ran == expected
     assert expected.total() == len(expected) == 16
     assert {name.partition("]")[0]: score for name, score in project.scores.items()} == scores
-    if dist != "loadfile":
+    if dist != "loadfile" and not on:  # one may come when all is done
         assert len({trial["worker"] for trial in project.trials.values()}) == 2
 
 
