@@ -64,13 +64,13 @@ LOSS = """
 import os, signal, time, pytest
 from pathlib import Path
 
-@pytest.mark.sweep(grid={"x": range(200)}, metric="loss")
+@pytest.mark.sweep(grid={"x": range(300)}, metric="loss")
 def test_loss(x, trial):
     lost, replaced = Path("lost"), Path("replaced")
-    if x == 3 and not lost.exists():
+    if x == 60 and not lost.exists():  # by now all workers are up
         lost.write_text(str(time.time()))
         os.kill(os.getpid(), signal.SIGKILL)
-    if x == 3:
+    if x == 60:
         trial.log(retried=time.time() - float(lost.read_text()))
     if int(os.environ["PYTEST_XDIST_WORKER"][2:]) > 2 and not replaced.exists():
         trial.log(replaced=time.time() - float(lost.read_text()))
