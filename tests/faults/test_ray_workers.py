@@ -154,7 +154,7 @@ JOB = """
 ip link set lo up
 ray start --head --num-cpus=2 --include-dashboard=true --temp-dir=$FOLDER
 ray job submit --address=http://127.0.0.1:8265 --working-dir=. -- \
-    python -m pytest --sweep=run --sweep-on=ray -p probe -o pythonpath=$TESTS
+    python -m pytest --sweep=run --sweep-on=ray -o pythonpath=$TESTS
 """
 
 
