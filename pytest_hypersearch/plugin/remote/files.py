@@ -1,4 +1,4 @@
-"""What trials save on nodes: brought home before the next trial, and fetched when asked for.
+"""What trials save on nodes: brought home before their ends are told, and fetched when asked for.
 
 A directory of the run has a counterpart on the worker's node. It travels as an archive, in parts,
 each a message that is answered before the next is sent; the run gets it as a whole or not at all.
@@ -14,7 +14,7 @@ from hashlib import sha1
 from pathlib import Path
 from tempfile import TemporaryFile
 from threading import Lock
-from typing import IO, Final
+from typing import IO, Final, TypeAlias
 
 from pytest_hypersearch.core.sweep import size
 from pytest_hypersearch.engine import messages
@@ -23,6 +23,7 @@ from pytest_hypersearch.plugin.remote.project import unpack
 
 SCRATCH: Final = "hypersearch_scratch"
 PART: Final = 3 << 20
+State: TypeAlias = dict[Path, tuple[int, int, int]]
 
 
 class NodeFiles:
@@ -36,6 +37,7 @@ class NodeFiles:
     def __init__(self, link: Link, scratch: str) -> None:
         self._link = link
         self._scratch = Path(scratch)
+        self._brought: dict[str, tuple[State, str]] = {}
 
     def fetched(self, path: str) -> Path:
         """Get a directory of the run as it is now.
@@ -63,23 +65,34 @@ class NodeFiles:
         return here if here.exists() else self.fetched(path)
 
     def deliver(self, path: str) -> str:
-        """Bring a trial's directory home.
+        """Bring a trial's directory home, unless that was tried and it is as it was then.
 
         Returns:
             Why that failed, empty if it did not.
         """
         here = self._here(path)
         try:
-            with TemporaryFile() as archive:
-                _pack(here, archive)
-                for data, more in _parts(archive):
-                    reply = self._link.call(messages.Deliver(path, data, more))
-                    if isinstance(reply, messages.Refused):
-                        return reply.reason
-            shutil.rmtree(here)
+            state = _state(here)
+            before, trouble = self._brought.get(path, (None, ""))
+            if state != before:
+                trouble = self._bring(here, path)
+                self._brought[path] = state, trouble
         except OSError as error:
             return str(error)
+        return trouble
+
+    def _bring(self, here: Path, path: str) -> str:
+        with TemporaryFile() as archive:
+            _pack(here, archive)
+            for data, more in _parts(archive):
+                reply = self._link.call(messages.Deliver(path, data, more))
+                if isinstance(reply, messages.Refused):
+                    return reply.reason
         return ""
+
+    def remove(self, path: str) -> None:
+        """Remove the counterpart of a directory that is home."""
+        shutil.rmtree(self._here(path), ignore_errors=True)
 
     def _here(self, path: str) -> Path:
         name = sha1(path.encode(), usedforsecurity=False).hexdigest()[:8]
@@ -176,6 +189,12 @@ class RunFiles:
             if (worker, path) not in self._archives:
                 self._archives[worker, path] = TemporaryFile()  # noqa: SIM115  closed by `forget`
             return self._archives[worker, path]
+
+
+def _state(directory: Path) -> State:
+    """Tell when each file was changed; of a link, itself."""
+    stats = ((path, path.lstat()) for path in directory.rglob("*"))
+    return {path: (each.st_ino, each.st_size, each.st_mtime_ns) for path, each in stats}
 
 
 def _pack(directory: Path, archive: IO[bytes]) -> None:

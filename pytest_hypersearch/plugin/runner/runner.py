@@ -298,12 +298,14 @@ class Runner:
         return result
 
     def _deliver(self, current: CurrentItem, files: NodeFiles) -> bool:
-        """Bring home what the trial saved on this node; whether that went well."""
+        """Bring home what the trial saved since its end on this node; whether all went well."""
         if current.assignment is None:
             return False
         if trouble := files.deliver(current.assignment.path):
             item = current.item
             item.warn(pytest.PytestWarning(f"{item.nodeid}: trial.path is not kept: {trouble}"))
+        else:
+            files.remove(current.assignment.path)
         return not trouble
 
     @pytest.hookimpl(tryfirst=True)
@@ -328,6 +330,9 @@ class Runner:
             self.timers.stop(item)
             self._outcomes.setup_ended(current, item, error, report)
         elif call.when == "call" and current and current.trial:
+            if self._files is not None and current.trial.saved and current.assignment:
+                # The trial is not over without: if this worker dies meanwhile, it runs again.
+                self._files.deliver(current.assignment.path)
             self._outcomes.call_ended(current, error, report)
         if current and current.record and call.when != "teardown":
             attach(
