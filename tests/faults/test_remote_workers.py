@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from pytest_hypersearch import load_results
 from pytest_hypersearch.plugin.remote.project import unpack
 from pytest_hypersearch.store.journal import read
 
@@ -352,6 +353,11 @@ def test_nodes_differ_in_what_they_have(project):
     devices = {"a": "3", "b": "5"}
     for trial in project.trials.values():
         assert trial["logged"]["device"] == devices[trial["worker"].partition("@")[2]]
+    names = {trial["worker"] for trial in project.trials.values()}
+    results = load_results(project.path)
+    assert {row["worker"] for row in results.table()} == names
+    upwards = results.plot.timeline().layout.yaxis.categoryarray
+    assert sorted(upwards, key=lambda name: name.split("@")[::-1]) == list(upwards[::-1])
     running = list(itertools.accumulate({"+": 1, "-": -1}[word] for word in lines(project)))
     assert max(running) <= 2
     code, output = project.run(old, "--sweep-resources=license=2")

@@ -215,13 +215,16 @@ class Plots:
         return drawn
 
     def timeline(self) -> go.Figure:
-        """Draw when each worker ran which trial."""
+        """Draw when each worker ran which trial; the workers of one node stand together."""
         started = self._trials["started"]
         own = [i for i, at in enumerate(started) if at is not None]
         begin = min((started[i] for i in own), default=0.0)
+        workers = [self._trials["worker"][i] or "pytest" for i in own]
         drawn = _figure(xaxis_title="seconds since the start", showlegend=False)
+        downwards = sorted(set(workers), key=lambda name: (name.split("@")[1:], len(name), name))
+        drawn.update_yaxes(categoryorder="array", categoryarray=downwards[::-1])
         drawn.add_bar(
-            y=[self._trials["worker"][i] or "pytest" for i in own],
+            y=workers,
             base=[started[i] - begin for i in own],
             x=[self._trials["duration"][i] for i in own],
             orientation="h",

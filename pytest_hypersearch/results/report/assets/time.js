@@ -158,6 +158,8 @@ function lines(study, own, name, title, { colour }, pruned) {
   return trace;
 }
 
+const LONGEST_WORKER = 24;
+
 const timeline = {
   id: "timeline",
   title: "Timeline",
@@ -195,7 +197,7 @@ const timeline = {
           textposition: "none",
           orientation: "h",
           name,
-          y: own.map((bar) => plain(bar.worker, 16)),
+          y: own.map((bar) => plain(bar.worker, LONGEST_WORKER)),
           base: own.map((bar) => (bar.from - begin) / divisor),
           x: own.map((bar) => Math.max(bar.to - bar.from, end / 1000) / divisor),
           marker: {
@@ -209,6 +211,7 @@ const timeline = {
       })
       .filter((trace) => trace.x.length);
     const workers = new Set(bars.map((bar) => bar.worker));
+    const upwards = [...workers].sort(byNode).reverse();
     return {
       traces,
       // a narrow legend has two names a line
@@ -219,7 +222,8 @@ const timeline = {
         xaxis: axis(colours, `${word} since the start`),
         yaxis: axis(colours, "", {
           type: "category",
-          categoryorder: "category descending",
+          categoryorder: "array",
+          categoryarray: upwards.map((worker) => plain(worker, LONGEST_WORKER)),
           showgrid: false,
         }),
       },
@@ -227,6 +231,12 @@ const timeline = {
     };
   },
 };
+
+/** The workers of one node together, and gw10 after gw2. */
+function byNode(one, other) {
+  const [key, otherKey] = [one, other].map((name) => name.split("@").reverse().join(" "));
+  return key.localeCompare(otherKey, undefined, { numeric: true });
+}
 
 /** A bar for each trial, up to now if it runs; neighbours of one kind are one if nearer than a gap. */
 function barsOf(study, rows, now, gap) {
