@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import random
 import subprocess
 import sys
 from decimal import Decimal
@@ -91,6 +92,38 @@ def test_several_scores_make_a_front_that_random_search_does_not_reach():
         )
 
     assert covered("bayes") > 1.2 * covered("random")
+
+
+def test_a_recommendation_is_by_the_model_and_not_by_luck():
+    def regret(seed, noise):
+        optimizer, luck = Optimizer({"x": uniform(-1, 1)}, seed=seed), random.Random(seed)
+        points = [luck.uniform(-1, 1) for _ in range(40)]
+        for x in points:
+            optimizer.tell({"x": x}, (x - 0.3) ** 2 + luck.gauss(0, noise))
+        ways = optimizer.best, optimizer.recommend()
+        return [(way.params["x"] - 0.3) ** 2 for way in ways]
+
+    lucky, expected = map(sum, zip(*(regret(seed, 0.5) for seed in range(12)), strict=True))
+    assert expected < 0.7 * lucky
+    assert all(best == same for best, same in (regret(seed, 0.0) for seed in range(3)))
+
+
+def test_a_recommendation_keeps_the_constraints():
+    optimizer, luck = Optimizer({"x": uniform(-1, 1)}, constraints={"ms": "<= 0"}), random.Random(0)
+    assert optimizer.recommend() is None
+    for _ in range(30):
+        x = luck.uniform(-1, 1)
+        optimizer.tell({"x": x}, (x - 0.3) ** 2 + luck.gauss(0, 0.5), {"ms": x})
+    assert optimizer.recommend().params["x"] <= 0
+
+
+@pytest.mark.parametrize(("strategy", "mode"), [("random", "max"), ("bayes", ["min", "max"])])
+def test_without_one_model_the_best_is_recommended(strategy, mode):
+    optimizer = Optimizer(SPACE, strategy, mode=mode)
+    for number in range(6):
+        score = float(number % 4)
+        optimizer.tell(optimizer.ask(), score if mode == "max" else (score, -score))
+    assert optimizer.recommend() == optimizer.best
 
 
 def test_the_front_holds_what_nothing_surpasses_in_all_scores():

@@ -121,6 +121,20 @@ def test_an_item_that_is_skipped_before_its_test_ends_a_trial_that_has_begun():
     assert done(bench.resumed().ask(1)) == "run"
 
 
+def test_it_is_said_that_the_best_is_not_what_the_model_expects_to_be_best():
+    class Expecting(Noting):
+        def recommend(self, _space, history):
+            return max(history, key=lambda each: each.index).index
+
+    bench = Bench(sampler=Expecting(), n_trials=3)
+    for number in (0, 2, 1):
+        bench.run(number, score=float(number))
+
+    (note,) = bench.study.results().notes
+    assert note == "test_f: the model expects #2 to be best; that #0 is, may be noise"
+    assert not bench.resumed(sampler=Expecting(), n_trials=3).study.results().notes
+
+
 def test_what_could_not_be_written_has_not_happened():
     bench = Bench()
     bench.ask(0)

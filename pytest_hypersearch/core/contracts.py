@@ -280,6 +280,20 @@ class Preloaded(Protocol):
         ...
 
 
+@runtime_checkable
+class Recommends(Protocol):
+    """A sampler whose model says which configuration is best, whatever luck it had."""
+
+    def recommend(self, space: Space, history: Sequence[Observation]) -> int | None:
+        """Return the index of the finished configuration that is expected to score best.
+
+        Returns:
+            That of the best score unless another one is notably better to the model; None without
+            a model or a configuration that keeps the constraints, and with several metrics.
+        """
+        ...
+
+
 ONE_METRIC: Final = frozenset({"optuna:CmaEsSampler"})
 """Strategies that cannot pursue several metrics."""
 

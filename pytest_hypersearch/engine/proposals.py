@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 
-from pytest_hypersearch.core.contracts import Observation, Reports, Sampler
+from pytest_hypersearch.core.contracts import Observation, Recommends, Reports, Sampler
 from pytest_hypersearch.core.errors import NotYetError, SamplerError
 from pytest_hypersearch.core.goals import TOP
 from pytest_hypersearch.core.study import Suggestion, observation_of
@@ -55,7 +55,9 @@ class Proposals:
         self._reports = reports
         self._configs: dict[str, dict[int, Config | None]] = defaultdict(dict)
         self._seen: dict[tuple[str, int], int] = {}
+        self._searched: set[str] = set()
         self._observations: dict[tuple[str, int], Observation] = {}
+        self._recommended: dict[str, int | None] = {}
         self.tables = tables
 
     def configuration(self, name: str, number: int, *, force: bool = False) -> Config | None:
@@ -81,6 +83,7 @@ class Proposals:
     def changed(self, key: Key) -> None:
         """Take note that a trial has ended or runs again: samplers are to see that."""
         self._observations.pop(key[:2], None)
+        self._recommended.pop(key.sweep, None)
 
     def is_decided(self, name: str, number: int) -> bool:
         """Whether a configuration is given without asking a sampler that looks at results."""
@@ -99,6 +102,21 @@ class Proposals:
                 return self.tables[key.sweep][key.number] or {}
         configs = self._configs[key.sweep].get(key.number)
         return configs or self._recorded(self._sweeps[key.sweep], key.number) or {}
+
+    def recommended(self, name: str) -> int | None:
+        """The configuration of a whole sweep that its sampler's model expects to score best.
+
+        None without such a model; a session that proposed nothing does not make it.
+        """
+        sampler = self._samplers[name]
+        if name not in self._searched or self._progress.due[name]:
+            return None
+        if name not in self._recommended and isinstance(sampler, Recommends):
+            sweep, configs = self._sweeps[name], self._configs[name]
+            numbers = sorted(n for n in self._progress.settled[name] if configs.get(n) is not None)
+            history = [self._observation(sweep, number) for number in numbers]
+            self._recommended[name] = sampler.recommend(sweep.space, history)
+        return self._recommended.get(name)
 
     def suggestions(self) -> list[Suggestion]:
         """What the samplers proposed from results so far."""
@@ -131,6 +149,7 @@ class Proposals:
         if replays:
             config = replays[0]
         else:
+            self._searched.add(sweep.name)
             own = [replace(each, index=each.index + len(prior)) for each in history if prior]
             config = propose(
                 self._samplers[sweep.name],

@@ -182,6 +182,18 @@ class Study:
         ]
         return f"{plural(len(lost), 'trial')} retried: node lost" if lost else ""
 
+    @property
+    def _doubt(self) -> str:
+        """Which other configuration is best by the model of the leader's sampler; or empty."""
+        if self.best.leader is None:
+            return ""
+        name, leader = self.best.leader
+        number = self.proposals.recommended(name)
+        if number in {None, leader}:
+            return ""
+        test = self.nodeid.rpartition("::")[2]
+        return f"{test}: the model expects #{number} to be best; that #{leader} is, may be noise"
+
     @cached_property
     def others(self) -> list[TrialRecord]:
         """The stored trials of the plan that are not selected."""
@@ -471,7 +483,7 @@ class Study:
             sweeps=tuple(self.info(sweep) for sweep in self.sweeps.values()),
             trials=tuple(trials),
             notes=(
-                *filter(None, [self.part, self._lost_nodes]),
+                *filter(None, [self.part, self._lost_nodes, self._doubt]),
                 *(*self.notes, *self._stored.notes, *self.present.notes()),
             ),
         )

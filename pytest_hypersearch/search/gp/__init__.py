@@ -36,6 +36,13 @@ class GP:
         with one_thread():
             return suggest(space, seed, index, history)
 
+    def recommend(self, space: Space, history: Sequence[Observation]) -> int | None:
+        """Return the index of the finished configuration with the best posterior mean."""
+        from pytest_hypersearch.search.gp.sampler import recommended
+
+        with one_thread():
+            return recommended(space, history)
+
     def preload(self) -> None:
         """Import numpy and scipy."""
         import pytest_hypersearch.search.gp.sampler  # noqa: F401  for what it imports

@@ -198,6 +198,8 @@ _INCUMBENTS: Final = 5
 _INWARD: Final = 5.0  # weight of the prior, in results
 _RANDOM: Final = 64
 _TRIED: Final = 200
+_ROUNDING: Final = 1e-3  # of a model's mean, in standardised scores
+_UNFINISHED: Final = frozenset({State.NOT_RUN, State.RUNNING})
 
 
 def suggest(space: Space, seed: int, index: int, history: Sequence[Observation]) -> Config | None:
@@ -226,6 +228,32 @@ def suggest(space: Space, seed: int, index: int, history: Sequence[Observation])
     first = past.encoding.branches[0]
     rng = np.random.default_rng(seed % 2**64 + index)
     return first.config(first.rows(rng.random((1, len(first.domains))))[0])
+
+
+def recommended(space: Space, history: Sequence[Observation]) -> int | None:
+    """Return the index of the finished configuration with the best posterior mean.
+
+    Of many scores with noise, the best one is mostly luck (the winner's curse). Where there is
+    hardly any noise, means are the scores but for rounding, and the best score stands.
+
+    Args:
+        space: What was searched.
+        history: Observations; what has not finished does not count.
+    """
+    past = history_of(space, [o for o in history if o.state not in _UNFINISHED])
+    surrogate = surrogate_of(past, ())
+    if surrogate is None or any(result.observation.others for result in past.results):
+        return None
+    observed = [past.results[i].observation for i in past.active]
+    feasible = np.array([all(sum(each) <= 0.0 for each in o.excess) for o in observed])
+    expected = np.where(feasible, surrogate.expected, np.inf)
+    means = [sum(o.scores) / len(o.scores) if o.scores else np.inf for o in observed]
+    best, leader = int(np.argmin(expected)), int(np.argmin(np.where(feasible, means, np.inf)))
+    if not np.isfinite(expected[best]):
+        return None
+    notable = expected[leader] - expected[best] > _ROUNDING
+    recommendation: Observation = observed[best if notable else leader]
+    return recommendation.index
 
 
 def _ranked(

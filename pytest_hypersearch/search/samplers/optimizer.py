@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from math import isfinite
 from typing import Any, SupportsFloat
 
-from pytest_hypersearch.core.contracts import ONE_METRIC, Curve, Observation, Sampler
+from pytest_hypersearch.core.contracts import ONE_METRIC, Curve, Observation, Recommends, Sampler
 from pytest_hypersearch.core.goals import Constraint, Goal, Mode, constraint_of
 from pytest_hypersearch.core.space import Distribution, Space, as_distribution
 from pytest_hypersearch.core.study import (
@@ -216,6 +216,19 @@ class Optimizer:
         """
         feasible = (one for one in self._told() if not one.excess)
         return min(feasible, key=rank_key, default=None)
+
+    def recommend(self) -> Configuration | None:
+        """Return the parameters whose score is expected to be best; None before the first score.
+
+        Where scores are noisy, `best` is partly luck: ``bayes`` recommends by the mean of its
+        model, which sees the scores of similar parameters, too. Other strategies have no model,
+        nor is there one mean of several scores: then it is `best`.
+        """
+        number = None
+        if isinstance(self._sampler, Recommends):
+            number = self._sampler.recommend(self._space, list(self._finished.values()))
+        told = (one for one in self._told() if one.number == number)
+        return next(told, self.best)
 
     @property
     def pareto(self) -> list[Configuration]:
