@@ -287,6 +287,34 @@ def test_constraints_bound_what_is_the_best():
     assert len(optimizer.pareto) == 1
 
 
+@pytest.mark.parametrize("metrics", [3, True, "ms", ["ms"], {"ms"}, np.array([1, 2])])
+@pytest.mark.parametrize("constraints", [None, {"ms": "<= 50"}])
+def test_metrics_are_a_dict(metrics, constraints):
+    optimizer = Optimizer(SPACE, constraints=constraints)
+    with pytest.raises(ValueError, match=r"metrics=.*: expected a dict"):
+        optimizer.tell(optimizer.ask(), 1.0, metrics)
+
+
+@pytest.mark.parametrize("pruned", ["yes", 1, None, np.array([1, 0])])
+def test_pruned_is_a_bool(pruned):
+    optimizer = Optimizer(SPACE)
+    optimizer.tell(optimizer.ask(), 1.0, step=1, pruned=np.float64(2) > 1)
+    with pytest.raises(ValueError, match=r"pruned=.*: expected True or False"):
+        optimizer.tell(optimizer.ask(), 1.0, step=1, pruned=pruned)
+
+
+def test_an_array_has_the_scores_of_several_modes():
+    optimizer = Optimizer(SPACE, mode=["min", "max"])
+    optimizer.tell(optimizer.ask(), np.array([1.0, 3.0]))
+    assert optimizer.best.values == (1.0, 3.0)
+
+
+@pytest.mark.parametrize(("mode", "name"), [("min", "score"), (["min", "max"], "score 1")])
+def test_a_constraint_is_not_on_the_score(mode, name):
+    with pytest.raises(ValueError, match=f"constraints: expected another name than {name}, which"):
+        Optimizer(SPACE, mode=mode, constraints={name: "<= 3"})
+
+
 @pytest.mark.parametrize("score", ["1", True, 1j, [1.0, 2.0], np.zeros(2), {"loss": 1.0}])
 def test_scores_that_are_no_numbers_are_refused(score):
     optimizer = Optimizer(SPACE, seed=np.int64(3))

@@ -23,7 +23,7 @@ def imported_packages(but: Collection[str] = ()) -> dict[str, str]:
     Args:
         but: Names that are left out, too.
     """
-    names = {name for name in sys.modules if "." not in name and not name.startswith("_")}
+    names = {name for name in list(sys.modules) if "." not in name and not name.startswith("_")}
     found = {name: _version(name) for name in sorted(names - sys.stdlib_module_names - {*but})}
     return {name: version for name, version in found.items() if version}
 

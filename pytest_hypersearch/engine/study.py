@@ -13,8 +13,8 @@ The life of a trial, with who causes each step, the method that takes it, and it
                    |   space is used up: `ask` -> not run                none: due when resumed
                    +-- runner asks, and the race is lost: `ask`
                    |   -> raced out                                      skip
-                   +-- item skips or fails before it asks: `skip`
-                   |   -> not run                                        none: due when resumed
+                   +-- item skips or fails before its test: `skip`
+                   |   -> not run                                        none; end if begun
     reserved ------+-- pytest begins with its item: `begin` -> running   start
                    +-- runner tells the outcome first: `tell`
                    |   -> complete, ...                                  start and end together
@@ -282,17 +282,20 @@ class Study:
             self.begin(key)
         return attempt
 
-    def begin(self, key: Key, *others: Record) -> None:
+    def begin(self, key: Key, *others: Record, ran: float = 0.0) -> None:
         """Take note that a trial that was handed out begins.
 
         Args:
             key: Which one.
             others: Records that are written together with that.
+            ran: How many seconds ago it has begun.
 
         Raises:
             StoreError: The journal cannot be written.
         """
-        attempt = self.reserved[key]
+        # Handed out ahead, it has waited for the teardown of the trial before.
+        started, since = round(wall() - ran, 3), monotonic() - ran
+        attempt = replace(self.reserved[key], started=started, since=since)
         start = records.StartRecord(
             *key,
             attempt.number,
@@ -341,7 +344,7 @@ class Study:
         """
         end = _end_record(key, attempt, outcome)
         if key in self.reserved and self.reserved[key].number == attempt:
-            self.begin(key, end)
+            self.begin(key, end, ran=outcome.duration)
         elif self._runs(key, attempt):
             self._write(end)
         else:

@@ -142,10 +142,19 @@ def left_over(path):
     return [pid for pid in processes if int(pid) != os.getpid()]
 
 
+def test_what_a_command_has_started_ends_with_the_session(project):
+    project.write(SWEEP % (3, 0, 0))
+    silent = "--sweep-on=sh -c 'sleep 300; true' {args}"
+    code, _ = project.run("--sweep-on={python}", silent, "-n2")
+    assert code == 0
+    assert not left_over(project.path)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
         (["--sweep-on=ssh host"], "expected {python} or {args} in it"),
+        (["--sweep-on=0*{python}"], "expected at least one worker, as in '4*{python}'"),
         (["--sweep-on={python}", "-n0"], "cannot be combined with -n 0"),
         (["--sweep-on={python}", "--dist=each"], "--dist=each runs every trial"),
     ],

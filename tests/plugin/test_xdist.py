@@ -229,6 +229,52 @@ def test_f(x, deadly):
     assert project.states == {"complete": 6}
 
 
+def test_a_trial_that_is_claimed_ahead_begins_when_its_item_does(project):
+    """Its time limit does not count the teardown before; its setup may fail and be repeated."""
+    (project.path / "conftest.py").write_text("""
+import pytest
+from _pytest.runner import runtestprotocol
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item):
+    if "x:3" in item.name and not hasattr(item, "tried"):
+        item.tried = True
+        raise OSError("not yet")
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_protocol(item, nextitem):
+    item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
+    reports = runtestprotocol(item, nextitem=nextitem, log=False)
+    if any(report.failed for report in reports):
+        reports = runtestprotocol(item, nextitem=nextitem, log=False)
+    for report in reports:
+        item.ihook.pytest_runtest_logreport(report=report)
+    item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
+    return True
+""")
+    project.write("""
+@pytest.fixture
+def slow(x):
+    yield
+    if x == 0:
+        time.sleep(1.4)
+
+@pytest.mark.sweep(grid={"x": [0, 1, 2, 3, 4]}, timeout=2, retries=1)
+def test_f(x, slow):
+    ran(x)
+    if x == 1 and not os.path.exists("mark"):
+        open("mark", "w").close()
+        time.sleep(0.8)
+        os._exit(3)
+    return x
+""")
+    code, output = project.run("-n1")
+    assert code == 0, output
+    assert project.ran == {"0": 1, "1": 2, "2": 1, "3": 1, "4": 1}
+    assert project.states == {"complete": 5}
+    assert "5 of 5 complete" in output
+
+
 @pytest.mark.parametrize("dist", ["load", "loadscope"])
 def test_trials_that_no_worker_is_left_to_run_are_named(project, dist):
     project.write(DEADLY.format(retries=5, deadly=2, death=DEATHS["exit"]))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import shlex
+import signal
 import subprocess
 import sys
 from typing import Final
@@ -22,7 +24,11 @@ class ProcessPipe:
 
     def __init__(self, command: list[str]) -> None:
         self._process = subprocess.Popen(  # noqa: S603  the user's command
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=-1
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            bufsize=-1,
+            process_group=0,  # a shell leaves behind what it has started if it is ended alone
         )
 
     def read(self, count: int) -> bytes:
@@ -49,8 +55,8 @@ class ProcessPipe:
         self._process.wait()
 
     def kill(self) -> None:
-        """End the command: such as srun and docker hand the signal on."""
-        self._process.terminate()
+        """End the command and what it has started: such as srun and docker hand the signal on."""
+        self._signal(signal.SIGTERM)
         self._ended()
 
     def lost_node(self) -> bool:
@@ -62,8 +68,12 @@ class ProcessPipe:
         try:
             return self._process.wait(PATIENCE_SECONDS)
         except subprocess.TimeoutExpired:
-            self._process.kill()
+            self._signal(signal.SIGKILL)
             return self._process.wait()
+
+    def _signal(self, number: signal.Signals) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, number)
 
 
 class CommandLauncher:
@@ -74,7 +84,7 @@ class CommandLauncher:
             latter alone; ``4*`` in front makes four workers of it.
 
     Raises:
-        ValueError: A command has neither.
+        ValueError: A command has neither, or makes no worker.
     """
 
     shared = True
@@ -84,8 +94,11 @@ class CommandLauncher:
         self._commands: list[list[str]] = []
         for text in commands:
             count, star, rest = text.partition("*")
-            times = int(count) if star and count.isdecimal() else 1
-            self._commands += [_words(rest if star and count.isdecimal() else text)] * times
+            counted = bool(star) and count.isdecimal()
+            if counted and not int(count):
+                raise ValueError("expected at least one worker, as in '4*{python}'")
+            words = _words(rest if counted else text)
+            self._commands += [words] * (int(count) if counted else 1)
 
     def start(self, number: int, demand: Demand) -> ProcessPipe:  # noqa: ARG002  the command says
         """Run the next command."""

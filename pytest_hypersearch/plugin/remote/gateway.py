@@ -284,6 +284,9 @@ class RemoteWorkers:
                 break
             except (EOFError, OSError, ValueError) as error:
                 reason = f"{awaited.spec.id}: {error}"
+            except Exception as error:  # noqa: BLE001  else the session would wait for good
+                reason = f"{awaited.spec.id}: {type(error).__name__}: {error}"
+                break
             if awaited.is_given_up:
                 break
         news = {"awaited": awaited, "gateway": gateway, "reason": reason}
@@ -495,6 +498,8 @@ class RemoteWorkers:
 
     def pytest_keyboard_interrupt(self) -> None:
         """End all workers: no signal reaches them, and xdist would wait for their tests."""
+        for awaited in list(self._awaited):
+            awaited.give_up()
         for gateway in self._gateways.values():
             with contextlib.suppress(OSError):
                 gateway.pipe.kill()

@@ -52,6 +52,10 @@ class Assignments:
         if ahead is not None:
             self._ahead[ahead.item] = ahead.assignment
 
+    def drop(self, item: pytest.Item) -> None:
+        """Forget what was said of an item whose setup has ended before: it has told the owner."""
+        self._ahead.pop(item.nodeid, None)
+
     def of(self, item: pytest.Item) -> messages.Assignment | messages.Refused:
         """What is to be done with the trial of the item that is set up."""
         known = self._ahead.pop(item.nodeid, None)

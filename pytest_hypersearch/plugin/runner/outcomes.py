@@ -141,6 +141,7 @@ class OutcomeReporter:
         skipped = isinstance(error, pytest.skip.Exception) if error else report.skipped
         reason = f"skipped: {said}" if skipped else f"in setup: {said}"
         if current is None or current.item is not item:
+            self._assignments.drop(item)  # a plugin may run the item again
             self._link.call(messages.Skip(item.nodeid, reason))
         elif current.trial is not None:
             if isinstance(error, TrialPruned):

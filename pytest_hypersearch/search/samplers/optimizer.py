@@ -165,10 +165,12 @@ class Optimizer:
 
         Raises:
             ValueError: The parameters are not of the space, the score is not one number for each
-                mode, a metric is missing, the step is not finite, a pruned trial has a score
-                without a step, or one of several modes was pruned.
+                mode, a metric is missing, the step is not finite, ``pruned`` is no bool, a pruned
+                trial has a score without a step, or one of several modes was pruned.
         """
-        values = self._values(score)
+        values, pruned = self._values(score), _flag("pruned", pruned)
+        if metrics is not None and not isinstance(metrics, Mapping):
+            raise ValueError(f"metrics={shown(metrics)}: expected a dict")
         measured = self._measured(metrics or {}) if values and not pruned else {}
         if pruned or step is not None:
             self._check_one_mode("a value at a step")
@@ -251,6 +253,8 @@ class Optimizer:
         """Return the scores as numbers, none if one of them is not finite."""
         if score is None:
             return ()
+        if self._sweep.others and hasattr(score, "tolist"):
+            score = score.tolist()  # an array of numpy, a tensor
         given = score if isinstance(score, (list, tuple)) else [score]
         if len(given) != len(self._sweep.goals):
             wanted = len(self._sweep.goals)
@@ -290,6 +294,8 @@ def _sweep_of(
 ) -> Sweep:
     """Return a sweep over ``score`` or, with several modes, ``score 0``, ``score 1`` and so on."""
     names = [f"score {number}" for number in range(len(modes))] if len(modes) > 1 else ["score"]
+    if own := [each.metric for each in constraints if each.metric in names]:
+        raise ValueError(f"constraints: expected another name than {own[0]}, which is the score's")
     goal, *others = map(Goal, names, modes)
     return Sweep(
         name=strategy,
@@ -344,6 +350,12 @@ def _finite(name: str, value: object) -> float:
     if finite is None:
         raise ValueError(f"{name}={shown(value)}: expected a finite number")
     return float(finite)
+
+
+def _flag(name: str, value: object) -> bool:
+    if type(value).__name__ not in {"bool", "bool_"}:  # numpy's is a bool too, by either name
+        raise ValueError(f"{name}={shown(value)}: expected True or False")
+    return bool(value)
 
 
 def _whole(name: str, value: object) -> int:
