@@ -28,6 +28,7 @@ import json
 import math
 import statistics
 import sys
+import tempfile
 import time
 import warnings
 from collections import defaultdict
@@ -336,7 +337,7 @@ def smac(each: Pool, seed: int) -> Outcome:
         min_budget=last / 27,
         max_budget=last,
         seed=seed,
-        output_directory=Path("/tmp/smac"),  # noqa: S108
+        output_directory=Path(tempfile.gettempdir(), "smac"),
     )
     facade = MultiFidelityFacade(scenario, _never, overwrite=True, logging_level=50)
     free = np.ones(len(each.configs), dtype=bool)
