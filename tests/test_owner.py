@@ -226,6 +226,22 @@ def test_a_worker_that_dies_before_what_it_claimed_began_has_not_crashed_it(sess
     assert one.heard == [(0, "complete"), (1, "complete")]
 
 
+def test_late_messages_of_a_dead_attempt_begin_no_other(session):
+    one = session(retries=1)
+    one.ask(0, "gw0")
+    one.owner.died("gw0")
+    one.send("gw1", Claim(f"{STUDY}[0]", hands_out=True))
+    events = []
+    one.owner.listen(events.append)
+    one.owner.note(Report(f"{STUDY}[0]", 1, {}))
+    assert one.tell(0, attempt=1, worker="gw0") == Told(best=False)
+    assert not events
+    (study,) = [run.study for run in one.owner.runs.values()]
+    assert list(study.reserved) == [study.slots[f"{STUDY}[0]"]]
+    assert not study.running
+    assert one.tell(0, attempt=2, worker="gw1") == Told(best=True)
+
+
 def test_late_messages_of_a_dead_attempt_are_dropped(session):
     one = session(retries=1)
     one.ask(0, "gw0")

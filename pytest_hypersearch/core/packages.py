@@ -31,21 +31,24 @@ def imported_packages(but: Collection[str] = ()) -> dict[str, str]:
 def _version(name: str) -> str:
     # Not getattr, which may import or warn.
     version = getattr(sys.modules[name], "__dict__", {}).get("__version__")
-    if isinstance(version, str):
-        return version
-    try:
-        # Not metadata.version, which parses all of a file that holds a readme, too.
-        text = metadata.distribution(name).read_text("METADATA") or ""
-    except (metadata.PackageNotFoundError, ValueError):
-        return ""
-    found = _VERSION.search(text)
-    return found[1] if found else ""
+    return version if isinstance(version, str) else distribution_version(name)
+
+
+def distribution_version(name: str) -> str:
+    """Return the version of the distribution of this name, empty if there is none."""
+    # Not metadata.version, which parses all of a file that holds a readme, too.
+    with suppress(metadata.PackageNotFoundError, ValueError):
+        distribution = metadata.distribution(name)
+        text = distribution.read_text("METADATA") or distribution.read_text("PKG-INFO") or ""
+        if found := _VERSION.search(text):
+            return found[1]
+    return ""
 
 
 def version_of(package: str) -> str:
     """Return the version of an installed package by its import name, empty if it has none."""
-    with suppress(metadata.PackageNotFoundError, ValueError):
-        return metadata.version(package)
+    if version := distribution_version(package):
+        return version
     with suppress(ImportError, ValueError):
         spec = find_spec(package)
         if spec and spec.origin and Path(spec.origin).is_absolute():

@@ -115,7 +115,7 @@ class Ahead:
     """What is to be done with the trial of the item that a worker comes to next."""
 
     item: str
-    assignment: RunTrial | ReplayTrial | SkipTrial
+    assignment: Assignment
 
     def to_json(self) -> dict[str, Any]:
         """As a JSON object that tells the type of the assignment."""

@@ -457,9 +457,16 @@ class Owner:
             return messages.ReplayTrial(answer)
         return messages.SkipTrial(answer.state, answer.reason)
 
-    def _begin(self, run: StudyRun, key: Key) -> None:
-        """Let a trial begin that was handed out ahead; nothing if it has begun."""
-        if attempt := run.study.reserved.get(key):
+    def _begin(self, run: StudyRun, key: Key, number: int | None = None) -> None:
+        """Let a trial begin that was handed out ahead; nothing if it has begun.
+
+        Args:
+            run: The run.
+            key: The trial.
+            number: Which attempt says so; late messages of one that was given up begin no other.
+        """
+        attempt = run.study.reserved.get(key)
+        if attempt and number in {None, attempt.number}:
             run.study.begin(key)
             self._begun(run, key, attempt)
 
@@ -477,7 +484,7 @@ class Owner:
 
     def _take_values(self, item: str, attempt: int, series: Mapping[str, Packed]) -> None:
         run, key = self._trials[item]
-        self._begin(run, key)
+        self._begin(run, key, attempt)
         if trial := run.take_values(key, attempt, series):
             self._emit(Reported(run.study, trial, series))
 
@@ -485,7 +492,8 @@ class Owner:
         run, key = self._trials[request.item]
         study = run.study
         refused: messages.Refused | None = None
-        if attempt := study.reserved.get(key):
+        attempt = study.reserved.get(key)
+        if attempt and attempt.number == request.attempt:
             self._begun(run, key, attempt)
         try:
             record = study.tell(key, request.attempt, request.outcome)

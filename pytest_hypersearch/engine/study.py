@@ -40,7 +40,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
-from typing import Any
+from typing import Any, Protocol
 
 from pytest_hypersearch.core.contracts import Sampler
 from pytest_hypersearch.core.space import config_key
@@ -71,6 +71,14 @@ NODE_LOSSES = 10
 """How often a trial is run again because its node was lost."""
 
 
+class Write(Protocol):
+    """Puts records into the journal together, or raises `StoreError`."""
+
+    def __call__(self, *records: Record) -> None:
+        """Write them."""
+        ...
+
+
 class Study:
     """The trials of one test's sweeps, for one combination of the test's other parameters.
 
@@ -79,7 +87,7 @@ class Study:
         sweeps: Its sweeps.
         slots: The trials of this session's plan, by the node id of their items.
         samplers: The sampler of each sweep, by the sweep's name.
-        write: Puts records into the journal together, or raises `StoreError`.
+        write: Puts records into the journal.
         stored: What earlier sessions left.
         tables: The configurations of all sweeps whose samplers look at no results.
         curves: Reads the curves that they left, by trial and attempt.
@@ -98,7 +106,7 @@ class Study:
         *,
         slots: Mapping[str, Key],
         samplers: Mapping[str, Sampler],
-        write: Callable[..., None],
+        write: Write,
         stored: Stored,
         tables: Mapping[str, Table],
         curves: Callable[[], StoredCurves] = dict,

@@ -92,6 +92,7 @@ class NodeFiles:
 
     def remove(self, path: str) -> None:
         """Remove the counterpart of a directory that is home."""
+        self._brought.pop(path, None)
         shutil.rmtree(self._here(path), ignore_errors=True)
 
     def _here(self, path: str) -> Path:

@@ -409,7 +409,7 @@ class RemoteWorkers:
 
     def _other_packages(self, node: Any) -> str:  # noqa: ANN401  xdist's controller of a worker
         other = self._owner.other_versions.get(name_of(node), {})
-        here = {name: self._owner.packages[name] for name in other}
+        here = {name: each for name, each in self._owner.packages.items() if name in other}
         return _differences(node.gateway.id, node.gateway.facts.host, here, other)
 
     def _other_tests(self, node: Any, ids: list[str]) -> str:  # noqa: ANN401  xdist's controller of a worker
@@ -487,8 +487,11 @@ class RemoteWorkers:
         """Give up what is awaited once the session shuts down."""
         while not self._is_over.wait(POLL_SECONDS):
             if self._session.shuttingdown:
-                for awaited in list(self._awaited):
-                    awaited.give_up()
+                self._give_up_awaited()
+
+    def _give_up_awaited(self) -> None:
+        for awaited in list(self._awaited):
+            awaited.give_up()
 
     @pytest.hookimpl(trylast=True)
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:  # noqa: ANN401  pytest's terminal reporter
@@ -498,16 +501,14 @@ class RemoteWorkers:
 
     def pytest_keyboard_interrupt(self) -> None:
         """End all workers: no signal reaches them, and xdist would wait for their tests."""
-        for awaited in list(self._awaited):
-            awaited.give_up()
+        self._give_up_awaited()
         for gateway in self._gateways.values():
             with contextlib.suppress(OSError):
                 gateway.pipe.kill()
 
     def _close(self) -> None:
         self._is_over.set()
-        for awaited in list(self._awaited):
-            awaited.give_up()
+        self._give_up_awaited()
         self._launcher.close()
 
 

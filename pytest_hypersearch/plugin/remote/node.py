@@ -18,13 +18,13 @@ import uuid
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Final
 
 from execnet.gateway_base import get_execmodel, init_popen_io, serve
 from filelock import Timeout
 
+from pytest_hypersearch.core.packages import distribution_version
 from pytest_hypersearch.engine.resources.machine import this_machine
 from pytest_hypersearch.plugin import EARLY_IMPORT
 from pytest_hypersearch.plugin.remote.files import SCRATCH
@@ -51,15 +51,8 @@ OWN: Final = "PYTEST_HYPERSEARCH_NODE_DIRECTORY"
 def versions() -> dict[str, str]:
     """Versions of Python and of the packages that must be the same everywhere."""
     return {"Python": ".".join(platform.python_version_tuple()[:2])} | {
-        name: _version(name) for name in SAME
+        name: distribution_version(name) for name in SAME
     }
-
-
-def _version(name: str) -> str:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return ""
 
 
 def facts() -> Facts:

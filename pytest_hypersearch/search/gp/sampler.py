@@ -95,8 +95,7 @@ def _combined(
         return (Product(bounds), scored) if bounds else None
     X = np.array([result.x for result in scored])
     values = np.column_stack([objective.finished.mean(X)[:, 0] for objective in objectives])
-    excesses_of = [result.observation.excess for result in scored]
-    feasible = np.array([all(sum(each) <= 0.0 for each in excess) for excess in excesses_of])
+    feasible = np.array([_is_feasible(result) for result in scored])
     best = np.zeros(len(scored), dtype=bool)
     best[feasible] = undominated(values[feasible])
     if len(objectives) > 1:
@@ -107,6 +106,11 @@ def _combined(
         improvement = LogEI(objectives[0].believed, float(level))
     order = np.lexsort((values[:, 0], ~feasible, ~best))
     return Product([improvement, *bounds]), [scored[i] for i in order]
+
+
+def _is_feasible(result: Result) -> bool:
+    """Whether a configuration keeps the constraints on average."""
+    return all(sum(each) <= 0.0 for each in result.observation.excess)
 
 
 def _front_and_subset(history: History) -> list[Result]:
@@ -199,7 +203,6 @@ _INWARD: Final = 5.0  # weight of the prior, in results
 _RANDOM: Final = 64
 _TRIED: Final = 200
 _ROUNDING: Final = 1e-3  # of a model's mean, in standardised scores
-_UNFINISHED: Final = frozenset({State.NOT_RUN, State.RUNNING})
 
 
 def suggest(space: Space, seed: int, index: int, history: Sequence[Observation]) -> Config | None:
@@ -211,9 +214,8 @@ def suggest(space: Space, seed: int, index: int, history: Sequence[Observation])
         index: Which configuration of the sweep this is, from 0.
         history: Finished configurations in a fixed order, then the pending ones.
     """
-    ran = [o for o in history if o.state is not State.NOT_RUN]
-    past = history_of(space, [o for o in ran if o.state is not State.RUNNING or o.scores])
-    running = [past.result(o) for o in ran if o.state is State.RUNNING and not o.scores]
+    past = history_of(space, [o for o in history if _has_results(o)])
+    running = [past.result(o) for o in history if o.state is State.RUNNING and not o.scores]
     pending = [result for result in running if result is not None]
     seen = past.keys.union(result.key for result in pending) if pending else past.keys
     if space.size is not None and len(seen) >= space.size:
@@ -240,20 +242,27 @@ def recommended(space: Space, history: Sequence[Observation]) -> int | None:
         space: What was searched.
         history: Observations; what has not finished does not count.
     """
-    past = history_of(space, [o for o in history if o.state not in _UNFINISHED])
+    past = history_of(space, [o for o in history if _has_results(o)])
     surrogate = surrogate_of(past, ())
     if surrogate is None or any(result.observation.others for result in past.results):
         return None
-    observed = [past.results[i].observation for i in past.active]
-    feasible = np.array([all(sum(each) <= 0.0 for each in o.excess) for o in observed])
-    expected = np.where(feasible, surrogate.expected, np.inf)
-    means = [sum(o.scores) / len(o.scores) if o.scores else np.inf for o in observed]
-    best, leader = int(np.argmin(expected)), int(np.argmin(np.where(feasible, means, np.inf)))
+    results = [past.results[i] for i in past.active]
+    scores = past.table.y[past.active]
+    usable = np.array([_is_feasible(result) for result in results]) & ~np.isnan(scores)
+    expected, scores = np.where(usable, [surrogate.expected, scores], np.inf)
+    best, leader = int(np.argmin(expected)), int(np.argmin(scores))
     if not np.isfinite(expected[best]):
         return None
     notable = expected[leader] - expected[best] > _ROUNDING
-    recommendation: Observation = observed[best if notable else leader]
-    return recommendation.index
+    recommendation: Result = results[best if notable else leader]
+    return recommendation.observation.index
+
+
+def _has_results(observation: Observation) -> bool:
+    """Whether a configuration has finished, or has first scores."""
+    if observation.state is State.RUNNING:
+        return bool(observation.scores)
+    return observation.state is not State.NOT_RUN
 
 
 def _ranked(
