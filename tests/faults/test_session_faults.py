@@ -36,8 +36,8 @@ def ended(project):
 
 
 def stuck(project):
-    """Wait until a trial hangs and the others that can run have run."""
-    project.wait(lambda: project.ran["stuck"])
+    """Wait until a trial hangs and the ends of those before it are recorded."""
+    project.wait(lambda: project.ran["stuck"] and len(ended(project)) >= 5)
 
 
 @WORKERS
