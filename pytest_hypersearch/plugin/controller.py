@@ -116,8 +116,9 @@ class Controller:
     def pytest_runtestloop(self, session: pytest.Session) -> Generator[None, object, object]:
         """Fail for trials that nobody has run here, which pytest would pass over; judge gates."""
         result = yield
-        distributed = xdist.distributes(self._config)
-        why = "no worker is left to run them" if distributed else "another plugin took them over"
+        why = "another plugin took over"
+        if xdist.distributes(self._config):
+            why = f"no worker is left, or {why}"
         for study, items in self.owner.lost().items():
             session.testscollected += 1
             session.config.hook.pytest_runtest_logreport(report=_lost(study, items, why))
@@ -230,7 +231,7 @@ def _lost(study: str, items: Sequence[str], why: str) -> pytest.TestReport:
         location=(study.partition("::")[0], None, study.partition("::")[2]),
         keywords={},
         outcome="failed",
-        longrepr=f"{count} lost: {why}. Run them with --sweep-resume:\n{shown}{more}",
+        longrepr=f"{count} lost: {why}. Run with --sweep-resume:\n{shown}{more}",
         when="call",
     )
 

@@ -324,5 +324,5 @@ def test_without_its_head_a_cluster_finishes_what_it_can(project, on_ray, cluste
     assert process.returncode == pytest.ExitCode.TESTS_FAILED, output
     assert f"the cluster has lost its head, {cluster.address}" in output
     assert "8 passed" in output
-    assert "1 trial was lost: no worker is left to run them" in output
+    assert "1 trial was lost: no worker is left, or" in output
     assert_best_is_whole(project)

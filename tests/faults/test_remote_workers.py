@@ -87,7 +87,7 @@ def test_all_workers_are_lost(project, on):
     project.write(SWEEP % (6, 3, 0))
     code, output = project.run(on(*["cut;runtest_protocol_complete;1;1"] * 2, *["die"] * 9), "-n2")
     assert code == pytest.ExitCode.TESTS_FAILED
-    assert "trials were lost: no worker is left to run them" in output
+    assert "trials were lost: no worker is left, or" in output
     assert "INTERNALERROR" not in output
     complete = project.states["complete"]
     code, output = project.run(on(), "-n2", "--sweep-resume")

@@ -280,7 +280,7 @@ def test_trials_that_no_worker_is_left_to_run_are_named(project, dist):
     project.write(DEADLY.format(retries=5, deadly=2, death=DEATHS["exit"]))
     code, output = project.run("-n1", "--dist", dist, "--max-worker-restart=1")
     assert code == 1
-    assert "4 trials were lost: no worker is left to run them" in output
+    assert "4 trials were lost: no worker is left, or" in output
     for name in ("x:2", "x:3", "x:4", "x:5"):
         assert f"  test_it.py::test_f[{name}]\n" in output
     assert project.states == {"complete": 1, "crashed": 1, "not run": 3}
