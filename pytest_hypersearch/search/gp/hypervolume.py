@@ -24,12 +24,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import log_ndtr, logsumexp
+from scipy.special import log_ndtr
 
 from pytest_hypersearch.search.gp.acquisition import (
     Acquisition,
@@ -65,27 +66,120 @@ def boxes_of(front: Array, reference: Array) -> Array:
     """Return disjoint boxes (b, t, 2) that fill what is below the reference and not dominated.
 
     Args:
-        front: Points (n, t) of which none dominates another; or, of one objective, any.
+        front: Points (n, t) of which none dominates another; or, of two objectives, any.
         reference: Upper end (t,) of what counts.
     """
     inside = front[(front < reference).all(axis=1)]
-    if len(reference) == 1:
-        top = min([reference[0], *inside[:, 0]])
-        return np.array([[[_MINUS_INFINITY, top]]])
+    if len(reference) == _PLANE:
+        return _strips(inside, reference)
     # Between two neighbouring values of the last objective, the points that dominate are those
     # whose last objective is below the slice: one dimension less remains.
     cuts = [_MINUS_INFINITY, *np.unique(inside[:, -1]), reference[-1]]
     slices = []
     for low, high in pairwise(cuts):
         below = inside[inside[:, -1] <= low][:, :-1]
-        if len(reference) > _PLANE:
-            below = below[undominated(below)]
         flat = boxes_of(below, reference[:-1])
         slices.append(np.concatenate([flat, np.full((len(flat), 1, 2), (low, high))], axis=1))
     return np.concatenate(slices)
 
 
-@dataclass(frozen=True, slots=True)
+def _strips(inside: Array, reference: Array) -> Array:
+    """Return boxes (b, 2, 2) of two objectives: strips between values of the second one."""
+    ordered = inside[np.lexsort(inside.T)]
+    tops = np.minimum.accumulate(np.append(reference[0], ordered[:, 0]))
+    steps = np.flatnonzero(tops[1:] < tops[:-1])  # a staircase: other points are dominated
+    boxes = np.empty((len(steps) + 1, 2, 2))
+    boxes[:, 0, 0] = _MINUS_INFINITY
+    boxes[:, 0, 1] = tops[np.append(0, steps + 1)]
+    boxes[1:, 1, 0] = boxes[:-1, 1, 1] = ordered[steps, 1]
+    boxes[0, 1, 0], boxes[-1, 1, 1] = _MINUS_INFINITY, reference[1]
+    return boxes
+
+
+class Sides(NamedTuple):
+    """What boxes are along all objectives; many boxes share a side, and many sides an end.
+
+    Attributes:
+        ends: Where sides begin or end (e,).
+        objective_of_end: Along which objective that is (e,).
+        low: Position of the lower end of each different side (u,) among them.
+        high: That of the upper end (u,).
+        first: The first side along each objective (t,); they are in the order of the objectives.
+        members: 1 where a box (b) has a side, 0 elsewhere (b, u).
+    """
+
+    ends: Array
+    objective_of_end: NDArray[np.intp]
+    low: NDArray[np.intp]
+    high: NDArray[np.intp]
+    first: NDArray[np.intp]
+    members: Array
+
+    @classmethod
+    def of(cls, boxes: Array) -> Sides:
+        """Return the sides of boxes (b, t, 2)."""
+        ends: list[Array] = []
+        sides: list[NDArray[np.intp]] = []
+        members: list[Array] = []
+        for both in boxes.transpose(1, 0, 2):
+            before = sum(len(each) for each in ends)
+            different, positions = np.unique(both, return_inverse=True)
+            low, high = positions.reshape(both.shape).T
+            pairs, of_box = np.unique(low * len(different) + high, return_inverse=True)
+            ends.append(different)
+            sides.append(before + np.array(np.divmod(pairs, len(different))))
+            members.append(np.eye(len(pairs))[of_box])
+        low, high = np.concatenate(sides, axis=1)
+        first = np.cumsum([0, *(each.shape[1] for each in sides[:-1])])
+        objective_of_end = np.repeat(np.arange(len(ends)), [len(each) for each in ends])
+        return cls(
+            np.concatenate(ends),
+            objective_of_end,
+            low,
+            high,
+            first,
+            np.concatenate(members, axis=1),
+        )
+
+    def log_length(self, mu: Array, sigma: Array) -> Array:
+        """Return the log expected length (m, u) gained within each side.
+
+        With r = h(z_low) / h(z_high), log E = log h(z_high) + log(1 - r) + log sigma.
+
+        Args:
+            mu: Posterior means (m, t).
+            sigma: Posterior standard deviations (m, t).
+        """
+        own = self.objective_of_end
+        log_h = log_improvement((self.ends - mu[:, own]) / sigma[:, own])[0]
+        return self._log_length(log_h, sigma[:, own[self.low]])[0]
+
+    def log_length_and_derivatives(self, mu: Array, sigma: Array) -> tuple[Array, Array, Array]:
+        """Return `log_length` and its derivatives by mean and deviation (m, u) each.
+
+        Since h' = Phi and h - z h' = phi, they are
+
+            by mu:     -(Phi(z_high) - Phi(z_low)) / (h(z_high) (1 - r) sigma)
+            by sigma:   (phi(z_high) - phi(z_low)) / (h(z_high) (1 - r) sigma)
+        """
+        own = self.objective_of_end
+        z = (self.ends - mu[:, own]) / sigma[:, own]
+        log_h, Phi_over_h, phi_over_h = log_improvement(z)
+        deviation = sigma[:, own[self.low]]
+        log_length, r = self._log_length(log_h, deviation)
+        divisor = (1.0 - r) * deviation
+        by_mu = (Phi_over_h[:, self.low] * r - Phi_over_h[:, self.high]) / divisor
+        by_sigma = (phi_over_h[:, self.high] - phi_over_h[:, self.low] * r) / divisor
+        return log_length, by_mu, by_sigma
+
+    def _log_length(self, log_h: Array, sigma: Array) -> tuple[Array, Array]:
+        """Return the log length and r (m, u) from log h at the ends (m, e)."""
+        upper = log_h[:, self.high]
+        r = np.minimum(np.exp(log_h[:, self.low] - upper), _ALMOST_ONE)
+        return upper + np.log1p(-r) + np.log(sigma), r
+
+
+@dataclass(frozen=True)
 class LogEHVI:
     """Log expected hypervolume improvement, plus the log probability that there is a score.
 
@@ -105,68 +199,53 @@ class LogEHVI:
             [p.factor.kernel.hyper.inverse_squared_lengthscales for p in self.posteriors]
         )
 
+    @cached_property
+    def _sides(self) -> Sides:
+        return Sides.of(self.boxes)
+
     def value(self, X: Array) -> Array:
         """Return the acquisition (m,) at points (m, D)."""
-        log_volume = np.zeros((len(X), len(self.boxes)))
-        log_p = np.zeros(len(X))
-        for objective, posterior in enumerate(self.posteriors):
-            mu, sigma = posterior.predict(X)
-            log_volume += _log_length(mu[:, 0], sigma, self.boxes[:, objective])[0]
-            for latent in mu.T[1:]:
-                log_p += log_ndtr(latent / latent_deviation(posterior, sigma))
-        value: Array = logsumexp(log_volume, axis=1) + log_p
+        means, deviations = zip(*(each.predict(X) for each in self.posteriors), strict=True)
+        mu, sigma = np.stack([mean[:, 0] for mean in means], axis=1), np.stack(deviations, axis=1)
+        value = _log_sum(self._sides.log_length(mu, sigma) @ self._sides.members.T)[0]
+        for posterior, mean, deviation in zip(self.posteriors, means, deviations, strict=True):
+            for latent in mean.T[1:]:
+                value += log_ndtr(latent / latent_deviation(posterior, deviation))
         return value
 
     def value_and_gradient(self, X: Array) -> tuple[Array, Array]:
         """Return the acquisition (m,) and its gradient (m, D)."""
-        log_volume = np.zeros((len(X), len(self.boxes)))
-        log_p, gradient = np.zeros(len(X)), np.zeros_like(X)
-        parts = []
-        for objective, posterior in enumerate(self.posteriors):
-            mu, sigma, chain_rule = posterior.predict_with_gradient(X)
-            log_length, length_by_mu, length_by_sigma = _log_length(
-                mu[:, 0], sigma, self.boxes[:, objective]
-            )
-            log_volume += log_length
-            by_mu, p_by_sigma = np.zeros_like(mu), np.zeros(len(X))
-            for target in range(1, mu.shape[1]):
-                log_chance, by_latent, by_width = log_probability(posterior, mu[:, target], sigma)
-                log_p += log_chance
-                by_mu[:, target] = by_latent
-                p_by_sigma -= by_latent * by_width
-            parts.append((chain_rule, by_mu, length_by_mu, p_by_sigma, length_by_sigma))
-        value = logsumexp(log_volume, axis=1)
+        predictions = [each.predict_with_gradient(X) for each in self.posteriors]
+        means, deviations, chain_rules = zip(*predictions, strict=True)
+        mu, sigma = np.stack([mean[:, 0] for mean in means], axis=1), np.stack(deviations, axis=1)
+        log_length, by_mu, by_sigma = self._sides.log_length_and_derivatives(mu, sigma)
+        value, share = _log_sum(log_length @ self._sides.members.T)
         # d log(sum of v_b) = sum of v_b / (sum of v) d log v_b
-        share = np.exp(log_volume - value[:, None])
-        for chain_rule, by_mu, length_by_mu, p_by_sigma, length_by_sigma in parts:
-            by_mu[:, 0] = (share * length_by_mu).sum(axis=1)
-            gradient += chain_rule(by_mu, (share * length_by_sigma).sum(axis=1) + p_by_sigma)
-        return value + log_p, gradient
+        weight = share @ self._sides.members
+        by_mu = np.add.reduceat(weight * by_mu, self._sides.first, axis=1)
+        by_sigma = np.add.reduceat(weight * by_sigma, self._sides.first, axis=1)
+        gradient = np.zeros_like(X)
+        for objective, posterior in enumerate(self.posteriors):
+            mean, deviation = means[objective], deviations[objective]
+            by_mean, by_deviation = np.zeros_like(mean), by_sigma[:, objective]
+            by_mean[:, 0] = by_mu[:, objective]
+            for target in range(1, mean.shape[1]):
+                log_p, by_latent, by_width = log_probability(posterior, mean[:, target], deviation)
+                value += log_p
+                by_mean[:, target] = by_latent
+                by_deviation = by_deviation - by_latent * by_width
+            gradient += chain_rules[objective](by_mean, by_deviation)
+        return value, gradient
 
 
-def _log_length(mu: Array, sigma: Array, sides: Array) -> tuple[Array, Array, Array]:
-    """Return the log expected length gained within sides, and its derivatives (m, b) each.
-
-    With r = h(z_low) / h(z_high), log E = log h(z_high) + log(1 - r) + log sigma. Since h' = Phi
-    and h - z h' = phi, the derivatives are
-
-        by mu:     -(Phi(z_high) - Phi(z_low)) / (h(z_high) (1 - r) sigma)
-        by sigma:   (phi(z_high) - phi(z_low)) / (h(z_high) (1 - r) sigma)
-
-    Args:
-        mu: Posterior mean (m,) of an objective.
-        sigma: Posterior standard deviation (m,).
-        sides: Lower and upper ends (b, 2).
-    """
-    # Neighbouring boxes share their ends: h is computed once for each.
-    ends, positions = np.unique(sides, return_inverse=True)
-    low, high = positions.reshape(sides.shape).T
-    log_h, Phi_over_h, phi_over_h = log_improvement((ends - mu[:, None]) / sigma[:, None])
-    r = np.minimum(np.exp(log_h[:, low] - log_h[:, high]), _ALMOST_ONE)
-    log_length = log_h[:, high] + np.log1p(-r) + np.log(sigma)[:, None]
-    divisor = (1.0 - r) * sigma[:, None]
-    by_mu = -(Phi_over_h[:, high] - Phi_over_h[:, low] * r) / divisor
-    return log_length, by_mu, (phi_over_h[:, high] - phi_over_h[:, low] * r) / divisor
+def _log_sum(log_terms: Array) -> tuple[Array, Array]:
+    """Return the log (m,) of the sum of terms, and their shares (m, b) in it."""
+    largest = np.maximum.reduce(log_terms, axis=1, keepdims=True)
+    share = np.exp(log_terms - largest)
+    total = np.add.reduce(share, axis=1, keepdims=True)
+    share /= total
+    log_sum: Array = (largest + np.log(total))[:, 0]
+    return log_sum, share
 
 
 @dataclass(frozen=True, slots=True)
