@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import gc
 import platform
-from collections.abc import Callable, Generator, Sequence
+import sys
+from collections.abc import Callable, Generator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -66,7 +67,6 @@ class Runner:
         self.assignments = Assignments(link)
         shows_all = self._junit or self._verbosity > 0
         self._outcomes = OutcomeReporter(link, self.assignments, shows_all=shows_all)
-        config.add_cleanup(gc.unfreeze)
         self._alone = is_isolated(config)
         self.timers = Timers(config.pluginmanager, alone=self._alone)
         self._meter = Meter(alone=self._alone)
@@ -94,9 +94,7 @@ class Runner:
             self._manager.unregister(self.child_reports)  # every report would pay for it
         if not self.plan.studies:
             return
-        # Thousands of items live until the end: the garbage collector need not walk through them
-        # again and again, which takes a third of the time of short trials.
-        gc.freeze()
+        freeze(session.config)
         if self.link.call(messages.Hello(self.plan.digest)) != messages.Known(known=True):
             self._tell_packages()
             reply = self.link.call(self.plan.message())
@@ -350,6 +348,25 @@ class Runner:
         current = self.current
         if current and report.nodeid == current.item.nodeid and report.failed:
             self._outcomes.item_failed(current, report)
+
+
+def freeze(config: pytest.Config) -> None:
+    """Keep the garbage collector from what there is by now, until it collects after the session.
+
+    Thousands of items live until the end: to walk through them again and again takes a third of the
+    time of short trials. As the interpreter exits it would do so four times, and free memory that
+    is given back anyway; only in a process that goes on are they to be freed.
+    """
+    if _unfreeze in gc.callbacks:
+        gc.callbacks.remove(_unfreeze)
+    gc.freeze()
+    config.add_cleanup(partial(gc.callbacks.append, _unfreeze))
+
+
+def _unfreeze(phase: str, info: Mapping[str, int]) -> None:
+    """Let the collection that starts free what was frozen, unless it is one of the youngest."""
+    if phase == "start" and info["generation"] and not sys.is_finalizing():
+        gc.unfreeze()
 
 
 class ChildReports:
