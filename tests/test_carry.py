@@ -143,9 +143,9 @@ def test_trials_of_other_code_or_packages_are_stale_unless_they_are_kept(code, c
     assert set(found.durations.values()) == {2.0}
     kept, found = carried(now, old, keep_stale=True)
     assert (scores(kept, now), found.notes) == ({0: 0.0, 1: 1.0}, [])
-    assert Present(kept, now).notes() == ["2 trials ran other code: --sweep-stale=keep"]
+    assert Present(kept, now).notes == ["2 trials ran other code: --sweep-stale=keep"]
     more, _ = carried(replace(now, plan={}), kept)
-    assert Present(more, now).notes() == ["2 trials ran other code: --sweep-stale=keep"]
+    assert Present(more, now).notes == ["2 trials ran other code: --sweep-stale=keep"]
 
 
 def test_code_that_is_back_finds_its_trials_in_an_older_run():

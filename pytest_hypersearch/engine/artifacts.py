@@ -220,7 +220,8 @@ class ArtifactRetention:
         """Take what a replayed trial saved, if it was kept."""
         self._unreplayed.discard(key)
         saved = self._study.present.trials[key].saved
-        self._remove(key.sweep, (name for name in self._earlier.pop(key, ()) if name != saved))
+        if names := self._earlier.pop(key, []):
+            self._remove(key.sweep, (name for name in names if name != saved))
         if saved and Path(self._log.artifacts(saved)).is_dir():
             self._take(key, saved)
 

@@ -43,7 +43,7 @@ from functools import cached_property
 from typing import Any, Protocol
 
 from pytest_hypersearch.core.contracts import Sampler
-from pytest_hypersearch.core.space import config_key
+from pytest_hypersearch.core.space import same_config
 from pytest_hypersearch.core.study import StudyResults
 from pytest_hypersearch.core.sweep import Sweep
 from pytest_hypersearch.core.trial import Config, Key, State, TrialRecord, trial_seed
@@ -488,14 +488,17 @@ class Study:
         """
         selected = [self.records.get(key) or self._missing(key) for key in self._nodeids]
         places = {name: order for order, name in enumerate(self.sweeps)}
-        trials = sorted(selected + self.others, key=lambda each: (places[each.sweep], each.key[1:]))
+        trials = sorted(
+            selected + self.others,
+            key=lambda each: (places[each.sweep], each.number, each.replicate),
+        )
         return StudyResults(
             nodeid=self.nodeid,
             sweeps=tuple(self.info(sweep) for sweep in self.sweeps.values()),
             trials=tuple(trials),
             notes=(
                 *filter(None, [self.part, self._lost_nodes, self._doubt]),
-                *(*self.notes, *self._stored.notes, *self.present.notes()),
+                *(*self.notes, *self._stored.notes, *self.present.notes),
             ),
         )
 
@@ -536,13 +539,14 @@ class Study:
     def _replay(self, key: Key, params: Config, seed: int) -> TrialRecord | None:
         """Return the stored trial, if it need not run again."""
         stored = self.present.finished(key)
-        if stored is None or (config_key(stored.params), stored.seed) != (config_key(params), seed):
+        if stored is None or stored.seed != seed or not same_config(stored.params, params):
             return None
         item = self._nodeids[key]
-        if stored.nodeid != item:
-            self._write(records.ReplayRecord(*key, item))
         self.pruning.replay(key, stored.state, stored.attempt)
-        return replace(stored, nodeid=item, cached=True)
+        if stored.nodeid == item:
+            return stored
+        self._write(records.ReplayRecord(*key, item))
+        return replace(stored, nodeid=item)
 
     def _leave_out(self, key: Key, params: Config, state: State, reason: str) -> TrialRecord:
         return self._finish(key, self._record(key, params, state, reason=reason))
@@ -560,8 +564,9 @@ class Study:
         self.pruning.end(key, record.state)
         if key.sweep in self._stopping:
             self._stopping[key.sweep].take(record)
-        first, _ = self._spans.get(key.sweep, (monotonic(), 0.0))
-        self._spans[key.sweep] = first, monotonic()
+        now = monotonic()
+        first, _ = self._spans.get(key.sweep, (now, now))
+        self._spans[key.sweep] = first, now
         return record
 
 

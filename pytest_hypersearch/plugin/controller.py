@@ -59,6 +59,7 @@ class Controller:
         self._checks = checks
         self._first_asked: float | None = None
         self._warnings: list[str] = []
+        self._results: list[StudyResults] = []
         self.follower = Follower()
         self.gates = Gates(config, checks=checks)
         policy = Policy(
@@ -147,7 +148,8 @@ class Controller:
             self.owner.close()
         except StoreError as error:
             self._warnings.append(str(error))
-        self._warnings += self._tracking.finish(self.owner.results(), self._tell)
+        self._results = self.owner.results()
+        self._warnings += self._tracking.finish(self._results, self._tell)
         self._tell_github()
         if self.owner.runs and (missing := missing_features()):
             self._warnings.append(f"on this system sweeps run without {', '.join(missing)}")
@@ -210,10 +212,10 @@ class Controller:
                 terminal.line(annotation(change, self.gates.places, self._config.rootpath))
 
     def shown(self) -> list[StudyResults]:
-        """The results, with their directories as the user would write them."""
+        """The results of the session, with their directories as the user would write them."""
         return [
             replace(results, run=self._path(results.run), saved=self._path(results.saved))
-            for results in self.owner.results()
+            for results in self._results
         ]
 
     def _path(self, text: str) -> str:

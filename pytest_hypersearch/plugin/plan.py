@@ -45,12 +45,21 @@ class Plan:
         self._rootpath = rootpath
 
     @classmethod
-    def of(cls, items: Iterable[pytest.Item], rootpath: Path) -> Plan:
+    def of(cls, items: Iterable[pytest.Item], rootpath: Path = Path()) -> Plan:
         """Find the trials among the items."""
         studies: dict[str, list[tuple[pytest.Function, Slot]]] = defaultdict(list)
         for _, item, slot in trials_among(items):
             studies[study_nodeid(item, slot)].append((item, slot))
         return cls(dict(studies), rootpath)
+
+    @property
+    def spaces(self) -> dict[tuple[str, str], Space]:
+        """The search spaces, with the objects of their choices, by study and sweep."""
+        return {
+            (study, sweep.name): sweep.space
+            for study, trials in self.studies.items()
+            for sweep in trials[0][1].sweeps
+        }
 
     @cached_property
     def digest(self) -> str:
@@ -143,14 +152,6 @@ def trials_among(items: Iterable[pytest.Item]) -> Iterator[Placed]:
             yield place, item, mark.args[0]
 
 
-def spaces_of(items: Iterable[pytest.Item]) -> dict[tuple[str, str], Space]:
-    """The search spaces, with the objects of their choices, by study and sweep."""
-    return {
-        (study_nodeid(item, slot), slot.sweep.name): slot.sweep.space
-        for _, item, slot in trials_among(items)
-    }
-
-
 def study_nodeid(item: pytest.Function, slot: Slot) -> str:
     """The item's node id without the trial's part."""
     arguments: str = item.callspec.id
@@ -184,14 +185,17 @@ def after_their_studies(items: list[pytest.Item]) -> None:
     The texts in a test's code, parameters and fixtures show which studies it asks for.
     A test that names none takes its place after all trials.
     """
+    readers = [each for each in items if READS in getattr(each, "fixturenames", ())]
+    if not readers:
+        return
     studies: dict[pytest.Item, str] = {
         item: study_nodeid(item, slot) for _, item, slot in trials_among(items)
     }
     left = Counter(studies.values())
     awaited: dict[pytest.Item, set[str]] = {
         item: _asked(item, list(left), studies.get(item))
-        for item in items
-        if left and isinstance(item, pytest.Function) and READS in item.fixturenames
+        for item in readers
+        if left and isinstance(item, pytest.Function)
     }
     ordered: list[pytest.Item] = []
     held: list[pytest.Item] = []

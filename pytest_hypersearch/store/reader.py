@@ -13,12 +13,12 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Final, TypeAlias
 
 from pytest_hypersearch.core.errors import StoreError
-from pytest_hypersearch.core.space import config_key
+from pytest_hypersearch.core.space import same_config
 from pytest_hypersearch.core.study import StudyResults
 from pytest_hypersearch.core.trial import Config, Judgement, Key, State, TrialRecord, judge
 from pytest_hypersearch.store.curves import Joined, TimedSeries
@@ -92,10 +92,10 @@ class StoredTrial:
     @property
     def last(self) -> Attempt | None:
         """The attempt that the outcome is of; without one the last."""
-        if not self.attempts or self.attempts[-1].end is self.outcome:
-            return self.attempts[-1] if self.attempts else None
-        ended = (each for each in reversed(self.attempts) if each.end is self.outcome)
-        return next(ended, self.attempts[-1])
+        for attempt in reversed(self.attempts):
+            if attempt.end is self.outcome:
+                return attempt
+        return self.attempts[-1] if self.attempts else None
 
     @property
     def duration(self) -> float | None:
@@ -112,7 +112,8 @@ class StoredTrial:
     @property
     def saved(self) -> str:
         """Where what the attempt saved is that the outcome is of, see `saved_at`; or empty."""
-        return self.last.directory if self.last and isinstance(self.outcome, EndRecord) else ""
+        last = self.last if isinstance(self.outcome, EndRecord) else None
+        return last.directory if last else ""
 
     @property
     def is_finished(self) -> bool:
@@ -259,7 +260,7 @@ class StoredRun:
 
     def _trial(self, key: Key, params: Config, seed: int) -> StoredTrial:
         known = self._trials.get(key)
-        if known and (known.seed, config_key(known.params)) == (seed, config_key(params)):
+        if known and known.seed == seed and same_config(known.params, params):
             return known
         # A sampler whose proposal was lost may have proposed another configuration since.
         self._trials[key] = StoredTrial(key, params, seed)
@@ -424,15 +425,17 @@ class Present:
         return self._record(key, self.trials[key])
 
     def finished(self, key: Key) -> TrialRecord | None:
-        """Return a trial as it ended, None if it has to run again."""
+        """Return a trial as it is replayed, None if it has to run again."""
         trial = self.trials.get(key)
-        return self.ended(key) if self._replay and trial and trial.is_finished else None
+        if not self._replay or trial is None or not trial.is_finished:
+            return None
+        return self._record(key, trial, cached=True)
 
     def unfinished(self, key: Key, params: Config) -> str:
         """Return the directory in which a trial goes on whose process died, empty for a new one."""
         trial = self.trials.get(key)
         since: list[Attempt] = []
-        same = trial and config_key(trial.params) == config_key(params)
+        same = trial and same_config(trial.params, params)
         for attempt in trial.attempts if trial and same else ():
             since = [] if isinstance(attempt.end, EndRecord) else [*since, attempt]
         return artifact_name(*since[0].start.key, since[0].start.attempt) if since else ""
@@ -470,19 +473,21 @@ class Present:
             times[name] += last - first
         return times
 
+    @cached_property
     def notes(self) -> list[str]:
-        """Return what a reader must be told of the trials."""
-        kept = sum(bool(each.last and each.last.start.stale) for each in self.trials.values())
+        """What a reader must be told of the trials."""
+        lasts = (each.last for each in self.trials.values())
+        kept = sum(last is not None and last.start.stale for last in lasts)
         ran = "1 trial ran" if kept == 1 else f"{kept} trials ran"
         return [f"{ran} other code: --sweep-stale=keep"] if kept else []
 
-    def _record(self, key: Key, trial: StoredTrial) -> TrialRecord | None:
+    def _record(self, key: Key, trial: StoredTrial, *, cached: bool = False) -> TrialRecord | None:
         outcome, attempt = trial.outcome, trial.last
         if isinstance(outcome, EndRecord) and attempt:
             verdict = judged(outcome, self._sweeps[key.sweep].metrics)
             if verdict is None:
                 return None
-            return self._started(key, attempt, verdict, outcome)
+            return self._started(key, attempt, verdict, outcome, cached=cached)
         if isinstance(outcome, CrashRecord) and attempt:
             return self._started(key, attempt, _unscored(State.CRASHED, outcome.reason))
         state = outcome.state if isinstance(outcome, SkipRecord) else State.CRASHED
@@ -492,7 +497,13 @@ class Present:
         return TrialRecord(item, *key, params, state, seed=trial.seed, reason=reason)
 
     def _started(
-        self, key: Key, attempt: Attempt, verdict: Judgement, end: EndRecord | None = None
+        self,
+        key: Key,
+        attempt: Attempt,
+        verdict: Judgement,
+        end: EndRecord | None = None,
+        *,
+        cached: bool = False,
     ) -> TrialRecord:
         start, directory = attempt.start, attempt.directory
         usual = not directory or directory == artifact_name(*key, start.attempt)
@@ -508,7 +519,8 @@ class Present:
             start.attempt,
             end.duration if end else 0.0,
             verdict.reason,
-            worker=start.worker,
+            cached,
+            start.worker,
             logged=dict(end.logged) if end else {},
             peak_memory=end.peak_memory if end else None,
             cpu_time=end.cpu_time if end else None,
@@ -585,7 +597,7 @@ def read_run(run: Run) -> StudyResults:
             for each in session.sweeps
         ),
         trials=trials,
-        notes=(*part, *present.notes(), *damage(stored, run.path)),
+        notes=(*part, *present.notes, *damage(stored, run.path)),
         run=str(run.path),
         commit=stored.first.provenance.commit,
         name=next(reversed(stored.names), ""),
@@ -601,11 +613,10 @@ def damage(stored: StoredRun, path: Path | str) -> list[str]:
 
 def judged(end: EndRecord, metrics: Sequence[str]) -> Judgement | None:
     """Judge a trial by metrics that may not be those of its time; None if it lacks one."""
-    known = dict(end.metrics)
     if end.state is not State.COMPLETE and (end.failed or end.state is not State.INVALID):
-        score = known.get(metrics[0]) if end.state is State.PRUNED else None
-        return Judgement(end.state, score, known, end.reason)
-    verdict = judge(None, known, *metrics)
+        score = end.metrics.get(metrics[0]) if end.state is State.PRUNED else None
+        return Judgement(end.state, score, dict(end.metrics), end.reason)
+    verdict = judge(None, end.metrics, *metrics)
     if verdict.failed:
         return None
     # A trial that is complete has a reason if its item failed in the teardown.

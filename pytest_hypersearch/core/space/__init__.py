@@ -20,6 +20,7 @@ from pytest_hypersearch.core.space.space import (
     as_distribution,
     config_key,
     distribution_from_json,
+    same_config,
 )
 
 __all__ = [
@@ -38,5 +39,6 @@ __all__ = [
     "loguniform",
     "normal",
     "randint",
+    "same_config",
     "uniform",
 ]

@@ -22,7 +22,7 @@ from pytest_hypersearch.plugin.collect import MARK, Slot
 from pytest_hypersearch.plugin.fixtures import Sweeps, Trial
 from pytest_hypersearch.plugin.isolation import is_isolated
 from pytest_hypersearch.plugin.junit import note_properties, wants_junit
-from pytest_hypersearch.plugin.plan import Plan, spaces_of
+from pytest_hypersearch.plugin.plan import Plan
 from pytest_hypersearch.plugin.remote.files import SCRATCH, NodeFiles
 from pytest_hypersearch.plugin.runner.assignments import Assignments
 from pytest_hypersearch.plugin.runner.item import (
@@ -81,14 +81,14 @@ class Runner:
 
     def pytest_deselected(self, items: Sequence[pytest.Item]) -> None:
         """Keep the spaces of studies whose stored results may be asked for."""
-        self._spaces.update(spaces_of(items))
+        self._spaces.update(Plan.of(items).spaces)
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Tell the owner what is going to run."""
         if session.config.option.collectonly:
             return
         self.plan = Plan.of(session.items, self._rootpath)
-        self._spaces.update(spaces_of(session.items))
+        self._spaces.update(self.plan.spaces)
         sweeps = [sweep for trials in self.plan.studies.values() for sweep in trials[0][1].sweeps]
         if not any(sweep.isolate for sweep in sweeps):
             self._manager.unregister(self.child_reports)  # every report would pay for it
