@@ -13,12 +13,14 @@ from importlib import import_module
 from pathlib import Path
 
 import filelock
+import known_fixtures
 import pytest
 import scipy.stats  # noqa: F401
 import stored_project
 import tabulate  # noqa: F401
 import xdist.plugin
 from docs_parts import ROOT, Reader
+from fork_server import NESTED, SESSIONS, TESTS, TRIALS, ForkServer
 from threadpoolctl import threadpool_limits
 
 import pytest_hypersearch
@@ -29,13 +31,14 @@ for _module in pkgutil.walk_packages(pytest_hypersearch.__path__, "pytest_hypers
     if not _module.name.endswith(("__main__", "optuna")):
         import_module(_module.name)
 
+known_fixtures.install()
+
 # where several run tests at once, threads that wait for a core spin
 threadpool_limits(1, "blas")
 
 # background jobs of a shell ignore it, and so would all that the tests start
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
-TESTS = Path(__file__).parent
 # workers of nested runs find modules as this process did when it started, by a private list
 xdist.plugin._sys_path.append(str(TESTS))
 
@@ -68,14 +71,28 @@ def _no_ci(monkeypatch):
         monkeypatch.delenv(name, raising=False)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def fork_exec():
+    """Starts processes of pytest from two fork servers, one for whole sessions."""
+    environment = os.environ | NESTED
+    with (
+        ForkServer(environment, TRIALS) as trials,
+        ForkServer(environment, (*TRIALS, *SESSIONS)) as sessions,
+        pytest.MonkeyPatch.context() as patch,
+    ):
+
+        def start(args, *given):
+            return (sessions if "-m" in args else trials).fork_exec(args, *given)
+
+        if sys.platform == "linux":
+            patch.setattr(subprocess, "_fork_exec", start)
+        yield start
+
+
 @pytest.fixture
 def pytester(pytester, monkeypatch):
-    """Nested runs load the plugins that they need and see each edit of a test."""
-    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
-    monkeypatch.setenv("PYTEST_PLUGINS", "autoload")
-    monkeypatch.setenv("PYTHONPATH", f"{ROOT}{os.pathsep}{TESTS}")
-    # bytecode counts as current if the source has its size and was written in the same second
-    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    for name, value in NESTED.items():
+        monkeypatch.setenv(name, value)
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
     return pytester
 

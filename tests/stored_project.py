@@ -3,7 +3,8 @@
 import os
 import subprocess
 import sys
-from pathlib import Path
+
+from fork_server import NESTED
 
 TESTS = """
 import os
@@ -38,13 +39,10 @@ def test_hostile(name, size, trial):
 
 def run_sweeps(folder, *args, **environment):
     """Run pytest in a directory; what fails there is part of the example."""
-    root = str(Path(__file__).parents[1])
-    given = {"PYTHONPATH": root, "OMP_NUM_THREADS": "1", **environment}
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:asyncio", "-p", "no:randomly"]
     subprocess.run(
-        [*command, "--sweep", *args],
+        [sys.executable, "-m", "pytest", "-q", "--sweep", *args],
         cwd=folder,
-        env={**os.environ, **given},
+        env=os.environ | NESTED | {"OMP_NUM_THREADS": "1"} | environment,
         check=False,
         stdout=subprocess.DEVNULL,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import socket
 import struct
 import sys
@@ -41,6 +42,19 @@ def mlflow():
         library = pytest.importorskip("mlflow")
         pytest.importorskip("mlflow.store.tracking.sqlalchemy_store")
     return library
+
+
+@pytest.fixture(scope="module")
+def empty_store(mlflow, tmp_path_factory):
+    """A database of MLflow's without runs, which takes seconds to make."""
+    file = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
+    mlflow.MlflowClient(f"sqlite:///{file}").search_experiments()
+    return file
+
+
+@pytest.fixture
+def _made_before(empty_store, pytester):
+    shutil.copy(empty_store, pytester.path)
 
 
 @pytest.fixture(scope="module")
@@ -120,7 +134,9 @@ def test_mlflow(mlflow, pytester, module, run):
     assert secret_free(pytester.path / ".pytest_cache/d/hypersearch")
 
 
+@pytest.mark.usefixtures("_made_before")
 def test_mlflow_takes_over_what_was_run_without_it(mlflow, pytester, module, run, monkeypatch):
+    (pytester.path / "mlflow.db").rename(pytester.path / "other.db")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{pytester.path}/other.db")
     monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", "mine")
     module(SWEPT)
@@ -135,6 +151,7 @@ def test_mlflow_takes_over_what_was_run_without_it(mlflow, pytester, module, run
     assert not (pytester.path / "mlflow.db").exists()
 
 
+@pytest.mark.usefixtures("_made_before")
 def test_mlflow_takes_text_that_cannot_be_encoded(mlflow, pytester, module, run):
     module(HOSTILE)
     result = run("--sweep", "--sweep-track=mlflow")
@@ -283,7 +300,7 @@ def test_tensorboard(tensorboard, pytester, module, run):
     assert again.keys() == found.keys()
 
 
-@pytest.mark.usefixtures("wandb", "tensorboard")
+@pytest.mark.usefixtures("wandb", "tensorboard", "_made_before")
 def test_what_became_of_a_trial_in_an_untracked_session_is_caught_up_with(
     mlflow, pytester, module, run, monkeypatch
 ):
