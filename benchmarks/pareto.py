@@ -52,6 +52,13 @@ def zdt3(x: Sequence[float]) -> Scores:
     return x[0], g - math.sqrt(x[0] * g) - x[0] * math.sin(10 * math.pi * x[0])
 
 
+def zdt4(x: Sequence[float]) -> Scores:
+    """Convex front, very many local ones; the optimum of the other parameters is in the middle."""
+    tail = [10.0 * each - 5.0 for each in x[1:]]
+    g = 1.0 + sum(10.0 + z * z - 10.0 * math.cos(4.0 * math.pi * z) for z in tail)
+    return x[0], g - math.sqrt(x[0] * g)
+
+
 def zdt6(x: Sequence[float]) -> Scores:
     """Concave front, few of whose points are easily met."""
     first = 1.0 - math.exp(-4.0 * x[0]) * math.sin(6 * math.pi * x[0]) ** 6
@@ -104,6 +111,7 @@ PROBLEMS: dict[str, tuple[Objective, int, Scores]] = {  # objective, parameters,
     "zdt2": (zdt2, 5, (1.1, 1.1)),
     "branin-currin": (branin_currin, 2, (18.0, 6.0)),
     "zdt3": (zdt3, 5, (1.1, 6.0)),
+    "zdt4": (zdt4, 5, (1.1, 100.0)),
     "zdt6": (zdt6, 4, (1.1, 8.0)),
     "kursawe": (kursawe, 3, (-4.0, 5.0)),
     "fonseca": (fonseca, 4, (1.0, 1.0)),
@@ -163,6 +171,7 @@ def main() -> None:
     """Print mean and standard error of the volume after some of the trials."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, default=10)
+    parser.add_argument("--first", type=int, default=0, help="the first seed")
     parser.add_argument("--trials", type=int, default=60)
     parser.add_argument("--problems", nargs="+", choices=PROBLEMS, default=list(PROBLEMS))
     parser.add_argument("--samplers", nargs="+", choices=SAMPLERS, default=SAMPLERS)
@@ -183,7 +192,7 @@ def main() -> None:
                     if name == "bayes"
                     else peer(name, objective, sizes, seed, given.trials)
                 )
-                for seed in range(given.seeds)
+                for seed in range(given.first, given.first + given.seeds)
             ]
             for count in at:
                 volumes = [volume(run[:count], reference) for run in runs]
