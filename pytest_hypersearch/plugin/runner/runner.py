@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Generator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import pytest
 
@@ -67,6 +67,8 @@ class Runner:
         self.assignments = Assignments(link)
         shows_all = self._junit or self._verbosity > 0
         self._outcomes = OutcomeReporter(link, self.assignments, shows_all=shows_all)
+        # Before other cleanups are added, and so after them: pytest's own collects five times.
+        config.add_cleanup(unfreeze_later)
         self._alone = is_isolated(config)
         self.timers = Timers(config.pluginmanager, alone=self._alone)
         self._meter = Meter(alone=self._alone)
@@ -94,7 +96,7 @@ class Runner:
             self._manager.unregister(self.child_reports)  # every report would pay for it
         if not self.plan.studies:
             return
-        freeze(session.config)
+        freeze()
         if self.link.call(messages.Hello(self.plan.digest)) != messages.Known(known=True):
             self._tell_packages()
             reply = self.link.call(self.plan.message())
@@ -350,22 +352,33 @@ class Runner:
             self._outcomes.item_failed(current, report)
 
 
-def freeze(config: pytest.Config) -> None:
-    """Keep the garbage collector from what there is by now, until it collects after the session.
+_OLDEST: Final = 2
+"""The generation of the garbage collector that has all objects that live long."""
+
+
+def freeze() -> None:
+    """Keep the garbage collector from what there is by now, see `unfreeze_later`.
 
     Thousands of items live until the end: to walk through them again and again takes a third of the
-    time of short trials. As the interpreter exits it would do so four times, and free memory that
-    is given back anyway; only in a process that goes on are they to be freed.
+    time of short trials.
     """
-    if _unfreeze in gc.callbacks:
+    if _unfreeze in gc.callbacks:  # of an earlier session in this process
+        gc.collect()
         gc.callbacks.remove(_unfreeze)
     gc.freeze()
-    config.add_cleanup(partial(gc.callbacks.append, _unfreeze))
+
+
+def unfreeze_later() -> None:
+    """Let the next full collection free what was frozen, unless the interpreter exits.
+
+    As it exits it would walk through all items four times, and free what is given back anyway.
+    """
+    if _unfreeze not in gc.callbacks:
+        gc.callbacks.append(_unfreeze)
 
 
 def _unfreeze(phase: str, info: Mapping[str, int]) -> None:
-    """Let the collection that starts free what was frozen, unless it is one of the youngest."""
-    if phase == "start" and info["generation"] and not sys.is_finalizing():
+    if phase == "start" and info["generation"] == _OLDEST and not sys.is_finalizing():
         gc.unfreeze()
 
 
