@@ -78,6 +78,8 @@ def boxes_of(front: Array, reference: Array) -> Array:
     slices = []
     for low, high in pairwise(cuts):
         below = inside[inside[:, -1] <= low][:, :-1]
+        if len(reference) > _PLANE + 1:
+            below = below[undominated(below)]
         flat = boxes_of(below, reference[:-1])
         slices.append(np.concatenate([flat, np.full((len(flat), 1, 2), (low, high))], axis=1))
     return np.concatenate(slices)
