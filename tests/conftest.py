@@ -82,7 +82,8 @@ def fork_exec():
     ):
 
         def start(args, *given):
-            return (sessions if "-m" in args else trials).fork_exec(args, *given)
+            server = trials if "-c" in args[1:3] else sessions
+            return server.fork_exec(args, *given)
 
         if sys.platform == "linux":
             patch.setattr(subprocess, "_fork_exec", start)

@@ -46,7 +46,11 @@ SESSIONS = (
 )
 """What runs trials loads, and what sessions load besides; numpy and what imports it not."""
 
-COMMANDS = ["-m", "pytest"], ["-u", "-c", popen_bootstrapline], ["-c", START]
+COMMANDS = (
+    *(["-m", "pytest"], ["-mpytest"]),  # the second one by pytester
+    ["-u", "-c", popen_bootstrapline],
+    ["-c", START],
+)
 """How pytest, workers of xdist and isolated trials are started."""
 
 TESTS = Path(__file__).parent
@@ -105,7 +109,7 @@ class ForkServer:
             return self.new(*given)
         passed = [file for file in keep if file != error]
         job = {
-            "args": args[1:],
+            "args": ["-m", "pytest", *args[2:]] if args[1] == "-mpytest" else args[1:],
             "directory": str(Path(cwd or ".").absolute()),
             "environment": variables,
             "session": session,
@@ -196,6 +200,7 @@ def _become(job, files):
     os.environ.clear()
     os.environ.update(job["environment"])
     time.tzset()
+    sys.stdout.reconfigure(line_buffering=sys.stdout.isatty())
     signal.signal(signal.SIGINT, signal.default_int_handler)
     sys.dont_write_bytecode = bool(os.environ.get("PYTHONDONTWRITEBYTECODE"))
     given = os.environ.get("PYTHONPATH", "").split(os.pathsep)

@@ -1,6 +1,7 @@
 """The architecture: eight wings, imports that go one way, pytest in the last wing alone."""
 
 import ast
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -37,10 +38,15 @@ def file_of(module):
 
 
 FILES = {path.relative_to(PACKAGE): path for path in sorted(PACKAGE.rglob("*.py"))}
-ARROWS = {
-    place: sorted({f for module in imports_of(path) for f in file_of(module)} - {path})
-    for place, path in FILES.items()
-}
+
+
+@cache
+def arrows():
+    """The files that each file imports."""
+    return {
+        place: sorted({f for module in imports_of(path) for f in file_of(module)} - {path})
+        for place, path in FILES.items()
+    }
 
 
 def wing_of(place):
@@ -57,7 +63,7 @@ def test_a_wing_imports_only_the_wings_before_it(wing):
     allowed = {*WINGS[: WINGS.index(wing) + 1]}
     wrong = [
         f"{place} imports {target.relative_to(PACKAGE)}"
-        for place, targets in ARROWS.items()
+        for place, targets in arrows().items()
         if wing_of(place) == wing
         for target in targets
         if wing_of(target.relative_to(PACKAGE)) not in allowed
@@ -78,7 +84,7 @@ def test_pytest_is_touched_by_the_last_wing_alone(wing):
 
 
 def test_no_files_import_each_other_in_a_circle():
-    left = {PACKAGE / place: set(targets) for place, targets in ARROWS.items()}
+    left = {PACKAGE / place: set(targets) for place, targets in arrows().items()}
     while True:
         imported = set().union(*left.values())
         outside = [path for path in left if not left[path] & left.keys() or path not in imported]

@@ -1,7 +1,6 @@
 """Continuing a run: what is replayed, what runs again, and what is said of it."""
 
 import os
-import resource
 import shutil
 import subprocess
 import sys
@@ -734,12 +733,11 @@ def test_f(x, data, trial):
     ran(data, x)
     return x
 """)
-
-    def few():
-        resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
-
+    (project.path / "conftest.py").write_text(
+        "import resource\nresource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))\n"
+    )
     for args in ((), ("--sweep-resume",)):
-        code, output = project.spawn(*args, preexec_fn=few)
+        code, output = project.spawn(*args)
         assert code == 0, output
         assert len(project.ran) == project.ran.total() == 90
     assert len(project.cached) == 90

@@ -4,6 +4,7 @@ import os
 import pty
 import re
 import shlex
+import subprocess
 import sys
 
 import pytest
@@ -160,12 +161,10 @@ def test_an_interrupted_run_says_how_to_go_on(pytester):
 
 def in_a_terminal(command, columns=80):
     """The bytes that a command writes to a terminal."""
-    child, terminal = pty.fork()
-    if child == 0:
-        os.environ.update(TERM="xterm", COLUMNS=str(columns))
-        for name in ("CI", "BUILD_NUMBER"):
-            os.environ.pop(name, None)
-        os.execv(command[0], command)  # noqa: S606  a terminal's child
+    terminal, child = pty.openpty()
+    environment = os.environ | {"TERM": "xterm", "COLUMNS": str(columns)}
+    process = subprocess.Popen(command, env=environment, stdin=child, stdout=child, stderr=child)
+    os.close(child)
     written = b""
     while True:
         try:
@@ -175,7 +174,7 @@ def in_a_terminal(command, columns=80):
         if not some:
             break
         written += some
-    os.waitpid(child, 0)
+    process.wait()
     os.close(terminal)
     return written.decode()
 
