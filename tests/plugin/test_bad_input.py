@@ -42,6 +42,11 @@ class Row:
     args: tuple[str, ...] = ()
     ini: str = ""
 
+    @property
+    def alone(self):
+        """Whether it takes no more than its file."""
+        return not self.args and not self.ini
+
 
 def mark(arguments, line):
     source = f"@pytest.mark.sweep({arguments})\ndef test_bad(lr): ..."
@@ -675,16 +680,34 @@ ROWS = [
 ]
 
 
-@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.line[:50])
-def test_one_line_names_test_argument_given_and_expected(pytester, run, row):
+def test_one_line_names_test_argument_given_and_expected(pytester, run):
+    """Each row in a directory of its own, all in one session."""
+    rows = {f"{number:03}": row for number, row in enumerate(row for row in ROWS if row.alone)}
+    for name, row in rows.items():
+        (pytester.mkdir(name) / "test_bad.py").write_text(row.source)
+    result = run("--continue-on-collection-errors", "--import-mode=importlib")
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    assert not [line for line in result.outlines if re.search(UNWANTED, line)]
+    errors = result.stdout.str().partition("= ERRORS =")[2].partition("= short test summary")[0]
+    _, *parts = re.split(r"\n_+ ERROR collecting (\d+)/test_bad\.py\S* _+\n", errors)
+    told = dict(zip(parts[::2], parts[1::2], strict=True))
+    assert told.keys() == rows.keys()
+    for name, row in rows.items():
+        line = row.line.replace("{folder}", str(pytester.path / name))
+        assert [each for each in told[name].splitlines() if line in each] == [
+            f"{name}/{row.head}{line}"
+        ]
+
+
+@pytest.mark.parametrize("row", [row for row in ROWS if not row.alone], ids=lambda row: row.line)
+def test_one_line_names_option_given_and_expected(pytester, run, row):
     pytester.makepyfile(test_bad=row.source)
     if row.ini:
         pytester.makeini(f"[pytest]\n{row.ini}")
-    expected = row.line.replace("{folder}", str(pytester.path))
     result = run("--continue-on-collection-errors", *row.args)
     lines = [*result.outlines, *result.errlines]
     assert result.ret in {pytest.ExitCode.TESTS_FAILED, pytest.ExitCode.USAGE_ERROR}
-    assert [line for line in lines if expected in line] == [row.head + expected]
+    assert [line for line in lines if row.line in line] == [row.head + row.line]
     assert not [line for line in lines if re.search(UNWANTED, line)]
 
 
