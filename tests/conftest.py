@@ -57,7 +57,8 @@ SLOW = {  # besides the tests that run pytest
 
 
 def pytest_collection_modifyitems(items):
-    """Mark the slow half: tests that run pytest, and those of some files."""
+    """Put the longest test first, and mark the slow half: what runs pytest, and some files."""
+    items.sort(key=lambda item: item.path.name != "test_examples.py")
     for item in items:
         parts = item.path.relative_to(TESTS).parts
         if "pytester" in item.fixturenames or not SLOW.isdisjoint(parts):
