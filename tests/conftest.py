@@ -25,6 +25,7 @@ from threadpoolctl import threadpool_limits
 
 import pytest_hypersearch
 from pytest_hypersearch import load_results
+from pytest_hypersearch.store.journal import read
 
 # nested runs in this process forget what they import: half of the time of a session with a sweep
 for _module in pkgutil.walk_packages(pytest_hypersearch.__path__, "pytest_hypersearch."):
@@ -213,6 +214,12 @@ class Project:
     def journals(self):
         """The journals of all runs, the oldest first."""
         return sorted(self.path.glob(".pytest_cache/d/hypersearch/*/*/journal.jsonl"))
+
+    @property
+    def ended(self):
+        """The numbers of the trials whose end is in a journal."""
+        records = [record for file in self.journals for record in read(file).records]
+        return [record["number"] for record in records if record["k"] == "end"]
 
 
 @pytest.fixture

@@ -28,15 +28,9 @@ def test_f(x):
 ALL = {f"x:{x}": x for x in range(12)}
 
 
-def ended(project):
-    """The trials whose end is in a journal."""
-    records = [record for file in project.journals for record in read(file).records]
-    return [record["number"] for record in records if record["k"] == "end"]
-
-
 def stuck(project):
     """Wait until a trial hangs and the ends of those before it are recorded."""
-    project.wait(lambda: project.ran["stuck"] and len(ended(project)) >= 5)
+    project.wait(lambda: project.ran["stuck"] and len(project.ended) >= 5)
 
 
 @WORKERS
@@ -45,7 +39,7 @@ def test_a_session_that_is_stopped_is_continued_without_loss(project, workers, b
     project.write(SLOW)
     with project.started(*workers) as process:
         stuck(project)
-        acknowledged = set(ended(project))
+        acknowledged = set(project.ended)
         if blow == "SIGKILL":
             process.kill()
             process.wait()
@@ -62,7 +56,7 @@ def test_a_session_that_is_stopped_is_continued_without_loss(project, workers, b
         assert process.returncode == ends.get(blow, -signal.SIGTERM)
         assert "continue with pytest --sweep --sweep-resume" in output
         assert f"{project.states['complete']} of 12 complete" in output
-    finished = set(ended(project))
+    finished = set(project.ended)
     assert finished >= acknowledged
     (project.path / "go").touch()
     project.forget()
@@ -71,7 +65,7 @@ def test_a_session_that_is_stopped_is_continued_without_loss(project, workers, b
     assert project.scores == ALL
     assert project.cached == {f"x:{x}" for x in finished}
     assert {f"start {x}" for x in finished}.isdisjoint(project.ran)
-    assert sorted(ended(project)) == list(range(12))
+    assert sorted(project.ended) == list(range(12))
 
 
 def test_a_handler_of_the_projects_own_for_sigterm_is_left_alone(project):
@@ -175,7 +169,9 @@ def test_f(x, trial):
     with project.started("-n2", "--max-worker-restart=99") as process:
         killed = set()
         for _ in range(4):
-            project.wait(lambda: {int(pid) for pid in project.ran} - killed or process.poll())
+            project.wait(
+                lambda: {int(pid) for pid in project.ran} - killed or process.poll() is not None
+            )
             alive = sorted({int(pid) for pid in project.ran} - killed)
             if process.poll() is not None or not alive:
                 break
@@ -187,7 +183,7 @@ def test_f(x, trial):
     assert killed
     assert project.states == {"complete": 16}, output
     assert project.scores == {f"x:{x}": x for x in range(16)}
-    assert sorted(ended(project)) == list(range(16))
+    assert sorted(project.ended) == list(range(16))
 
 
 @WORKERS
@@ -237,7 +233,7 @@ def test_f(x):
     assert "Traceback" not in output
     journal = project.journals[0]
     assert output.count(f"stopped: cannot write {journal}: File too large\n") == 1
-    stored = set(ended(project))
+    stored = set(project.ended)
     assert 3 <= len(stored) < 40
     assert project.ran.total() <= len(stored) + 3
     project.forget()
@@ -379,7 +375,7 @@ def test_f(x, trial):
     code, _ = project.run("--cache-clear", "-n2")
     assert code == 0
     assert not (project.path / ".pytest_cache/d/hypersearch/old").exists()
-    assert sorted(ended(project)) == list(range(8))
+    assert sorted(project.ended) == list(range(8))
     assert len(list(project.journals[0].parent.glob("artifacts/*/model"))) == 8
     project.forget()
     project.run("--sweep-resume")
