@@ -9,7 +9,7 @@ from types import ModuleType
 
 from _pytest.fixtures import FixtureFunctionDefinition, FixtureManager
 
-INSTALLED = "_pytest.", "pytest_", "xdist."
+INSTALLED = "_pytest.", "pytest_", "xdist.", "_hypothesis_", "anyio.", "syrupy."
 
 _search = FixtureManager.parsefactories
 
