@@ -106,9 +106,8 @@ def test_of_very_many_results_those_count_that_none_surpasses():
         Observation(i, {"a": x, "b": y}, State.COMPLETE, (x,), ((y,),))
         for i, (x, y) in enumerate(np.random.default_rng(0).random((2000, 2)).tolist())
     ]
-    found = {
-        each.observation.index for each in sampler._front_and_subset(history_of(UNIT, history))
-    }
+    past = history_of(UNIT, history)
+    found = {past.results[i].observation.index for i in sampler._front_and_subset(past)}
     best = undominated(np.array([[*o.params.values()] for o in history]))
     assert {*np.flatnonzero(best)} <= found
     assert 300 <= len(found) < 350

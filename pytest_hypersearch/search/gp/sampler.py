@@ -19,6 +19,7 @@ from statistics import median_high
 from typing import Final, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pytest_hypersearch.core.contracts import Observation
 from pytest_hypersearch.core.space import Space
@@ -79,13 +80,16 @@ def _combined(
     history: History, pending: Sequence[Result], surrogate: Surrogate | None
 ) -> Choice | None:
     """Return the acquisition of several metrics or constraints, and the results, best first."""
-    scored = _front_and_subset(history)
-    objectives = [] if surrogate is None else [surrogate]
+    which = _front_and_subset(history)
+    scored = [history.results[i] for i in which]
+    pasts, objectives = ([], []) if surrogate is None else ([history], [surrogate])
     for index in range(len(scored[0].observation.others)):
         other = _rescored(history.observations, lambda each: each.others[index])  # noqa: B023  called at once
         past = history_of(history.space, other)
         objective = surrogate_of(past, pending, failures=not objectives)
-        objectives += [] if objective is None else [objective]
+        if objective is not None:
+            pasts.append(past)
+            objectives.append(objective)
     excesses = [
         history_of(history.space, _of_excess(history.observations, index), np.inf)
         for index in range(len(scored[0].observation.excess))
@@ -93,8 +97,9 @@ def _combined(
     bounds = [bound for each in excesses if (bound := _feasibility(each, pending)) is not None]
     if not objectives:
         return (Product(bounds), scored) if bounds else None
-    X = np.array([result.x for result in scored])
-    values = np.column_stack([objective.finished.mean(X)[:, 0] for objective in objectives])
+    values = np.column_stack(
+        [_expected(*each, which) for each in zip(pasts, objectives, strict=True)]
+    )
     feasible = np.array([_is_feasible(result) for result in scored])
     best = np.zeros(len(scored), dtype=bool)
     best[feasible] = undominated(values[feasible])
@@ -113,14 +118,26 @@ def _is_feasible(result: Result) -> bool:
     return all(sum(each) <= 0.0 for each in result.observation.excess)
 
 
-def _front_and_subset(history: History) -> list[Result]:
-    """Return results with scores: of very many a subset, with the scores' whole Pareto front."""
-    scored = [result for result in history.results if result.observation.scores]
-    metrics = [(each.observation.scores, *each.observation.others) for each in scored]
-    means = np.array([[sum(scores) / len(scores) for scores in each] for each in metrics])
+def _front_and_subset(history: History) -> NDArray[np.intp]:
+    """Return which results have scores: of very many a subset, with the whole Pareto front."""
+    which = [i for i, result in enumerate(history.results) if result.observation.scores]
+    scored = [history.results[i].observation for i in which]
+    means = np.array(
+        [[sum(scores) / len(scores) for scores in (each.scores, *each.others)] for each in scored]
+    )
     kept = undominated(means)
     kept[training_subset(means[:, 0], LARGEST_MODEL)] = True
-    return [scored[i] for i in np.flatnonzero(kept)]
+    return np.array(which)[kept]
+
+
+def _expected(past: History, objective: Surrogate, which: NDArray[np.intp]) -> Array:
+    """Return the posterior means of a metric at results that have scores."""
+    means = np.full(len(past.results), np.nan)
+    means[past.active] = objective.expected
+    other = which[np.isnan(means[which])]  # no training points
+    if len(other):
+        means[other] = objective.finished.mean(past.table.X[other])[:, 0]
+    return means[which]
 
 
 def _feasibility(history: History, pending: Sequence[Result]) -> LogFeasibility | None:
