@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator
 from contextlib import chdir
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, TypeAlias
 
 import cocoex
 import numpy as np
@@ -30,38 +30,45 @@ _TIE = 0.1  # in log10 regret
 _RESAMPLED = 4000
 
 
-def bayes(f: Callable[[Any], float], d: int, seed: int, budget: int) -> None:
+Evaluate: TypeAlias = Callable[[Callable[[Any], float], int, int, int, int], None]
+
+
+def bayes(f: Callable[[Any], float], d: int, seed: int, budget: int, evaluations: int) -> None:  # noqa: ARG001  as a peer's
     """Evaluate the bayes sampler's proposals."""
     contender = Contender({f"x{i}": ("float", -5.0, 5.0, False) for i in range(d)}, seed)
-    for _ in range(budget):
+    for _ in range(evaluations):
         params = contender.ask()
         contender.tell(params, f([params[f"x{i}"] for i in range(d)]))
 
 
-def peer(name: str) -> Callable[[Callable[[Any], float], int, int, int], None]:
+def peer(name: str) -> Evaluate:
     """Return a peer's run: a sampler of Optuna's, or an optimizer of nevergrad's."""
 
-    def evaluate(f: Callable[[Any], float], d: int, seed: int, budget: int) -> None:
+    def evaluate(
+        f: Callable[[Any], float], d: int, seed: int, budget: int, evaluations: int
+    ) -> None:
         if name.endswith("Sampler"):
             import optuna
 
             optuna.logging.set_verbosity(optuna.logging.ERROR)
             study = optuna.create_study(sampler=getattr(optuna.samplers, name)(seed=seed))
-            study.optimize(lambda t: f([t.suggest_float(f"x{i}", -5, 5) for i in range(d)]), budget)
+            study.optimize(
+                lambda t: f([t.suggest_float(f"x{i}", -5, 5) for i in range(d)]), evaluations
+            )
             return
         import nevergrad
 
         space = nevergrad.p.Array(shape=(d,)).set_bounds(-5.0, 5.0)
         space.random_state.seed(seed)
         optimizer = nevergrad.optimizers.registry[name](space, budget=budget)
-        for _ in range(budget):
+        for _ in range(evaluations):
             asked = optimizer.ask()
             optimizer.tell(asked, f(asked.value))
 
     return evaluate
 
 
-def run(sampler: str, problem: Any, seed: int, budget: int) -> list[float]:
+def run(sampler: str, problem: Any, seed: int, budget: int, evaluations: int) -> list[float]:
     """Return log10 of the best value so far less the optimum, after each evaluation."""
     optimum = _optimum(problem)
     reached: list[float] = []
@@ -72,7 +79,7 @@ def run(sampler: str, problem: Any, seed: int, budget: int) -> list[float]:
         return value
 
     evaluate = bayes if sampler == "bayes" else peer(sampler)
-    evaluate(f, problem.dimension, seed, budget)
+    evaluate(f, problem.dimension, seed, budget, evaluations)
     return [round(math.log10(max(v, _FLOOR)), 4) for v in reached]
 
 
@@ -121,6 +128,7 @@ def main() -> None:
     parser.add_argument("--instances", default="1,2")
     parser.add_argument("--functions", default="1-24")
     parser.add_argument("--budget", type=int, default=20, help="evaluations a dimension")
+    parser.add_argument("--share", type=float, default=1.0, help="of the budget, then stop")
     parser.add_argument("--label", default="", help="name of bayes in the file")
     parser.add_argument("--out", type=Path)
     parser.add_argument("--report", type=Path, nargs="+")
@@ -148,7 +156,8 @@ def main() -> None:
                 continue
             record = dict(zip(("sampler", "function", "d", "instance"), key, strict=True))
             budget = options.budget * problem.dimension
-            record["log10"] = run(sampler, problem, problem.id_instance, budget)
+            evaluations = round(options.share * budget)
+            record["log10"] = run(sampler, problem, problem.id_instance, budget, evaluations)
             with options.out.open("a") as file:
                 file.write(json.dumps(record) + "\n")
 
