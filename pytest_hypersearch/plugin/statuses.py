@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Generator
+from functools import lru_cache
 from itertools import takewhile
 
 import pytest
@@ -56,7 +57,17 @@ def set_status(
     report: pytest.TestReport, category: str, letter: str, word: str, colour: str
 ) -> None:
     """Set how a report is counted and shown, as long as its outcome stays what it is."""
-    setattr(report, ATTRIBUTE, json.dumps([report.outcome, category, letter, word, colour]))
+    setattr(report, ATTRIBUTE, _encoded(report.outcome, category, letter, word, colour))
+
+
+@lru_cache(maxsize=64)
+def _encoded(*status: str) -> str:
+    return json.dumps(status)
+
+
+@lru_cache(maxsize=64)
+def _decoded(text: str) -> tuple[str, ...]:
+    return tuple(json.loads(text))
 
 
 class ReportStatuses:
@@ -69,7 +80,7 @@ class ReportStatuses:
         text = getattr(report, ATTRIBUTE, None)
         if text is None:
             return None
-        outcome, category, letter, word, colour = json.loads(text)
+        outcome, category, letter, word, colour = _decoded(text)
         if outcome != report.outcome:
             return None  # another plugin thought better of it, such as rerunfailures
         return category, letter, (_fitting(word, report, config), {colour: True})
@@ -129,7 +140,7 @@ class OriginNotes:
         return report
 
     def _show(self, report: pytest.TestReport) -> None:
-        _, *look = json.loads(getattr(report, ATTRIBUTE, _PASSED))
+        _, *look = _decoded(getattr(report, ATTRIBUTE, _PASSED))
         category, letter, word, colour = look
         set_status(report, category, letter, f"{word} ({'; '.join(self._notes)})", colour)
 

@@ -96,21 +96,23 @@ def _dict(read: _Read) -> _Read:
     def read_all(value: object) -> dict[str, Any]:
         if type(value) is not dict:
             raise TypeError(f"{value!r} is not an object")
-        return {_text(name): read(each) for name, each in value.items()}
+        # The names in an object are texts.
+        return {
+            name if name.isascii() else encodable(name): read(each) for name, each in value.items()
+        }
 
     return read_all
 
 
-def _scalar(value: object) -> Raw:
-    match value:
-        case str():
-            return _text(value)
-        case float() if value - value == 0:
-            return value
-        case bool() | None:
-            return value
-        case int() if -_LARGE <= value <= _LARGE:
-            return value
+def _scalar(value: Any) -> Raw:  # noqa: ANN401  any JSON value
+    kind = type(value)
+    if kind is str:
+        return _text(value)
+    scalar: Raw = value
+    if kind is float and value - value == 0:
+        return scalar
+    if value is None or kind is bool or (kind is int and -_LARGE <= value <= _LARGE):
+        return scalar
     raise ValueError(f"{value!r} is not a scalar")
 
 
@@ -677,7 +679,11 @@ def _sweeps(sweeps: tuple[Sweep, ...]) -> list[Json]:
 
 def _record(kind: type[_Kind], data: Mapping[str, Any]) -> _Kind:
     reads = _READS[kind]
-    return kind(**{name: reads[name](value) for name, value in data.items() if name in reads})
+    values = {}
+    for name, value in data.items():
+        if (read := reads.get(name)) is not None:
+            values[name] = read(value)
+    return kind(**values)
 
 
 def _reads_of(kind: type[Any]) -> dict[str, _Read]:

@@ -6,7 +6,7 @@ import contextlib
 import functools
 import inspect
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from types import NoneType
 from typing import TYPE_CHECKING, Any
@@ -25,6 +25,7 @@ if TYPE_CHECKING:  # imported when an isolated trial runs
 
 TRIAL_ID = "trial id"
 """The name of an item's parameter for other plugins; no fixture can have it."""
+_UNCONFINED = nullcontext()
 _PLAIN = frozenset({int, float, str, bool, NoneType})
 
 
@@ -68,7 +69,7 @@ class CurrentItem:
     usage: tuple[int | None, float | None] = (None, None)
     child: Child | None = None
     unlogged: list[pytest.TestReport] = field(default_factory=list)
-    confinement: ExitStack = field(default_factory=ExitStack)
+    confinement: AbstractContextManager[object] = _UNCONFINED
 
 
 def identify(item: pytest.Function, slot: Slot) -> None:

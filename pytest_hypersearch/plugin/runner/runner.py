@@ -6,6 +6,7 @@ import gc
 import platform
 import sys
 from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
@@ -165,6 +166,7 @@ class Runner:
             self._run_apart(current, assignment)
             return
         if assignment.share:
+            current.confinement = ExitStack()
             current.confinement.enter_context(confined(assignment.share))
         current.trial = self._trial(current, assignment)
         if not self._shows_setup:
@@ -348,7 +350,7 @@ class Runner:
     def report_logged(self, report: pytest.TestReport) -> None:
         """Tell the owner of an item that fails although its trial did not."""
         current = self.current
-        if current and report.nodeid == current.item.nodeid and report.failed:
+        if report.failed and current and report.nodeid == current.item.nodeid:
             self._outcomes.item_failed(current, report)
 
 
