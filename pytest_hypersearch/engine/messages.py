@@ -90,9 +90,15 @@ class RunTrial:
 
 @dataclass(frozen=True, slots=True)
 class ReplayTrial:
-    """Show the stored trial instead of running it."""
+    """Show the stored trial instead of running it.
+
+    Attributes:
+        record: The trial.
+        ahead: The trial that was claimed with it, None if it is to be claimed by itself.
+    """
 
     record: TrialRecord
+    ahead: Ahead | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -296,10 +302,13 @@ class Claim(Request[Assignment | Elsewhere | Done]):
     Attributes:
         hands_out: Whether the trial is to be handed out; else it is asked for later, if the item
             gets so far, and the reply is `Done`.
+        then: The item that the worker comes to next, if its trial is claimed with this one, too,
+            should this one be replayed.
     """
 
     item: str
     hands_out: bool
+    then: str = ""
 
 
 @dataclass(frozen=True, slots=True)

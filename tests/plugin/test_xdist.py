@@ -227,6 +227,21 @@ def test_f(x, deadly):
     # Nor is the trial a crash that it had claimed with that end.
     assert project.ran == {str(x): 1 for x in (1, 2, 3, 4, 5, 6)}
     assert project.states == {"complete": 6}
+    # A trial that it claims with one that is replayed begins with its own item.
+    project.write("""
+@pytest.mark.sweep(grid={"x": [1, 2, 3, 4, 5, 6, 7]}, retries=1)
+def test_f(x):
+    ran(x)
+    if x == 7 and not os.path.exists("mark"):
+        open("mark", "w").close()
+        os._exit(1)
+    return x
+""")
+    code, output = project.run("-n1", "--sweep-resume", "--sweep-stale=keep")
+    assert code == 0, output
+    assert "5 cached" in output
+    assert project.ran == {"1": 1, "2": 2, "3": 1, "4": 1, "5": 1, "6": 1, "7": 2}
+    assert project.states == {"complete": 7}
 
 
 def test_a_trial_that_is_claimed_ahead_begins_when_its_item_does(project):

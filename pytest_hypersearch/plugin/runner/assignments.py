@@ -1,7 +1,8 @@
 """What is to be done with the trials of this process, as the owner says it ahead of their items.
 
-Under pytest-xdist a worker claims its next trial with the message that the one before has ended,
-and otherwise when it comes to the item; a process that runs all tests itself asks in their setup.
+Under pytest-xdist a worker claims its next trial with the message that the one before has ended, or
+with the claim of one that is replayed, and otherwise when it comes to the item; a process that runs
+all tests itself asks in their setup.
 """
 
 from __future__ import annotations
@@ -38,13 +39,16 @@ class Assignments:
         if item.nodeid in self._ahead:
             return True
         self._ahead.clear()
-        match self._link.call(messages.Claim(item.nodeid, hands_out=_may_begin(item))):
+        claim = messages.Claim(item.nodeid, _may_begin(item), self.following)
+        match self._link.call(claim):
             case messages.Elsewhere():
                 return False
             case messages.Done():
                 return True
             case assignment:
                 self._ahead[item.nodeid] = assignment
+                if isinstance(assignment, messages.ReplayTrial):
+                    self.take_ahead(assignment.ahead)
                 return True
 
     def take_ahead(self, ahead: messages.Ahead | None) -> None:

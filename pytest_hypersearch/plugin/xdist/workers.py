@@ -145,9 +145,7 @@ class Distribution:
             elif isinstance(message, messages.Claim):
                 self._claim(worker, message, answer)
             elif isinstance(message, messages.Tell):
-                self._owner.handle(
-                    worker, message, lambda reply: answer(self._with_next(worker, message, reply))
-                )
+                self._owner.handle(worker, message, self._followed(worker, message, answer))
             elif isinstance(message, messages.Deliver | messages.Fetch):
                 if self._files is not None:
                     answer(self._files.answer(worker, message))
@@ -168,21 +166,30 @@ class Distribution:
             finish = messages.Finish(saved=False)
             self._owner.handle(worker, finish, lambda _: answer(messages.Elsewhere()))
         elif claim.hands_out:
-            self._owner.handle(worker, claim, answer)
+            self._owner.handle(worker, claim, self._followed(worker, claim, answer))
         else:
             answer(messages.Done())
 
-    def _with_next(self, worker: str, tell: messages.Tell, reply: messages.Reply) -> messages.Reply:
-        """Add the trial that the worker comes to next, if that need not wait."""
-        if not isinstance(reply, messages.Told) or not tell.then:
-            return reply
-        if not self._is_granted(tell.then, worker):
-            return reply
-        assignment = self._owner.ahead(worker, tell.then)
+    def _followed(
+        self, worker: str, request: messages.Tell | messages.Claim, answer: Answer
+    ) -> Answer:
+        """Answer with what is to be done with the next trial, too, if that need not wait."""
+
+        def answer_with_next(reply: messages.Reply) -> None:
+            if isinstance(reply, messages.Told | messages.ReplayTrial) and request.then:
+                reply = replace(reply, ahead=self._ahead(worker, request.then))
+            answer(reply)
+
+        return answer_with_next
+
+    def _ahead(self, worker: str, item: str) -> messages.Ahead | None:
+        if not self._is_granted(item, worker):
+            return None
+        assignment = self._owner.ahead(worker, item)
         if assignment is None:
-            self._claims.release(tell.then)
-            return reply
-        return replace(reply, ahead=messages.Ahead(tell.then, assignment))
+            self._claims.release(item)
+            return None
+        return messages.Ahead(item, assignment)
 
     def _is_granted(self, item: str, worker: str) -> bool:
         return not self._stops and self._claims.claim(item, worker)
