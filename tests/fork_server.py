@@ -66,6 +66,7 @@ NESTED = {
 HARMLESS = {"PYTHONPATH", "PYTHONDONTWRITEBYTECODE"}
 """Variables that a fork heeds as a new interpreter would."""
 
+PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
 LONGEST = 1 << 20
 MOST_FILES = 16
@@ -124,6 +125,7 @@ class ForkServer:
         path = variables.get("PYTHONPATH", "").split(os.pathsep)
         return (
             args[0] == sys.executable
+            and not any(arg.startswith("--sweep-on=") for arg in args)  # servers seem left over
             and any(args[1 : len(command) + 1] == command for command in COMMANDS)
             and _early(variables) == _early(self._environment)
             and not any(Path(folder, "sitecustomize.py").exists() for folder in path)
@@ -230,6 +232,7 @@ def _wait(server):
     _become(job, files)
     ours, theirs = _channel()
     if os.fork() == 0:
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
         ours.detach()
         _take([os.open(os.devnull, os.O_RDWR)] * 3 + [theirs.detach()], [0, 1, 2, 3])
         return _wait(socket.socket(fileno=3))

@@ -108,10 +108,10 @@ def test_a_stopped_controller_leaves_nothing_behind(project, blow):
         output = process.communicate(timeout=60)[0]
     assert process.returncode == {signal.SIGINT: pytest.ExitCode.INTERRUPTED}.get(blow, -blow)
     assert blow == signal.SIGKILL or "continue with pytest --sweep --sweep-resume" in output
+    (project.path / "hold").unlink()
     project.wait(lambda: not left_over(project.path))
     ended = len(project.ended)
     assert 3 <= project.ran.total() < 20
-    (project.path / "hold").unlink()
     code, output = project.run("--sweep-resume")
     assert code == 0, output
     assert len(project.cached) == ended
