@@ -96,9 +96,10 @@ class ForkServer:
     def _start(self):
         self._socket, theirs = _channel()
         command = [sys.executable, __file__, str(theirs.fileno()), *self._modules]
-        files = {"stdin": subprocess.DEVNULL, "pass_fds": [theirs.fileno()]}
+        options = {"stdin": subprocess.DEVNULL, "pass_fds": [theirs.fileno()]}
+        options |= {"env": self._environment, "cwd": "/"}  # not that of the test that starts first
         with theirs:
-            self._process = subprocess.Popen(command, env=self._environment, **files)
+            self._process = subprocess.Popen(command, **options)
 
     def fork_exec(self, *given):
         """Start a process in place of the private function that `subprocess.Popen` calls."""
@@ -125,7 +126,6 @@ class ForkServer:
         path = variables.get("PYTHONPATH", "").split(os.pathsep)
         return (
             args[0] == sys.executable
-            and not any(arg.startswith("--sweep-on=") for arg in args)  # servers seem left over
             and any(args[1 : len(command) + 1] == command for command in COMMANDS)
             and _early(variables) == _early(self._environment)
             and not any(Path(folder, "sitecustomize.py").exists() for folder in path)
