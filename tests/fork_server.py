@@ -109,9 +109,10 @@ class ForkServer:
         plain = close_fds and others[:6] == [-1, None, None, None, -1, None]
         if not (plain and self._suits(args, variables)):
             return self.new(*given)
+        words = [os.fspath(arg) for arg in args]
         passed = [file for file in keep if file != error]
         job = {
-            "args": ["-m", "pytest", *args[2:]] if args[1] == "-mpytest" else args[1:],
+            "args": ["-m", "pytest", *words[2:]] if words[1] == "-mpytest" else words[1:],
             "directory": str(Path(cwd or ".").absolute()),
             "environment": variables,
             "session": session,
