@@ -589,6 +589,8 @@ def test_the_warp_is_yeo_and_johnsons():
 def test_scales_survive_anything():
     assert scale_of(np.array([3.0, 3.0])) is None
     assert scale_of(np.array([1.0, 1.0, 1.0, 5.0])).spread == 4.0
+    assert scale_of(np.array([0.1 + 0.2, 0.3, 0.1 + 0.2, 0.3, 5.3])).spread == pytest.approx(5.0)
+    assert scale_of(np.array([0.1 + 0.2, 0.3])) is None
     cut = scale_of(np.array([1.0, 2.0, 3.0, 4.0, 1e30])).apply(np.array([1.0, 1e30]))
     assert cut.tolist() == [-2.0, 5.0]
 

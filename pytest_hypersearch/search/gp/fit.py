@@ -37,6 +37,7 @@ from pytest_hypersearch.search.gp.regression import NOISE_FLOOR, Hyperparameters
 CEILING: Final = 5.0
 _FARTHEST: Final = 1e50  # spreads from the centre, whose warped squares do not overflow
 _LOGARITHMIC: Final = 1e-8  # smaller exponents give the same as the limit, the logarithm
+_ROUNDING: Final = 1e-13  # relative: scores that are no further apart are equal
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +67,8 @@ def scale_of(y: Array, ceiling: float = CEILING) -> Scale | None:
     centre = _median(y)
     with np.errstate(over="ignore"):
         deviations = np.abs(y - centre)
+        # Means of the same folds may differ in their last digits.
+        deviations[deviations <= _ROUNDING * abs(centre)] = 0.0
         finite = deviations[np.isfinite(deviations)]
         spread = _median(finite)
         if not spread > 0:
