@@ -1,8 +1,10 @@
 import random
+from dataclasses import replace
 
 import pytest
 from example_studies import record, sweep_of
 
+from pytest_hypersearch.core.trial import State
 from pytest_hypersearch.stats.ranking import BestSoFar, Candidate, objectives, picked, rank
 
 SCORES = {0: [1, 1, 9], 1: [3, 3, 3], 2: [2, 2, 6.5], 3: [0, 5, 7]}
@@ -90,3 +92,8 @@ def test_the_best_so_far_follows_the_rule(pick, seed):
         expected = rank([ended[key] for key in sorted(ended)], [info]).best
         assert (so_far.number, so_far.score) == (expected.number, expected.score)
         assert leads == (expected.number == one.number)
+    while ended:  # an item may fail after its trial
+        one = ended.pop(rng.choice(sorted(ended)))
+        assert not so_far.add(replace(one, state=State.FAILED))
+        expected = rank([ended[key] for key in sorted(ended)], [info]).best
+        assert so_far.number == (expected and expected.number)

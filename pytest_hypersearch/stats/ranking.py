@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_left, bisect_right, insort
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias, overload
@@ -210,10 +212,12 @@ class BestSoFar:
 
     def __init__(self, sweeps: Sequence[Sweep]) -> None:
         self._sweeps = {sweep.name: sweep for sweep in objectives(sweeps)[0]} if sweeps else {}
-        self._places = {name: place for place, name in enumerate(self._sweeps)}
-        self._trials: dict[tuple[str, int], dict[int, TrialRecord]] = {}
+        self._names = [*self._sweeps]
+        self._places = {name: place for place, name in enumerate(self._names)}
+        self._trials: dict[tuple[str, int], dict[int, TrialRecord]] = defaultdict(dict)
         self._orders: dict[tuple[str, int], _Order] = {}
-        self._first: tuple[str, int] | None = None
+        self._ranked: list[_Order] = []
+        self._candidates: dict[tuple[str, int], Candidate] = {}
         self._leader: tuple[str, int] | None = None
 
     @property
@@ -243,45 +247,48 @@ class BestSoFar:
         if record.sweep not in self._sweeps:
             return False
         key = record.sweep, record.number
-        if record.score is None or record.state is not State.COMPLETE:
-            self._remove(key, record.replicate)
+        complete = record.score is not None and record.state is State.COMPLETE
+        if complete:
+            self._trials[key][record.replicate] = record
+        elif self._trials[key].pop(record.replicate, None) is None:
             return False
-        self._trials.setdefault(key, {})[record.replicate] = record
-        before, self._orders[key] = self._orders.get(key), self._order(key)
-        if self._first is None or self._orders[key] < self._orders[self._first]:
-            self._first = key
-        elif key == self._first and before is not None and self._orders[key] > before:
-            self._first = min(self._orders, key=self._orders.__getitem__)
-        self._leader = self._picked(self._first)
-        return key == self.leader
+        self._place(key)
+        self._leader = self._picked()
+        return complete and key == self.leader
 
-    def _remove(self, key: tuple[str, int], replicate: int) -> None:
-        """Takes out a trial that was complete and is not any more."""
-        if self._trials.get(key, {}).pop(replicate, None) is None:
-            return
-        trials = [trial for each in self._trials.values() for trial in each.values()]
-        self._trials, self._orders, self._first, self._leader = {}, {}, None, None
-        for trial in trials:
-            self.add(trial)
+    def _place(self, key: tuple[str, int]) -> None:
+        """Puts a configuration whose trials have changed where it ranks."""
+        self._candidates.pop(key, None)
+        if (order := self._orders.pop(key, None)) is not None:
+            del self._ranked[bisect_left(self._ranked, order)]
+        if self._trials[key]:
+            name, number = key
+            order = *rank_key(self._configuration(key)), self._places[name], number
+            self._orders[key] = order
+            insort(self._ranked, order)
 
-    def _picked(self, first: tuple[str, int]) -> tuple[str, int]:
-        """The best by the rule, given the one that ranks first."""
+    def _picked(self) -> tuple[str, int] | None:
+        """The best by the rule."""
+        if not self._ranked:
+            return None
+        first = self._key(self._ranked[0])
         pick = self._sweeps[first[0]].pick
         if not pick.startswith(ONE_SE):
             return first
-        best = candidate_of(self._configuration(first))
-        limit = best.values[0] + best.error
-        near = [
-            key
-            for key, order in self._orders.items()
-            if order[2][0] <= limit and order[:2] == best[:2]
-        ]
-        near.sort(key=self._orders.__getitem__)
-        return near[picked(pick, [candidate_of(self._configuration(key)) for key in near])]
+        best = self._candidate(first)
+        limit = *best[:2], best.values[0] + best.error
+        end = bisect_right(self._ranked, limit, key=lambda order: (*order[:2], order[2][0]))
+        near = [self._key(order) for order in self._ranked[:end]]
+        return near[picked(pick, [self._candidate(key) for key in near])]
+
+    def _key(self, order: _Order) -> tuple[str, int]:
+        *_, place, number = order
+        return self._names[place], number
+
+    def _candidate(self, key: tuple[str, int]) -> Candidate:
+        if key not in self._candidates:
+            self._candidates[key] = candidate_of(self._configuration(key))
+        return self._candidates[key]
 
     def _configuration(self, key: tuple[str, int]) -> Configuration:
         return Configuration(self._sweeps[key[0]], tuple(self._trials[key].values()))
-
-    def _order(self, key: tuple[str, int]) -> _Order:
-        name, number = key
-        return *rank_key(self._configuration(key)), self._places[name], number
