@@ -1,6 +1,5 @@
 """Projects in which tests run pytest, in this process or in others that may be killed."""
 
-import gc
 import json
 import os
 import pkgutil
@@ -12,7 +11,6 @@ from collections import Counter
 from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
-from types import SimpleNamespace
 
 import filelock
 import known_fixtures
@@ -28,7 +26,6 @@ from threadpoolctl import threadpool_limits
 
 import pytest_hypersearch
 from pytest_hypersearch import load_results
-from pytest_hypersearch.plugin.runner import runner
 from pytest_hypersearch.store.journal import read
 
 # nested runs in this process forget what they import: half of the time of a session with a sweep
@@ -101,9 +98,6 @@ def pytester(pytester, monkeypatch):
     for name, value in NESTED.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
-    # or each run in this process would collect the garbage of the one before, among all there is
-    kept = {name: getattr(gc, name) for name in ("callbacks", "freeze", "unfreeze")}
-    monkeypatch.setattr(runner, "gc", SimpleNamespace(collect=int, **kept))
     return pytester
 
 

@@ -36,7 +36,7 @@ from pytest_hypersearch.results.terminal.format import Line, Look, line
 from pytest_hypersearch.stats.gate import LEAST_SEEDS, Judgement
 from pytest_hypersearch.store.baseline import Baseline, Scores, read_baseline
 from pytest_hypersearch.store.runs import Run
-from pytest_hypersearch.store.verdicts import write_verdicts
+from pytest_hypersearch.store.verdicts import read_verdicts, write_verdicts
 
 UPDATES: Final = ("new", "all")
 BARE: Final = ""
@@ -81,6 +81,7 @@ class Gates:
         self._baseline = baseline_of(config)
         self._deselected = False
         self._outcome = ""
+        self._updated = False
 
     def replays(self, nodeid: str, sweep: Sweep) -> Sequence[Config]:
         """The configurations of the baseline that a sweep is to try first."""
@@ -124,20 +125,22 @@ class Gates:
         before = self._baseline if not self._checks else self._fresh(studies)
         self.changes = tuple(map(self._explained, gates(studies, before.studies).changes))
         session.testscollected += len(self.changes)
-        self._store(studies)
-        for change in self.changes:
-            for report in self._reports(change):
-                session.config.hook.pytest_runtest_logreport(report=report)
-            if session.shouldfail:
-                raise session.Failed(session.shouldfail)
-        if self._update and self._path:
-            self._write(self._path, studies)
+        try:
+            for change in self.changes:
+                for report in self._reports(change):
+                    session.config.hook.pytest_runtest_logreport(report=report)
+                if session.shouldfail:
+                    raise session.Failed(session.shouldfail)
+            if self._update and self._path:
+                self._write(self._path, studies)
+        finally:
+            self._store(studies)
 
     def verdicts(self, studies: Sequence[StudyResults]) -> dict[str, list[GateVerdict]]:
         """Return the verdicts by study, as they are kept and shown on the page."""
         return {
             study.nodeid: [
-                verdict_of(change, self.against, accepted=self._accepts(change))
+                verdict_of(change, self.against, accepted=self._updated and self._accepts(change))
                 for change in self.changes
                 if change.nodeid == study.nodeid
             ]
@@ -148,8 +151,12 @@ class Gates:
         """Keep the verdicts in the runs, for those who look at these later."""
         runs = {study.nodeid: Run(Path(study.run)) for study in studies if study.run}
         for nodeid, verdicts in self.verdicts(studies).items():
+            if nodeid not in runs:
+                continue
+            before = read_verdicts(runs[nodeid])
             judged = [each for each in verdicts if each.verdict != "no baseline"]
-            if judged and nodeid in runs:
+            judged += [each for each in verdicts if each not in judged and each.gate in before]
+            if judged:
                 with suppress(StoreError):  # the summary has them all the same
                     write_verdicts(runs[nodeid], judged)
 
@@ -193,6 +200,7 @@ class Gates:
             written = new.write(path)
         except StoreError as error:
             raise pytest.UsageError(str(error)) from None
+        self._updated = True
         self._outcome = f"baseline {'written' if written else 'unchanged'}: {self.against}"
 
     def _whole(self) -> bool:

@@ -38,8 +38,8 @@ def write_verdicts(run: Run, verdicts: Iterable[GateVerdict]) -> None:
         journal.close()
 
 
-def with_verdicts(study: StudyResults, run: Run) -> StudyResults:
-    """Return the results of a run with the verdicts of its gates; a damaged file has none."""
+def read_verdicts(run: Run) -> dict[str, GateVerdict]:
+    """Return the verdicts of a run by their gates; a damaged file has none."""
     verdicts: dict[str, GateVerdict] = {}
     with suppress(StoreError):
         for data in read(run.path / _FILE).records:
@@ -49,4 +49,10 @@ def with_verdicts(study: StudyResults, run: Run) -> StudyResults:
                     verdicts[record.gate] = GateVerdict(
                         record.gate, record.verdict, record.text, record.against
                     )
+    return verdicts
+
+
+def with_verdicts(study: StudyResults, run: Run) -> StudyResults:
+    """Return the results of a run with the verdicts of its gates."""
+    verdicts = read_verdicts(run)
     return replace(study, gates=tuple(verdicts.values())) if verdicts else study

@@ -38,12 +38,12 @@ def written(project, body, *args):
     return (project.path / FILE).read_text()
 
 
-def stored_verdicts(project, capsys):
-    """The verdicts of the first test's runs, listed without the baseline."""
+def stored_verdicts(project, capsys, test="test_f"):
+    """The verdicts of a test's runs, listed without the baseline."""
     capsys.readouterr()
     assert main(["list", str(project.path), "--format", "json"]) == 0
     rows = json.loads(capsys.readouterr().out)
-    return [row["gate"] for row in rows if row["test"].endswith("test_f")]
+    return [row["gate"] for row in rows if row["test"].endswith(test)]
 
 
 def last_line(output):
@@ -121,6 +121,21 @@ def test_a_regression_is_a_failed_item_until_it_is_accepted(project, monkeypatch
     assert f"baseline written: {FILE}" in output
     assert stored_verdicts(project, capsys) == ["accepted", "accepted"]
     assert project.run(BASELINE)[0] == 0
+
+
+def test_stored_verdicts_are_those_of_the_last_session_and_accepted_ones_are_written(
+    project, capsys
+):
+    written(project, TWO.format(worse=0), "-k", "test_f")
+    project.write(TWO.format(worse=1))
+    code, output = project.run(BASELINE, "--sweep-update-baseline", "-x")
+    assert (code, "1 regressed" in output) == (1, True)
+    assert [*json.loads((project.path / FILE).read_text())["tests"]] == ["test_it.py::test_f"]
+    assert stored_verdicts(project, capsys) == ["accepted", "REGRESSED"]
+    assert "accepted" not in str(stored_verdicts(project, capsys, "test_g"))
+    (project.path / FILE).unlink()
+    assert project.run(BASELINE, "--sweep-resume")[0] == 0
+    assert stored_verdicts(project, capsys) == ["accepted", "no baseline"]
 
 
 def test_x_q_and_two_gates_of_which_one_regressed(project):

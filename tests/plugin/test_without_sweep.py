@@ -197,6 +197,25 @@ def test_a_sweep_leaves_the_garbage_collector_as_it_was(pytester, run):
     )
     result = run("--sweep", "-v")
     result.assert_outcomes(passed=2)
-    assert gc.get_freeze_count() > 0  # an interpreter that exits now need not collect it
-    gc.collect()
     assert gc.get_freeze_count() == 0
+
+
+def test_what_a_session_leaves_is_finalised_at_exit(project):
+    (project.path / "conftest.py").write_text("""
+class Log:
+    def __init__(self):
+        self.file = open("log", "w")
+        self.me = self
+
+log = Log()
+""")
+    project.write("""
+from conftest import log
+
+@pytest.mark.sweep(grid={"x": [1, 2]})
+def test_f(x):
+    log.file.write(f"{x} ")
+    return x
+""")
+    assert project.spawn()[0] == 0
+    assert (project.path / "log").read_text() == "1 2 "

@@ -454,7 +454,7 @@ def test_a_sampler_in_parallel_waits_for_the_replacement_of_a_worker(
     assert table(chase) == expected
 
 
-@pytest.mark.parametrize("dist", ["load", "worksteal"])
+@pytest.mark.parametrize("dist", ["load", "worksteal", "loadgroup"])
 def test_a_trial_that_runs_again_does_not_wait_behind_those_that_wait_for_it(chase, dist):
     source = ADAPTIVE.replace("replicates=2", "replicates=1")
     # the other worker goes on for a while, and gets trial 1 behind a trial that waits for it

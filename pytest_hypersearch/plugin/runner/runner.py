@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import gc
 import platform
-import sys
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
@@ -69,7 +68,7 @@ class Runner:
         shows_all = self._junit or self._verbosity > 0
         self._outcomes = OutcomeReporter(link, self.assignments, shows_all=shows_all)
         # Before other cleanups are added, and so after them: pytest's own collects five times.
-        config.add_cleanup(unfreeze_later)
+        config.add_cleanup(gc.unfreeze)
         self._alone = is_isolated(config)
         self.timers = Timers(config.pluginmanager, alone=self._alone)
         self._meter = Meter(alone=self._alone)
@@ -97,7 +96,9 @@ class Runner:
             self._manager.unregister(self.child_reports)  # every report would pay for it
         if not self.plan.studies:
             return
-        freeze()
+        # Thousands of items live until the end: the garbage collector need not walk through them
+        # again and again, which takes a third of the time of short trials.
+        gc.freeze()
         if self.link.call(messages.Hello(self.plan.digest)) != messages.Known(known=True):
             self._tell_packages()
             reply = self.link.call(self.plan.message())
@@ -352,36 +353,6 @@ class Runner:
         current = self.current
         if report.failed and current and report.nodeid == current.item.nodeid:
             self._outcomes.item_failed(current, report)
-
-
-_OLDEST: Final = 2
-"""The generation of the garbage collector that has all objects that live long."""
-
-
-def freeze() -> None:
-    """Keep the garbage collector from what there is by now, see `unfreeze_later`.
-
-    Thousands of items live until the end: to walk through them again and again takes a third of the
-    time of short trials.
-    """
-    if _unfreeze in gc.callbacks:  # of an earlier session in this process
-        gc.collect()
-        gc.callbacks.remove(_unfreeze)
-    gc.freeze()
-
-
-def unfreeze_later() -> None:
-    """Let the next full collection free what was frozen, unless the interpreter exits.
-
-    As it exits it would walk through all items four times, and free what is given back anyway.
-    """
-    if _unfreeze not in gc.callbacks:
-        gc.callbacks.append(_unfreeze)
-
-
-def _unfreeze(phase: str, info: Mapping[str, int]) -> None:
-    if phase == "start" and info["generation"] == _OLDEST and not sys.is_finalizing():
-        gc.unfreeze()
 
 
 class ChildReports:

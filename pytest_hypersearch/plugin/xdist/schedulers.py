@@ -228,7 +228,10 @@ class _Scoped(_Guarded, LoadScopeScheduling):  # type: ignore[misc]
             return None
         unit, running = left[0]
         unit[running] = self._claims.has_ended(running)
+        # Not to the end, as xdist does: the other workers would come to wait for their results.
         self.workqueue.update(units)
+        for scope in reversed(units):
+            self.workqueue.move_to_end(scope, last=False)
         for other in self.assigned_work:
             self._reschedule(other)
         return None if self._claims.is_over(running, name_of(node)) else running
