@@ -66,7 +66,8 @@ def test_workers_join_late_and_are_lost_at_any_moment_and_each_trial_runs_once(p
     assert code == 0
     assert "14 passed" in output
     assert project.states == {"complete": 14}
-    assert project.ran.total() - len(project.ran) <= 1  # the one that was lost in mid-trial
+    # one is lost in mid-trial, and a worker that was cut off may have begun its next one
+    assert project.ran.total() - len(project.ran) <= 2
     assert "1 trial retried: node lost" in output
     assert output.count(" PASSED ") == 14
     workers = {trial["worker"] for trial in project.trials.values()}

@@ -218,6 +218,10 @@ class _Stealing(_Shared, WorkStealingScheduling):  # type: ignore[misc]
 class _Scoped(_Guarded, LoadScopeScheduling):  # type: ignore[misc]
     """``--dist=loadscope``."""
 
+    def __init__(self, config: pytest.Config, log: Any, claims: TrialClaims) -> None:  # noqa: ANN401  see above
+        super().__init__(config, log, claims)
+        self._again: set[str] = set()
+
     def remove_node(self, node: Node) -> str | None:
         """Take a worker out; only what it has not finished is to be done again."""
         units = self.assigned_work.pop(node)
@@ -228,10 +232,8 @@ class _Scoped(_Guarded, LoadScopeScheduling):  # type: ignore[misc]
             return None
         unit, running = left[0]
         unit[running] = self._claims.has_ended(running)
-        # Not to the end, as xdist does: the other workers would come to wait for their results.
         self.workqueue.update(units)
-        for scope in reversed(units):
-            self.workqueue.move_to_end(scope, last=False)
+        self._again.update(scope for scope, unit in units.items() if not all(unit.values()))
         for other in self.assigned_work:
             self._reschedule(other)
         return None if self._claims.is_over(running, name_of(node)) else running
@@ -246,8 +248,21 @@ class _Scoped(_Guarded, LoadScopeScheduling):  # type: ignore[misc]
             node.shutdown()
 
     def _assign_work_unit(self, node: Node) -> None:
-        if node in self.registered_collections:  # else it still collects
-            super()._assign_work_unit(node)
+        """Give a worker that has nothing first what is to run again, and others last.
+
+        These may have trials that wait for its results, and it would wait behind them.
+        """
+        if node not in self.registered_collections:
+            return  # it still collects
+        if self._again:
+            held = self._pending_of(self.assigned_work[node])
+            wanted = (scope for scope in self.workqueue if (scope in self._again) != bool(held))
+            if (scope := next(wanted, None)) is not None:
+                self.workqueue.move_to_end(scope, last=False)
+            elif held >= ENOUGH:
+                return
+            self._again.discard(next(iter(self.workqueue)))
+        super()._assign_work_unit(node)
 
     def _idle(self, node: Node) -> bool:
         """Whether the worker cannot run what it has for want of more."""
