@@ -478,6 +478,19 @@ def test_a_trial_that_runs_again_does_not_wait_behind_those_that_wait_for_it(cha
     assert table(chase) == expected
 
 
+def test_a_race_goes_on_when_a_worker_that_held_several_trials_is_replaced(project):
+    project.write("""
+@pytest.mark.sweep(grid={"w": [1, 2, 3, 4]}, replicates=4, race=True, retries=3)
+def test_f(w, trial):
+    if (w, trial.replicate) == (3, 0) and not os.path.exists("once"):
+        os.mkdir("once")
+        os._exit(1)
+    return w + trial.rng.normal(0, 0.01)
+""")
+    assert project.run("-n2", "--dist=loadgroup")[0] == 0
+    assert project.states == {"complete": 10, "raced out": 6}
+
+
 def test_bayes_in_parallel_is_the_same_with_and_without_workers(project):
     project.write("""
 from pytest_hypersearch import uniform

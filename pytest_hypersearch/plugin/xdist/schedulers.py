@@ -221,6 +221,7 @@ class _Scoped(_Guarded, LoadScopeScheduling):  # type: ignore[misc]
     def __init__(self, config: pytest.Config, log: Any, claims: TrialClaims) -> None:  # noqa: ANN401  see above
         super().__init__(config, log, claims)
         self._again: set[str] = set()
+        self._retaken: set[str] = set()
 
     def remove_node(self, node: Node) -> str | None:
         """Take a worker out; only what it has not finished is to be done again."""
@@ -248,20 +249,24 @@ class _Scoped(_Guarded, LoadScopeScheduling):  # type: ignore[misc]
             node.shutdown()
 
     def _assign_work_unit(self, node: Node) -> None:
-        """Give a worker that has nothing first what is to run again, and others last.
+        """Give what is to run again first to a worker that has nothing else, to others last.
 
         These may have trials that wait for its results, and it would wait behind them.
         """
         if node not in self.registered_collections:
             return  # it still collects
         if self._again:
-            held = self._pending_of(self.assigned_work[node])
-            wanted = (scope for scope in self.workqueue if (scope in self._again) != bool(held))
+            held = self.assigned_work[node]
+            left = {scope for scope, unit in held.items() if not all(unit.values())}
+            others = not left <= self._retaken
+            wanted = (scope for scope in self.workqueue if (scope in self._again) != others)
             if (scope := next(wanted, None)) is not None:
                 self.workqueue.move_to_end(scope, last=False)
-            elif held >= ENOUGH:
+            elif self._pending_of(held) >= ENOUGH:
                 return
-            self._again.discard(next(iter(self.workqueue)))
+            handed = {next(iter(self.workqueue))} & self._again
+            self._again -= handed
+            self._retaken |= handed
         super()._assign_work_unit(node)
 
     def _idle(self, node: Node) -> bool:
