@@ -154,8 +154,9 @@ class Gates:
             if nodeid not in runs:
                 continue
             before = read_verdicts(runs[nodeid])
-            judged = [each for each in verdicts if each.verdict != "no baseline"]
-            judged += [each for each in verdicts if each not in judged and each.gate in before]
+            judged = [
+                each for each in verdicts if each.verdict != "no baseline" or each.gate in before
+            ]
             if judged:
                 with suppress(StoreError):  # the summary has them all the same
                     write_verdicts(runs[nodeid], judged)

@@ -264,9 +264,9 @@ class _Scoped(_Guarded, LoadScopeScheduling):  # type: ignore[misc]
                 self.workqueue.move_to_end(scope, last=False)
             elif self._pending_of(held) >= ENOUGH:
                 return
-            handed = {next(iter(self.workqueue))} & self._again
-            self._again -= handed
-            self._retaken |= handed
+            if (first := next(iter(self.workqueue))) in self._again:
+                self._again.remove(first)
+                self._retaken.add(first)
         super()._assign_work_unit(node)
 
     def _idle(self, node: Node) -> bool:
