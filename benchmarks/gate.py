@@ -19,8 +19,15 @@ import numpy as np
 from scipy.special import stdtr
 
 from pytest_hypersearch.core.goals import ALPHA, TOP
-from pytest_hypersearch.stats.gate import holm, sequential, verdict
-from pytest_hypersearch.stats.power import look_level, looks, power, seeds_needed
+from pytest_hypersearch.stats.gate import (
+    holm,
+    look_level,
+    looks,
+    power,
+    seeds_needed,
+    sequential,
+    verdict,
+)
 from pytest_hypersearch.store.baseline import Entry
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from pytest_hypersearch.results.cli import main
-from pytest_hypersearch.results.cli.listing import _shared
+from pytest_hypersearch.results.cli.tables import _shared
 from pytest_hypersearch.results.results import load_results
 from pytest_hypersearch.store.annotations import annotate
 from pytest_hypersearch.store.journal import batches, decode, encode

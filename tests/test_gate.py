@@ -4,8 +4,17 @@ import numpy as np
 import pytest
 from noises import KINDS, noise
 
-from pytest_hypersearch.stats.gate import holm, sequential, threshold, verdict
-from pytest_hypersearch.stats.power import look_level, looks, power, seeds_needed, smallest_loss
+from pytest_hypersearch.stats.gate import (
+    holm,
+    look_level,
+    looks,
+    power,
+    seeds_needed,
+    sequential,
+    smallest_loss,
+    threshold,
+    verdict,
+)
 
 
 def side(rows):

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable
+from concurrent.futures import Executor
 from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
 from pytest_hypersearch.core import study as core
 from pytest_hypersearch.core.goals import ONE_SE
@@ -30,9 +31,6 @@ from pytest_hypersearch.store.best import (
 )
 from pytest_hypersearch.store.records import SavedRecord
 from pytest_hypersearch.store.runs import artifact_name
-
-if TYPE_CHECKING:
-    from concurrent.futures import Executor
 
 
 class Background:

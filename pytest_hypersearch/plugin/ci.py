@@ -12,9 +12,8 @@ from pytest_hypersearch.core.study import StudyResults
 from pytest_hypersearch.core.sweep import Sweep
 from pytest_hypersearch.core.values import printable
 from pytest_hypersearch.plugin.gate import Gates
-from pytest_hypersearch.results.comparison import Change
+from pytest_hypersearch.results.comparison import Change, markup_row, short_text
 from pytest_hypersearch.results.export import markup_of
-from pytest_hypersearch.results.gates import markup_row, short_text
 from pytest_hypersearch.results.terminal.format import (
     Line,
     Look,

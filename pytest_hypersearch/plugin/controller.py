@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
@@ -27,14 +27,11 @@ from pytest_hypersearch.plugin.gate import Gates, Nothing
 from pytest_hypersearch.plugin.live import Follower, follow
 from pytest_hypersearch.plugin.tracking import Tracking
 from pytest_hypersearch.plugin.xdist import workers as xdist
+from pytest_hypersearch.results.study_history import Reported
 from pytest_hypersearch.results.terminal.format import Look, encodes_signs
 from pytest_hypersearch.search.samplers.random import Random
 from pytest_hypersearch.store.archive import Archive, Observer, Policy
 from pytest_hypersearch.store.baseline import COMMIT_DIGITS
-
-if TYPE_CHECKING:
-    from pytest_hypersearch.results.study_history import Reported
-
 
 TITLE = "hypersearch"
 MOST_NAMED = 10

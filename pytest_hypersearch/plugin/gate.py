@@ -22,21 +22,23 @@ from pytest_hypersearch.core.values import plural, printable
 from pytest_hypersearch.plugin import setting
 from pytest_hypersearch.plugin.statuses import set_status
 from pytest_hypersearch.plugin.xdist import workers as xdist
-from pytest_hypersearch.results.comparison import Change, change_lines, gates
-from pytest_hypersearch.results.gates import (
+from pytest_hypersearch.results.comparison import (
     FAILING,
     PASSING,
+    Change,
     brief_text,
+    change_lines,
     gate_lines,
+    gates,
     properties_of,
     short_text,
     verdict_of,
 )
 from pytest_hypersearch.results.terminal.format import Line, Look, line
 from pytest_hypersearch.stats.gate import LEAST_SEEDS, Judgement
+from pytest_hypersearch.store.annotations import read_verdicts, write_verdicts
 from pytest_hypersearch.store.baseline import Baseline, Scores, read_baseline
 from pytest_hypersearch.store.runs import Run
-from pytest_hypersearch.store.verdicts import read_verdicts, write_verdicts
 
 UPDATES: Final = ("new", "all")
 BARE: Final = ""

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import difflib
 import os
-from typing import TYPE_CHECKING, Any, cast
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
 
 from pytest_hypersearch.core.errors import SweepError
+from pytest_hypersearch.core.space import Space
 from pytest_hypersearch.core.sweep import Sweep
 from pytest_hypersearch.core.values import shown
 from pytest_hypersearch.plugin.mark.budget import (
@@ -36,12 +38,6 @@ from pytest_hypersearch.plugin.mark.spaces import (
     wrong,
 )
 from pytest_hypersearch.plugin.mark.typed import sweep
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from pytest_hypersearch.core.space import Space
-
 
 SHORTHANDS = ("grid", "random", "bayes")
 SCOPES = ("session", "package", "module", "class", "function")

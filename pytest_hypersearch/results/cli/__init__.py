@@ -27,7 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit code.
     """
     from pytest_hypersearch.core.errors import StoreError
-    from pytest_hypersearch.results.cli.output import MISUSED, NOTHING
+    from pytest_hypersearch.results.cli.selection import MISUSED, NOTHING
     from pytest_hypersearch.store.find import NothingStoredError
 
     given = _parsed(arguments)
@@ -53,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _complain(problem: str, code: int) -> int:
-    from pytest_hypersearch.results.cli.output import warn
+    from pytest_hypersearch.results.cli.selection import warn
 
     warn(problem)
     return code

@@ -1,38 +1,45 @@
-"""The commands ``best``, ``history``, ``export``, ``report``, ``merge`` and ``clean``."""
+"""All commands but ``list`` and ``show``, and their exit codes."""
 
 from __future__ import annotations
 
 import shlex
 import sys
+from argparse import Namespace
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from pytest_hypersearch.core.errors import StoreError
+from pytest_hypersearch.core.study import some
+from pytest_hypersearch.core.trial import TrialRecord
 from pytest_hypersearch.core.values import plural
-from pytest_hypersearch.results.cli.output import (
+from pytest_hypersearch.results.cli.selection import (
     FOUND,
+    INCOMPARABLE,
+    NO_MATCH,
     NOTHING,
-    nothing,
+    WORSE,
+    condition,
+    json_or_text,
     print_text,
+    results_of,
+    selected,
     tell_notes,
     warn,
 )
-from pytest_hypersearch.results.cli.selection import results_of
+from pytest_hypersearch.results.comparison import FAILING, comparison_text, gate_lines, gates
+from pytest_hypersearch.results.contrasts import contrast_text
 from pytest_hypersearch.results.export import json_of, rows_text, studies_json
+from pytest_hypersearch.results.query import Row
 from pytest_hypersearch.results.report.runs import judge_by
 from pytest_hypersearch.results.results import Results
 from pytest_hypersearch.results.run_history import history_text
-from pytest_hypersearch.results.terminal.format import terminal_width
-from pytest_hypersearch.store.baseline import baseline_at
+from pytest_hypersearch.results.terminal.format import look_of, plain, terminal_width
+from pytest_hypersearch.store.annotations import annotate, targets_called
+from pytest_hypersearch.store.baseline import COMMIT_DIGITS, Baseline, baseline_at, read_baseline
 from pytest_hypersearch.store.find import NothingStoredError, is_test_file, removable, studies_of
 from pytest_hypersearch.store.merge import merge_runs
 from pytest_hypersearch.store.runs import Run, discard
-
-if TYPE_CHECKING:
-    from argparse import Namespace
-    from collections.abc import Callable, Iterable
-
-    from pytest_hypersearch.core.trial import TrialRecord
 
 
 def best(given: Namespace) -> int:
@@ -44,7 +51,7 @@ def best(given: Namespace) -> int:
         raise ValueError(f"best: expected one test, not {', '.join(tests)}")
     found = results.best()
     if not found:
-        return nothing()
+        raise NothingStoredError(NO_MATCH)
     if given.format == "pytest":
         _refuse_others(found[0].trials, Path(results.studies[0].run))
         items = (shlex.quote(trial.nodeid) for trial in found[0].trials)
@@ -66,10 +73,7 @@ def _refuse_others(trials: Iterable[TrialRecord], run: Path) -> None:
 
 def history(given: Namespace) -> int:
     """Show what became of tests over their runs."""
-    results = results_of(given.what, given.filter, run="all")
-    tell_notes(results)
-    if not results:
-        return nothing()
+    results = selected(given, run="all")
     histories = [
         part.over_runs(given.metric, tolerance=given.tolerance)
         for _, part in sorted(results.group_by("test"), key=lambda group: str(group[0]))
@@ -83,10 +87,7 @@ def history(given: Namespace) -> int:
 
 def export(given: Namespace) -> int:
     """Write a file."""
-    results = results_of(given.what, given.filter)
-    tell_notes(results)
-    if not results:
-        return nothing()
+    results = selected(given)
     if given.file != "-":
         getattr(results, f"to_{given.to}")(given.file)
     elif given.to == "csv":
@@ -103,10 +104,7 @@ def report(given: Namespace) -> int:
     if given.serve:
         _serve(lambda: results_of(given.what, given.filter), given.baseline)
         return FOUND
-    results = results_of(given.what, given.filter)
-    tell_notes(results)
-    if not results:
-        return nothing()
+    results = selected(given)
     results.to_html(given.file, baseline=given.baseline)
     print_text(f"report: {Path(given.file).resolve().as_uri()}")
     return FOUND
@@ -183,3 +181,120 @@ def _remove(path: Path) -> None:
         warn(f"kept: {error}")
     else:
         print_text(f"removed {path}")
+
+
+def tag(given: Namespace) -> int:
+    """Tag trials or a run, or take tags away."""
+    add, remove = ([], given.tags) if given.remove else (given.tags, [])
+    return _annotate(given, add, remove, None)
+
+
+def note(given: Namespace) -> int:
+    """Write a note on trials or a run; an empty one takes it away."""
+    return _annotate(given, [], [], " ".join(given.text))
+
+
+def _annotate(given: Namespace, add: Sequence[str], remove: Sequence[str], text: str | None) -> int:
+    studies = results_of([given.test], []).studies
+    if len(studies) != 1:
+        names = some(study.nodeid for study in studies)
+        raise ValueError(f"{given.test}: expected one test, not {names}")
+    (study,) = studies
+    targets = targets_called(study, given.trial)
+    annotate(Run(Path(study.run)), targets, add=add, remove=remove, note=text)
+    what = "the run" if targets == [None] else plural(len(targets), "trial")
+    print_text(f"{what} of {study.nodeid}, run {Path(study.run).name}")
+    return FOUND
+
+
+def compare(given: Namespace) -> int:
+    """Compare two sets of results, or values within one; the verdict is an exit code."""
+    if given.by:
+        return _compare_by(given)
+    if given.now is None:
+        raise ValueError("compare: expected B, the new results, or --by NAME")
+    try:
+        sides = [results_of([what], given.filter) for what in (given.before, given.now)]
+    except NothingStoredError as error:
+        warn(str(error))
+        return INCOMPARABLE
+    if given.filters:
+        sides = [
+            side.filter(**condition(text)) for side, text in zip(sides, given.filters, strict=True)
+        ]
+    for side in sides:
+        tell_notes(side)
+    found = sides[1].compare(sides[0], tolerance=given.tolerance or "1%")
+    if given.format == "table":
+        print_text(comparison_text(found, terminal_width()))
+    else:
+        print_text(rows_text(found.table(), given.format))
+    if found.verdict in {"REGRESSED", "broken"}:
+        return WORSE
+    return INCOMPARABLE if found.blind else FOUND
+
+
+def _compare_by(given: Namespace) -> int:
+    for name in ("now", "filters", "tolerance"):
+        if getattr(given, name) is not None:
+            option = "B" if name == "now" else f"--{name}"
+            raise ValueError(f"compare --by compares values within A: expected no {option}")
+    name, _, values = given.by.partition("=")
+    try:
+        results = results_of([given.before], given.filter)
+    except NothingStoredError as error:
+        warn(str(error))
+        return INCOMPARABLE
+    tell_notes(results)
+    found = results.compare_by(name, *(json_or_text(text) for text in values.split(",") if text))
+    if given.format == "table":
+        print_text(contrast_text(found, terminal_width()))
+    elif rows := found.table():
+        print_text(rows_text(rows, given.format))
+    else:
+        warn(f"not comparable: {found.reason}")
+    return INCOMPARABLE if found.blind else FOUND
+
+
+def baseline(given: Namespace) -> int:
+    """Judge stored runs against a baseline, write them into one, or show one."""
+    path = Path(given.file)
+    known = baseline_at(path) if given.action != "update" else read_baseline(path) or Baseline({})
+    if given.action == "show":
+        print_text(rows_text(_baseline_rows(known), "table"))
+        return FOUND
+    try:
+        results = results_of(given.what, given.filter)
+    except NothingStoredError as error:
+        warn(str(error))
+        return INCOMPARABLE
+    tell_notes(results)
+    if given.action == "update":
+        studies = [replace(one, commit=one.commit[:COMMIT_DIGITS]) for one in results.studies]
+        written = known.updated(studies, replaces=given.all).write(path)
+        print_text(f"baseline {'written' if written else 'unchanged'}: {path}")
+        return FOUND
+    found = gates(results.studies, known.studies)
+    look = replace(look_of(terminal_width()), verbosity=1)
+    lines = gate_lines(found.changes, look, against=given.file, option="")
+    print_text("\n".join(map(plain, lines)) or "no sweep has a gate")
+    if {change.judgement.verdict for change in found.changes} & FAILING:
+        return WORSE
+    return INCOMPARABLE if found.blind else FOUND
+
+
+def _baseline_rows(known: Baseline) -> list[Row]:
+    return [
+        {
+            "test": nodeid,
+            "sweep": name,
+            "metric": f"{metric} ({mode})",
+            "configurations": len(entry.trials),
+            "replicates": max(len(row.get(metric, ())) for row in entry.trials.values()),
+            "best": json_of(top[0]) if (top := entry.best(metric, 1)) else None,
+            "commit": test.commit or None,
+        }
+        for nodeid, test in known.tests.items()
+        for name, entry in test.sweeps.items()
+        for metric, mode in entry.metrics.items()
+    ]

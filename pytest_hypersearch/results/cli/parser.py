@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable, Iterable
 from textwrap import dedent
-from typing import TYPE_CHECKING
 
 from pytest_hypersearch.core.goals import TOLERANCE
-from pytest_hypersearch.results.cli import commands, listing, tables, tagging, verdicts
+from pytest_hypersearch.results.cli import commands, tables
 from pytest_hypersearch.results.export import MARKUP
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-
 
 _WHAT = """
     WHAT is a test (its node id or the end of it) or a path (a project directory, a pytest cache,
@@ -65,22 +61,22 @@ def parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     subparsers = made.add_subparsers(metavar="COMMAND", required=True)
-    _list(_command(subparsers, "list", "list stored runs", listing.list_runs))
+    _list(_command(subparsers, "list", "list stored runs", tables.list_runs))
     _show(_command(subparsers, "show", "show a summary or table of results", tables.show))
     _best(_command(subparsers, "best", "print the best configuration", commands.best))
     _compare(
-        _command(subparsers, "compare", "compare runs, values or strategies", verdicts.compare)
+        _command(subparsers, "compare", "compare runs, values or strategies", commands.compare)
     )
     _baseline(
         _command(
-            subparsers, "baseline", "judge runs against a baseline, or write one", verdicts.baseline
+            subparsers, "baseline", "judge runs against a baseline, or write one", commands.baseline
         )
     )
     _history(_command(subparsers, "history", "show what became of a test", commands.history))
     _export(_command(subparsers, "export", "export trials to a file", commands.export))
     _report(_command(subparsers, "report", "write or serve an HTML report", commands.report))
-    _tag(_command(subparsers, "tag", "tag trials or a run", tagging.tag))
-    _note(_command(subparsers, "note", "write a note on trials or a run", tagging.note))
+    _tag(_command(subparsers, "tag", "tag trials or a run", commands.tag))
+    _note(_command(subparsers, "note", "write a note on trials or a run", commands.note))
     _merge(_command(subparsers, "merge", "make one run of those of shards", commands.merge))
     _clean(_command(subparsers, "clean", "remove old runs", commands.clean))
     return made

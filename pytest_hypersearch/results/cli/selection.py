@@ -1,17 +1,17 @@
-"""Which runs and trials a command line selects."""
+"""Which runs and trials a command line selects, and what all commands print."""
 
 from __future__ import annotations
 
 import json
 import re
-from typing import TYPE_CHECKING, Any
+import sys
+from argparse import Namespace
+from collections.abc import Iterable, Sequence
+from typing import Any
 
+from pytest_hypersearch.core.values import printable
 from pytest_hypersearch.results.results import Results, load_results
-from pytest_hypersearch.store.find import split_run
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
+from pytest_hypersearch.store.find import NothingStoredError, split_run
 
 _SIGNS = {"<=": "le", ">=": "ge", "!=": "ne", "=": "eq", "<": "lt", ">": "gt", "~": "contains"}
 _CONDITION = re.compile(r"([^<>=!~]+)(<=|>=|!=|=|<|>|~)(.*)", re.DOTALL)
@@ -60,3 +60,36 @@ def json_or_text(text: str) -> Any:  # noqa: ANN401  any JSON value
         return json.loads(text)
     except ValueError:
         return text
+
+
+NO_MATCH = "no trials match"
+FOUND, NOTHING, WORSE, MISUSED, INCOMPARABLE = 0, 1, 1, 2, 3
+
+
+def print_text(text: str) -> None:
+    """Print what a command has to tell."""
+    sys.stdout.write(f"{printable(text)}\n")
+
+
+def warn(text: str) -> None:
+    """Tell something that is no result, on standard error."""
+    sys.stderr.write(f"pytest-hypersearch: {printable(text)}\n")
+
+
+def tell_notes(results: Results) -> None:
+    """Tell what a reader of results must know."""
+    for note in results.notes:
+        warn(f"note: {note}")
+
+
+def selected(given: Namespace, *, run: str | None = None) -> Results:
+    """Load the trials that a command is to show, and tell its user the notes on them.
+
+    Raises:
+        NothingStoredError, StoreError, ValueError: No trial is selected, or as `results_of`.
+    """
+    results = results_of(given.what, given.filter, run=run)
+    tell_notes(results)
+    if not results:
+        raise NothingStoredError(NO_MATCH)
+    return results

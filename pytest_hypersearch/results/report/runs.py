@@ -7,8 +7,16 @@ from typing import Any, Final, TypeAlias
 
 from pytest_hypersearch.core.goals import TOLERANCE
 from pytest_hypersearch.core.study import GateVerdict, StudyResults
-from pytest_hypersearch.results.comparison import Change, compare, gates, measures
-from pytest_hypersearch.results.gates import ACCEPTED, FAILING, PASSING, verdict_of
+from pytest_hypersearch.results.comparison import (
+    ACCEPTED,
+    FAILING,
+    PASSING,
+    Change,
+    compare,
+    gates,
+    measures,
+    verdict_of,
+)
 from pytest_hypersearch.results.run_history import (
     RunHistory,
     basis_text,
