@@ -179,10 +179,9 @@ def scale(runners: int, trials: int) -> None:  # noqa: PLR0915  a script
     from pytest_hypersearch.core.space import Space
     from pytest_hypersearch.core.study import StudyCode
     from pytest_hypersearch.core.sweep import Sweep
-    from pytest_hypersearch.core.trial import State
+    from pytest_hypersearch.core.trial import Outcome, State
     from pytest_hypersearch.engine import messages
     from pytest_hypersearch.engine.owner import Owner
-    from pytest_hypersearch.engine.records import Outcome
     from pytest_hypersearch.search.samplers.random import Random
     from pytest_hypersearch.store.archive import Archive, Observer, Policy
 
@@ -267,9 +266,8 @@ def pipes(workers: int, trials: int) -> None:
     """Print what one controller bears with workers that are processes."""
     import execnet
 
-    from pytest_hypersearch.core.trial import State
+    from pytest_hypersearch.core.trial import Outcome, State
     from pytest_hypersearch.engine import messages
-    from pytest_hypersearch.engine.records import Outcome
     from pytest_hypersearch.plugin.remote.node import facts
     from pytest_hypersearch.plugin.remote.protocol import encoded
 

@@ -1,7 +1,6 @@
 """Studies without pytest: a sampler that notes what it is told, and outcomes of trials."""
 
-from pytest_hypersearch.core.trial import State
-from pytest_hypersearch.engine.records import Outcome
+from pytest_hypersearch.core.trial import Outcome, State
 from pytest_hypersearch.plugin.mark.arguments import from_mark
 
 

@@ -12,10 +12,9 @@ from docs_parts import ROOT
 from pytest_hypersearch.core.space import Space, choice
 from pytest_hypersearch.core.study import StudyCode, StudyResults, Suggestion
 from pytest_hypersearch.core.sweep import Share, Sweep
-from pytest_hypersearch.core.trial import Key, State, TrialRecord
+from pytest_hypersearch.core.trial import Key, Outcome, State, TrialRecord
 from pytest_hypersearch.engine import messages
 from pytest_hypersearch.engine.messages import decode_message, decode_reply, encode
-from pytest_hypersearch.engine.records import Outcome
 
 ITEM = "test_it.py::test_f[bayes-007-r1]"
 NUMBERS = {"score": 0.5, "loss": float("-inf")}
@@ -124,7 +123,7 @@ from pytest_hypersearch.core.trial import State
 from pytest_hypersearch.engine import messages
 from pytest_hypersearch.engine.link import Link
 from pytest_hypersearch.engine.owner import Owner
-from pytest_hypersearch.engine.records import Outcome
+from pytest_hypersearch.core.trial import Outcome
 
 
 def right(link: Link) -> int:

@@ -6,8 +6,7 @@ import pytest
 from engine_parts import Noting, outcome, sweep
 
 from pytest_hypersearch.core.errors import NotYetError, StoreError
-from pytest_hypersearch.core.trial import Key, State, trial_seed
-from pytest_hypersearch.engine.records import Attempt
+from pytest_hypersearch.core.trial import Attempt, Key, State, trial_seed
 from pytest_hypersearch.engine.study import NODE_LOSSES, Study
 from pytest_hypersearch.search.samplers import Table
 from pytest_hypersearch.store.curves import TimedSeries, pack

@@ -15,8 +15,7 @@ from typing import TypeAlias
 from pytest_hypersearch.core import study as core
 from pytest_hypersearch.core.goals import ONE_SE
 from pytest_hypersearch.core.sweep import Sweep
-from pytest_hypersearch.core.trial import Key, State, TrialRecord
-from pytest_hypersearch.engine.records import Attempt
+from pytest_hypersearch.core.trial import Attempt, Key, State, TrialRecord
 from pytest_hypersearch.engine.study import Study
 from pytest_hypersearch.stats.ranking import objectives, rank
 from pytest_hypersearch.store.archive import RunLog

@@ -20,8 +20,7 @@ from typing import Any, Final, Generic, TypeAlias, TypeVar, get_args
 from pytest_hypersearch.core.codec import fields_of, json_object, read_fields
 from pytest_hypersearch.core.study import StudyCode, StudyResults, Suggestion
 from pytest_hypersearch.core.sweep import Share
-from pytest_hypersearch.core.trial import Config, Key, State, TrialRecord
-from pytest_hypersearch.engine.records import Outcome
+from pytest_hypersearch.core.trial import Config, Key, Outcome, State, TrialRecord
 from pytest_hypersearch.store.curves import Packed
 
 

@@ -15,11 +15,10 @@ from pytest_hypersearch.core.contracts import Preloaded, Sampler
 from pytest_hypersearch.core.errors import NotYetError, PrunerError, SamplerError, StoreError
 from pytest_hypersearch.core.secrets import masked
 from pytest_hypersearch.core.study import StudyResults, called
-from pytest_hypersearch.core.trial import Key, TrialRecord
+from pytest_hypersearch.core.trial import Attempt, Key, TrialRecord
 from pytest_hypersearch.core.values import error_text
 from pytest_hypersearch.engine import messages
 from pytest_hypersearch.engine.artifacts import Background
-from pytest_hypersearch.engine.records import Attempt
 from pytest_hypersearch.engine.request_queue import Answer, RequestQueue
 from pytest_hypersearch.engine.resources.ledger import Shares
 from pytest_hypersearch.engine.study_run import (

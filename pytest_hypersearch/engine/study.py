@@ -46,20 +46,23 @@ from pytest_hypersearch.core.contracts import Sampler
 from pytest_hypersearch.core.space import same_config
 from pytest_hypersearch.core.study import StudyResults
 from pytest_hypersearch.core.sweep import Sweep
-from pytest_hypersearch.core.trial import Config, Key, State, TrialRecord, trial_seed
+from pytest_hypersearch.core.trial import (
+    Attempt,
+    Config,
+    Key,
+    Outcome,
+    State,
+    TrialRecord,
+    ended,
+    trial_record,
+    trial_seed,
+    under_way,
+)
 from pytest_hypersearch.core.values import monotonic, plural, wall
-from pytest_hypersearch.engine.progress import PlanProgress
+from pytest_hypersearch.engine.progress import PlanProgress, Stopping
 from pytest_hypersearch.engine.proposals import Proposals
 from pytest_hypersearch.engine.pruning import Pruning, StoredCurves
 from pytest_hypersearch.engine.racing import Looks, Rounds
-from pytest_hypersearch.engine.records import (
-    Attempt,
-    Outcome,
-    ended,
-    trial_record,
-    under_way,
-)
-from pytest_hypersearch.engine.stopping import Stopping
 from pytest_hypersearch.search.samplers import Table
 from pytest_hypersearch.stats.ranking import BestSoFar
 from pytest_hypersearch.store import records

@@ -91,7 +91,7 @@ def start(config: pytest.Config, *, checks: bool) -> Runner | None:
         register_trackers(config)
     launcher = None
     if config.option.sweep_on and not config.option.collectonly:
-        from pytest_hypersearch.plugin.remote.options import launch
+        from pytest_hypersearch.plugin.remote.gateway import launch
 
         launcher = launch(config)
     controller = Controller(config, checks=checks, elsewhere=launcher is not None)

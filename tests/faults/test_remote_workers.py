@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from pytest_hypersearch import load_results
-from pytest_hypersearch.plugin.remote.project import unpack
+from pytest_hypersearch.plugin.remote.files import unpack
 from pytest_hypersearch.store.journal import read
 
 DOUBLE = Path(__file__).with_name("worker_double.py")

@@ -20,10 +20,10 @@ from typing import Any, NoReturn, cast
 import pytest
 
 from pytest_hypersearch.core.sweep import Share
+from pytest_hypersearch.core.trial import Outcome
 from pytest_hypersearch.core.values import monotonic
 from pytest_hypersearch.engine import messages
 from pytest_hypersearch.engine.link import Link
-from pytest_hypersearch.engine.records import Outcome
 from pytest_hypersearch.engine.resources.machine import environment
 from pytest_hypersearch.plugin import EARLY_IMPORT
 from pytest_hypersearch.plugin.isolation import ISOLATED, Line, Spec, blocking

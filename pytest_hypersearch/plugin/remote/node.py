@@ -27,8 +27,7 @@ from filelock import Timeout
 from pytest_hypersearch.core.packages import distribution_version
 from pytest_hypersearch.engine.resources.machine import this_machine
 from pytest_hypersearch.plugin import EARLY_IMPORT
-from pytest_hypersearch.plugin.remote.files import SCRATCH
-from pytest_hypersearch.plugin.remote.project import has_files, unpack
+from pytest_hypersearch.plugin.remote.files import SCRATCH, has_files, unpack
 from pytest_hypersearch.plugin.remote.protocol import (
     Facts,
     Message,

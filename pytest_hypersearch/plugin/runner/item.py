@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_hypersearch.core.trial import Config, State, TrialRecord
+from pytest_hypersearch.core.trial import Config, Outcome, State, TrialRecord
 from pytest_hypersearch.engine.messages import RunTrial
-from pytest_hypersearch.engine.records import Outcome
 from pytest_hypersearch.plugin.collect import MARK, Slot
 from pytest_hypersearch.plugin.fixtures import Trial
 from pytest_hypersearch.plugin.runner.reports import TrialPruned, TrialSkipped

@@ -17,11 +17,10 @@ import pytest
 from _pytest._code.code import ReprEntry, TerminalRepr
 
 from pytest_hypersearch.core.secrets import Secrets
-from pytest_hypersearch.core.trial import State, TrialRecord, judge
+from pytest_hypersearch.core.trial import Outcome, State, TrialRecord, judge
 from pytest_hypersearch.core.values import encodable, error_text
 from pytest_hypersearch.engine import messages
 from pytest_hypersearch.engine.link import Link
-from pytest_hypersearch.engine.records import Outcome
 from pytest_hypersearch.plugin.collect import MARK
 from pytest_hypersearch.plugin.runner.assignments import Assignments
 from pytest_hypersearch.plugin.runner.item import CurrentItem
