@@ -42,7 +42,7 @@ from pytest_hypersearch.samplers import Observation, Optimizer
 from pytest_hypersearch.search.gp import GP
 from pytest_hypersearch.search.gp.acquisition import LogEI
 from pytest_hypersearch.search.gp.cache import history_of, surrogate_of
-from pytest_hypersearch.stats.comparing import raced_out
+from pytest_hypersearch.stats.racing import raced_out
 
 Point = Mapping[str, float]
 SAMPLE: Final = 2000

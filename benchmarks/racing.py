@@ -31,7 +31,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pytest_hypersearch.stats.comparing import indistinct, raced_out
+from pytest_hypersearch.stats.comparing import indistinct
+from pytest_hypersearch.stats.racing import raced_out
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -21,7 +21,8 @@ from pytest_hypersearch.core.space import (
 from pytest_hypersearch.samplers import Optimizer
 from pytest_hypersearch.search.samplers.random import draw
 from pytest_hypersearch.stats.importance import importance
-from pytest_hypersearch.stats.importance.methods import normal_scores, ped_anova
+from pytest_hypersearch.stats.importance.ped_anova import ped_anova
+from pytest_hypersearch.stats.importance.total import normal_scores
 
 PI = math.pi
 METHODS = ("total", "ped-anova")

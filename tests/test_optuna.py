@@ -15,8 +15,8 @@ from pytest_hypersearch.core.space import Space
 from pytest_hypersearch.core.trial import State
 from pytest_hypersearch.samplers import Observation
 from pytest_hypersearch.search.gp import GP
-from pytest_hypersearch.search.optuna import (
-    HypersearchSampler,
+from pytest_hypersearch.search.optuna import HypersearchSampler
+from pytest_hypersearch.search.optuna.translation import (
     Parameter,
     from_optuna_state,
     quietly,

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from noises import KINDS, noise
 
-from pytest_hypersearch.stats.comparing import raced_out
+from pytest_hypersearch.stats.racing import raced_out
 
 
 def race(scores, planned):

@@ -5,7 +5,7 @@ from example_studies import record, sweep_of
 
 from pytest_hypersearch.core.goals import StopRule
 from pytest_hypersearch.core.trial import State
-from pytest_hypersearch.engine.progress import Stopping
+from pytest_hypersearch.engine.stopping import Stopping
 
 
 class Clock:

@@ -14,7 +14,7 @@ from pytest_hypersearch.core.study import Suggestion, observation_of
 from pytest_hypersearch.core.sweep import Sweep
 from pytest_hypersearch.core.trial import Config, Key, State
 from pytest_hypersearch.core.values import mean
-from pytest_hypersearch.engine.progress import PlanProgress
+from pytest_hypersearch.engine.stopping import PlanProgress
 from pytest_hypersearch.search.samplers import Table, propose
 from pytest_hypersearch.store.reader import Stored
 from pytest_hypersearch.store.records import Record, SuggestRecord

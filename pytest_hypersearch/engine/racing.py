@@ -19,9 +19,9 @@ from pytest_hypersearch.core.study import (
 )
 from pytest_hypersearch.core.sweep import Sweep
 from pytest_hypersearch.core.trial import Key
-from pytest_hypersearch.engine.progress import PlanProgress
-from pytest_hypersearch.stats.comparing import raced_out
+from pytest_hypersearch.engine.stopping import PlanProgress
 from pytest_hypersearch.stats.gate import comparable, judge_gate, look_plan, promising
+from pytest_hypersearch.stats.racing import raced_out
 
 
 class Rounds:

@@ -59,10 +59,10 @@ from pytest_hypersearch.core.trial import (
     under_way,
 )
 from pytest_hypersearch.core.values import monotonic, plural, wall
-from pytest_hypersearch.engine.progress import PlanProgress, Stopping
 from pytest_hypersearch.engine.proposals import Proposals
 from pytest_hypersearch.engine.pruning import Pruning, StoredCurves
 from pytest_hypersearch.engine.racing import Looks, Rounds
+from pytest_hypersearch.engine.stopping import PlanProgress, Stopping
 from pytest_hypersearch.search.samplers import Table
 from pytest_hypersearch.stats.ranking import BestSoFar
 from pytest_hypersearch.store import records

@@ -36,9 +36,9 @@ from pytest_hypersearch.results.comparison import (
 )
 from pytest_hypersearch.results.terminal.format import Line, Look, line
 from pytest_hypersearch.stats.gate import LEAST_SEEDS, Judgement
-from pytest_hypersearch.store.annotations import read_verdicts, write_verdicts
 from pytest_hypersearch.store.baseline import Baseline, Scores, read_baseline
 from pytest_hypersearch.store.runs import Run
+from pytest_hypersearch.store.verdicts import read_verdicts, write_verdicts
 
 UPDATES: Final = ("new", "all")
 BARE: Final = ""

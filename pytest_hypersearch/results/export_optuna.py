@@ -32,7 +32,7 @@ with needs("to_optuna", "optuna", "optuna"):
     from optuna.storages.journal import BaseJournalBackend
     from optuna.trial import FrozenTrial, TrialState, create_trial
 
-    from pytest_hypersearch.search.optuna import quietly, readable, to_optuna_state
+    from pytest_hypersearch.search.optuna.translation import quietly, readable, to_optuna_state
 
 _NEVER_RAN: Final = {State.NOT_RUN, State.RACED_OUT}
 

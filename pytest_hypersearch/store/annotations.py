@@ -1,12 +1,8 @@
-"""Tags, notes and verdicts: what is said of trials and runs after they ended.
+"""Tags and notes: what people say of trials and runs, in the file ``notes.jsonl`` of a run.
 
-What people say is in the file ``notes.jsonl`` of a run. A run never changes, so it is kept apart
-from its journal, in lines of the same kind. A record has all that is said of one trial, or of the
-run: the last undamaged one counts, and a damaged line costs itself alone. Secrets are masked before
-they are written.
-
-Verdicts of gates, as a session gave them, are in the file ``gates.jsonl``: they depend on a
-baseline that may change later, so the run keeps what was said when it was judged.
+A run never changes, so they are kept apart from its journal, in lines of the same kind. A record
+has all that is said of one trial, or of the run: the last undamaged one counts, and a damaged line
+costs itself alone. Secrets are masked before they are written.
 """
 
 from __future__ import annotations
@@ -14,17 +10,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
-from pathlib import Path
-from typing import Final, NamedTuple, TypeAlias, TypeVar
+from typing import Final, NamedTuple, TypeAlias
 
 from pytest_hypersearch.core.errors import StoreError
 from pytest_hypersearch.core.secrets import Secrets
-from pytest_hypersearch.core.study import GateVerdict, StudyResults
+from pytest_hypersearch.core.study import StudyResults
 from pytest_hypersearch.core.trial import Key
 from pytest_hypersearch.core.values import shown, wall
 from pytest_hypersearch.store.journal import Journal, read
 from pytest_hypersearch.store.reader import stored_key
-from pytest_hypersearch.store.records import NoteRecord, VerdictRecord, from_json, to_json
+from pytest_hypersearch.store.records import NoteRecord, from_json, to_json
 from pytest_hypersearch.store.runs import Run, file_lock, is_run
 
 LONGEST_TAG: Final = 60
@@ -32,9 +27,6 @@ LONGEST_NOTE: Final = 10_000
 MOST_TAGS: Final = 50
 _FILE = "notes.jsonl"
 _LOCK = "notes.lock"
-_VERDICTS: Final = "gates.jsonl"
-
-_R = TypeVar("_R", NoteRecord, VerdictRecord)
 
 
 class Annotation(NamedTuple):
@@ -59,19 +51,13 @@ def annotations_of(run: Run) -> dict[Target, Annotation]:
     Raises:
         StoreError: The file cannot be read.
     """
-    found = {
-        record.target: Annotation(record.tags, record.note)
-        for record in _records(run.path / _FILE, NoteRecord)
-    }
-    return {target: each for target, each in found.items() if any(each)}
-
-
-def _records(file: Path, kind: type[_R]) -> Iterator[_R]:
-    for data in read(file).records:
+    found: dict[Target, Annotation] = {}
+    for data in read(run.path / _FILE).records:
         with suppress(TypeError, ValueError):
             record = from_json(data)
-            if isinstance(record, kind):
-                yield record
+            if isinstance(record, NoteRecord):
+                found[record.target] = Annotation(record.tags, record.note)
+    return {target: each for target, each in found.items() if any(each)}
 
 
 def annotate(
@@ -229,36 +215,3 @@ def _note(text: str) -> str:
     if len(note) > LONGEST_NOTE:
         raise ValueError(f"a note of {len(note)} characters: expected at most {LONGEST_NOTE}")
     return note
-
-
-def write_verdicts(run: Run, verdicts: Iterable[GateVerdict]) -> None:
-    """Append what a session says of the gates of a run, all of it together.
-
-    Raises:
-        StoreError: It cannot be written.
-    """
-    judged = round(wall(), 3)
-    journal = Journal(run.path / _VERDICTS)
-    try:
-        journal.append_many(
-            to_json(VerdictRecord(each.gate, each.verdict, each.text, each.against, judged))
-            for each in verdicts
-        )
-    finally:
-        journal.close()
-
-
-def read_verdicts(run: Run) -> dict[str, GateVerdict]:
-    """Return the verdicts of a run by their gates; a damaged file has none."""
-    with suppress(StoreError):
-        return {
-            record.gate: GateVerdict(record.gate, record.verdict, record.text, record.against)
-            for record in _records(run.path / _VERDICTS, VerdictRecord)
-        }
-    return {}
-
-
-def with_verdicts(study: StudyResults, run: Run) -> StudyResults:
-    """Return the results of a run with the verdicts of its gates."""
-    verdicts = read_verdicts(run)
-    return replace(study, gates=tuple(verdicts.values())) if verdicts else study

@@ -149,7 +149,7 @@ class Archive:
         session = SessionRecord(
             sweeps=sweeps,
             id=self._session,
-            started=_now(),
+            started=datetime.fromtimestamp(wall(), UTC).isoformat(timespec="seconds"),
             plan=plan_of(sweeps),
             fingerprint=self._fingerprint(code),
             arguments=arguments,
@@ -503,10 +503,6 @@ def most_open() -> int:
         return MOST_OPEN
     most, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return min(MOST_OPEN, max(most // 8, 1)) if most != resource.RLIM_INFINITY else MOST_OPEN
-
-
-def _now() -> str:
-    return datetime.fromtimestamp(wall(), UTC).isoformat(timespec="seconds")
 
 
 class Observer:

@@ -23,7 +23,6 @@ from pytest_hypersearch.store.annotations import (
     annotated,
     joined,
     readable_annotations,
-    with_verdicts,
 )
 from pytest_hypersearch.store.reader import (
     StoredRun,
@@ -34,6 +33,7 @@ from pytest_hypersearch.store.reader import (
     stored_key,
 )
 from pytest_hypersearch.store.runs import Run, age, is_run, outdated, runs_of, study_dirs
+from pytest_hypersearch.store.verdicts import with_verdicts
 
 STORE: Final = Path("d", "hypersearch")
 _DEFAULT: Final = ".pytest_cache"

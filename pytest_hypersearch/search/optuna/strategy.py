@@ -31,7 +31,7 @@ from pytest_hypersearch.core.contracts import Observation
 from pytest_hypersearch.core.space import Space, choice
 from pytest_hypersearch.core.trial import Config, State
 from pytest_hypersearch.core.values import mean
-from pytest_hypersearch.search.optuna import Parameter, quietly, to_optuna_state
+from pytest_hypersearch.search.optuna.translation import Parameter, quietly, to_optuna_state
 from pytest_hypersearch.search.samplers.random import unseen
 
 _BRANCH: Final = "branch of the space"  # no identifier, hence no parameter's name

@@ -124,7 +124,7 @@ def importance(
     if min(scores) == max(scores):
         raise ValueError("importance needs scores that differ")
     from pytest_hypersearch.search.gp import one_thread
-    from pytest_hypersearch.stats.importance.methods import over_subsets
+    from pytest_hypersearch.stats.importance.total import over_subsets
 
     with one_thread():
         shares, spreads = over_subsets(space, configs, scores, method=method, seed=seed)
