@@ -8,6 +8,7 @@ import time
 from collections.abc import Sequence
 from datetime import datetime
 from functools import partial
+from pathlib import Path
 from typing import Final
 
 # Out of reach of tests that freeze the time: freezegun replaces every attribute of a loaded module
@@ -35,6 +36,11 @@ def shown_number(value: object) -> str:
     if isinstance(value, float) and value.is_integer() and abs(value) < 1e16:  # noqa: PLR2004
         return str(int(value))
     return shown(value)
+
+
+def below(path: Path, folder: Path) -> Path:
+    """Return a path relative to a directory that it is in, any other one as it is."""
+    return path.relative_to(folder) if path.is_relative_to(folder) else path
 
 
 def error_text(error: BaseException) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -9,6 +10,11 @@ if TYPE_CHECKING:
 
 # Processes that we start need this package before pytest; projects may make errors of all warnings.
 EARLY_IMPORT = "ignore:Module already imported so cannot be rewritten"
+
+
+def on_ci() -> bool:
+    """Tell whether a CI service runs this session, as pytest does."""
+    return any(os.environ.get(name) for name in ("CI", "BUILD_NUMBER"))
 
 
 def setting(config: pytest.Config, key: str) -> Any:  # noqa: ANN401  as getini

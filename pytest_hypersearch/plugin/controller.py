@@ -16,7 +16,7 @@ import pytest
 from pytest_hypersearch.core.errors import StoreError
 from pytest_hypersearch.core.study import StudyResults
 from pytest_hypersearch.core.trial import Key
-from pytest_hypersearch.core.values import monotonic, printable, shown_number
+from pytest_hypersearch.core.values import below, monotonic, printable, shown_number
 from pytest_hypersearch.engine.owner import Owner
 from pytest_hypersearch.engine.resources.ledger import Shares
 from pytest_hypersearch.engine.resources.machine import Machine, missing_features, this_machine
@@ -210,15 +210,15 @@ class Controller:
 
     def shown(self) -> list[StudyResults]:
         """The results of the session, with their directories as the user would write them."""
+        here = self._config.invocation_params.dir
+
+        def seen(path: str) -> str:
+            return path and str(below(Path(path), here))
+
         return [
-            replace(results, run=self._path(results.run), saved=self._path(results.saved))
+            replace(results, run=seen(results.run), saved=seen(results.saved))
             for results in self._results
         ]
-
-    def _path(self, text: str) -> str:
-        here = self._config.invocation_params.dir
-        inside = text and Path(text).is_relative_to(here)
-        return str(Path(text).relative_to(here)) if inside else text
 
 
 def _lost(study: str, items: Sequence[str], why: str) -> pytest.TestReport:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 from collections.abc import Sequence
 from contextlib import suppress
@@ -18,8 +17,8 @@ from pytest_hypersearch.core.space import Space
 from pytest_hypersearch.core.study import GateVerdict, StudyResults
 from pytest_hypersearch.core.sweep import Sweep
 from pytest_hypersearch.core.trial import Config
-from pytest_hypersearch.core.values import plural, printable
-from pytest_hypersearch.plugin import setting
+from pytest_hypersearch.core.values import below, plural, printable
+from pytest_hypersearch.plugin import on_ci, setting
 from pytest_hypersearch.plugin.statuses import set_status
 from pytest_hypersearch.plugin.xdist import workers as xdist
 from pytest_hypersearch.results.comparison import (
@@ -79,7 +78,7 @@ class Gates:
             raise pytest.UsageError(
                 "--sweep=check: requires --sweep-baseline=PATH or the key sweep_baseline"
             )
-        self.against = _name_of(self._path, config) if self._path else ""
+        self.against = str(below(self._path, config.invocation_params.dir)) if self._path else ""
         self._baseline = baseline_of(config)
         self._deselected = False
         self._outcome = ""
@@ -247,7 +246,7 @@ class Gates:
         if verdict in PASSING or self._accepts(change):
             return "passed"
         undecided = verdict == "undecided" and self._config.option.sweep_undecided == "fail"
-        if verdict in FAILING or undecided or (verdict in _UNCOMPARED and _on_ci()):
+        if verdict in FAILING or undecided or (verdict in _UNCOMPARED and on_ci()):
             return "failed"
         return "skipped"
 
@@ -282,7 +281,7 @@ def _update_of(config: pytest.Config) -> str:
     given: str | None = config.option.sweep_update_baseline
     if given is None:
         return ""
-    if given == BARE and _on_ci():
+    if given == BARE and on_ci():
         raise pytest.UsageError(f"{_UPDATE}: expected {_UPDATE}=new or {_UPDATE}=all in CI")
     if given not in {BARE, *UPDATES}:
         hint = f"use {_UPDATE} as the last option or write {_UPDATE}=new"
@@ -299,11 +298,6 @@ def _path_of(config: pytest.Config) -> Path | None:
     key: str = setting(config, "sweep_baseline")
     folder = config.inipath.parent if config.inipath else config.rootpath
     return folder / key if key else None
-
-
-def _name_of(path: Path, config: pytest.Config) -> str:
-    here = config.invocation_params.dir
-    return str(path.relative_to(here) if path.is_relative_to(here) else path)
 
 
 _baseline: pytest.StashKey[Baseline] = pytest.StashKey()
@@ -348,7 +342,3 @@ class Nothing:
     ) -> Config | None:
         """Propose nothing."""
         return None
-
-
-def _on_ci() -> bool:
-    return any(os.environ.get(name) for name in ("CI", "BUILD_NUMBER"))

@@ -1,10 +1,11 @@
 """The pytest plugin: options, marks, fixtures and the registration of its parts.
 
-Every pytest session imports this module, with or without sweeps: it imports nothing but pytest.
+Every pytest session imports this module, with or without sweeps: it imports what pytest has loaded.
 """
 
 from __future__ import annotations
 
+from argparse import ArgumentTypeError
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -85,19 +86,19 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     group.addoption(
         "--sweep-trials",
-        type=_positive,
+        type=partial(_integer, least=1),
         metavar="N",
         help="number of configurations per sweep; overrides n_trials of the marks, not grids",
     )
     group.addoption(
         "--sweep-seed",
-        type=_natural,
+        type=partial(_integer, least=0),
         metavar="N",
         help="seed of all sweeps; overrides seed of the marks",
     )
     group.addoption(
         "--sweep-replicates",
-        type=_positive,
+        type=partial(_integer, least=1),
         metavar="N",
         help="replicates of each configuration; overrides replicates of the marks",
     )
@@ -211,17 +212,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
-def _natural(text: str) -> int:
-    return _integer(text, 0)
-
-
-def _positive(text: str) -> int:
-    return _integer(text, 1)
-
-
 def _setting(text: str) -> Setting:
-    from argparse import ArgumentTypeError
-
     from pytest_hypersearch.plugin.mark.overrides import setting_of
 
     try:
@@ -231,8 +222,6 @@ def _setting(text: str) -> Setting:
 
 
 def _devices(text: str) -> tuple[str, ...]:
-    from argparse import ArgumentTypeError
-
     from pytest_hypersearch.engine.resources.machine import device_names
 
     names = device_names(text)
@@ -242,8 +231,6 @@ def _devices(text: str) -> tuple[str, ...]:
 
 
 def _amounts(text: str) -> dict[str, int]:
-    from argparse import ArgumentTypeError
-
     pairs = [part.partition("=") for part in text.split(",")]
     if not all(name.strip() and number.strip().isdecimal() for name, _, number in pairs):
         raise ArgumentTypeError(f"{text!r}: expected NAME=N such as license=2, comma-separated")
@@ -251,8 +238,6 @@ def _amounts(text: str) -> dict[str, int]:
 
 
 def _run_name(text: str) -> str:
-    from argparse import ArgumentTypeError
-
     from pytest_hypersearch.store.find import is_name
 
     if not is_name(text):
@@ -264,8 +249,6 @@ def _run_name(text: str) -> str:
 
 
 def _shard(text: str) -> tuple[int, int]:
-    from argparse import ArgumentTypeError
-
     shard, slash, shards = text.partition("/")
     if not (slash and shard.isdecimal() and shards.isdecimal() and 1 <= int(shard) <= int(shards)):
         raise ArgumentTypeError(f"{text!r}: expected I/N such as 2/4, with I from 1 to N")
@@ -273,8 +256,6 @@ def _shard(text: str) -> tuple[int, int]:
 
 
 def _duration(text: str) -> float:
-    from argparse import ArgumentTypeError
-
     from pytest_hypersearch.core.values import duration_of
 
     try:
@@ -284,8 +265,6 @@ def _duration(text: str) -> float:
 
 
 def _integer(text: str, least: int) -> int:
-    from argparse import ArgumentTypeError
-
     if not text.isdecimal() or int(text) < least:
         raise ArgumentTypeError(f"{text!r}: expected an integer of at least {least}")
     return int(text)

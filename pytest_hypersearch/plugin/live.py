@@ -18,6 +18,7 @@ from pytest_hypersearch.core.trial import Key, State
 from pytest_hypersearch.core.values import monotonic
 from pytest_hypersearch.engine.study import Study
 from pytest_hypersearch.engine.study_run import Ended, Event
+from pytest_hypersearch.plugin import on_ci
 from pytest_hypersearch.results.terminal.format import Look, clean, columns, cut, show_duration
 from pytest_hypersearch.results.terminal.tables import split
 
@@ -339,10 +340,9 @@ def follow(config: pytest.Config, follower: Follower, *, ascii_only: bool) -> No
 
 
 def _rewritable(config: pytest.Config, terminal: pytest.TerminalReporter) -> bool:
-    on_ci = any(os.environ.get(name) for name in ("CI", "BUILD_NUMBER"))
     return bool(
         terminal.isatty
-        and not on_ci
+        and not on_ci()
         and os.environ.get("TERM") != "dumb"
         and config.option.capture != "no"
     )

@@ -23,7 +23,7 @@ from pytest_hypersearch.core.space import Space
 from pytest_hypersearch.core.study import StudyCode, called
 from pytest_hypersearch.core.sweep import Sweep
 from pytest_hypersearch.core.trial import Config, storable
-from pytest_hypersearch.core.values import scalar_of
+from pytest_hypersearch.core.values import below, scalar_of
 from pytest_hypersearch.engine import messages
 from pytest_hypersearch.plugin.collect import MARK, Slot
 from pytest_hypersearch.search.pruners import pickled
@@ -79,8 +79,7 @@ class Plan:
 
     def _inside(self, path: Path) -> str:
         """A path in the project as it is on every node."""
-        own = path.is_relative_to(self._rootpath)
-        return str(path.relative_to(self._rootpath) if own else path)
+        return str(below(path, self._rootpath))
 
     def _study(self, nodeid: str) -> messages.StudyPlan:
         trials = self.studies[nodeid]

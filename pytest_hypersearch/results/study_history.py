@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_hypersearch.core.trial import Key, State
+from pytest_hypersearch.core.values import below
 from pytest_hypersearch.stats.ranking import BestSoFar
 from pytest_hypersearch.store.curves import TimedSeries
 from pytest_hypersearch.store.reader import curves_of, read_stored, starts_of, stored_key
@@ -178,10 +179,6 @@ def reported(loaded: Loaded) -> Reported:
             list(curve.steps), list(curve.values), list(curve.times)
         )
     study = loaded.results
-    return Reported(replace(study, run=_from_here(study.run)), found, loaded.runs)
-
-
-def _from_here(path: str) -> str:
-    """A path as whoever works in this directory would write it."""
-    here = Path.cwd()
-    return str(Path(path).relative_to(here)) if Path(path).is_relative_to(here) else path
+    # as whoever works in this directory would write it
+    run = str(below(Path(study.run), Path.cwd())) if study.run else ""
+    return Reported(replace(study, run=run), found, loaded.runs)

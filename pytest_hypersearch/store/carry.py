@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 from pytest_hypersearch.core.errors import SamplerError
 from pytest_hypersearch.core.space import config_key
 from pytest_hypersearch.core.trial import trial_seed
+from pytest_hypersearch.core.values import plural
 from pytest_hypersearch.store.fingerprint import changes_text
 from pytest_hypersearch.store.journal import json_text
 from pytest_hypersearch.store.reader import judged
@@ -116,7 +117,7 @@ def carry_over(
             found.notes.extend(_absent(earlier.absent))
             found.records.extend(earlier.proposals() if again is not None else ())
     if left := len(stale - taken):
-        found.notes.append(f"{_stored(left)} stale: {changes}")
+        found.notes.append(f"{plural(left, 'stored trial')} stale: {changes}")
     return found
 
 
@@ -237,7 +238,9 @@ class _Earlier:
 
 def _absent(number: int) -> list[str]:
     verb = "is" if number == 1 else "are"
-    return [f"{_stored(number)} {verb} not part of the present plan"] if number else []
+    return (
+        [f"{plural(number, 'stored trial')} {verb} not part of the present plan"] if number else []
+    )
 
 
 def _drawn(sweep: Sweep) -> tuple[object, ...]:
@@ -253,7 +256,3 @@ def _may_have(sweep: Sweep, trial: StoredTrial) -> bool:
         trial.seed == trial_seed(sweep.seed, trial.key.replicate)
         and (not sweep.space.names or sweep.space.contains(trial.params))
     )
-
-
-def _stored(number: int) -> str:
-    return "1 stored trial" if number == 1 else f"{number} stored trials"

@@ -18,12 +18,7 @@ from pytest_hypersearch.core.space import config_key
 from pytest_hypersearch.core.study import StudyResults, called, some
 from pytest_hypersearch.core.sweep import Sweep
 from pytest_hypersearch.core.trial import Key, State, TrialRecord
-from pytest_hypersearch.store.annotations import (
-    Annotation,
-    annotated,
-    joined,
-    readable_annotations,
-)
+from pytest_hypersearch.store.annotations import Annotation, annotated, joined, readable_annotations
 from pytest_hypersearch.store.reader import (
     StoredRun,
     is_whole,

@@ -230,17 +230,20 @@ class Journal:
             StoreError: It could not be written; the file is as before.
             ValueError, TypeError: See `encode`.
         """
-        self._append(encode(record))
+        self.append_lines([encode(record)])
 
     def append_many(self, records: Iterable[Json]) -> None:
         """Write records together, at the cost of about one; errors as in `append`."""
-        if lines := b"".join(map(encode, records)):
-            self._append(lines)
+        self.append_lines(map(encode, records))
 
     def append_lines(self, lines: Iterable[bytes]) -> None:
         """Write what `encode` or `seal` returned; errors as in `append`."""
-        if together := b"".join(lines):
-            self._append(together)
+        together = b"".join(lines)
+        try:
+            if together:
+                self._write((self._ready() + together,))
+        except OSError as error:
+            raise _store_error("write", self.path, error) from error
 
     def close(self) -> None:
         """Flush the file to the disk and close it; an append opens it again.
@@ -259,12 +262,6 @@ class Journal:
         finally:
             os.close(self._fd)
             self._fd = -1
-
-    def _append(self, lines: bytes) -> None:
-        try:
-            self._write((self._ready() + lines,))
-        except OSError as error:
-            raise _store_error("write", self.path, error) from error
 
     def _ready(self) -> bytes:
         """Make sure of the file, and return what has to come before the next record."""

@@ -22,12 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_hypersearch.core.errors import StoreError
-from pytest_hypersearch.store.journal import (
-    Journal,
-    make_dirs,
-    open_regular,
-    read_first,
-)
+from pytest_hypersearch.store.journal import Journal, make_dirs, open_regular, read_first
 
 try:
     import fcntl

@@ -14,12 +14,7 @@ from pytest_hypersearch.core.trial import State, TrialRecord
 from pytest_hypersearch.core.values import encodable, wall
 from pytest_hypersearch.engine.study_run import SweepRun
 from pytest_hypersearch.store.runs import digest
-from pytest_hypersearch.trackers.base import (
-    Point,
-    TrialTracker,
-    ended_in,
-    trial_key,
-)
+from pytest_hypersearch.trackers.base import Point, TrialTracker, ended_in, trial_key
 
 DIRECTORY: Final = "runs"
 FINISHED: Final = "finished"

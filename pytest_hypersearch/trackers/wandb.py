@@ -10,14 +10,7 @@ from typing import Any, Final
 
 from pytest_hypersearch.core.trial import State, TrialRecord
 from pytest_hypersearch.engine.study_run import SweepRun
-from pytest_hypersearch.trackers.base import (
-    Point,
-    TrialTracker,
-    ended_in,
-    facts,
-    place,
-    trial_key,
-)
+from pytest_hypersearch.trackers.base import Point, TrialTracker, ended_in, facts, place, trial_key
 
 STEP: Final = "step"
 FINISHED: Final = "hypersearch-finished"

@@ -27,34 +27,31 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit code.
     """
     from pytest_hypersearch.core.errors import StoreError
-    from pytest_hypersearch.results.cli.selection import MISUSED, NOTHING
+    from pytest_hypersearch.results.cli.selection import MISUSED, warn
     from pytest_hypersearch.store.find import NothingStoredError
 
     given = _parsed(arguments)
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
+    code: int
     try:
-        code: int = given.run(given)
+        code = given.run(given)
         sys.stdout.flush()
     except BrokenPipeError:
         # Whoever reads has seen enough; Python must not find the pipe broken again when it ends.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except NothingStoredError as error:
-        return _complain(str(error), NOTHING)
-    except OSError as error:
-        named = error.filename and f"{error.filename}: {error.strerror}"
-        return _complain(named or str(error), MISUSED)
-    except (ImportError, StoreError, ValueError) as error:
-        return _complain(str(error), MISUSED)
     except KeyboardInterrupt:
         return 130
-    return code
-
-
-def _complain(problem: str, code: int) -> int:
-    from pytest_hypersearch.results.cli.selection import warn
-
+    except NothingStoredError as error:
+        problem, code = str(error), given.absent
+    except OSError as error:
+        problem = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+        code = MISUSED
+    except (ImportError, StoreError, ValueError) as error:
+        problem, code = str(error), MISUSED
+    else:
+        return code
     warn(problem)
     return code
 

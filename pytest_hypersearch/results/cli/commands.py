@@ -213,11 +213,7 @@ def compare(given: Namespace) -> int:
         return _compare_by(given)
     if given.now is None:
         raise ValueError("compare: expected B, the new results, or --by NAME")
-    try:
-        sides = [results_of([what], given.filter) for what in (given.before, given.now)]
-    except NothingStoredError as error:
-        warn(str(error))
-        return INCOMPARABLE
+    sides = [results_of([what], given.filter) for what in (given.before, given.now)]
     if given.filters:
         sides = [
             side.filter(**condition(text)) for side, text in zip(sides, given.filters, strict=True)
@@ -240,11 +236,7 @@ def _compare_by(given: Namespace) -> int:
             option = "B" if name == "now" else f"--{name}"
             raise ValueError(f"compare --by compares values within A: expected no {option}")
     name, _, values = given.by.partition("=")
-    try:
-        results = results_of([given.before], given.filter)
-    except NothingStoredError as error:
-        warn(str(error))
-        return INCOMPARABLE
+    results = results_of([given.before], given.filter)
     tell_notes(results)
     found = results.compare_by(name, *(json_or_text(text) for text in values.split(",") if text))
     if given.format == "table":
@@ -263,11 +255,7 @@ def baseline(given: Namespace) -> int:
     if given.action == "show":
         print_text(rows_text(_baseline_rows(known), "table"))
         return FOUND
-    try:
-        results = results_of(given.what, given.filter)
-    except NothingStoredError as error:
-        warn(str(error))
-        return INCOMPARABLE
+    results = results_of(given.what, given.filter)
     tell_notes(results)
     if given.action == "update":
         studies = [replace(one, commit=one.commit[:COMMIT_DIGITS]) for one in results.studies]

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from textwrap import dedent
 
 from pytest_hypersearch.core.goals import TOLERANCE
 from pytest_hypersearch.results.cli import commands, tables
+from pytest_hypersearch.results.cli.selection import INCOMPARABLE, NOTHING
 from pytest_hypersearch.results.export import MARKUP
 
 _WHAT = """
@@ -52,7 +53,10 @@ _EXAMPLES = (
 
 
 def parser() -> argparse.ArgumentParser:
-    """Return the parser; a parsed command line has the command's function as ``run``."""
+    """Return the parser; a parsed command line has the command's function as ``run``.
+
+    The exit code if nothing is stored or selected is ``absent``.
+    """
     made = argparse.ArgumentParser(
         prog="pytest-hypersearch",
         description="Show and export stored sweeps, without running tests.",
@@ -61,42 +65,37 @@ def parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     subparsers = made.add_subparsers(metavar="COMMAND", required=True)
-    _list(_command(subparsers, "list", "list stored runs", tables.list_runs))
-    _show(_command(subparsers, "show", "show a summary or table of results", tables.show))
-    _best(_command(subparsers, "best", "print the best configuration", commands.best))
-    _compare(
-        _command(subparsers, "compare", "compare runs, values or strategies", commands.compare)
-    )
-    _baseline(
-        _command(
-            subparsers, "baseline", "judge runs against a baseline, or write one", commands.baseline
+    for run, what, arguments in (
+        (tables.list_runs, "list stored runs", (_what, _judges, _formats)),
+        (tables.show, "show a summary or table of results", (_what, _filters, _show, _formats)),
+        (commands.best, "print the best configuration", (_what, _filters, _best)),
+        (commands.compare, "compare runs, values or strategies", (_compare, _filters, _formats)),
+        (
+            commands.baseline,
+            "judge runs against a baseline, or write one",
+            (_baseline, _what, _filters),
+        ),
+        (commands.history, "show what became of a test", (_what, _filters, _history, _formats)),
+        (commands.export, "export trials to a file", (_export, _what, _filters)),
+        (commands.report, "write or serve an HTML report", (_what, _filters, _report, _judges)),
+        (commands.tag, "tag trials or a run", (_target, _tag)),
+        (commands.note, "write a note on trials or a run", (_target, _note)),
+        (commands.merge, "make one run of those of shards", (_merge,)),
+        (commands.clean, "remove old runs", (_what, _clean)),
+    ):
+        name = run.__name__.partition("_")[0]
+        command = subparsers.add_parser(
+            name,
+            help=what,
+            description=f"{what.capitalize()}.\n{dedent(_WHAT).strip()}",
+            epilog=_epilog(one for one in _EXAMPLES if f"pytest-hypersearch {name}" in one),
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            allow_abbrev=False,
         )
-    )
-    _history(_command(subparsers, "history", "show what became of a test", commands.history))
-    _export(_command(subparsers, "export", "export trials to a file", commands.export))
-    _report(_command(subparsers, "report", "write or serve an HTML report", commands.report))
-    _tag(_command(subparsers, "tag", "tag trials or a run", commands.tag))
-    _note(_command(subparsers, "note", "write a note on trials or a run", commands.note))
-    _merge(_command(subparsers, "merge", "make one run of those of shards", commands.merge))
-    _clean(_command(subparsers, "clean", "remove old runs", commands.clean))
-    return made
-
-
-def _command(
-    subparsers: argparse._SubParsersAction[argparse.ArgumentParser],
-    name: str,
-    what: str,
-    run: Callable[[argparse.Namespace], int],
-) -> argparse.ArgumentParser:
-    made = subparsers.add_parser(
-        name,
-        help=what,
-        description=f"{what.capitalize()}.\n{dedent(_WHAT).strip()}",
-        epilog=_epilog(one for one in _EXAMPLES if f"pytest-hypersearch {name}" in one),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
-    made.set_defaults(run=run)
+        judges = run in {commands.compare, commands.baseline}
+        command.set_defaults(run=run, absent=INCOMPARABLE if judges else NOTHING)
+        for add in arguments:
+            add(command)
     return made
 
 
@@ -104,15 +103,7 @@ def _epilog(examples: Iterable[str]) -> str:
     return "\n  ".join(["examples:", *examples]) + f"\n\n{_EXITS}"
 
 
-def _list(command: argparse.ArgumentParser) -> None:
-    _what(command)
-    _judges(command)
-    _formats(command)
-
-
 def _show(command: argparse.ArgumentParser) -> None:
-    _what(command)
-    _filters(command)
     command.add_argument(
         "--group-by",
         metavar="NAMES",
@@ -151,12 +142,9 @@ def _show(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "-v", "--verbose", action="count", default=0, help="show more of the summary"
     )
-    _formats(command)
 
 
 def _best(command: argparse.ArgumentParser) -> None:
-    _what(command)
-    _filters(command)
     command.add_argument(
         "--format",
         choices=("json", "pytest"),
@@ -180,14 +168,12 @@ def _compare(command: argparse.ArgumentParser) -> None:
         metavar="LOSS",
         help="the largest loss that does not matter: a number or a percentage; 1%% by default",
     )
-    _filters(command)
     command.add_argument(
         "--filters",
         nargs=2,
         metavar=("A", "B"),
         help="a condition for each side, such as strategy=random strategy=bayes",
     )
-    _formats(command)
 
 
 def _baseline(command: argparse.ArgumentParser) -> None:
@@ -198,16 +184,12 @@ def _baseline(command: argparse.ArgumentParser) -> None:
         "the file lacks; show: list what is in it",
     )
     command.add_argument("file", metavar="FILE", help="the baseline")
-    _what(command)
-    _filters(command)
     command.add_argument(
         "--all", action="store_true", help="update: also replace the scores of trials that ran"
     )
 
 
 def _history(command: argparse.ArgumentParser) -> None:
-    _what(command)
-    _filters(command)
     command.add_argument("--metric", metavar="NAME", help="judge this metric instead of the score")
     command.add_argument(
         "--tolerance",
@@ -215,21 +197,16 @@ def _history(command: argparse.ArgumentParser) -> None:
         default=TOLERANCE,
         help="the largest change that does not matter: a number or a percentage; 1%% by default",
     )
-    _formats(command)
 
 
 def _export(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "file", metavar="FILE", help="output file; - for standard output (csv and json)"
     )
-    _what(command)
-    _filters(command)
     command.add_argument("--to", required=True, choices=("csv", "json", "parquet", "optuna"))
 
 
 def _report(command: argparse.ArgumentParser) -> None:
-    _what(command)
-    _filters(command)
     where = command.add_mutually_exclusive_group()
     where.add_argument(
         "--file", metavar="FILE", default="report.html", help="output file; default: report.html"
@@ -239,7 +216,6 @@ def _report(command: argparse.ArgumentParser) -> None:
         action="store_true",
         help="serve the report on this machine and follow running sweeps, writing no file",
     )
-    _judges(command)
 
 
 def _judges(command: argparse.ArgumentParser) -> None:
@@ -251,13 +227,11 @@ def _judges(command: argparse.ArgumentParser) -> None:
 
 
 def _tag(command: argparse.ArgumentParser) -> None:
-    _target(command)
     command.add_argument("tags", metavar="TAG", nargs="+", help="a tag")
     command.add_argument("--remove", action="store_true", help="take the tags away")
 
 
 def _note(command: argparse.ArgumentParser) -> None:
-    _target(command)
     command.add_argument(
         "text", metavar="TEXT", nargs="+", help="the note; '' takes an earlier one away"
     )
@@ -289,7 +263,6 @@ def _merge(command: argparse.ArgumentParser) -> None:
 
 
 def _clean(command: argparse.ArgumentParser) -> None:
-    _what(command)
     command.add_argument(
         "--keep",
         metavar="N",

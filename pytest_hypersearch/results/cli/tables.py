@@ -10,12 +10,7 @@ from typing import Any
 
 from pytest_hypersearch.core.trial import State
 from pytest_hypersearch.core.values import time_text
-from pytest_hypersearch.results.cli.selection import (
-    FOUND,
-    print_text,
-    selected,
-    tell_notes,
-)
+from pytest_hypersearch.results.cli.selection import FOUND, print_text, selected, tell_notes
 from pytest_hypersearch.results.comparison import FAILING
 from pytest_hypersearch.results.export import MARKUP, columns_of, rows_of, rows_text
 from pytest_hypersearch.results.query import Row, entries, rankings_of

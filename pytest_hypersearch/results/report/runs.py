@@ -17,12 +17,7 @@ from pytest_hypersearch.results.comparison import (
     measures,
     verdict_of,
 )
-from pytest_hypersearch.results.run_history import (
-    RunHistory,
-    basis_text,
-    run_history,
-    step_texts,
-)
+from pytest_hypersearch.results.run_history import RunHistory, basis_text, run_history, step_texts
 from pytest_hypersearch.results.study_history import Reported
 from pytest_hypersearch.store.baseline import Baseline
 from pytest_hypersearch.store.find import Loaded

@@ -9,12 +9,7 @@ from typing import Any, SupportsFloat
 from pytest_hypersearch.core.contracts import ONE_METRIC, Curve, Observation, Recommends, Sampler
 from pytest_hypersearch.core.goals import Constraint, Goal, Mode, constraint_of
 from pytest_hypersearch.core.space import Distribution, Space, as_distribution
-from pytest_hypersearch.core.study import (
-    Configuration,
-    observation_of,
-    pareto_front,
-    rank_key,
-)
+from pytest_hypersearch.core.study import Configuration, observation_of, pareto_front, rank_key
 from pytest_hypersearch.core.sweep import Sweep
 from pytest_hypersearch.core.trial import Config, State, TrialRecord, number
 from pytest_hypersearch.core.values import number_of, shown
