@@ -1,4 +1,4 @@
-"""Packages that only some exports need."""
+"""Errors that several wings raise or catch, and packages that only some features need."""
 
 from __future__ import annotations
 

@@ -10,6 +10,7 @@ from functools import lru_cache
 from hashlib import blake2b
 from typing import Any, NamedTuple, TypeAlias
 
+from pytest_hypersearch.core.codec import fields_of
 from pytest_hypersearch.core.values import real_of, shown
 
 Raw: TypeAlias = int | float | str | bool | None
@@ -294,22 +295,16 @@ def under_way(
 
 def ended(item: str, key: Key, attempt: Attempt, outcome: Outcome) -> TrialRecord:
     """A trial that has told its outcome."""
+    values = fields_of(outcome)
+    del values["failed"]
+    values |= {"metrics": dict(outcome.metrics), "logged": dict(outcome.logged)}
     return TrialRecord(
         item,
         *key,
         attempt.params,
-        outcome.state,
-        outcome.score,
-        dict(outcome.metrics),
-        attempt.seed,
-        outcome.steps,
-        attempt.number,
-        outcome.duration,
-        outcome.reason,
+        seed=attempt.seed,
+        attempt=attempt.number,
         worker=attempt.worker,
-        logged=dict(outcome.logged),
-        peak_memory=outcome.peak_memory,
-        cpu_time=outcome.cpu_time,
         started=attempt.started,
-        error=outcome.error,
+        **values,
     )

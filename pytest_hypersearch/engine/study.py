@@ -40,8 +40,9 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Any, TypeAlias
 
+from pytest_hypersearch.core.codec import fields_of
 from pytest_hypersearch.core.contracts import Sampler
 from pytest_hypersearch.core.space import same_config
 from pytest_hypersearch.core.study import StudyResults
@@ -74,12 +75,8 @@ NODE_LOSSES = 10
 """How often a trial is run again because its node was lost."""
 
 
-class Write(Protocol):
-    """Puts records into the journal together, or raises `StoreError`."""
-
-    def __call__(self, *records: Record) -> None:
-        """Write them."""
-        ...
+Write: TypeAlias = Callable[..., None]
+"""Puts records into the journal together, or raises `StoreError`."""
 
 
 class Study:
@@ -353,7 +350,8 @@ class Study:
         Raises:
             StoreError: The journal cannot be written.
         """
-        end = _end_record(key, attempt, outcome)
+        values = fields_of(outcome) | {"duration": round(outcome.duration, 6)}
+        end = records.EndRecord(*key, attempt, **values)
         if key in self.reserved and self.reserved[key].number == attempt:
             self.begin(key, end, ran=outcome.duration)
         elif self._runs(key, attempt):
@@ -571,22 +569,3 @@ class Study:
         first, _ = self._spans.get(key.sweep, (now, now))
         self._spans[key.sweep] = first, now
         return record
-
-
-def _end_record(key: Key, attempt: int, outcome: Outcome) -> records.EndRecord:
-    """Return an outcome as the journal keeps it."""
-    return records.EndRecord(
-        *key,
-        attempt,
-        outcome.state,
-        outcome.metrics,
-        round(outcome.duration, 6),
-        outcome.score,
-        outcome.steps,
-        outcome.reason,
-        outcome.error,
-        outcome.logged,
-        outcome.failed,
-        outcome.peak_memory,
-        outcome.cpu_time,
-    )

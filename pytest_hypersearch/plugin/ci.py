@@ -30,14 +30,8 @@ from pytest_hypersearch.stats.failures import failure_rule
 from pytest_hypersearch.stats.ranking import RankedStudy, rank_study
 
 VARIABLE: Final = "GITHUB_STEP_SUMMARY"
-
-
 MOST_BYTES: Final = 1_000_000  # GitHub takes 1 MiB from a step
-
-
 _LOOK: Final = Look(100)
-
-
 MARKER: Final = "<!-- pytest-hypersearch -->"
 
 

@@ -14,7 +14,6 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import is_dataclass
 from math import isfinite
 from os import PathLike
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TextIO, TypeAlias
 
 from pytest_hypersearch.core.codec import json_object
@@ -96,12 +95,6 @@ _LONG = 16
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
-def write_csv(rows: Sequence[Row], path: str | PathLike[str]) -> None:
-    """Write the table as CSV in UTF-8; see `csv_to`."""
-    with Path(path).open("w", newline="", encoding="utf-8", errors="backslashreplace") as file:
-        csv_to(file, rows)
-
-
 def csv_to(file: TextIO, rows: Sequence[Row]) -> None:
     """Write rows as CSV, None as nothing.
 
@@ -115,11 +108,6 @@ def csv_to(file: TextIO, rows: Sequence[Row]) -> None:
 
 def _harmless(value: object) -> object:
     return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
-
-
-def write_json(studies: Iterable[StudyResults], path: str | PathLike[str]) -> None:
-    """Write studies as JSON; see `studies_json`."""
-    Path(path).write_text(studies_json(studies) + "\n")
 
 
 def studies_json(studies: Iterable[StudyResults]) -> str:

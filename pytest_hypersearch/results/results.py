@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from functools import cached_property
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, overload
@@ -15,10 +16,10 @@ from pytest_hypersearch.results.comparison import Comparison, compare
 from pytest_hypersearch.results.contrasts import Contrast, contrast
 from pytest_hypersearch.results.export import (
     columns_of,
+    csv_to,
     frame_of,
     rows_of,
-    write_csv,
-    write_json,
+    studies_json,
     write_parquet,
 )
 from pytest_hypersearch.results.pivot import Pivot, pivot
@@ -98,34 +99,29 @@ class Results(Sequence["TrialRecord"]):
         self, loaded: Iterable[Loaded], notes: Iterable[str] = (), *, fields: Fields | None = None
     ) -> None:
         self._loaded = tuple(loaded)
-        self._fields = fields
         self._problems = tuple(notes)
-        self._flat: tuple[TrialRecord, ...] | None = None
-        self._ranked: tuple[RankedStudy, ...] | None = None
+        if fields is not None:
+            self.fields = fields
 
     @property
     def studies(self) -> tuple[StudyResults, ...]:
         """The studies, each with its trials among these results."""
         return tuple(one.results for one in self._loaded)
 
-    @property
+    @cached_property
     def ranked(self) -> tuple[RankedStudy, ...]:
         """The studies with the ranking of each objective."""
-        if self._ranked is None:
-            self._ranked = tuple(map(rank_study, self.studies))
-        return self._ranked
+        return tuple(map(rank_study, self.studies))
 
     @property
     def notes(self) -> tuple[str, ...]:
         """Notes of one line each, such as on damaged lines and runs that were skipped."""
         return (*self._problems, *(note for study in self.studies for note in study.notes))
 
-    @property
+    @cached_property
     def fields(self) -> Fields:
         """Names of parameters, metrics and logged values; filters leave them as they are."""
-        if self._fields is None:
-            self._fields = Fields.of(self.studies)
-        return self._fields
+        return Fields.of(self.studies)
 
     @property
     def successful(self) -> Results:
@@ -393,11 +389,12 @@ class Results(Sequence["TrialRecord"]):
 
     def to_csv(self, path: str | PathLike[str]) -> None:
         """Write the table; texts that a spreadsheet would take for formulas get a leading ``'``."""
-        write_csv(self.table(), path)
+        with Path(path).open("w", newline="", encoding="utf-8", errors="backslashreplace") as file:
+            csv_to(file, self.table())
 
     def to_json(self, path: str | PathLike[str]) -> None:
         """Write studies, sweeps with their spaces, and trials; NaN and infinity become texts."""
-        write_json(self.studies, path)
+        Path(path).write_text(studies_json(self.studies) + "\n")
 
     def to_parquet(self, path: str | PathLike[str]) -> None:
         """Write the DataFrame; needs ``pytest-hypersearch[parquet]``."""
@@ -465,11 +462,9 @@ class Results(Sequence["TrialRecord"]):
     def _repr_html_(self) -> str:
         return sweep_html(self.ranked, self.notes)
 
-    @property
+    @cached_property
     def _trials(self) -> tuple[TrialRecord, ...]:
-        if self._flat is None:
-            self._flat = tuple(trial for study in self.studies for trial in study.trials)
-        return self._flat
+        return tuple(trial for study in self.studies for trial in study.trials)
 
     def _entries(self) -> list[Entry]:
         return list(entries(self.studies))

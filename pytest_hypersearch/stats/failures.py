@@ -250,11 +250,9 @@ class _Table:
         ]
         few = min(len(mixed), _CUTS)
         chosen = {mixed[i * (len(mixed) - 1) // max(1, few - 1)] for i in range(few)}
-        bits = bytearray(len(self._cases) // 8 + 1)
+        lower = 0
         for index, (value, following) in enumerate(pairwise(values)):
-            for i in places[value]:
-                bits[i >> 3] |= 1 << (i & 7)
-            lower = int.from_bytes(bits, "little")
+            lower |= _set(len(self._cases), places[value])
             self._covers |= {lower, given ^ lower}
             if index in chosen:
                 self._take(Condition(name, "<=", value[1]), lower)

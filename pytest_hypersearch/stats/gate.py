@@ -50,34 +50,29 @@ def power(seeds: int, delta: float, alpha: float = ALPHA) -> float:
     return 1 - float(nctdtr(seeds - 1, delta * math.sqrt(seeds), quantile))
 
 
-def seeds_needed(delta: float, *, chance: float = POWER, alpha: float = ALPHA) -> int | None:
+def seeds_needed(delta: float) -> int | None:
     """Compute how many seeds find a loss of ``delta`` standard deviations of seeds' differences.
 
-    None if they are more than a million.
-
-    Args:
-        delta: The loss, above 0.
-        chance: The power that is asked for.
-        alpha: Error of the one-sided test.
+    With a power of 80%; None if they are more than a million.
     """
     high = 2
-    while power(high, delta, alpha) < chance:
+    while power(high, delta) < POWER:
         high *= 2
         if high > _MOST_SEEDS:
             return None
     low = high // 2
     while high - low > 1:
         middle = (low + high) // 2
-        low, high = (low, middle) if power(middle, delta, alpha) >= chance else (middle, high)
+        low, high = (low, middle) if power(middle, delta) >= POWER else (middle, high)
     return high
 
 
-def smallest_loss(seeds: int, *, chance: float = POWER, alpha: float = ALPHA) -> float:
+def smallest_loss(seeds: int) -> float:
     """Compute the smallest loss that so many seeds find, in standard deviations; see `power`."""
     low, high = 0.0, 100.0
     for _ in range(50):
         middle = (low + high) / 2
-        low, high = (low, middle) if power(seeds, middle, alpha) >= chance else (middle, high)
+        low, high = (low, middle) if power(seeds, middle) >= POWER else (middle, high)
     return high
 
 

@@ -13,6 +13,7 @@ from pytest_hypersearch.core.space import Space
 from pytest_hypersearch.core.sweep import Sweep
 from pytest_hypersearch.core.values import number_of, shown
 from pytest_hypersearch.plugin.mark.budget import (
+    MODES,
     constraints_of,
     goals_of,
     pick_of,
@@ -222,7 +223,6 @@ def _raises(value: object) -> tuple[type[BaseException], ...]:
     return kinds
 
 
-MODES = ("min", "max")
 KEYS = ("tolerance", "threshold", "mode", "top", "alpha", "strict")
 _VALUES = "expected a loss such as '1%' or 0.005, a threshold such as '>= 0.95', or a dict"
 

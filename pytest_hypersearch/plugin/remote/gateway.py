@@ -189,7 +189,7 @@ class RemoteWorkers:
         self._session = self._config.pluginmanager.getplugin("dsession")
         self._manager = self._session.nodemanager
         self._manager.group.makegateway = self._made
-        self._session._clone_node = self._replace  # noqa: SLF001  see above
+        self._session._clone_node = lambda node: self._replace(node.gateway.spec)  # noqa: SLF001  see above
         setattr(self._session, f"worker_{JOINED}", self._join)
         setattr(self._session, f"worker_{SETTLED}", self._schedule)
         self._landmark = self._make_landmark()
@@ -346,7 +346,7 @@ class RemoteWorkers:
             try:
                 node = self._manager.setup_node(gateway.spec, self._session.queue.put)
             except (EOFError, OSError):
-                self._replace_spec(gateway.spec)
+                self._replace(gateway.spec)
             else:
                 self._session._active_nodes.add(node)  # noqa: SLF001  see above
         elif gateway is not None:
@@ -375,11 +375,8 @@ class RemoteWorkers:
         self._manager.group._register(gateway)  # noqa: SLF001  see above
         return gateway
 
-    def _replace(self, node: Any) -> None:  # noqa: ANN401  xdist's controller of a worker
-        """Ask for another worker in the place of a dead one; called by xdist."""
-        self._replace_spec(node.gateway.spec)
-
-    def _replace_spec(self, spec: Any) -> None:  # noqa: ANN401  execnet has no types
+    def _replace(self, spec: Any) -> None:  # noqa: ANN401  execnet has no types
+        """Ask for another worker in the place of a dead one."""
         spec = execnet.XSpec(spec._spec)  # noqa: SLF001  the dead worker's keeps its id
         self._manager.group.allocate_id(spec)
         self._ask(spec)
@@ -404,7 +401,7 @@ class RemoteWorkers:
             self._session.report_line(f"\n{name_of(node)} is sent home: trials request {lacking}")
             self._send_home(node)
             if self._launcher.shaped:
-                self._replace_spec(node.gateway.spec)
+                self._replace(node.gateway.spec)
             else:
                 self._end_if_deserted(f"trials request {lacking}")
 

@@ -64,7 +64,8 @@ def main() -> None:
     _send(facts())
     welcome = read_message(_read, Welcome)
     os.environ.update(welcome.environment)
-    root = welcome.root if _has_project(welcome) else ""
+    is_here = welcome.landmark and Path(welcome.root, welcome.landmark).exists()
+    root = welcome.root if is_here or has_files(welcome.root, welcome.files) else ""
     _send(Ready(root))
     with own_directory() as own:
         if not root:
@@ -77,12 +78,6 @@ def main() -> None:
         streams: Any = init_popen_io(get_execmodel("main_thread_only"))
         serve(streams, id=f"{welcome.worker}-worker")
         os.chdir(Path(own).parent)
-
-
-def _has_project(welcome: Welcome) -> bool:
-    if welcome.landmark and Path(welcome.root, welcome.landmark).exists():
-        return True
-    return has_files(welcome.root, welcome.files)
 
 
 def _watch_environment(missing: set[str], root: str) -> None:

@@ -25,7 +25,7 @@ from pytest_hypersearch.results.report.runs import Judge, judge_by, tests_of, ve
 from pytest_hypersearch.results.study_history import Reported, Step, by_end, steps
 from pytest_hypersearch.results.terminal.format import Look, show_value
 from pytest_hypersearch.results.terminal.lines import comparable, doubtful, raced_out, rule_text
-from pytest_hypersearch.stats.failures import Condition, FailureRule, failure_rule
+from pytest_hypersearch.stats.failures import FailureRule, failure_rule
 from pytest_hypersearch.stats.grouping import failures
 from pytest_hypersearch.stats.importance import Pool, importance, pools
 from pytest_hypersearch.stats.ranking import RankedStudy, Ranking, by_mean, rank_study
@@ -159,16 +159,15 @@ def _rule(rule: FailureRule | None) -> Json | None:
     if rule is None:
         return None
     conditions = [
-        {"name": one.name, "sign": one.sign, "value": _condition_value(one)}
+        {
+            "name": one.name,
+            "sign": one.sign,  # of a category, its label is compared
+            "value": one.value if one.sign in {"<=", ">="} else label(one.value),
+        }
         for one in rule.conditions
     ]
     counts = {name: getattr(rule, name) for name in ("covered", "failing", "wrong", "others")}
     return counts | {"text": rule_text(rule, Look()), "conditions": conditions}
-
-
-def _condition_value(one: Condition) -> Raw:
-    """A number to compare with; of a category its label."""
-    return one.value if one.sign in {"<=", ">="} else label(one.value)
 
 
 def numbers(reported: Reported, ranked: RankedStudy) -> Json:
@@ -369,10 +368,8 @@ def _open(logged: Config) -> Config:
 
 def _importances(ranked: RankedStudy) -> Iterator[Json]:
     for pool in pools(ranked):
-        try:
+        with suppress(ValueError):
             yield _importance(pool)
-        except ValueError:
-            continue
 
 
 def _importance(pool: Pool) -> Json:
