@@ -10,12 +10,13 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from threading import RLock
 from traceback import format_exception
+from typing import Final
 
 from pytest_hypersearch.core.contracts import Preloaded, Sampler
 from pytest_hypersearch.core.errors import NotYetError, PrunerError, SamplerError, StoreError
 from pytest_hypersearch.core.secrets import masked
 from pytest_hypersearch.core.study import StudyResults, called
-from pytest_hypersearch.core.trial import Attempt, Key, TrialRecord
+from pytest_hypersearch.core.trial import Attempt, Key, State, TrialRecord
 from pytest_hypersearch.core.values import error_text
 from pytest_hypersearch.engine import messages
 from pytest_hypersearch.engine.artifacts import Background
@@ -39,6 +40,8 @@ from pytest_hypersearch.store.archive import Archive
 from pytest_hypersearch.store.curves import Packed, TimedSeries
 from pytest_hypersearch.store.find import newest
 from pytest_hypersearch.store.fingerprint import versions_in
+
+_NOT_STARTED: Final = frozenset({State.NOT_RUN, State.RACED_OUT})
 
 
 class Owner:
@@ -126,31 +129,36 @@ class Owner:
         with self._lock:
             return item in self._trials and self._record(item) is not None
 
-    def passed(self, item: str, worker: str) -> TrialRecord | None:
-        """The trial of an item if a worker has told its end and its test did not fail."""
+    def left(self, item: str, worker: str) -> TrialRecord | None:
+        """The trial of an item at which a worker died, if nothing is left of it but to be shown.
+
+        The worker has told its end, and its test did not fail; or it was replayed or left out.
+        """
         with self._lock:
-            return self._record(item) if self._told.get(worker) == (item, False) else None
+            record = self._record(item) if item in self._trials else None
+            if record is None or self._told.get(worker) == (item, False):
+                return record
+            return record if record.cached or record.state in _NOT_STARTED else None
 
     def _record(self, item: str) -> TrialRecord | None:
         run, key = self._trials[item]
         return run.study.records.get(key)
 
-    def is_excused(self, item: str, worker: str) -> bool:
-        """Whether it is no fault of an item whose trial had ended that its worker died.
+    def item_died(self, item: str, worker: str) -> bool:
+        """Whether a worker died in the teardown of an item whose trial it had run.
 
-        That is so if the item was torn down, or the worker's node was lost.
+        It is no fault of the item if that was torn down, or if the worker's node was lost.
         """
         with self._lock:
-            return self._torn_down.get(worker) == item or worker in self._lost_nodes
-
-    def item_died(self, item: str, worker: str) -> None:
-        """Take note that a worker died in the teardown of an item whose trial had ended."""
-        with self._lock:
-            if self._told.get(worker) == (item, False) and (record := self._record(item)):
-                reason = f"in teardown: {worker} died"
-                self._item_failed(
-                    messages.ItemFailed(item, record.attempt, reason, "", keeps_score=True)
-                )
+            excused = self._torn_down.get(worker) == item or worker in self._lost_nodes
+            record = self._record(item) if self._told.get(worker) == (item, False) else None
+            if excused or record is None:
+                return False
+            reason = f"in teardown: {worker} died"
+            self._item_failed(
+                messages.ItemFailed(item, record.attempt, reason, "", keeps_score=True)
+            )
+            return True
 
     def begin(self, item: str) -> None:
         """Take note that pytest begins with an item; its trial begins if it was handed out."""

@@ -244,6 +244,64 @@ def test_f(x):
     assert project.states == {"complete": 7}
 
 
+DYING = """
+import os
+import pytest
+
+def die(item, name, config):
+    if f"x:{config}" in item.name and "PYTEST_XDIST_WORKER" in os.environ:
+        try:
+            os.mkdir(name)
+        except FileExistsError:
+            return
+        os._exit(1)
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item):
+    die(item, "setup", 2)
+
+def pytest_runtest_call(item):
+    die(item, "call", 3)
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(item):
+    die(item, "teardown", 4)
+    die(item, "skipped", 6)
+    if "plain" in item.name:
+        die(item, "plain", "")
+"""
+
+
+@pytest.mark.parametrize("dist", ["load", "loadscope"])
+def test_a_worker_that_dies_at_a_trial_that_does_not_run_changes_nothing(project, dist):
+    project.write("""
+@pytest.mark.sweep(grid={"x": [1, 2, 3, 4, 5, 6]}, stop={"trials": 5}, retries=1)
+def test_f(x):
+    ran(x)
+    return x
+
+@pytest.mark.parametrize("plain", ["x:"])
+def test_plain(plain):
+    pass
+""")
+    project.here()
+    scores = project.scores
+    (project.path / "conftest.py").write_text(DYING)
+    resume = ("--sweep-resume", "--sweep-stale=keep", "--max-worker-restart=5")
+    code, output = project.run("-n1", *resume, "--dist", dist)
+    assert code == 1
+    assert all((project.path / name).is_dir() for name in ("setup", "call", "teardown", "skipped"))
+    # The test that is no trial fails, as xdist has it, which runs it again if it is in a scope.
+    # There a trial is replayed by the next worker if the first one was not yet told to do so.
+    counts = {
+        "load": "1 failed, 1 passed, 5 cached, 1 not run in",
+        "loadscope": "1 failed, 2 passed, 5 cached, 1 retried, 1 not run in",
+    }
+    assert counts[dist] in output
+    assert project.ran == {str(x): 1 for x in (1, 2, 3, 4, 5)}
+    assert project.scores == scores
+
+
 def test_a_trial_that_is_claimed_ahead_begins_when_its_item_does(project):
     """Its time limit does not count the teardown before; its setup may fail and be repeated."""
     (project.path / "conftest.py").write_text("""

@@ -246,9 +246,9 @@ class Distribution:
             # The scope-wise schedulers run the item again by themselves.
             with contextlib.suppress(NotImplementedError):
                 sched.mark_test_pending(crashitem)
-        elif phase == "call" and not self._owner.is_excused(crashitem, worker):
-            self._owner.item_died(crashitem, worker)
-        elif record := self._owner.passed(crashitem, worker):
+        elif phase == "call" and self._owner.item_died(crashitem, worker):
+            return
+        elif record := self._owner.left(crashitem, worker):
             # The last report was lost with the worker: that of its death takes its place.
             self._show_lost(report, record, worker, "teardown" if phase == "call" else "call")
 
@@ -261,7 +261,7 @@ class Distribution:
     ) -> None:
         """Make the report of a phase that ended well of the report of a worker's death."""
         report.when = when
-        if record.state is State.COMPLETE:
+        if when == "teardown" or record.state is State.COMPLETE:
             report.outcome, report.longrepr = "passed", None
         else:
             report.outcome = "skipped"
@@ -279,7 +279,9 @@ class Distribution:
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """See how far an item has come; reports of subtests come in mid-call."""
         if report.nodeid in self._running and type(report) is pytest.TestReport:
-            self._phases[report.nodeid] = report.when or ""
+            # A setup that does not pass takes the place of the call.
+            is_over = report.when == "setup" and not report.passed
+            self._phases[report.nodeid] = "call" if is_over else report.when or ""
             if report.when == "teardown" and self._owner.plans(report.nodeid):
                 self._claims.reported.add(report.nodeid)
 
