@@ -5,8 +5,10 @@ Every pytest session imports this module, with or without sweeps: it imports wha
 
 from __future__ import annotations
 
+import sys
 from argparse import ArgumentTypeError
 from functools import partial
+from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +18,7 @@ from pytest_hypersearch.plugin import hookspecs, setting
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
+    from importlib.machinery import ModuleSpec
 
     from pytest_hypersearch.core.contracts import Sampler
     from pytest_hypersearch.plugin.fixtures import Sweeps, Trial
@@ -292,6 +295,8 @@ def pytest_configure(config: pytest.Config) -> None:
     if hasattr(config, "workerinput"):
         config.option.cacheclear = False
     mode = sweep_mode(config)
+    if mode != "skip":
+        PlainImports().start(config)
     if mode in {"run", "check"}:
         from pytest_hypersearch.plugin.session import start
 
@@ -300,6 +305,30 @@ def pytest_configure(config: pytest.Config) -> None:
         from pytest_hypersearch.plugin.session import start_smoke
 
         config.stash[_runner] = start_smoke(config)
+
+
+class PlainImports:
+    """Finds the modules of this package before pytest does, which would rewrite their assertions.
+
+    pytest reads what it has compiled at a fifth of Python's speed, and a module that it has loaded
+    may keep the session and its items until the last moment of the process.
+    """
+
+    def start(self, config: pytest.Config) -> None:
+        """Find them until the session ends."""
+        sys.meta_path.insert(0, self)
+        config.add_cleanup(self._end)
+
+    def find_spec(
+        self, name: str, path: Sequence[str] | None, _target: object = None
+    ) -> ModuleSpec | None:
+        """Find one of our modules as Python does, and no other."""
+        ours = name.startswith("pytest_hypersearch.")
+        return PathFinder.find_spec(name, path) if ours else None
+
+    def _end(self) -> None:
+        if self in sys.meta_path:
+            sys.meta_path.remove(self)
 
 
 def sweep_mode(config: pytest.Config) -> str:

@@ -200,7 +200,8 @@ def test_a_sweep_leaves_the_garbage_collector_as_it_was(pytester, run):
     assert gc.get_freeze_count() == 0
 
 
-def test_what_a_session_leaves_is_finalised_at_exit(project):
+def test_what_a_session_leaves_is_finalised_at_exit(everything_installed, project):
+    """And our modules do not keep it until the last moment, as those do that pytest loads."""
     (project.path / "conftest.py").write_text("""
 class Log:
     def __init__(self):
@@ -210,12 +211,16 @@ class Log:
 log = Log()
 """)
     project.write("""
+import sys
+from importlib.machinery import SourceFileLoader
 from conftest import log
 
 @pytest.mark.sweep(grid={"x": [1, 2]})
 def test_f(x):
     log.file.write(f"{x} ")
+    assert type(sys.modules["pytest_hypersearch.engine.owner"].__loader__) is SourceFileLoader
     return x
 """)
-    assert project.spawn()[0] == 0
+    code, output = project.spawn()
+    assert code == 0, output
     assert (project.path / "log").read_text() == "1 2 "
