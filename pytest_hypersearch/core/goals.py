@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import asdict, dataclass
-from typing import Any, Final, Literal, NamedTuple, TypeAlias
+from dataclasses import dataclass
+from typing import Final, Literal, NamedTuple, TypeAlias
 
 from pytest_hypersearch.core.values import number_of, shown, shown_number
 
@@ -144,10 +144,6 @@ class Gate:
         if self.bound is None:
             return self.metric
         return str(Constraint(self.metric, "<=" if self.mode == "min" else ">=", self.bound))
-
-    def to_json(self) -> dict[str, Any]:
-        """The fields as JSON values."""
-        return asdict(self)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -245,7 +245,7 @@ class Sweep:
         if self.resources is not None:
             seldom["resources"] = self.resources.to_json()
         if self.gates:
-            seldom["gates"] = [gate.to_json() for gate in self.gates]
+            seldom["gates"] = [*map(asdict, self.gates)]
         if self.stop is not None:
             rules = asdict(self.stop).items()
             seldom["stop"] = {name: value for name, value in rules if value is not None}

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import lru_cache
 from hashlib import blake2b
-from typing import Any, NamedTuple, TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from pytest_hypersearch.core.codec import fields_of
 from pytest_hypersearch.core.values import real_of, shown
@@ -269,11 +269,6 @@ class Attempt:
     worker: str
     started: float
     since: float
-
-
-def trial_record(item: str, key: Key, params: Config, state: State, **values: Any) -> TrialRecord:  # noqa: ANN401  the record's own fields
-    """The record of an item's trial."""
-    return TrialRecord(item, key.sweep, key.number, key.replicate, params, state, **values)
 
 
 def under_way(

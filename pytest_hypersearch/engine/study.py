@@ -55,7 +55,6 @@ from pytest_hypersearch.core.trial import (
     State,
     TrialRecord,
     ended,
-    trial_record,
     trial_seed,
     under_way,
 )
@@ -524,7 +523,7 @@ class Study:
         return under_way(self._nodeids[key], key, started, State.NOT_RUN, reason="interrupted")
 
     def _record(self, key: Key, params: Config, state: State, **values: Any) -> TrialRecord:  # noqa: ANN401  the record's own fields
-        return trial_record(self._nodeids[key], key, params, state, **values)
+        return TrialRecord(self._nodeids[key], *key, params, state, **values)
 
     def _began(self, key: Key) -> bool:
         """Whether the trial was started or replayed in this session."""

@@ -15,7 +15,6 @@ import pytest
 
 from pytest_hypersearch.core.errors import StoreError
 from pytest_hypersearch.core.study import StudyResults
-from pytest_hypersearch.core.trial import Key
 from pytest_hypersearch.core.values import below, monotonic, printable, shown_number
 from pytest_hypersearch.engine.owner import Owner
 from pytest_hypersearch.engine.resources.ledger import Shares
@@ -350,6 +349,6 @@ class ReportFile:
         from pytest_hypersearch.results.study_history import Reported
 
         stored = self._controller.owner.stored_curves(study.nodeid)
-        last = {(Key(t.sweep, t.number, t.replicate), t.attempt) for t in study.trials}
+        last = {(t.key, t.attempt) for t in study.trials}
         curves = {key[0]: series for key, series in stored.items() if key in last}
         return Reported(study, curves, [self._folder / study.run] if study.run else [])

@@ -203,7 +203,7 @@ class Follower:
         if followed is None:
             now = monotonic() - trial.duration
             followed = self._studies[study.nodeid] = Followed(study, now, (0, now))
-        followed.states[Key(trial.sweep, trial.number, trial.replicate)] = trial.state
+        followed.states[trial.key] = trial.state
         followed.cached += trial.cached
         self.latest = followed
 

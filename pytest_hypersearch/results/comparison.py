@@ -6,13 +6,13 @@ Verdicts of gates are told here, too, as people and CI read them.
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, get_args
 
 from pytest_hypersearch.core.goals import Gate
 from pytest_hypersearch.core.study import GateVerdict, by_configuration, scores_by_seed
-from pytest_hypersearch.core.trial import State
+from pytest_hypersearch.core.trial import State, TrialRecord
 from pytest_hypersearch.core.values import mean, plural
 from pytest_hypersearch.results.terminal.format import (
     Line,
@@ -91,17 +91,13 @@ class Change:
     def table(self) -> list[Row]:
         """Return a row for each pair: test, sweep, replicate, parameters, before, now, loss."""
         sign = 1 if self.mode == "min" else -1
-        before, now = (scores_by_seed(side, self.metric) for side in (self.before, self.now))
         return [
             {"test": self.nodeid, "sweep": trial.sweep, "replicate": trial.replicate}
             | {f"params.{name}": value for name, value in trial.params.items()}
-            | {"before": earlier, "now": score}
-            | {"loss": sign * (score - earlier)}
+            | {"before": old, "now": new, "loss": sign * (new - old)}
             | {"judged": name in self.judgement.losses}
-            for name, trials in self.now.items()
-            for seed, trial in trials.items()
-            if (score := now[name][seed]) is not None
-            if (earlier := before.get(name, {}).get(seed)) is not None
+            for name, pairs in self._pairs()
+            for trial, old, new in pairs
         ]
 
     def configurations(self) -> list[Row]:
@@ -112,27 +108,31 @@ class Change:
         whether it is ``judged``.
         """
         sign = 1 if self.mode == "min" else -1
-        before, now = (scores_by_seed(side, self.metric) for side in (self.before, self.now))
         rows = []
-        for name, trials in self.now.items():
-            earlier = before.get(name, {})
-            pairs = [
-                (old, new)
-                for seed, new in now[name].items()
-                if new is not None and (old := earlier.get(seed)) is not None
-            ]
-            if not pairs:
-                continue
-            trial = next(iter(trials.values()))
-            losses = summary([sign * (new - old) for old, new in pairs])
+        for name, pairs in self._pairs():
+            trials, before, now = zip(*pairs, strict=True)
+            losses = summary([sign * (new - old) for _, old, new in pairs])
             rows.append(
-                {"sweep": trial.sweep, "number": trial.number, "params": trial.params}
-                | {"n": len(pairs), "before": mean([old for old, _ in pairs])}
-                | {"now": mean([new for _, new in pairs]), "loss": losses.mean}
-                | {"low": losses.low, "high": losses.high}
+                {"sweep": trials[0].sweep, "number": trials[0].number, "params": trials[0].params}
+                | {"n": len(pairs), "before": mean(before), "now": mean(now)}
+                | {"loss": losses.mean, "low": losses.low, "high": losses.high}
                 | {"judged": name in self.judgement.losses}
             )
         return rows
+
+    def _pairs(self) -> Iterator[tuple[Name, list[tuple[TrialRecord, float, float]]]]:
+        """Yield the trials of each configuration that have scores on both sides, with these."""
+        before, now = (scores_by_seed(side, self.metric) for side in (self.before, self.now))
+        for name, trials in self.now.items():
+            earlier = before.get(name, {})
+            pairs = [
+                (trial, old, new)
+                for seed, trial in trials.items()
+                if (old := earlier.get(seed)) is not None
+                if (new := now[name][seed]) is not None
+            ]
+            if pairs:
+                yield name, pairs
 
 
 @dataclass(frozen=True, slots=True)

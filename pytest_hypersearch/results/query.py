@@ -6,6 +6,7 @@ import math
 import operator
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import PurePath
 from typing import Any, Final, NamedTuple, TypeAlias
 
@@ -113,22 +114,25 @@ class Fields:
     @classmethod
     def of(cls, studies: Iterable[StudyResults]) -> Fields:
         """Find the names that occur in studies."""
-        tests: dict[str, None] = {}
-        params: dict[str, None] = {}
-        arguments: dict[str, None] = {}
-        metrics: dict[str, None] = {}
-        logged: dict[str, None] = {}
-        for study in studies:
-            tests[study.nodeid] = None
-            arguments.update(dict.fromkeys(study.arguments))
-            for sweep in study.sweeps:
-                params.update(dict.fromkeys(sweep.space.names))
-                metrics.update(dict.fromkeys(goal.metric for goal in sweep.goals))
-            for trial in study.trials:
-                params.update(dict.fromkeys(trial.params))
-                metrics.update(dict.fromkeys(trial.metrics))
-                logged.update(dict.fromkeys(trial.logged))
-        return cls(*map(tuple, (tests, params, arguments, metrics, logged)))
+        listed = list(studies)
+        sweeps = [sweep for study in listed for sweep in study.sweeps]
+        trials = [trial for study in listed for trial in study.trials]
+
+        def distinct(*sources: Iterable[Iterable[str]]) -> tuple[str, ...]:
+            return tuple(dict.fromkeys(chain.from_iterable(chain(*sources))))
+
+        return cls(
+            tests=distinct([study.nodeid] for study in listed),
+            params=distinct(
+                (sweep.space.names for sweep in sweeps), (trial.params for trial in trials)
+            ),
+            arguments=distinct(study.arguments for study in listed),
+            metrics=distinct(
+                ([goal.metric for goal in sweep.goals] for sweep in sweeps),
+                (trial.metrics for trial in trials),
+            ),
+            logged=distinct(trial.logged for trial in trials),
+        )
 
     def every(self) -> list[Field]:
         """All fields: the trials' own, then parameters, metrics and logged values."""
@@ -202,23 +206,19 @@ class Condition:
     value: object
 
 
-def conditions(fields: Fields, given: Mapping[str, object]) -> list[Condition]:
-    """Return what keyword arguments ask for.
+def matching(entries: Iterable[Entry], fields: Fields, named: Mapping[str, object]) -> list[Entry]:
+    """Return those entries that fulfil all conditions; what a trial lacks fulfils none.
+
+    Args:
+        entries: Trials.
+        fields: Their fields.
+        named: The conditions, as keyword arguments of `Results.filter`.
 
     Raises:
         ValueError: A name or a value makes no sense; the message tells what would.
     """
-    return [_condition(fields, name, value) for name, value in given.items()]
-
-
-def matching(entries: Iterable[Entry], conditions: Sequence[Condition]) -> list[Entry]:
-    """Return those entries that fulfil all conditions; what a trial lacks fulfils none.
-
-    Raises:
-        ValueError: A condition's value can be compared with no trial's.
-    """
     kept = list(entries)
-    for condition in conditions:
+    for condition in [_condition(fields, name, value) for name, value in named.items()]:
         kept = _fulfilling(kept, condition)
     return kept
 

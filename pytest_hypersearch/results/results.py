@@ -29,7 +29,6 @@ from pytest_hypersearch.results.query import (
     Fields,
     Key,
     Row,
-    conditions,
     entries,
     group_rows,
     matching,
@@ -126,12 +125,12 @@ class Results(Sequence["TrialRecord"]):
     @property
     def successful(self) -> Results:
         """The complete trials."""
-        return self._only(lambda trial: trial.state is State.COMPLETE)
+        return self.filter(where=lambda trial: trial.state is State.COMPLETE)
 
     @property
     def failed(self) -> Results:
         """The failed, invalid, crashed and timed out trials."""
-        return self._only(lambda trial: trial.state in FAILURES)
+        return self.filter(where=lambda trial: trial.state in FAILURES)
 
     def filter(
         self, *, where: Callable[[TrialRecord], object] | None = None, **named: object
@@ -148,8 +147,7 @@ class Results(Sequence["TrialRecord"]):
         Raises:
             ValueError: A name or a value is not valid; the message says what is expected.
         """
-        asked = conditions(self.fields, named)
-        kept = matching(self._entries(), asked)
+        kept = matching(self._entries(), self.fields, named)
         if where is not None:
             kept = [entry for entry in kept if where(entry.trial)]
         return self._with(kept)
@@ -468,9 +466,6 @@ class Results(Sequence["TrialRecord"]):
 
     def _entries(self) -> list[Entry]:
         return list(entries(self.studies))
-
-    def _only(self, keep: Callable[[TrialRecord], bool]) -> Results:
-        return self._with([entry for entry in self._entries() if keep(entry.trial)])
 
     def _with(self, kept: Iterable[Entry]) -> Results:
         """These results with some of their trials."""

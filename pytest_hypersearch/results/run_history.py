@@ -178,35 +178,28 @@ def _by_commit(runs: Iterable[Loaded]) -> list[list[Loaded]]:
     """Runs one after another that ran the same commit, without changes, and searched the same."""
     groups: list[list[Loaded]] = []
     for each in runs:
-        last = groups[-1][-1] if groups else None
-        if (
-            last is not None
-            and _clean(each)
-            and _origin(last) == _origin(each)
-            and _fit(last, each)
-        ):
+        if groups and _alike(groups[-1][-1], each):
             groups[-1].append(each)
         else:
             groups.append([each])
     return groups
 
 
-def _fit(one: Loaded, other: Loaded) -> bool:
-    return len(mergeable([one.results, other.results])) == 1
+def _alike(one: Loaded, other: Loaded) -> bool:
+    before, now = _provenance(one), _provenance(other)
+    return (
+        bool(now.commit)
+        and now.dirty is False
+        and all(
+            getattr(before, name) == getattr(now, name)
+            for name in ("commit", "dirty", "python", "packages")
+        )
+        and len(mergeable([one.results, other.results])) == 1
+    )
 
 
 def _provenance(one: Loaded) -> Provenance:
     return outline_of(Run(one.runs[-1])).first.provenance
-
-
-def _origin(one: Loaded) -> tuple[object, ...]:
-    origin = _provenance(one)
-    return origin.commit, origin.dirty, origin.python, tuple(sorted(origin.packages.items()))
-
-
-def _clean(one: Loaded) -> bool:
-    origin = _provenance(one)
-    return bool(origin.commit) and origin.dirty is False
 
 
 def _point(part: Sequence[Loaded], gate: Gate) -> RunPoint:

@@ -174,8 +174,7 @@ def reported(loaded: Loaded) -> Reported:
     """Return a study with its curves, as the report takes them."""
     found: dict[Key, dict[str, TimedSeries]] = {}
     for curve in curves(loaded):
-        key = Key(curve.trial.sweep, curve.trial.number, curve.trial.replicate)
-        found.setdefault(key, {})[curve.metric] = TimedSeries(
+        found.setdefault(curve.trial.key, {})[curve.metric] = TimedSeries(
             list(curve.steps), list(curve.values), list(curve.times)
         )
     study = loaded.results

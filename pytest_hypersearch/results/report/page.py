@@ -11,7 +11,6 @@ from hashlib import sha256
 from html import escape
 from importlib.resources import files
 from string import Template
-from typing import Any
 
 from pytest_hypersearch.core.errors import needs
 from pytest_hypersearch.results.report.payload import Link, payload
@@ -29,18 +28,7 @@ CIE 1976's units, and from their background by a contrast of at least 4.5. In th
 SYMBOLS = ("circle", "square", "diamond", "triangle-up", "pentagon", "star")
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 SCORES = "Cividis"
-
-
-def palette() -> dict[str, Any]:
-    """Return the colours, symbols and dashes as JSON values."""
-    return {
-        "light": list(LIGHT),
-        "dark": list(DARK),
-        "symbols": list(SYMBOLS),
-        "dashes": list(DASHES),
-        "scores": SCORES,
-    }
-
+PALETTE = {"light": LIGHT, "dark": DARK, "symbols": SYMBOLS, "dashes": DASHES, "scores": SCORES}
 
 SCRIPTS = (
     "data.js",
@@ -106,7 +94,7 @@ def data(
     judge: Judge | None = None,
 ) -> bytes:
     """Return what the page shows as compressed JSON; see `payload`."""
-    known = {**payload(studies, link, ranked, judge), "palette": palette()}
+    known = {**payload(studies, link, ranked, judge), "palette": PALETTE}
     text = json.dumps(known, allow_nan=False, separators=(",", ":"))
     return gzip.compress(text.encode(), compresslevel=6, mtime=0)
 

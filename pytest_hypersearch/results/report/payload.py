@@ -393,11 +393,7 @@ def _curves(
     trials: Sequence[TrialRecord],
     curves: Mapping[Key, Mapping[str, TimedSeries]],
 ) -> Json:
-    known = [
-        (index, series)
-        for index, t in enumerate(trials)
-        if (series := curves.get(Key(t.sweep, t.number, t.replicate)))
-    ]
+    known = [(index, series) for index, t in enumerate(trials) if (series := curves.get(t.key))]
     shown = _chosen(known, trials, study)
     return {
         "curves": [
