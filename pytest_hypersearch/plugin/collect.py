@@ -10,24 +10,20 @@ import difflib
 import inspect
 import re
 from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, NoReturn
+from typing import NoReturn
 
 import pytest
 
 from pytest_hypersearch.core.base import has, is_open, names_of
+from pytest_hypersearch.core.contracts import Sampler
 from pytest_hypersearch.core.errors import SweepError
 from pytest_hypersearch.core.secrets import Secrets, secrets_in
+from pytest_hypersearch.core.sweep import Sweep
+from pytest_hypersearch.core.trial import Config, Raw
+from pytest_hypersearch.plugin.mark.overrides import Overrides, Setting
 from pytest_hypersearch.search.samplers import Table
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
-
-    from pytest_hypersearch.core.contracts import Sampler
-    from pytest_hypersearch.core.sweep import Sweep
-    from pytest_hypersearch.core.trial import Config, Raw
-    from pytest_hypersearch.plugin.mark.overrides import Overrides, Setting
-
 
 MARK = "sweep_trial"
 

@@ -8,12 +8,21 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, get_args
+from typing import get_args
 
-from pytest_hypersearch.core.goals import Gate
-from pytest_hypersearch.core.study import GateVerdict, by_configuration, scores_by_seed
+from pytest_hypersearch.core.goals import Gate, Mode
+from pytest_hypersearch.core.study import (
+    GateVerdict,
+    Name,
+    StudyResults,
+    Trials,
+    by_configuration,
+    scores_by_seed,
+)
+from pytest_hypersearch.core.sweep import Sweep
 from pytest_hypersearch.core.trial import State, TrialRecord
 from pytest_hypersearch.core.values import mean, plural
+from pytest_hypersearch.results.query import Row
 from pytest_hypersearch.results.terminal.format import (
     Line,
     Look,
@@ -36,13 +45,6 @@ from pytest_hypersearch.stats.gate import (
     threshold,
 )
 from pytest_hypersearch.stats.grouping import summary
-
-if TYPE_CHECKING:
-    from pytest_hypersearch.core.goals import Mode
-    from pytest_hypersearch.core.study import Name, StudyResults, Trials
-    from pytest_hypersearch.core.sweep import Sweep
-    from pytest_hypersearch.results.query import Row
-
 
 _ORDER: tuple[Verdict, ...] = get_args(Verdict)
 _WORST = 3

@@ -4,26 +4,22 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
-from pytest_hypersearch.core.trial import Key, State
+from pytest_hypersearch.core.goals import Goal
+from pytest_hypersearch.core.study import StudyResults
+from pytest_hypersearch.core.sweep import Sweep
+from pytest_hypersearch.core.trial import Key, State, TrialRecord
 from pytest_hypersearch.core.values import below
+from pytest_hypersearch.results.query import Row
 from pytest_hypersearch.stats.ranking import BestSoFar
 from pytest_hypersearch.store.curves import TimedSeries
+from pytest_hypersearch.store.find import Loaded
 from pytest_hypersearch.store.reader import curves_of, read_stored, starts_of, stored_key
 from pytest_hypersearch.store.runs import Run
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
-
-    from pytest_hypersearch.core.goals import Goal
-    from pytest_hypersearch.core.study import StudyResults
-    from pytest_hypersearch.core.sweep import Sweep
-    from pytest_hypersearch.core.trial import TrialRecord
-    from pytest_hypersearch.results.query import Row
-    from pytest_hypersearch.store.find import Loaded
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,23 +8,29 @@ import platform
 import re
 import subprocess
 import tempfile
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 from uuid import uuid4
 
 from pytest_hypersearch.core.errors import StoreError
 from pytest_hypersearch.core.secrets import masked_command
+from pytest_hypersearch.core.study import StudyCode
+from pytest_hypersearch.core.sweep import Sweep
+from pytest_hypersearch.core.trial import Config, Key
 from pytest_hypersearch.core.values import encodable, wall
+from pytest_hypersearch.search.samplers import Table
 from pytest_hypersearch.store.annotations import carry_annotations
 from pytest_hypersearch.store.carry import CarriedOver, carry_over, continues, plan_of
-from pytest_hypersearch.store.curves import portions, series_json
+from pytest_hypersearch.store.curves import Packed, TimedSeries, portions, series_json
 from pytest_hypersearch.store.find import newest, spared, stored_studies
 from pytest_hypersearch.store.fingerprint import Fingerprints
-from pytest_hypersearch.store.journal import FORMAT, MAX_LINE, json_text, seal
+from pytest_hypersearch.store.journal import FORMAT, MAX_LINE, Json, json_text, seal
 from pytest_hypersearch.store.reader import (
+    Attempted,
     Present,
     Stored,
     StoredRun,
@@ -38,24 +44,12 @@ from pytest_hypersearch.store.records import (
     CurveRecord,
     PackagesRecord,
     Provenance,
+    Record,
     RunRecord,
     SessionRecord,
     to_json,
 )
 from pytest_hypersearch.store.runs import Run, RunInUse, Store, digest, saved_at
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-
-    from pytest_hypersearch.core.study import StudyCode
-    from pytest_hypersearch.core.sweep import Sweep
-    from pytest_hypersearch.core.trial import Config, Key
-    from pytest_hypersearch.search.samplers import Table
-    from pytest_hypersearch.store.curves import Packed, TimedSeries
-    from pytest_hypersearch.store.journal import Json
-    from pytest_hypersearch.store.reader import Attempted
-    from pytest_hypersearch.store.records import Record
-
 
 MOST_OPEN: Final = 50
 GIT_SECONDS: Final = 2.0

@@ -8,28 +8,22 @@ and replicate, and it ran the same code; its number may be another one than befo
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from pytest_hypersearch.core.errors import SamplerError
 from pytest_hypersearch.core.space import config_key
-from pytest_hypersearch.core.trial import trial_seed
+from pytest_hypersearch.core.sweep import Sweep
+from pytest_hypersearch.core.trial import Key, trial_seed
 from pytest_hypersearch.core.values import plural
+from pytest_hypersearch.search.samplers import Table
 from pytest_hypersearch.store.fingerprint import changes_text
 from pytest_hypersearch.store.journal import json_text
-from pytest_hypersearch.store.reader import judged
-from pytest_hypersearch.store.records import EndRecord, SavedRecord
+from pytest_hypersearch.store.reader import StoredRun, StoredTrial, judged
+from pytest_hypersearch.store.records import EndRecord, Record, SavedRecord, SessionRecord
 from pytest_hypersearch.store.runs import digest
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping
-
-    from pytest_hypersearch.core.sweep import Sweep
-    from pytest_hypersearch.core.trial import Key
-    from pytest_hypersearch.search.samplers import Table
-    from pytest_hypersearch.store.reader import StoredRun, StoredTrial
-    from pytest_hypersearch.store.records import Record, SessionRecord
 
 _ASKED: Final = (
     *("strategy", "space", "seed", "points", "metric", "mode", "others", "constraints", "pick"),
@@ -137,15 +131,14 @@ class _Earlier:
         self.trials: dict[Key, StoredTrial] = {}
         self._name = name
         self._run = run
-        self._session = session
+        self._sweeps = {sweep.name: sweep for sweep in session.sweeps}
         self._tables = tables
         self.is_valid = run.sessions[-1].fingerprint == session.fingerprint
         trials = defaultdict(list)
         for trial in run.trials:
             trials[trial.key.sweep].append(trial)
-        sweeps = {sweep.name: sweep for sweep in session.sweeps}
         for each, ran in trials.items():
-            sweep = sweeps.get(each)
+            sweep = self._sweeps.get(each)
             mine = [trial for trial in ran if sweep and _may_have(sweep, trial)]
             self.absent += len(ran) - len(mine)
             if sweep and mine:
@@ -198,11 +191,10 @@ class _Earlier:
     def finished(self, key: Key) -> bool:
         """Tell whether a trial need not run again, by today's metrics."""
         trial = self.trials[key]
-        sweep = next(sweep for sweep in self._session.sweeps if sweep.name == key.sweep)
         return (
             trial.is_finished
             and isinstance(trial.outcome, EndRecord)
-            and judged(trial.outcome, sweep.metrics) is not None
+            and judged(trial.outcome, self._sweeps[key.sweep].metrics) is not None
         )
 
     def records(self, key: Key, trial: StoredTrial) -> Iterator[Record]:
@@ -210,8 +202,8 @@ class _Earlier:
         attempt = trial.last
         if attempt is None or not isinstance(trial.outcome, EndRecord):
             return
-        known = self._run.suggestions.get((key.sweep, self._seed(key), trial.key.number))
-        if known:
+        seed = self._sweeps[key.sweep].seed
+        if known := self._run.suggestions.get((key.sweep, seed, trial.key.number)):
             yield replace(known, number=key.number)
         yield replace(
             attempt.start,
@@ -229,11 +221,8 @@ class _Earlier:
 
     def proposals(self) -> Iterator[Record]:
         """Yield what samplers proposed for sweeps that draw as before."""
-        names = {each.name for each in self._session.sweeps if self._draws_as_before(each)}
+        names = {name for name, each in self._sweeps.items() if self._draws_as_before(each)}
         yield from (each for each in self._run.suggestions.values() if each.sweep in names)
-
-    def _seed(self, key: Key) -> int:
-        return next(each.seed for each in self._session.sweeps if each.name == key.sweep)
 
 
 def _absent(number: int) -> list[str]:

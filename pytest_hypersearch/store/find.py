@@ -327,7 +327,8 @@ def load(sources: Sequence[Source], run: int | str | None) -> tuple[list[Loaded]
     if problems and not loaded:
         raise StoreError(problems[0])
     if not loaded:
-        raise NothingStoredError(f"there is no run {run} of {_names(places)}")
+        names = some(runs[-1].nodeid for studies in places for runs in studies)
+        raise NothingStoredError(f"there is no run {run} of {names}")
     if len(places) > 1 and run != "all":
         loaded = _merged(loaded)
     return sorted(loaded, key=lambda each: (each.results.nodeid, each.runs)), problems
@@ -436,10 +437,6 @@ def _project() -> list[list[Run]]:
             f"there are no stored runs in {here} or above; run pytest --sweep first"
         )
     return studies
-
-
-def _names(places: Iterable[Iterable[Sequence[Run]]]) -> str:
-    return some(runs[-1].nodeid for studies in places for runs in studies)
 
 
 def _merged(loaded: Sequence[Loaded]) -> list[Loaded]:

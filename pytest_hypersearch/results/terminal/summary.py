@@ -12,7 +12,6 @@ import shlex
 from collections.abc import Iterable, Mapping, Sequence
 
 from pytest_hypersearch.core.study import Configuration, StudyResults, rank_key
-from pytest_hypersearch.core.sweep import Sweep
 from pytest_hypersearch.core.trial import State, TrialRecord
 from pytest_hypersearch.results.terminal.format import (
     BLANK,
@@ -222,11 +221,6 @@ def _top_table(
     return [*_sentence("", label, look), *top_table(top, ranking.sweeps, marks, look, order)]
 
 
-def _of(ranked: RankedStudy, sweep: Sweep, look: Look) -> str:
-    """Names a sweep if its study has several."""
-    return f" of {clean(sweep.name, look)}" if len(ranked.study.sweeps) > 1 else ""
-
-
 def _findings(
     ranked: Sequence[RankedStudy],
     look: Look,
@@ -321,7 +315,8 @@ def _infeasible_lines(studies: Iterable[RankedStudy], look: Look) -> list[Line]:
     for ranked in studies:
         for sweep in ranked.study.sweeps:
             if text := infeasible_words(ranked.of(sweep), look):
-                label = f"infeasible{_of(ranked, sweep, look)}:"
+                several = len(ranked.study.sweeps) > 1
+                label = f"infeasible of {clean(sweep.name, look)}:" if several else "infeasible:"
                 lines += _sentence(label, text, look, yellow=True)
     return lines
 

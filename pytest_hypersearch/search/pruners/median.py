@@ -16,7 +16,7 @@ from pytest_hypersearch.core.contracts import (
     span_of,
     values_at,
 )
-from pytest_hypersearch.core.values import check_number, shown, shown_number
+from pytest_hypersearch.core.values import check_number, plural, shown, shown_number
 
 WARMUP_SHARE = 0.25
 
@@ -71,7 +71,7 @@ class _Ranked:
             return ""
         return (
             f"step {shown_number(step)}: {trial.shown(best)} is {self.failing(trial.shown(bound))} "
-            f"of {len(values)} {'trial' if len(values) == 1 else 'trials'}"
+            f"of {plural(len(values), 'trial')}"
         )
 
 
