@@ -11,7 +11,6 @@ from typing import ClassVar, Final, Literal, TypeAlias
 
 import pytest
 
-from pytest_hypersearch.core.contracts import Observation
 from pytest_hypersearch.core.errors import StoreError
 from pytest_hypersearch.core.space import Space
 from pytest_hypersearch.core.study import GateVerdict, StudyResults
@@ -332,13 +331,5 @@ class Nothing:
 
     adaptive: ClassVar[bool] = True
 
-    def suggest(
-        self,
-        space: Space,  # noqa: ARG002 - part of the protocol
-        *,
-        seed: int,  # noqa: ARG002 - part of the protocol
-        index: int,  # noqa: ARG002 - part of the protocol
-        history: Sequence[Observation],  # noqa: ARG002 - part of the protocol
-    ) -> Config | None:
+    def suggest(self, space: Space, **_: object) -> None:
         """Propose nothing."""
-        return None

@@ -522,10 +522,6 @@ class Groups:
 
     Attributes:
         fields: By what the trials are grouped.
-
-    Args:
-        fields: By what the trials are grouped.
-        parts: The trials of each group.
     """
 
     def __init__(self, fields: Sequence[Field], parts: Iterable[tuple[Key, Results]]) -> None:

@@ -96,12 +96,8 @@ class Ranking(Sequence[Configuration]):
 
     Attributes:
         sweeps: The sweeps of the objective.
-        ordered: The configurations in the order of `rank_key` alone.
-
-    Args:
-        sweeps: The sweeps of the objective.
-        ordered: Configurations in the order of `rank_key`; the one that ``pick`` prefers becomes
-            the first.
+        ordered: The configurations in the order of `rank_key` alone; in the ranking, the one that
+            ``pick`` prefers is the first.
     """
 
     def __init__(self, sweeps: Sequence[Sweep], ordered: Iterable[Configuration]) -> None:

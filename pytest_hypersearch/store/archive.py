@@ -88,9 +88,6 @@ class Policy:
 class Archive:
     """The runs of this session.
 
-    Attributes:
-        warn: Takes one line that the user must see.
-
     Args:
         root: Gives the directory of the store, or raises OSError if there can be none.
         policy: How runs are continued and kept.
@@ -309,8 +306,6 @@ class RunLog:
         nodeid: The study.
         make: Makes a run.
         run: The run to be continued.
-        stored: What earlier sessions of the run left, as this one sees it.
-        run_id: 16 hex digits that no other run has.
         use: Told of each use of the run.
         provenance: Gives what the session is recorded with.
         made: Called when a new run has been made and has its first records.
@@ -503,11 +498,10 @@ class Observer:
     """Finds the provenance of a session's runs.
 
     Args:
-        root: The project's root directory.
         command: The command line as it was given.
 
     Attributes:
-        root: That directory.
+        root: The project's root directory.
         packages: Versions of imported packages, as the processes that run tests tell.
         nodes: Other versions than these, by the nodes that have them.
     """

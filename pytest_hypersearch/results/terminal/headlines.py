@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from html import escape
+from typing import TypeAlias
 
 from pytest_hypersearch.core.sweep import Sweep
 from pytest_hypersearch.core.trial import State
@@ -39,43 +40,13 @@ _PARAMS_COLUMNS = 14  # columns of the first parameters
 _SWEEP_COLUMNS = 20
 _TESTS = 15
 _FEW = 12  # sweeps whose parameters may take a line each
+_COUNTS = {"counts", "short"}
 _HTML_COLUMNS = 100
 _HTML_HEAD = ("test", "sweep", "trials", "best", "parameters", "best so far")
 
 
-@dataclass(frozen=True, slots=True)
-class _Headline:
-    """The texts of a line on a sweep.
-
-    Attributes:
-        test: Node id of the study.
-        sweep: Name of the sweep.
-        counts: Its trials by state.
-        short: How many are complete and failed.
-        time: How long it took.
-        best: Its best score.
-        score: The same without the metric's name.
-        number: Which configuration has it; of several metrics what they are.
-        params: The parameters of that.
-        failed: Whether trials failed.
-    """
-
-    test: str
-    sweep: str
-    counts: str
-    short: str
-    time: str
-    best: str
-    score: str
-    number: str
-    params: str
-    failed: bool
-
-    def cells(self, names: Sequence[str]) -> list[Segment]:
-        """Return some of the texts."""
-        colour = {"red": True} if self.failed else {}
-        cells = ((name, getattr(self, name)) for name in names)
-        return [(text, colour if name in {"counts", "short"} else {}) for name, text in cells]
+_Texts: TypeAlias = "dict[str, str]"
+"""The texts of a line on a sweep, by what they tell."""
 
 
 def headlines(studies: Sequence[RankedStudy], look: Look) -> list[Line]:
@@ -107,15 +78,15 @@ def headlines(studies: Sequence[RankedStudy], look: Look) -> list[Line]:
     drawn = _drawn(rows, [*fitting, choices[-1]][0], look)
     if many:
         return drawn
-    below = [line(cut(f"    {row.params}", look.width, look)) for row in rows]
+    below = [line(cut(f"    {row['params']}", look.width, look)) for row in rows]
     return [
         each
         for row, first, params in zip(rows, drawn, below, strict=True)
-        for each in ((first, params) if row.params else (first,))
+        for each in ((first, params) if row["params"] else (first,))
     ]
 
 
-def _headline(ranked: RankedStudy, sweep: Sweep, look: Look) -> _Headline:
+def _headline(ranked: RankedStudy, sweep: Sweep, look: Look) -> _Texts:
     trials = trials_of(ranked.study, sweep)
     by_state = count(trials, sweep.planned)
     failed = sum(by_state.get(state, 0) for state in FAILURES)
@@ -123,18 +94,19 @@ def _headline(ranked: RankedStudy, sweep: Sweep, look: Look) -> _Headline:
     best = ranked.of(sweep).best
     alone = best is not None and not sweep.others
     text = _best(ranked.of(sweep), look)
-    return _Headline(
-        test=clean(ranked.study.nodeid, look),
-        sweep=cut(clean(sweep.name, look), _SWEEP_COLUMNS, look),
-        counts=words_text(count_words(trials, sweep.planned)),
-        short=f"{short}, {failed} failed" if failed else short,
-        time=show_duration(sweep.elapsed) if sweep.elapsed else "",
-        best=text,
-        score=f"{sweep.mode} {show_mean(best.score, None, look)}" if best and alone else text,
-        number="" if best is None else f"(#{best.number})" if alone else f"({_goals(sweep, look)})",
-        params=" ".join(show_params(best.params, look)) if best and alone else "",
-        failed=bool(failed),
-    )
+    number = f"#{best.number}" if best and alone else _goals(sweep, look)
+    return {
+        "test": clean(ranked.study.nodeid, look),
+        "sweep": cut(clean(sweep.name, look), _SWEEP_COLUMNS, look),
+        "counts": words_text(count_words(trials, sweep.planned)),
+        "short": f"{short}, {failed} failed" if failed else short,
+        "time": show_duration(sweep.elapsed) if sweep.elapsed else "",
+        "best": text,
+        "score": f"{sweep.mode} {show_mean(best.score, None, look)}" if best and alone else text,
+        "number": f"({number})" if best else "",
+        "params": " ".join(show_params(best.params, look)) if best and alone else "",
+        "failed": "failed" * bool(failed),
+    }
 
 
 def _goals(sweep: Sweep, look: Look) -> str:
@@ -152,24 +124,31 @@ def _best(ranking: Ranking, look: Look) -> str:
     return f"{best.sweep.mode} {clean(best.sweep.metric, look)} {show_mean(best.score, None, look)}"
 
 
-def _widths(rows: Sequence[_Headline], names: Sequence[str]) -> list[int]:
-    return [max((columns(getattr(row, name)) for row in rows), default=0) for name in names]
+def _widths(rows: Sequence[_Texts], names: Sequence[str]) -> list[int]:
+    return [max((columns(row[name]) for row in rows), default=0) for name in names]
 
 
-def _width(rows: Sequence[_Headline], names: Sequence[str], test: int | None = None) -> int:
+def _width(rows: Sequence[_Texts], names: Sequence[str], test: int | None = None) -> int:
     """Return the columns that some of the texts take, with names of tests cut to so many."""
     first, *others = _widths(rows, names)
     return min(first, first if test is None else test) + sum(others) + 2 * len(others)
 
 
-def _drawn(rows: Sequence[_Headline], names: Sequence[str], look: Look) -> list[Line]:
+def _drawn(rows: Sequence[_Texts], names: Sequence[str], look: Look) -> list[Line]:
     """Draws some of the texts; the test's name makes room for the others down to some columns."""
     widths = _widths(rows, names)
     excess = _width(rows, names) - look.width
     least = _NODEID_COLUMNS if "params" in names else _LEAST
     if excess > 0:
         widths[0] = max(least, widths[0] - excess)
-    return [_row(row.cells(names), widths, look) for row in rows]
+    return [
+        _row(
+            [(row[n], {"red": True} if row["failed"] and n in _COUNTS else {}) for n in names],
+            widths,
+            look,
+        )
+        for row in rows
+    ]
 
 
 def _row(cells: Sequence[Segment], widths: Sequence[int], look: Look) -> Line:

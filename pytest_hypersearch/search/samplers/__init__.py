@@ -50,14 +50,7 @@ class Grid:
 
     adaptive: ClassVar[bool] = False
 
-    def suggest(
-        self,
-        space: Space,
-        *,
-        seed: int,  # noqa: ARG002 - part of the protocol
-        index: int,
-        history: Sequence[Observation],  # noqa: ARG002 - part of the protocol
-    ) -> Config | None:
+    def suggest(self, space: Space, *, index: int, **_: object) -> Config | None:
         """Return the grid's configuration at the index, None beyond its end.
 
         Raises:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Container, Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
 from hashlib import blake2b
@@ -10,7 +10,6 @@ from itertools import chain, count, islice
 from math import isqrt, prod
 from typing import ClassVar, Final
 
-from pytest_hypersearch.core.contracts import Observation
 from pytest_hypersearch.core.space import Distribution, Normal, Scipy, Space
 from pytest_hypersearch.core.trial import Config
 
@@ -25,14 +24,7 @@ class Random:
 
     adaptive: ClassVar[bool] = False
 
-    def suggest(
-        self,
-        space: Space,
-        *,
-        seed: int,
-        index: int,
-        history: Sequence[Observation],  # noqa: ARG002 - part of the protocol
-    ) -> Config | None:
+    def suggest(self, space: Space, *, seed: int, index: int, **_: object) -> Config | None:
         """Return the index-th draw of the seed, None once a finite space is used up."""
         return draw(space, seed, index)
 
