@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import lru_cache
@@ -114,8 +114,7 @@ def trial_seed(seed: int, replicate: int) -> int:
     return int.from_bytes(digest, "big")
 
 
-@dataclass(frozen=True, slots=True)
-class Judgement:
+class Judgement(NamedTuple):
     """What a trial that did not raise came to.
 
     Attributes:
@@ -151,10 +150,20 @@ def judge(returned: object, reported: Mapping[str, float], metric: str, *others:
         if name not in metrics:
             reason = f"no score: {_missing(returned, metrics, name)}"
             return Judgement(State.INVALID, None, metrics, reason, failed=True)
+    return judge_metrics(metrics, wanted)
+
+
+def judge_metrics(metrics: dict[str, float], wanted: Sequence[str]) -> Judgement:
+    """Judge a trial by its metrics, of which it has at least those that are wanted.
+
+    Args:
+        metrics: Every number that the trial gave.
+        wanted: Those without which it is not complete, the score first.
+    """
     for name in wanted:
         if not math.isfinite(metrics[name]):
             return Judgement(State.INVALID, None, metrics, f"{name} is {metrics[name]}")
-    return Judgement(State.COMPLETE, metrics[metric], metrics)
+    return Judgement(State.COMPLETE, metrics[wanted[0]], metrics)
 
 
 def number(value: object) -> float:

@@ -8,7 +8,6 @@ costs itself alone. Secrets are masked before they are written.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import suppress
 from dataclasses import replace
 from typing import Final, NamedTuple, TypeAlias
 
@@ -52,11 +51,9 @@ def annotations_of(run: Run) -> dict[Target, Annotation]:
         StoreError: The file cannot be read.
     """
     found: dict[Target, Annotation] = {}
-    for data in read(run.path / _FILE).records:
-        with suppress(TypeError, ValueError):
-            record = from_json(data)
-            if isinstance(record, NoteRecord):
-                found[record.target] = Annotation(record.tags, record.note)
+    for record in from_json(read(run.path / _FILE).records)[0]:
+        if isinstance(record, NoteRecord):
+            found[record.target] = Annotation(record.tags, record.note)
     return {target: each for target, each in found.items() if any(each)}
 
 

@@ -28,7 +28,7 @@ from pytest_hypersearch.core.errors import StoreError
 FORMAT = 1
 MAX_LINE = 256 * 1024
 
-_BATCH = 4096
+_BATCH = 256  # what is read of so many lines stays in the cache of a processor
 _COPY_BYTES = 1 << 20
 _TRIES = 100
 # Windows has the last one alone.
@@ -405,6 +405,7 @@ def _chunks(fd: int, offset: int) -> Iterator[bytes]:
 
 def is_newer(record: Json) -> bool:
     """Tell whether a record says that a newer version of this package wrote its file."""
+    if record["k"] != "run":
+        return False
     format_ = record.get("format")
-    newer = type(format_) is int and format_ > FORMAT
-    return record["k"] == "run" and (newer or isinstance(format_, str))
+    return isinstance(format_, str) or (type(format_) is int and format_ > FORMAT)

@@ -11,18 +11,27 @@ from __future__ import annotations
 import gc
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
+from operator import attrgetter
 from pathlib import Path
 from typing import Final, TypeAlias
 
+from pytest_hypersearch.core.codec import constructor
 from pytest_hypersearch.core.errors import StoreError
 from pytest_hypersearch.core.space import same_config
 from pytest_hypersearch.core.study import StudyResults
-from pytest_hypersearch.core.trial import Config, Judgement, Key, State, TrialRecord, judge
+from pytest_hypersearch.core.trial import (
+    Config,
+    Judgement,
+    Key,
+    State,
+    TrialRecord,
+    judge_metrics,
+)
 from pytest_hypersearch.store.curves import Joined, TimedSeries
-from pytest_hypersearch.store.journal import Json, is_newer, newer_error, read, read_batches
+from pytest_hypersearch.store.journal import Json, is_newer, newer_error, read_batches
 from pytest_hypersearch.store.records import (
     CrashRecord,
     CurveRecord,
@@ -43,6 +52,7 @@ from pytest_hypersearch.store.runs import ARTIFACTS, Run, artifact_name, saved_a
 FINISHED: Final = frozenset({State.COMPLETE, State.PRUNED, State.INVALID})
 
 Outcome: TypeAlias = "EndRecord | CrashRecord | SkipRecord"
+_PLACE: Final = attrgetter("sweep", "number", "replicate", "attempt")
 Attempted: TypeAlias = "tuple[Key, int]"
 """A trial as the run's files know it, and which execution of it."""
 
@@ -92,10 +102,11 @@ class StoredTrial:
     @property
     def last(self) -> Attempt | None:
         """The attempt that the outcome is of; without one the last."""
-        for attempt in reversed(self.attempts):
-            if attempt.end is self.outcome:
-                return attempt
-        return self.attempts[-1] if self.attempts else None
+        attempts = self.attempts
+        if len(attempts) > 1:
+            ended = (each for each in reversed(attempts) if each.end is self.outcome)
+            return next(ended, attempts[-1])
+        return attempts[0] if attempts else None
 
     @property
     def duration(self) -> float | None:
@@ -129,7 +140,6 @@ class StoredRun:
         nodeid: The study, empty if its record is damaged.
         sessions: The sessions, after one that the records before the first session belong to.
         suggestions: What samplers proposed, by sweep, the sweep's seed and number.
-        attempts: How often each trial was started.
         items: Node ids of the items of trials that have got others since they ran.
         damaged: Lines and records that could not be read.
     """
@@ -138,16 +148,20 @@ class StoredRun:
         self.nodeid = ""
         self.sessions = [SessionRecord(())]
         self.suggestions: dict[tuple[str, int, int], SuggestRecord] = {}
-        self.attempts: dict[Key, int] = {}
         self.items: dict[Key, str] = {}
         self.damaged = 0
         self._trials: dict[Key, StoredTrial] = {}
-        self._attempts: dict[Attempted, tuple[StoredTrial, Attempt]] = {}
+        self._attempts: dict[tuple[str, int, int, int], tuple[StoredTrial, Attempt]] = {}
 
     @property
     def trials(self) -> list[StoredTrial]:
         """The trials in the order in which they came first."""
         return [*self._trials.values()]
+
+    @property
+    def attempts(self) -> dict[Key, int]:
+        """How often each trial was started."""
+        return {Key._make(place[:3]): place[3] for place in self._attempts}
 
     @property
     def carried(self) -> list[Attempt]:
@@ -178,21 +192,24 @@ class StoredRun:
         """Tell whether an attempt has not ended as far as the newest session knows."""
         return attempt.end is None and attempt.session is self.sessions[-1]
 
-    def read(self, records: Iterable[Json]) -> None:
+    def read(self, batch: Sequence[Json]) -> None:
         """Add records: damaged ones are counted, those of unknown kinds passed over."""
-        for data in records:
+        records, damaged = from_json(batch)
+        self.damaged += damaged
+        for record in records:
             try:
-                record = from_json(data)
-                if record is not None:
+                if isinstance(record, StartRecord):
+                    self._start(record)
+                elif isinstance(record, EndRecord):
+                    self._end(record)
+                else:
                     self._add(record)
-            except (TypeError, ValueError):
+            except ValueError:
                 self.damaged += 1
 
     def _add(self, record: Record) -> None:
         match record:
-            case StartRecord():
-                self._start(record)
-            case EndRecord() | CrashRecord():
+            case CrashRecord():
                 self._end(record)
             case RunRecord() | SessionRecord():
                 self._plan(record)
@@ -206,7 +223,7 @@ class StoredRun:
                 inside = f"{origin}/{ARTIFACTS}/" if origin else ""
                 attempt.directory = f"{inside}{record.directory}"
             case SkipRecord():
-                self._conclude(self._trial(record.key, record.params, record.seed), record)
+                self._trial(record.key, record.params, record.seed).outcome = record
             case ReplayRecord():
                 self.items[record.key] = record.item
 
@@ -220,25 +237,21 @@ class StoredRun:
                 self.sessions[0] = SessionRecord(record.sweeps)
 
     def _start(self, start: StartRecord) -> None:
-        key = start.key
-        place = key, start.attempt
-        if place in self._attempts:
-            return
-        trial = self._trial(key, start.params, start.seed)
-        attempt = Attempt(start, self.sessions[-1])
-        trial.attempts.append(attempt)
-        self.attempts[key] = start.attempt
-        self.items.pop(key, None)
-        self._attempts[place] = trial, attempt
+        place = _PLACE(start)
+        if place not in self._attempts:
+            key, attempt = start.key, Attempt(start, self.sessions[-1])
+            trial = self._trial(key, start.params, start.seed)
+            trial.attempts.append(attempt)
+            self.items.pop(key, None)
+            self._attempts[place] = trial, attempt
 
     def _end(self, end: EndRecord | CrashRecord) -> None:
         if not end.attempt:
-            self._conclude(self._trials.get(end.key) or self._trial(end.key, {}, 0), end)
+            (self._trials.get(end.key) or self._trial(end.key, {}, 0)).outcome = end
             return
         trial, attempt = self._attempt(end)
         if self.is_open(attempt):
-            attempt.end = end
-            self._conclude(trial, end)
+            attempt.end = trial.outcome = end
 
     def _fail(self, failed: FailedRecord) -> None:
         trial, attempt = self._attempt(failed)
@@ -252,22 +265,18 @@ class StoredRun:
     def _attempt(
         self, record: EndRecord | FailedRecord | CrashRecord | SavedRecord
     ) -> tuple[StoredTrial, Attempt]:
-        place = record.key, record.attempt
+        place = _PLACE(record)
         known = self._attempts.get(place)
         if known is None:
             raise ValueError(f"{place} was not started")
         return known
 
     def _trial(self, key: Key, params: Config, seed: int) -> StoredTrial:
-        known = self._trials.get(key)
-        if known and known.seed == seed and same_config(known.params, params):
-            return known
+        trial = self._trials.get(key)
         # A sampler whose proposal was lost may have proposed another configuration since.
-        self._trials[key] = StoredTrial(key, params, seed)
-        return self._trials[key]
-
-    def _conclude(self, trial: StoredTrial, outcome: Outcome) -> None:
-        trial.outcome = outcome
+        if trial is None or trial.seed != seed or not same_config(trial.params, params):
+            trial = self._trials[key] = StoredTrial(key, params, seed)
+        return trial
 
 
 def read_stored(run: Run) -> StoredRun:
@@ -352,15 +361,12 @@ def curve_records(run: Run, stored: StoredRun) -> Iterator[CurveRecord]:
 
 
 def _curves_in(run: Run) -> Iterator[CurveRecord]:
-    return _undamaged(read(run.curves.path).records)
+    for batch, _ in read_batches(run.curves.path):
+        yield from _curves(batch)
 
 
-def _undamaged(records: Iterable[Json]) -> Iterator[CurveRecord]:
-    for data in records:
-        with suppress(TypeError, ValueError):
-            record = from_json(data)
-            if isinstance(record, CurveRecord):
-                yield record
+def _curves(batch: Sequence[Json]) -> Iterator[CurveRecord]:
+    return (record for record in from_json(batch)[0] if isinstance(record, CurveRecord))
 
 
 def curves_of(run: Run, stored: StoredRun) -> dict[Attempted, dict[str, TimedSeries]]:
@@ -372,9 +378,9 @@ def curves_of(run: Run, stored: StoredRun) -> dict[Attempted, dict[str, TimedSer
     return _joined(curve_records(run, stored))
 
 
-def read_curves(records: Iterable[Json]) -> dict[Attempted, dict[str, TimedSeries]]:
+def read_curves(records: Sequence[Json]) -> dict[Attempted, dict[str, TimedSeries]]:
     """Return the series of each metric, by trial and attempt, from a file of curves."""
-    return _joined(_undamaged(records))
+    return _joined(_curves(records))
 
 
 def _joined(records: Iterable[CurveRecord]) -> dict[Attempted, dict[str, TimedSeries]]:
@@ -447,7 +453,7 @@ class Present:
             live: Whether a session works on the run: what has not ended is running.
         """
         places = {name: place for place, name in enumerate(self._sweeps)}
-        for key in sorted(self.trials, key=lambda key: (places[key.sweep], key[1:])):
+        for key in sorted(self.trials, key=lambda key: (places[key[0]], *key[1:])):
             trial = self.trials[key]
             last = trial.attempts[-1] if trial.attempts else None
             if live and last and self.run.is_open(last):
@@ -460,17 +466,18 @@ class Present:
 
     def elapsed(self) -> dict[str, float]:
         """Return the wall time of each sweep in seconds, that of the run's own sessions alone."""
-        spans: dict[tuple[str, int], tuple[float, float]] = {}
-        for key, trial in self.trials.items():
+        spans: dict[tuple[str, int], list[float]] = defaultdict(list)
+        for trial in self.trials.values():
             for attempt in trial.attempts:
-                started, which = attempt.start.started, (key.sweep, id(attempt.session))
-                if started is not None and not attempt.start.origin:
-                    took = attempt.end.duration if isinstance(attempt.end, EndRecord) else 0.0
-                    first, last = spans.get(which, (started, 0.0))
-                    spans[which] = min(first, started), max(last, started + took)
+                start, end = attempt.start, attempt.end
+                if start.started is not None and not start.origin:
+                    span = spans[start.sweep, id(attempt.session)]
+                    span.append(start.started)
+                    if isinstance(end, EndRecord):
+                        span.append(start.started + end.duration)
         times: dict[str, float] = defaultdict(float)
-        for (name, _), (first, last) in spans.items():
-            times[name] += last - first
+        for (name, _), span in spans.items():
+            times[name] += max(span) - min(span)
         return times
 
     @cached_property
@@ -507,34 +514,37 @@ class Present:
     ) -> TrialRecord:
         start, directory = attempt.start, attempt.directory
         usual = not directory or directory == artifact_name(*key, start.attempt)
-        return TrialRecord(
+        state, score, metrics, reason, _ = verdict
+        trial_record: type[TrialRecord] = constructor(TrialRecord)
+        return trial_record(
             self.run.items.get(key) or start.item or self.run.nodeid,
             *key,
             start.params,
-            verdict.state,
-            verdict.score,
-            verdict.metrics,
+            state,
+            score,
+            metrics,
             start.seed,
             end.steps if end else 0,
             start.attempt,
             end.duration if end else 0.0,
-            verdict.reason,
+            reason,
             cached,
             start.worker,
-            logged=dict(end.logged) if end else {},
-            peak_memory=end.peak_memory if end else None,
-            cpu_time=end.cpu_time if end else None,
-            started=start.started,
-            error=end.error if end else "",
+            dict(end.logged) if end else {},
+            end.peak_memory if end else None,
+            end.cpu_time if end else None,
+            start.started,
+            end.error if end else "",
             directory="" if usual else directory,
         )
 
     def _params_of(self, key: Key) -> Config:
         """Return the configuration of a trial that was never handed out, as far as it is known."""
-        trials = (trial for other, trial in self.trials.items() if other[:2] == key[:2])
+        sweep = self._sweeps[key.sweep]
+        keys = (key._replace(replicate=replicate) for replicate in range(sweep.replicates))
+        trials = (self.trials[each] for each in keys if each in self.trials)
         known = next((trial.params for trial in trials if trial.params), None)
-        seed = self._sweeps[key.sweep].seed
-        suggested = self.run.suggestions.get((key.sweep, seed, key.number))
+        suggested = self.run.suggestions.get((key.sweep, sweep.seed, key.number))
         return known or (suggested.params if suggested else {})
 
 
@@ -616,11 +626,12 @@ def judged(end: EndRecord, metrics: Sequence[str]) -> Judgement | None:
     if end.state is not State.COMPLETE and (end.failed or end.state is not State.INVALID):
         score = end.metrics.get(metrics[0]) if end.state is State.PRUNED else None
         return Judgement(end.state, score, dict(end.metrics), end.reason)
-    verdict = judge(None, end.metrics, *metrics)
-    if verdict.failed:
+    try:
+        verdict = judge_metrics(dict(end.metrics), metrics)
+    except KeyError:
         return None
     # A trial that is complete has a reason if its item failed in the teardown.
-    return verdict if not end.reason else replace(verdict, reason=verdict.reason or end.reason)
+    return verdict._replace(reason=verdict.reason or end.reason) if end.reason else verdict
 
 
 def _unscored(state: State, reason: str = "") -> Judgement:
@@ -636,4 +647,7 @@ def uncollected() -> Iterator[None]:
         yield
     finally:
         if was_on:
+            if not gc.get_freeze_count():
+                gc.freeze()
+                gc.unfreeze()  # which counts what there is as old, without going through it
             gc.enable()

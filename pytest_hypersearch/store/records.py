@@ -17,10 +17,13 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Callable, Mapping
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import MISSING, Field, dataclass, field, fields
+from itertools import chain, repeat
 from typing import Annotated, Any, ClassVar, Final, TypeAlias, TypeVar, get_args, get_type_hints
 
+from pytest_hypersearch.core.codec import constructor
 from pytest_hypersearch.core.goals import ONE_SE
 from pytest_hypersearch.core.study import STATISTICS
 from pytest_hypersearch.core.sweep import Sweep
@@ -37,7 +40,40 @@ _LONG: Final = 1e12  # seconds
 _ENDS: Final = {*State} - {State.RUNNING, State.RACED_OUT, State.CRASHED}
 
 _Read: TypeAlias = "Callable[[Any], Any]"
+_Check: TypeAlias = "Callable[[Collection[Any]], bool]"
 _Kind = TypeVar("_Kind")
+
+_CHECKS: Final[dict[_Read, _Check]] = {}
+"""What tells of many values at once that each would be read as it is, by what reads one; if it does
+not tell, they may be all the same."""
+
+
+def _quick(read: _Read, check: _Check) -> _Read:
+    _CHECKS[read] = check
+    return read
+
+
+def _are(kind: type, low: float, high: float) -> _Check:
+    # JSON has no NaN, so that the least and the largest tell of all.
+    return lambda values: (
+        {*map(type, values)} == {kind} and (low <= min(values) and max(values) <= high)
+    )
+
+
+def _are_texts(values: Collection[Any]) -> bool:
+    return {*map(type, values)} == {str} and "".join(values).isascii()
+
+
+def _are_scalars(values: Collection[Any]) -> bool:
+    texts = [value for value in values if type(value) is str]
+    rest = [value for value in values if type(value) is not str and value is not None]
+    if not {*map(type, rest)} <= {int, float, bool}:
+        return False
+    return (
+        "".join(texts).isascii()
+        and min(rest, default=0) >= -_LARGE
+        and max(rest, default=0) <= _LARGE
+    )
 
 
 def _whole(low: int = -_LARGE, high: int = _LARGE) -> _Read:
@@ -46,7 +82,7 @@ def _whole(low: int = -_LARGE, high: int = _LARGE) -> _Read:
             raise ValueError(f"{value!r} is not an integer from {low} to {high}")
         return value
 
-    return read
+    return _quick(read, _are(int, low, high))
 
 
 def _number(low: float = -sys.float_info.max, high: float = sys.float_info.max) -> _Read:
@@ -55,7 +91,7 @@ def _number(low: float = -sys.float_info.max, high: float = sys.float_info.max) 
             raise ValueError(f"{value!r} is not a number from {low} to {high}")
         return float(value)
 
-    return read
+    return _quick(read, _are(float, low, high))
 
 
 def _flag(value: object) -> bool:
@@ -80,7 +116,7 @@ def _one_of(*allowed: str) -> _Read:
 
 
 def _optional(read: _Read) -> _Read:
-    return lambda value: None if value is None else read(value)
+    return _quick(lambda value: None if value is None else read(value), _CHECKS[read])
 
 
 def _tuple(read: _Read) -> _Read:
@@ -101,7 +137,14 @@ def _dict(read: _Read) -> _Read:
             name if name.isascii() else encodable(name): read(each) for name, each in value.items()
         }
 
-    return read_all
+    def check(values: Collection[Any]) -> bool:
+        if read not in _CHECKS or {*map(type, values)} != {dict}:
+            return False
+        names = {*chain.from_iterable(values)}
+        inner = [*chain.from_iterable(map(dict.values, values))]
+        return not names or ("".join(names).isascii() and _CHECKS[read](inner))
+
+    return _quick(read_all, check)
 
 
 def _scalar(value: Any) -> Raw:  # noqa: ANN401  any JSON value
@@ -160,6 +203,8 @@ def _name_like(pattern: str, what: str) -> _Read:
     return read
 
 
+_CHECKS.update({_flag: _are(bool, 0, 1), _text: _are_texts, _scalar: _are_scalars})
+_CHECKS[_metric] = _are(float, -sys.float_info.max, sys.float_info.max)
 _INTEGER, _FLOAT = _whole(), _number()
 _TIME, _SECONDS = _number(0, _LATE), _number(-_LONG, _LONG)
 
@@ -646,14 +691,31 @@ def to_json(record: Record) -> Json:
     return data
 
 
-def from_json(data: Json) -> Record | None:
-    """Return the record that a JSON object describes, None if it is of an unknown kind.
+def from_json(batch: Sequence[Json]) -> tuple[list[Record], int]:
+    """Return the records that JSON objects describe, in their order, and how many are damaged.
 
-    Raises:
-        TypeError, ValueError: It describes no record.
+    Those of an unknown kind are left out. Records of one kind with the same fields are checked
+    together, a field at a time, unless one of them is damaged.
     """
-    kind = _KINDS.get(data["k"]) if isinstance(data["k"], str) else None
-    return None if kind is None else _record(kind, data)
+    alike: dict[tuple[str, ...], list[int]] = defaultdict(list)
+    for place, data in enumerate(batch):
+        alike[str(data["k"]), *data].append(place)
+    records: list[Record | None] = [None] * len(batch)
+    damaged = 0
+    for (name, *_), places in alike.items():
+        if (kind := _KINDS.get(name)) is None:
+            continue
+        group = [batch[place] for place in places]
+        try:
+            for place, record in zip(places, _records(kind, group), strict=True):
+                records[place] = record
+        except (TypeError, ValueError):
+            for place, data in zip(places, group, strict=True):
+                try:
+                    records[place] = _record(kind, data)
+                except (TypeError, ValueError):
+                    damaged += 1
+    return [record for record in records if record is not None], damaged
 
 
 def _json(value: object) -> object:
@@ -684,6 +746,29 @@ def _record(kind: type[_Kind], data: Mapping[str, Any]) -> _Kind:
         if (read := reads.get(name)) is not None:
             values[name] = read(value)
     return kind(**values)
+
+
+def _records(kind: Any, alike: Sequence[Json]) -> list[Any]:  # noqa: ANN401  mypy: no type[_Kind]
+    """Return what `_record` returns for each of several objects with the same names."""
+    reads, columns = _READS[kind], {}
+    for name, values in zip(alike[0], zip(*map(dict.values, alike), strict=True), strict=True):
+        if name in reads:
+            columns[name] = _column(reads[name], values)
+    for name, default in _DEFAULTS[kind]:
+        if name not in columns:
+            if default is MISSING:
+                raise TypeError(f"{name} is missing")
+            columns[name] = repeat(default, len(alike))  # records may share it: they are frozen
+    return [*map(constructor(kind), *(columns[name] for name, _ in _DEFAULTS[kind]))]
+
+
+def _column(read: _Read, values: tuple[Any, ...]) -> Iterable[Any]:
+    if read in _CHECKS and _CHECKS[read](values):
+        return values
+    if {*map(type, values)} == {str}:
+        known = {value: read(value) for value in {*values}}
+        return [known[value] for value in values]
+    return [*map(read, values)]
 
 
 def _reads_of(kind: type[Any]) -> dict[str, _Read]:

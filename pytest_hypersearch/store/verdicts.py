@@ -42,13 +42,11 @@ def read_verdicts(run: Run) -> dict[str, GateVerdict]:
     """Return the verdicts of a run by their gates; a damaged file has none."""
     verdicts: dict[str, GateVerdict] = {}
     with suppress(StoreError):
-        for data in read(run.path / _FILE).records:
-            with suppress(TypeError, ValueError):
-                record = from_json(data)
-                if isinstance(record, VerdictRecord):
-                    verdicts[record.gate] = GateVerdict(
-                        record.gate, record.verdict, record.text, record.against
-                    )
+        for record in from_json(read(run.path / _FILE).records)[0]:
+            if isinstance(record, VerdictRecord):
+                verdicts[record.gate] = GateVerdict(
+                    record.gate, record.verdict, record.text, record.against
+                )
     return verdicts
 
 

@@ -6,6 +6,7 @@ which takes an hour.
 
 import os
 import re
+from dataclasses import FrozenInstanceError
 from itertools import islice
 
 import pytest
@@ -13,6 +14,7 @@ from forged import NODEID, curves, forgeries, journal, write
 
 from pytest_hypersearch import load_results
 from pytest_hypersearch.results.cli import main
+from pytest_hypersearch.store import records
 from pytest_hypersearch.store.reader import read_run
 from pytest_hypersearch.store.runs import Run, Store
 
@@ -104,6 +106,32 @@ def test_a_forged_record_costs_itself_alone(store):
             assert len(whole - left) <= 1, what
         elif study.notes and "damaged" in study.notes[0]:
             assert left == whole, what
+
+
+def read_or_refused(read, *args):
+    try:
+        return read(*args)
+    except (TypeError, ValueError):
+        return None
+
+
+def test_records_are_read_together_as_each_is_alone():
+    for (place, *path), value, data in forgeries(DATA):
+        whole, forged = DATA[place], data[place]
+        kind = records._KINDS.get(str(forged["k"]))
+        if kind is None or "sweeps" in path:
+            continue
+        what = f"{forged['k']} {path}: {value!r}"[:200]
+        alone = read_or_refused(records._record, kind, forged)
+        batch = [whole, forged, whole] if [*whole] == [*forged] else [forged]
+        together = read_or_refused(records._records, kind, batch)
+        if alone is None or together is None:
+            assert alone is together is None, what
+            continue
+        (read,) = together[1:2] or together
+        assert (type(read), repr(read)) == (type(alone), repr(alone)), what
+        with pytest.raises(FrozenInstanceError):
+            setattr(read, next(iter(forged.keys() - {"k"})), None)
 
 
 def test_every_command_prints_one_line(store, capsys):
