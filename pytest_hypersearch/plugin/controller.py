@@ -346,8 +346,6 @@ class ReportFile:
 
     def _reported(self, study: StudyResults) -> Reported:
         """A study with the curves of the last attempt at each trial."""
-        from pytest_hypersearch.results.study_history import Reported
-
         stored = self._controller.owner.stored_curves(study.nodeid)
         last = {(t.key, t.attempt) for t in study.trials}
         curves = {key[0]: series for key, series in stored.items() if key in last}

@@ -22,7 +22,7 @@ from pytest_hypersearch.core.space import Choice, Space
 from pytest_hypersearch.core.study import STATISTICS
 from pytest_hypersearch.core.sweep import Demand
 from pytest_hypersearch.core.values import duration_of, number_of, shown
-from pytest_hypersearch.plugin.mark.spaces import integer, one_of, text, wrong
+from pytest_hypersearch.plugin.mark.spaces import flag, integer, one_of, text, wrong
 from pytest_hypersearch.search.pruners import pickled, pruner
 
 MODES = ("min", "max")
@@ -195,9 +195,7 @@ def stop_of(given: Mapping[str, Any]) -> StopRule | None:
 
 def race_of(given: Mapping[str, Any]) -> bool:
     """Whether replicates are raced, which goes by the mean of one metric."""
-    race = given.get("race", False)
-    if not isinstance(race, bool):
-        raise wrong("race", race, "expected True or False")
+    race = flag(given, "race")
     if race and given.get("replicates", 1) < FEWEST_RACED:
         raise wrong("race", race, f"requires replicates= of at least {FEWEST_RACED}")
     if race and not isinstance(given.get("metric", ""), str):

@@ -34,6 +34,9 @@ class Plots:
         self._data = numbers(reported, ranked)
         self._trials: Mapping[str, Sequence[Any]] = self._data["trials"]
         self._metric: Json = self._data["metrics"][0]
+        self._parameters: dict[str, Json] = {
+            each["name"]: each for each in self._data["parameters"]
+        }
         self._reverse = self._metric["mode"] == "min"
 
     def history(self) -> go.Figure:
@@ -42,11 +45,10 @@ class Plots:
         for sweep, place in self._sweeps():
             own = self._scored(place)
             feasible = [self._trials["feasible"][i] for i in own]
-            symbol = SYMBOLS[place % len(SYMBOLS)]
-            symbols = [symbol if fine else f"{symbol}-open" for fine in feasible]
             points = self._points(own, [i + 1 for i in own], place, name=sweep)
+            symbol = points["marker"]["symbol"]
+            points["marker"]["symbol"] = [symbol if fine else f"{symbol}-open" for fine in feasible]
             drawn.add_scatter(**points)
-            drawn.data[-1].marker.symbol = symbols
         best = self._metric["best"]
         known = [i for i, value in enumerate(best) if value is not None]
         drawn.add_scatter(
@@ -287,28 +289,23 @@ class Plots:
     def _hover(self, i: int) -> str:
         """What identifies a trial."""
         pairs = [
-            f"{parameter['name']}={_shown(parameter, i)}"
-            for parameter in self._data["parameters"]
+            f"{name}={_shown(parameter, i)}"
+            for name, parameter in self._parameters.items()
             if parameter["values"][i] is not None
         ]
         sweep = self._data["sweeps"][self._trials["sweep"][i]]["name"]
-        name = f"{sweep}-{self._trials['number'][i]}-r{self._trials['replicate'][i]}"
-        return "<br>".join(map(_escaped, [name, *pairs]))
+        trial = f"{sweep}-{self._trials['number'][i]}-r{self._trials['replicate'][i]}"
+        return "<br>".join(map(_escaped, [trial, *pairs]))
 
     def _parameter(self, name: str) -> Json:
-        names = []
-        for parameter in self._data["parameters"]:
-            if parameter["name"] == name:
-                found: Json = parameter
-                return found
-            names.append(parameter["name"])
-        raise ValueError(f"{name!r}: expected a parameter: {', '.join(names)}")
+        if name not in self._parameters:
+            raise ValueError(f"{name!r}: expected a parameter: {', '.join(self._parameters)}")
+        return self._parameters[name]
 
     def _group(self, i: int, by: str) -> str:
         """The group of a trial; empty if it has none."""
-        for parameter in self._data["parameters"]:
-            if parameter["name"] == by:
-                return "" if parameter["values"][i] is None else _shown(parameter, i)
+        if parameter := self._parameters.get(by):
+            return "" if parameter["values"][i] is None else _shown(parameter, i)
         if by == "strategy":
             return str(self._data["sweeps"][self._trials["sweep"][i]]["name"])
         return str(self._trials["replicate"][i]) if by == "replicate" else ""
