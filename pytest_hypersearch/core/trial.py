@@ -259,7 +259,7 @@ class Outcome:
         return replace(failed, score=None, metrics={}, logged={})
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Attempt:
     """One execution of a trial, on which a runner works.
 
@@ -268,7 +268,7 @@ class Attempt:
         seed: The trial's seed.
         number: 1 for the first execution in the run.
         worker: The runner.
-        started: When it started, in seconds since 1970.
+        started: When it started, in seconds since 1970; before that, when it was handed out.
         since: The same by the monotonic clock.
     """
 

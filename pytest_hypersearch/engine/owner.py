@@ -481,8 +481,7 @@ class Owner:
         """Take note that a trial begins: the one before is torn down."""
         self._finish(attempt.worker, saved=False)
         self._current[attempt.worker] = run, key
-        if trial := run.study.under_way(key, attempt.number):
-            self._emit(Started(run.study, trial))
+        self._emit(Started(run.study, key, attempt))
 
     def _review(self, request: messages.Review) -> messages.PruneVerdict:
         self._take_values(request.item, request.attempt, request.series)

@@ -257,8 +257,7 @@ class Study:
         sweep = self.sweeps[key.sweep]
         stopping = self._stopping.get(key.sweep)
         self.reserved.pop(key, None)
-        running = sum(other.sweep == key.sweep for other in (*self.running, *self.reserved))
-        over = closed or (stopping.reason(running) if stopping else "")
+        over = closed or (stopping.reason(self._under_way_in(key.sweep)) if stopping else "")
         if self._began(key):
             over = ""  # left out, a trial that failed or crashed and is repeated would pass
         if over:
@@ -301,8 +300,8 @@ class Study:
             StoreError: The journal cannot be written.
         """
         # Handed out ahead, it has waited for the teardown of the trial before.
-        started, since = round(wall() - ran, 3), monotonic() - ran
-        attempt = replace(self.reserved[key], started=started, since=since)
+        attempt = self.reserved[key]
+        attempt.started, attempt.since = round(wall() - ran, 3), monotonic() - ran
         start = records.StartRecord(
             *key,
             attempt.number,
@@ -477,7 +476,11 @@ class Study:
         own = self.running.get(key) or self.reserved.get(key)
         if own is None or own.number != attempt:
             return None
-        return under_way(self._nodeids[key], key, own, State.RUNNING)
+        return self.begun(key, own)
+
+    def begun(self, key: Key, attempt: Attempt) -> TrialRecord:
+        """The trial as it begins."""
+        return under_way(self._nodeids[key], key, attempt, State.RUNNING)
 
     def is_best(self, record: TrialRecord) -> bool:
         """Whether the trial's configuration leads the study now."""
@@ -503,6 +506,10 @@ class Study:
                 *(*self.notes, *self._stored.notes, *self.present.notes),
             ),
         )
+
+    def _under_way_in(self, sweep: str) -> int:
+        """How many trials of a sweep runners have."""
+        return sum(key.sweep == sweep for key in (*self.running, *self.reserved))
 
     def _runs(self, key: Key, attempt: int) -> bool:
         return key in self.running and self.running[key].number == attempt

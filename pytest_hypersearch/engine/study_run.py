@@ -10,7 +10,7 @@ from typing import Final, Protocol, TypeAlias
 from pytest_hypersearch.core.contracts import Sampler
 from pytest_hypersearch.core.study import StudyResults
 from pytest_hypersearch.core.sweep import Sweep
-from pytest_hypersearch.core.trial import Config, Key, State, TrialRecord
+from pytest_hypersearch.core.trial import Attempt, Config, Key, State, TrialRecord
 from pytest_hypersearch.core.values import time_text
 from pytest_hypersearch.engine.artifacts import ArtifactRetention, Background
 from pytest_hypersearch.engine.messages import StudyPlan, StudyState
@@ -186,11 +186,18 @@ class Started:
 
     Attributes:
         study: Its study, which goes on: to be looked at before the listener returns.
-        trial: The trial.
+        key: Which of its trials it is.
+        attempt: The attempt that begins.
     """
 
     study: Study
-    trial: TrialRecord
+    key: Key
+    attempt: Attempt
+
+    @property
+    def trial(self) -> TrialRecord:
+        """The trial."""
+        return self.study.begun(self.key, self.attempt)
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,8 +25,6 @@ from pytest_hypersearch.core.trial import Config, Raw
 from pytest_hypersearch.plugin.mark.overrides import Overrides, Setting
 from pytest_hypersearch.search.samplers import Table
 
-MARK = "sweep_trial"
-
 _unsuited: pytest.StashKey[dict[str, str]] = pytest.StashKey()
 
 
@@ -50,6 +48,13 @@ class Slot:
 
     def __repr__(self) -> str:
         return self.id
+
+
+def slot_of(item: pytest.Item) -> Slot | None:
+    """The trial that an item runs, None if it runs none."""
+    # The mark is the item's own: pytest would search its class, its module and directories as well.
+    slots = (mark.args[0] for mark in item.own_markers if mark.name == "sweep_trial")
+    return next(slots, None)
 
 
 def sweeps_of(metafunc: pytest.Metafunc, overrides: Overrides) -> list[Sweep]:
@@ -116,13 +121,13 @@ class SettingsCheck:
         unsuited = config.stash.get(_unsuited, {})
         names: dict[str, None] = {}
         for item in items:
-            mark = item.get_closest_marker(MARK)
-            if mark is None or not isinstance(item, pytest.Function) or item.parent is None:
+            slot = slot_of(item)
+            if slot is None or not isinstance(item, pytest.Function) or item.parent is None:
                 continue
             test = f"{item.parent.nodeid}::{item.originalname}"
             if test in unsuited:
                 raise pytest.UsageError(f"{test}: {unsuited[test]}")
-            names |= dict.fromkeys(each for s in mark.args[0].sweeps for each in s.arguments)
+            names |= dict.fromkeys(each for s in slot.sweeps for each in s.arguments)
         for setting in self._settings:
             if setting.name not in names:
                 raise pytest.UsageError(f"--sweep-set {setting.shown}: {_lacking(setting, names)}")

@@ -25,7 +25,7 @@ from pytest_hypersearch.core.sweep import Sweep
 from pytest_hypersearch.core.trial import Config, storable
 from pytest_hypersearch.core.values import below, scalar_of
 from pytest_hypersearch.engine import messages
-from pytest_hypersearch.plugin.collect import MARK, Slot
+from pytest_hypersearch.plugin.collect import Slot, slot_of
 from pytest_hypersearch.search.pruners import pickled
 
 Placed: TypeAlias = tuple[int, pytest.Function, Slot]
@@ -146,9 +146,9 @@ def _arguments(item: pytest.Function, slot: Slot) -> Config:
 def trials_among(items: Iterable[pytest.Item]) -> Iterator[Placed]:
     """The trials among items, with their places."""
     for place, item in enumerate(items):
-        mark = item.get_closest_marker(MARK)
-        if mark is not None and isinstance(item, pytest.Function):
-            yield place, item, mark.args[0]
+        slot = slot_of(item)
+        if slot is not None and isinstance(item, pytest.Function):
+            yield place, item, slot
 
 
 def study_nodeid(item: pytest.Function, slot: Slot) -> str:

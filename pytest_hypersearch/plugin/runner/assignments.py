@@ -13,7 +13,7 @@ import pytest
 
 from pytest_hypersearch.engine import messages
 from pytest_hypersearch.engine.link import Link
-from pytest_hypersearch.plugin.collect import MARK
+from pytest_hypersearch.plugin.collect import slot_of
 
 _EVALUATED_IN_SETUP: Final = frozenset({"skip", "skipif", "xfail"})
 
@@ -73,8 +73,7 @@ def _claimed_ahead(item: pytest.Item, nextitem: pytest.Item | None) -> str:
     """
     if nextitem is None or nextitem.parent is not item.parent:
         return ""
-    trial = nextitem.get_closest_marker(MARK) is not None
-    return nextitem.nodeid if trial and _may_begin(nextitem) else ""
+    return nextitem.nodeid if slot_of(nextitem) and _may_begin(nextitem) else ""
 
 
 def _may_begin(item: pytest.Item) -> bool:

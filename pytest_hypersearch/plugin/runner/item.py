@@ -15,7 +15,7 @@ import pytest
 
 from pytest_hypersearch.core.trial import Config, Outcome, State, TrialRecord
 from pytest_hypersearch.engine.messages import RunTrial
-from pytest_hypersearch.plugin.collect import MARK, Slot
+from pytest_hypersearch.plugin.collect import Slot, slot_of
 from pytest_hypersearch.plugin.fixtures import Trial
 from pytest_hypersearch.plugin.runner.reports import TrialPruned, TrialSkipped
 
@@ -171,10 +171,10 @@ class Timers:
     @pytest.hookimpl(tryfirst=True, optionalhook=True)
     def pytest_timeout_set_timer(self, item: pytest.Item, settings: Any) -> bool | None:  # noqa: ANN401  pytest-timeout's
         """Set no timer yet; none at all where the trial's own process does."""
-        mark = item.get_closest_marker(MARK)
-        if mark is None or settings.func_only:
+        slot = slot_of(item)
+        if slot is None or settings.func_only:
             return None
-        if self._alone or not mark.args[0].sweep.isolate:
+        if self._alone or not slot.sweep.isolate:
             self._limited = item, settings
         return True
 

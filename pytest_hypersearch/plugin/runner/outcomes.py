@@ -21,7 +21,7 @@ from pytest_hypersearch.core.trial import Outcome, State, TrialRecord, judge
 from pytest_hypersearch.core.values import encodable, error_text
 from pytest_hypersearch.engine import messages
 from pytest_hypersearch.engine.link import Link
-from pytest_hypersearch.plugin.collect import MARK
+from pytest_hypersearch.plugin.collect import slot_of
 from pytest_hypersearch.plugin.runner.assignments import Assignments
 from pytest_hypersearch.plugin.runner.item import CurrentItem
 from pytest_hypersearch.plugin.runner.reports import TrialPruned, TrialSkipped, parts_of, skip_of
@@ -132,10 +132,10 @@ class OutcomeReporter:
         report: pytest.TestReport,
     ) -> None:
         """Tell the owner that an item's setup failed or skipped: its call does not follow."""
-        mark = item.get_closest_marker(MARK)
-        if mark is None or isinstance(error, _INTERRUPTIONS):
+        slot = slot_of(item)
+        if slot is None or isinstance(error, _INTERRUPTIONS):
             return
-        secrets = Secrets(mark.args[0].sweep.secrets)
+        secrets = Secrets(slot.sweep.secrets)
         said = describe(error, secrets) if error else secrets.masked(first_line(report))
         skipped = isinstance(error, pytest.skip.Exception) if error else report.skipped
         reason = f"skipped: {said}" if skipped else f"in setup: {said}"
@@ -210,7 +210,7 @@ class OutcomeReporter:
         if current.trial is None or not current.told:
             return
         # The owner learns of the others when this process asks for its next trial.
-        follows = nextitem is not None and nextitem.get_closest_marker(MARK) is not None
+        follows = nextitem is not None and slot_of(nextitem) is not None
         if saved or current.trial.saved or not follows:
             self._link.call(messages.Finish(saved))
 

@@ -18,7 +18,7 @@ from pytest_hypersearch.core.values import monotonic
 from pytest_hypersearch.engine import messages
 from pytest_hypersearch.engine.link import Link
 from pytest_hypersearch.engine.resources.machine import Meter, confined
-from pytest_hypersearch.plugin.collect import MARK, Slot
+from pytest_hypersearch.plugin.collect import Slot, slot_of
 from pytest_hypersearch.plugin.fixtures import Sweeps, Trial
 from pytest_hypersearch.plugin.isolation import is_isolated
 from pytest_hypersearch.plugin.junit import note_properties, wants_junit
@@ -132,13 +132,13 @@ class Runner:
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
         """Ask for the item's trial: run it, replay it, or leave it."""
         self.current = None
-        mark = item.get_closest_marker(MARK)
-        if mark is None:
+        slot = slot_of(item)
+        if slot is None:
             return
         item = cast("pytest.Function", item)
-        self.current = current = CurrentItem(item, mark.args[0])
+        self.current = current = CurrentItem(item, slot)
         restore_test(item)
-        identify(item, current.slot)
+        identify(item, slot)
         self._begin(current)
 
     def _begin(self, current: CurrentItem) -> None:

@@ -14,7 +14,7 @@ import pytest
 
 from pytest_hypersearch.engine import messages
 from pytest_hypersearch.engine.link import Link
-from pytest_hypersearch.plugin.collect import MARK
+from pytest_hypersearch.plugin.collect import slot_of
 from pytest_hypersearch.plugin.plan import longest_first
 from pytest_hypersearch.plugin.runner.assignments import Assignments
 
@@ -145,8 +145,7 @@ class _Gate:
         self, item: pytest.Item, nextitem: pytest.Item | None
     ) -> Generator[None, object, object]:
         """Pass over the trial, or leave it to pytest."""
-        trial = item.get_closest_marker(MARK) is not None
-        if trial and not self._assignments.claim(item, nextitem):
+        if slot_of(item) and not self._assignments.claim(item, nextitem):
             _pass_over(item, nextitem)
             raise _ElsewhereError
         return (yield)
