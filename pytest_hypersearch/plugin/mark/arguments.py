@@ -1,4 +1,4 @@
-"""From the arguments of a ``sweep`` mark to a validated sweep."""
+"""From the arguments of a ``sweep`` mark to a validated sweep, its gates among them."""
 
 from __future__ import annotations
 

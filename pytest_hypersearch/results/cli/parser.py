@@ -83,7 +83,7 @@ def parser() -> argparse.ArgumentParser:
         (commands.merge, "make one run of those of shards", (_merge,)),
         (commands.clean, "remove old runs", (_what, _clean)),
     ):
-        name = run.__name__.partition("_")[0]
+        name = run.__name__.partition("_")[0]  # `list` itself is Python's
         command = subparsers.add_parser(
             name,
             help=what,
