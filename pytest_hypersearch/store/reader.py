@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
-from operator import attrgetter
+from itertools import chain
 from pathlib import Path
 from typing import Final, TypeAlias
 
@@ -52,7 +52,6 @@ from pytest_hypersearch.store.runs import ARTIFACTS, Run, artifact_name, saved_a
 FINISHED: Final = frozenset({State.COMPLETE, State.PRUNED, State.INVALID})
 
 Outcome: TypeAlias = "EndRecord | CrashRecord | SkipRecord"
-_PLACE: Final = attrgetter("sweep", "number", "replicate", "attempt")
 Attempted: TypeAlias = "tuple[Key, int]"
 """A trial as the run's files know it, and which execution of it."""
 
@@ -90,6 +89,7 @@ class StoredTrial:
         params: Its configuration, empty if it was never handed out.
         seed: Its seed.
         attempts: Its executions.
+        before: Those that had another configuration, as a proposal was lost.
         outcome: What came of it: of several ends, crashes and skips the last.
     """
 
@@ -97,6 +97,7 @@ class StoredTrial:
     params: Config
     seed: int
     attempts: list[Attempt] = field(default_factory=list)
+    before: Sequence[Attempt] = ()
     outcome: Outcome | None = None
 
     @property
@@ -151,7 +152,6 @@ class StoredRun:
         self.items: dict[Key, str] = {}
         self.damaged = 0
         self._trials: dict[Key, StoredTrial] = {}
-        self._attempts: dict[tuple[str, int, int, int], tuple[StoredTrial, Attempt]] = {}
 
     @property
     def trials(self) -> list[StoredTrial]:
@@ -161,12 +161,15 @@ class StoredRun:
     @property
     def attempts(self) -> dict[Key, int]:
         """How often each trial was started."""
-        return {Key._make(place[:3]): place[3] for place in self._attempts}
+        every = ((key, (*trial.before, *trial.attempts)) for key, trial in self._trials.items())
+        return {key: attempts[-1].start.attempt for key, attempts in every if attempts}
 
     @property
     def carried(self) -> list[Attempt]:
         """The attempts that were carried over from other runs."""
-        return [attempt for _, attempt in self._attempts.values() if attempt.start.origin]
+        trials = self._trials.values()
+        attempts = (each for trial in trials for each in (*trial.before, *trial.attempts))
+        return [attempt for attempt in attempts if attempt.start.origin]
 
     @property
     def origins(self) -> set[str]:
@@ -218,7 +221,7 @@ class StoredRun:
             case FailedRecord():
                 self._fail(record)
             case SavedRecord():
-                attempt = self._attempt(record)[1]
+                attempt = self._attempt(record.key, record.attempt)[1]
                 origin = attempt.start.origin
                 inside = f"{origin}/{ARTIFACTS}/" if origin else ""
                 attempt.directory = f"{inside}{record.directory}"
@@ -233,28 +236,29 @@ class StoredRun:
             self.sessions.append(replace(record, sweeps=sweeps))
         else:
             self.nodeid = self.nodeid or record.nodeid
-            if not self.sessions[1:] and not self._attempts:
+            if not self.sessions[1:] and not self._trials:
                 self.sessions[0] = SessionRecord(record.sweeps)
 
     def _start(self, start: StartRecord) -> None:
-        place = _PLACE(start)
-        if place not in self._attempts:
-            key, attempt = start.key, Attempt(start, self.sessions[-1])
-            trial = self._trial(key, start.params, start.seed)
-            trial.attempts.append(attempt)
+        key = start.key
+        if self._find(key, start.attempt) is None:
+            attempt = Attempt(start, self.sessions[-1])
+            self._trial(key, start.params, start.seed).attempts.append(attempt)
             self.items.pop(key, None)
-            self._attempts[place] = trial, attempt
 
     def _end(self, end: EndRecord | CrashRecord) -> None:
+        key = end.key
         if not end.attempt:
-            (self._trials.get(end.key) or self._trial(end.key, {}, 0)).outcome = end
+            (self._trials.get(key) or self._trial(key, {}, 0)).outcome = end
             return
-        trial, attempt = self._attempt(end)
+        trial, attempt = self._attempt(key, end.attempt)
         if self.is_open(attempt):
-            attempt.end = trial.outcome = end
+            attempt.end = end
+            if attempt in trial.attempts:
+                trial.outcome = end
 
     def _fail(self, failed: FailedRecord) -> None:
-        trial, attempt = self._attempt(failed)
+        trial, attempt = self._attempt(failed.key, failed.attempt)
         before = attempt.end
         if isinstance(before, EndRecord):
             after = replace(before, state=failed.state, reason=failed.reason, failed=True)
@@ -262,20 +266,26 @@ class StoredRun:
             if trial.outcome is before:
                 trial.outcome = attempt.end
 
-    def _attempt(
-        self, record: EndRecord | FailedRecord | CrashRecord | SavedRecord
-    ) -> tuple[StoredTrial, Attempt]:
-        place = _PLACE(record)
-        known = self._attempts.get(place)
-        if known is None:
-            raise ValueError(f"{place} was not started")
-        return known
+    def _attempt(self, key: Key, number: int) -> tuple[StoredTrial, Attempt]:
+        attempt = self._find(key, number)
+        if attempt is None:
+            raise ValueError(f"attempt {number} of {key} was not started")
+        return self._trials[key], attempt
+
+    def _find(self, key: Key, number: int) -> Attempt | None:
+        trial = self._trials.get(key)
+        if trial is not None:
+            for attempt in (*trial.attempts, *trial.before):
+                if attempt.start.attempt == number:
+                    return attempt
+        return None
 
     def _trial(self, key: Key, params: Config, seed: int) -> StoredTrial:
         trial = self._trials.get(key)
         # A sampler whose proposal was lost may have proposed another configuration since.
         if trial is None or trial.seed != seed or not same_config(trial.params, params):
-            trial = self._trials[key] = StoredTrial(key, params, seed)
+            before = (*trial.before, *trial.attempts) if trial else ()
+            trial = self._trials[key] = StoredTrial(key, params, seed, [], before)
         return trial
 
 
@@ -426,10 +436,6 @@ class Present:
         every = any(each.selected is None for each in self.run.sessions[1:])
         return not every and len(self.trials) < planned
 
-    def ended(self, key: Key) -> TrialRecord | None:
-        """Return a trial as it ended, None if it did not or lacks a metric."""
-        return self._record(key, self.trials[key])
-
     def finished(self, key: Key) -> TrialRecord | None:
         """Return a trial as it is replayed, None if it has to run again."""
         trial = self.trials.get(key)
@@ -452,14 +458,16 @@ class Present:
         Args:
             live: Whether a session works on the run: what has not ended is running.
         """
-        places = {name: place for place, name in enumerate(self._sweeps)}
-        for key in sorted(self.trials, key=lambda key: (places[key[0]], *key[1:])):
+        keys: dict[str, list[Key]] = {name: [] for name in self._sweeps}
+        for key in self.trials:
+            keys[key.sweep].append(key)
+        for key in chain.from_iterable(map(sorted, keys.values())):
             trial = self.trials[key]
             last = trial.attempts[-1] if trial.attempts else None
             if live and last and self.run.is_open(last):
                 yield self._started(key, last, _unscored(State.RUNNING))
             elif trial.outcome is not None:
-                if record := self.ended(key):
+                if record := self._record(key, trial):
                     yield record
             elif last:
                 yield self._started(key, last, _unscored(State.NOT_RUN, "interrupted"))
@@ -515,9 +523,10 @@ class Present:
         start, directory = attempt.start, attempt.directory
         usual = not directory or directory == artifact_name(*key, start.attempt)
         state, score, metrics, reason, _ = verdict
+        items = self.run.items
         trial_record: type[TrialRecord] = constructor(TrialRecord)
         return trial_record(
-            self.run.items.get(key) or start.item or self.run.nodeid,
+            (items and items.get(key)) or start.item or self.run.nodeid,
             *key,
             start.params,
             state,
@@ -535,7 +544,8 @@ class Present:
             end.cpu_time if end else None,
             start.started,
             end.error if end else "",
-            directory="" if usual else directory,
+            None,
+            "" if usual else directory,
         )
 
     def _params_of(self, key: Key) -> Config:

@@ -21,6 +21,7 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import MISSING, Field, dataclass, field, fields
 from itertools import chain, repeat
+from types import NoneType
 from typing import Annotated, Any, ClassVar, Final, TypeAlias, TypeVar, get_args, get_type_hints
 
 from pytest_hypersearch.core.codec import constructor
@@ -37,6 +38,7 @@ _MANY: Final = 10**9  # trials, attempts: more than any run has
 _LARGE: Final = 10**308  # integers that a float can hold
 _LATE: Final = 2.5e11  # seconds since 1970 that a date can hold
 _LONG: Final = 1e12  # seconds
+_NUMBERS: Final = {int, float}
 _ENDS: Final = {*State} - {State.RUNNING, State.RACED_OUT, State.CRASHED}
 
 _Read: TypeAlias = "Callable[[Any], Any]"
@@ -65,15 +67,12 @@ def _are_texts(values: Collection[Any]) -> bool:
 
 
 def _are_scalars(values: Collection[Any]) -> bool:
-    texts = [value for value in values if type(value) is str]
-    rest = [value for value in values if type(value) is not str and value is not None]
-    if not {*map(type, rest)} <= {int, float, bool}:
+    kinds = {*map(type, values)}
+    if not kinds <= {str, int, float, bool, NoneType}:
         return False
-    return (
-        "".join(texts).isascii()
-        and min(rest, default=0) >= -_LARGE
-        and max(rest, default=0) <= _LARGE
-    )
+    texts = [value for value in values if type(value) is str] if str in kinds else []
+    rest = [value for value in values if type(value) in _NUMBERS] if kinds & _NUMBERS else [0]
+    return "".join(texts).isascii() and min(rest) >= -_LARGE and max(rest) <= _LARGE
 
 
 def _whole(low: int = -_LARGE, high: int = _LARGE) -> _Read:
@@ -457,7 +456,7 @@ class OfTrial:
     @property
     def key(self) -> Key:
         """The trial."""
-        return Key(self.sweep, self.number, self.replicate)
+        return tuple.__new__(Key, (self.sweep, self.number, self.replicate))  # twice as quick
 
 
 @dataclass(frozen=True, slots=True)
