@@ -24,6 +24,7 @@ SERIES = {"score": {"steps": [0, 1], "values": "AAAAAAAA8D8="}}
 CODE = StudyCode(["/p"], "/p/test_it.py", "test_f", ["/p/conftest.py"], [])
 SUGGESTION = Suggestion("s", 7, {"x": 1}, seen=3, pending=True)
 STUDY = messages.StudyPlan("test_it.py::test_f", [{"name": "s"}], {}, ((ITEM, 0, 7, 1),), CODE)
+AHEAD = messages.Ahead(ITEM, messages.RunTrial({"x": 1}, 3, 1, "/p", Share(2)))
 
 MESSAGES = [
     messages.Hello("d"),
@@ -31,7 +32,7 @@ MESSAGES = [
     messages.Requirements(),
     messages.OtherVersions({"numpy": "2.3", "torch": ""}),
     messages.Durations(),
-    messages.Claim(ITEM, hands_out=True, then=ITEM),
+    messages.Claim(ITEM, hands_out=True, then=(ITEM,)),
     messages.Deliver("/p/a", "QQ==", more=True),
     messages.Fetch("/p/a", 3),
     messages.Ask(ITEM),
@@ -55,12 +56,14 @@ REPLIES = [
     messages.Part("QQ==", more=False),
     messages.RunTrial({"x": 1}, 3, 1, "/p/a", Share(2, ("GPU-0",))),
     messages.RunTrial({"x": 1}, 3, 1, "/p/a"),
-    messages.ReplayTrial(TRIAL, messages.Ahead(ITEM, messages.SkipTrial(State.NOT_RUN, "late"))),
+    messages.ReplayTrial(
+        TRIAL, (AHEAD, messages.Ahead(ITEM, messages.SkipTrial(State.NOT_RUN, "late")))
+    ),
     messages.SkipTrial(State.RACED_OUT, "worse"),
     messages.PruneVerdict("median"),
     messages.Told(best=True),
-    messages.Told(best=False, ahead=messages.Ahead(ITEM, messages.ReplayTrial(TRIAL))),
-    messages.Told(False, messages.Ahead(ITEM, messages.RunTrial({"x": 1}, 3, 1, "/p", Share(2)))),
+    messages.Told(best=False, ahead=(messages.Ahead(ITEM, messages.ReplayTrial(TRIAL)),)),
+    messages.Told(best=False, ahead=(AHEAD,)),
     messages.CrashVerdict(again=True),
     messages.StudyState(
         StudyResults("test_it.py::test_f", (SWEEP,), (TRIAL,)),

@@ -24,7 +24,7 @@ class Node:
         self.gateway = SimpleNamespace(id=f"gw{number}")
         self.shutting_down = self.dead = self.was_given_tests = False
         self.commands, self.queue = deque(), deque()
-        self.current = self.claimed = None
+        self.current, self.claimed = None, set()
         self.session = session
         self.work = self.life()
 
@@ -86,16 +86,26 @@ class Node:
     def run(self, index, following):
         session, item = self.session, self.session.items[index]
         yield
-        if item == self.claimed or self.claims(item):
-            self.current, self.claimed = item, None
+        if item in self.claimed or self.claims(item):
+            self.claimed.discard(item)
+            self.current = item
             self.tell("begins", item)
             session.started[item] += 1
             yield from range(session.lengths[item])
             session.ended[item] += 1
             if following is not SHUTDOWN and session.luck.random() < 0.5:
-                ahead = session.items[following]
-                self.claimed = ahead if self.claims(ahead) else None
+                self.claim_ahead([following, *self.queue])
         yield
+
+    def claim_ahead(self, indices):
+        """Claim the next trial, and under ``load`` the stored ones among those after it."""
+        for index in indices if self.session.dist == "load" else indices[:1]:
+            item = self.session.items[index] if index is not SHUTDOWN else None
+            if index != indices[0] and item not in self.session.independent:
+                return
+            if not self.claims(item):
+                return
+            self.claimed.add(item)
 
     def claims(self, item):
         session = self.session
@@ -115,13 +125,16 @@ class Session:
         self.dist, self.shares = dist, dist in SHARING
         self.items = [f"{luck.randint(1, 6)}::{number}" for number in range(luck.randint(1, 20))]
         self.trials = {item for item in self.items if luck.random() < 0.8}
+        self.independent = {item for item in self.trials if luck.random() < 0.8}
         self.lengths = {item: luck.choice([0, 1, 5, 50]) for item in self.items}
         self.retries = luck.randint(0, 2)
-        options = {"tx": ["popen"] * workers, "maxschedchunk": luck.choice([1, 1, 3])}
+        options = {"tx": ["popen"] * workers, "maxschedchunk": luck.choice([None, None, 3])}
         option = SimpleNamespace(dist=dist, loadscopereorder=luck.random() < 0.5)
         config = SimpleNamespace(option=option, getvalue=options.get, getoption=options.get)
         log = SimpleNamespace(loadsched=_ignore, workstealsched=_ignore, loadscopesched=_ignore)
-        self.claims = TrialClaims(self.trials.__contains__, self.has_ended, _ignore)
+        self.claims = TrialClaims(
+            self.trials.__contains__, self.has_ended, _ignore, self.independent.__contains__
+        )
         self.scheduler = patched_scheduler(config, log, self.claims)
         self.scheduler.numnodes = luck.randint(1, workers)  # the others join late
         self.events, self.living, self.up = deque(), [], 0
@@ -200,7 +213,7 @@ class Session:
         self.claims.begin(item)
 
     def complete(self, node, index):
-        self.scheduler.mark_test_complete(node, index, self.luck.choice([0, 1]))
+        self.scheduler.mark_test_complete(node, index, self.luck.choice([0, 0.01, 0.001, 1]))
 
     def unscheduled(self, node, indices):
         self.scheduler.remove_pending_tests_from_node(node, indices)

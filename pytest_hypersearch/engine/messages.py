@@ -93,11 +93,11 @@ class ReplayTrial:
 
     Attributes:
         record: The trial.
-        ahead: The trial that was claimed with it, None if it is to be claimed by itself.
+        ahead: The trials that were claimed with it.
     """
 
     record: TrialRecord
-    ahead: Ahead | None = None
+    ahead: tuple[Ahead, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,11 +140,11 @@ class Told:
 
     Attributes:
         best: Whether the trial's configuration leads the study now.
-        ahead: The trial that was asked for with it, None if it is to be asked for by itself.
+        ahead: The trials that were claimed with it.
     """
 
     best: bool
-    ahead: Ahead | None = None
+    ahead: tuple[Ahead, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -301,13 +301,14 @@ class Claim(Request[Assignment | Elsewhere | Done]):
     Attributes:
         hands_out: Whether the trial is to be handed out; else it is asked for later, if the item
             gets so far, and the reply is `Done`.
-        then: The item that the worker comes to next, if its trial is claimed with this one, too,
-            should this one be replayed.
+        then: The items that the worker comes to next, if their trials are claimed with this one,
+            too, should this one be replayed: the first, and further ones as far as all before them
+            are replayed as well.
     """
 
     item: str
     hands_out: bool
-    then: str = ""
+    then: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -372,13 +373,13 @@ class Tell(Request[Told]):
     """A trial has ended with this outcome.
 
     Attributes:
-        then: The item that the worker comes to next, if its trial is claimed with this, too.
+        then: The items that the worker comes to next; see `Claim`.
     """
 
     item: str
     attempt: int
     outcome: Outcome
-    then: str = ""
+    then: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

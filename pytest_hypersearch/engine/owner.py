@@ -124,6 +124,19 @@ class Owner:
         """Whether an item is a trial of the plan."""
         return item in self._trials
 
+    def is_stored(self, item: str) -> bool:
+        """Whether an item is that of a trial that is replayed, if its configuration is the same."""
+        run, key = self._trials[item]
+        return run.study.present.is_finished(key)
+
+    def is_independent(self, item: str) -> bool:
+        """Whether a trial of the plan may be handed out together with others.
+
+        That is so if it is stored, or neither results nor free resources decide about it.
+        """
+        run, key = self._trials[item]
+        return self.is_stored(item) or run.study.is_fixed(key.sweep)
+
     def has_ended(self, item: str) -> bool:
         """Whether an item is that of a trial that has ended."""
         with self._lock:

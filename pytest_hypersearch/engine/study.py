@@ -214,6 +214,12 @@ class Study:
         """How many trials of the plan have not ended."""
         return len(self.slots) - len(self.records)
 
+    def is_fixed(self, name: str) -> bool:
+        """Whether a sweep's trials run whatever came of others, as soon as a worker is free."""
+        sweep = self.sweeps[name]
+        depends = sweep.race or sweep.at_least or sweep.stop or sweep.resources
+        return not depends and name in self.proposals.tables
+
     def is_due(self, item: str) -> bool:
         """Whether an item is that of a trial that has not ended."""
         return item in self.slots and self.slots[item] not in self.records

@@ -7,6 +7,7 @@ import signal
 import sys
 from collections.abc import Callable
 from threading import current_thread, main_thread
+from typing import Any
 
 import pytest
 
@@ -19,6 +20,7 @@ from pytest_hypersearch.plugin.runner.runner import Runner
 from pytest_hypersearch.plugin.statuses import ReportStatuses
 from pytest_hypersearch.plugin.xdist import workers as xdist
 from pytest_hypersearch.plugin.xdist.assignment import WorkSharing
+from pytest_hypersearch.plugin.xdist.events import WorkerEvents
 
 
 class Terminated(KeyboardInterrupt):
@@ -129,11 +131,14 @@ def start(config: pytest.Config, *, checks: bool) -> Runner | None:
 def _start_worker(config: pytest.Config) -> Runner:
     """Register a runner whose owner is at the other end of a channel."""
     manager = config.pluginmanager
-    given: dict[str, object] = config.workerinput  # type: ignore[attr-defined]
+    given: dict[str, Any] = config.workerinput  # type: ignore[attr-defined]
     runner = Runner(config, ChannelLink(xdist.channel(config)))
     if xdist.THREADS in given:
         manager.register(xdist.WorkerThreads(config), "hypersearch_threads")
-    if given.get(xdist.SHARED) and not is_isolated(config):
+    if not is_isolated(config):
+        runner.assignments.events = WorkerEvents.of(manager)
+        runner.assignments.most_claims = given.get(xdist.CLAIMS, 0)
+    if runner.assignments.most_claims:
         sharing = WorkSharing(runner.link, runner.assignments, manager)
         manager.register(sharing, "hypersearch_sharing")
     _register(config, runner)

@@ -438,10 +438,12 @@ class Present:
 
     def finished(self, key: Key) -> TrialRecord | None:
         """Return a trial as it is replayed, None if it has to run again."""
+        return self._record(key, self.trials[key], cached=True) if self.is_finished(key) else None
+
+    def is_finished(self, key: Key) -> bool:
+        """Whether a trial need not run again."""
         trial = self.trials.get(key)
-        if not self._replay or trial is None or not trial.is_finished:
-            return None
-        return self._record(key, trial, cached=True)
+        return self._replay and trial is not None and trial.is_finished
 
     def unfinished(self, key: Key, params: Config) -> str:
         """Return the directory in which a trial goes on whose process died, empty for a new one."""

@@ -189,7 +189,7 @@ def test_f(x):
     assert code == pytest.ExitCode.INTERRUPTED
     assert "1 failed" in output
     assert set(project.ran.values()) == {1}
-    assert project.ran.total() == 8
+    assert project.ran.total() in {7, 8}  # x=1 waits behind x=0 until the others are far ahead
 
 
 CONTROLLER = "import glob, os, signal, time\nfrom pathlib import Path\nimport pytest\n" + WAIT

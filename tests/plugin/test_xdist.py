@@ -60,10 +60,55 @@ from pathlib import Path
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session):
     if not hasattr(session.config, "workerinput"):
-        Path("chunk").write_text(str(session.config.option.maxschedchunk))
+        scheduler = session.config.pluginmanager.getplugin("dsession").sched
+        Path("chunk").write_text(str(scheduler.maxschedchunk))
 """)
     project.run("-n1", *option)
     assert (project.path / "chunk").read_text() == str(chunk)
+
+
+COUNTING = """
+import pytest
+from pathlib import Path
+from probe import ran
+
+@pytest.hookimpl(trylast=True)
+def pytest_configure_node(node):
+    receive, send = node.process_from_remote, node.sendcommand
+
+    def counted(event):
+        ran("from a worker")
+        receive(event)
+
+    def sent(*args, **values):
+        ran("to a worker")
+        send(*args, **values)
+
+    node.process_from_remote, node.sendcommand = counted, sent
+
+def pytest_runtest_logreport(report):
+    if hasattr(report, "node") and report.when == "call":
+        ran(report.nodeid)
+"""
+
+
+def test_short_trials_are_handed_out_together_and_stored_ones_told_together(project):
+    project.write("""
+@pytest.mark.sweep(grid={"x": range(80)})
+def test_f(x):
+    return x
+""")
+    (project.path / "conftest.py").write_text(COUNTING)
+    for option, most in (("--sweep=run", 80 * 6), ("--sweep-resume", 80 * 2)):
+        project.forget()
+        code, _ = project.run("-n1", option)
+        assert code == 0
+        ran = project.ran
+        sent, received = ran.pop("to a worker"), ran.pop("from a worker")
+        assert list(ran.values()) == [1] * 80
+        # at most one for each test without chunks, and six from a worker, three being reports
+        assert sent < 40
+        assert received < most
 
 
 DEATHS = {

@@ -173,7 +173,7 @@ class OutcomeReporter:
         assert current.outcome is not None  # noqa: S101
         assert current.assignment is not None  # noqa: S101
         outcome = current.outcome
-        then = "" if outcome.failed else self._assignments.following
+        then = () if outcome.failed else self._assignments.following
         reply = self._link.call(
             messages.Tell(current.item.nodeid, current.assignment.attempt, outcome, then)
         )

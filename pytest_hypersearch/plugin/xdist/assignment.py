@@ -32,6 +32,7 @@ class TrialClaims:
         is_trial: Whether a node id is that of a trial; other items are never shared.
         has_ended: Whether an item's trial has ended, whatever became of its worker.
         outlived: Told which item had sent its last report when its worker died.
+        is_independent: Whether a trial may be handed out together with others.
 
     A worker may claim its next trial while the one before is torn down: it comes to that trial
     when pytest says so.
@@ -45,11 +46,13 @@ class TrialClaims:
         is_trial: Callable[[str], bool],
         has_ended: Callable[[str], bool],
         outlived: Callable[[str, str], object],
+        is_independent: Callable[[str], bool],
     ) -> None:
         self.has_ended = has_ended
         self.reported: set[str] = set()
         self._is_trial = is_trial
         self._outlived = outlived
+        self._is_independent = is_independent
         self._holders: dict[str, str] = {}
         self._begun: set[str] = set()
         self._lock = Lock()
@@ -77,6 +80,10 @@ class TrialClaims:
         if item in self.reported:
             self._outlived(item, worker)
         return item in self.reported
+
+    def is_independent(self, item: str) -> bool:
+        """Whether it is a trial that may stand in line with others at a worker."""
+        return self._is_trial(item) and self._is_independent(item)
 
     def is_unclaimed(self, item: str) -> bool:
         """Whether it is a trial that no worker has claimed."""

@@ -18,6 +18,7 @@ What else is patched, of xdist 3.8:
 from __future__ import annotations
 
 from contextlib import suppress
+from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
 from xdist.scheduler import (
@@ -48,6 +49,9 @@ ENOUGH = 2
 
 LONG = 0.1
 """Seconds from which on a test is a long one, to xdist as well."""
+
+MOST = 8
+"""Short trials that a worker is given at once."""
 
 
 class _Guarded(Base):  # type: ignore[misc]
@@ -142,14 +146,23 @@ class _Shared(_Guarded):
 class _Load(_Shared, LoadScheduling):  # type: ignore[misc]
     """``--dist=load``: trials start in their order, whoever holds them."""
 
+    maxschedchunk: int | None
+
     def __init__(self, config: pytest.Config, log: Any, claims: TrialClaims) -> None:  # noqa: ANN401  see above
         super().__init__(config, log, claims)
         self._handed: dict[int, int] = {}
+        self._at_once = 1
+        # Chunks of any items would leave workers idle while one holds the long trials.
+        self._most = MOST if self.maxschedchunk is None else 1
+        self.maxschedchunk = self.maxschedchunk or 1
 
     def check_schedule(self, node: Node, duration: float = 0) -> None:
         """Give a worker what is overdue, else what is left."""
         self._hand_again(node)
         held = self.node2pending[node]
+        self._at_once = self._fitting(duration)
+        if self._at_once > 1 and len(held) > ENOUGH:
+            return
         if self.pending and not node.shutting_down and len(held) < ENOUGH:
             self._hand(node, self._overdue(node, patient=duration < LONG))
             if len(held) >= ENOUGH:
@@ -162,11 +175,27 @@ class _Load(_Shared, LoadScheduling):  # type: ignore[misc]
         """The first trial that waits at another worker.
 
         Short trials are all but due there, and would be handed out twice: with them, one is overdue
-        once one and a half others for each worker were handed out after it.
+        once one and a half times as many as a worker gets were handed out to each after it.
         """
-        patience = 1.5 * len(self.node2pending) if patient else 0
+        patience = 1.5 * self._at_once * len(self.node2pending) if patient else 0
         before = self._progress - patience
         return [index for index in self._waiting(node) if self._handed[index] <= before][:1]
+
+    def _fitting(self, duration: float) -> int:
+        """How many trials a worker is given at once: as many as are short, and fewer at the end.
+
+        Each message costs as much as a trivial test.
+
+        Args:
+            duration: Seconds that its last test took, 0 if it has run none.
+        """
+        short = int(LONG / duration) if duration else 1
+        return max(1, min(self._most, short, len(self.pending) // (2 * len(self.node2pending))))
+
+    def _in_line(self) -> int:
+        """How many trials come next that are handed out together."""
+        items = (self.collection[index] for index in self.pending[: self._at_once])
+        return sum(1 for _ in takewhile(self._claims.is_independent, items))
 
     @property
     def _progress(self) -> int:
@@ -175,6 +204,8 @@ class _Load(_Shared, LoadScheduling):  # type: ignore[misc]
     def _send_tests(self, node: Node, num: int) -> None:
         if node not in self.node2collection:
             return  # it still collects, and would run them even if it was sent home then
+        if self._at_once > 1:
+            num = max(num, self._in_line())
         self._handed.update(dict.fromkeys(self.pending[:num], self._progress))
         super()._send_tests(node, num)
         if not self.pending:

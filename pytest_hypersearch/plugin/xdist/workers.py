@@ -5,9 +5,10 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from threading import Event, Thread
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import pytest
 
@@ -17,6 +18,7 @@ from pytest_hypersearch.engine import messages
 from pytest_hypersearch.engine.resources.machine import THREAD_VARIABLES, cores, limit_threads
 from pytest_hypersearch.plugin.statuses import attach, set_status
 from pytest_hypersearch.plugin.xdist.assignment import TrialClaims, name_of
+from pytest_hypersearch.plugin.xdist.events import unpack_events
 
 if TYPE_CHECKING:  # see `pytest_hypersearch.engine.link`
     from pytest_hypersearch.engine.owner import Owner
@@ -25,7 +27,9 @@ if TYPE_CHECKING:  # see `pytest_hypersearch.engine.link`
 
 CHANNEL = "hypersearch_channel"
 THREADS = "hypersearch_threads"
-SHARED = "hypersearch_shared"
+CLAIMS = "hypersearch_claims"
+MOST_CLAIMS: Final = {"load": 8, "worksteal": 1}
+"""How many trials a worker claims ahead: but for the next, xdist may take them from it again."""
 POLL_SECONDS = 0.2
 STUCK_POLLS = 10
 QUIET_POLLS = 50
@@ -56,17 +60,12 @@ class Distribution:
                 "--dist=each runs every trial on every worker; expected load, worksteal, "
                 "loadscope, loadfile or loadgroup with --sweep"
             )
-        from pytest_hypersearch.plugin.xdist.schedulers import SHARING
-
-        # Chunks of consecutive items would leave workers idle while one holds the long trials.
-        if config.option.maxschedchunk is None:
-            config.option.maxschedchunk = 1
         self._owner = owner
         self._files = files
         self._verbosity = config.get_verbosity()
         self._plugins = config.pluginmanager
-        self._shared = config.option.dist in SHARING
-        self._claims = TrialClaims(owner.plans, owner.has_ended, owner.crash)
+        self._most_claims = MOST_CLAIMS.get(config.option.dist, 0)
+        self._claims = TrialClaims(owner.plans, owner.has_ended, owner.crash, owner.is_independent)
         self._threads = max(1, len(cores()) // len(config.option.tx))
         self._nodes: list[Any] = []
         self._starting: set[str] = set()
@@ -155,7 +154,8 @@ class Distribution:
         channel.setcallback(receive)
         node.workerinput[CHANNEL] = channel
         node.workerinput.setdefault(THREADS, self._threads)
-        node.workerinput[SHARED] = self._shared
+        node.workerinput[CLAIMS] = self._most_claims
+        unpack_events(node)
         if not self._watch.is_alive() and not self._over.is_set():
             self._watch.start()
 
@@ -173,23 +173,29 @@ class Distribution:
     def _followed(
         self, worker: str, request: messages.Tell | messages.Claim, answer: Answer
     ) -> Answer:
-        """Answer with what is to be done with the next trial, too, if that need not wait."""
+        """Answer with what is to be done with the next trials, too, if that need not wait."""
 
         def answer_with_next(reply: messages.Reply) -> None:
             if isinstance(reply, messages.Told | messages.ReplayTrial) and request.then:
-                reply = replace(reply, ahead=self._ahead(worker, request.then))
+                reply = replace(reply, ahead=tuple(self._ahead(worker, request.then)))
             answer(reply)
 
         return answer_with_next
 
-    def _ahead(self, worker: str, item: str) -> messages.Ahead | None:
-        if not self._is_granted(item, worker):
-            return None
-        assignment = self._owner.ahead(worker, item)
-        if assignment is None:
-            self._claims.release(item)
-            return None
-        return messages.Ahead(item, assignment)
+    def _ahead(self, worker: str, items: Sequence[str]) -> Iterator[messages.Ahead]:
+        """Hand out the first trial, and others as long as they are replayed."""
+        for item in items:
+            if item is not items[0] and not self._owner.is_stored(item):
+                return
+            if not self._is_granted(item, worker):
+                return
+            assignment = self._owner.ahead(worker, item)
+            if assignment is None:
+                self._claims.release(item)
+                return
+            yield messages.Ahead(item, assignment)
+            if not isinstance(assignment, messages.ReplayTrial):
+                return
 
     def _is_granted(self, item: str, worker: str) -> bool:
         return not self._stops and self._claims.claim(item, worker)
