@@ -32,7 +32,8 @@ class Assignments:
     Attributes:
         following: The items whose trials may be claimed with the end of the one before.
         events: Tells xdist what happens here; None in a process that runs all tests itself.
-        most_claims: How many trials may be claimed ahead, 0 if none are claimed.
+        most_claims: How many trials may be claimed ahead, 0 if none are claimed. If there are
+            several, the events of those that are replayed travel together.
     """
 
     def __init__(self, link: Link) -> None:
@@ -44,13 +45,11 @@ class Assignments:
 
     def claim(self, item: pytest.Item, nextitem: pytest.Item | None) -> bool:
         """Claim the trial of the item that this worker comes to; False if it is not its own."""
-        self.following = ()
         if item.nodeid not in self._ahead and not self._claim(item, nextitem):
             return False
+        self.following = _claimed_ahead(item, [nextitem])
         replays = isinstance(self._ahead.get(item.nodeid), messages.ReplayTrial)
-        self._let_events_wait(may_wait=replays)
-        if not replays:
-            self.following = _claimed_ahead(item, [nextitem])
+        self._let_events_wait(may_wait=replays and self.most_claims > 1 and self.following != ())
         return True
 
     def _claim(self, item: pytest.Item, nextitem: pytest.Item | None) -> bool:

@@ -22,8 +22,6 @@ VERSION: Final = 2
 LONGEST_SECONDS: Final = 0.1
 """How long events may wait for others."""
 
-_OF_ITEMS: Final = frozenset({"logstart", "testreport", "logfinish", "runtest_protocol_complete"})
-
 
 class WorkerEvents:
     """Sends the events of xdist's plugin in a worker.
@@ -73,11 +71,15 @@ class WorkerEvents:
     def _waits(self, name: str, values: dict[str, Any]) -> bool:
         if name == "logfinish":  # the item is complete at once
             return True
-        if not self.may_wait or name not in _OF_ITEMS:
-            return False
+        if name == "testreport":
+            when, outcome = values["data"].get("when"), values["data"].get("outcome")
+            # The call follows the setup, and after the teardown the item is complete.
+            brief = when in {"setup", "teardown"} and outcome == "passed"
+            return brief or (self.may_wait and outcome != "failed")
         if name == "runtest_protocol_complete":
-            return len(self.upcoming(2)) == 2  # noqa: PLR2004  else the worker waits for more
-        return name != "testreport" or values["data"]["outcome"] != "failed"
+            # Else this worker may wait for more.
+            return self.may_wait and len(self.upcoming(2)) == 2  # noqa: PLR2004
+        return name == "logstart" and self.may_wait
 
     def _flush(self) -> None:
         waiting, self._waiting = self._waiting, []

@@ -29,7 +29,7 @@ CHANNEL = "hypersearch_channel"
 THREADS = "hypersearch_threads"
 CLAIMS = "hypersearch_claims"
 MOST_CLAIMS: Final = {"load": 8, "worksteal": 1}
-"""How many trials a worker claims ahead: but for the next, xdist may take them from it again."""
+"""How many trials a worker claims ahead; with ``worksteal``, xdist takes others from it again."""
 POLL_SECONDS = 0.2
 STUCK_POLLS = 10
 QUIET_POLLS = 50
@@ -225,6 +225,8 @@ class Distribution:
         if error == "keyboard-interrupt":
             self._stopped.add(worker)
         elif error is not None:
+            # Replayed together with others, an item that ends its worker would not be named.
+            self._most_claims = min(self._most_claims, 1)
             if self._files is None:
                 self._starting.add(BOOTING)  # its replacement, unless the session shuts down
             else:
