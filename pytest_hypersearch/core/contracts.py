@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+import pickle
+from base64 import b64decode, b64encode
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from operator import neg
 from typing import Final, Literal, Protocol, TypeAlias, runtime_checkable
 
+from pytest_hypersearch.core.errors import PrunerError
 from pytest_hypersearch.core.space import Space
 from pytest_hypersearch.core.trial import Config, State
 from pytest_hypersearch.core.values import shown_number
@@ -313,3 +316,34 @@ class Pruner(Protocol):
                 later steps are to be looked at, of which there may be several.
         """
         ...
+
+
+# A pickle is safe here: it stays between processes of one session, which run the same tests. No
+# file ever holds one.
+def pickled(pruner: Pruner) -> str:
+    """The pruner as text.
+
+    Raises:
+        ValueError: It cannot be pickled.
+    """
+    try:
+        return b64encode(pickle.dumps(pruner)).decode("ascii")
+    except Exception as error:
+        what = f"expected a pruner that can be pickled ({type(error).__name__}: {error})"
+        raise ValueError(what) from error
+
+
+def unpickled(text: str) -> Pruner:
+    """The pruner in a text.
+
+    Raises:
+        PrunerError: Its class cannot be imported here.
+    """
+    try:
+        rule: Pruner = pickle.loads(b64decode(text))  # noqa: S301  see above
+    except Exception as error:
+        raise PrunerError(
+            f"sweep(prune=...): {type(error).__name__}: {error}; expected a pruner that the "
+            "controlling process can import, such as one in conftest.py or in an installed package"
+        ) from error
+    return rule

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, Protocol, TypeAlias
 
-from pytest_hypersearch.core.contracts import Sampler
+from pytest_hypersearch.core.contracts import Sampler, unpickled
 from pytest_hypersearch.core.study import StudyResults
 from pytest_hypersearch.core.sweep import Sweep
 from pytest_hypersearch.core.trial import Attempt, Config, Key, State, TrialRecord
@@ -15,7 +15,6 @@ from pytest_hypersearch.core.values import time_text
 from pytest_hypersearch.engine.artifacts import ArtifactRetention, Background
 from pytest_hypersearch.engine.messages import StudyPlan, StudyState
 from pytest_hypersearch.engine.study import Study
-from pytest_hypersearch.search.pruners import unpickled
 from pytest_hypersearch.search.samplers import Table
 from pytest_hypersearch.store.annotations import annotated
 from pytest_hypersearch.store.archive import Archive, RunLog

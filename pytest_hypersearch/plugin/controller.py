@@ -21,7 +21,6 @@ from pytest_hypersearch.engine.resources.ledger import Shares
 from pytest_hypersearch.engine.resources.machine import Machine, missing_features, this_machine
 from pytest_hypersearch.engine.warm_start import WarmStart
 from pytest_hypersearch.plugin import setting
-from pytest_hypersearch.plugin.ci import annotation, append_summary
 from pytest_hypersearch.plugin.gate import Gates, Nothing
 from pytest_hypersearch.plugin.live import Follower, follow
 from pytest_hypersearch.plugin.tracking import Tracking
@@ -155,6 +154,8 @@ class Controller:
     def _tell_github(self) -> None:
         if not os.environ.get("GITHUB_STEP_SUMMARY") or not self.owner.runs:
             return
+        from pytest_hypersearch.plugin.ci import append_summary
+
         try:
             append_summary([] if self._checks else self.shown(), self.gates)
         except OSError as error:
@@ -204,6 +205,8 @@ class Controller:
         if self.gates.failed:
             terminal.stats.setdefault("failed", [])  # pytest's last line is red by this key
         if os.environ.get("GITHUB_ACTIONS"):
+            from pytest_hypersearch.plugin.ci import annotation
+
             for change in self.gates.failed:
                 terminal.line(annotation(change, self.gates.places, self._config.rootpath))
 

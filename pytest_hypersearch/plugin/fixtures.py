@@ -21,7 +21,6 @@ from pytest_hypersearch.core.values import encodable, real_of, scalar_of, shown
 from pytest_hypersearch.engine import messages
 from pytest_hypersearch.engine.link import Link
 from pytest_hypersearch.plugin.collect import Slot
-from pytest_hypersearch.plugin.remote.files import FetchedPaths, NodeFiles
 from pytest_hypersearch.plugin.runner.reports import Reports, TrialPruned
 from pytest_hypersearch.stats.ranking import rank_study
 from pytest_hypersearch.store.curves import Packed
@@ -29,6 +28,7 @@ from pytest_hypersearch.store.curves import Packed
 if TYPE_CHECKING:
     import numpy as np
 
+    from pytest_hypersearch.plugin.remote.files import NodeFiles
     from pytest_hypersearch.results.results import Results
 
 
@@ -284,7 +284,7 @@ class Sweeps:
         return replace(
             one,
             params=self._decoded(study.nodeid, one),
-            paths=FetchedPaths(own, self._files) if self._files else own,
+            paths=self._files.fetched_late(own) if self._files else own,
         )
 
     def _decoded(self, study: str, one: Configuration) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from typing import Any, TypeAlias
 
 import pytest
 
+from pytest_hypersearch.core.contracts import pickled
 from pytest_hypersearch.core.secrets import MASK, is_secret
 from pytest_hypersearch.core.space import Space
 from pytest_hypersearch.core.study import StudyCode, called
@@ -26,7 +27,6 @@ from pytest_hypersearch.core.trial import Config, storable
 from pytest_hypersearch.core.values import below, scalar_of
 from pytest_hypersearch.engine import messages
 from pytest_hypersearch.plugin.collect import Slot, slot_of
-from pytest_hypersearch.search.pruners import pickled
 
 Placed: TypeAlias = tuple[int, pytest.Function, Slot]
 

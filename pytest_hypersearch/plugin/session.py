@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from pytest_hypersearch.engine.link import ChannelLink, DirectLink, Link
+from pytest_hypersearch.engine.link import ChannelLink, DirectLink
 from pytest_hypersearch.plugin.collect import SettingsCheck
 from pytest_hypersearch.plugin.isolation import is_isolated
 from pytest_hypersearch.plugin.junit import SuiteProperties, wants_junit
@@ -132,7 +132,7 @@ def _start_worker(config: pytest.Config) -> Runner:
     """Register a runner whose owner is at the other end of a channel."""
     manager = config.pluginmanager
     given: dict[str, Any] = config.workerinput  # type: ignore[attr-defined]
-    runner = Runner(config, ChannelLink(xdist.channel(config)))
+    runner = _distant_runner(config)
     if xdist.THREADS in given:
         manager.register(xdist.WorkerThreads(config), "hypersearch_threads")
     if not is_isolated(config):
@@ -143,6 +143,15 @@ def _start_worker(config: pytest.Config) -> Runner:
         manager.register(sharing, "hypersearch_sharing")
     _register(config, runner)
     return runner
+
+
+def _distant_runner(config: pytest.Config) -> Runner:
+    """A runner whose owner is at the other end of a channel, maybe on another machine."""
+    from pytest_hypersearch.plugin.remote.files import SCRATCH, NodeFiles
+
+    link = ChannelLink(xdist.channel(config))
+    given: dict[str, str] = config.workerinput  # type: ignore[attr-defined]
+    return Runner(config, link, NodeFiles(link, given[SCRATCH]) if SCRATCH in given else None)
 
 
 def _register(config: pytest.Config, runner: Runner) -> None:
@@ -165,14 +174,12 @@ def _register(config: pytest.Config, runner: Runner) -> None:
 
 def start_smoke(config: pytest.Config) -> Runner:
     """Register a runner whose trials are at the centre of their spaces and are not kept."""
-    link: Link
     if is_isolated(config):
-        link = ChannelLink(xdist.channel(config))
+        runner = _distant_runner(config)
     else:
         from pytest_hypersearch.plugin.controller import temporary_owner
 
-        link = DirectLink(temporary_owner(config))
-    runner = Runner(config, link)
+        runner = Runner(config, DirectLink(temporary_owner(config)))
     _register(config, runner)
     config.pluginmanager.register(ReportStatuses(), "hypersearch_statuses")
     return runner

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from configparser import ConfigParser
-from configparser import Error as ConfigParserError
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from os import PathLike
@@ -173,6 +170,8 @@ def _settings(folder: Path) -> Iterator[Mapping[str, object]]:
 
 
 def _toml(file: Path, *keys: str) -> Mapping[str, object]:
+    import tomllib
+
     try:
         table: object = tomllib.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -183,10 +182,12 @@ def _toml(file: Path, *keys: str) -> Mapping[str, object]:
 
 
 def _ini(file: Path, section: str) -> Mapping[str, object]:
+    from configparser import ConfigParser, Error
+
     parser = ConfigParser(interpolation=None)
     try:
         parser.read(file, encoding="utf-8")
-    except (ConfigParserError, ValueError):
+    except (Error, ValueError):
         return {}
     return dict(parser[section]) if section in parser else {}
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import fields
 from typing import Any
 
-from pytest_hypersearch.core.contracts import ONE_METRIC, Pruner
+from pytest_hypersearch.core.contracts import ONE_METRIC, Pruner, pickled
 from pytest_hypersearch.core.errors import SweepError
 from pytest_hypersearch.core.goals import (
     ONE_SE,
@@ -23,7 +23,6 @@ from pytest_hypersearch.core.study import STATISTICS
 from pytest_hypersearch.core.sweep import Demand
 from pytest_hypersearch.core.values import duration_of, number_of, shown
 from pytest_hypersearch.plugin.mark.spaces import flag, integer, one_of, text, wrong
-from pytest_hypersearch.search.pruners import pickled, pruner
 
 MODES = ("min", "max")
 DEFAULT_METRIC = "score"
@@ -216,6 +215,8 @@ def prune_of(given: Mapping[str, Any]) -> Pruner | None:
     """The pruner, None without one."""
     if "prune" not in given:
         return None
+    from pytest_hypersearch.search.pruners import pruner
+
     try:
         found = pruner(given["prune"])
         pickled(found)

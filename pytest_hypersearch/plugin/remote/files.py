@@ -144,6 +144,10 @@ class NodeFiles:
         self._scratch = Path(scratch)
         self._brought: dict[str, tuple[State, str]] = {}
 
+    def fetched_late(self, paths: Mapping[int, Path]) -> Mapping[int, Path]:
+        """Get directories of the run, by replicate, when they are asked for."""
+        return FetchedPaths(paths, self)
+
     def fetched(self, path: str) -> Path:
         """Get a directory of the run as it is now.
 

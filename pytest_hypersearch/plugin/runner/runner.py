@@ -23,7 +23,6 @@ from pytest_hypersearch.plugin.fixtures import Sweeps, Trial
 from pytest_hypersearch.plugin.isolation import is_isolated
 from pytest_hypersearch.plugin.junit import note_properties, wants_junit
 from pytest_hypersearch.plugin.plan import Plan
-from pytest_hypersearch.plugin.remote.files import SCRATCH, NodeFiles
 from pytest_hypersearch.plugin.runner.assignments import Assignments
 from pytest_hypersearch.plugin.runner.item import (
     CurrentItem,
@@ -42,20 +41,20 @@ from pytest_hypersearch.store.curves import Packed
 
 if TYPE_CHECKING:
     from pytest_hypersearch.plugin.isolation.parent import Child
+    from pytest_hypersearch.plugin.remote.files import NodeFiles
 
 
 class Runner:
     """Hooks of a process that runs tests; the owner is reached over the link."""
 
-    def __init__(self, config: pytest.Config, link: Link) -> None:
+    def __init__(self, config: pytest.Config, link: Link, files: NodeFiles | None = None) -> None:
         self.link = link
         self.plan = Plan({})
         self.elsewhere: Sequence[str] = ()
         self._spaces: dict[tuple[str, str], Space] = {}
         self._packages: dict[str, str] = {}
         self.current: CurrentItem | None = None
-        given = getattr(config, "workerinput", {})
-        self._files = NodeFiles(link, given[SCRATCH]) if SCRATCH in given else None
+        self._files = files
         self._recorded: tuple[Callable[..., Any], Callable[..., Any]] | None = None
         self._rootpath = config.rootpath
         self._verbosity = config.get_verbosity()

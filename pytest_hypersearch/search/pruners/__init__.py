@@ -6,14 +6,11 @@ so that the same curves lead to the same decision in any process.
 
 from __future__ import annotations
 
-import pickle
-from base64 import b64decode, b64encode
 from collections.abc import Sequence
 from dataclasses import MISSING, fields
 from typing import Final, TypeAlias
 
 from pytest_hypersearch.core.contracts import Curve, Pruner
-from pytest_hypersearch.core.errors import PrunerError
 from pytest_hypersearch.core.values import shown
 from pytest_hypersearch.search.pruners.bounds import Patience, Threshold
 from pytest_hypersearch.search.pruners.forecast import Forecast
@@ -118,34 +115,3 @@ def _built(kind: type[BuiltIn], options: Sequence[tuple[str, object]]) -> BuiltI
     if missing := [name for name in _required(kind) if name not in given]:
         raise ValueError(f"expected a number for {missing[0]}")
     return kind(**given)  # type: ignore[arg-type]
-
-
-# A pickle is safe here: it stays between processes of one session, which run the same tests. No
-# file ever holds one.
-def pickled(pruner: Pruner) -> str:
-    """The pruner as text.
-
-    Raises:
-        ValueError: It cannot be pickled.
-    """
-    try:
-        return b64encode(pickle.dumps(pruner)).decode("ascii")
-    except Exception as error:
-        what = f"expected a pruner that can be pickled ({type(error).__name__}: {error})"
-        raise ValueError(what) from error
-
-
-def unpickled(text: str) -> Pruner:
-    """The pruner in a text.
-
-    Raises:
-        PrunerError: Its class cannot be imported here.
-    """
-    try:
-        rule: Pruner = pickle.loads(b64decode(text))  # noqa: S301  see above
-    except Exception as error:
-        raise PrunerError(
-            f"sweep(prune=...): {type(error).__name__}: {error}; expected a pruner that the "
-            "controlling process can import, such as one in conftest.py or in an installed package"
-        ) from error
-    return rule
