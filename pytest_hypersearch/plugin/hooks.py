@@ -5,6 +5,7 @@ Every pytest session imports this module, with or without sweeps: it imports wha
 
 from __future__ import annotations
 
+import gc
 import sys
 from argparse import ArgumentTypeError
 from functools import partial
@@ -296,6 +297,10 @@ def pytest_configure(config: pytest.Config) -> None:
         config.option.cacheclear = False
     mode = sweep_mode(config)
     if mode != "skip":
+        # pytest, the sweeps and their items live until the end: the garbage collector need not walk
+        # through them again and again. The first cleanup is the last: pytest's own collects.
+        config.add_cleanup(gc.unfreeze)
+        gc.freeze()
         PlainImports().start(config)
     if mode in {"run", "check"}:
         from pytest_hypersearch.plugin.session import start

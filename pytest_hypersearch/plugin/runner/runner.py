@@ -66,8 +66,6 @@ class Runner:
         self.assignments = Assignments(link)
         shows_all = self._junit or self._verbosity > 0
         self._outcomes = OutcomeReporter(link, self.assignments, shows_all=shows_all)
-        # Before other cleanups are added, and so after them: pytest's own collects five times.
-        config.add_cleanup(gc.unfreeze)
         self._alone = is_isolated(config)
         self.timers = Timers(config.pluginmanager, alone=self._alone)
         self._meter = Meter(alone=self._alone)
@@ -95,9 +93,7 @@ class Runner:
             self._manager.unregister(self.child_reports)  # every report would pay for it
         if not self.plan.studies:
             return
-        # Thousands of items live until the end: the garbage collector need not walk through them
-        # again and again, which takes a third of the time of short trials.
-        gc.freeze()
+        gc.freeze()  # thousands of items: walks through them take a third of short trials' time
         if self.link.call(messages.Hello(self.plan.digest)) != messages.Known(known=True):
             self._tell_packages()
             reply = self.link.call(self.plan.message())
