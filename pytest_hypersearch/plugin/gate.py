@@ -26,6 +26,7 @@ from pytest_hypersearch.results.comparison import (
     Change,
     brief_text,
     change_lines,
+    gate_label,
     gate_lines,
     gates,
     properties_of,
@@ -149,17 +150,22 @@ class Gates:
 
     def _store(self, studies: Sequence[StudyResults]) -> None:
         """Keep the verdicts in the runs, for those who look at these later."""
-        runs = {study.nodeid: Run(Path(study.run)) for study in studies if study.run}
-        for nodeid, verdicts in self.verdicts(studies).items():
-            if nodeid not in runs:
+        verdicts = self.verdicts(studies)
+        for study in studies:
+            if not study.run:
                 continue
-            before = read_verdicts(runs[nodeid])
+            run = Run(Path(study.run))
+            before = read_verdicts(run)
             judged = [
-                each for each in verdicts if each.verdict != "no baseline" or each.gate in before
+                each
+                for each in verdicts[study.nodeid]
+                if each.verdict != "no baseline" or each.gate in before
             ]
-            if judged:
+            labels = {gate_label(study, sweep, g) for sweep in study.sweeps for g in sweep.gates}
+            gone = [GateVerdict(gate, "", "") for gate in before if gate not in labels]
+            if judged or gone:
                 with suppress(StoreError):  # the summary has them all the same
-                    write_verdicts(runs[nodeid], judged)
+                    write_verdicts(run, [*judged, *gone])
 
     def _fresh(self, studies: Sequence[StudyResults]) -> Baseline:
         """What the best configurations are checked against."""

@@ -270,16 +270,21 @@ def _change(before: StudyResults, now: StudyResults | None, gate: Gate) -> Chang
     return replace(known, judgement=judge_gate(*sides, gate), before=sides[0], now=sides[1])
 
 
+def gate_label(study: StudyResults, sweep: Sweep, gate: Gate) -> str:
+    """Return what a gate is called among those of its test."""
+    several = len({each.name for each in study.sweeps if each.gates}) > 1
+    return f"{sweep.name} {gate.name}" if several else gate.name
+
+
 def _gated(now: StudyResults, before: StudyResults | None, sweep: Sweep, gate: Gate) -> Change:
     trials = by_configuration(now, [sweep])
-    several = len({one.name for one in now.sweeps if one.gates}) > 1
     known = Change(
         now.nodeid,
         gate,
         _refused(""),
         now=trials,
         sweep=sweep.name,
-        label=f"{sweep.name} {gate.name}" if several else gate.name,
+        label=gate_label(now, sweep, gate),
         commit=before.commit if before else "",
     )
     if gate.bound is not None:

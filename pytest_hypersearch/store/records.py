@@ -647,7 +647,7 @@ class VerdictRecord:
 
     Attributes:
         gate: What the gate is called among those of its test.
-        verdict: The verdict.
+        verdict: The verdict, empty if the test has no such gate any more.
         text: The verdict with its numbers.
         against: The name of the baseline, empty for a threshold.
         judged: When it was judged, in seconds since 1970.

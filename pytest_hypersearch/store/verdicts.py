@@ -1,7 +1,8 @@
 """Verdicts of gates as a session gave them, in the file ``gates.jsonl`` of a run.
 
 They depend on a baseline that may change later, so the run keeps what was said when it was judged.
-Of each gate the last undamaged line counts.
+Of each gate the last undamaged line counts; a gate that the test has no more has one without a
+verdict.
 """
 
 from __future__ import annotations
@@ -43,7 +44,9 @@ def read_verdicts(run: Run) -> dict[str, GateVerdict]:
     verdicts: dict[str, GateVerdict] = {}
     with suppress(StoreError):
         for record in from_json(read(run.path / _FILE).records)[0]:
-            if isinstance(record, VerdictRecord):
+            if isinstance(record, VerdictRecord) and not record.verdict:
+                verdicts.pop(record.gate, None)
+            elif isinstance(record, VerdictRecord):
                 verdicts[record.gate] = GateVerdict(
                     record.gate, record.verdict, record.text, record.against
                 )

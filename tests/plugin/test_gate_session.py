@@ -10,6 +10,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
+from pytest_hypersearch import load_results
 from pytest_hypersearch.results.cli import main
 
 FILE = "sweeps.baseline.json"
@@ -136,6 +137,12 @@ def test_stored_verdicts_are_those_of_the_last_session_and_accepted_ones_are_wri
     (project.path / FILE).unlink()
     assert project.run(BASELINE, "--sweep-resume")[0] == 0
     assert stored_verdicts(project, capsys) == ["accepted", "no baseline"]
+    for gate, expected in (("", []), (', gate={"loss": "<= 9"}', ["met"])):  # removed, then another one
+        project.write(TWO.format(worse=1).replace(', gate={"loss": "1%"}', gate))
+        assert project.run(BASELINE, "--sweep-resume", "-k", "test_f")[0] == 0
+        studies = load_results(project.path, run=2).studies
+        gates = {study.nodeid: [each.verdict for each in study.gates] for study in studies}
+        assert gates["test_it.py::test_f"] == expected
 
 
 def test_x_q_and_two_gates_of_which_one_regressed(project):
