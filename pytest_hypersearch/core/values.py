@@ -65,7 +65,9 @@ def encodable(value: object) -> str:
 
     Lone surrogates are escaped: Python has them for bytes in file names that are not text.
     """
-    return str(value).encode("utf-8", "backslashreplace").decode("utf-8")
+    text = str(value)
+    escaped = text.encode("utf-8", "backslashreplace").decode("utf-8")
+    return text if escaped == text else escaped  # options of a choice are told by identity
 
 
 def scalar_of(value: object) -> object:

@@ -15,7 +15,7 @@ from pytest_hypersearch.core.errors import StoreError
 from pytest_hypersearch.core.secrets import Secrets
 from pytest_hypersearch.core.study import StudyResults
 from pytest_hypersearch.core.trial import Key
-from pytest_hypersearch.core.values import shown, wall
+from pytest_hypersearch.core.values import encodable, shown, wall
 from pytest_hypersearch.store.journal import Journal, read
 from pytest_hypersearch.store.reader import stored_key
 from pytest_hypersearch.store.records import NoteRecord, from_json, to_json
@@ -208,7 +208,7 @@ def _tag(text: str) -> str:
 
 
 def _note(text: str) -> str:
-    note = text.strip()
+    note = encodable(text.strip())
     if len(note) > LONGEST_NOTE:
         raise ValueError(f"a note of {len(note)} characters: expected at most {LONGEST_NOTE}")
     return note

@@ -131,10 +131,7 @@ def _dict(read: _Read) -> _Read:
     def read_all(value: object) -> dict[str, Any]:
         if type(value) is not dict:
             raise TypeError(f"{value!r} is not an object")
-        # The names in an object are texts.
-        return {
-            name if name.isascii() else encodable(name): read(each) for name, each in value.items()
-        }
+        return {_text(name): read(each) for name, each in value.items()}
 
     def check(values: Collection[Any]) -> bool:
         if read not in _CHECKS or {*map(type, values)} != {dict}:

@@ -21,6 +21,7 @@ NAMED = "expected ASCII letters, digits, '-', '_' and '.'"
 MODES = "expected run, smoke, check or skip; use --sweep as the last option or write --sweep=run"
 NUMBER = "argument --sweep-{}: '{}': expected an integer of at least {}"
 UNWANTED = r"pytest_hypersearch[/\\]|INTERNALERROR|Traceback|During handling"
+ENCODED = "expected a string that UTF-8 can encode"
 GATE = "expected a loss such as '1%' or 0.005, a threshold such as '>= 0.95', or a dict"
 HEAD = """
 import math
@@ -105,6 +106,7 @@ ROWS = [
             (3, "{'a': -1}", f"sweep(gate['a']=-1): {GATE}"),
             (3, "{'a': None}", f"sweep(gate['a']=None): {GATE}"),
             (3, "{1: '1%'}", "sweep(gate=1): expected names of metrics"),
+            (3, r"{'\ud800': '1%'}", rf"sweep(gate='\ud800'): {ENCODED}"),
             (
                 3,
                 "{'a': '>= x'}",
@@ -577,6 +579,9 @@ ROWS = [
         "sweep(constraints='a <= 1'): expected a dict such as {'latency': '<= 50'}",
     ),
     mark(f"{A}, constraints={{1: '<= 1'}}", "sweep(constraints=1): expected names of metrics"),
+    mark(rf"{A}, constraints={{'\ud800': '<= 1'}}", rf"sweep(constraints='\ud800'): {ENCODED}"),
+    mark(rf"{A}, metric='\ud800'", rf"sweep(metric='\ud800'): {ENCODED}"),
+    mark(rf"{A}, metric=['a', '\ud800']", rf"sweep(metric='\ud800'): {ENCODED}"),
     *(
         mark(
             f"{A}, constraints={{'a': {bound!r}}}",

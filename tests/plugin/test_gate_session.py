@@ -137,7 +137,10 @@ def test_stored_verdicts_are_those_of_the_last_session_and_accepted_ones_are_wri
     (project.path / FILE).unlink()
     assert project.run(BASELINE, "--sweep-resume")[0] == 0
     assert stored_verdicts(project, capsys) == ["accepted", "no baseline"]
-    for gate, expected in (("", []), (', gate={"loss": "<= 9"}', ["met"])):  # removed, then another one
+    for gate, expected in (
+        ("", []),
+        (', gate={"loss": "<= 9"}', ["met"]),
+    ):  # removed, then another one
         project.write(TWO.format(worse=1).replace(', gate={"loss": "1%"}', gate))
         assert project.run(BASELINE, "--sweep-resume", "-k", "test_f")[0] == 0
         studies = load_results(project.path, run=2).studies

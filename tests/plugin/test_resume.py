@@ -773,3 +773,24 @@ def test_f(x, trial):
     (best,) = project.path.glob(".pytest_cache/d/hypersearch/*/best/r0/model")
     assert best.read_text() == "1"
     assert len(load_results(str(project.path)).curves()) == 4
+
+
+def test_texts_with_lone_surrogates_are_replayed(project):
+    project.write(r"""
+OPTIONS = ["a", "\udc80", ["\udc80"], {"\udc80": "\udc80"}]
+
+@pytest.mark.sweep(grid={"x": OPTIONS}, depends_on="\udc80")
+def test_f(x):
+    return OPTIONS.index(x)
+
+@pytest.mark.sweep(random={"x": {"\udc80": 1, "b": 2}}, n_trials=2, points=[{"x": "\udc80"}])
+def test_g(x):
+    return x
+""")
+    (project.path / "\udc80").touch()
+    assert project.run()[0] == 0
+    code, output = project.run("--sweep-resume")
+    assert (code, "6 cached" in output) == (0, True)
+    project.run("--sweep-resume", "--sweep-set=x=a", "-k", "test_f")
+    code, output = project.run("--sweep-resume", "--sweep-set=x=a", "-k", "test_f")
+    assert (code, "1 cached" in output) == (0, True)

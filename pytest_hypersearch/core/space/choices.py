@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from pytest_hypersearch.core.secrets import is_secret, masked, veiled
 from pytest_hypersearch.core.trial import Raw
-from pytest_hypersearch.core.values import number_of, scalar_of, shown
+from pytest_hypersearch.core.values import encodable, number_of, scalar_of, shown
 
 _SCALARS: Final = (int, float, str, bool, type(None))
 _ABSENT: Final = object()  # the object behind a label that was read from JSON
@@ -245,7 +245,7 @@ def _veiled(raw: Raw, option: object, mask: str, *, secret: bool) -> Raw:
 def _key(label: object) -> Raw:
     if not _is_scalar(label):
         raise ValueError(f"expected strings or numbers as labels, not {shown(label)}")
-    return label  # type: ignore[return-value]
+    return encodable(label) if isinstance(label, str) else label  # type: ignore[return-value]
 
 
 def _label(value: object) -> Raw:
@@ -259,11 +259,14 @@ def _label(value: object) -> Raw:
 
 
 def _stable_name(value: object) -> Raw:
-    """Return a value's label: a scalar itself, a text for anything else, None without one."""
+    """Return a value's label: a scalar itself, a text for anything else, None without one.
+
+    Lone surrogates, which are no text to other readers, are escaped.
+    """
     if _is_scalar(value):
-        return value  # type: ignore[return-value]
+        return encodable(value) if isinstance(value, str) else value  # type: ignore[return-value]
     try:
-        return _text(value)
+        return encodable(_text(value))
     except Exception:  # noqa: BLE001  a user's class may do anything
         return None
 

@@ -25,6 +25,7 @@ from pytest_hypersearch.plugin.mark.budget import (
 )
 from pytest_hypersearch.plugin.mark.spaces import (
     base_of,
+    encoded,
     files,
     flag,
     identifier,
@@ -270,6 +271,7 @@ def _gates(metric: object, entry: object, modes: Mapping[object, Mode]) -> Itera
     """A gate against the baseline, one against a threshold, or both."""
     if not isinstance(metric, str) or not metric.strip():
         raise wrong("gate", metric, "expected names of metrics")
+    encoded("gate", metric)
     name = f"gate[{metric!r}]"
     options = entry if isinstance(entry, Mapping) else {_kind(name, entry): entry}
     if not set(options) <= set(KEYS):

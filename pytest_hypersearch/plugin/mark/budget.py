@@ -22,7 +22,7 @@ from pytest_hypersearch.core.space import Choice, Space
 from pytest_hypersearch.core.study import STATISTICS
 from pytest_hypersearch.core.sweep import Demand
 from pytest_hypersearch.core.values import duration_of, number_of, shown
-from pytest_hypersearch.plugin.mark.spaces import flag, integer, one_of, text, wrong
+from pytest_hypersearch.plugin.mark.spaces import encoded, flag, integer, one_of, text, wrong
 
 MODES = ("min", "max")
 DEFAULT_METRIC = "score"
@@ -39,6 +39,7 @@ def goals_of(given: Mapping[str, Any], strategy: str) -> list[Goal]:
     for each in metric:
         if not isinstance(each, str) or not each.strip():
             raise wrong("metric", metric, "expected non-empty strings in the list")
+        encoded("metric", each)
     if len(metric) < 2:  # noqa: PLR2004 - one metric is no list
         raise wrong("metric", metric, "expected a name, or a list of two or more names")
     if len(set(metric)) < len(metric):
@@ -73,6 +74,7 @@ def constraints_of(given: Mapping[str, Any], strategy: str) -> tuple[Constraint,
     for metric, bound in value.items():
         if not isinstance(metric, str) or not metric.strip():
             raise wrong("constraints", metric, "expected names of metrics")
+        encoded("constraints", metric)
         try:
             found.append(constraint_of(metric, bound))
         except ValueError as error:

@@ -18,7 +18,7 @@ from pytest_hypersearch.core.space import (
     as_distribution,
 )
 from pytest_hypersearch.core.trial import Config
-from pytest_hypersearch.core.values import number_of, shown
+from pytest_hypersearch.core.values import encodable, number_of, shown
 
 
 def wrong(argument: str, value: object, expected: str) -> SweepError:
@@ -31,6 +31,13 @@ def text(given: Mapping[str, Any], argument: str, default: str) -> str:
     value = given.get(argument, default)
     if not isinstance(value, str) or not value.strip():
         raise wrong(argument, value, "expected a non-empty string")
+    return encoded(argument, value)
+
+
+def encoded(argument: str, value: str) -> str:
+    """A string that is stored as it is."""
+    if encodable(value) != value:
+        raise wrong(argument, value, "expected a string that UTF-8 can encode")
     return value
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from pytest_hypersearch.core.packages import version_of
+from pytest_hypersearch.core.values import encodable
 from pytest_hypersearch.store.fingerprint import source
 from pytest_hypersearch.store.fingerprint.source import Import, Piece, Source
 
@@ -197,7 +198,7 @@ class Fingerprints:
 
     def _name(self, path: Path) -> str:
         root = next((root for root in self._roots if path.is_relative_to(root)), None)
-        return (path.relative_to(root) if root else path).as_posix()
+        return encodable((path.relative_to(root) if root else path).as_posix())
 
 
 class _Module:
