@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
+
+import pytest
 
 from pytest_hypersearch.core.study import StudyResults
 from pytest_hypersearch.core.sweep import Sweep
@@ -77,21 +79,32 @@ def job_summary(
     return f"{head}{short}\n\nThe rest is in the log.\n"
 
 
-def annotation(change: Change, places: Mapping[str, tuple[str, int]], root: Path) -> str:
-    """Return the command by which GitHub shows a failed gate beside its test.
+class Annotations:
+    """Hooks that take note of where tests are, so that GitHub shows failed gates beside them."""
 
-    Args:
-        change: The verdict.
-        places: File and line of tests, by their node ids without parameters.
-        root: The directory that node ids are relative to.
-    """
-    default = change.nodeid.partition("::")[0], 1
-    file, number = places.get(change.nodeid.partition("[")[0], default)
-    path = os.path.relpath(root / file, os.environ.get("GITHUB_WORKSPACE", root))
-    title = f"{change.nodeid.rpartition('::')[2]} [gate {change.label}]"
-    values = {"file": path, "line": str(number), "title": title}
-    options = ",".join(f"{name}={_quoted(value, ':,')}" for name, value in values.items())
-    return f"::error {options}::{_quoted(short_text(change))}"
+    def __init__(self) -> None:
+        self._places: dict[str, tuple[str, int]] = {}
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Take note of the file and line of a test, by its node id without parameters."""
+        if report.when == "setup":
+            file, number, _ = report.location
+            self._places.setdefault(report.nodeid.partition("[")[0], (file, (number or 0) + 1))
+
+    def of(self, change: Change, root: Path) -> str:
+        """Return the command by which GitHub shows a failed gate beside its test.
+
+        Args:
+            change: The verdict.
+            root: The directory that node ids are relative to.
+        """
+        default = change.nodeid.partition("::")[0], 1
+        file, number = self._places.get(change.nodeid.partition("[")[0], default)
+        path = os.path.relpath(root / file, os.environ.get("GITHUB_WORKSPACE", root))
+        title = f"{change.nodeid.rpartition('::')[2]} [gate {change.label}]"
+        values = {"file": path, "line": str(number), "title": title}
+        options = ",".join(f"{name}={_quoted(value, ':,')}" for name, value in values.items())
+        return f"::error {options}::{_quoted(short_text(change))}"
 
 
 def _quoted(text: str, also: str = "") -> str:

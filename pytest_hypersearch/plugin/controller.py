@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -30,6 +30,10 @@ from pytest_hypersearch.results.terminal.format import Look, encodes_signs
 from pytest_hypersearch.search.samplers.random import Random
 from pytest_hypersearch.store.archive import Archive, Observer, Policy
 from pytest_hypersearch.store.baseline import COMMIT_DIGITS
+
+if TYPE_CHECKING:  # imported where GitHub runs the session
+    from pytest_hypersearch.plugin.ci import Annotations
+
 
 TITLE = "hypersearch"
 MOST_NAMED = 10
@@ -82,7 +86,7 @@ class Controller:
             self.gates,
             start=WarmStart(archive.studies, resume=policy.resume),
         )
-        self.owner.listen(self.follower.take)
+        self._annotations: Annotations | None = None
         self._tracking = Tracking(config.pluginmanager, self.owner)
         self.owner.listen(self._tracking.take)
 
@@ -132,9 +136,15 @@ class Controller:
         return replace(study, commit=commit)
 
     def pytest_sessionstart(self) -> None:
-        """Follow the sweeps on the terminal, which is there by now."""
+        """Follow the sweeps on the terminal, which is there by now, and tests for GitHub."""
         terminal = self._config.pluginmanager.getplugin("terminalreporter")
-        follow(self._config, self.follower, ascii_only=_ascii_only(terminal))
+        if follow(self._config, self.follower, ascii_only=_ascii_only(terminal)):
+            self.owner.listen(self.follower.take)
+        if os.environ.get("GITHUB_ACTIONS"):
+            from pytest_hypersearch.plugin.ci import Annotations
+
+            self._annotations = Annotations()
+            self._config.pluginmanager.register(self._annotations, "hypersearch_annotations")
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self) -> None:
@@ -204,11 +214,9 @@ class Controller:
             terminal.line("")
         if self.gates.failed:
             terminal.stats.setdefault("failed", [])  # pytest's last line is red by this key
-        if os.environ.get("GITHUB_ACTIONS"):
-            from pytest_hypersearch.plugin.ci import annotation
-
+        if self._annotations is not None:
             for change in self.gates.failed:
-                terminal.line(annotation(change, self.gates.places, self._config.rootpath))
+                terminal.line(self._annotations.of(change, self._config.rootpath))
 
     def shown(self) -> list[StudyResults]:
         """The results of the session, with their directories as the user would write them."""

@@ -66,7 +66,6 @@ class Gates:
     def __init__(self, config: pytest.Config, *, checks: bool = False) -> None:
         self._checks = checks
         self.changes: tuple[Change, ...] = ()
-        self.places: dict[str, tuple[str, int]] = {}
         self._config = config
         self._update = _update_of(config)
         self._path = _path_of(config)
@@ -105,12 +104,6 @@ class Gates:
     def pytest_deselected(self) -> None:
         """Take note that the session is not that of the whole suite."""
         self._deselected = True
-
-    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Take note of where a test is, for annotations."""
-        if report.when == "setup":
-            file, number, _ = report.location
-            self.places.setdefault(report.nodeid.partition("[")[0], (file, (number or 0) + 1))
 
     def close(self, session: pytest.Session, studies: Sequence[StudyResults]) -> None:
         """Judge, report each verdict as an item, and update the baseline.

@@ -327,16 +327,17 @@ def is_trial(report: pytest.TestReport) -> bool:
     return "sweep_trial" in report.keywords
 
 
-def follow(config: pytest.Config, follower: Follower, *, ascii_only: bool) -> None:
-    """Register the hooks that suit the terminal."""
+def follow(config: pytest.Config, follower: Follower, *, ascii_only: bool) -> bool:
+    """Register the hooks that suit the terminal; returns whether there are any."""
     terminal = config.pluginmanager.getplugin("terminalreporter")
     # Reporters that take its name without being one, such as pytest-tldr's, draw as they like.
     if not isinstance(terminal, pytest.TerminalReporter) or config.get_verbosity() != 0:
-        return
+        return False
     kind = LiveLine if _rewritable(config, terminal) else Milestones
     config.pluginmanager.register(
         kind(follower, terminal, ascii_only=ascii_only), "hypersearch_live"
     )
+    return True
 
 
 def _rewritable(config: pytest.Config, terminal: pytest.TerminalReporter) -> bool:

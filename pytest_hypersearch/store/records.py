@@ -21,6 +21,7 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import MISSING, Field, dataclass, field, fields
 from itertools import chain, repeat
+from operator import attrgetter
 from types import NoneType
 from typing import Annotated, Any, ClassVar, Final, TypeAlias, TypeVar, get_args, get_type_hints
 
@@ -679,9 +680,9 @@ Record: TypeAlias = (
 
 def to_json(record: Record) -> Json:
     """Return a record as the JSON object that the journal keeps."""
+    kind = type(record)
     data: Json = {"k": record.kind}
-    for name, default in _DEFAULTS[type(record)]:
-        value = getattr(record, name)
+    for (name, default), value in zip(_DEFAULTS[kind], _VALUES[kind](record), strict=True):
         if value != default:
             data[name] = value if type(value) in _PLAIN else _json(value)
     return data
@@ -785,4 +786,7 @@ _READS: Final[Mapping[object, dict[str, _Read]]] = {
 }
 _DEFAULTS: Final[Mapping[object, tuple[tuple[str, object], ...]]] = {
     kind: tuple((each.name, _default(each)) for each in fields(kind)) for kind in _KINDS.values()
+}
+_VALUES: Final[Mapping[object, Callable[[Record], tuple[object, ...]]]] = {
+    kind: attrgetter(*(each.name for each in fields(kind))) for kind in _KINDS.values()
 }

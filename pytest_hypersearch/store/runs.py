@@ -188,9 +188,8 @@ def saved_at(run: Path, name: str) -> str:
             another run, the path of its directory from that of the study.
     """
     # Every trial asks, and pathlib takes several times as long.
-    if "/" in name:
-        return os.path.join(run.parent, name)  # noqa: PTH118
-    return os.path.join(run, ARTIFACTS, name)  # noqa: PTH118
+    folder = run.parent if "/" in name else f"{run}{os.sep}{ARTIFACTS}"
+    return f"{folder}{os.sep}{name}"
 
 
 @dataclass(frozen=True, slots=True)
