@@ -12,7 +12,8 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import NoReturn
+from itertools import chain
+from typing import Final, NoReturn
 
 import pytest
 
@@ -25,6 +26,7 @@ from pytest_hypersearch.core.trial import Config, Raw
 from pytest_hypersearch.plugin.mark.overrides import Overrides, Setting
 from pytest_hypersearch.search.samplers import Table
 
+_UNESCAPED: Final = "disable_test_id_escaping_and_forfeit_all_rights_to_community_support"
 _unsuited: pytest.StashKey[dict[str, str]] = pytest.StashKey()
 
 
@@ -277,16 +279,18 @@ def _slots(
         configs = Table(sampler, sweep).upto(sweep.n_trials)
         stem = f"{sweep.name}-" if prefixed else ""
         ids = [f"{stem}{text}" for text in _grid_ids(configs)]
-        decode = sweep.space.decode
-        values = [[decode(config).get(name) for name in argnames] for config in configs]
+        decoded = map(sweep.space.decode, configs)
+        values = [[config.get(name) for name in argnames] for config in decoded]
     else:
         ids = [f"{sweep.name}-{number:03d}" for number in range(sweep.n_trials)]
         values = []
+    escapes = not metafunc.config.getini(_UNESCAPED)
     for number in range(sweep.n_trials):
         for replicate in range(sweep.replicates):
             suffix = f"-r{replicate}" if sweep.replicates > 1 else ""
             text = ids[number] + suffix
-            slot = Slot(sweep, number, replicate, _escaped(metafunc.config, text), sweeps)
+            own = _escaped(text) if escapes else text
+            slot = Slot(sweep, number, replicate, own, sweeps)
             yield text, slot, values[number] if values else [slot] * len(argnames)
 
 
@@ -350,21 +354,16 @@ def _argnames(metafunc: pytest.Metafunc, sweeps: Sequence[Sweep]) -> list[str]:
 
 def _grid_ids(configs: Sequence[Config]) -> list[str]:
     """``lr:0.01-momentum:0.9`` for each configuration, unique."""
-    texts: dict[tuple[str, type, Raw], str] = {}
-    for config in configs:
-        for name, value in config.items():
-            texts.setdefault((name, type(value), value), _slug(value))
-    plain = {name: _plain(name) for name, _, _ in texts}
+    rows = [[(name, type(value), value) for name, value in config.items()] for config in configs]
+    texts = {key: _slug(key[2]) for key in dict.fromkeys(chain.from_iterable(rows))}
     counts = Counter((name, text) for (name, _, _), text in texts.items())
     for key, text in texts.items():
         if counts[key[0], text] > 1:
             texts[key] = _slug(key[2], exact=True)
-    ids = [
-        "-".join(
-            f"{plain[name]}:{texts[name, type(value), value]}" for name, value in config.items()
-        )
-        for config in configs
-    ]
+    parts = {key: f"{_plain(key[0])}:{text}" for key, text in texts.items()}
+    ids = ["-".join([parts[key] for key in row]) for row in rows]
+    if len(set(ids)) == len(ids):
+        return ids
     repeated = {text for text, count in Counter(ids).items() if count > 1}
     numbered = [f"{text}-{number:03d}" for number, text in enumerate(ids)]
     some = [
@@ -385,10 +384,8 @@ def _plain(text: str) -> str:
     return re.sub(r"[^\w.+\-\x80-\U0010ffff]+", "_", text, flags=re.ASCII)
 
 
-def _escaped(config: pytest.Config, text: str) -> str:
-    """The id that pytest makes of a text: with escapes beyond ASCII, unless the ini says no."""
-    if config.getini("disable_test_id_escaping_and_forfeit_all_rights_to_community_support"):
-        return text
+def _escaped(text: str) -> str:
+    """The id that pytest makes of a text: with escapes beyond ASCII."""
     return text.encode("unicode_escape").decode("ascii")
 
 
