@@ -65,6 +65,19 @@ def test_feasibility_is_of_the_mean():
     assert numbers(rank([*lucky, *unlucky], [SEVERAL]).front) == [0]
 
 
+def test_the_front_is_what_no_other_surpasses_also_with_ties():
+    rng = random.Random(0)
+    values = [(a, rng.randint(0, a)) for a in rng.choices(range(6), k=60)]
+    trials = [trial for n, (a, b) in enumerate(values) for trial in twice(n, a, b, 0)]
+    best = {
+        n
+        for n, (a, b) in enumerate(values)
+        if not any(x <= a and y >= b and (x, y) != (a, b) for x, y in values)
+    }
+    assert {*numbers(rank(trials, [SEVERAL]).front)} == best
+    assert len(best) > len({values[n] for n in best}) > 1
+
+
 def test_the_front_is_of_full_feasible_configurations():
     trials = [
         *twice(0, 1, 1, 0),

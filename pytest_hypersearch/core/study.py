@@ -281,6 +281,8 @@ class Configuration:
     @property
     def signed_values(self) -> tuple[float, ...]:
         """The same so that lower is better."""
+        if not self.sweep.others:
+            return (signed(self.sweep, self.score),)
         return tuple([g.signed(v) for g, v in zip(self.sweep.goals, self.values, strict=True)])
 
     @property
@@ -339,16 +341,19 @@ def pareto_front(configurations: Iterable[Configuration]) -> list[Configuration]
         if not candidate.excess and candidate.full == ordered[0].full
     ]
     front: list[Configuration] = []
-    for (
-        candidate
-    ) in eligible:  # whatever dominates it comes before it, and the first of those is in it
-        if not any(_dominates(other.signed_values, candidate.signed_values) for other in front):
-            front.append(candidate)
+    values: list[tuple[float, ...]] = []  # those in the front, each once
+    for candidate in eligible:  # what dominates it comes before it, the first of which is in it
+        point = candidate.signed_values
+        if not values or point != values[-1]:
+            if any(_dominates(other, point) for other in reversed(values)):
+                continue
+            values.append(point)
+        front.append(candidate)
     return front
 
 
 def _dominates(values: Sequence[float], others: Sequence[float]) -> bool:
-    return values != others and all(a <= b for a, b in zip(values, others, strict=True))
+    return all(a <= b for a, b in zip(values, others, strict=True))
 
 
 def called(nodeids: Iterable[str], name: str) -> list[str]:

@@ -163,6 +163,8 @@ def _of_text(text: str) -> float | None:
 
 def mean(values: Sequence[float]) -> float:
     """Return the mean of at least one value; does not overflow."""
+    if len(values) == 1:
+        return values[0]
     return math.fsum(value / len(values) for value in values)
 
 

@@ -237,7 +237,8 @@ def _configurations(ranked: RankedStudy, trials: Sequence[TrialRecord]) -> list[
 def _ranked(one: Configuration, own: Sequence[int], trials: Sequence[TrialRecord]) -> Json:
     counted = set(map(id, one.trials))
     complete = [place for place in own if id(trials[place]) in counted]
-    scores = {name: [trial.metrics[name] for trial in one.trials] for name in one.metrics}
+    means = one.metrics
+    scores = {name: [trial.metrics[name] for trial in one.trials] for name in means}
     score, averaged = one.sweep.metric, by_mean(one.sweep.pick)
     return {
         "trials": complete,
@@ -246,7 +247,7 @@ def _ranked(one: Configuration, own: Sequence[int], trials: Sequence[TrialRecord
         "full": one.full,
         "score": one.score,
         "std": one.std if averaged else None,
-        "means": {**one.metrics, score: one.score},
+        "means": {**means, score: one.score},
         "stds": {name: std(values) for name, values in scores.items()}
         | {score: one.std if averaged else None},
     }

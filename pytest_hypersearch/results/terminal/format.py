@@ -327,15 +327,17 @@ def fits(table: Sequence[Column], look: Look, *, indent: int = 0) -> bool:
 
 
 def _fit(table: list[Column], look: Look) -> list[Column]:
-    while _excess([_least(column) for column in table], look) > 0:
-        last = max(table, key=lambda column: column.drop)
-        if not last.drop:
+    widths = [column.width for column in table]
+    while _excess([*map(_least, table, widths)], look) > 0:
+        last = max(range(len(table)), key=lambda index: table[index].drop)
+        if not table[last].drop:
             break
-        table.remove(last)
+        del table[last], widths[last]
     for index, column in reversed(list(enumerate(table))):
-        excess = _excess([other.width for other in table], look)
+        excess = _excess(widths, look)
         if column.shrinks and excess > 0:
-            table[index] = _shrink(column, max(column.width - excess, _NARROWEST), look)
+            table[index] = _shrink(column, max(widths[index] - excess, _NARROWEST), look)
+            widths[index] = table[index].width
     return table
 
 
@@ -343,8 +345,8 @@ def _excess(widths: Sequence[int], look: Look) -> int:
     return sum(widths) + _GAP * (len(widths) - 1) - look.width
 
 
-def _least(column: Column) -> int:
-    return min(column.width, _NARROW) if column.shrinks else column.width
+def _least(column: Column, width: int) -> int:
+    return min(width, _NARROW) if column.shrinks else width
 
 
 def _shrink(column: Column, width: int, look: Look) -> Column:
