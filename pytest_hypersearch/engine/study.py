@@ -440,8 +440,11 @@ class Study:
             self.tell(key, started.number, outcome)
             return False
         (self._losses if node_lost else self._crashes)[key] += 1
-        if not started and self.present.finished(key):
-            return not self._is_given_up(key)  # it died before it was told to replay the trial
+        if not started and (stored := self.present.finished(key)):
+            # It died before it was told to replay the trial.
+            if self._is_given_up(key):
+                self._finish(key, stored)
+            return key not in self.records
         self.running.pop(key, None)
         attempt = started.number if started else 0
         self._write(records.CrashRecord(*key, attempt, reason, worker))

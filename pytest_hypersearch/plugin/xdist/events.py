@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import marshal
 from itertools import islice
-from threading import Lock
+from threading import RLock
 from typing import Any, Final
 
 import pytest
@@ -38,14 +38,14 @@ class WorkerEvents:
         self._interactor = interactor
         self._waiting: list[tuple[str, dict[str, Any]]] = []
         self._since = 0.0
-        self._lock = Lock()  # what is stolen is told by execnet's thread
+        self._lock = RLock()  # what is stolen is told by execnet's thread
         interactor.sendevent = self.send
 
     @classmethod
     def of(cls, manager: pytest.PytestPluginManager) -> WorkerEvents:
         """Take over from the plugin of a worker's session, which has no name."""
-        plugins = manager.get_plugins()
-        return cls(next(each for each in plugins if hasattr(each, "run_one_test")))
+        names = ((type(each).__name__, each) for each in manager.get_plugins())
+        return cls(next(each for name, each in names if name == "WorkerInteractor"))
 
     def upcoming(self, count: int) -> list[pytest.Item]:
         """The items after the next one, as far as the worker has them."""
