@@ -193,10 +193,13 @@ def test_a_sweep_leaves_the_garbage_collector_as_it_was(pytester, run):
         def test_f(x):
             assert gc.isenabled()
             return gc.get_freeze_count()
+
+        def test_g():
+            assert gc.get_freeze_count() == 0
         """
     )
-    result = run("--sweep", "-v")
-    result.assert_outcomes(passed=2)
+    run("--sweep", "-k", "test_f").assert_outcomes(passed=2, deselected=1)
+    run("--sweep", "-k", "test_g").assert_outcomes(passed=1, deselected=2)
     assert gc.get_freeze_count() == 0
 
 
