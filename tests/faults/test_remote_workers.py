@@ -59,7 +59,7 @@ def test_workers_join_late_and_are_lost_at_any_moment_and_each_trial_runs_once(p
         "late;ran;14",  # when there is nothing left to do
         "cut;collectionfinish;1;1",
         "cut;runtest_protocol_complete;1;1",  # between an item's last report and its end
-        "cut;testreport;1;255",  # in mid-trial, by the loss of the way there
+        "cut;Tell;1;255",  # in mid-trial, by the loss of the way there
         "late;ran;4",
     )
     code, output = project.run(option, "-n6", "-v")

@@ -73,9 +73,9 @@ class WorkerEvents:
             return True
         if name == "testreport":
             when, outcome = values["data"].get("when"), values["data"].get("outcome")
-            # The call follows the setup, and after the teardown the item is complete.
-            brief = when in {"setup", "teardown"} and outcome == "passed"
-            return brief or (self.may_wait and outcome != "failed")
+            # The call follows. A teardown is told at once: a worker that dies then harms no trial.
+            is_set_up = when == "setup" and outcome == "passed"
+            return is_set_up or (self.may_wait and outcome != "failed")
         if name == "runtest_protocol_complete":
             # Else this worker may wait for more.
             return self.may_wait and len(self.upcoming(2)) == 2  # noqa: PLR2004
