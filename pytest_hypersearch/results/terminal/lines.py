@@ -210,7 +210,8 @@ def _shared(
     alike: Sequence[Configuration], every: Sequence[Configuration], look: Look
 ) -> Iterator[str]:
     """Says which values of parameters some configurations share, and most others do not have."""
-    others = [each for each in every if each not in alike]
+    own = {each.number for each in alike}
+    others = [each for each in every if each.number not in own]
     for name in every[0].sweep.varied:
         values = [each.params.get(name) for each in alike]
         outside = [each.params.get(name) for each in others]
