@@ -135,6 +135,16 @@ def test_it_finds_the_minimum_of_branin():
     assert regret_of(Random(), PLANE, branin, 30, 0.397887) > 0.1
 
 
+def test_it_converges_on_a_smooth_function():
+    space = Space(({"a": uniform(0, 1), "b": uniform(0, 1)},))
+
+    def bowl(config):
+        a, b = config["a"] - 0.3, config["b"] - 0.6
+        return a * a + a * b + 1.25 * b * b
+
+    assert regret_of(GP(), space, bowl, 30, 0.0) < 2e-8  # 7e-8 with a noise floor of 1e-6
+
+
 def test_it_beats_random_on_a_mixed_space():
     ours = regret_of(GP(), MIXED, network, 40, 1.0)
     assert ours < 0.3 * regret_of(Random(), MIXED, network, 40, 1.0)

@@ -50,7 +50,7 @@ from pytest_hypersearch.search.gp.encode import Array
 
 ChainRule: TypeAlias = Callable[[Array, Array], Array]
 
-NOISE_FLOOR: Final = 1e-6
+NOISE_FLOOR: Final = 1e-10  # scores whose difference is less than its root look equal
 _BLOCK: Final = 10_000  # numbers in a temporary array, so that a few of them fit in the CPU's cache
 _JITTERS: Final = (0.0, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1)
 _LEAST_VARIANCE: Final = 1e-12
