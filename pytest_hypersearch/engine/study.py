@@ -40,7 +40,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
-from typing import Any, TypeAlias
+from typing import Any, Protocol
 
 from pytest_hypersearch.core.codec import fields_of
 from pytest_hypersearch.core.contracts import Sampler
@@ -74,8 +74,11 @@ NODE_LOSSES = 10
 """How often a trial is run again because its node was lost."""
 
 
-Write: TypeAlias = Callable[..., None]
-"""Puts records into the journal together, or raises `StoreError`."""
+class Write(Protocol):
+    """Puts records into the journal together, or raises `StoreError`."""
+
+    def __call__(self, *records: Record) -> None:
+        """Write them."""
 
 
 class Study:
