@@ -1,6 +1,7 @@
 """Trials on xdist's workers: each once, whatever the scheduler, whoever dies."""
 
 import os
+import re
 import signal
 from collections import Counter
 
@@ -109,6 +110,74 @@ def test_f(x):
         # at most one for each test without chunks, and six from a worker, three being reports
         assert sent < 40
         assert received < most
+
+
+def test_properties_are_what_they_are_without_workers(project):
+    project.write("""
+import enum
+import pathlib
+import numpy as np
+
+class Kind(enum.IntEnum):
+    ONE = 1
+
+VALUES = {
+    "float": np.float64(1.5), "array": np.arange(2), "flag": np.bool_(True), "kind": Kind.ONE,
+    "bytes": bytearray(b"x"), "path": pathlib.Path("a"), "text": "\\udc80", "none": None,
+}
+
+@pytest.mark.sweep(grid={"x": [1, 2]})
+def test_f(x, record_property):
+    for each in VALUES.items():
+        record_property(*each)
+    return x
+
+def test_plain(record_property):
+    record_property("float", np.float64(2.5))
+""")
+    told = []
+    for option in ("-n0", "-n1"):
+        project.forget()
+        code, output = project.run(option, "--junitxml=junit.xml", "-o", "junit_family=xunit1")
+        assert code == 0, output
+        text = (project.path / "junit.xml").read_text()
+        told.append(re.findall("<property name=.*?>", text))
+    assert told[0] == told[1]
+    assert '<property name="array" value="[0 1]" />' in told[0]
+    assert '<property name="float" value="2.5" />' in told[0]
+
+
+def test_a_setup_is_told_while_the_test_goes_on_and_if_its_worker_dies(project):
+    (project.path / "conftest.py").write_text("""
+import os
+from pathlib import Path
+
+def pytest_runtest_logreport(report):
+    if report.when == "setup" and "PYTEST_XDIST_WORKER" not in os.environ:
+        Path(__file__).with_name(report.nodeid.partition("::")[2]).touch()
+""")
+    project.write("""
+from pathlib import Path
+
+@pytest.mark.sweep(grid={"x": [1]})
+def test_f(x, request):
+    deadline = time.monotonic() + 30
+    while not Path(__file__).with_name(request.node.name).exists():
+        assert time.monotonic() < deadline, "the setup was not told"
+        time.sleep(0.01)
+    return x
+
+@pytest.fixture
+def slow():
+    time.sleep(0.2)
+
+def test_that_dies(slow):
+    os._exit(3)
+""")
+    code, output = project.run("-n1")
+    assert code == 1
+    assert "1 failed, 1 passed" in output
+    assert (project.path / "test_that_dies").exists()
 
 
 DEATHS = {

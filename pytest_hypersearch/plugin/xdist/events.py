@@ -7,20 +7,25 @@ lost of them with a worker is replayed by another.
 
 from __future__ import annotations
 
-import marshal
+import io
+import pickle
+from contextlib import suppress
 from itertools import islice
-from threading import RLock
+from threading import Event, RLock, Thread
 from typing import Any, Final
 
 import pytest
 
 from pytest_hypersearch.core.values import monotonic
 
-VERSION: Final = 2
-"""Of marshal's format: one that all versions of Python 3 know, for workers of another version."""
+PROTOCOL: Final = 5
+"""Of pickle's format: one that all versions of Python know here, for workers of another version."""
 
 LONGEST_SECONDS: Final = 0.1
 """How long events may wait for others."""
+
+QUICK_SECONDS: Final = 0.01
+"""How long a setup takes at most whose report may wait for that of the call."""
 
 
 class WorkerEvents:
@@ -39,7 +44,9 @@ class WorkerEvents:
         self._waiting: list[tuple[str, dict[str, Any]]] = []
         self._since = 0.0
         self._lock = RLock()  # what is stolen is told by execnet's thread
+        self._over = Event()
         interactor.sendevent = self.send
+        Thread(target=self._watch, daemon=True).start()
 
     @classmethod
     def of(cls, manager: pytest.PytestPluginManager) -> WorkerEvents:
@@ -62,6 +69,8 @@ class WorkerEvents:
             self._waiting.append((name, values))
             if not (self._waits(name, values) and now - self._since < LONGEST_SECONDS):
                 self._flush()
+        if name == "workerfinished":
+            self._over.set()
 
     def flush(self) -> None:
         """Send what waits."""
@@ -72,25 +81,42 @@ class WorkerEvents:
         if name == "logfinish":  # the item is complete at once
             return True
         if name == "testreport":
-            when, outcome = values["data"].get("when"), values["data"].get("outcome")
-            # The call follows. A teardown is told at once: a worker that dies then harms no trial.
-            is_set_up = when == "setup" and outcome == "passed"
-            return is_set_up or (self.may_wait and outcome != "failed")
+            report = values["data"]
+            # Its call follows. A teardown is told at once: a worker that dies then harms no trial.
+            is_set_up = report.get("when") == "setup" and report.get("duration", 1) < QUICK_SECONDS
+            return (is_set_up or self.may_wait) and report.get("outcome") != "failed"
         if name == "runtest_protocol_complete":
             # Else this worker may wait for more.
             return self.may_wait and len(self.upcoming(2)) == 2  # noqa: PLR2004
         return name == "logstart" and self.may_wait
 
+    def _watch(self) -> None:
+        """Send what waits while a test takes long."""
+        with suppress(OSError):  # the controller is gone
+            while not self._over.wait(LONGEST_SECONDS / 2):
+                with self._lock:
+                    if monotonic() - self._since > LONGEST_SECONDS / 2:
+                        self._flush()
+
     def _flush(self) -> None:
         waiting, self._waiting = self._waiting, []
         if not waiting:
             return
-        channel = self._interactor.channel
-        try:
-            channel.send(marshal.dumps(waiting, VERSION))
-        except ValueError:  # execnet says which value it is
-            for event in waiting:
-                channel.send(event)
+        encoded = io.BytesIO()
+        _Pickler(encoded, PROTOCOL).dump(waiting)
+        self._interactor.channel.send(encoded.getvalue())
+
+
+class _Pickler(pickle.Pickler):
+    """Writes values of Python's own types, and of what else a report may hold its text.
+
+    So ``record_property("loss", numpy.float64(0.5))`` is in the JUnit XML what it is without
+    workers: the controller need not import its class.
+    """
+
+    def reducer_override(self, obj: object) -> Any:  # noqa: ANN401  as pickle's own
+        # Called for all but numbers, texts, bytes and containers of exactly these types.
+        return NotImplemented if obj is str else (str, (str(obj),))
 
 
 def unpack_events(node: Any) -> None:  # noqa: ANN401  xdist's controller of a worker
@@ -101,7 +127,7 @@ def unpack_events(node: Any) -> None:  # noqa: ANN401  xdist's controller of a w
         if type(sent) is not bytes:
             receive(sent)
             return
-        for event in marshal.loads(sent):  # noqa: S302  a worker may run any code anyway
+        for event in pickle.loads(sent):  # noqa: S301  a worker may run any code anyway
             receive(event)
 
     node.process_from_remote = receive_all
