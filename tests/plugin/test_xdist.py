@@ -149,11 +149,10 @@ def test_plain(record_property):
 
 def test_a_setup_is_told_while_the_test_goes_on_and_if_its_worker_dies(project):
     (project.path / "conftest.py").write_text("""
-import os
 from pathlib import Path
 
 def pytest_runtest_logreport(report):
-    if report.when == "setup" and "PYTEST_XDIST_WORKER" not in os.environ:
+    if report.when == "setup" and hasattr(report, "node"):  # told to the controller
         Path(__file__).with_name(report.nodeid.partition("::")[2]).touch()
 """)
     project.write("""
