@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import sys
+import threading
+
 import pytest
+
+from pytest_hypersearch.plugin.runner.reports import Reports
+from pytest_hypersearch.store.curves import unpack
 
 PLAIN_AND_WORKERS = pytest.mark.parametrize("workers", [(), ("-n1",)], ids=["plain", "workers"])
 
@@ -309,6 +315,34 @@ def test_f(x, trial):
     code, _ = project.run(*workers)
     assert code == 0
     assert project.states == {"complete": 20}
+
+
+def test_no_value_is_lost_while_one_thread_reports_and_another_sends():
+    interval = sys.getswitchinterval()
+    sent = []
+    reports = Reports("loss", send=sent.append, review=None)
+
+    def train():
+        for step in range(5000):
+            value = float(step)
+            reports.report({"loss": value, "accuracy": value} if step % 7 == 3 else value)
+
+    thread = threading.Thread(target=train)
+    sys.setswitchinterval(1e-6)
+    try:
+        thread.start()
+        while thread.is_alive():
+            assert set(reports.last) <= {"loss", "accuracy"}
+            reports.flush()
+        thread.join()
+    finally:
+        sys.setswitchinterval(interval)
+    reports.end()
+    parts = [unpack(part["loss"]) for part in sent if "loss" in part]
+    values = {step: value for part in parts for step, value in zip(*part, strict=True)}
+    assert len(parts) > 1
+    assert sum(len(steps) for steps, _ in parts) == 5000
+    assert values == {step: float(step) for step in range(5000)}
 
 
 @PLAIN_AND_WORKERS

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from math import inf
+from threading import RLock
 from typing import Final
 
 import pytest
@@ -62,6 +63,9 @@ class Reports:
     in 1% to 2% of those so far, which costs a trial of 10,000 quick steps some 300 reviews; the
     count alone decides, so that the same trial is reviewed at the same steps everywhere.
 
+    A thread may report while another one ends the trial or asks for its values. The short way takes
+    no lock: it appends to a list that is never replaced.
+
     Args:
         metric: Name of the score.
         send: Takes packed series by metric.
@@ -73,6 +77,7 @@ class Reports:
     __slots__ = (
         *("_metric", "_send", "_review", "_last", "_apart", "_values", "_first", "_next", "_due"),
         *("_sent", "_next_review", "_stride", "_reason", "_looked", "_flushed", "_ended"),
+        "_lock",
     )
 
     def __init__(
@@ -96,6 +101,7 @@ class Reports:
         self._reason = ""
         self._looked = self._flushed = monotonic()
         self._ended = False
+        self._lock = RLock()
 
     @property
     def score(self) -> float | None:
@@ -105,12 +111,11 @@ class Reports:
     @property
     def last(self) -> dict[str, float]:
         """The last reported value of each metric."""
-        if not (self._values or self._apart):
-            return dict(self._last)
-        unsent = {name: values for name, (_, values) in self._apart.items()}
-        if self._values:
-            unsent[self._metric] = self._values
-        return {**self._last, **{name: float(values[-1]) for name, values in unsent.items()}}
+        with self._lock:
+            unsent = {name: values for name, (_, values) in self._apart.items()}
+            if latest := self._values[-1:]:
+                unsent[self._metric] = latest
+            return self._last | {name: float(values[-1]) for name, values in unsent.items()}
 
     @property
     def steps(self) -> int:
@@ -184,28 +189,32 @@ class Reports:
             metrics = metrics_of(value, self._metric)
         except TypeError as error:
             raise TypeError(f"trial.report: {error}") from None
-        self._settle()
-        for name, number in metrics.items():
-            steps, values = self._apart.setdefault(name, ([], []))
-            steps.append(at)
-            values.append(number)
-        self._due += at - self._next
-        self._first = self._next = at + 1
+        with self._lock:
+            self._settle()
+            for name, number in metrics.items():
+                steps, values = self._apart.setdefault(name, ([], []))
+                steps.append(at)
+                values.append(number)
+            self._due += at - self._next
+            self._first = self._next = at + 1
 
     def _settle(self) -> None:
         """Put the values that took the short way with the others."""
         if self._values:
             steps, values = self._apart.setdefault(self._metric, ([], []))
-            steps.extend(self._consecutive())
-            values.extend(self._values)
-            self._values = []
+            consecutive, settled = self._consecutive()
+            steps.extend(consecutive)
+            values.extend(settled)
 
-    def _consecutive(self) -> Sequence[float]:
-        """The steps of the values that took the short way."""
-        count = len(self._values)
-        if isinstance(self._first, int):
-            return range(self._first, self._first + count)
-        return [self._first + i for i in range(count)]
+    def _consecutive(self) -> tuple[Sequence[float], list[float]]:
+        """Take the steps and values that took the short way; more may come meanwhile."""
+        values = self._values[:]
+        count, first = len(values), self._first
+        del self._values[:count]
+        self._first += count
+        if isinstance(first, int):
+            return range(first, first + count), values
+        return [first + i for i in range(count)], values
 
     def _look(self, *, prune: bool) -> None:
         """Ask the pruner and flush if due, and schedule the next check."""
@@ -240,12 +249,15 @@ class Reports:
     def _take(self) -> dict[str, Packed]:
         """The buffered series, packed; they are not buffered any more."""
         __tracebackhide__ = True
-        self._last, self._sent = self.last, self.steps
-        if self._apart:
-            self._settle()
-        consecutive = {self._metric: (self._consecutive(), self._values)} if self._values else {}
-        series = self._apart or consecutive
-        self._apart, self._values, self._first = {}, [], self._next
+        series: dict[str, tuple[Sequence[float], list[float]]]
+        with self._lock:
+            if self._apart:
+                self._settle()
+                series, self._apart = {**self._apart}, {}
+            else:
+                series = {self._metric: self._consecutive()} if self._values else {}
+            self._last |= {name: float(values[-1]) for name, (_, values) in series.items()}
+            self._sent += len(series.get(self._metric, ((), ()))[1])
         self._flushed = monotonic()
         try:
             return {name: pack(*parts) for name, parts in series.items()}
