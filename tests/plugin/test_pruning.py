@@ -319,11 +319,13 @@ def test_f(x, trial):
 
 def test_no_value_is_lost_while_one_thread_reports_and_another_sends():
     interval = sys.getswitchinterval()
-    sent = []
+    sent, part_sent = [], threading.Event()
     reports = Reports("loss", send=sent.append, review=None)
 
     def train():
         for step in range(5000):
+            if step == 2500:  # a slow machine may get here before the other thread's first turn
+                part_sent.wait(timeout=60)
             value = float(step)
             reports.report({"loss": value, "accuracy": value} if step % 7 == 3 else value)
 
@@ -334,6 +336,8 @@ def test_no_value_is_lost_while_one_thread_reports_and_another_sends():
         while thread.is_alive():
             assert set(reports.last) <= {"loss", "accuracy"}
             reports.flush()
+            if sent:
+                part_sent.set()
         thread.join()
     finally:
         sys.setswitchinterval(interval)
