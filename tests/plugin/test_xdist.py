@@ -153,13 +153,31 @@ from pathlib import Path
 
 def pytest_runtest_logreport(report):
     if report.when == "setup" and hasattr(report, "node"):  # told to the controller
-        Path(__file__).with_name(report.nodeid.partition("::")[2]).touch()
+        Path(__file__).with_name(report.nodeid.partition("::")[2]).write_text(
+            str(report.user_properties)
+        )
 """)
     project.write("""
 from pathlib import Path
 
+class Silent:
+    def __str__(self):
+        raise ValueError("no text")
+    __repr__ = __str__
+
+class Text(str):
+    def __str__(self):
+        return self
+
+@pytest.fixture
+def recorded(record_property):
+    values = [Silent(), Text("a")]
+    record_property("values", values)
+    return values
+
 @pytest.mark.sweep(grid={"x": [1]})
-def test_f(x, request):
+def test_f(x, request, recorded):
+    recorded.append("later")
     deadline = time.monotonic() + 30
     while not Path(__file__).with_name(request.node.name).exists():
         assert time.monotonic() < deadline, "the setup was not told"
@@ -177,6 +195,7 @@ def test_that_dies(slow):
     assert code == 1
     assert "1 failed, 1 passed" in output
     assert (project.path / "test_that_dies").exists()
+    assert (project.path / "test_f[x:1]").read_text() == "[('values', ['<Silent>', 'a'])]"
 
 
 DEATHS = {

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 import pytest
 
-from pytest_hypersearch.core.values import monotonic
+from pytest_hypersearch.core.values import shown
 
 PROTOCOL: Final = 5
 """Of pickle's format: one that all versions of Python know here, for workers of another version."""
@@ -41,8 +41,7 @@ class WorkerEvents:
     def __init__(self, interactor: Any) -> None:  # noqa: ANN401  xdist has no types
         self.may_wait = False
         self._interactor = interactor
-        self._waiting: list[tuple[str, dict[str, Any]]] = []
-        self._since = 0.0
+        self._waiting: list[bytes] = []
         self._lock = RLock()  # what is stolen is told by execnet's thread
         self._over = Event()
         interactor.sendevent = self.send
@@ -62,20 +61,20 @@ class WorkerEvents:
 
     def send(self, name: str, **values: Any) -> None:  # noqa: ANN401  as xdist's own
         """Send an event, or let it wait for the next."""
-        now = monotonic()
+        encoded = _encoded((name, values))  # at once: a test may change what it has recorded
         with self._lock:
-            if not self._waiting:
-                self._since = now
-            self._waiting.append((name, values))
-            if not (self._waits(name, values) and now - self._since < LONGEST_SECONDS):
-                self._flush()
+            self._waiting.append(encoded)
+            if not self._waits(name, values):
+                self.flush()
         if name == "workerfinished":
             self._over.set()
 
     def flush(self) -> None:
         """Send what waits."""
         with self._lock:
-            self._flush()
+            waiting, self._waiting = self._waiting, []
+            if waiting:
+                self._interactor.channel.send(pickle.dumps(waiting, PROTOCOL))
 
     def _waits(self, name: str, values: dict[str, Any]) -> bool:
         if name == "logfinish":  # the item is complete at once
@@ -93,18 +92,14 @@ class WorkerEvents:
     def _watch(self) -> None:
         """Send what waits while a test takes long."""
         with suppress(OSError):  # the controller is gone
-            while not self._over.wait(LONGEST_SECONDS / 2):
-                with self._lock:
-                    if monotonic() - self._since > LONGEST_SECONDS / 2:
-                        self._flush()
+            while not self._over.wait(LONGEST_SECONDS):
+                self.flush()
 
-    def _flush(self) -> None:
-        waiting, self._waiting = self._waiting, []
-        if not waiting:
-            return
-        encoded = io.BytesIO()
-        _Pickler(encoded, PROTOCOL).dump(waiting)
-        self._interactor.channel.send(encoded.getvalue())
+
+def _encoded(event: object) -> bytes:
+    encoded = io.BytesIO()
+    _Pickler(encoded, PROTOCOL).dump(event)
+    return encoded.getvalue()
 
 
 class _Pickler(pickle.Pickler):
@@ -116,7 +111,14 @@ class _Pickler(pickle.Pickler):
 
     def reducer_override(self, obj: object) -> Any:  # noqa: ANN401  as pickle's own
         # Called for all but numbers, texts, bytes and containers of exactly these types.
-        return NotImplemented if obj is str else (str, (str(obj),))
+        return NotImplemented if obj is str else (str, (_text(obj),))
+
+
+def _text(value: object) -> str:
+    try:
+        return "".join([str(value)])  # of exactly this type, whatever its class returns
+    except Exception:  # noqa: BLE001  a user's class may do anything
+        return shown(value)
 
 
 def unpack_events(node: Any) -> None:  # noqa: ANN401  xdist's controller of a worker
@@ -128,6 +130,6 @@ def unpack_events(node: Any) -> None:  # noqa: ANN401  xdist's controller of a w
             receive(sent)
             return
         for event in pickle.loads(sent):  # noqa: S301  a worker may run any code anyway
-            receive(event)
+            receive(pickle.loads(event))  # noqa: S301
 
     node.process_from_remote = receive_all
