@@ -349,6 +349,31 @@ def test_no_value_is_lost_while_one_thread_reports_and_another_sends():
     assert values == {step: float(step) for step in range(5000)}
 
 
+def test_what_another_thread_sends_arrives_before_the_end_and_nothing_after_it():
+    arrived, sends, may_send = [], threading.Event(), threading.Event()
+
+    def review(series):
+        sends.set()
+        assert may_send.wait(timeout=60)
+        arrived.append(unpack(series["loss"]))
+        return ""
+
+    reports = Reports("loss", send=arrived.append, review=review)
+    monitor = threading.Thread(target=reports.report, args=(1.0,))
+    monitor.start()
+    assert sends.wait(timeout=60)
+    trial = threading.Thread(target=lambda: [reports.end(), arrived.append("end")])
+    trial.start()
+    trial.join(timeout=0.2)  # time to end before what is being sent
+    may_send.set()
+    monitor.join()
+    trial.join()
+    assert arrived == [([0], [1.0]), "end"]
+    for value in (1.0, {"loss": 1.0}):
+        with pytest.raises(RuntimeError, match="has ended"):
+            reports.report(value)
+
+
 @PLAIN_AND_WORKERS
 def test_a_fixture_may_prune_its_trial(project, workers):
     project.write("""

@@ -63,8 +63,9 @@ class Reports:
     in 1% to 2% of those so far, which costs a trial of 10,000 quick steps some 300 reviews; the
     count alone decides, so that the same trial is reviewed at the same steps everywhere.
 
-    A thread may report while another one ends the trial or asks for its values. The short way takes
-    no lock: it appends to a list that is never replaced.
+    A thread may report while another one ends the trial or asks for its values: what one sends has
+    arrived when another goes on to send or to end. The short way takes no lock: it appends to a
+    list that is never replaced.
 
     Args:
         metric: Name of the score.
@@ -160,19 +161,22 @@ class Reports:
             RuntimeError: The trial has ended, as in the teardown of a fixture.
         """
         __tracebackhide__ = True
-        self._refuse_if_ended("should_prune")
-        return bool(self._reviewed())
+        with self._lock:
+            self._refuse_if_ended("should_prune")
+            return bool(self._reviewed())
 
     def flush(self) -> None:
         """Send what was reported and not yet sent."""
-        if self._values or self._apart:
-            self._send(self._take())
+        with self._lock:
+            if self._values or self._apart:
+                self._send(self._take())
 
     def end(self) -> None:
         """Send the rest; nothing is taken any more."""
-        self.flush()
-        self._ended = True
-        self._due = -inf
+        with self._lock:
+            self._ended = True
+            self._due = -inf  # before the rest is sent: what comes later is refused, not lost
+            self.flush()
 
     def _refuse_if_ended(self, method: str) -> None:
         __tracebackhide__ = True
@@ -219,15 +223,16 @@ class Reports:
     def _look(self, *, prune: bool) -> None:
         """Ask the pruner and flush if due, and schedule the next check."""
         __tracebackhide__ = True
-        self._refuse_if_ended("report")
-        if self._review and prune and (reason := self._reviewed()):
-            raise TrialPruned(reason)
-        now, steps = monotonic(), self.steps
-        if now - self._flushed > FLUSH_SECONDS or steps - self._sent >= MOST_BUFFERED:
-            self.flush()
-        self._stride = self._stride_from(now, steps)
-        self._due = self._next + self._stride
-        self._looked = now
+        with self._lock:
+            self._refuse_if_ended("report")
+            if self._review and prune and (reason := self._reviewed()):
+                raise TrialPruned(reason)
+            now, steps = monotonic(), self.steps
+            if now - self._flushed > FLUSH_SECONDS or steps - self._sent >= MOST_BUFFERED:
+                self.flush()
+            self._stride = self._stride_from(now, steps)
+            self._due = self._next + self._stride
+            self._looked = now
 
     def _stride_from(self, now: float, steps: int) -> int:
         """How many reports may come before the next look, going by their pace so far."""
@@ -250,14 +255,13 @@ class Reports:
         """The buffered series, packed; they are not buffered any more."""
         __tracebackhide__ = True
         series: dict[str, tuple[Sequence[float], list[float]]]
-        with self._lock:
-            if self._apart:
-                self._settle()
-                series, self._apart = {**self._apart}, {}
-            else:
-                series = {self._metric: self._consecutive()} if self._values else {}
-            self._last |= {name: float(values[-1]) for name, (_, values) in series.items()}
-            self._sent += len(series.get(self._metric, ((), ()))[1])
+        if self._apart:
+            self._settle()
+            series, self._apart = {**self._apart}, {}
+        else:
+            series = {self._metric: self._consecutive()} if self._values else {}
+        self._last |= {name: float(values[-1]) for name, (_, values) in series.items()}
+        self._sent += len(series.get(self._metric, ((), ()))[1])
         self._flushed = monotonic()
         try:
             return {name: pack(*parts) for name, parts in series.items()}
