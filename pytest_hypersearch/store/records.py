@@ -203,7 +203,7 @@ def _name_like(pattern: str, what: str) -> _Read:
 _CHECKS.update({_flag: _are(bool, 0, 1), _text: _are_texts, _scalar: _are_scalars})
 _CHECKS[_metric] = _are(float, -sys.float_info.max, sys.float_info.max)
 _INTEGER, _FLOAT = _whole(), _number()
-_TIME, _SECONDS = _number(0, _LATE), _number(-_LONG, _LONG)
+_TIME, _SECONDS = _number(0, _LATE), _number(0, _LONG)
 
 Count = Annotated[int, _whole(0, _MANY)]
 Ordinal = Annotated[int, _whole(1, _MANY)]

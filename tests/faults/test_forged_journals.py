@@ -108,6 +108,15 @@ def test_a_forged_record_costs_itself_alone(store):
             assert left == whole, what
 
 
+def test_time_that_ran_backwards_is_damage(store):
+    place = next(i for i, record in enumerate(DATA) if record["k"] == "end")
+    whole = {sweep.name: sweep.elapsed for sweep in read_run(store.run).sweeps}
+    store.write([*DATA[:place], DATA[place] | {"duration": -1e9}, *DATA[place + 1 :]])
+    study = read_run(store.run)
+    assert "damaged" in study.notes[0]
+    assert all(sweep.elapsed <= whole[sweep.name] for sweep in study.sweeps)
+
+
 def read_or_refused(read, *args):
     try:
         return read(*args)

@@ -248,7 +248,7 @@ class Meter:
             them or not, None where the system keeps no such peak; CPU seconds of this process and
             of its children that have ended.
         """
-        return self._peak(), round(_cpu_seconds() - self._cpu, 6)
+        return self._peak(), max(0.0, round(_cpu_seconds() - self._cpu, 6))
 
     def close(self) -> None:
         """Close the system's files."""

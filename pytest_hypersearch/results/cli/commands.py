@@ -225,7 +225,7 @@ def compare(given: Namespace) -> int:
         print_text(comparison_text(found, terminal_width()))
     else:
         print_text(rows_text(found.table(), given.format))
-    if found.verdict in {"REGRESSED", "broken"}:
+    if found.verdict in FAILING:
         return WORSE
     return INCOMPARABLE if found.blind else FOUND
 
