@@ -265,7 +265,7 @@ class Results(Sequence["TrialRecord"]):
         found = (curve for each in self._loaded for curve in curves(each))
         return [curve for curve in found if metric is None or curve.metric == metric]
 
-    def compare(self, other: Results, *, tolerance: float | str = "1%") -> Comparison:
+    def compare(self, other: Results, *, tolerance: float | str = TOLERANCE) -> Comparison:
         """Compare each test with earlier results.
 
         Scores are paired by test, sweep, configuration and seed. The seed is the unit: its loss is

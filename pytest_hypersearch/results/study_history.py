@@ -18,7 +18,13 @@ from pytest_hypersearch.results.query import Row
 from pytest_hypersearch.stats.ranking import BestSoFar
 from pytest_hypersearch.store.curves import TimedSeries
 from pytest_hypersearch.store.find import Loaded
-from pytest_hypersearch.store.reader import curves_of, read_stored, starts_of, stored_key
+from pytest_hypersearch.store.reader import (
+    curves_of,
+    outline_of,
+    read_stored,
+    starts_of,
+    stored_key,
+)
 from pytest_hypersearch.store.runs import Run
 
 
@@ -142,9 +148,10 @@ def curves(loaded: Loaded) -> Iterator[Curve]:
         StoreError: A file cannot be read.
     """
     for run in map(Run, loaded.runs):
-        stored = read_stored(run)
+        is_merged = len(loaded.runs) > 1
+        stored = read_stored(run) if is_merged else outline_of(run)
         series = curves_of(run, stored)
-        started = starts_of(stored) if loaded.runs[1:] else None
+        started = starts_of(stored) if is_merged else None
         for trial in loaded.results.trials:
             place = stored_key(trial), trial.attempt
             if started is None or started.get(place, math.nan) == trial.started:

@@ -323,8 +323,8 @@ def is_whole(run: Run) -> bool:
     A run that cannot be read counts as whole: its reader is told why.
     """
     try:
-        for records, _ in read_batches(run.journal.path):
-            if any(each["k"] == "session" and "selected" not in each for each in records):
+        for sessions, _ in read_batches(run.journal.path, (b'"k":"session"',)):
+            if any(each["k"] == "session" and "selected" not in each for each in sessions):
                 return True
         stored = read_stored(run)
     except StoreError:

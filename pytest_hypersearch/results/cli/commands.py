@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from pytest_hypersearch.core.errors import StoreError
+from pytest_hypersearch.core.goals import TOLERANCE
 from pytest_hypersearch.core.study import some
 from pytest_hypersearch.core.trial import TrialRecord
 from pytest_hypersearch.core.values import plural
@@ -75,7 +76,7 @@ def history(given: Namespace) -> int:
     """Show what became of tests over their runs."""
     results = selected(given, run="all")
     histories = [
-        part.over_runs(given.metric, tolerance=given.tolerance)
+        part.over_runs(given.metric, tolerance=given.tolerance or TOLERANCE)
         for _, part in sorted(results.group_by("test"), key=lambda group: str(group[0]))
     ]
     if given.format == "table":
@@ -220,7 +221,7 @@ def compare(given: Namespace) -> int:
         ]
     for side in sides:
         tell_notes(side)
-    found = sides[1].compare(sides[0], tolerance=given.tolerance or "1%")
+    found = sides[1].compare(sides[0], tolerance=given.tolerance or TOLERANCE)
     if given.format == "table":
         print_text(comparison_text(found, terminal_width()))
     else:

@@ -69,13 +69,21 @@ def parser() -> argparse.ArgumentParser:
         (tables.list_runs, "list stored runs", (_what, _judges, _formats)),
         (tables.show, "show a summary or table of results", (_what, _filters, _show, _formats)),
         (commands.best, "print the best configuration", (_what, _filters, _best)),
-        (commands.compare, "compare runs, values or strategies", (_compare, _filters, _formats)),
+        (
+            commands.compare,
+            "compare runs, values or strategies",
+            (_compare, _filters, _tolerance, _formats),
+        ),
         (
             commands.baseline,
             "judge runs against a baseline, or write one",
             (_baseline, _what, _filters),
         ),
-        (commands.history, "show what became of a test", (_what, _filters, _history, _formats)),
+        (
+            commands.history,
+            "show what became of a test",
+            (_what, _filters, _history, _tolerance, _formats),
+        ),
         (commands.export, "export trials to a file", (_export, _what, _filters)),
         (commands.report, "write or serve an HTML report", (_what, _filters, _report, _judges)),
         (commands.tag, "tag trials or a run", (_target, _tag)),
@@ -164,11 +172,6 @@ def _compare(command: argparse.ArgumentParser) -> None:
         help="compare values within A: of a parameter, or strategy, such as optimizer=adam,sgd",
     )
     command.add_argument(
-        "--tolerance",
-        metavar="LOSS",
-        help="the largest loss that does not matter: a number or a percentage; 1%% by default",
-    )
-    command.add_argument(
         "--filters",
         nargs=2,
         metavar=("A", "B"),
@@ -191,12 +194,6 @@ def _baseline(command: argparse.ArgumentParser) -> None:
 
 def _history(command: argparse.ArgumentParser) -> None:
     command.add_argument("--metric", metavar="NAME", help="judge this metric instead of the score")
-    command.add_argument(
-        "--tolerance",
-        metavar="LOSS",
-        default=TOLERANCE,
-        help="the largest change that does not matter: a number or a percentage; 1%% by default",
-    )
 
 
 def _export(command: argparse.ArgumentParser) -> None:
@@ -284,6 +281,15 @@ def _filters(command: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         help="only trials that match: status=success, 'lr<0.1', opt!=sgd, reason~nan; repeatable",
+    )
+
+
+def _tolerance(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--tolerance",
+        metavar="LOSS",
+        help="the largest loss that does not matter: a number or a percentage; default: "
+        + TOLERANCE.replace("%", "%%"),
     )
 
 
