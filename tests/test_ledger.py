@@ -137,7 +137,7 @@ def start(directory, file, seed, times):
 def test_eight_processes_never_take_too_much_and_all_come_to_an_end(tmp_path, open_ledger):
     file, times = tmp_path / "held", 8
     processes = [start(tmp_path / "machine", file, seed, times) for seed in range(8)]
-    codes = [process.wait(timeout=100) for process in processes]
+    codes = [process.wait(timeout=300) for process in processes]
     assert set(codes) == {0, -9}, "some have died holding a share"
     rows = [line.split() for line in file.read_text().splitlines()]
     assert len(rows) == 8 * times

@@ -8,7 +8,7 @@ from time import sleep
 
 from pytest_hypersearch.store.best import Edition, publish
 
-run = Path(sys.argv[1]) / "0001"
+run, pause = Path(sys.argv[1]) / "0001", float(sys.argv[2])
 for number in count():
     trial = run / "artifacts" / f"grid-{number}"
     for file in range(8):
@@ -19,4 +19,4 @@ for number in count():
     shutil.rmtree(trial)
     sys.stdout.write(f"{number}\n")
     sys.stdout.flush()
-    sleep(0.01)  # the edition before the last is removed, and one who opens a file takes a moment
+    sleep(pause)  # the edition before the last is removed, and one who opens a file takes a moment

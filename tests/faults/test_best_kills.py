@@ -27,7 +27,7 @@ def whole(best):
 def test_a_kill_at_any_moment_leaves_one_whole_edition(tmp_path):
     luck = random.Random(0)
     for _ in range(15):
-        command = [sys.executable, PUBLISHER, tmp_path]
+        command = [sys.executable, PUBLISHER, tmp_path, "0.01"]
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
             process.stdout.readline()
             time.sleep(luck.random() * 0.03)
@@ -40,11 +40,11 @@ def test_a_kill_at_any_moment_leaves_one_whole_edition(tmp_path):
 
 
 def test_readers_find_whole_editions_while_others_take_their_place(tmp_path):
-    command = [sys.executable, PUBLISHER, tmp_path]
+    command = [sys.executable, PUBLISHER, tmp_path, "0.1"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         process.stdout.readline()
         seen = set()
-        while len(seen) < 20:
+        while len(seen) < 10:
             seen.add(int((tmp_path / "best/params.json").read_text().split(":")[1].strip(" }\n")))
             assert (tmp_path / "best/r1/part2/5").read_text().isdecimal()
         process.kill()
@@ -101,7 +101,7 @@ def test_a_session_killed_while_a_better_model_is_saved_keeps_the_one_before(pro
     project.write("SLOW = {1}\n" + MODELS)
     with project.started(*workers) as process:
         project.wait(lambda: project.ran["stuck"])
-        project.wait(lambda: published_by(project) == 2)
+        project.wait(lambda: published_by(project) == 2 and 2 in project.ended)
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
     assert best_of(project) == 2

@@ -155,7 +155,7 @@ def test_what_a_command_has_started_ends_with_the_session(project):
     silent = "--sweep-on=sh -c 'sleep 300; true' {args}"
     code, _ = project.run("--sweep-on={python}", silent, "-n2")
     assert code == 0
-    assert not left_over(project.path)
+    project.wait(lambda: not left_over(project.path))
 
 
 @pytest.mark.parametrize(

@@ -137,6 +137,7 @@ def pytest_xdist_newgateway(gateway):
     if os.path.exists("once"):
         os.kill(gateway._rinfo().pid, signal.SIGKILL)
         gateway._io.wait()
+        open("killed", "w").close()
 """)
     project.write("""
 @pytest.mark.sweep(grid={"x": list(range(30))})
@@ -144,8 +145,8 @@ def test_f(x):
     if x == 2:
         os.mkdir("once")
         os._exit(1)
-    if os.path.exists("once"):
-        time.sleep(0.1)  # or the other worker would be done before that is known
+    while os.path.exists("once") and not os.path.exists("killed"):
+        time.sleep(0.01)
     return x
 """)
     code, output = project.spawn("-n2")
@@ -280,6 +281,7 @@ def test_a_cache_deleted_in_mid_run_comes_back_whole(project, workers):
     project.write(SLOW + SLOW.replace("test_f", "test_g").replace("x == 6", "x == 3"))
     with project.started(*workers) as process:
         stuck(project)
+        project.wait(lambda: project.ran["stuck"] > len(workers))  # nobody writes now
         shutil.rmtree(project.path / ".pytest_cache")
         (project.path / "go").touch()
         os.killpg(process.pid, signal.SIGINT)

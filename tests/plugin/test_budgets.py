@@ -144,7 +144,7 @@ def test_gate(sweeps):
 @PLAIN_AND_WORKERS
 def test_a_trial_that_takes_too_long_is_timed_out_and_the_sweep_goes_on(project, workers):
     project.write("""
-@pytest.mark.sweep(grid={"x": [1, 2, 3]}, timeout=0.5)
+@pytest.mark.sweep(grid={"x": [1, 2, 3]}, timeout=2)
 def test_f(x, trial):
     trial.report(x)
     if x == 2:
@@ -176,22 +176,19 @@ def test_f(x):
     assert project.states == {"complete": 1, "timed out": 1, "crashed": 1}
 
 
-SLOW_PRUNER = """
+@PLAIN_AND_WORKERS
+def test_what_the_pruner_takes_is_not_the_trials_time(project, workers):
+    (project.path / "conftest.py").write_text("""
 import time
 class Slow:
     def verdict(self, trial, others, *, since):
-        time.sleep(1.5 if trial.number == 1 else 0)
+        time.sleep(3 if trial.number == 1 else 0)
         return ""
-"""
-
-
-@PLAIN_AND_WORKERS
-def test_what_the_pruner_takes_is_not_the_trials_time(project, workers):
-    (project.path / "conftest.py").write_text(SLOW_PRUNER)
+""")
     project.write("""
 from conftest import Slow
 
-@pytest.mark.sweep(grid={"x": [1, 2, 3]}, prune=Slow(), timeout=1)
+@pytest.mark.sweep(grid={"x": [1, 2, 3]}, prune=Slow(), timeout=2)
 def test_f(x, trial):
     trial.report(x)
     if x == 3:
@@ -204,22 +201,37 @@ def test_f(x, trial):
 
 @pytest.mark.parametrize("isolate", [False, True])
 def test_an_exception_that_ends_a_call_leaves_no_answer_to_the_next(project, isolate):
-    (project.path / "conftest.py").write_text(SLOW_PRUNER)
+    (project.path / "conftest.py").write_text("""
+import os, time
+class Held:
+    def verdict(self, trial, others, *, since):
+        if trial.number == 1:
+            os.mkdir(f"asked {trial.replicate}")
+            while not os.path.exists(f"interrupted {trial.replicate}"):
+                time.sleep(0.01)
+            time.sleep(0.2)
+        return ""
+""")
     project.write(f"""
 import threading
-from conftest import Slow
-
-def interrupt(*args):
-    raise TimeoutError
+from conftest import Held
 
 @pytest.mark.sweep(
-    grid={{"x": [1, 2, 3]}}, replicates=2, prune=Slow(), isolate={isolate}, raises=TimeoutError
+    grid={{"x": [1, 2, 3]}}, replicates=2, prune=Held(), isolate={isolate}, raises=TimeoutError
 )
 def test_f(x, trial):
+    def interrupt(*args):
+        os.mkdir(f"interrupted {{trial.replicate}}")
+        raise TimeoutError
+
+    def kill():
+        while not os.path.exists(f"asked {{trial.replicate}}"):
+            time.sleep(0.01)
+        os.kill(os.getpid(), signal.SIGUSR1)
+
     signal.signal(signal.SIGUSR1, interrupt)
-    timer = threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGUSR1))
     if x == 2:
-        timer.start()
+        threading.Thread(target=kill).start()
     trial.report(x)
     return x
 """)

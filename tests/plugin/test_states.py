@@ -354,11 +354,11 @@ def test_a_timeout_is_a_state_of_its_own(module, run, journals):
     module("""
         import time
 
-        @pytest.mark.timeout(0.5, method="signal")
+        @pytest.mark.timeout(2, method="signal")
         @pytest.mark.sweep(grid={"lr": [1, 2]})
         def test_f(lr):
             if lr == 1:
-                time.sleep(5)
+                time.sleep(60)
             return lr
     """)
     result = run("--sweep")

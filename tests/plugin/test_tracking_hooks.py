@@ -196,10 +196,15 @@ def test_a_plugin_that_hangs_is_left_behind(pytester, module, run, monkeypatch):
     monkeypatch.setattr("pytest_hypersearch.plugin.tracking.PATIENCE_SECONDS", 0.2)
     monkeypatch.setattr("pytest_hypersearch.plugin.tracking.SILENT_SECONDS", 0.1)
     pytester.makeconftest("""
-        import threading
+        import os, threading, time
 
         def pytest_hypersearch_trial_started(trial):
+            os.mkdir("hangs")
             threading.Event().wait(60)
+
+        def pytest_runtest_teardown():
+            while not os.path.exists("hangs"):
+                time.sleep(0.01)
     """)
     module(SWEPT)
     result = run("--sweep")

@@ -70,8 +70,13 @@ def pytest_sessionfinish(session):
 
 COUNTING = """
 import pytest
-from pathlib import Path
 from probe import ran
+
+def pytest_configure(config):
+    if hasattr(config, "workerinput"):
+        from pytest_hypersearch.plugin.xdist import events
+
+        events.LONGEST_SECONDS = events.QUICK_SECONDS = 60
 
 @pytest.hookimpl(trylast=True)
 def pytest_configure_node(node):
@@ -93,7 +98,9 @@ def pytest_runtest_logreport(report):
 """
 
 
-def test_short_trials_are_handed_out_together_and_stored_ones_told_together(project):
+def test_short_trials_are_handed_out_together_and_stored_ones_told_together(project, monkeypatch):
+    # on a slow machine trials would be long
+    monkeypatch.setattr("pytest_hypersearch.plugin.xdist.schedulers.LONG", 60)
     project.write("""
 @pytest.mark.sweep(grid={"x": range(80)})
 def test_f(x):
@@ -178,7 +185,7 @@ def recorded(record_property):
 @pytest.mark.sweep(grid={"x": [1]})
 def test_f(x, request, recorded):
     recorded.append("later")
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     while not Path(__file__).with_name(request.node.name).exists():
         assert time.monotonic() < deadline, "the setup was not told"
         time.sleep(0.01)
@@ -242,7 +249,7 @@ import os, signal, time
 from pathlib import Path
 
 def wait(name):
-    end = time.monotonic() + 60
+    end = time.monotonic() + 120
     while not Path(name).exists():
         assert time.monotonic() < end, "waited in vain"
         time.sleep(0.01)
@@ -465,14 +472,14 @@ def pytest_runtest_protocol(item, nextitem):
 def slow(x):
     yield
     if x == 0:
-        time.sleep(1.4)
+        time.sleep(4.2)
 
-@pytest.mark.sweep(grid={"x": [0, 1, 2, 3, 4]}, timeout=2, retries=1)
+@pytest.mark.sweep(grid={"x": [0, 1, 2, 3, 4]}, timeout=5, retries=1)
 def test_f(x, slow):
     ran(x)
     if x == 1 and not os.path.exists("mark"):
         open("mark", "w").close()
-        time.sleep(0.8)
+        time.sleep(1)
         os._exit(3)
     return x
 """)
