@@ -9,11 +9,12 @@ import sys
 import time
 from collections import Counter
 from contextlib import contextmanager
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 
 import filelock
-import known_fixtures
+import known_plugins
 import pytest
 import pytest_asyncio.plugin  # noqa: F401
 import scipy.stats  # noqa: F401
@@ -26,6 +27,7 @@ from threadpoolctl import threadpool_limits
 
 import pytest_hypersearch
 from pytest_hypersearch import load_results
+from pytest_hypersearch.results.cli import parser as cli_parser
 from pytest_hypersearch.store.journal import read
 
 # nested runs in this process forget what they import: half of the time of a session with a sweep
@@ -33,7 +35,8 @@ for _module in pkgutil.walk_packages(pytest_hypersearch.__path__, "pytest_hypers
     if not _module.name.endswith(("__main__", "optuna")):
         import_module(_module.name)
 
-known_fixtures.install()
+known_plugins.install()
+cli_parser.parser = cache(cli_parser.parser)  # tests call the command hundreds of times
 
 # where several run tests at once, threads that wait for a core spin
 threadpool_limits(1, "blas")

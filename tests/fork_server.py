@@ -24,7 +24,7 @@ import types
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-import known_fixtures
+import known_plugins
 from _pytest.config import default_plugins
 from execnet.gateway_io import popen_bootstrapline
 
@@ -272,7 +272,7 @@ if __name__ == "__main__":
     SITE = [entry for entry in sys.path if entry not in own]
     for name in (*(f"_pytest.{plugin}" for plugin in default_plugins), *sys.argv[2:]):
         importlib.import_module(name)
-    known_fixtures.install()
+    known_plugins.install()
     gc.collect()
     gc.freeze()
     _run(_wait(socket.socket(fileno=int(sys.argv[1]))))

@@ -170,8 +170,8 @@ def test_it_finds_a_corner():
 
 
 def test_it_ignores_dead_dimensions():
-    ours = regret_of(GP(), WIDE, lambda c: (c["x3"] - 0.3) ** 2 + (c["x7"] - 0.8) ** 2, 60, 0.0)
-    assert ours < 0.005
+    history = play(WIDE, lambda c: (c["x3"] - 0.3) ** 2 + (c["x7"] - 0.8) ** 2, 60)
+    assert best(history) < 0.005
 
 
 def test_it_leaves_a_failing_region():
@@ -698,6 +698,6 @@ print(params)
             check=True,
             capture_output=True,
         ).stdout
-        for threads in ("1", "2", "7")
+        for threads in ("1", "7")
     }
     assert len(printed) == 1

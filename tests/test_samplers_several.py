@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from statistics import median
 
 import numpy as np
 import pytest
@@ -210,9 +209,8 @@ def test_the_front_grows_to_its_ends(seed):
     assert min(y for _, y in points) < 0.1
 
 
-@pytest.mark.parametrize("seed", [0, 1])
-def test_gaps_of_a_crowded_front_are_filled_not_its_ends_refined(seed):
-    last = play(CUBE, zdt1, 70, seed=seed)[-20:]
+def test_gaps_of_a_crowded_front_are_filled_not_its_ends_refined():
+    last = play(CUBE, zdt1, 70)[-20:]
     assert sum(o.params["a"] < 1e-3 for o in last) < 8
 
 
@@ -223,15 +221,12 @@ def test_three_metrics_reach_all_three_ends():
         score, *others = ((params["a"] - a) ** 2 + (params["b"] - b) ** 2 for a, b in corners)
         return score, tuple(others), ()
 
-    def farthest_end(sampler, seed):
-        history = play(UNIT, far, 22, seed=seed, sampler=sampler)
+    def farthest_end(sampler):
+        history = play(UNIT, far, 22, sampler=sampler)
         values = zip(*((o.scores[0], *(v[0] for v in o.others)) for o in history), strict=True)
         return max(min(each) for each in values)
 
-    ours, blind = (
-        median(farthest_end(each, seed) for seed in range(3)) for each in (GP(), Random())
-    )
-    assert ours < 0.02 < blind
+    assert farthest_end(GP()) < 0.02 < farthest_end(Random())
 
 
 def test_early_proposals_are_not_all_in_corners():

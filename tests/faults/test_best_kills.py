@@ -26,7 +26,7 @@ def whole(best):
 
 def test_a_kill_at_any_moment_leaves_one_whole_edition(tmp_path):
     luck = random.Random(0)
-    for _ in range(15):
+    for _ in range(8):
         command = [sys.executable, PUBLISHER, tmp_path, "0.01"]
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
             process.stdout.readline()

@@ -18,7 +18,7 @@ from pytest_hypersearch.store import records
 from pytest_hypersearch.store.reader import read_run
 from pytest_hypersearch.store.runs import Run, Store
 
-STEP = 1 if os.environ.get("EXHAUSTIVE") else 331
+STEP = 1 if os.environ.get("EXHAUSTIVE") else 499
 DATA = journal()
 OTHER = "test_it.py::test_other"
 COMMANDS = (

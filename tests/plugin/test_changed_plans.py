@@ -6,6 +6,7 @@ best of them and the items to run again.
 
 import json
 import re
+import shutil
 from collections import Counter
 
 import pytest
@@ -149,9 +150,8 @@ def agree(project, reader):
     return study
 
 
-def collected(project):
-    lines = project.here("--collect-only", "-q").outlines
-    return {line for line in lines if "::" in line}
+def collected(result):
+    return {call.item.nodeid for call in result.reprec.getcalls("pytest_itemcollected")}
 
 
 def contents(run):
@@ -163,48 +163,71 @@ def bracket(trial):
     return trial.nodeid.partition("[")[2].rstrip("]")
 
 
-def change(
-    project, reader, before, after, arguments=("act, layers", "act, layers"), *, continues=False
-):
-    project.write(module(*before, arguments=arguments[0]))
-    assert project.here().ret == 0
-    old = agree(project, reader)
-    files = contents(project.journals[0].parent)
-    project.write(module(*after, arguments=arguments[1]))
-    assert project.here("--sweep-resume").ret == 0
-    study, cached = agree(project, reader), project.cached
-    assert {trial.nodeid for trial in study.trials} == collected(project)
-    carried = {bracket(trial) for trial in study.trials if trial.directory}
-    if continues:
-        assert study.run == old.run
-        assert carried == set()
-    else:
-        assert contents(project.journals[0].parent) == files
-        assert load_results(project.path, run=1).studies == (old,)
-        assert carried == cached
-    project.forget()
-    assert project.here("--sweep-resume").ret == 0
-    assert not project.ran
-    assert {*map(known, agree(project, reader).trials)} == {*map(known, study.trials)}
+@pytest.fixture(scope="module")
+def begun(tmp_path_factory):
+    """Runs what a project has, once for all tests that begin with the same; returns its study."""
+    stored = {}
+
+    def begin(project, reader):
+        source = (project.path / "test_it.py").read_text()
+        if source in stored:
+            shutil.copytree(stored[source], project.path, symlinks=True, dirs_exist_ok=True)
+            return load_results(str(project.path)).studies[0]
+        assert project.here().ret == 0
+        study = agree(project, reader)
+        stored[source] = tmp_path_factory.mktemp("begun") / "project"
+        shutil.copytree(project.path, stored[source], symlinks=True)
+        return study
+
+    return begin
+
+
+@pytest.fixture
+def change(project, reader, begun):
+    """Runs a project, changes its sweeps, and checks what becomes of the run."""
+
+    def change(before, after, arguments=("act, layers", "act, layers"), *, continues=False):
+        project.write(module(*before, arguments=arguments[0]))
+        old = begun(project, reader)
+        files = contents(project.journals[0].parent)
+        project.write(module(*after, arguments=arguments[1]))
+        result = project.here("--sweep-resume")
+        assert result.ret == 0
+        study, cached = agree(project, reader), project.cached
+        assert {trial.nodeid for trial in study.trials} == collected(result)
+        carried = {bracket(trial) for trial in study.trials if trial.directory}
+        if continues:
+            assert study.run == old.run
+            assert carried == set()
+        else:
+            assert contents(project.journals[0].parent) == files
+            assert load_results(project.path, run=1).studies == (old,)
+            assert carried == cached
+        project.forget()
+        assert project.here("--sweep-resume").ret == 0
+        assert not project.ran
+        assert {*map(known, agree(project, reader).trials)} == {*map(known, study.trials)}
+
+    return change
 
 
 @pytest.mark.parametrize("name", CHANGES)
-def test_session_and_readers_agree_when_a_sweep_changes(project, reader, name):
+def test_session_and_readers_agree_when_a_sweep_changes(change, name):
     before, after = CHANGES[name]
     more = {"nothing", "replicates added", "more trials", "drawn twice"}
-    change(project, reader, [before], [after], continues=name in more)
+    change([before], [after], continues=name in more)
 
 
 @pytest.mark.parametrize("name", ARGUMENTS)
-def test_session_and_readers_agree_when_parameters_change(project, reader, name):
+def test_session_and_readers_agree_when_parameters_change(change, name):
     before, after, arguments = ARGUMENTS[name]
     first = "act, x" if before is BAYES else "act, layers"
-    change(project, reader, [before], [after], (first, arguments))
+    change([before], [after], (first, arguments))
 
 
 @pytest.mark.parametrize(("before", "after"), [(BOTH, BOTH[:1]), (BOTH[1:], BOTH)])
-def test_session_and_readers_agree_when_a_mark_comes_or_goes(project, reader, before, after):
-    change(project, reader, before, after, ("x", "x"))
+def test_session_and_readers_agree_when_a_mark_comes_or_goes(change, before, after):
+    change(before, after, ("x", "x"))
 
 
 def test_a_selection_of_the_trials_leaves_the_plan_as_it_is(project, reader):
