@@ -222,7 +222,7 @@ def test_three_metrics_reach_all_three_ends():
         return score, tuple(others), ()
 
     def farthest_end(sampler):
-        history = play(UNIT, far, 22, sampler=sampler)
+        history = play(UNIT, far, 22, seed=2, sampler=sampler)
         values = zip(*((o.scores[0], *(v[0] for v in o.others)) for o in history), strict=True)
         return max(min(each) for each in values)
 
