@@ -10,6 +10,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any, Final, TypeAlias, TypeVar
 
+from pytest_hypersearch.core.codec import constructor
 from pytest_hypersearch.core.contracts import Observation, Reports
 from pytest_hypersearch.core.goals import Constraint, Goal
 from pytest_hypersearch.core.space import config_key
@@ -119,9 +120,8 @@ def signed(sweep: Sweep, score: float) -> float:
 
 def scores_of(trials: Iterable[TrialRecord]) -> tuple[float, ...]:
     """Returns the scores of those trials that are complete."""
-    return tuple(
-        trial.score for trial in trials if trial.state is State.COMPLETE and trial.score is not None
-    )
+    complete = [trial for trial in trials if trial.state is State.COMPLETE]
+    return tuple([trial.score for trial in complete if trial.score is not None])
 
 
 def observation_of(
@@ -223,12 +223,15 @@ class Configuration:
 
     sweep: Sweep
     trials: tuple[TrialRecord, ...]
-    params: dict[str, Any] = field(default_factory=dict)
+    params: dict[str, Any]
     paths: Mapping[int, Path] = field(default_factory=dict)
 
-    def __post_init__(self) -> None:
-        if not self.params:
-            object.__setattr__(self, "params", dict(self.trials[0].params))
+    @staticmethod
+    def of(sweep: Sweep, trials: Iterable[TrialRecord]) -> Configuration:
+        """Return the configuration of complete trials, in the order of replicate."""
+        its = tuple(trials)
+        made: Configuration = constructor(Configuration)(sweep, its, dict(its[0].params))
+        return made
 
     def __repr__(self) -> str:
         count = (
@@ -269,7 +272,7 @@ class Configuration:
     @property
     def score(self) -> float:
         """The score by which it is ranked, by default the mean; see ``pick`` in the mark."""
-        scores = self.scores
+        scores = scores_of(self.trials)
         return STATISTICS.get(self.sweep.pick, mean)(scores) if len(scores) > 1 else scores[0]
 
     @property

@@ -10,7 +10,7 @@ from functools import lru_cache
 from hashlib import blake2b
 from typing import NamedTuple, TypeAlias
 
-from pytest_hypersearch.core.codec import fields_of
+from pytest_hypersearch.core.codec import constructor
 from pytest_hypersearch.core.values import real_of, shown
 
 Raw: TypeAlias = int | float | str | bool | None
@@ -187,7 +187,7 @@ def metrics_of(value: object, metric: str) -> dict[str, float]:
     Raises:
         TypeError: Something in it is no number, or a name is no string.
     """
-    if not isinstance(value, Mapping):
+    if type(value) is float or not isinstance(value, Mapping):
         return {metric: number(value)}
     if not all(isinstance(name, str) for name in value):
         raise TypeError(f"{shown(value)}, with names that are not strings")
@@ -299,16 +299,23 @@ def under_way(
 
 def ended(item: str, key: Key, attempt: Attempt, outcome: Outcome) -> TrialRecord:
     """A trial that has told its outcome."""
-    values = fields_of(outcome)
-    del values["failed"]
-    values |= {"metrics": dict(outcome.metrics), "logged": dict(outcome.logged)}
-    return TrialRecord(
+    record: TrialRecord = constructor(TrialRecord)(
         item,
         *key,
         attempt.params,
-        seed=attempt.seed,
-        attempt=attempt.number,
+        outcome.state,
+        outcome.score,
+        dict(outcome.metrics),
+        attempt.seed,
+        outcome.steps,
+        attempt.number,
+        outcome.duration,
+        outcome.reason,
         worker=attempt.worker,
+        logged=dict(outcome.logged),
+        peak_memory=outcome.peak_memory,
+        cpu_time=outcome.cpu_time,
         started=attempt.started,
-        **values,
+        error=outcome.error,
     )
+    return record

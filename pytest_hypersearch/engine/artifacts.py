@@ -142,8 +142,8 @@ class ArtifactRetention:
         if saved and record.state not in STAY:
             self._log.write(SavedRecord(*key, record.attempt, name))
             self._take(key, name)
-        if record.state is State.COMPLETE:
-            self._remove(key.sweep, self._earlier.pop(key, []))
+        if record.state is State.COMPLETE and key in self._earlier:
+            self._remove(key.sweep, self._earlier.pop(key))
         self._settle()
 
     def close(self) -> None:
@@ -198,7 +198,7 @@ class ArtifactRetention:
 
     def _unfinished(self, key: Key, attempt: Attempt) -> str:
         """The directory of an attempt whose process died in an earlier session."""
-        if key in self._resumed:
+        if key in self._resumed or key not in self._study.present.trials:
             return ""
         self._resumed.add(key)
         return self._study.present.unfinished(key, attempt.params)

@@ -14,6 +14,7 @@ if TYPE_CHECKING:  # workers and isolated trials have no owner, and start more q
     from pytest_hypersearch.engine.owner import Owner
 
 POLL_SECONDS = 0.2
+_HAS_CLOCKS = hasattr(signal, "setitimer")
 
 
 class Link(Protocol):
@@ -40,8 +41,7 @@ class _Undisturbed:
     __slots__ = ("_left",)
 
     def __enter__(self) -> None:
-        has_clocks = hasattr(signal, "setitimer")
-        self._left = signal.setitimer(signal.ITIMER_REAL, 0) if has_clocks else (0.0, 0.0)
+        self._left = signal.setitimer(signal.ITIMER_REAL, 0) if _HAS_CLOCKS else (0.0, 0.0)
 
     def __exit__(self, *_: object) -> None:
         if self._left[0]:

@@ -329,9 +329,11 @@ class Owner:
             self.shares.close()
             self._archive.observer.close()
 
-    def _emit(self, event: Event) -> None:
-        for listener in self._listeners:
-            listener(event)
+    def _emit(self, kind: Callable[..., Event], *about: object) -> None:
+        if self._listeners:
+            event = kind(*about)
+            for listener in self._listeners:
+                listener(event)
 
     def _reply(self, worker: str, request: messages.AnyRequest, force: bool) -> messages.Reply:
         """What to reply; an error that does not end the session is part of it."""
@@ -494,7 +496,7 @@ class Owner:
         """Take note that a trial begins: the one before is torn down."""
         self._finish(attempt.worker, saved=False)
         self._current[attempt.worker] = run, key
-        self._emit(Started(run.study, key, attempt))
+        self._emit(Started, run.study, key, attempt)
 
     def _review(self, request: messages.Review) -> messages.PruneVerdict:
         self._take_values(request.item, request.attempt, request.series)
@@ -505,7 +507,7 @@ class Owner:
         run, key = self._trials[item]
         self._begin(run, key, attempt)
         if trial := run.take_values(key, attempt, series):
-            self._emit(Reported(run.study, trial, series))
+            self._emit(Reported, run.study, trial, series)
 
     def _tell(self, worker: str, request: messages.Tell) -> messages.Told | messages.Refused:
         run, key = self._trials[request.item]
@@ -548,7 +550,7 @@ class Owner:
 
     def _ended(self, run: StudyRun, record: TrialRecord) -> None:
         run.artifacts.ended(record)
-        self._emit(Ended(run.study, record))
+        self._emit(Ended, run.study, record)
 
     def _view(
         self, request: messages.View, *, force: bool

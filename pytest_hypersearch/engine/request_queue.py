@@ -40,7 +40,7 @@ class RequestQueue:
 
     def take(self, worker: str, request: AnyRequest, answer: Answer) -> None:
         """Answer a request, and those that have waited for it."""
-        self._serve(Deferred(worker, request, answer))
+        self._serve(worker, request, answer)
         self.retry()
 
     def retry(self) -> None:
@@ -49,7 +49,7 @@ class RequestQueue:
             deferred = self._in_order()
             self.waiting = []
             for each in deferred:
-                self._serve(each)
+                self._serve(*each)
             if len(self.waiting) == len(deferred):
                 return
 
@@ -57,7 +57,7 @@ class RequestQueue:
         """Answer the first request that waits from what is known: nothing more is coming."""
         if self.waiting:
             first, *self.waiting = self._in_order()
-            self._serve(first, force=True)
+            self._serve(*first, force=True)
 
     def forget(self, worker: str) -> None:
         """Drop the requests of a worker."""
@@ -66,8 +66,10 @@ class RequestQueue:
     def _in_order(self) -> list[Deferred]:
         return sorted(self.waiting, key=lambda deferred: self._priority(deferred.request))
 
-    def _serve(self, deferred: Deferred, *, force: bool = False) -> None:
+    def _serve(
+        self, worker: str, request: AnyRequest, answer: Answer, *, force: bool = False
+    ) -> None:
         try:
-            deferred.answer(self._reply(deferred.worker, deferred.request, force))
+            answer(self._reply(worker, request, force))
         except NotYetError:
-            self.waiting.append(deferred)
+            self.waiting.append(Deferred(worker, request, answer))

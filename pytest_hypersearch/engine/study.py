@@ -42,7 +42,7 @@ from dataclasses import replace
 from functools import cached_property
 from typing import Any, Protocol
 
-from pytest_hypersearch.core.codec import fields_of
+from pytest_hypersearch.core.codec import constructor
 from pytest_hypersearch.core.contracts import Sampler
 from pytest_hypersearch.core.space import same_config
 from pytest_hypersearch.core.study import StudyResults
@@ -96,6 +96,7 @@ class Study:
         replays: Configurations of a baseline that adaptive samplers' sweeps begin with.
 
     Attributes:
+        records: The ended trials.
         reserved: The trials that are handed out and have not begun.
         running: The trials that runners work on.
         present: The stored trials that are in the plan.
@@ -124,6 +125,7 @@ class Study:
             if sweep.race or sweep.at_least
         }
         self.progress = PlanProgress(self.slots.values(), settling)
+        self.records: Mapping[Key, TrialRecord] = self.progress.records
         self.rounds = Rounds(self.sweeps, self.slots.values(), self.progress)
         self.looks = Looks(self.sweeps, self.progress, self.results, before)
         self.pruning = Pruning(self.sweeps, curves)
@@ -144,7 +146,7 @@ class Study:
         self._stored = stored
         self.present = stored.present()
         self._nodeids = {key: nodeid for nodeid, key in self.slots.items()}
-        self._attempts = Counter(stored.run.attempts)
+        self._attempts = dict(stored.run.attempts)
         self._crashes: Counter[Key] = Counter()
         self._losses: Counter[Key] = Counter()
         self._spans: dict[str, tuple[float, float]] = {}
@@ -158,11 +160,6 @@ class Study:
             if (rule := self.sweeps[info.name].stop)
         }
         self._recall()
-
-    @property
-    def records(self) -> Mapping[Key, TrialRecord]:
-        """The ended trials."""
-        return self.progress.records
 
     @property
     def done(self) -> bool:
@@ -290,7 +287,7 @@ class Study:
         if (left_out := self._dropped(key, params, seed, force=force)) is not None:
             return left_out
         take()
-        number = self._attempts[key] + 1
+        number = self._attempts.get(key, 0) + 1
         attempt = Attempt(params, seed, number, worker, round(wall(), 3), monotonic())
         self.reserved[key] = attempt
         if begins:
@@ -311,7 +308,7 @@ class Study:
         # Handed out ahead, it has waited for the teardown of the trial before.
         attempt = self.reserved[key]
         attempt.started, attempt.since = round(wall() - ran, 3), monotonic() - ran
-        start = records.StartRecord(
+        start = constructor(records.StartRecord)(
             *key,
             attempt.number,
             attempt.seed,
@@ -357,8 +354,7 @@ class Study:
         Raises:
             StoreError: The journal cannot be written.
         """
-        values = fields_of(outcome) | {"duration": round(outcome.duration, 6)}
-        end = records.EndRecord(*key, attempt, **values)
+        end = records.end_of(key, attempt, outcome)
         if key in self.reserved and self.reserved[key].number == attempt:
             self.begin(key, end, ran=outcome.duration)
         elif self._runs(key, attempt):
@@ -468,8 +464,8 @@ class Study:
 
     def _is_given_up(self, key: Key) -> bool:
         """Whether a trial's processes died, or their nodes were lost, too often."""
-        too_often = self._crashes[key] > self.sweeps[key.sweep].retries
-        return too_often or self._losses[key] > NODE_LOSSES
+        too_often = self._crashes.get(key, 0) > self.sweeps[key.sweep].retries
+        return too_often or self._losses.get(key, 0) > NODE_LOSSES
 
     def died_after_end(self, key: Key, worker: str, reason: str = "") -> None:
         """Take note that the process that ran a trial is gone after the trial had ended."""
@@ -534,7 +530,7 @@ class Study:
 
     def _missing(self, key: Key) -> TrialRecord:
         started = self.running.get(key)
-        if self._crashes[key] + self._losses[key] and not started:
+        if not started and (key in self._crashes or key in self._losses):
             reason = "its process died, and it was not tried again"
             return self._record(key, self.proposals.known(key), State.CRASHED, reason=reason)
         if started is None:
@@ -547,9 +543,8 @@ class Study:
     def _began(self, key: Key) -> bool:
         """Whether the trial was started or replayed in this session."""
         record = self.records.get(key)
-        return self._crashes[key] + self._losses[key] > 0 or (
-            record is not None and record.state is not State.NOT_RUN
-        )
+        died = key in self._crashes or key in self._losses
+        return died or (record is not None and record.state is not State.NOT_RUN)
 
     def _recall(self) -> None:
         """Tell the stop rules of all stored trials, whichever of them is asked for first."""

@@ -55,8 +55,11 @@ class Slot:
 def slot_of(item: pytest.Item) -> Slot | None:
     """The trial that an item runs, None if it runs none."""
     # The mark is the item's own: pytest would search its class, its module and directories as well.
-    slots = (mark.args[0] for mark in item.own_markers if mark.name == "sweep_trial")
-    return next(slots, None)
+    for mark in item.own_markers:
+        if mark.name == "sweep_trial":
+            slot: Slot = mark.args[0]
+            return slot
+    return None
 
 
 def sweeps_of(metafunc: pytest.Metafunc, overrides: Overrides) -> list[Sweep]:

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
-from functools import cached_property, partial
+from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
 from queue import SimpleQueue
@@ -111,10 +111,12 @@ class Tracking:
         self._sweeps: dict[tuple[str, str], SweepRun] = {}
         self._running: dict[tuple[str, Key], SweepRun] = {}
 
+    def is_wanted(self) -> bool:
+        """Whether a plugin has any of the hooks."""
+        return self._calls.are_wanted()
+
     def take(self, event: Event) -> None:
         """Take an event of the owner's."""
-        if not self._calls.wanted:
-            return
         trial = _copy(event.trial)
         key = event.study.nodeid, trial.key
         if isinstance(event, Started):
@@ -209,9 +211,8 @@ class Calls:
         self._made = 0
         self._at = ""
 
-    @cached_property
-    def wanted(self) -> bool:
-        """Whether any plugin had any of the hooks when the first event came."""
+    def are_wanted(self) -> bool:
+        """Whether any plugin has any of the hooks."""
         return any(getattr(self._manager.hook, HOOK + name).get_hookimpls() for name in HOOKS)
 
     def put(self, name: str, series: Later | None = None, **arguments: object) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left, bisect_right, insort
-from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias, overload
@@ -160,7 +159,7 @@ def rank(trials: Iterable[TrialRecord], sweeps: Sequence[Sweep]) -> Ranking:
             trials_of.setdefault((trial.sweep, trial.number), []).append(trial)
     order = {name: index for index, name in enumerate(named)}
     keys = sorted(trials_of, key=lambda key: (order[key[0]], key[1]))
-    configurations = [Configuration(named[key[0]], tuple(trials_of[key])) for key in keys]
+    configurations = [Configuration.of(named[key[0]], trials_of[key]) for key in keys]
     return Ranking(sweeps, sorted(configurations, key=rank_key))
 
 
@@ -210,11 +209,12 @@ class BestSoFar:
         self._sweeps = {sweep.name: sweep for sweep in objectives(sweeps)[0]} if sweeps else {}
         self._names = [*self._sweeps]
         self._places = {name: place for place, name in enumerate(self._names)}
-        self._trials: dict[tuple[str, int], dict[int, TrialRecord]] = defaultdict(dict)
+        self._trials: dict[tuple[str, int], tuple[TrialRecord, ...]] = {}
         self._orders: dict[tuple[str, int], _Order] = {}
         self._ranked: list[_Order] = []
         self._candidates: dict[tuple[str, int], Candidate] = {}
         self._leader: tuple[str, int] | None = None
+        self._best: Configuration | None = None
 
     @property
     def leader(self) -> tuple[str, int] | None:
@@ -224,33 +224,36 @@ class BestSoFar:
     @property
     def score(self) -> float | None:
         """The best configuration's score, None before the first."""
-        return None if self.leader is None else self._configuration(self.leader).score
+        return None if self.leader is None else self._leading(self.leader).score
 
     @property
     def spread(self) -> float | None:
         """Standard deviation of its scores, None unless several are averaged."""
         if self.leader is None or not by_mean(self._sweeps[self.leader[0]].pick):
             return None
-        return self._configuration(self.leader).std
+        return self._leading(self.leader).std
 
     @property
     def number(self) -> int | None:
         """Index of the best configuration within its sweep."""
         return None if self.leader is None else self.leader[1]
 
-    def add(self, record: TrialRecord) -> bool:
-        """Takes a trial that ended, maybe once more; returns whether its configuration leads."""
+    def add(self, record: TrialRecord) -> None:
+        """Takes a trial that ended, maybe once more."""
         if record.sweep not in self._sweeps:
-            return False
+            return
         key = record.sweep, record.number
-        complete = record.score is not None and record.state is State.COMPLETE
-        if complete:
-            self._trials[key][record.replicate] = record
-        elif self._trials[key].pop(record.replicate, None) is None:
-            return False
+        before = self._trials.get(key, ())
+        trials = tuple([each for each in before if each.replicate != record.replicate])
+        if record.score is not None and record.state is State.COMPLETE:
+            trials = *trials, record
+        elif len(trials) == len(before):
+            return
+        self._trials[key] = trials
         self._place(key)
-        self._leader = self._picked()
-        return complete and key == self.leader
+        leader = self._picked()
+        if leader != self._leader or leader == key:
+            self._leader, self._best = leader, None
 
     def _place(self, key: tuple[str, int]) -> None:
         """Puts a configuration whose trials have changed where it ranks."""
@@ -286,5 +289,10 @@ class BestSoFar:
             self._candidates[key] = candidate_of(self._configuration(key))
         return self._candidates[key]
 
+    def _leading(self, leader: tuple[str, int]) -> Configuration:
+        """The best configuration, made once: histories ask for it after each trial."""
+        self._best = self._best or self._configuration(leader)
+        return self._best
+
     def _configuration(self, key: tuple[str, int]) -> Configuration:
-        return Configuration(self._sweeps[key[0]], tuple(self._trials[key].values()))
+        return Configuration.of(self._sweeps[key[0]], self._trials[key])

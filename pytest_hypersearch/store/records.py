@@ -21,6 +21,7 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import MISSING, Field, dataclass, field, fields
 from itertools import chain, repeat
+from math import isfinite
 from operator import attrgetter
 from types import NoneType
 from typing import Annotated, Any, ClassVar, Final, TypeAlias, TypeVar, get_args, get_type_hints
@@ -29,7 +30,7 @@ from pytest_hypersearch.core.codec import constructor
 from pytest_hypersearch.core.goals import ONE_SE
 from pytest_hypersearch.core.study import STATISTICS
 from pytest_hypersearch.core.sweep import Sweep
-from pytest_hypersearch.core.trial import Config, Key, Raw, State, storable
+from pytest_hypersearch.core.trial import Config, Key, Outcome, Raw, State, storable
 from pytest_hypersearch.core.values import encodable
 from pytest_hypersearch.stats.gate import Tolerance
 from pytest_hypersearch.store.curves import Series, unpack
@@ -519,6 +520,26 @@ class EndRecord(OfTrial):
     cpu_time: Annotated[float | None, _SECONDS] = None
 
 
+def end_of(key: Key, attempt: int, outcome: Outcome) -> EndRecord:
+    """Return the record of a trial's end."""
+    record: EndRecord = constructor(EndRecord)(
+        *key,
+        attempt,
+        outcome.state,
+        outcome.metrics,
+        round(outcome.duration, 6),
+        outcome.score,
+        outcome.steps,
+        outcome.reason,
+        outcome.error,
+        outcome.logged,
+        outcome.failed,
+        outcome.peak_memory,
+        outcome.cpu_time,
+    )
+    return record
+
+
 @dataclass(frozen=True, slots=True)
 class FailedRecord(OfTrial):
     """The item of a trial failed after the trial had ended: it runs again when resumed.
@@ -684,7 +705,8 @@ def to_json(record: Record) -> Json:
     data: Json = {"k": record.kind}
     for (name, default), value in zip(_DEFAULTS[kind], _VALUES[kind](record), strict=True):
         if value != default:
-            data[name] = value if type(value) in _PLAIN else _json(value)
+            number = type(value) is float and isfinite(value)
+            data[name] = value if number or type(value) in _PLAIN else _json(value)
     return data
 
 
@@ -720,6 +742,9 @@ def _json(value: object) -> object:
         case float():
             return storable(value)
         case dict():
+            floats = [each for each in value.values() if isinstance(each, float)]
+            if all(map(isfinite, floats)):
+                return value
             return {name: storable(each) for name, each in value.items()}
         case Provenance():
             return value.to_json()

@@ -52,8 +52,8 @@ def test_best(sweeps):
     assert (sweeps.best("test_grid").path / "model").read_text() == "1"
 """
 WITHOUT = (
-    "on this system sweeps run without the peak memory of trials, exact CPU times, thread limits, "
-    "locks that end with their process, time limits by signal"
+    "on this system sweeps run without the peak memory of trials, CPU times of child processes, "
+    "thread limits, locks that end with their process, time limits by signal"
 )
 
 

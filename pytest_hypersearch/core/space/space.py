@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
+from itertools import product
 from math import prod
 from typing import Any, Final, TypeAlias
 
@@ -193,7 +194,11 @@ class Space:
         if self.uncounted:
             raise ValueError(self.uncounted)
         for branch, part in zip(self.branches, self._parts, strict=True):
-            yield from map(partial(_cell, branch), part.ranks)
+            if isinstance(part.ranks, range):  # all of them, which are walked through sooner so
+                values = (map(entry.at, range(entry.size or 0)) for entry in branch.values())
+                yield from (dict(zip(branch, each, strict=True)) for each in product(*values))
+            else:
+                yield from map(partial(_cell, branch), part.ranks)
 
     def grid_config(self, index: int) -> Config:
         """Return the configuration at an index of the grid, without building the grid.

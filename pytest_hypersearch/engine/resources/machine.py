@@ -12,6 +12,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from time import process_time
 
 from pytest_hypersearch.core.sweep import Demand, Share, size
 from pytest_hypersearch.core.values import plural
@@ -282,9 +283,9 @@ class Meter:
 
 def _cpu_seconds() -> float:
     if resource is None:
-        return sum(os.times()[:4])  # in hundredths of a second, as a rule
-    own, children = map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    return own.ru_utime + own.ru_stime + children.ru_utime + children.ru_stime
+        return process_time()
+    children = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return process_time() + children.ru_utime + children.ru_stime
 
 
 def missing_features() -> list[str]:
@@ -294,7 +295,7 @@ def missing_features() -> list[str]:
     windows, linux = sys.platform == "win32", sys.platform == "linux"
     features = {
         "the peak memory of trials": not (windows or linux) or os.access(_CLEAR, os.W_OK),
-        "exact CPU times": resource is not None,
+        "CPU times of child processes": resource is not None,
         "thread limits": not linux or os.access("/proc/self/maps", os.R_OK),
         "locks that end with their process": windows or has_fcntl,
         "time limits by signal": hasattr(signal, "setitimer"),

@@ -73,18 +73,26 @@ class CurrentItem:
 
 def identify(item: pytest.Function, slot: Slot) -> None:
     """Tell replicates apart for plugins that take items with equal parameters for the same test."""
-    with contextlib.suppress(AttributeError, TypeError):
-        item.callspec.params[TRIAL_ID] = slot.id
+    _callspec_params(item)[TRIAL_ID] = slot.id
+
+
+def _callspec_params(item: pytest.Function) -> dict[str, object]:
+    """The item's parameters for other plugins, to be changed; without effect if pytest forbids it.
+
+    They are semi-private, and may become a view (pytest#14766).
+    """
+    params = getattr(getattr(item, "callspec", None), "params", None)
+    return params if isinstance(params, dict) else {}
 
 
 def set_callspec_params(item: pytest.Function, slot: Slot, config: Config) -> None:
     """Put the trial's values where other plugins look for an item's parameters."""
-    # Semi-private, and may become a view (pytest#14766): fixtures get their values from
-    # pytest_fixture_setup, this is for plugins that read the parameters (pytest#9154).
-    # A replayed configuration may be of a space that the mark no longer has.
-    with contextlib.suppress(AttributeError, TypeError, ValueError, LookupError):
-        params = item.callspec.params
-        if late := [name for name in params if type(params[name]) is Slot]:
+    # Fixtures get their values from pytest_fixture_setup, this is for plugins that read the
+    # parameters (pytest#9154).
+    params = _callspec_params(item)
+    if late := [name for name in params if type(params[name]) is Slot]:
+        # A replayed configuration may be of a space that the mark no longer has.
+        with contextlib.suppress(ValueError, LookupError):
             values = slot.sweep.space.decode(config)
             params.update({name: values.get(name) for name in late})
 
@@ -180,8 +188,8 @@ class Timers:
 
     def start(self, item: pytest.Item) -> None:
         """Let the clock run, from zero."""
-        self.stop(item)
         if self._limited and self._limited[0] is item:
+            self.stop(item)
             others = self._manager.subset_hook_caller("pytest_timeout_set_timer", [self])
             others(item=item, settings=self._limited[1])
 

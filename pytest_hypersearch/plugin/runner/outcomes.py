@@ -16,6 +16,7 @@ from typing import Any, TypeAlias
 import pytest
 from _pytest._code.code import ReprEntry, TerminalRepr
 
+from pytest_hypersearch.core.codec import constructor
 from pytest_hypersearch.core.secrets import Secrets
 from pytest_hypersearch.core.trial import Outcome, State, TrialRecord, judge
 from pytest_hypersearch.core.values import encodable, error_text
@@ -114,7 +115,7 @@ class OutcomeReporter:
         """Note how the trial ended; it takes no more reports."""
         assert current.trial is not None  # noqa: S101
         current.trial.end()
-        current.outcome = Outcome(
+        current.outcome = constructor(Outcome)(
             state,
             error=error and current.trial.secrets.masked(error)[-LONGEST_ERROR:],
             logged=current.trial.logged,
@@ -185,7 +186,8 @@ class OutcomeReporter:
                 current.item.session.shouldstop = reply.reason
         else:
             current.best = reply.best
-            self._assignments.take_ahead(reply.ahead)
+            if reply.ahead:
+                self._assignments.take_ahead(reply.ahead)
 
     def show(self, current: CurrentItem, outcome: Outcome) -> None:
         """Note what is to be shown beside the item, if anything."""

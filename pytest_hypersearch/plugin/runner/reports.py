@@ -113,6 +113,8 @@ class Reports:
     def last(self) -> dict[str, float]:
         """The last reported value of each metric."""
         with self._lock:
+            if not self._values and not self._apart:
+                return dict(self._last)
             unsent = {name: values for name, (_, values) in self._apart.items()}
             if latest := self._values[-1:]:
                 unsent[self._metric] = latest
