@@ -165,7 +165,8 @@ def mean(values: Sequence[float]) -> float:
     """Return the mean of at least one value; does not overflow."""
     if len(values) == 1:
         return values[0]
-    return math.fsum(value / len(values) for value in values)
+    count = len(values)
+    return math.fsum([value / count for value in values])
 
 
 def std(values: Sequence[float]) -> float | None:
@@ -173,7 +174,7 @@ def std(values: Sequence[float]) -> float | None:
     if len(values) < 2:  # noqa: PLR2004 - no spread
         return None
     centre = mean(values)
-    return math.hypot(*(value - centre for value in values)) / math.sqrt(len(values) - 1)
+    return math.hypot(*[value - centre for value in values]) / math.sqrt(len(values) - 1)
 
 
 def plural(number: float, thing: str) -> str:

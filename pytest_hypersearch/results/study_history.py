@@ -78,7 +78,8 @@ def steps(study: StudyResults, goal: Goal) -> list[Step]:
     sweeps = [_judged_by(sweep, goal) for sweep in study.sweeps if goal in sweep.goals]
     scored = {sweep.name for sweep in study.sweeps if sweep.goals[0] == goal}
     overall = BestSoFar(sweeps)
-    own = {sweep.name: BestSoFar([sweep]) for sweep in sweeps}
+    alone = len(sweeps) == 1
+    own = {sweep.name: overall if alone else BestSoFar([sweep]) for sweep in sweeps}
     counts: Counter[str] = Counter()
     found = []
     for trial in by_end(study.trials):
@@ -93,7 +94,8 @@ def steps(study: StudyResults, goal: Goal) -> list[Step]:
         best = own.get(trial.sweep)
         if best is not None:
             best.add(judged)
-            overall.add(judged)
+            if not alone:
+                overall.add(judged)
         score, spread = (None, None) if best is None else (best.score, best.spread)
         found.append(Step(trial, counts[trial.sweep], score, spread, overall.score))
     return found
