@@ -377,7 +377,10 @@ def test_choices_differ_by_type_of_label():
 
 def test_plain_entries_become_choices():
     for options in ([1, 2], (1, 2), range(1, 3), np.array([1, 2])):
-        assert as_distribution(options) == choice([1, 2])
+        assert as_distribution(options, is_grid=True) == choice([1, 2])
+    assert as_distribution((1, 2, 3)) == choice([1, 2, 3])
+    with pytest.raises(ValueError, match=r"expected uniform\(1, 2\) for a range, or \[1, 2\]"):
+        as_distribution((1, 2))
     assert as_distribution({"a": 1}).labels == ("a",)
 
 

@@ -130,8 +130,19 @@ def test_it_is_said_that_the_best_is_not_what_the_model_expects_to_be_best():
         bench.run(number, score=float(number))
 
     (note,) = bench.study.results().notes
-    assert note == "test_f: the model expects #2 to be best; that #0 is, may be noise"
+    assert note == "test_f: the model expects #2 to be best; #0 may lead by noise"
     assert not bench.resumed(sampler=Expecting(), n_trials=3).study.results().notes
+
+
+@pytest.mark.parametrize("prune", ["median", None])
+def test_it_is_said_that_a_pruner_had_no_reports_of_the_metric(prune):
+    bench = Bench(prune=prune, mode="max")
+    for number in range(2):
+        bench.run(number, score=1.0)
+    note = "test_f: prune= had no effect: no trial reported score"
+    assert bench.study.results().notes == ((note,) if prune else ())
+    bench.run(2, score=1.0, steps=1)
+    assert bench.study.results().notes == ()
 
 
 def test_what_could_not_be_written_has_not_happened():

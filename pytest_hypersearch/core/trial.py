@@ -212,7 +212,8 @@ def _returned(value: object, metric: str) -> dict[str, float]:
 
 def _missing(returned: object, metrics: Mapping[str, float], metric: str) -> str:
     if returned is None and not metrics:
-        return f"the test returned None and reported nothing; expected it to return {metric!r}"
+        expected = f"a number, or a dict with {metric!r}"
+        return f"the test returned None and reported nothing; expected {expected}"
     given = "returned" if returned is not None else "reported"
     names = ", ".join(metrics) or "no metrics"
     return f"the test {given} {names}; expected {metric!r} among them"

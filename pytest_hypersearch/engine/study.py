@@ -199,7 +199,20 @@ class Study:
         if number in {None, leader}:
             return ""
         test = self.nodeid.rpartition("::")[2]
-        return f"{test}: the model expects #{number} to be best; that #{leader} is, may be noise"
+        return f"{test}: the model expects #{number} to be best; #{leader} may lead by noise"
+
+    @property
+    def _unjudged(self) -> list[str]:
+        """The sweeps with a pruner that completed trials without reports of the metric alone."""
+        test = self.nodeid.rpartition("::")[2]
+        completed = [each for each in self.records.values() if each.state is State.COMPLETE]
+        with_reports = {each.sweep for each in completed if each.steps}
+        without = {each.sweep for each in completed} - with_reports
+        return [
+            f"{test}: prune= had no effect: no trial reported {sweep.metric}"
+            for name, sweep in self.sweeps.items()
+            if sweep.prune and name in without
+        ]
 
     @cached_property
     def others(self) -> list[TrialRecord]:
@@ -510,7 +523,7 @@ class Study:
             sweeps=tuple(self.info(sweep) for sweep in self.sweeps.values()),
             trials=tuple(trials),
             notes=(
-                *filter(None, [self.part, self._lost_nodes, self._doubt]),
+                *filter(None, [self.part, self._lost_nodes, self._doubt, *self._unjudged]),
                 *(*self.notes, *self._stored.notes, *self.present.notes),
             ),
         )

@@ -92,7 +92,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--sweep-trials",
         type=partial(_integer, least=1),
         metavar="N",
-        help="number of configurations per sweep; overrides n_trials of the marks, not grids",
+        help="number of configurations per sweep; overrides n_trials of the marks, and leaves "
+        "grids as they are",
     )
     group.addoption(
         "--sweep-seed",

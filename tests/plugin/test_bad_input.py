@@ -65,6 +65,11 @@ def option(args, line, ini=""):
 
 A = "random={'lr': uniform(0, 1)}, n_trials=3"
 ROWS = [
+    mark(
+        "bayes={'lr': (0.1, 1)}, n_trials=3",
+        "sweep(bayes=...): lr: (0.1, 1): expected uniform(0.1, 1) for a range, or [0.1, 1] for two "
+        "options",
+    ),
     *(
         mark(f"grid={{'lr': [1]}}, replicates={value}, gate={gate}", f"sweep(replicates{line}")
         for value, gate, line in [
@@ -100,7 +105,10 @@ ROWS = [
             (
                 2,
                 "True",
-                "sweep(gate=True): requires replicates= of at least 3; 8 find a loss of 1 std",
+                (
+                    "sweep(gate=True): requires replicates= of at least 3; 8 detect a loss of one "
+                    "standard deviation"
+                ),
             ),
             (3, "{'a': 'x'}", f"sweep(gate['a']='x'): {GATE}"),
             (3, "{'a': -1}", f"sweep(gate['a']=-1): {GATE}"),

@@ -49,7 +49,10 @@ EXPECTED = {
         "F",
         "FAILED",
         1,
-        "no score: the test returned None and reported nothing; expected it to return 'score'",
+        (
+            "no score: the test returned None and reported nothing; expected a number, or a dict "
+            "with 'score'"
+        ),
     ),
     "text": (
         "invalid",

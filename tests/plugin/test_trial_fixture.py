@@ -162,9 +162,9 @@ def test_logged_values_are_kept_with_the_trial(module, run, journals):
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        ("report('x')", "trial.report: 'x' (str), which is not a number"),
-        ("report({'a': [1]})", "trial.report: 'a': [1] (list), which is not a number"),
-        ("report({1: 2})", "trial.report: {1: 2}, with names that are not strings"),
+        ("report('x')", "trial.report: given 'x' (str), which is not a number"),
+        ("report({'a': [1]})", "trial.report: given 'a': [1] (list), which is not a number"),
+        ("report({1: 2})", "trial.report: given {1: 2}, with names that are not strings"),
         ("report(1, step='x')", "trial.report(step='x'): expected a finite number"),
         ("report(1, step=float('nan'))", "trial.report(step=nan): expected a finite number"),
         ("log(a=[1])", "trial.log(a=[1]): expected a number, a text, a bool or None"),

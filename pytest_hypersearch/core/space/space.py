@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import cached_property, partial
 from itertools import product
 from math import prod
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, TypeGuard
 
 from pytest_hypersearch.core.space.choices import Choice, choice, is_options
 from pytest_hypersearch.core.space.frozen import Scipy, from_frozen, is_frozen
@@ -25,22 +25,36 @@ LARGEST_OVERLAP: Final = 100_000
 _COMPARED: Final = 1000  # values of a parameter that are compared with another range one by one
 
 
-def as_distribution(value: object) -> Distribution:
+def as_distribution(value: object, *, is_grid: bool = False) -> Distribution:
     """Return the distribution that a user's entry of a search space describes.
 
     Args:
         value: A distribution, options as `choice` takes them, or a frozen scipy.stats distribution.
+        is_grid: Whether the space is a grid; elsewhere two numbers in a tuple may be meant as a
+            range, which they are to other libraries.
 
     Raises:
         ValueError: It is none of these.
     """
     if isinstance(value, (Real, Integer, Normal, Choice, Scipy)):
         return value
+    if not is_grid and _is_pair(value):
+        low, high = value
+        raise ValueError(
+            f"{shown(value)}: expected uniform({low}, {high}) for a range, or [{low}, {high}] for "
+            "two options"
+        )
     if is_options(value):
         return choice(value)  # type: ignore[arg-type]
     if is_frozen(value):
         return from_frozen(value)
     raise ValueError(f"{shown(value)}: expected a list of values or a distribution")
+
+
+def _is_pair(value: object) -> TypeGuard[tuple[float, float]]:
+    if not isinstance(value, tuple) or len(value) != 2:  # noqa: PLR2004
+        return False
+    return {*map(type, value)} <= {int, float}
 
 
 def distribution_from_json(record: Mapping[str, Any]) -> Distribution:

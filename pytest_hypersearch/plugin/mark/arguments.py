@@ -237,7 +237,10 @@ def gates_of(given: Mapping[str, Any], goals: Sequence[Goal]) -> tuple[Gate, ...
     if not isinstance(metrics, Mapping) or not metrics:
         raise wrong("gate", value, "expected True or a dict such as {'val_loss': '1%'}")
     if integer(given, "replicates", 1, least=1) < LEAST_SEEDS:
-        hint = f"requires replicates= of at least {LEAST_SEEDS}; 8 find a loss of 1 std"
+        hint = (
+            f"requires replicates= of at least {LEAST_SEEDS}; 8 detect a loss of one standard "
+            "deviation"
+        )
         raise wrong("gate", value, hint)
     modes: dict[object, Mode] = {goal.metric: goal.mode for goal in goals}
     return tuple(gate for metric, entry in metrics.items() for gate in _gates(metric, entry, modes))

@@ -129,7 +129,7 @@ def _parameter(argument: str, name: object) -> str:
 
 def _distribution(argument: str, name: str, values: object) -> Distribution:
     try:
-        entry = as_distribution(values)
+        entry = as_distribution(values, is_grid=argument == "grid")
         return entry.veiled(name) if isinstance(entry, Choice) else entry
     except ValueError as error:
         raise SweepError(f"sweep({argument}=...): {name}: {error}") from None

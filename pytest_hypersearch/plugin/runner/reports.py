@@ -194,7 +194,7 @@ class Reports:
         try:
             metrics = metrics_of(value, self._metric)
         except TypeError as error:
-            raise TypeError(f"trial.report: {error}") from None
+            raise TypeError(f"trial.report: given {error}") from None
         with self._lock:
             self._settle()
             for name, number in metrics.items():
