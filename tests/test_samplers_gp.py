@@ -145,6 +145,35 @@ def test_it_converges_on_a_smooth_function():
     assert regret_of(GP(), space, bowl, 30, 0.0) < 2e-8  # 7e-8 with a noise floor of 1e-6
 
 
+def test_many_parameters_are_refined_around_the_best_result():
+    space = Space(({f"x{i}": uniform(0, 1) for i in range(9)},))
+
+    def bowl(config):
+        return sum((x - 0.3 - 0.04 * i) ** 2 for i, x in enumerate(config.values()))
+
+    assert best(play(space, bowl, 120)) < 4e-9  # 1e-8 by a model of all results alone
+
+
+def test_failures_around_the_best_result_of_many_parameters_are_learned_from():
+    space = Space(
+        (
+            {
+                **{f"x{i}": uniform(0, 1) for i in range(8)},
+                "n": randint(0, 9),
+                "c": choice(["a", "b"]),
+            },
+        )
+    )
+
+    def score(config):
+        loss = sum((config[f"x{i}"] - 0.3) ** 2 for i in range(8)) + (config["n"] - 4) ** 2 / 81
+        return None if config["x0"] < 0.4 else loss + (config["c"] == "a")
+
+    history = play(space, score, 90, seed=1, workers=3)
+    assert_valid(space, history)
+    assert sum(o.state is State.COMPLETE for o in history[-32:]) >= 8  # 4 by a model of all results
+
+
 def test_it_beats_random_on_a_mixed_space():
     ours = regret_of(GP(), MIXED, network, 40, 1.0)
     assert ours < 0.3 * regret_of(Random(), MIXED, network, 40, 1.0)

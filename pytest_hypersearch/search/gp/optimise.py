@@ -25,6 +25,7 @@ from pytest_hypersearch.search.gp.acquisition import Acquisition
 from pytest_hypersearch.search.gp.bfgs import minimise
 from pytest_hypersearch.search.gp.encode import Array, Branch, Domain
 
+INCUMBENTS: Final = 5  # best configurations of a branch, near which candidates are
 _UNIFORM: Final = 128  # candidates all over a branch
 _NEAR: Final = 96  # candidates near the best configurations
 _LINE: Final = 12  # candidates along one parameter, at most

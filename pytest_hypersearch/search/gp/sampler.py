@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from heapq import merge
-from itertools import islice, repeat
+from itertools import chain, islice, repeat
 from math import copysign
 from operator import itemgetter
 from statistics import median_high
@@ -43,7 +43,8 @@ from pytest_hypersearch.search.gp.hypervolume import (
     boxes_of,
     undominated,
 )
-from pytest_hypersearch.search.gp.optimise import search
+from pytest_hypersearch.search.gp.optimise import INCUMBENTS, search
+from pytest_hypersearch.search.gp.region import nearby
 from pytest_hypersearch.search.samplers.random import unseen
 
 Choice: TypeAlias = tuple[Acquisition, Sequence[Result]]
@@ -215,7 +216,6 @@ def _rescored(
 
 
 _EXHAUSTIVE: Final = 1000  # spaces up to this size are searched point by point
-_INCUMBENTS: Final = 5
 _INWARD: Final = 5.0  # weight of the prior, in results
 _RANDOM: Final = 64
 _TRIED: Final = 200
@@ -288,7 +288,7 @@ def _ranked(
     """Yield branches and rows in descending order of preference."""
     if index < design_size(history.space):
         yield initial_design(history.space, seed)[index]
-    ranked = _by_acquisition(history, pending, rng)
+    ranked = _by_acquisition(history, index, pending, rng)
     if ranked is None:
         ranked = _by_distance(history, pending, rng)
     yield from islice(ranked, _TRIED)
@@ -314,20 +314,23 @@ def _by_distance(
 
 
 def _by_acquisition(
-    history: History, pending: Sequence[Result], rng: np.random.Generator
+    history: History, index: int, pending: Sequence[Result], rng: np.random.Generator
 ) -> Iterable[Proposal] | None:
     """Return branches and rows in descending order of acquisition, None without a model."""
     choice = acquisition_of(history, pending)
     if choice is None:
         return None
     acquisition, ranking = choice
+    around: Iterable[Proposal] = ()
+    if isinstance(acquisition, LogEI) and index % 2:
+        around = nearby(history, pending, acquisition, ranking[0], rng)
     # Not with two metrics: their fronts are curves, and the measured ones are along ends of ranges.
     if len(ranking[0].observation.others) != 1:
         prior = LogPrior(_INWARD / len(history.results), ~history.encoding.categorical)
         acquisition = Product([acquisition, prior])
     if history.space.size is not None and history.space.size <= _EXHAUSTIVE:
         return _all_by_acquisition(history, acquisition)
-    return _search_by_acquisition(history, acquisition, ranking, rng)
+    return chain(around, _search_by_acquisition(history, acquisition, ranking, rng))
 
 
 def _search_by_acquisition(
@@ -337,7 +340,7 @@ def _search_by_acquisition(
     branches = history.encoding.branches
     incumbents = []
     for number in range(len(branches)):
-        best = islice((result.x for result in ranking if result.branch == number), _INCUMBENTS)
+        best = islice((result.x for result in ranking if result.branch == number), INCUMBENTS)
         incumbents.append(np.array(list(best)).reshape(-1, history.encoding.features))
     per_branch = [
         zip(-values, repeat(number), X, strict=False)
