@@ -22,7 +22,8 @@ class GP:
 
     The first few configurations fill the space evenly; then a model of all results so far is
     searched for the configuration of largest expected improvement, as if pending configurations
-    would score what the model expects of them.
+    would score what the model expects of them. With many numeric parameters, a second model of the
+    results around the best one has every other turn.
     """
 
     adaptive: ClassVar[bool] = True
