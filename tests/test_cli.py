@@ -85,8 +85,10 @@ def test_tags_and_notes_are_kept_beside_the_journal(swept, tmp_path, monkeypatch
     assert command("tag", "test_net", f"{name}-r0", "good", "to check") == 0
     assert command("tag", "test_net", name, "seen") == 0
     assert command("tag", "test_net", f"{name}-r0", "to check", "--remove") == 0
+    assert command.out == "untagged: 1 trial of test_it.py::test_net, run 0002\n"
     text = "password=hunter2 a-very-secret-token is fine"
     assert command("note", "test_net", "run", text, "= 1") == 0
+    assert command.out == "noted: test_it.py::test_net, run 0002\n"
     with (Path(study.run) / "notes.jsonl").open("ab") as file:  # damaged: costs itself alone
         file.write(b'{"k":"note","tags":["forged"],"c":1}\n{"k":"note","ta')
     assert command("note", "test_net", one.nodeid, "=1+1") == 0

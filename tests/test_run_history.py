@@ -93,7 +93,7 @@ def test_the_command_shows_a_table_for_each_test(project, monkeypatch, capsys):
     assert main(["history"]) == 0
     text = capsys.readouterr().out
     assert text.index("test_it.py::test_m") < text.index("test_it.py::test_other")
-    assert "steps: not looked for, no 2 whole runs share 3 seeds" in " ".join(text.split())
+    assert "steps: need 2 whole runs that share 3 seeds" in " ".join(text.split())
     assert main(["history", "test_m", "--format", "json"]) == 0
     rows = json.loads(capsys.readouterr().out)
     assert [row["step"] is not None for row in rows] == [False] * 2 + [True] + [False] * 2

@@ -53,7 +53,7 @@ class TrialRecord:
         score: Value of the sweep's metric; None unless complete or pruned.
         metrics: Every number that the trial gave, by name.
         seed: Seed of ``trial.rng``; equal for all configurations of one replicate.
-        steps: How many values of the metric it reported on its way.
+        steps: How many values of the metric it reported.
         attempt: 1 for the first execution in its run, 2 for the first retry, and so on.
         duration: Wall time of the test's call in seconds.
         reason: One line on why it is not complete, empty otherwise.

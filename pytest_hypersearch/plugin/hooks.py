@@ -85,8 +85,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--sweep-shard",
         type=_shard,
         metavar="I/N",
-        help="run the share of job I of N of the sweeps' trials, such as 2/4; pytest-hypersearch "
-        "merge makes one run of those of all jobs",
+        help="run part I of N of the sweeps' trials, such as 2/4; pytest-hypersearch merge makes "
+        "one run of all parts",
     )
     group.addoption(
         "--sweep-trials",

@@ -386,7 +386,7 @@ def _loss(change: Change) -> list[str]:
     if bounds:
         words.append(f"({100 * (1 - change.gate.alpha):.4g}% bounds {' to '.join(bounds)})")
     words[-1] += ","
-    if one.bound is None:
+    if one.bound is None and (one.loss or one.tolerance):
         words.append(f"tolerated {scale_of([one.tolerance]).value(one.tolerance)};")
     return words
 

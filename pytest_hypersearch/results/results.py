@@ -416,7 +416,7 @@ class Results(Sequence["TrialRecord"]):
 
         Args:
             path: The file.
-            baseline: A baseline by which gates are judged; without one, those with a threshold are.
+            baseline: To judge gates by; without one, only those with a threshold are judged.
         """
         from pytest_hypersearch.results.report.page import page
         from pytest_hypersearch.results.report.payload import beside

@@ -321,9 +321,7 @@ def step_texts(history: RunHistory, look: Look | None = None) -> list[tuple[str,
 def basis_text(history: RunHistory) -> str:
     """Says what the steps were looked for in."""
     if history.compared < 2:  # noqa: PLR2004 - nothing to compare
-        return (
-            f"steps: not looked for, no 2 whole runs share {LEAST_SEEDS} seeds of a configuration"
-        )
+        return f"steps: need 2 whole runs that share {LEAST_SEEDS} seeds of a configuration"
     shared = f"best {history.judged} that they share, {plural(history.seeds, 'seed')}"
     return f"{plural(len(history.steps), 'step')} over {history.compared} runs; {shared}"
 

@@ -495,7 +495,7 @@ class EndRecord(OfTrial):
         score: Its score at that time, for people: readers take it from the metrics.
         metrics: Every number that it gave; ``"nan"``, ``"inf"`` and ``"-inf"`` for what JSON lacks.
         duration: Seconds.
-        steps: How many values it reported on its way.
+        steps: How many values it reported.
         reason: Why it is not complete.
         error: The traceback of its failure.
         logged: What the test gave to ``trial.log``.
@@ -617,7 +617,7 @@ class ReplayRecord(OfTrial):
 
 @dataclass(frozen=True, slots=True)
 class CurveRecord(OfTrial):
-    """Values that a trial reported on its way: in the file of curves.
+    """Intermediate values that a trial reported: in the file of curves.
 
     Attributes:
         series: Steps and values by metric; packed in the file, as `pytest_hypersearch.store.curves`

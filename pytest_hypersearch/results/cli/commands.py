@@ -52,7 +52,7 @@ def best(given: Namespace) -> int:
         raise ValueError(f"best: expected one test, not {', '.join(tests)}")
     found = results.best()
     if not found:
-        raise NothingStoredError(NO_MATCH)
+        raise NothingStoredError(NO_MATCH if given.filter else "best: no trial is complete")
     if given.format == "pytest":
         _refuse_others(found[0].trials, Path(results.studies[0].run))
         items = (shlex.quote(trial.nodeid) for trial in found[0].trials)
@@ -203,8 +203,9 @@ def _annotate(given: Namespace, add: Sequence[str], remove: Sequence[str], text:
     (study,) = studies
     targets = targets_called(study, given.trial)
     annotate(Run(Path(study.run)), targets, add=add, remove=remove, note=text)
-    what = "the run" if targets == [None] else plural(len(targets), "trial")
-    print_text(f"{what} of {study.nodeid}, run {Path(study.run).name}")
+    done = "noted" if text is not None else "tagged" if add else "untagged"
+    what = "" if targets == [None] else f"{plural(len(targets), 'trial')} of "
+    print_text(f"{done}: {what}{study.nodeid}, run {Path(study.run).name}")
     return FOUND
 
 

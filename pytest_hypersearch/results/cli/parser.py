@@ -20,7 +20,7 @@ _WHAT = """
 """
 _EXITS = (
     "exit codes: 0 success, 1 nothing found or scores are worse, 2 usage or file error, "
-    "3 nothing to compare by"
+    "3 nothing to compare"
 )
 _EXAMPLES = (
     "pytest-hypersearch list",
@@ -81,21 +81,21 @@ def parser() -> argparse.ArgumentParser:
         ),
         (
             commands.history,
-            "show what became of a test",
+            "show scores over runs",
             (_what, _filters, _history, _tolerance, _formats),
         ),
         (commands.export, "export trials to a file", (_export, _what, _filters)),
         (commands.report, "write or serve an HTML report", (_what, _filters, _report, _judges)),
         (commands.tag, "tag trials or a run", (_target, _tag)),
         (commands.note, "write a note on trials or a run", (_target, _note)),
-        (commands.merge, "make one run of those of shards", (_merge,)),
+        (commands.merge, "merge the runs of shards into one", (_merge,)),
         (commands.clean, "remove old runs", (_what, _clean)),
     ):
         name = run.__name__.partition("_")[0]  # `list` itself is Python's
         command = subparsers.add_parser(
             name,
             help=what,
-            description=f"{what.capitalize()}.\n{dedent(_WHAT).strip()}",
+            description=f"{what[0].upper()}{what[1:]}.\n{dedent(_WHAT).strip()}",
             epilog=_epilog(one for one in _EXAMPLES if f"pytest-hypersearch {name}" in one),
             formatter_class=argparse.RawDescriptionHelpFormatter,
             allow_abbrev=False,
@@ -200,7 +200,9 @@ def _export(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "file", metavar="FILE", help="output file; - for standard output (csv and json)"
     )
-    command.add_argument("--to", required=True, choices=("csv", "json", "parquet", "optuna"))
+    command.add_argument(
+        "--to", required=True, choices=("csv", "json", "parquet", "optuna"), help="file format"
+    )
 
 
 def _report(command: argparse.ArgumentParser) -> None:
@@ -219,7 +221,7 @@ def _judges(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--baseline",
         metavar="FILE",
-        help="a baseline by which gates are judged; without one, those with a threshold are",
+        help="judge gates by this baseline; without one, only those with a threshold are judged",
     )
 
 

@@ -29,7 +29,7 @@ const curves = {
   },
   draw(study, rows, colours) {
     if (!study.curves.length)
-      return { empty: "No trial reported values on its way (trial.report)." };
+      return { empty: "No trial reported intermediate values (trial.report)." };
     const first = Object.keys(study.curves[0].series)[0];
     const name = asked("series", first);
     const inSight = maskOf(study, rows);
