@@ -236,7 +236,7 @@ class ArtifactRetention:
         settled = [
             (name, number)
             for name, number in self._waiting
-            if self._study.progress.is_over(name, number) and self._is_torn_down((name, number))
+            if self._study.is_over(name, number) and self._is_torn_down((name, number))
         ]
         for configuration in settled:
             del self._waiting[configuration]

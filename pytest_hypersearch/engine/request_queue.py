@@ -41,7 +41,8 @@ class RequestQueue:
     def take(self, worker: str, request: AnyRequest, answer: Answer) -> None:
         """Answer a request, and those that have waited for it."""
         self._serve(worker, request, answer)
-        self.retry()
+        if self.waiting:
+            self.retry()
 
     def retry(self) -> None:
         """Answer the requests that wait, as far as there are replies now."""

@@ -36,7 +36,6 @@ class PlanProgress:
         self._planned = 0
         self._settling = settling or {}
         self._rounds: Counter[tuple[str, int]] = Counter()
-        self._left: Counter[tuple[str, int]] = Counter()
         for key in sorted(plan):
             self._planned += 1
             self._open(key)
@@ -50,7 +49,6 @@ class PlanProgress:
         """Take note of a trial's end."""
         if key not in self.records:
             self._rounds[key.sweep, key.replicate] -= 1
-            self._left[key.sweep, key.number] -= 1
             if self._settles(key):
                 self._settle(key)
         self.records[key] = record
@@ -66,13 +64,8 @@ class PlanProgress:
         """Whether all trials of the sweep with a smaller replicate have ended."""
         return not any(self._rounds[sweep, earlier] for earlier in range(replicate))
 
-    def is_over(self, sweep: str, number: int) -> bool:
-        """Whether all planned trials of a configuration have ended, raced or not."""
-        return not self._left[sweep, number]
-
     def _open(self, key: Key) -> None:
         self._rounds[key.sweep, key.replicate] += 1
-        self._left[key.sweep, key.number] += 1
         if self._settles(key):
             left = self.due[key.sweep]
             left[key.number] = left.get(key.number, 0) + 1

@@ -233,6 +233,11 @@ class Study:
         depends = sweep.race or sweep.at_least or sweep.stop or sweep.resources
         return not depends and name in self.proposals.tables
 
+    def is_over(self, name: str, number: int) -> bool:
+        """Whether all planned trials of a configuration have ended, raced or not."""
+        keys = (Key(name, number, replicate) for replicate in range(self.sweeps[name].replicates))
+        return all(key in self.records for key in keys if key in self._nodeids)
+
     def is_due(self, item: str) -> bool:
         """Whether an item is that of a trial that has not ended."""
         return item in self.slots and self.slots[item] not in self.records

@@ -382,7 +382,7 @@ def _show_call(child: Child) -> None:
 
 
 class FinalReports:
-    """Hooks around those of all other plugins: what they leave of a report is final."""
+    """Hooks after those of all other plugins: what they leave of a report is final."""
 
     def __init__(self, runner: Runner) -> None:
         self._runner = runner
@@ -396,11 +396,8 @@ class FinalReports:
         self._runner.report_made(item, call, report)
         return report
 
-    @pytest.hookimpl(wrapper=True, tryfirst=True)
-    def pytest_runtest_logreport(
-        self, report: pytest.TestReport
-    ) -> Generator[None, object, object]:
+    # No wrapper: what one does to a report after this, pytest itself has not counted either.
+    @pytest.hookimpl(trylast=True)
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """See what became of the report."""
-        result = yield
         self._runner.report_logged(report)
-        return result
