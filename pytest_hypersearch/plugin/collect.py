@@ -308,8 +308,8 @@ def sampler_of(metafunc: pytest.Metafunc, sweep: Sweep) -> Sampler:
     if sampler is None:
         _refuse(
             metafunc,
-            f"sweep(strategy={sweep.strategy!r}): expected grid, random, bayes or a strategy of "
-            "a plugin",
+            f"sweep(strategy={sweep.strategy!r}): expected grid, random, bayes, "
+            "optuna:... or a strategy of a plugin",
         )
     return sampler
 

@@ -497,7 +497,7 @@ ROWS = [
         def test_bad(lr): ...
         """,
         "test_bad.py::test_bad: sweep(strategy='mine'): "
-        "expected grid, random, bayes or a strategy of a plugin",
+        "expected grid, random, bayes, optuna:... or a strategy of a plugin",
         args=("--sweep",),
     ),
     mark(

@@ -93,7 +93,7 @@ def test_a_builtin_name_can_be_taken_over(pytester, module, run, journals):
     [
         (
             "return None",
-            "expected grid, random, bayes or a strategy of a plugin",
+            "expected grid, random, bayes, optuna:... or a strategy of a plugin",
         ),
         (
             "raise ValueError('fast is not installed; expected mine:slow')",
