@@ -270,10 +270,9 @@ def net(results):
 
 
 @pytest.fixture
-def reader(pytester, everything_installed, monkeypatch):
+def reader(pytester, monkeypatch):
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     monkeypatch.setenv("PATH", path)
-    monkeypatch.setenv("PYTHONPATH", str(ROOT))
     monkeypatch.setenv("COLUMNS", "80")
     for who in ("AUTHOR", "COMMITTER"):
         monkeypatch.setenv(f"GIT_{who}_NAME", "reader")

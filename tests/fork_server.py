@@ -36,12 +36,14 @@ TRIALS = (
     "pytest_hypersearch.plugin.hooks",
     "pytest_hypersearch.plugin.isolation.child",
     "pytest_hypersearch.plugin.mark.overrides",
+    "pytest_hypersearch.plugin.remote.files",
     "pytest_hypersearch.plugin.session",
 )
 SESSIONS = (
-    *("filelock", "xdist.dsession", "xdist.workermanage"),
+    *("filelock", "tabulate", "wcwidth", "xdist.dsession", "xdist.workermanage"),
     "pytest_hypersearch.plugin.controller",
     "pytest_hypersearch.plugin.xdist.schedulers",
+    "pytest_hypersearch.results.terminal.summary",
     "pytest_hypersearch.search.samplers.random",
 )
 """What runs trials loads, and what sessions load besides; numpy and what imports it not."""

@@ -24,7 +24,7 @@ def blocks(language):
 GALLERY = [page for name, page in PAGES.items() if name.startswith("gallery/")]
 
 
-def test_examples_find_good_configurations(pytester, monkeypatch, reader):
+def test_examples_find_good_configurations(pytester, monkeypatch, reader, everything_installed):
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     boosting = find_spec("xgboost") is not None
     shutil.copytree(ROOT / "examples", pytester.path / "examples")

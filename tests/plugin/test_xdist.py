@@ -13,7 +13,7 @@ GRID = """
 @pytest.mark.sweep(grid={"x": [1, 2, 3, 4, 5, 6]}, replicates=2)
 def test_f(x, trial):
     ran(x, trial.replicate)
-    return x + trial.rng.random()
+    return x + trial.seed / 2**64
 
 class TestIt:
     @pytest.mark.xdist_group("own")
