@@ -22,7 +22,7 @@ import scipy.stats  # noqa: F401
 import stored_project
 import tabulate  # noqa: F401
 import xdist.plugin
-from docs_parts import ROOT, Reader
+from docs_parts import Reader
 from fork_server import NESTED, SESSIONS, TESTS, TRIALS, ForkServer
 from threadpoolctl import threadpool_limits
 

@@ -68,6 +68,22 @@ EXPECTED = {
 }
 
 
+#        element of the JUnit XML, its message
+JUNIT = {
+    "failed": ("failure", "assert 1 == 3"),
+    "wordless": ("failure", "test_it.Wordless: <exception str() failed>"),
+    "tolerated": ("skipped", "FloatingPointError: overflow in step 3"),
+    "pruned": ("skipped", "no good"),
+    "nan": ("skipped", "score is nan"),
+    "infinite": ("skipped", "score is -inf"),
+    "missing": ("failure", f"Failed: {EXPECTED['missing'][5]}"),
+    "text": ("failure", f"Failed: {EXPECTED['text'][5]}"),
+    "skipped": ("skipped", "no data"),
+    "setup": ("error", 'failed on setup with "OSError: no disk"'),
+    "teardown": ("error", 'failed on teardown with "OSError: no disk"'),
+}
+
+
 @pytest.fixture
 def ending(module):
     """Writes a test with one trial that ends in the given way."""
@@ -92,15 +108,19 @@ def ending(module):
 
 
 @pytest.mark.parametrize("end", EXPECTED)
-def test_each_end_has_its_state_count_and_exit_code(ending, run, journals, end):
+def test_each_end_has_its_state_count_exit_code_and_junit(ending, run, journals, pytester, end):
     state, count, letter, _, code, reason = EXPECTED[end]
     ending(end)
-    result = run("--sweep")
+    result = run("--sweep", "--junit-xml=out.xml")
     assert result.ret == code
     assert result.parseoutcomes()[count] == 1
     result.stdout.re_match_lines([rf"test_it.py {letter} +\[100%\]"])
     (record,) = journals("end")
     assert (record["state"], record.get("reason")) == (state, reason)
+    (case,) = ET.parse(pytester.path / "out.xml").iter("testcase")  # noqa: S314  our own
+    others = [child for child in case if child.tag != "properties"]
+    told = [(child.tag, child.get("message", "")) for child in others]
+    assert told == ([JUNIT[end]] if end in JUNIT else [])
 
 
 @pytest.mark.parametrize("end", EXPECTED)
@@ -109,32 +129,6 @@ def test_each_end_has_its_word(ending, run, end):
     result = run("--sweep", "-v")
     line, *_ = [line for line in result.outlines if line.endswith("[100%]")]
     assert line.removesuffix("[100%]").rstrip() == f"test_it.py::test_f[lr:1] {EXPECTED[end][3]}"
-
-
-def test_junit_knows_each_end(ending, run, pytester):
-    ended = {}
-    for end in EXPECTED:
-        ending(end)
-        run("--sweep", "--junit-xml=out.xml")
-        (case,) = ET.parse(pytester.path / "out.xml").iter("testcase")  # noqa: S314  our own
-        others = [child for child in case if child.tag != "properties"]
-        ended[end] = [(child.tag, child.get("message", "")) for child in others]
-    no_score = f"Failed: {EXPECTED['missing'][5]}"
-    no_number = f"Failed: {EXPECTED['text'][5]}"
-    assert ended == {
-        "complete": [],
-        "failed": [("failure", "assert 1 == 3")],
-        "wordless": [("failure", "test_it.Wordless: <exception str() failed>")],
-        "tolerated": [("skipped", "FloatingPointError: overflow in step 3")],
-        "pruned": [("skipped", "no good")],
-        "nan": [("skipped", "score is nan")],
-        "infinite": [("skipped", "score is -inf")],
-        "missing": [("failure", no_score)],
-        "text": [("failure", no_number)],
-        "skipped": [("skipped", "no data")],
-        "setup": [("error", 'failed on setup with "OSError: no disk"')],
-        "teardown": [("error", 'failed on teardown with "OSError: no disk"')],
-    }
 
 
 def test_skips_are_located_in_the_test(ending, run, pytester):

@@ -38,6 +38,13 @@ def browser():
         chromium.close()
 
 
+def a_context(browser, **options):
+    """A window with no way to any network, and with patience."""
+    context = browser.new_context(offline=True, **options)
+    context.set_default_timeout(120_000)
+    return context
+
+
 @pytest.fixture
 def opened(browser, tmp_path):
     """Opens a report on studies in a window of its own, with no way to any network."""
@@ -46,7 +53,7 @@ def opened(browser, tmp_path):
     def show(*studies, address="", **options):
         file = tmp_path / "report.html"
         file.write_text(page(studies, beside(file)), encoding="utf-8")
-        contexts.append(browser.new_context(offline=True, **options))
+        contexts.append(a_context(browser, **options))
         return Opened(contexts[-1].new_page(), f"{file.as_uri()}{address}")
 
     yield show
@@ -59,7 +66,7 @@ def hard_window(browser, tmp_path_factory):
     """A report on a study with everything that is hard to show."""
     file = tmp_path_factory.mktemp("hard") / "report.html"
     file.write_text(page([a_hard_study()], beside(file)), encoding="utf-8")
-    context = browser.new_context(offline=True)
+    context = a_context(browser)
     yield Opened(context.new_page(), file.as_uri())
     context.close()
 
@@ -77,7 +84,7 @@ def window(browser, tmp_path_factory):
     """A report that tests share which do not care how it was opened."""
     file = tmp_path_factory.mktemp("shared") / "report.html"
     file.write_text(page([a_study()], beside(file)), encoding="utf-8")
-    context = browser.new_context(offline=True)
+    context = a_context(browser)
     yield Opened(context.new_page(), file.as_uri())
     context.close()
 

@@ -110,6 +110,11 @@ class Opened:
             address,
         )
 
+    def leave_detail(self):
+        """Close the trial that is shown; the address says so a moment later."""
+        self.page.keyboard.press("Escape")
+        self.page.wait_for_function("!location.hash.includes('trial=')")
+
     def painted(self, view):
         """How often a view was drawn, after it came into sight and is up to date."""
         self.page.evaluate("id => document.getElementById(id).scrollIntoView()", view)

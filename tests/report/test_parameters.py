@@ -133,7 +133,7 @@ def test_the_ring_of_the_best_is_seen_on_any_colour(hard):
 
 def test_thinned_points_end_in_no_edge(opened):
     """Of 500 points the best 17 are drawn, and the others evenly: no band is denser."""
-    study = a_study(trials=1000)
+    study = a_study(trials=500)
     report = opened(study)
     report.painted("history")
     drawn = report.page.evaluate(

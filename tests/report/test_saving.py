@@ -114,12 +114,12 @@ def test_curves_are_smoothed_and_are_in_the_details(report):
     curve = "Array.from(document.querySelector('#detail .plot').data[0].y).slice(0, 3)"
     raw = report.page.evaluate(curve)
     assert raw[:2] == [0.1, 0.4]
-    report.page.keyboard.press("Escape")
+    report.leave_detail()
     report.go("smooth=0.6&trial=random-0-r0")
     report.page.wait_for_selector("#detail .main-svg")
     smooth = report.page.evaluate(curve)
     assert smooth[1] == pytest.approx((0.6 * 0.4 * 0.1 + 0.4 * 0.4) / (0.6 * 0.4 + 0.4))
-    report.page.keyboard.press("Escape")
+    report.leave_detail()
     report.go("sel=random-0-r0")
     report.painted("curves")
     report.page.locator("#curves").get_by_label("Across").select_option("wall time")
