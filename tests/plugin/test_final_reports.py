@@ -111,8 +111,10 @@ def write(project, conftest, isolate, body="return x"):
     project.write(SWEEP.format(isolate=isolate, body=body))
 
 
-# How reports travel differs by phase and outcome alone: one of each goes through workers.
+# How reports travel differs by phase and outcome alone: one of each goes through workers, and to
+# processes of trials with what acts there before or after a report is made.
 TRAVELS = ("soft check", "red setup", "red teardown", "skipped after")
+ISOLATED = (*TRAVELS, "when it is logged", "skipped before", "expected to fail")
 
 
 @pytest.mark.parametrize("way", ALL_WAYS)
@@ -120,7 +122,7 @@ def test_what_another_plugin_makes_of_the_item_is_the_trials_state_until_it_runs
     project, way
 ):
     isolate, workers = ALL_WAYS[way]
-    names = TRAVELS if workers else tuple(CHANGES)
+    names = TRAVELS if workers else ISOLATED if isolate else tuple(CHANGES)
     for place, name in enumerate(names):
         folder = project.path / f"d{place}"
         folder.mkdir()

@@ -52,31 +52,31 @@ def test_resume_continues_the_newest_run(project):
 
 
 @pytest.mark.parametrize(
-    ("ending", "code"),
+    ("endings", "code"),
     [
-        ("assert os.path.exists('ok')", 1),
-        ("if not os.path.exists('ok'): raise SystemExit(3)", 1),
-        ("if not os.path.exists('ok'): pytest.skip('not today')", 0),
-        ("if not os.path.exists('ok'): pytest.exit('enough')", 2),
-        ("if not os.path.exists('ok'): return 'bad'", 1),
-        ("if not os.path.exists('ok'): return None", 1),
+        (["assert False", "raise SystemExit(3)", "return 'bad'", "return None"], 1),
+        (["pytest.skip('not today')"], 0),
+        (["pytest.exit('enough')"], 2),
     ],
 )
-def test_what_did_not_finish_runs_again(project, ending, code):
-    project.write(f"""
+def test_what_did_not_finish_runs_again(project, endings, code):
+    tests = """
 @pytest.mark.sweep(grid={{"x": [1, 2]}})
-def test_f(x):
-    ran(x)
-    if x == 2:
+def test_{place}(x):
+    ran({place}, x)
+    if x == 2 and not os.path.exists("ok"):
         {ending}
     return x
-""")
+"""
+    places = range(len(endings))
+    project.write("".join(tests.format(place=n, ending=endings[n]) for n in places))
     assert project.here().ret == code
     (project.path / "ok").touch()
     assert project.here("--sweep-resume").ret == 0
-    assert project.ran == {"1": 1, "2": 2}
-    assert project.states == {"complete": 2}
-    assert project.trials["x:2"]["attempt"] == 2
+    assert project.ran == {f"{n} {x}": x for n in places for x in (1, 2)}
+    for study in project.studies:
+        assert [trial["state"] for trial in study["trials"]] == ["complete"] * 2
+        assert study["trials"][1]["attempt"] == 2
 
 
 def test_a_tolerated_failure_runs_again(project):

@@ -1,7 +1,5 @@
 """Sweeps that begin with the best configurations of stored runs."""
 
-import pytest
-
 from pytest_hypersearch import load_results
 
 SOURCE = """
@@ -66,27 +64,28 @@ def test_any_number_of_workers_proposes_the_same(project):
     assert configs(project.path, "test_b", run=-1) == configs(project.path, "test_b", run=-2)
 
 
-@pytest.mark.parametrize(
-    ("points", "reason"),
-    [
-        ("test_other", "there is no such stored run"),
-        ("test_a@7", "there is no such stored run"),
-        ("test_a@-1", "none of its configurations is in the search space"),
-        ("test_a@no/way", "there is no such stored run"),
-    ],
-)
-def test_a_sweep_that_finds_nothing_to_begin_with_says_so(project, points, reason):
+def test_a_sweep_that_finds_nothing_to_begin_with_says_so(project):
+    reasons = {
+        "test_other": "there is no such stored run",
+        "test_a@7": "there is no such stored run",
+        "test_a@-1": "none of its configurations is in the search space",
+        "test_a@no/way": "there is no such stored run",
+    }
     project.write(SOURCE)
     project.run("-k", "test_a")
     project.write(
         SOURCE
-        + f"""
+        + "".join(
+            f"""
 @pytest.mark.sweep(random={{"z": uniform(0, 1)}}, n_trials=3, points={points!r})
-def test_b(z):
+def test_b{place}(z):
     return z
 """
+            for place, points in enumerate(reasons)
+        )
     )
-    code, text = project.run("-k", "test_b")[:2]
+    code, text = project.run("-k", "test_b")
     assert code == 0
-    assert f"points='{points}' gave none: {reason}" in " ".join(text.split())
-    assert len(configs(project.path, "test_b")) == 3
+    for place, (points, reason) in enumerate(reasons.items()):
+        assert f"points='{points}' gave none: {reason}" in " ".join(text.split())
+        assert len(configs(project.path, f"test_b{place}")) == 3

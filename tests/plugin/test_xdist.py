@@ -24,23 +24,23 @@ class TestIt:
 """
 
 
-@pytest.mark.parametrize(
-    ("dist", "on"), [*((dist, ()) for dist in DIST), ("worksteal", ("--sweep-on={python}",))]
-)
-def test_each_trial_runs_once_with_the_result_that_it_has_without_workers(project, dist, on):
+def test_each_trial_runs_once_with_the_result_that_it_has_without_workers(project):
     project.write(GRID)
     project.here()
     expected = project.ran
     scores = project.scores
-    project.forget()
-    code, output = project.run("-n2", "--dist", dist, *on)
-    assert code == 0
-    assert "16 passed" in output
-    assert project.ran == expected
     assert expected.total() == len(expected) == 16
-    assert {name.partition("]")[0]: score for name, score in project.scores.items()} == scores
-    if dist != "loadfile" and not on:  # one may come when all is done
-        assert len({trial["worker"] for trial in project.trials.values()}) == 2
+    for dist, on in [*((dist, ()) for dist in DIST), ("worksteal", ("--sweep-on={python}",))]:
+        project.forget()
+        code, output = project.run("-n2", "--dist", dist, *on)
+        assert code == 0, (dist, output)
+        assert "16 passed" in output, dist
+        assert project.ran == expected, dist
+        found = {name.partition("]")[0]: score for name, score in project.scores.items()}
+        assert found == scores, dist
+        if dist != "loadfile" and not on:  # one may come when all is done
+            workers = {trial["worker"] for trial in project.trials.values()}
+            assert len(workers) == 2, dist
 
 
 def test_each_is_refused(project):
