@@ -141,92 +141,96 @@ def test_skips_are_located_in_the_test(ending, run, pytester):
             assert "pytest_hypersearch" not in text
 
 
-@pytest.mark.parametrize(
-    ("given", "expected"),
-    [
-        ("return 2.5", (2.5, {"score": 2.5})),
-        ("return 2", (2.0, {"score": 2.0})),
-        ("return np.float32(0.5)", (0.5, {"score": 0.5})),
-        ("return np.int64(3)", (3.0, {"score": 3.0})),
-        ("return np.array(1.5)", (1.5, {"score": 1.5})),
-        ("return np.array([1.5])", (1.5, {"score": 1.5})),
-        ("return Fraction(1, 2)", (0.5, {"score": 0.5})),
-        ("return Decimal('0.25')", (0.25, {"score": 0.25})),
-        ("return {'score': 1, 'time': np.float64(2)}", (1.0, {"score": 1.0, "time": 2.0})),
-        ("return {'score': 1, 'bad': float('nan')}", (1.0, {"score": 1.0, "bad": "nan"})),
-        ("return {'score': 1, 'huge': 10**400}", (1.0, {"score": 1.0, "huge": "inf"})),
-        ("trial.report(3); trial.report(2)", (2.0, {"score": 2.0})),
-        ("return Odd()", (1.0, {"score": 1.0})),
-        ("trial.report({'score': 3, 'a': 1}); return 2", (2.0, {"score": 2.0, "a": 1.0})),
-        ("trial.report({'score': 3}); return {'a': 1}", (3.0, {"score": 3.0, "a": 1.0})),
-    ],
-)
-def test_scores_are_taken_from_what_a_test_returns_or_reports(
-    module, run, journals, given, expected
-):
-    score, metrics = expected
-    module(f"""
-        from decimal import Decimal
-        from fractions import Fraction
-        import numpy as np
+SCORES = [
+    ("return 2.5", (2.5, {"score": 2.5})),
+    ("return 2", (2.0, {"score": 2.0})),
+    ("return np.float32(0.5)", (0.5, {"score": 0.5})),
+    ("return np.int64(3)", (3.0, {"score": 3.0})),
+    ("return np.array(1.5)", (1.5, {"score": 1.5})),
+    ("return np.array([1.5])", (1.5, {"score": 1.5})),
+    ("return Fraction(1, 2)", (0.5, {"score": 0.5})),
+    ("return Decimal('0.25')", (0.25, {"score": 0.25})),
+    ("return {'score': 1, 'time': np.float64(2)}", (1.0, {"score": 1.0, "time": 2.0})),
+    ("return {'score': 1, 'bad': float('nan')}", (1.0, {"score": 1.0, "bad": "nan"})),
+    ("return {'score': 1, 'huge': 10**400}", (1.0, {"score": 1.0, "huge": "inf"})),
+    ("trial.report(3); trial.report(2)", (2.0, {"score": 2.0})),
+    ("return Odd()", (1.0, {"score": 1.0})),
+    ("trial.report({'score': 3, 'a': 1}); return 2", (2.0, {"score": 2.0, "a": 1.0})),
+    ("trial.report({'score': 3}); return {'a': 1}", (3.0, {"score": 3.0, "a": 1.0})),
+]
+NO_SCORES = [
+    ("return True", NO_NUMBER.format("True (bool)")),
+    ("return np.bool_(True)", NO_NUMBER.format("np.True_ (bool)")),
+    ("return '0.5'", NO_NUMBER.format("'0.5' (str)")),
+    ("return [0.5]", NO_NUMBER.format("[0.5] (list)")),
+    ("return 1j", NO_NUMBER.format("1j (complex)")),
+    ("return np.zeros(2)", NO_NUMBER.format("array([0., 0.]) (ndarray)")),
+    ("return {'score': {'a': 1}}", NO_NUMBER.format("'score': {'a': 1} (dict)")),
+    ("return Broken()", NO_NUMBER.format("<Broken> (Broken)")),
+    ("return {'score': None}", NO_NUMBER.format("'score': None (NoneType)")),
+    (
+        "return {1: 2}",
+        NO_NAMES.format("{1: 2}"),
+    ),
+    ("return {'loss': 1, 'acc': 2}", NO_SCORE.format("returned loss, acc")),
+    ("return {}", NO_SCORE.format("returned no metrics")),
+    ("trial.report({'loss': 1})", NO_SCORE.format("reported loss")),
+]
+GIVEN = """
+    from decimal import Decimal
+    from fractions import Fraction
+    import numpy as np
 
-        class Odd:
-            def __float__(self):
-                return 1.0
+    class Odd:
+        def __float__(self):
+            return 1.0
 
-        @pytest.mark.sweep(grid={{"lr": [1]}})
-        def test_f(lr, trial):
-            {given}
+    class Broken:
+        def __float__(self):
+            raise RuntimeError("no")
 
-        def test_best(sweeps):
-            assert sweeps.best("test_f").score == {score}
-    """)
-    run("--sweep").assert_outcomes(passed=2)
-    (record,) = journals("end")
-    assert (record["state"], record["metrics"]) == ("complete", metrics)
+        __repr__ = __float__
+"""
 
 
-@pytest.mark.parametrize(
-    ("given", "reason"),
-    [
-        ("return True", NO_NUMBER.format("True (bool)")),
-        ("return np.bool_(True)", NO_NUMBER.format("np.True_ (bool)")),
-        ("return '0.5'", NO_NUMBER.format("'0.5' (str)")),
-        ("return [0.5]", NO_NUMBER.format("[0.5] (list)")),
-        ("return 1j", NO_NUMBER.format("1j (complex)")),
-        ("return np.zeros(2)", NO_NUMBER.format("array([0., 0.]) (ndarray)")),
-        ("return {'score': {'a': 1}}", NO_NUMBER.format("'score': {'a': 1} (dict)")),
-        ("return Broken()", NO_NUMBER.format("<Broken> (Broken)")),
-        ("return {'score': None}", NO_NUMBER.format("'score': None (NoneType)")),
-        (
-            "return {1: 2}",
-            NO_NAMES.format("{1: 2}"),
-        ),
-        ("return {'loss': 1, 'acc': 2}", NO_SCORE.format("returned loss, acc")),
-        ("return {}", NO_SCORE.format("returned no metrics")),
-        ("trial.report({'loss': 1})", NO_SCORE.format("reported loss")),
-    ],
-)
-def test_what_is_no_score_fails_the_test_and_says_why(module, run, journals, given, reason):
-    module(f"""
-        import numpy as np
+def each_given(cases):
+    """A module with a test for each of what tests may return or report."""
+    return GIVEN + "".join(
+        f"""
+    @pytest.mark.sweep(grid={{"lr": [1]}})
+    def test_{place}(lr, trial):
+        {given}
+"""
+        for place, (given, _) in enumerate(cases)
+    )
 
-        class Broken:
-            def __float__(self):
-                raise RuntimeError("no")
 
-            __repr__ = __float__
+def test_scores_are_taken_from_what_a_test_returns_or_reports(module, run, journals):
+    scores = {f"test_{place}": score for place, (_, (score, _)) in enumerate(SCORES)}
+    module(
+        each_given(SCORES)
+        + f"""
+    @pytest.mark.parametrize(("test", "score"), {[*scores.items()]})
+    def test_best(sweeps, test, score):
+        assert sweeps.best(test).score == score
+"""
+    )
+    run("--sweep").assert_outcomes(passed=2 * len(SCORES))
+    ended = journals("end")
+    assert [record["state"] for record in ended] == ["complete"] * len(SCORES)
+    metrics = [str(metrics) for _, (_, metrics) in SCORES]
+    assert sorted(str(record["metrics"]) for record in ended) == sorted(metrics)
 
-        @pytest.mark.sweep(grid={{"lr": [1]}})
-        def test_f(lr, trial):
-            {given}
-    """)
+
+def test_what_is_no_score_fails_the_test_and_says_why(module, run, journals):
+    module(each_given(NO_SCORES))
     result = run("--sweep")
-    result.assert_outcomes(failed=1)
+    result.assert_outcomes(failed=len(NO_SCORES))
     result.stdout.no_fnmatch_line("*runner.py*")
-    assert reason in result.outlines
-    (record,) = journals("end")
-    assert (record["state"], record["reason"]) == ("invalid", reason)
+    reasons = [reason for _, reason in NO_SCORES]
+    assert [line for line in result.outlines if line in reasons] == reasons
+    ended = [(record["state"], record["reason"]) for record in journals("end")]
+    assert sorted(ended) == sorted(("invalid", reason) for reason in reasons)
 
 
 def test_the_metric_names_the_score(module, run, journals):
