@@ -27,6 +27,7 @@ from pytest_hypersearch.search.pruners import (
     Wilcoxon,
     pruner,
 )
+from pytest_hypersearch.search.pruners.forecast import optimistic_end
 from pytest_hypersearch.search.pruners.halving import bracket_of
 
 NAN = math.nan
@@ -426,6 +427,13 @@ def test_forecast_never_cuts_what_a_straight_or_speeding_line_takes_to_the_best(
     speeding = [1 - 0.8 * (i / 39) ** 2 for i in range(40)]
     assert first_verdict(Forecast(warmup_steps=0), straight, FIELD) == (None, "")
     assert first_verdict(Forecast(warmup_steps=0), speeding, FIELD) == (None, "")
+
+
+def test_forecast_expects_a_curve_that_flattens_to_go_on_flattening():
+    trial = Curve()
+    for step, value in ((0, 1.0), (1, 0.9), (4, 0.8)):  # its gain grows with the root of the steps
+        trial.add(step, value)
+    assert optimistic_end(trial, 3, 64) == pytest.approx(0.8 - 0.2 * (16**0.375 - 1))
 
 
 def test_forecast_gives_noisy_curves_more_time():

@@ -31,10 +31,13 @@ class Forecast:
 
     A rule that ranks trials at early steps loses late starters, which a small learning rate or a
     schedule makes the best in the end. This rule only asks whether a trial can still reach the best
-    one. It assumes that the gain so far grows as a power of the steps. The exponent is that of the
-    last doubling of the steps: below 1 for a curve that flattens, 1 for a straight line, above 1
-    for a late starter that accelerates. Two standard errors of the curve's slope, estimated from
-    the differences of successive values, are subtracted, so that a noisy curve gets more time.
+    one. It assumes that the gain so far grows as a power of the steps. The exponent p of the last
+    doubling of the steps is below 1 for a curve that flattens, 1 for a straight line, above 1 for a
+    late starter that accelerates. A curve that flattens goes on to do so: every smooth curve begins
+    as a straight line, so that its exponent has fallen from 1 to p, and if it falls by that factor
+    once more until the end, to p squared, its mean on the way is p (1 + p) / 2. Two standard errors
+    of the curve's slope, estimated from the differences of successive values, are subtracted, so
+    that a noisy curve gets more time.
 
     Ending trials that will probably not beat the best follows Domhan et al., Speeding Up Automatic
     Hyperparameter Optimization of Deep Neural Networks by Extrapolation of Learning Curves (IJCAI
@@ -123,7 +126,8 @@ def optimistic_end(trial: Curve, n: int, last: float) -> float:
     if gained == 0:
         return low
     power = math.log(gained / early) / math.log((x[now] - x[begin]) / (x[middle] - x[begin]))
-    growth = power * math.log((last - x[begin]) / (x[now] - x[begin]))
+    ahead = power * min(1.0, (1.0 + power) / 2.0)
+    growth = ahead * math.log((last - x[begin]) / (x[now] - x[begin]))
     return low - gained * math.expm1(growth) if growth < LARGEST_GROWTH else -math.inf
 
 
