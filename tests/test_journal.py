@@ -217,14 +217,25 @@ def test_close_says_that_a_lost_file_could_not_be_restored(path):
 
 
 def test_the_place_of_a_lost_file_is_asked_for_anew(tmp_path):
-    places = iter([tmp_path / "a" / "j", tmp_path / "b" / "j"])
-    journal = Journal(tmp_path / "unused", locate=lambda: next(places))
+    places = [tmp_path / "a" / "j"]
+    journal = Journal(tmp_path / "unused", locate=lambda: places[-1])
     journal.append_many(numbered(1))
     journal.path.unlink()
+    places.append(tmp_path / "b" / "j")
     journal.append_many(numbered(2))
     assert journal.path == tmp_path / "b" / "j"
     assert read(journal.path).records == numbered(1, 2)
     assert not (tmp_path / "a" / "j").exists()
+
+
+def test_a_place_that_is_taken_before_the_file_is_open_is_left_to_who_took_it(tmp_path):
+    taken, own = tmp_path / "a" / "j", tmp_path / "b" / "j"
+    Journal(taken).append_many(numbered(7))
+    places = iter([taken, own, own, own])
+    journal = Journal(tmp_path / "unused", locate=lambda: next(places))
+    journal.append_many(numbered(1))
+    assert read(taken).records == numbered(7)
+    assert read(own).records == numbered(1)
 
 
 def link(path):

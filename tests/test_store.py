@@ -7,6 +7,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from pytest_hypersearch.core.errors import StoreError
 from pytest_hypersearch.store.journal import encode, read
@@ -297,6 +298,27 @@ def test_a_link_to_a_run_of_another_study_is_none(store, tmp_path):
     assert not store.runs(NODEID)
 
 
+def test_a_run_whose_place_is_taken_while_it_is_locked_goes_elsewhere(store, monkeypatch):
+    run = store.new_run(NODEID)
+    run.journal.append(HEAD)
+    shutil.rmtree(run.path)
+    acquire, strangers = FileLock.acquire, []
+
+    def acquire_what_is_taken(lock, *arguments, **options):
+        held = acquire(lock, *arguments, **options)
+        monkeypatch.undo()
+        shutil.rmtree(run.path)
+        strangers.append(store.new_run(NODEID))
+        strangers[0].journal.append({"k": "note"})
+        return held
+
+    monkeypatch.setattr(FileLock, "acquire", acquire_what_is_taken)
+    run.journal.append({"k": "end"})
+    assert read(strangers[0].journal.path).records == [{"k": "note"}]
+    assert read(run.journal.path).records == [HEAD, {"k": "end"}]
+    assert run.path != strangers[0].path
+
+
 @pytest.mark.parametrize("name", ["run.lock", "journal.jsonl"])
 def test_a_pipe_in_the_place_of_a_file_keeps_nobody_waiting(store, name):
     run = finished(store, 1, head=[HEAD])
@@ -304,7 +326,7 @@ def test_a_pipe_in_the_place_of_a_file_keeps_nobody_waiting(store, name):
     os.mkfifo(run.path / name)
     assert not run.in_use()
     if name == "run.lock":
-        with pytest.raises(StoreError, match=r"cannot lock .*: run\.lock is not a regular file"):
+        with pytest.raises(StoreError, match=r"cannot lock .*run\.lock is not a regular file"):
             run.acquire()
     else:
         assert not store.runs(NODEID)

@@ -212,8 +212,7 @@ class Journal:
         """Write the first records: all of them, or there is no file; errors as in `append`."""
         lines = b"".join(map(encode, records))
         try:
-            self.path = self._locate() if self._locate is not None else self.path
-            make_dirs(self.path.parent)
+            make_dirs(self._located().parent)
             draft = self.path.with_name(f"{self.path.name}.new")
             with os.fdopen(open_regular(str(draft), os.O_WRONLY | os.O_CREAT), "wb") as file:
                 file.truncate()
@@ -313,18 +312,30 @@ class Journal:
         self._inode = (status.st_dev, status.st_ino)
 
     def _make(self) -> int:
-        """Open or create the file, however often its directory is deleted just then."""
+        """Open or create the file, however often its directory is deleted or taken just then."""
         tries = _TRIES
         while True:
             try:
-                if self._locate is not None:
-                    self.path = self._locate()
-                make_dirs(self.path.parent)
-                return open_regular(str(self.path), os.O_RDWR | os.O_APPEND | os.O_CREAT)
+                return self._create()
             except (FileNotFoundError, FileExistsError, NotADirectoryError):
                 tries -= 1
                 if not tries:
                     raise
+
+    def _create(self) -> int:
+        path = self._located()
+        make_dirs(path.parent)
+        fd = open_regular(str(path), os.O_RDWR | os.O_APPEND | os.O_CREAT)
+        # Before it was opened, another session may have taken the place of a deleted directory.
+        if self._located() != path or not _is_at(path, fd):
+            os.close(fd)
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
+        return fd
+
+    def _located(self) -> Path:
+        if self._locate is not None:
+            self.path = self._locate()
+        return self.path
 
     def _refuse_newer(self, fd: int) -> None:
         with os.fdopen(fd, "rb", _COPY_BYTES, closefd=False) as file:
@@ -389,6 +400,13 @@ def open_regular(name: str, flags: int) -> int:
         os.close(fd)
         raise OSError(f"{name} is not a regular file")
     return fd
+
+
+def _is_at(path: Path, fd: int) -> bool:
+    try:
+        return os.path.samestat(os.fstat(fd), path.lstat())
+    except (FileNotFoundError, NotADirectoryError):
+        return False
 
 
 def _read_at(fd: int, size: int, offset: int) -> bytes:

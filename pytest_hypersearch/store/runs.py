@@ -233,19 +233,22 @@ def _lock(run: Path) -> _Lease:
     if not _leads_home(run):
         refuse_link(run)
     path = run / _LOCK
-    if path.exists() and not path.is_file():
-        raise OSError(errno.EINVAL, f"{_LOCK} is not a regular file")
     lock = file_lock(path, blocking=False)
     from filelock import Timeout
 
-    try:
-        lock.acquire()
-        status = path.lstat()
-    except Timeout:
-        raise RunInUse(f"{run} is in use by another pytest session") from None
-    except OSError:
-        lock.release()
-        raise
+    # The directory may be deleted just now, and made anew by another session. While the file is
+    # open, no other one gets its inode: what is at its path before and after was there meanwhile.
+    with os.fdopen(open_regular(str(path), os.O_RDONLY | os.O_CREAT), "rb") as file:
+        try:
+            lock.acquire()
+            status = path.lstat()
+            if not os.path.samestat(os.fstat(file.fileno()), status):
+                raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
+        except Timeout:
+            raise RunInUse(f"{run} is in use by another pytest session") from None
+        except OSError:
+            lock.release()
+            raise
     return _Lease(lock, (status.st_dev, status.st_ino))
 
 
