@@ -113,7 +113,7 @@ class Opened:
     def leave_detail(self):
         """Close the trial that is shown; the address says so a moment later."""
         self.page.keyboard.press("Escape")
-        self.page.wait_for_function("!location.hash.includes('trial=')")
+        self.page.wait_for_url(lambda url: "trial=" not in url)
 
     def painted(self, view):
         """How often a view was drawn, after it came into sight and is up to date."""
