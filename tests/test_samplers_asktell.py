@@ -260,6 +260,8 @@ def test_results_from_elsewhere_inform_the_search(strategy):
 
 @pytest.mark.parametrize("strategy", ["random", "grid"])
 def test_what_was_told_is_not_proposed(strategy):
+    optimizer = Optimizer({"a": (1, 2) if strategy == "grid" else [1, 2]}, strategy)
+    assert {optimizer.ask()["a"], optimizer.ask()["a"]} == {1, 2}  # a tuple is no range in a grid
     optimizer = Optimizer({"a": [1, 2, 3, 4]}, strategy)
     optimizer.tell({"a": 3}, 1.0)
     asked = [optimizer.ask()["a"] for _ in range(3)]

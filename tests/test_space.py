@@ -379,8 +379,10 @@ def test_plain_entries_become_choices():
     for options in ([1, 2], (1, 2), range(1, 3), np.array([1, 2])):
         assert as_distribution(options, is_grid=True) == choice([1, 2])
     assert as_distribution((1, 2, 3)) == choice([1, 2, 3])
-    with pytest.raises(ValueError, match=r"expected uniform\(1, 2\) for a range, or \[1, 2\]"):
-        as_distribution((1, 2))
+    for pair in ((1, 2), (np.int64(1), 2.5), tuple(np.array([0.0, 1.0]))):
+        with pytest.raises(ValueError, match=r"expected uniform\(low, high\) or the like"):
+            as_distribution(pair)
+    assert as_distribution((True, False)) == choice([True, False])
     assert as_distribution({"a": 1}).labels == ("a",)
 
 

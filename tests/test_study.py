@@ -134,14 +134,22 @@ def test_it_is_said_that_the_best_is_not_what_the_model_expects_to_be_best():
     assert not bench.resumed(sampler=Expecting(), n_trials=3).study.results().notes
 
 
-@pytest.mark.parametrize("prune", ["median", None])
-def test_it_is_said_that_a_pruner_had_no_reports_of_the_metric(prune):
+@pytest.mark.parametrize(
+    ("prune", "last"),
+    [
+        ("median", {"score": 1.0, "steps": 1}),
+        ("median", {"state": State.PRUNED}),
+        ("median", {"state": State.FAILED, "steps": 1}),
+        (None, {"score": 1.0}),
+    ],
+)
+def test_it_is_said_that_a_pruner_had_no_reports_of_the_metric(prune, last):
     bench = Bench(prune=prune, mode="max")
     for number in range(2):
         bench.run(number, score=1.0)
-    note = "test_f: prune= had no effect: no trial reported score"
+    note = "test_f: prune= had no effect on s: no trial reported score"
     assert bench.study.results().notes == ((note,) if prune else ())
-    bench.run(2, score=1.0, steps=1)
+    bench.run(2, **last)
     assert bench.study.results().notes == ()
 
 

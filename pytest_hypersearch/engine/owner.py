@@ -97,6 +97,10 @@ class Owner:
         """Tell a listener what happens from now on; it is called by any thread, one at a time."""
         self._listeners.append(listener)
 
+    def ignore(self, listener: Listener) -> None:
+        """Tell a listener nothing more."""
+        self._listeners.remove(listener)
+
     @property
     def waiting(self) -> list[str]:
         """The items that wait for results of others."""
@@ -332,7 +336,7 @@ class Owner:
     def _emit(self, kind: Callable[..., Event], *about: object) -> None:
         if self._listeners:
             event = kind(*about)
-            for listener in self._listeners:
+            for listener in tuple(self._listeners):
                 listener(event)
 
     def _reply(self, worker: str, request: messages.AnyRequest, force: bool) -> messages.Reply:

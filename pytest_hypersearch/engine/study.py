@@ -203,15 +203,15 @@ class Study:
 
     @property
     def _unjudged(self) -> list[str]:
-        """The sweeps with a pruner that completed trials without reports of the metric alone."""
+        """The sweeps with a pruner that completed trials, and no trial reported the metric."""
         test = self.nodeid.rpartition("::")[2]
-        completed = [each for each in self.records.values() if each.state is State.COMPLETE]
-        with_reports = {each.sweep for each in completed if each.steps}
-        without = {each.sweep for each in completed} - with_reports
+        records = self.records.values()
+        completed = {each.sweep for each in records if each.state is State.COMPLETE}
+        judged = {each.sweep for each in records if each.steps or each.state is State.PRUNED}
         return [
-            f"{test}: prune= had no effect: no trial reported {sweep.metric}"
+            f"{test}: prune= had no effect on {name}: no trial reported {sweep.metric}"
             for name, sweep in self.sweeps.items()
-            if sweep.prune and name in without
+            if sweep.prune and name in completed - judged
         ]
 
     @cached_property

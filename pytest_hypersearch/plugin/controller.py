@@ -88,6 +88,7 @@ class Controller:
         )
         self._annotations: Annotations | None = None
         self._tracking = Tracking(config.pluginmanager, self.owner)
+        self.owner.listen(self._tracking.take)
 
     def _closed(self) -> str:
         """Why no trial is to start any more, empty before the sweeps' time is up.
@@ -114,8 +115,6 @@ class Controller:
     @pytest.hookimpl(wrapper=True, trylast=True)
     def pytest_runtestloop(self, session: pytest.Session) -> Generator[None, object, object]:
         """Fail for trials that nobody has run here, which pytest would pass over; judge gates."""
-        if self._tracking.is_wanted():  # by now all plugins and conftests are registered
-            self.owner.listen(self._tracking.take)
         result = yield
         why = "another plugin took over"
         if xdist.distributes(self._config):

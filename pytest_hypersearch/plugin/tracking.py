@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
-from functools import partial
+from functools import cached_property, partial
 from importlib import import_module
 from importlib.util import find_spec
 from queue import SimpleQueue
@@ -111,12 +111,11 @@ class Tracking:
         self._sweeps: dict[tuple[str, str], SweepRun] = {}
         self._running: dict[tuple[str, Key], SweepRun] = {}
 
-    def is_wanted(self) -> bool:
-        """Whether a plugin has any of the hooks."""
-        return self._calls.are_wanted()
-
     def take(self, event: Event) -> None:
-        """Take an event of the owner's."""
+        """Take an event of the owner's, only the first one if no plugin has any of the hooks."""
+        if not self._calls.are_wanted:
+            self._owner.ignore(self.take)
+            return
         trial = _copy(event.trial)
         key = event.study.nodeid, trial.key
         if isinstance(event, Started):
@@ -211,8 +210,9 @@ class Calls:
         self._made = 0
         self._at = ""
 
+    @cached_property
     def are_wanted(self) -> bool:
-        """Whether any plugin has any of the hooks."""
+        """Whether any plugin had any of the hooks when the first event came."""
         return any(getattr(self._manager.hook, HOOK + name).get_hookimpls() for name in HOOKS)
 
     def put(self, name: str, series: Later | None = None, **arguments: object) -> None:

@@ -67,8 +67,8 @@ A = "random={'lr': uniform(0, 1)}, n_trials=3"
 ROWS = [
     mark(
         "bayes={'lr': (0.1, 1)}, n_trials=3",
-        "sweep(bayes=...): lr: (0.1, 1): expected uniform(0.1, 1) for a range, or [0.1, 1] for two "
-        "options",
+        "sweep(bayes=...): lr: (0.1, 1): expected uniform(low, high) or the like for a range, or a "
+        "list of options",
     ),
     *(
         mark(f"grid={{'lr': [1]}}, replicates={value}, gate={gate}", f"sweep(replicates{line}")

@@ -8,6 +8,8 @@ from textwrap import dedent
 
 import pytest
 
+from pytest_hypersearch.results.cli import main
+
 TRADEOFF = """
     import json
     @pytest.mark.sweep({strategy}, metric=["val_loss", "latency"], mode=["min", "max"]{more})
@@ -187,6 +189,18 @@ def test_the_best_keeps_the_constraint(run, bound, strategy):
     result.stdout.fnmatch_lines(
         ["  best val_loss 0.*width=0.*", "  infeasible: * of * configurations (latency <= 50)"]
     )
+
+
+def test_none_is_the_best_where_all_break_the_constraint(run, module, capsys):
+    module("""
+        @pytest.mark.sweep(strategy="grid", space={"x": (1, 2)}, constraints={"b": ">= 9"})
+        def test_f(x):
+            return {"score": x, "b": 3}
+    """)
+    run("--sweep").assert_outcomes(passed=2)
+    capsys.readouterr()
+    assert main(["best", "test_f"]) == 1
+    assert "best: no configuration satisfies the constraints" in capsys.readouterr().err
 
 
 def test_bayes_searches_where_the_constraint_is_kept(run, bound):

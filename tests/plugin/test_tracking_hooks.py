@@ -90,6 +90,22 @@ def test_each_hook_is_called_in_the_order_of_a_trials_life(module, run, followed
     assert followed("sweep_finished")[0]["trials"] == 2
 
 
+def test_a_plugin_may_come_as_late_as_the_first_trial(module, run, followed, pytester):
+    late = pytester.path / "conftest.py"
+    late.rename(pytester.path / "follower.py")
+    module(f"""
+        @pytest.fixture(autouse=True, scope="session")
+        def tracker(pytestconfig):
+            import follower
+            pytestconfig.pluginmanager.register(follower)
+
+        def test_plain():
+            pass
+        {SWEPT.replace(chr(10), chr(10) + 8 * " ")}""")
+    run("--sweep").assert_outcomes(passed=3)
+    assert len(followed("trial_started")) == len(followed("trial_finished")) == 2
+
+
 def test_a_resumed_run_keeps_its_id_and_marks_what_is_replayed(module, run, followed):
     module(SWEPT)
     run("--sweep", "-k", "x:1")

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from functools import cached_property, partial
 from itertools import product
 from math import prod
-from typing import Any, Final, TypeAlias, TypeGuard
+from numbers import Number
+from typing import Any, Final, TypeAlias
 
 from pytest_hypersearch.core.space.choices import Choice, choice, is_options
 from pytest_hypersearch.core.space.frozen import Scipy, from_frozen, is_frozen
@@ -39,10 +40,9 @@ def as_distribution(value: object, *, is_grid: bool = False) -> Distribution:
     if isinstance(value, (Real, Integer, Normal, Choice, Scipy)):
         return value
     if not is_grid and _is_pair(value):
-        low, high = value
         raise ValueError(
-            f"{shown(value)}: expected uniform({low}, {high}) for a range, or [{low}, {high}] for "
-            "two options"
+            f"{shown(value)}: expected uniform(low, high) or the like for a range, or a list of "
+            "options"
         )
     if is_options(value):
         return choice(value)  # type: ignore[arg-type]
@@ -51,10 +51,10 @@ def as_distribution(value: object, *, is_grid: bool = False) -> Distribution:
     raise ValueError(f"{shown(value)}: expected a list of values or a distribution")
 
 
-def _is_pair(value: object) -> TypeGuard[tuple[float, float]]:
-    if not isinstance(value, tuple) or len(value) != 2:  # noqa: PLR2004
+def _is_pair(value: object) -> bool:
+    if type(value) is not tuple or len(value) != 2:  # noqa: PLR2004
         return False
-    return {*map(type, value)} <= {int, float}
+    return all(isinstance(each, Number) and not isinstance(each, bool) for each in value)
 
 
 def distribution_from_json(record: Mapping[str, Any]) -> Distribution:

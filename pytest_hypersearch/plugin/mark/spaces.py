@@ -93,7 +93,7 @@ def space_of(argument: str, value: object, strategy: str) -> Space:
     if not isinstance(branches, (list, tuple)) or not branches:
         raise wrong(argument, value, "expected a dict of parameters, or a non-empty list of dicts")
     try:
-        space = Space(tuple(_branch(argument, branch) for branch in branches))
+        space = Space(tuple(_branch(argument, branch, strategy) for branch in branches))
     except SweepError:
         raise
     except ValueError as error:
@@ -106,7 +106,7 @@ def space_of(argument: str, value: object, strategy: str) -> Space:
     return space
 
 
-def _branch(argument: str, branch: object) -> dict[str, Distribution]:
+def _branch(argument: str, branch: object, strategy: str) -> dict[str, Distribution]:
     if not isinstance(branch, Mapping) or not branch:
         raise wrong(argument, branch, "expected a non-empty dict of parameter name to values")
     for name in branch:
@@ -114,7 +114,7 @@ def _branch(argument: str, branch: object) -> dict[str, Distribution]:
             if f"{name}".startswith(f"{outer}."):
                 raise wrong(argument, name, f"conflicts with the parameter {outer!r}")
     return {
-        _parameter(argument, name): _distribution(argument, name, values)
+        _parameter(argument, name): _distribution(argument, name, values, strategy)
         for name, values in branch.items()
     }
 
@@ -127,9 +127,9 @@ def _parameter(argument: str, name: object) -> str:
     return name
 
 
-def _distribution(argument: str, name: str, values: object) -> Distribution:
+def _distribution(argument: str, name: str, values: object, strategy: str) -> Distribution:
     try:
-        entry = as_distribution(values, is_grid=argument == "grid")
+        entry = as_distribution(values, is_grid=strategy == "grid")
         return entry.veiled(name) if isinstance(entry, Choice) else entry
     except ValueError as error:
         raise SweepError(f"sweep({argument}=...): {name}: {error}") from None

@@ -52,7 +52,7 @@ def best(given: Namespace) -> int:
         raise ValueError(f"best: expected one test, not {', '.join(tests)}")
     found = results.best()
     if not found:
-        raise NothingStoredError(NO_MATCH if given.filter else "best: no trial is complete")
+        raise NothingStoredError(_why_none_is_best(results, given.filter))
     if given.format == "pytest":
         _refuse_others(found[0].trials, Path(results.studies[0].run))
         items = (shlex.quote(trial.nodeid) for trial in found[0].trials)
@@ -61,6 +61,12 @@ def best(given: Namespace) -> int:
     else:
         print_text(json_of(found[0].params, indent=2))
     return FOUND
+
+
+def _why_none_is_best(results: Results, conditions: list[str]) -> str:
+    if len(results.successful):
+        return "best: no configuration satisfies the constraints"
+    return NO_MATCH if conditions else "best: no trial is complete"
 
 
 def _refuse_others(trials: Iterable[TrialRecord], run: Path) -> None:
@@ -72,11 +78,15 @@ def _refuse_others(trials: Iterable[TrialRecord], run: Path) -> None:
             raise ValueError(f"{item}: expected a test in a test file below the working directory")
 
 
+def _tolerance(given: Namespace) -> str:
+    return TOLERANCE if given.tolerance is None else given.tolerance
+
+
 def history(given: Namespace) -> int:
     """Show what became of tests over their runs."""
     results = selected(given, run="all")
     histories = [
-        part.over_runs(given.metric, tolerance=given.tolerance or TOLERANCE)
+        part.over_runs(given.metric, tolerance=_tolerance(given))
         for _, part in sorted(results.group_by("test"), key=lambda group: str(group[0]))
     ]
     if given.format == "table":
@@ -222,7 +232,7 @@ def compare(given: Namespace) -> int:
         ]
     for side in sides:
         tell_notes(side)
-    found = sides[1].compare(sides[0], tolerance=given.tolerance or TOLERANCE)
+    found = sides[1].compare(sides[0], tolerance=_tolerance(given))
     if given.format == "table":
         print_text(comparison_text(found, terminal_width()))
     else:

@@ -58,7 +58,7 @@ class Optimizer:
         constraints: Mapping[str, str] | None = None,
     ) -> None:
         self._sampler = _sampler(strategy)
-        self._space = _space(space)
+        self._space = _space(space, is_grid=strategy == "grid")
         self._seed = _whole("seed", seed)
         self._sweep = _sweep_of(
             strategy, self._space, _modes(mode), _constraints(constraints, strategy)
@@ -360,18 +360,18 @@ def _whole(name: str, value: object) -> int:
     return whole
 
 
-def _space(given: object) -> Space:
+def _space(given: object, *, is_grid: bool) -> Space:
     branches = given if isinstance(given, (list, tuple)) else [given]
-    return Space(tuple(_branch(branch) for branch in branches))
+    return Space(tuple(_branch(branch, is_grid=is_grid) for branch in branches))
 
 
-def _branch(given: object) -> dict[str, Distribution]:
+def _branch(given: object, *, is_grid: bool) -> dict[str, Distribution]:
     if not isinstance(given, Mapping) or not all(isinstance(name, str) for name in given):
         raise ValueError(f"space={shown(given)}: expected a dict of names to values, or a list")
     branch = {}
     for name, values in given.items():
         try:
-            branch[name] = as_distribution(values)
+            branch[name] = as_distribution(values, is_grid=is_grid)
         except ValueError as error:
             raise ValueError(f"{name}: {error}") from None
     return branch
