@@ -158,7 +158,7 @@ def test_failures_around_the_best_result_of_many_parameters_are_learned_from():
     space = Space(
         (
             {
-                **{f"x{i}": uniform(0, 1) for i in range(8)},
+                **{f"x{i}": uniform(0, 1) for i in range(9)},
                 "n": randint(0, 9),
                 "c": choice(["a", "b"]),
             },
@@ -166,12 +166,22 @@ def test_failures_around_the_best_result_of_many_parameters_are_learned_from():
     )
 
     def score(config):
-        loss = sum((config[f"x{i}"] - 0.3) ** 2 for i in range(8)) + (config["n"] - 4) ** 2 / 81
+        loss = sum((config[f"x{i}"] - 0.3) ** 2 for i in range(9)) + (config["n"] - 4) ** 2 / 81
         return None if config["x0"] < 0.4 else loss + (config["c"] == "a")
 
-    history = play(space, score, 90, seed=1, workers=3)
+    history = play(space, score, 100, seed=1, workers=3)
     assert_valid(space, history)
-    assert sum(o.state is State.COMPLETE for o in history[-32:]) >= 8  # 4 by a model of all results
+    assert sum(o.state is State.COMPLETE for o in history[-32:]) >= 9  # 5 by a model of all results
+
+
+def test_many_stepped_parameters_are_not_left_to_chance_around_the_best_result():
+    space = Space(({f"x{i}": randint(0, 2) for i in range(10)},))
+
+    def bowl(config):
+        return sum((i + 1) * (x - 1) ** 2 for i, x in enumerate(config.values()))
+
+    scores = [o.scores[0] for o in play(space, bowl, 100)][70:]
+    assert max(np.mean(scores[::2]), np.mean(scores[1::2])) < 20  # at random 37
 
 
 def test_it_beats_random_on_a_mixed_space():

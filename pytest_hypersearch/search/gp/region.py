@@ -6,6 +6,9 @@ scales and the scale of scores are those of the whole space. A model of the near
 in coordinates of a box around them, starts anew at their scale, again and again: a trust region
 (after Eriksson et al., Scalable global optimization via local Bayesian optimization, NeurIPS 2019)
 whose size follows from the results that it is made of.
+
+This is for the digits of continuous parameters. Values on a lattice have none, and a box of a few
+steps soon holds nothing that has not been tried.
 """
 
 from __future__ import annotations
@@ -22,7 +25,7 @@ from pytest_hypersearch.search.gp.cache import History, Result, Table, surrogate
 from pytest_hypersearch.search.gp.encode import Array, Branch, Domain
 from pytest_hypersearch.search.gp.optimise import INCUMBENTS, search
 
-_FEW: Final = 8  # numeric parameters, which a model of all results does not need help with
+_FEW: Final = 8  # continuous parameters, which a model of all results does not need help with
 _NOISY: Final = 1e-3  # variance
 _NEAREST: Final = 3  # results of the model for each parameter and one more
 _FARTHER: Final = 2  # as many results as these, at least
@@ -88,8 +91,8 @@ def nearby(
 ) -> Iterator[tuple[int, Array]]:
     """Yield branches and rows (D,) around the best result in descending order of acquisition.
 
-    There are none where numbers or results are few, or where scores are noisy: differences among
-    the best ones would be noise.
+    There are none where continuous parameters or results are few, or where scores are noisy:
+    differences among the best ones would be noise.
 
     Args:
         history: The results.
@@ -99,11 +102,12 @@ def nearby(
         rng: Source of all random decisions.
     """
     branch = history.encoding.branches[best.branch]
-    count = len(_ordered(branch))
+    # Not by lattices: those of many values are searched as if they were continuous.
+    continuous = sum(entry.size is None for entry in branch.distributions)
     noise = improvement.posterior.factor.kernel.hyper.noise_variance
-    if count <= _FEW or noise > _NOISY:
+    if continuous <= _FEW or noise > _NOISY:
         return
-    ranked, size = _by_distance(history, best), _NEAREST * (count + 1)
+    ranked, size = _by_distance(history, best), _NEAREST * (len(_ordered(branch)) + 1)
     if len(ranked) < _FARTHER * size:
         return
     nearest = np.sort(ranked[:size])
