@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import os
 import sys
 import threading
 
 import pytest
 
+from pytest_hypersearch import load_results
 from pytest_hypersearch.plugin.runner.reports import Reports
 from pytest_hypersearch.store.curves import unpack
 
@@ -369,9 +372,84 @@ def test_what_another_thread_sends_arrives_before_the_end_and_nothing_after_it()
     monitor.join()
     trial.join()
     assert arrived == [([0], [1.0]), "end"]
-    for value in (1.0, {"loss": 1.0}):
+    for value in (2.0, {"loss": 2.0}):
         with pytest.raises(RuntimeError, match="has ended"):
             reports.report(value)
+    assert (reports.steps, reports.last) == (1, {"loss": 1.0})  # none of those refused
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
+def test_a_forked_child_reports_while_a_thread_of_its_parent_waits_for_a_reply():
+    asks, may_reply = threading.Event(), threading.Event()
+
+    def review(_series):
+        asks.set()
+        assert may_reply.wait(timeout=60)
+        return ""
+
+    reports = Reports("loss", send=[].append, review=review)
+
+    def report_in_child():
+        for value in (2.0, {"loss": 3.0}):
+            reports.report(value, prune=False)
+        reports.end()
+        assert reports.last == {"loss": 3.0}
+
+    monitor = threading.Thread(target=reports.report, args=(1.0,))
+    monitor.start()
+    assert asks.wait(timeout=60)
+    child = multiprocessing.get_context("fork").Process(target=report_in_child)
+    child.start()
+    child.join(timeout=30)
+    child.kill()  # if it hangs
+    child.join()
+    may_reply.set()
+    monitor.join()
+    assert child.exitcode == 0
+
+
+def test_the_last_value_that_is_taken_is_that_by_which_the_trial_is_judged(project):
+    project.write("""
+import threading
+
+class Late(dict):
+    def items(self):
+        report_in_thread()
+        return super().items()
+
+class LateError(Exception):
+    def __str__(self):
+        report_in_thread()
+        return "late"
+
+@pytest.mark.sweep(grid={"x": [1, 2]}, metric="loss", raises=LateError)
+def test_f(x, trial):
+    global report_in_thread
+
+    def report():
+        try:
+            trial.report(9.0)
+        except RuntimeError:
+            ran("refused", x)
+
+    def report_in_thread():
+        thread = threading.Thread(target=report)
+        thread.start()
+        thread.join()
+
+    trial.report(float(x))
+    if x == 2:
+        raise LateError
+    return Late(accuracy=0.5)
+""")
+    assert project.here().ret == 0
+    assert project.ran.keys() == {"refused 1", "refused 2"}
+    (folder,) = project.path.glob(".pytest_cache/d/hypersearch/*/*/curves.jsonl")
+    for curve in load_results(folder.parent).curves():
+        assert curve.values == (curve.trial.params["x"],)
+        assert curve.trial.metrics["loss"] == curve.values[-1]
+        assert curve.trial.steps == 1
 
 
 @PLAIN_AND_WORKERS

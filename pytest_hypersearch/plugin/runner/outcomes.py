@@ -52,6 +52,7 @@ class OutcomeReporter:
     def returned(self, current: CurrentItem, duration: float) -> None:
         """Take the end of a test that did not raise; without a usable score it fails or skips."""
         assert current.trial is not None  # noqa: S101
+        current.trial.end()
         if current.subtest_failed:
             reason = "a subtest failed"
             self._end(current, State.FAILED, duration=duration, reason=reason, failed=True)
@@ -75,6 +76,7 @@ class OutcomeReporter:
     def raised(self, current: CurrentItem, error: BaseException, duration: float) -> None:
         """Take the end of a test that raised; what its mark tolerates is no failure."""
         assert current.trial is not None  # noqa: S101
+        current.trial.end()
         skip, secrets = skip_of(error), current.trial.secrets
         about: dict[str, Any] = {"duration": duration, "metrics": current.trial.last}
         reason = describe(error, secrets)
@@ -112,9 +114,8 @@ class OutcomeReporter:
         error: str = "",
         **values: Any,  # noqa: ANN401  further fields of `Outcome`
     ) -> None:
-        """Note how the trial ended; it takes no more reports."""
+        """Note how the trial ended, which takes no more reports: the values are its last."""
         assert current.trial is not None  # noqa: S101
-        current.trial.end()
         current.outcome = constructor(Outcome)(
             state,
             error=error and current.trial.secrets.masked(error)[-LONGEST_ERROR:],
@@ -144,6 +145,7 @@ class OutcomeReporter:
             self._assignments.drop(item)  # a plugin may run the item again
             self._link.call(messages.Skip(item.nodeid, reason))
         elif current.trial is not None:
+            current.trial.end()
             if isinstance(error, TrialPruned):
                 self._pruned(current, error, 0.0)
             elif skipped:
@@ -162,6 +164,7 @@ class OutcomeReporter:
             return
         if current.outcome is None and not report.passed:
             # Another plugin has ended the call before the test.
+            current.trial.end()
             self._end(current, State.COMPLETE)
         if current.outcome is not None:
             if not report.passed:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
-from math import inf
 from threading import RLock
-from typing import Final
+from typing import ClassVar, Final, NoReturn
 
 import pytest
 
@@ -64,8 +64,8 @@ class Reports:
     count alone decides, so that the same trial is reviewed at the same steps everywhere.
 
     A thread may report while another one ends the trial or asks for its values: what one sends has
-    arrived when another goes on to send or to end. The short way takes no lock: it appends to a
-    list that is never replaced.
+    arrived when another goes on to send or to end, and what is not recorded is refused. The short
+    way takes no lock: it appends to a list that is never replaced, and that the end takes from it.
 
     Args:
         metric: Name of the score.
@@ -76,10 +76,13 @@ class Reports:
 
     # A subclass has a dictionary as well, where `report` would find each of these later.
     __slots__ = (
-        *("_metric", "_send", "_review", "_last", "_apart", "_values", "_first", "_next", "_due"),
-        *("_sent", "_next_review", "_stride", "_reason", "_looked", "_flushed", "_ended"),
-        "_lock",
+        *("_metric", "_send", "_review", "_last", "_apart", "_values", "_intake", "_first"),
+        *("_next", "_due", "_sent", "_next_review", "_stride", "_reason", "_looked", "_flushed"),
+        "_ended",
     )
+
+    # Of the process, which runs one trial at a time: a forked child gets its own.
+    _lock: ClassVar = RLock()
 
     def __init__(
         self,
@@ -94,6 +97,7 @@ class Reports:
         self._last: dict[str, float] = {}
         self._apart: dict[str, Series] = {}
         self._values: list[float] = []
+        self._intake = self._values
         self._first: float = 0
         self._next: float = 0
         self._due: float = 1
@@ -102,7 +106,6 @@ class Reports:
         self._reason = ""
         self._looked = self._flushed = monotonic()
         self._ended = False
-        self._lock = RLock()
 
     @property
     def score(self) -> float | None:
@@ -145,7 +148,8 @@ class Reports:
         __tracebackhide__ = True
         at = self._next
         if (step is None or step == at) and isinstance(value, float):
-            self._values.append(value)
+            # One step for other threads: they change places after a call, not before it.
+            self._intake.append(value)
             self._next = at = at + 1
         else:
             self._add(step, value)
@@ -177,13 +181,13 @@ class Reports:
         """Send the rest; nothing is taken any more."""
         with self._lock:
             self._ended = True
-            self._due = -inf  # before the rest is sent: what comes later is refused, not lost
+            self._intake = _CLOSED  # before the rest is sent: what comes later is refused, not lost
             self.flush()
 
     def _refuse_if_ended(self, method: str) -> None:
         __tracebackhide__ = True
         if self._ended:
-            raise RuntimeError(f"trial.{method}: the trial has ended; expected it before its end")
+            raise _ended(method)
 
     def _add(self, step: float | None, value: float | Mapping[str, float]) -> None:
         """Record any value at any step."""
@@ -196,6 +200,7 @@ class Reports:
         except TypeError as error:
             raise TypeError(f"trial.report: given {error}") from None
         with self._lock:
+            self._refuse_if_ended("report")
             self._settle()
             for name, number in metrics.items():
                 steps, values = self._apart.setdefault(name, ([], []))
@@ -226,7 +231,8 @@ class Reports:
         """Ask the pruner and flush if due, and schedule the next check."""
         __tracebackhide__ = True
         with self._lock:
-            self._refuse_if_ended("report")
+            if self._ended:  # which has sent what was reported before it
+                return
             if self._review and prune and (reason := self._reviewed()):
                 raise TrialPruned(reason)
             now, steps = monotonic(), self.steps
@@ -269,3 +275,27 @@ class Reports:
             return {name: pack(*parts) for name, parts in series.items()}
         except OverflowError:
             raise TypeError("trial.report: a step is too large; expected a number") from None
+
+
+def _ended(method: str) -> RuntimeError:
+    return RuntimeError(f"trial.{method}: the trial has ended; expected it before its end")
+
+
+class _Closed(list[float]):
+    """What the short way appends to once the trial has ended; it stays empty."""
+
+    def append(self, _value: float) -> NoReturn:
+        __tracebackhide__ = True
+        raise _ended("report")
+
+
+_CLOSED: Final = _Closed()
+
+
+def _renew_lock() -> None:
+    """Free the lock: who held it in the parent does not run in the forked child."""
+    Reports._lock = RLock()  # noqa: SLF001  for all trials
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_lock)
