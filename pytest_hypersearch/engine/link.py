@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from itertools import count
 from threading import Lock
@@ -83,6 +84,7 @@ class ChannelLink:
         self._channel = channel
         self._numbers = count()
         self._lock = Lock()
+        self._process = os.getpid()
 
     def call(
         self, request: messages.Request[messages.AnswerT]
@@ -90,7 +92,16 @@ class ChannelLink:
         """Send the request and wait for its reply; of several threads, one at a time.
 
         A call that a signal's exception has ended leaves a reply behind, which is passed over here.
+
+        Raises:
+            RuntimeError: This process is a fork, which has no thread that receives replies.
         """
+        __tracebackhide__ = True
+        if os.getpid() != self._process:
+            raise RuntimeError(
+                "a process forked by a test gets no replies from the controlling process of -n; "
+                "expected trial.report(..., prune=False), and other calls in the test's own process"
+            )
         with _Undisturbed(), self._lock:
             number = self._post(cast("messages.Message", request))
             while True:

@@ -409,6 +409,35 @@ def test_a_forked_child_reports_while_a_thread_of_its_parent_waits_for_a_reply()
     assert child.exitcode == 0
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
+@PLAIN_AND_WORKERS
+def test_a_forked_child_asks_the_pruner_or_is_told_that_it_cannot(project, workers):
+    project.write("""
+import multiprocessing
+
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
+@pytest.mark.sweep(grid={"x": [1]}, metric="loss", prune="threshold:>5")
+def test_f(x, trial):
+    def report():
+        trial.report(2.0, prune=False)
+        try:
+            ran(f"prune: {trial.should_prune()}")
+        except RuntimeError as error:
+            ran(error)
+
+    trial.report(1.0)
+    child = multiprocessing.get_context("fork").Process(target=report)
+    child.start()
+    child.join(timeout=30)
+    child.kill()  # if it hangs
+    child.join()
+    assert child.exitcode == 0
+""")
+    assert project.run(*workers)[0] == 0
+    (said,) = project.ran
+    assert ("gets no replies" in said) if workers else (said == "prune: False")
+
+
 def test_the_last_value_that_is_taken_is_that_by_which_the_trial_is_judged(project):
     project.write("""
 import threading
