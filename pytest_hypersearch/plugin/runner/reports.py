@@ -187,7 +187,7 @@ class Reports:
     def _refuse_if_ended(self, method: str) -> None:
         __tracebackhide__ = True
         if self._ended:
-            raise _ended(method)
+            raise _refusal(method)
 
     def _add(self, step: float | None, value: float | Mapping[str, float]) -> None:
         """Record any value at any step."""
@@ -277,7 +277,7 @@ class Reports:
             raise TypeError("trial.report: a step is too large; expected a number") from None
 
 
-def _ended(method: str) -> RuntimeError:
+def _refusal(method: str) -> RuntimeError:
     return RuntimeError(f"trial.{method}: the trial has ended; expected it before its end")
 
 
@@ -286,7 +286,7 @@ class _Closed(list[float]):
 
     def append(self, _value: float) -> NoReturn:
         __tracebackhide__ = True
-        raise _ended("report")
+        raise _refusal("report")
 
 
 _CLOSED: Final = _Closed()
