@@ -15,7 +15,7 @@ import re
 import shutil
 import sys
 import warnings
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -236,13 +236,11 @@ def _lock(run: Path) -> _Lease:
     lock = file_lock(path, blocking=False)
     from filelock import Timeout
 
-    # The directory may be deleted just now, and made anew by another session. While the file is
-    # open, no other one gets its inode: what is at its path before and after was there meanwhile.
-    with os.fdopen(open_regular(str(path), os.O_RDONLY | os.O_CREAT), "rb") as file:
+    with _kept(path) as before:
         try:
             lock.acquire()
             status = path.lstat()
-            if not os.path.samestat(os.fstat(file.fileno()), status):
+            if before and not os.path.samestat(before, status):
                 raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
         except Timeout:
             raise RunInUse(f"{run} is in use by another pytest session") from None
@@ -250,6 +248,21 @@ def _lock(run: Path) -> _Lease:
             lock.release()
             raise
     return _Lease(lock, (status.st_dev, status.st_ino))
+
+
+@contextlib.contextmanager
+def _kept(path: Path) -> Iterator[os.stat_result | None]:
+    """Keep a lock's file open, so that no other one gets its inode: what it is, to compare with.
+
+    The directory may be deleted just now, and made anew by another session. What is at the path
+    before and after the lock was taken has been there meanwhile. Without ``fcntl``, it is the file
+    itself that locks.
+    """
+    if fcntl is None:
+        yield None
+        return
+    with os.fdopen(open_regular(str(path), os.O_RDONLY | os.O_CREAT), "rb") as file:
+        yield os.fstat(file.fileno())
 
 
 def _claim(study: Path) -> tuple[Path, _Lease]:
