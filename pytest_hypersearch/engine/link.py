@@ -7,7 +7,7 @@ import signal
 from itertools import count
 from threading import Lock
 from time import sleep
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Final, Protocol, cast
 
 from pytest_hypersearch.engine import messages
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:  # workers and isolated trials have no owner, and start more q
     from pytest_hypersearch.engine.owner import Owner
 
 POLL_SECONDS = 0.2
+FORKED: Final = "this process was forked by a test; expected it in the test's own process"
 _HAS_CLOCKS = hasattr(signal, "setitimer")
 
 
@@ -49,10 +50,27 @@ class _Undisturbed:
             signal.setitimer(signal.ITIMER_REAL, *self._left)
 
 
-class DirectLink:
+class _Here:
+    """Refuses messages of forks.
+
+    They have a copy of the owner, or the same channel without the thread that receives replies.
+    """
+
+    def __init__(self) -> None:
+        self._process = os.getpid()
+
+    def _refuse_forks(self) -> None:
+        """Raise a RuntimeError in another process than that which made the link."""
+        __tracebackhide__ = True
+        if os.getpid() != self._process:
+            raise RuntimeError(f"pytest-hypersearch: {FORKED}")
+
+
+class DirectLink(_Here):
     """The owner lives in this process, and this is its only runner."""
 
     def __init__(self, owner: Owner) -> None:
+        super().__init__()
         self._owner = owner
 
     def call(
@@ -62,6 +80,8 @@ class DirectLink:
 
         Only other sessions can free what they hold of this machine: for that it waits.
         """
+        __tracebackhide__ = True
+        self._refuse_forks()
         replies: list[messages.Reply] = []
         with _Undisturbed():
             self._owner.handle("", cast("messages.AnyRequest", request), replies.append)
@@ -73,18 +93,19 @@ class DirectLink:
 
     def send(self, notice: messages.AnyNotice) -> None:
         """Hand the message over."""
+        self._refuse_forks()
         with _Undisturbed():
             self._owner.note(notice)
 
 
-class ChannelLink:
+class ChannelLink(_Here):
     """The owner lives at the other end of a channel that carries texts, such as execnet's."""
 
     def __init__(self, channel: Any) -> None:  # noqa: ANN401  any object with send and receive
+        super().__init__()
         self._channel = channel
         self._numbers = count()
         self._lock = Lock()
-        self._process = os.getpid()
 
     def call(
         self, request: messages.Request[messages.AnswerT]
@@ -92,16 +113,9 @@ class ChannelLink:
         """Send the request and wait for its reply; of several threads, one at a time.
 
         A call that a signal's exception has ended leaves a reply behind, which is passed over here.
-
-        Raises:
-            RuntimeError: This process is a fork, which has no thread that receives replies.
         """
         __tracebackhide__ = True
-        if os.getpid() != self._process:
-            raise RuntimeError(
-                "a process forked by a test gets no replies from the controlling process of -n; "
-                "expected trial.report(..., prune=False), and other calls in the test's own process"
-            )
+        self._refuse_forks()
         with _Undisturbed(), self._lock:
             number = self._post(cast("messages.Message", request))
             while True:
@@ -111,6 +125,7 @@ class ChannelLink:
 
     def send(self, notice: messages.AnyNotice) -> None:
         """Send the message."""
+        self._refuse_forks()
         with _Undisturbed():
             self._post(notice)
 

@@ -124,22 +124,20 @@ class Trial(Reports):
         masked.
 
         Raises:
-            TypeError: A value is not a number, string, bool or None.
-            RuntimeError: The trial has ended, as in the teardown of a fixture.
+            TypeError: A value is not a number, string, bool or None; then none is stored.
+            RuntimeError: The trial has ended, as in the teardown of a fixture; or this process was
+                forked by the test.
         """
         __tracebackhide__ = True
-        self._refuse_if_ended("log")
+        plain: dict[str, Raw] = {}
         for name, value in {**(values or {}), **named}.items():
-            plain = scalar_of(value)
-            if not isinstance(plain, PLAIN) and (number := real_of(plain)) is not None:
-                plain = number
-            if not isinstance(name, str) or not (plain is None or isinstance(plain, PLAIN)):
-                raise TypeError(
-                    f"trial.log({name}={shown(value)}): expected a number, a text, a bool or None"
+            plain[name] = _plain(name, value)
+        with self._lock:  # a thread may log while the trial ends
+            self._refuse_if_closed("log")
+            for name, each in plain.items():
+                self.logged[name] = (
+                    self._open(name, each) if isinstance(each, str) else storable(each)
                 )
-            self.logged[name] = (
-                self._open(name, plain) if isinstance(plain, str) else storable(plain)
-            )
 
     def _open(self, name: str, text: str) -> str:
         """A logged text without secrets."""
@@ -150,9 +148,25 @@ class Trial(Reports):
         return MASK
 
     def prune(self, reason: str = "") -> NoReturn:
-        """End this trial as pruned, which is not a failure."""
+        """End this trial as pruned, which is not a failure.
+
+        Raises:
+            RuntimeError: The trial has ended, or this process was forked by the test.
+        """
         __tracebackhide__ = True
+        self._refuse_if_closed("prune")
         raise TrialPruned(self.secrets.masked(encodable(reason)) or "pruned by the test")
+
+
+def _plain(name: object, value: object) -> Raw:
+    """A logged value as Python's own, of which JSON knows all."""
+    __tracebackhide__ = True
+    plain = scalar_of(value)
+    if not isinstance(plain, PLAIN) and (number := real_of(plain)) is not None:
+        plain = number
+    if isinstance(name, str) and (plain is None or isinstance(plain, PLAIN)):
+        return plain
+    raise TypeError(f"trial.log({name}={shown(value)}): expected a number, a text, a bool or None")
 
 
 @dataclass(frozen=True, slots=True)

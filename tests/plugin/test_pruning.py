@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import sys
 import threading
@@ -379,63 +378,52 @@ def test_what_another_thread_sends_arrives_before_the_end_and_nothing_after_it()
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
-@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
-def test_a_forked_child_reports_while_a_thread_of_its_parent_waits_for_a_reply():
-    asks, may_reply = threading.Event(), threading.Event()
-
-    def review(_series):
-        asks.set()
-        assert may_reply.wait(timeout=60)
-        return ""
-
-    reports = Reports("loss", send=[].append, review=review)
-
-    def report_in_child():
-        for value in (2.0, {"loss": 3.0}):
-            reports.report(value, prune=False)
-        reports.end()
-        assert reports.last == {"loss": 3.0}
-
-    monitor = threading.Thread(target=reports.report, args=(1.0,))
-    monitor.start()
-    assert asks.wait(timeout=60)
-    child = multiprocessing.get_context("fork").Process(target=report_in_child)
-    child.start()
-    child.join(timeout=30)
-    child.kill()  # if it hangs
-    child.join()
-    may_reply.set()
-    monitor.join()
-    assert child.exitcode == 0
-
-
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
 @PLAIN_AND_WORKERS
-def test_a_forked_child_asks_the_pruner_or_is_told_that_it_cannot(project, workers):
+def test_a_forked_child_reports_nothing_and_its_parent_goes_on(project, workers):
     project.write("""
-import multiprocessing
+import multiprocessing, threading
 
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
-@pytest.mark.sweep(grid={"x": [1]}, metric="loss", prune="threshold:>5")
-def test_f(x, trial):
-    def report():
-        trial.report(2.0, prune=False)
+@pytest.mark.sweep(grid={"x": [1]}, metric="loss", prune="threshold:>50")
+def test_f(x, trial, sweeps, request):
+    def refused(call, *values, **named):
         try:
-            ran(f"prune: {trial.should_prune()}")
+            call(*values, **named)
         except RuntimeError as error:
-            ran(error)
+            assert "this process was forked by a test; expected it in" in str(error)
+            ran("refused")
 
+    def child():
+        for _ in range(3):
+            refused(report, 99.0)
+            refused(trial.report, {"loss": 99})
+            time.sleep(0.15)
+        refused(trial.should_prune)
+        refused(trial.prune)
+        refused(trial.log, a=1)
+        refused(sweeps.study, "test_f", wait=False)
+        refused(request.config.pluginmanager.get_plugin("hypersearch_runner").link.send, None)
+        assert (trial.score, trial.params, trial.path.is_dir()) == (2.0, {"x": 1}, True)
+
+    report = trial.report
+    for step in range(30):
+        trial.report(step / 10)
+    trial.report(2.0)
+    with trial._lock:  # as a thread that sends
+        process = multiprocessing.get_context("fork").Process(target=child)
+        thread = threading.Thread(target=process.start)
+        thread.start()
+        thread.join()
+        process.join(timeout=60)
+        process.kill()  # if it hangs
+        process.join()
+    assert process.exitcode == 0
     trial.report(1.0)
-    child = multiprocessing.get_context("fork").Process(target=report)
-    child.start()
-    child.join(timeout=30)
-    child.kill()  # if it hangs
-    child.join()
-    assert child.exitcode == 0
 """)
     assert project.run(*workers)[0] == 0
-    (said,) = project.ran
-    assert ("gets no replies" in said) if workers else (said == "prune: False")
+    assert project.ran == {"refused": 11}
+    (curve,) = load_results(project.path).curves()
+    assert list(curve.values) == [*(step / 10 for step in range(30)), 2.0, 1.0]
 
 
 def test_the_last_value_that_is_taken_is_that_by_which_the_trial_is_judged(project):
@@ -452,28 +440,42 @@ class LateError(Exception):
         report_in_thread()
         return "late"
 
+class Slow:
+    ndim = 0
+
+    def item(self):
+        begun.set()
+        assert ended.wait(timeout=60)
+        return 1.0
+
 @pytest.mark.sweep(grid={"x": [1, 2]}, metric="loss", raises=LateError)
 def test_f(x, trial):
-    global report_in_thread
+    global report_in_thread, begun, ended
+    begun, ended = threading.Event(), threading.Event()
 
-    def report():
+    def tell(method, value):
         try:
-            trial.report(9.0)
+            method(value)
         except RuntimeError:
-            ran("refused", x)
+            ran(method.__name__, x)
 
     def report_in_thread():
-        thread = threading.Thread(target=report)
+        ended.set()
+        logs.join()
+        thread = threading.Thread(target=tell, args=(trial.report, 9.0))
         thread.start()
         thread.join()
 
+    logs = threading.Thread(target=tell, args=(trial.log, {"slow": Slow()}))
+    logs.start()
+    assert begun.wait(timeout=60)
     trial.report(float(x))
     if x == 2:
         raise LateError
     return Late(accuracy=0.5)
 """)
     assert project.here().ret == 0
-    assert project.ran.keys() == {"refused 1", "refused 2"}
+    assert project.ran.keys() == {"log 1", "log 2", "report 1", "report 2"}
     (folder,) = project.path.glob(".pytest_cache/d/hypersearch/*/*/curves.jsonl")
     for curve in load_results(folder.parent).curves():
         assert curve.values == (curve.trial.params["x"],)

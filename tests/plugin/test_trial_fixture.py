@@ -211,6 +211,8 @@ def test_fixtures_may_report_but_not_when_the_trial_has_ended(module, run, journ
                 trial.report(1)
             with pytest.raises(RuntimeError, match="trial.log: the trial has ended"):
                 trial.log(a=1)
+            with pytest.raises(RuntimeError, match="trial.prune: the trial has ended"):
+                trial.prune()
 
         @pytest.mark.sweep(grid={"lr": [1]})
         def test_f(warm, lr): ...

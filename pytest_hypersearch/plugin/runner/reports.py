@@ -6,11 +6,13 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from threading import RLock
 from typing import ClassVar, Final, NoReturn
+from weakref import WeakSet
 
 import pytest
 
 from pytest_hypersearch.core.trial import metrics_of
 from pytest_hypersearch.core.values import encodable, monotonic, number_of, printable, shown
+from pytest_hypersearch.engine.link import FORKED
 from pytest_hypersearch.store.curves import FLUSH_SECONDS, Packed, Series, pack
 
 
@@ -54,6 +56,7 @@ LOOKS_PER_FLUSH: Final = 8
 LONGEST_STRIDE: Final = 256
 MOST_BUFFERED: Final = 16384
 REVIEW_SHARE: Final = 50
+_ENDED: Final = "the trial has ended; expected it before its end"
 
 
 class Reports:
@@ -67,6 +70,9 @@ class Reports:
     arrived when another goes on to send or to end, and what is not recorded is refused. The short
     way takes no lock: it appends to a list that is never replaced, and that the end takes from it.
 
+    A process that the test forks has a copy, which takes nothing: the test's own process would not
+    learn of its values.
+
     Args:
         metric: Name of the score.
         send: Takes packed series by metric.
@@ -78,11 +84,12 @@ class Reports:
     __slots__ = (
         *("_metric", "_send", "_review", "_last", "_apart", "_values", "_intake", "_first"),
         *("_next", "_due", "_sent", "_next_review", "_stride", "_reason", "_looked", "_flushed"),
-        "_ended",
+        *("_closed", "__weakref__"),
     )
 
     # Of the process, which runs one trial at a time: a forked child gets its own.
     _lock: ClassVar = RLock()
+    _all: ClassVar[WeakSet[Reports]] = WeakSet()
 
     def __init__(
         self,
@@ -105,7 +112,8 @@ class Reports:
         self._next_review = self._stride = 1
         self._reason = ""
         self._looked = self._flushed = monotonic()
-        self._ended = False
+        self._closed = ""
+        self._all.add(self)
 
     @property
     def score(self) -> float | None:
@@ -143,7 +151,8 @@ class Reports:
 
         Raises:
             TypeError: A value is not a number, or the step is not a finite number.
-            RuntimeError: The trial has ended, as in the teardown of a fixture.
+            RuntimeError: The trial has ended, as in the teardown of a fixture; or this process was
+                forked by the test.
         """
         __tracebackhide__ = True
         at = self._next
@@ -164,11 +173,12 @@ class Reports:
             Whether `prune` should be called; never without ``prune=`` in the mark.
 
         Raises:
-            RuntimeError: The trial has ended, as in the teardown of a fixture.
+            RuntimeError: The trial has ended, as in the teardown of a fixture; or this process was
+                forked by the test.
         """
         __tracebackhide__ = True
         with self._lock:
-            self._refuse_if_ended("should_prune")
+            self._refuse_if_closed("should_prune")
             return bool(self._reviewed())
 
     def flush(self) -> None:
@@ -180,14 +190,24 @@ class Reports:
     def end(self) -> None:
         """Send the rest; nothing is taken any more."""
         with self._lock:
-            self._ended = True
-            self._intake = _CLOSED  # before the rest is sent: what comes later is refused, not lost
+            self._close(_ENDED)  # before the rest is sent: what comes later is refused, not lost
             self.flush()
 
-    def _refuse_if_ended(self, method: str) -> None:
+    def _close(self, reason: str) -> None:
+        """Take nothing any more, and say why."""
+        self._closed, self._intake = reason, _Closed(reason)
+
+    @classmethod
+    def _close_copies(cls) -> None:
+        """In a forked child, take nothing; who held the lock in the parent does not run here."""
+        cls._lock = RLock()
+        for reports in cls._all:
+            reports._close(FORKED)  # noqa: SLF001  of this class
+
+    def _refuse_if_closed(self, method: str) -> None:
         __tracebackhide__ = True
-        if self._ended:
-            raise _refusal(method)
+        if self._closed:
+            raise _refusal(method, self._closed)
 
     def _add(self, step: float | None, value: float | Mapping[str, float]) -> None:
         """Record any value at any step."""
@@ -200,7 +220,7 @@ class Reports:
         except TypeError as error:
             raise TypeError(f"trial.report: given {error}") from None
         with self._lock:
-            self._refuse_if_ended("report")
+            self._refuse_if_closed("report")
             self._settle()
             for name, number in metrics.items():
                 steps, values = self._apart.setdefault(name, ([], []))
@@ -231,7 +251,7 @@ class Reports:
         """Ask the pruner and flush if due, and schedule the next check."""
         __tracebackhide__ = True
         with self._lock:
-            if self._ended:  # which has sent what was reported before it
+            if self._closed:  # which has sent what was reported before it
                 return
             if self._review and prune and (reason := self._reviewed()):
                 raise TrialPruned(reason)
@@ -277,25 +297,20 @@ class Reports:
             raise TypeError("trial.report: a step is too large; expected a number") from None
 
 
-def _refusal(method: str) -> RuntimeError:
-    return RuntimeError(f"trial.{method}: the trial has ended; expected it before its end")
+def _refusal(method: str, reason: str) -> RuntimeError:
+    return RuntimeError(f"trial.{method}: {reason}")
 
 
 class _Closed(list[float]):
-    """What the short way appends to once the trial has ended; it stays empty."""
+    """What the short way appends to when nothing is taken any more; it stays empty."""
+
+    def __init__(self, reason: str) -> None:
+        self._reason = reason
 
     def append(self, _value: float) -> NoReturn:
         __tracebackhide__ = True
-        raise _refusal("report")
-
-
-_CLOSED: Final = _Closed()
-
-
-def _renew_lock() -> None:
-    """Free the lock: who held it in the parent does not run in the forked child."""
-    Reports._lock = RLock()  # noqa: SLF001  for all trials
+        raise _refusal("report", self._reason)
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_renew_lock)
+    os.register_at_fork(after_in_child=Reports._close_copies)  # noqa: SLF001  for all trials
