@@ -4,6 +4,7 @@ import subprocess
 import sys
 import textwrap
 import zlib
+from itertools import chain, repeat
 
 import pytest
 
@@ -228,12 +229,13 @@ def test_the_place_of_a_lost_file_is_asked_for_anew(tmp_path):
     assert not (tmp_path / "a" / "j").exists()
 
 
-def test_a_place_that_is_taken_before_the_file_is_open_is_left_to_who_took_it(tmp_path):
+@pytest.mark.parametrize("write", [Journal.append_many, Journal.begin])
+def test_a_place_that_is_taken_before_the_file_is_open_is_left_to_who_took_it(tmp_path, write):
     taken, own = tmp_path / "a" / "j", tmp_path / "b" / "j"
     Journal(taken).append_many(numbered(7))
-    places = iter([taken, own, own, own])
+    places = chain([taken], repeat(own))
     journal = Journal(tmp_path / "unused", locate=lambda: next(places))
-    journal.append_many(numbered(1))
+    write(journal, numbered(1))
     assert read(taken).records == numbered(7)
     assert read(own).records == numbered(1)
 

@@ -319,6 +319,27 @@ def test_a_run_whose_place_is_taken_while_it_is_locked_goes_elsewhere(store, mon
     assert run.path != strangers[0].path
 
 
+@pytest.mark.parametrize("late", [False, True], ids=["before", "after"])
+def test_a_run_whose_place_is_taken_while_it_begins_goes_elsewhere(store, monkeypatch, late):
+    run, replace, strangers = store.new_run(NODEID), Path.replace, []
+
+    def replace_what_is_taken(draft, path):
+        monkeypatch.undo()
+        if late:
+            replace(draft, path)
+        shutil.rmtree(run.path)
+        strangers.append(store.new_run(NODEID))
+        strangers[0].journal.begin([{"k": "note"}])
+        return path if late else replace(draft, path)
+
+    monkeypatch.setattr(Path, "replace", replace_what_is_taken)
+    run.journal.begin([HEAD, {"k": "session"}])
+    run.journal.append({"k": "end"})
+    assert read(strangers[0].journal.path).records == [{"k": "note"}]
+    assert read(run.journal.path).records == [HEAD, {"k": "session"}, {"k": "end"}]
+    assert run.path != strangers[0].path
+
+
 @pytest.mark.parametrize("name", ["run.lock", "journal.jsonl"])
 def test_a_pipe_in_the_place_of_a_file_keeps_nobody_waiting(store, name):
     run = finished(store, 1, head=[HEAD])

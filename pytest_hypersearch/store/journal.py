@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import chain
 from pathlib import Path
-from typing import Any, BinaryIO, NoReturn, TypeAlias
+from typing import Any, BinaryIO, NoReturn, TypeAlias, TypeVar
 
 from pytest_hypersearch.core.errors import StoreError
 
@@ -35,6 +35,7 @@ _TRIES = 100
 _SAFE = sum(getattr(os, flag, 0) for flag in ("O_NOFOLLOW", "O_NONBLOCK", "O_BINARY"))
 
 Json: TypeAlias = "dict[str, Any]"
+_T = TypeVar("_T")
 
 
 def _refuse_constant(text: str) -> NoReturn:
@@ -212,13 +213,7 @@ class Journal:
         """Write the first records: all of them, or there is no file; errors as in `append`."""
         lines = b"".join(map(encode, records))
         try:
-            make_dirs(self._located().parent)
-            draft = self.path.with_name(f"{self.path.name}.new")
-            with os.fdopen(open_regular(str(draft), os.O_WRONLY | os.O_CREAT), "wb") as file:
-                file.truncate()
-                file.write(lines)
-            draft.replace(self.path)
-            self._ready()
+            _persist(partial(self._begin, lines))
         except OSError as error:
             raise _store_error("write", self.path, error) from error
 
@@ -262,6 +257,19 @@ class Journal:
             os.close(self._fd)
             self._fd = -1
 
+    def _begin(self, lines: bytes) -> None:
+        draft, fd = self._create(".new")
+        with os.fdopen(fd, "wb") as file:
+            file.truncate(0)
+            file.write(lines)
+        draft.replace(self.path)
+        self._open()
+        self._size = os.fstat(self._fd).st_size
+        if self._size < len(lines):  # it was lost with its directory, and is another one
+            os.close(self._fd)
+            self._fd = -1
+            raise _missing(self.path)
+
     def _ready(self) -> bytes:
         """Make sure of the file, and return what has to come before the next record."""
         if self._fd < 0:
@@ -301,7 +309,7 @@ class Journal:
         self._size = size
 
     def _open(self) -> None:
-        fd = self._make()
+        _, fd = _persist(self._create)
         try:
             self._refuse_newer(fd)
         except BaseException:
@@ -311,26 +319,22 @@ class Journal:
         self._fd, self._name = fd, str(self.path)
         self._inode = (status.st_dev, status.st_ino)
 
-    def _make(self) -> int:
-        """Open or create the file, however often its directory is deleted or taken just then."""
-        tries = _TRIES
-        while True:
-            try:
-                return self._create()
-            except (FileNotFoundError, FileExistsError, NotADirectoryError):
-                tries -= 1
-                if not tries:
-                    raise
+    def _create(self, suffix: str = "") -> tuple[Path, int]:
+        """Open or create the file, or one beside it.
 
-    def _create(self) -> int:
-        path = self._located()
+        Raises:
+            FileNotFoundError: It is not, or no longer, where the journal belongs.
+            OSError: As in `open_regular`.
+        """
+        located = self._located()
+        path = located.with_name(located.name + suffix)
         make_dirs(path.parent)
         fd = open_regular(str(path), os.O_RDWR | os.O_APPEND | os.O_CREAT)
         # Before it was opened, another session may have taken the place of a deleted directory.
-        if self._located() != path or not _is_at(path, fd):
+        if self._located() != located or not _is_at(path, fd):
             os.close(fd)
-            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
-        return fd
+            raise _missing(path)
+        return path, fd
 
     def _located(self) -> Path:
         if self._locate is not None:
@@ -365,6 +369,22 @@ class Journal:
             self._fd, self._inode = lost, (0, 0)
             raise
         os.close(lost)
+
+
+def _persist(action: Callable[[], _T]) -> _T:
+    """Do something to a file, however often its directory is deleted or taken just then."""
+    tries = _TRIES
+    while True:
+        try:
+            return action()
+        except (FileNotFoundError, FileExistsError, NotADirectoryError):
+            tries -= 1
+            if not tries:
+                raise
+
+
+def _missing(path: Path) -> FileNotFoundError:
+    return FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
 
 
 def make_dirs(path: Path) -> None:
