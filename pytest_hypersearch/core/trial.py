@@ -8,10 +8,10 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import lru_cache
 from hashlib import blake2b
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple, TypeAlias, cast
 
 from pytest_hypersearch.core.codec import constructor
-from pytest_hypersearch.core.values import real_of, shown
+from pytest_hypersearch.core.values import portable, real_of, shown
 
 Raw: TypeAlias = int | float | str | bool | None
 Config: TypeAlias = dict[str, Raw]
@@ -220,8 +220,10 @@ def _missing(returned: object, metrics: Mapping[str, float], metric: str) -> str
 
 
 def storable(value: Raw) -> Raw:
-    """JSON has no word for NaN and infinity; ``float`` reads these words."""
-    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
+    """Return a value as JSON has it: NaN, infinity and very long whole numbers as texts."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else str(value)
+    return cast("Raw", portable(value)) if type(value) is int else value
 
 
 @dataclass(frozen=True, slots=True)

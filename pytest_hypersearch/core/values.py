@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import Final
+from types import NoneType
+from typing import Any, Final, cast
 
 # Out of reach of tests that freeze the time: freezegun replaces every attribute of a loaded module
 # that is a function of `time`, but passes over objects that merely hold one.
@@ -49,6 +50,58 @@ def error_text(error: BaseException) -> str:
         return str(error)
     except Exception:  # noqa: BLE001  a user's class may do anything
         return ""
+
+
+_LEVELS: Final = 20
+"""How deep the lists and dicts may be nested that are told as such."""
+_LARGEST: Final = 10**640
+"""Python writes and reads at least so many digits."""
+_ROOM: Final = 100
+"""How much deeper than here the stack may be where a value is written."""
+
+
+def text_of(value: object) -> str:
+    """Return the text of any value, as a string of exactly this type.
+
+    That of a whole number with more digits than Python writes is hexadecimal.
+    """
+    try:
+        return "".join([str(value)])
+    except Exception:  # noqa: BLE001  a user's class may do anything
+        return hex(value) if isinstance(value, int) else shown(value)
+
+
+def writable(value: object) -> object:
+    """Return a value whose text any reader can have: the value, or what `portable` makes of it."""
+    if type(value) in {str, float, bool, NoneType}:
+        return value
+    try:
+        nested = value
+        for _ in range(_ROOM if type(value) in {list, tuple, dict, set, frozenset} else 0):
+            nested = [nested]
+        str(nested)
+    except Exception:  # noqa: BLE001  a user's class may do anything
+        return portable(value)
+    return value
+
+
+def portable(value: object, _within: tuple[int, ...] = ()) -> Any:  # noqa: ANN401  of the same type, if that is Python's own
+    """Return a value without what other processes may lack, or fail to write.
+
+    Texts take the place of values of other types than Python's own, and of whole numbers with more
+    digits than Python writes; ``...`` that of what is nested too deep, or in itself.
+    """
+    kind = type(value)
+    if kind in {float, bool, NoneType} or (kind is int and abs(cast("int", value)) < _LARGEST):
+        return value
+    if kind not in {list, tuple, dict, set, frozenset}:
+        return encodable(text_of(value))
+    if id(value) in _within or len(_within) == _LEVELS:
+        return "..."
+    within = (*_within, id(value))
+    if isinstance(value, dict):
+        return {portable(name, within): portable(each, within) for name, each in value.items()}
+    return kind([portable(each, within) for each in cast("Iterable[object]", value)])
 
 
 # Control characters other than line break and tab, and those that turn the direction of writing.

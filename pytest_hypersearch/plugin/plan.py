@@ -139,7 +139,7 @@ def _arguments(item: pytest.Function, slot: Slot) -> Config:
         elif not isinstance(value, (bool, int, float, str, NoneType)):
             index = item.callspec.indices[name]
             value = ids[i] if len(ids) == len(others) else f"{name}{index}"
-        arguments[name] = storable(value) if isinstance(value, float) else value
+        arguments[name] = storable(value)
     return arguments
 
 

@@ -128,19 +128,33 @@ import numpy as np
 class Kind(enum.IntEnum):
     ONE = 1
 
+class Silent:
+    def __str__(self):
+        raise ValueError("no text")
+    __repr__ = __str__
+
+deep, cyclic = [], []
+cyclic.append(cyclic)
+for _ in range(3000):
+    deep = [deep]
+
 VALUES = {
     "float": np.float64(1.5), "array": np.arange(2), "flag": np.bool_(True), "kind": Kind.ONE,
     "bytes": bytearray(b"x"), "path": pathlib.Path("a"), "text": "\\udc80", "none": None,
+    "deep": {"deep": deep}, "cyclic": cyclic, "huge": 10**5000, "counts": (3, -(10**5000)),
+    "silent": Silent(), "odd": [Silent(), np.arange(2)],
 }
 
 @pytest.mark.sweep(grid={"x": [1, 2]})
-def test_f(x, record_property):
+def test_f(x, trial, record_property):
     for each in VALUES.items():
         record_property(*each)
+    trial.log(huge=10**5000, large=10**500)
     return x
 
 def test_plain(record_property):
     record_property("float", np.float64(2.5))
+    record_property("deep", deep)
 """)
     told = []
     for option in ("-n0", "-n1"):
@@ -152,6 +166,11 @@ def test_plain(record_property):
     assert told[0] == told[1]
     assert '<property name="array" value="[0 1]" />' in told[0]
     assert '<property name="float" value="2.5" />' in told[0]
+    assert '<property name="cyclic" value="[[...]]" />' in told[0]
+    assert f'<property name="huge" value="{10**5000:#x}" />' in told[0]
+    assert '<property name="silent" value="&lt;Silent&gt;" />' in told[0]
+    assert f'<property name="deep" value="{"[" * 20}\'...\'{"]" * 20}" />' in told[0]
+    assert project.trials["x:1"]["logged"] == {"huge": f"{10**5000:#x}", "large": 10**500}
 
 
 def test_a_setup_is_told_while_the_test_goes_on_and_if_its_worker_dies(project):

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import execnet
 import pytest
 
-from pytest_hypersearch.core.values import encodable
+from pytest_hypersearch.core.values import portable
 
 if TYPE_CHECKING:  # half of what sessions without isolated trials would import from here
     from multiprocessing.connection import Connection
@@ -63,7 +63,7 @@ class Line:
         try:
             text = execnet.dumps((kind, body))
         except execnet.DumpError:
-            text = execnet.dumps((kind, _plain(body)))
+            text = execnet.dumps((kind, portable(body)))
         with self._lock:
             self.connection.send_bytes(text)
 
@@ -90,16 +90,6 @@ class Line:
 
     def _socket(self) -> socket.socket:
         return blocking(socket.socket(fileno=os.dup(self.connection.fileno())))
-
-
-def _plain(value: object) -> object:
-    if isinstance(value, dict):
-        return {_plain(name): _plain(each) for name, each in value.items()}
-    if isinstance(value, list):
-        return [*map(_plain, value)]
-    if isinstance(value, tuple):
-        return (*map(_plain, value),)
-    return value if type(value) in {bool, float, int, type(None)} else encodable(value)
 
 
 def blocking(end: socket.socket) -> socket.socket:

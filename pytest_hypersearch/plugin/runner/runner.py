@@ -14,7 +14,7 @@ import pytest
 
 from pytest_hypersearch.core.packages import imported_packages, version_of
 from pytest_hypersearch.core.space import Space
-from pytest_hypersearch.core.values import monotonic
+from pytest_hypersearch.core.values import monotonic, writable
 from pytest_hypersearch.engine import messages
 from pytest_hypersearch.engine.link import Link
 from pytest_hypersearch.engine.resources.machine import Meter, confined
@@ -316,6 +316,10 @@ class Runner:
         self, item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport
     ) -> None:
         """Tell how the item's trial ended, if this is the report that says so, and show it."""
+        if report.user_properties:
+            # JUnit XML, or the way to the controlling process, would end the session.
+            told = [(name, writable(value)) for name, value in report.user_properties]
+            report.user_properties = told
         error = call.excinfo.value if call.excinfo else None
         current = self.current if self.current and self.current.item is item else None
         shows = report.longrepr is not None or report.sections

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 import pytest
 
-from pytest_hypersearch.core.values import shown
+from pytest_hypersearch.core.values import text_of
 
 PROTOCOL: Final = 5
 """Of pickle's format: one that all versions of Python know here, for workers of another version."""
@@ -111,14 +111,7 @@ class _Pickler(pickle.Pickler):
 
     def reducer_override(self, obj: object) -> Any:  # noqa: ANN401  as pickle's own
         # Called for all but numbers, texts, bytes and containers of exactly these types.
-        return NotImplemented if obj is str else (str, (_text(obj),))
-
-
-def _text(value: object) -> str:
-    try:
-        return "".join([str(value)])  # of exactly this type, whatever its class returns
-    except Exception:  # noqa: BLE001  a user's class may do anything
-        return shown(value)
+        return NotImplemented if obj is str else (str, (text_of(obj),))
 
 
 def unpack_events(node: Any) -> None:  # noqa: ANN401  xdist's controller of a worker
