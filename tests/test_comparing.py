@@ -101,3 +101,14 @@ def test_scores_that_vary_by_rounding_alone_are_told_without_a_test():
     scores = {name: dict.fromkeys(range(3), value) for name, value in enumerate((2.5, 1.1, 4.7))}
     scores[0] = {0: 2.5, 1: 2.5 + 4e-16, 2: 2.5}
     assert indistinct(scores, 1) == []
+
+
+@pytest.mark.parametrize("luck", [[0.0, 1.0], [1.0, 0.0, 2.0, 0.0, 1.0, 3.0]])
+def test_equal_differences_mean_the_same_with_and_without_a_rounding_error(luck):
+    for unit in (1.0, 0.1, 1 / 3, 1e-200):
+        counts = [[unit * (2 + each) for each in luck], [unit * (4 + each) for each in luck]]
+        assert chances_of(counts, 0) == [1.0, 2.0 ** -len(luck)]
+        assert indistinct(by_replicate(counts), 0) == [1] * (len(luck) < 6)
+        real = [[unit * (0.2 + each**1.7 / 3) for each in luck]]
+        real.append([each + unit * 0.123 for each in real[0]])
+        assert chances_of(real, 0) == [1.0, 0.0]

@@ -67,6 +67,7 @@ def test_pairs_are_tested_with_one_observation_of_each_unit():
     for unit, test in (("seed", ttest_rel), ("problem", lambda d, _: wilcoxon(d))):
         first = pairwise(units, unit)[0]
         assert first.p == pytest.approx(test(medians, np.zeros(7)).pvalue)
+    assert pairwise([np.ones((1, 2))] * 4, "seed")[0].p == 1.0
     seeds = pairwise(units, "seed")
     assert [(pair.first, pair.second) for pair in seeds] == [(0, 1), (0, 2), (1, 2)]
     assert [pair.adjusted for pair in seeds] == adjusted([pair.p for pair in seeds])

@@ -81,11 +81,14 @@ def test_rounded_scores_that_differ_equally_twice_are_no_proof():
         )
         == {}
     )
-    assert raced_out({0: [7.0, 6.0], 1: [8.0, 7.0]}, replicate=2, planned=10) == {}
+    for scale in (1.0, 0.1):  # a tenth of these differs by a rounding error
+        table = {0: [7 * scale, 6 * scale] * 5, 1: [8 * scale, 7 * scale] * 5}
+        assert raced_out(table, replicate=7, planned=10) == {}
+        assert {*raced_out(table, replicate=8, planned=10)} == {1}
 
 
 def test_luck_that_all_share_is_no_noise():
-    assert {*raced_out({0: [0.075, 0.02], 1: [0.13, 0.075]}, replicate=2, planned=10)} == {1}
+    assert {*raced_out({0: [0.0753, 0.0217], 1: [0.1303, 0.0767]}, replicate=2, planned=10)} == {1}
     shared = np.random.default_rng(1).normal(0, 100, size=10)
     table = np.array(noisy(*[0.0, *[10.0] * 9])) + shared
     assert [len(row) for row in race(table.tolist(), planned=10).values()] == [10, *[2] * 9]

@@ -127,7 +127,7 @@ def _t_test(first: int, second: int, units: Sequence[Array]) -> PairTest:
     scale = float(np.abs(medians).max())
     if error <= EQUAL * scale:
         # rounded scores may differ by the same on a few seeds by chance: the sign test
-        chance = _rounded(medians, scale) and np.ptp(medians, axis=0).max() > EQUAL * scale
+        chance = rounded(medians, scale) and np.ptp(medians, axis=0).max() > EQUAL * scale
         p = 1.0 if abs(centre) <= EQUAL * scale else 2.0 ** (1 - n) if chance else 0.0
         return replace(pair, low=centre, high=centre, p=p)
     from scipy.special import stdtr, stdtrit
@@ -137,11 +137,16 @@ def _t_test(first: int, second: int, units: Sequence[Array]) -> PairTest:
     return replace(pair, low=centre - half, high=centre + half, p=p)
 
 
-def _rounded(scores: Array, scale: float) -> bool:
-    """Whether scores are a few steps of one size apart, as counts and rounded numbers are."""
+def rounded(scores: Array, scale: float) -> bool:
+    """Tell whether scores are a few steps of one size apart, as counts and rounded numbers are.
+
+    Args:
+        scores: The scores, in any shape.
+        scale: The largest of them by magnitude.
+    """
     gaps = np.diff(np.unique(scores))
-    steps = gaps[gaps > EQUAL * scale] / gaps.max()
-    steps = steps / steps.min()
+    steps = gaps[gaps > EQUAL * scale] / gaps.max(initial=0.0)
+    steps = steps / steps.min(initial=np.inf)
     return bool((np.abs(steps - np.round(steps)) < _ROUNDING).all())
 
 

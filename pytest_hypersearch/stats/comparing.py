@@ -6,6 +6,10 @@ differences say little about their own spread, so it is taken from all configura
 from the configuration's own differences where these spread wider. With diverging seeds and uneven
 noise the larger of the two is the one that keeps its promise; `benchmarks/racing.py` measures it.
 
+Differences that spread no wider than floating point rounds are all the same. Rounded scores, such
+as an accuracy over 50 samples, come out so by chance as well: then the sign test says how sure it
+is.
+
 Symbols; lower scores are better:
     Y        (m, n)  scores of m configurations over n replicates
     D        (m, n)  differences to the best configuration
@@ -22,12 +26,16 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import stdtr
 
+from pytest_hypersearch.stats.blocks import rounded
+
 Array: TypeAlias = NDArray[np.float64]
 
 ALPHA = 0.05
 _ROOM = 3
 _UNSEEN = 3
 _TAIL = 3
+_EPSILON = 1e-13
+"""Rounding of a score beside its magnitude, as after sums in another order."""
 _Name = TypeVar("_Name")
 
 
@@ -67,9 +75,10 @@ def _least_of(scores: Sequence[Sequence[float]], best: int) -> list[float]:
     """The lower p-value of both tests, a row each."""
     if len(scores) == 1:
         return [1.0]
-    D = np.asarray(scores) - np.asarray(scores[best])  # noqa: N806 - a matrix
+    Y = np.asarray(scores, dtype=float)  # noqa: N806 - a matrix
+    D = Y - Y[best]  # noqa: N806 - likewise
     lag, error = D.mean(axis=1), D.std(axis=1, ddof=1) / math.sqrt(D.shape[1])
-    t = np.divide(lag, error, out=np.zeros_like(lag), where=error > 0)
+    t = np.divide(lag, error, out=np.zeros_like(lag), where=error > _rounding(Y, best))
     plain = stdtr(D.shape[1] - 1, -t)
     return [min(*both) for both in zip(chances_of(scores, best), map(float, plain), strict=True)]
 
@@ -103,15 +112,24 @@ def chances_of(
     own = np.minimum(D.var(axis=1, ddof=1), (Y - Y[best]).var(axis=1, ddof=1))  # caps vary, too
     variance = np.maximum(own, 2 * (E**2).sum() / freedom)
     lag, error = D.mean(axis=1), np.sqrt(variance * (1 / n - (1 / planned if planned else 0.0)))
-    if not error.any():
-        surely = not np.ptp(Y, axis=1).any()  # else they vary alike by chance: rounded scores
-        return [0.0 if surely and one > 0 else 1.0 for one in lag]
-    t = np.divide(lag, error, out=np.where(lag > 0, np.inf, 0.0), where=error > 0)
+    least = _rounding(capped, best)
+    if (error <= least).all():
+        varies = (np.ptp(Y, axis=1) > least).any()
+        chance = 2.0**-n if varies and rounded(capped, float(np.abs(capped).max())) else 0.0
+        return [chance if behind else 1.0 for behind in lag > least]
+    t = np.divide(lag, error, out=np.where(lag > 0, np.inf, 0.0), where=error > least)
     chances = stdtr(freedom, -t)
     if planned:
         chances = chances + (planned - n) * _shock(E, planned * lag)
     chances[best] = 1.0
     return [min(1.0, float(one)) for one in chances]
+
+
+def _rounding(Y: Array, best: int) -> Array:  # noqa: N803 - a matrix
+    """What rounding may make of the differences (m,) to the best."""
+    sizes = np.abs(Y).max(axis=1)
+    least: Array = _EPSILON * np.maximum(sizes, sizes[best])
+    return least
 
 
 def _caps(Y: Array) -> Array:  # noqa: N803 - a matrix
