@@ -204,6 +204,9 @@ def test_texts_are_of_one_screen(net):
     assert len(repr(best)) < 120
     assert repr(best).startswith(f"<{best.sweep.name} #{best.number}: loss {best.score:.4g} ± ")
     assert "random" not in repr(net.filter(strategy="grid"))
+    assert repr(net.studies[0]) == f"<study test_it.py::test_net: {len(net)} trials>"
+    assert all(len(repr(each)) < 150 for each in (*net.curves(), *net.reported()))
+    assert len(repr(net.compare(net))) < 1000
 
 
 def test_groups_have_moments_and_the_best_in_the_direction_of_the_metric(results, net):

@@ -16,7 +16,7 @@ from pytest_hypersearch.core.goals import Constraint, Goal
 from pytest_hypersearch.core.space import config_key
 from pytest_hypersearch.core.sweep import Sweep
 from pytest_hypersearch.core.trial import Config, State, TrialRecord
-from pytest_hypersearch.core.values import mean, std
+from pytest_hypersearch.core.values import mean, plural, std
 
 _Wanted = TypeVar("_Wanted", Goal, Constraint)
 
@@ -111,6 +111,9 @@ class StudyResults:
     tags: tuple[str, ...] = ()
     note: str = ""
     gates: tuple[GateVerdict, ...] = ()
+
+    def __repr__(self) -> str:
+        return f"<study {self.nodeid}: {plural(len(self.trials), 'trial')}>"
 
 
 def signed(sweep: Sweep, score: float) -> float:

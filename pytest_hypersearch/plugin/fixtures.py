@@ -187,7 +187,7 @@ class StudyView:
     pareto: tuple[Configuration, ...] = ()
 
     def __repr__(self) -> str:
-        return f"<study {self.results.nodeid}: {len(self.trials)} trials>"
+        return repr(self.results)
 
     @property
     def trials(self) -> tuple[TrialRecord, ...]:

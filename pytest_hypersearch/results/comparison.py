@@ -68,8 +68,8 @@ class Change:
     nodeid: str
     gate: Gate
     judgement: Judgement[Name]
-    before: Trials = field(default_factory=dict)
-    now: Trials = field(default_factory=dict)
+    before: Trials = field(default_factory=dict, repr=False)
+    now: Trials = field(default_factory=dict, repr=False)
     sweep: str = ""
     label: str = ""
     commit: str = ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,7 +13,7 @@ from pytest_hypersearch.core.goals import Goal
 from pytest_hypersearch.core.study import StudyResults
 from pytest_hypersearch.core.sweep import Sweep
 from pytest_hypersearch.core.trial import Key, State, TrialRecord
-from pytest_hypersearch.core.values import below
+from pytest_hypersearch.core.values import below, plural
 from pytest_hypersearch.results.query import Row
 from pytest_hypersearch.stats.ranking import BestSoFar
 from pytest_hypersearch.store.curves import TimedSeries
@@ -40,11 +40,15 @@ class Curve:
         times: Seconds from the trial's start to each report, to about 0.2 s.
     """
 
-    trial: TrialRecord = field(repr=False)
+    trial: TrialRecord
     metric: str
     steps: tuple[float, ...]
     values: tuple[float, ...]
     times: tuple[float, ...] = ()
+
+    def __repr__(self) -> str:
+        last = f", {self.values[-1]:.4g} at step {self.steps[-1]:g}" if self.values else ""
+        return f"<{self.metric} of {self.trial.nodeid}: {plural(len(self.values), 'value')}{last}>"
 
 
 class Step(NamedTuple):
@@ -173,6 +177,9 @@ class Reported(NamedTuple):
     study: StudyResults
     curves: Mapping[Key, Mapping[str, TimedSeries]]
     runs: Sequence[Path] = ()
+
+    def __repr__(self) -> str:
+        return f"<reports of {plural(len(self.curves), 'trial')} of {self.study.nodeid}>"
 
 
 def reported(loaded: Loaded) -> Reported:
