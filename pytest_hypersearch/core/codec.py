@@ -8,11 +8,11 @@ written by this package; records of the journal, which may be forged, are checke
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import field, fields, is_dataclass, make_dataclass
+from dataclasses import is_dataclass
 from enum import Enum
 from functools import cache, partial
 from types import NoneType, UnionType
-from typing import Any, TypeVar, Union, cast, get_args, get_origin, get_type_hints
+from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 _T = TypeVar("_T")
 
@@ -41,29 +41,6 @@ def read_fields(kind: Callable[..., _T], data: dict[str, Any]) -> _T:
         TypeError, ValueError: It has other fields, or a value of the wrong kind.
     """
     return kind(**data | {name: read(data[name]) for name, read in _nested(kind) if name in data})
-
-
-@cache
-def constructor(kind: type[_T]) -> type[_T]:
-    """Return what makes instances of a frozen dataclass with slots in a fifth of its own time.
-
-    A frozen dataclass sets each field by a call of ``object.__setattr__``. Here a subclass that is
-    not frozen sets them, and its instance becomes one of the class itself.
-    """
-
-    def freeze(made: _T) -> None:
-        made.__class__ = kind
-
-    names = [
-        (each.name, Any, field(default=each.default, default_factory=each.default_factory))
-        for each in fields(cast("Any", kind))
-    ]
-    own = {"__post_init__": freeze}
-    plain: Any = make_dataclass("_", names, namespace=own)
-    thawed = {name: getattr(object, name) for name in ("__setattr__", "__delattr__")}
-    return type(
-        kind.__name__, (kind,), {"__slots__": (), "__init__": plain.__init__, **own, **thawed}
-    )
 
 
 @cache

@@ -7,11 +7,11 @@ import pickle
 from base64 import b64decode, b64encode
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from operator import neg
 from typing import Final, Literal, Protocol, TypeAlias, runtime_checkable
 
 from pytest_hypersearch.core.errors import PrunerError
+from pytest_hypersearch.core.frozen import frozen
 from pytest_hypersearch.core.space import Space
 from pytest_hypersearch.core.trial import Config, State
 from pytest_hypersearch.core.values import shown_number
@@ -161,7 +161,7 @@ def _lower(value: float, best: float) -> float:
     return value if value < best else best  # noqa: FURB136 - NaN must lose
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Span:
     """From the first to the last step of the trials that were completed."""
 
@@ -228,7 +228,7 @@ def not_a_number(trial: Curve, since: float) -> str:
     return ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Observation:
     """The state and results of one configuration, as a sampler gets them.
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from statistics import median
 from typing import Any, Final, TypeAlias, TypeVar
 
-from pytest_hypersearch.core.codec import constructor
 from pytest_hypersearch.core.contracts import Observation, Reports
+from pytest_hypersearch.core.frozen import frozen
 from pytest_hypersearch.core.goals import Constraint, Goal
 from pytest_hypersearch.core.space import config_key
 from pytest_hypersearch.core.sweep import Sweep
@@ -21,7 +21,7 @@ from pytest_hypersearch.core.values import mean, plural, std
 _Wanted = TypeVar("_Wanted", Goal, Constraint)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class StudyCode:
     """Where the code of a study's test is, for its fingerprint.
 
@@ -42,7 +42,7 @@ class StudyCode:
     depends_on: list[str]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class GateVerdict:
     """What was said of a gate.
 
@@ -59,7 +59,7 @@ class GateVerdict:
     against: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Suggestion:
     """A configuration that a sampler proposed from results.
 
@@ -78,7 +78,7 @@ class Suggestion:
     pending: bool
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class StudyResults:
     """All trials of one test's sweeps, for one combination of the test's other parameters.
 
@@ -210,7 +210,7 @@ STATISTICS: Final[Mapping[str, Callable[[Sequence[float]], float]]] = {
 _LONGEST = 80
 
 
-@dataclass(frozen=True, slots=True, repr=False)
+@frozen
 class Configuration:
     """A configuration with the scores of its complete replicates.
 
@@ -233,8 +233,7 @@ class Configuration:
     def of(sweep: Sweep, trials: Iterable[TrialRecord]) -> Configuration:
         """Return the configuration of complete trials, in the order of replicate."""
         its = tuple(trials)
-        made: Configuration = constructor(Configuration)(sweep, its, dict(its[0].params))
-        return made
+        return Configuration(sweep, its, dict(its[0].params))
 
     def __repr__(self) -> str:
         count = (

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from pytest_hypersearch.core.codec import read_fields
 from pytest_hypersearch.core.contracts import Pruner
+from pytest_hypersearch.core.frozen import frozen
 from pytest_hypersearch.core.goals import (
     Constraint,
     Gate,
@@ -26,7 +27,7 @@ _UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB")
 _KIBI = 1024
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Demand:
     """What a trial needs while it runs; what is zero is not counted for it.
 
@@ -75,7 +76,7 @@ class Demand:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Share:
     """What a trial was given.
 

@@ -10,7 +10,7 @@ from functools import lru_cache
 from hashlib import blake2b
 from typing import NamedTuple, TypeAlias, cast
 
-from pytest_hypersearch.core.codec import constructor
+from pytest_hypersearch.core.frozen import frozen
 from pytest_hypersearch.core.values import portable, real_of, shown
 
 Raw: TypeAlias = int | float | str | bool | None
@@ -39,7 +39,7 @@ class State(StrEnum):
     NOT_RUN = "not run"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class TrialRecord:
     """One trial as it is stored and shown.
 
@@ -226,7 +226,7 @@ def storable(value: Raw) -> Raw:
     return cast("Raw", portable(value)) if type(value) is int else value
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Outcome:
     """How one execution of a trial ended.
 
@@ -302,7 +302,7 @@ def under_way(
 
 def ended(item: str, key: Key, attempt: Attempt, outcome: Outcome) -> TrialRecord:
     """A trial that has told its outcome."""
-    record: TrialRecord = constructor(TrialRecord)(
+    return TrialRecord(
         item,
         *key,
         attempt.params,
@@ -321,4 +321,3 @@ def ended(item: str, key: Key, attempt: Attempt, outcome: Outcome) -> TrialRecor
         started=attempt.started,
         error=outcome.error,
     )
-    return record

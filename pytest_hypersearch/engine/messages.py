@@ -14,17 +14,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import field, fields
 from typing import Any, Final, Generic, TypeAlias, TypeVar, get_args
 
 from pytest_hypersearch.core.codec import fields_of, json_object, read_fields
+from pytest_hypersearch.core.frozen import frozen
 from pytest_hypersearch.core.study import StudyCode, StudyResults, Suggestion
 from pytest_hypersearch.core.sweep import Share
 from pytest_hypersearch.core.trial import Config, Key, Outcome, State, TrialRecord
 from pytest_hypersearch.store.curves import Packed
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Refused:
     """The owner cannot do what it was asked.
 
@@ -38,38 +39,38 @@ class Refused:
     ends_session: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Done:
     """The owner has taken note."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Known:
     """Whether the owner has the runner's plan already."""
 
     known: bool
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PackageVersions:
     """Versions of the packages that tests import, by their import names, as the owner has them."""
 
     versions: dict[str, str]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class TrialDurations:
     """Seconds that trials took earlier in the run, by the node ids of their items."""
 
     seconds: dict[str, float]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Elsewhere:
     """Another worker has come to the trial, or the session ends."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RunTrial:
     """Run the trial.
 
@@ -87,7 +88,7 @@ class RunTrial:
     share: Share | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ReplayTrial:
     """Show the stored trial instead of running it.
 
@@ -100,7 +101,7 @@ class ReplayTrial:
     ahead: tuple[Ahead, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SkipTrial:
     """Skip the trial's item."""
 
@@ -108,14 +109,14 @@ class SkipTrial:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PruneVerdict:
     """Why the pruner ends the trial, empty if the trial goes on."""
 
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Ahead:
     """What is to be done with the trial of the item that a worker comes to next."""
 
@@ -134,7 +135,7 @@ class Ahead:
         return cls(data["item"], read_fields(kind, data["fields"]))
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Told:
     """The outcome is recorded.
 
@@ -147,14 +148,14 @@ class Told:
     ahead: tuple[Ahead, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class CrashVerdict:
     """Whether a trial whose process died is to be run again."""
 
     again: bool
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class StudyState:
     """A study as it stands.
 
@@ -171,7 +172,7 @@ class StudyState:
     origin: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class NoSuchStudy:
     """A name does not identify one study: the node ids of those that it matches, and of all."""
 
@@ -179,7 +180,7 @@ class NoSuchStudy:
     studies: list[str]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Unfinished:
     """Trials of the study are still to come, and the test that asks runs before them.
 
@@ -192,7 +193,7 @@ class Unfinished:
     trials: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Part:
     """A part of an archive.
 
@@ -237,14 +238,14 @@ class Notice:
     __slots__ = ()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Hello(Request[Known]):
     """A runner has collected the plan with this digest."""
 
     digest: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class StudyPlan:
     """The trials of one study that a session is going to run.
 
@@ -266,7 +267,7 @@ class StudyPlan:
     arguments: Config = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Plan(Request[Done]):
     """All studies of a session; the digest is equal for runners that collected the same trials."""
 
@@ -274,24 +275,24 @@ class Plan(Request[Done]):
     studies: tuple[StudyPlan, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Requirements(Request[PackageVersions]):
     """Which packages decide whether trials of the plan are stale?"""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class OtherVersions(Request[Done]):
     """The runner has other versions of such packages; an empty one if a package is missing."""
 
     versions: dict[str, str]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Durations(Request[TrialDurations]):
     """How long did trials take before?"""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Claim(Request[Assignment | Elsewhere | Done]):
     """A worker comes to an item. What is to be done with its trial?
 
@@ -311,7 +312,7 @@ class Claim(Request[Assignment | Elsewhere | Done]):
     then: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Deliver(Request[Done]):
     """Take a part of what a trial saved on another machine; for who distributes the items.
 
@@ -326,7 +327,7 @@ class Deliver(Request[Done]):
     more: bool
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Fetch(Request[Part]):
     """Hand out a part of an archive of a directory of the run; for who distributes the items.
 
@@ -339,14 +340,14 @@ class Fetch(Request[Part]):
     start: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Ask(Request[Assignment]):
     """What is to be done with the trial of an item?"""
 
     item: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Report(Notice):
     """A trial reported intermediate values.
 
@@ -359,7 +360,7 @@ class Report(Notice):
     series: dict[str, Packed]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Review(Request[PruneVerdict]):
     """Should the trial be pruned, given these intermediate values, as in `Report`?"""
 
@@ -368,7 +369,7 @@ class Review(Request[PruneVerdict]):
     series: dict[str, Packed]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Tell(Request[Told]):
     """A trial has ended with this outcome.
 
@@ -382,7 +383,7 @@ class Tell(Request[Told]):
     then: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ItemFailed(Request[Done]):
     """The item of a trial has failed after the trial's outcome was told.
 
@@ -399,7 +400,7 @@ class ItemFailed(Request[Done]):
     keeps_score: bool
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Crash(Request[CrashVerdict]):
     """The process of an isolated trial died.
 
@@ -413,7 +414,7 @@ class Crash(Request[CrashVerdict]):
     seconds: float
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Skip(Request[Done]):
     """An item ended before its trial was asked for."""
 
@@ -421,7 +422,7 @@ class Skip(Request[Done]):
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Finish(Request[Done]):
     """The worker's item is torn down; a worker that asks for its next trial says so as well.
 
@@ -432,7 +433,7 @@ class Finish(Request[Done]):
     saved: bool
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class View(Request[StudyState | NoSuchStudy | Unfinished]):
     """How does a study stand?
 
@@ -447,7 +448,7 @@ class View(Request[StudyState | NoSuchStudy | Unfinished]):
     wait: bool
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Packages(Notice):
     """Versions of the packages that a runner has imported, by their import names.
 

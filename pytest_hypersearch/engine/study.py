@@ -42,7 +42,6 @@ from dataclasses import replace
 from functools import cached_property
 from typing import Any, Protocol
 
-from pytest_hypersearch.core.codec import constructor
 from pytest_hypersearch.core.contracts import Sampler
 from pytest_hypersearch.core.space import same_config
 from pytest_hypersearch.core.study import StudyResults
@@ -326,7 +325,7 @@ class Study:
         # Handed out ahead, it has waited for the teardown of the trial before.
         attempt = self.reserved[key]
         attempt.started, attempt.since = round(wall() - ran, 3), monotonic() - ran
-        start = constructor(records.StartRecord)(
+        start = records.StartRecord(
             *key,
             attempt.number,
             attempt.seed,

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Final, Protocol, TypeAlias
 
 from pytest_hypersearch.core.contracts import Sampler, unpickled
+from pytest_hypersearch.core.frozen import frozen
 from pytest_hypersearch.core.study import StudyResults
 from pytest_hypersearch.core.sweep import Sweep
 from pytest_hypersearch.core.trial import Attempt, Config, Key, State, TrialRecord
@@ -53,7 +54,7 @@ class NoBaseline:
 _NOT_ENDED: Final = frozenset({State.NOT_RUN, State.RUNNING})
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class StudyRun:
     """A study in its run, with the log of its records and what keeps the best trials' files."""
 
@@ -179,7 +180,7 @@ def opened(
     return StudyRun(study, log, ArtifactRetention(study, log, background), notes)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Started:
     """A trial was handed to a runner.
 
@@ -199,7 +200,7 @@ class Started:
         return self.study.begun(self.key, self.attempt)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Reported:
     """A running trial reported these packed series of each metric since its last report."""
 
@@ -208,7 +209,7 @@ class Reported:
     series: Mapping[str, Packed]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Ended:
     """A trial ended, was replayed, or will not run."""
 
@@ -216,7 +217,7 @@ class Ended:
     trial: TrialRecord
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SweepRun:
     """One sweep of a study in one run, as trackers get it.
 

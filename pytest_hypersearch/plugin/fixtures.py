@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import pytest
 
 from pytest_hypersearch.core.base import config_of
+from pytest_hypersearch.core.frozen import frozen
 from pytest_hypersearch.core.secrets import MASK, Secrets, is_secret
 from pytest_hypersearch.core.space import Space
 from pytest_hypersearch.core.study import Configuration, StudyResults, Suggestion, called
@@ -169,7 +170,7 @@ def _plain(name: object, value: object) -> Raw:
     raise TypeError(f"trial.log({name}={shown(value)}): expected a number, a text, a bool or None")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class StudyView:
     """The current state of a study, as a test sees it.
 

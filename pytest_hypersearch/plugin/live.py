@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from pytest_hypersearch.core.frozen import frozen
 from pytest_hypersearch.core.trial import Key, State
 from pytest_hypersearch.core.values import monotonic
 from pytest_hypersearch.engine.study import Study
@@ -31,7 +32,7 @@ _HOUR = 3600.0
 _NAMED = (State.PRUNED, State.FAILED, State.INVALID, State.CRASHED, State.TIMED_OUT, State.NOT_RUN)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Progress:
     """How far a study is.
 

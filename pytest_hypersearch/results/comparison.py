@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import get_args
 
+from pytest_hypersearch.core.frozen import frozen
 from pytest_hypersearch.core.goals import Gate, Mode
 from pytest_hypersearch.core.study import (
     GateVerdict,
@@ -50,7 +51,7 @@ _ORDER: tuple[Verdict, ...] = get_args(Verdict)
 _WORST = 3
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Change:
     """What has become of the scores of one test.
 
@@ -137,7 +138,7 @@ class Change:
                 yield name, pairs
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Comparison:
     """What has become of the scores, test by test.
 

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from os.path import commonprefix
 from statistics import median
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from pytest_hypersearch.core.frozen import frozen
 from pytest_hypersearch.core.goals import ALPHA, Mode
 from pytest_hypersearch.core.space import config_key
 from pytest_hypersearch.core.study import StudyResults, signed, some
@@ -52,7 +53,7 @@ _ROUNDING = 1e-9
 _STARTED = (State.COMPLETE, State.PRUNED, *FAILURES)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Standing:
     """How a value stands among those that it is compared with.
 
@@ -80,7 +81,7 @@ class Standing:
         return "worse" if self.pair.adjusted <= ALPHA else "not significantly different"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Contrast:
     """Several values compared; see `Results.compare_by`.
 
@@ -313,7 +314,7 @@ def _rectangle(
     return max(options, key=lambda option: len(option[0]) * len(option[1]))
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Course:
     """The trials of a sweep in a run."""
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final, TypeAlias
 
+from pytest_hypersearch.core.frozen import frozen
 from pytest_hypersearch.core.goals import Mode, implied_mode
 from pytest_hypersearch.core.study import Configuration
 from pytest_hypersearch.core.trial import Raw
@@ -34,7 +35,7 @@ _OVER: Final = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PivotColumn:
     """A column of a pivot.
 
@@ -70,7 +71,7 @@ class PivotColumn:
         return frozenset(row for row in means if texts[row] == texts[first])
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Pivot:
     """A table of means and standard deviations; see `Results.pivot`.
 

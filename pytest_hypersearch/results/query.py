@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import chain
 from pathlib import PurePath
 from typing import Any, Final, NamedTuple, TypeAlias
 
+from pytest_hypersearch.core.frozen import frozen
 from pytest_hypersearch.core.study import StudyResults, called, rank_key, some
 from pytest_hypersearch.core.sweep import Sweep
 from pytest_hypersearch.core.trial import State, TrialRecord
@@ -93,7 +94,7 @@ def entries(studies: Iterable[StudyResults]) -> Iterator[Entry]:
             yield Entry(study, sweeps[trial.sweep], trial)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Fields:
     """The fields of some trials.
 
@@ -189,7 +190,7 @@ COMPLETE_TOO: Final = ("success", "completed")
 """Other words for the state complete."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Condition:
     """One condition.
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
+from pytest_hypersearch.core.frozen import frozen
 from pytest_hypersearch.core.goals import Gate, Mode, implied_mode
 from pytest_hypersearch.core.study import Configuration, Name, StudyResults
 from pytest_hypersearch.core.trial import Config
@@ -35,7 +36,7 @@ from pytest_hypersearch.store.records import Provenance
 from pytest_hypersearch.store.runs import Run
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RunPoint:
     """A run of a test, or all runs of one commit.
 
@@ -75,7 +76,7 @@ class RunPoint:
         return min(starts, default=None)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ScoreStep:
     """A run since which scores are worse or better.
 
@@ -90,7 +91,7 @@ class ScoreStep:
     versions: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RunHistory:
     """The history of a test over its runs; see `Results.over_runs`.
 

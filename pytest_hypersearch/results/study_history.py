@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
+from pytest_hypersearch.core.frozen import frozen
 from pytest_hypersearch.core.goals import Goal
 from pytest_hypersearch.core.study import StudyResults
 from pytest_hypersearch.core.sweep import Sweep
@@ -28,7 +29,7 @@ from pytest_hypersearch.store.reader import (
 from pytest_hypersearch.store.runs import Run
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Curve:
     """What a trial reported of a metric, in that order.
 

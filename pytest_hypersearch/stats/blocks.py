@@ -20,13 +20,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import combinations
 from typing import Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pytest_hypersearch.core.frozen import frozen
 from pytest_hypersearch.stats.gate import EQUAL, LEAST_SEEDS, adjusted
 
 Array: TypeAlias = NDArray[np.float64]
@@ -36,7 +37,7 @@ _MOST = 2_000_000
 _ROUNDING = 1e-4
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PairTest:
     """Two values compared.
 

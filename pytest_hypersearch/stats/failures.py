@@ -21,11 +21,12 @@ import math
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from itertools import accumulate, pairwise
 from typing import Literal, TypeAlias
 
+from pytest_hypersearch.core.frozen import frozen
 from pytest_hypersearch.core.goals import ALPHA
 from pytest_hypersearch.core.study import StudyResults
 from pytest_hypersearch.core.trial import Config, Raw, State
@@ -41,7 +42,7 @@ _SAMPLE = 250
 _Key: TypeAlias = tuple[tuple[str, ...], tuple[Raw, ...], tuple[type, ...]]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Condition:
     """A condition on a parameter.
 
@@ -72,7 +73,7 @@ class Condition:
                 return self.sign == "given"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class FailureRule:
     """What failing configurations have in common.
 
@@ -93,7 +94,7 @@ class FailureRule:
     p: float
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Case:
     """A configuration: its values, which parameters of the sweep make it, and whether it fails."""
 
@@ -186,7 +187,7 @@ def _moved(
     return [*conditions[:index], replace(condition, value=bound), *conditions[index + 1 :]]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Rule:
     """Conditions with the sets of cases that fulfil them, and the set of those that fulfil all."""
 

@@ -17,10 +17,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from functools import cache
 from typing import Any, Generic, Literal, TypeAlias, TypeVar
 
+from pytest_hypersearch.core.frozen import frozen
 from pytest_hypersearch.core.goals import ALPHA, TOP, Gate, Mode
 from pytest_hypersearch.core.study import (
     Name,
@@ -124,7 +125,7 @@ LEAST_SEEDS = 3
 EQUAL = 1e-8
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Judgement(Generic[_Name]):
     """What has become of the scores of one metric of one test.
 
@@ -279,7 +280,7 @@ def threshold(
     return replace(found, verdict=words.get(found.verdict, found.verdict))
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Pairs:
     """A configuration on both sides.
 
@@ -518,7 +519,7 @@ def adjusted(chances: Sequence[float]) -> list[float]:
     return found
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Tolerance:
     """A number, or a share of the mean before."""
 

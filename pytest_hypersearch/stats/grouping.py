@@ -7,10 +7,10 @@ import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from statistics import median
 from typing import Any, NamedTuple
 
+from pytest_hypersearch.core.frozen import frozen
 from pytest_hypersearch.core.study import Configuration, rank_key, scores_of
 from pytest_hypersearch.core.trial import Config, State, TrialRecord
 from pytest_hypersearch.core.values import mean, std
@@ -46,7 +46,7 @@ class Summary(NamedTuple):
     max: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Group:
     """The trials that share the values of some parameters.
 
@@ -70,7 +70,7 @@ class Group:
         return mean([trial.duration for trial in self.trials]) if self.trials else None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Failure:
     """Trials that ended alike.
 

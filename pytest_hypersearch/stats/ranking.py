@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias, overload
 
+from pytest_hypersearch.core.frozen import frozen
 from pytest_hypersearch.core.goals import ONE_SE, Constraint, Goal, simplest_of
 from pytest_hypersearch.core.study import Configuration, StudyResults, pareto_front, rank_key
 from pytest_hypersearch.core.sweep import Sweep
@@ -163,7 +163,7 @@ def rank(trials: Iterable[TrialRecord], sweeps: Sequence[Sweep]) -> Ranking:
     return Ranking(sweeps, sorted(configurations, key=rank_key))
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RankedStudy:
     """A study and the ranking of each of its objectives, made once for all who show it.
 

@@ -16,14 +16,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
+from pytest_hypersearch.core.frozen import frozen
 from pytest_hypersearch.core.goals import ALPHA
 from pytest_hypersearch.core.values import mean, std
 from pytest_hypersearch.stats.gate import EQUAL, LEAST_SEEDS
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Step:
     """A change of scores at a run.
 

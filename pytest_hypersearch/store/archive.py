@@ -9,7 +9,7 @@ import re
 import subprocess
 import tempfile
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -17,6 +17,7 @@ from typing import Final
 from uuid import uuid4
 
 from pytest_hypersearch.core.errors import StoreError
+from pytest_hypersearch.core.frozen import frozen
 from pytest_hypersearch.core.secrets import masked_command
 from pytest_hypersearch.core.study import StudyCode
 from pytest_hypersearch.core.sweep import Sweep
@@ -64,7 +65,7 @@ _COMMIT: Final = re.compile(r"# branch\.oid ([0-9a-f]{40,64})$", re.MULTILINE)
 _CHANGE: Final = re.compile(r"^[^#]", re.MULTILINE)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Policy:
     """How runs are continued and kept.
 

@@ -19,11 +19,12 @@ import os
 import tempfile
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, NoReturn, TypeAlias
 
 from pytest_hypersearch.core.errors import StoreError
+from pytest_hypersearch.core.frozen import frozen
 from pytest_hypersearch.core.goals import Goal, Mode
 from pytest_hypersearch.core.space import Space, config_key
 from pytest_hypersearch.core.study import StudyResults, by_configuration
@@ -44,7 +45,7 @@ Name: TypeAlias = tuple[str, int]
 """A configuration by its `config_key`, and which of several equal ones it is."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Entry:
     """The scores of one sweep.
 
@@ -151,7 +152,7 @@ class Entry:
                     )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Scores:
     """The scores of one test.
 
@@ -164,7 +165,7 @@ class Scores:
     sweeps: Mapping[str, Entry]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Baseline:
     """The scores to compare with, by the tests' node ids."""
 

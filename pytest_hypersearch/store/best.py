@@ -15,10 +15,10 @@ import shutil
 import tempfile
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pytest_hypersearch.core.frozen import frozen
 from pytest_hypersearch.core.study import Configuration
 from pytest_hypersearch.core.trial import Key, State, TrialRecord
 from pytest_hypersearch.store.journal import make_dirs
@@ -39,7 +39,7 @@ _REMOVED = ".removed"
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Edition:
     """What is to be found under ``best``.
 

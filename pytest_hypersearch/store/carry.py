@@ -10,10 +10,11 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Final
 
 from pytest_hypersearch.core.errors import SamplerError
+from pytest_hypersearch.core.frozen import frozen
 from pytest_hypersearch.core.space import config_key
 from pytest_hypersearch.core.sweep import Sweep
 from pytest_hypersearch.core.trial import Key, trial_seed
@@ -52,7 +53,7 @@ def continues(session: SessionRecord, run: StoredRun) -> bool:
     )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class CarriedOver:
     """What a new run has of earlier ones.
 

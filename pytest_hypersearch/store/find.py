@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 from typing import Final, TypeAlias
 
 from pytest_hypersearch.core.errors import StoreError
+from pytest_hypersearch.core.frozen import frozen
 from pytest_hypersearch.core.space import config_key
 from pytest_hypersearch.core.study import StudyResults, called, some
 from pytest_hypersearch.core.sweep import Sweep
@@ -290,7 +291,7 @@ class NothingStoredError(LookupError):
     """There is no stored run of the kind that is asked for."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Loaded:
     """Results of a study and the directories of the runs that they come from."""
 

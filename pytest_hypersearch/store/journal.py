@@ -17,13 +17,13 @@ import os
 import stat
 import zlib
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Any, BinaryIO, NoReturn, TypeAlias, TypeVar
 
 from pytest_hypersearch.core.errors import StoreError
+from pytest_hypersearch.core.frozen import frozen
 
 FORMAT = 1
 MAX_LINE = 256 * 1024
@@ -115,7 +115,7 @@ def decode(bodies: list[bytes]) -> list[Json]:
     return [value for value in values if isinstance(value, dict) and "k" in value]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class JournalContents:
     """What could be read of a journal.
 

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from pytest_hypersearch.core.errors import StoreError
+from pytest_hypersearch.core.frozen import frozen
 from pytest_hypersearch.core.space import config_key
 from pytest_hypersearch.core.trial import Key, State
 from pytest_hypersearch.stats.ranking import rank_study
@@ -55,7 +56,7 @@ from pytest_hypersearch.store.runs import (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Part:
     """A run that is part of a merged one."""
 
@@ -68,7 +69,7 @@ class Part:
         return self.stored.sessions[-1]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Merged:
     """A run that was made of others.
 

@@ -18,8 +18,8 @@ from itertools import chain
 from pathlib import Path
 from typing import Final, TypeAlias
 
-from pytest_hypersearch.core.codec import constructor
 from pytest_hypersearch.core.errors import StoreError
+from pytest_hypersearch.core.frozen import frozen
 from pytest_hypersearch.core.space import same_config
 from pytest_hypersearch.core.study import StudyResults
 from pytest_hypersearch.core.trial import (
@@ -526,8 +526,7 @@ class Present:
         usual = not directory or directory == artifact_name(*key, start.attempt)
         state, score, metrics, reason, _ = verdict
         items = self.run.items
-        trial_record: type[TrialRecord] = constructor(TrialRecord)
-        return trial_record(
+        return TrialRecord(
             (items and items.get(key)) or start.item or self.run.nodeid,
             *key,
             start.params,
@@ -560,7 +559,7 @@ class Present:
         return known or (suggested.params if suggested else {})
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Stored:
     """A run as a session sees it that continues it.
 

@@ -19,14 +19,15 @@ import re
 import sys
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import MISSING, Field, dataclass, field, fields
+from dataclasses import MISSING, Field, field, fields
 from itertools import chain, repeat
 from math import isfinite
 from operator import attrgetter
 from types import NoneType
 from typing import Annotated, Any, ClassVar, Final, TypeAlias, TypeVar, get_args, get_type_hints
 
-from pytest_hypersearch.core.codec import constructor
+from pytest_hypersearch.core.codec import fields_of
+from pytest_hypersearch.core.frozen import frozen
 from pytest_hypersearch.core.goals import ONE_SE
 from pytest_hypersearch.core.study import STATISTICS
 from pytest_hypersearch.core.sweep import Sweep
@@ -305,7 +306,7 @@ _SWEEP: Final[Mapping[str, _Read]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Provenance:
     """Where a session's results come from, as its runs record it; secrets are masked.
 
@@ -335,7 +336,7 @@ class Provenance:
 
     def to_json(self) -> Json:
         """Return the fields as JSON values."""
-        return {name: getattr(self, name) for name in self.__slots__}
+        return fields_of(self)
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Provenance:
@@ -349,7 +350,7 @@ class Provenance:
         return _record(cls, data)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RunRecord:
     """A run was made: once, as the first record.
 
@@ -368,7 +369,7 @@ class RunRecord:
     created: Text = ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SessionRecord:
     """A session began to work on the run.
 
@@ -403,7 +404,7 @@ class SessionRecord:
     arguments: Params = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PackagesRecord:
     """Versions of packages, by import names, that tests imported late: at a session's end.
 
@@ -417,7 +418,7 @@ class PackagesRecord:
     node: Text = ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SuggestRecord:
     """A sampler proposed a configuration from results.
 
@@ -438,7 +439,7 @@ class SuggestRecord:
     seen: Count
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class OfTrial:
     """A record of one trial.
 
@@ -458,7 +459,7 @@ class OfTrial:
         return tuple.__new__(Key, (self.sweep, self.number, self.replicate))  # twice as quick
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class StartRecord(OfTrial):
     """A trial was handed to a runner, or was carried over from another run with its end.
 
@@ -486,7 +487,7 @@ class StartRecord(OfTrial):
     stale: Flag = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class EndRecord(OfTrial):
     """A trial ended. The first end of an attempt counts.
 
@@ -522,7 +523,7 @@ class EndRecord(OfTrial):
 
 def end_of(key: Key, attempt: int, outcome: Outcome) -> EndRecord:
     """Return the record of a trial's end."""
-    record: EndRecord = constructor(EndRecord)(
+    return EndRecord(
         *key,
         attempt,
         outcome.state,
@@ -537,10 +538,9 @@ def end_of(key: Key, attempt: int, outcome: Outcome) -> EndRecord:
         outcome.peak_memory,
         outcome.cpu_time,
     )
-    return record
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class FailedRecord(OfTrial):
     """The item of a trial failed after the trial had ended: it runs again when resumed.
 
@@ -558,7 +558,7 @@ class FailedRecord(OfTrial):
     error: Text = ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class CrashRecord(OfTrial):
     """The process that ran a trial is gone; a start of the next attempt may follow.
 
@@ -575,7 +575,7 @@ class CrashRecord(OfTrial):
     worker: Text = ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SavedRecord(OfTrial):
     """What a trial saved is whole.
 
@@ -589,7 +589,7 @@ class SavedRecord(OfTrial):
     directory: Annotated[str, _name_like(r"[\w-]+", "an artifact directory")]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SkipRecord(OfTrial):
     """A trial was left out.
 
@@ -606,7 +606,7 @@ class SkipRecord(OfTrial):
     reason: Text
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ReplayRecord(OfTrial):
     """A stored trial got another item since it ran, as its sweep has more replicates now."""
 
@@ -615,7 +615,7 @@ class ReplayRecord(OfTrial):
     item: Text
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class CurveRecord(OfTrial):
     """Intermediate values that a trial reported: in the file of curves.
 
@@ -632,7 +632,7 @@ class CurveRecord(OfTrial):
     elapsed: Seconds = 0.0
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class NoteRecord:
     """What a person says of a trial, or of the run: in the file of notes.
 
@@ -660,7 +660,7 @@ class NoteRecord:
         return Key(self.sweep, self.number, self.replicate) if self.sweep else None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class VerdictRecord:
     """What a session says of a gate: in the file of verdicts.
 
@@ -781,7 +781,7 @@ def _records(kind: Any, alike: Sequence[Json]) -> list[Any]:  # noqa: ANN401  my
             if default is MISSING:
                 raise TypeError(f"{name} is missing")
             columns[name] = repeat(default, len(alike))  # records may share it: they are frozen
-    return [*map(constructor(kind), *(columns[name] for name, _ in _DEFAULTS[kind]))]
+    return [*map(kind, *(columns[name] for name, _ in _DEFAULTS[kind]))]
 
 
 def _column(read: _Read, values: tuple[Any, ...]) -> Iterable[Any]:

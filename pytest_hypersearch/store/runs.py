@@ -16,12 +16,12 @@ import shutil
 import sys
 import warnings
 from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_hypersearch.core.errors import StoreError
+from pytest_hypersearch.core.frozen import frozen
 from pytest_hypersearch.store.journal import Journal, make_dirs, open_regular, read_first
 
 try:
@@ -192,7 +192,7 @@ def saved_at(run: Path, name: str) -> str:
     return f"{folder}{os.sep}{name}"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Lease:
     """A held lock and the device and inode of its file."""
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
 
+from pytest_hypersearch.core.frozen import frozen
 
-@dataclass(frozen=True, slots=True)
+
+@frozen
 class Offer:
     """A tracker that can be chosen by name.
 

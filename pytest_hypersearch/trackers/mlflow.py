@@ -6,10 +6,10 @@ import json
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from pytest_hypersearch.core.frozen import frozen
 from pytest_hypersearch.core.secrets import masked
 from pytest_hypersearch.core.study import StudyResults
 from pytest_hypersearch.core.trial import State, TrialRecord
@@ -43,7 +43,7 @@ class Handle(NamedTuple):
     start: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Written:
     """A trial's run, and the attempt whose end it tells of; 0 before that."""
 

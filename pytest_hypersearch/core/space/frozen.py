@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
+from pytest_hypersearch.core.frozen import frozen
 from pytest_hypersearch.core.space.numeric import TAIL, Numeric, real
 from pytest_hypersearch.core.trial import Raw
 from pytest_hypersearch.core.values import number_of, shown
@@ -27,7 +27,7 @@ _LARGEST_TABLE: Final = 2**20
 _BEYOND: Final = 1e-3
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Scipy(Numeric):
     """A distribution of ``scipy.stats``, identified by its name and arguments.
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 import math
 import sys
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final
 
+from pytest_hypersearch.core.frozen import frozen
 from pytest_hypersearch.core.trial import Raw
 from pytest_hypersearch.core.values import number_of, shown, shown_number
 
@@ -61,7 +61,7 @@ class Numeric(ABC):
         return raw
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Real(Numeric):
     """A float between two bounds, uniform in value or in its logarithm.
 
@@ -162,7 +162,7 @@ class Real(Numeric):
         return _written("loguniform" if self.log else "uniform", self.low, self.high, self.step)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Integer(Numeric):
     """An integer between two bounds, both included, uniform in value or in its logarithm.
 
@@ -235,7 +235,7 @@ class Integer(Numeric):
         return _written("lograndint" if self.log else "randint", self.low, self.high, step)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Normal(Numeric):
     """A normally distributed float.
 

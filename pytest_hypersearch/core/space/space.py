@@ -11,6 +11,7 @@ from math import prod
 from numbers import Number
 from typing import Any, Final, TypeAlias
 
+from pytest_hypersearch.core.frozen import frozen
 from pytest_hypersearch.core.space.choices import Choice, choice, is_options
 from pytest_hypersearch.core.space.frozen import Scipy, from_frozen, is_frozen
 from pytest_hypersearch.core.space.numeric import Integer, Normal, Real
@@ -282,7 +283,7 @@ class Space:
         return tuple(parts)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Part:
     """Configurations of one branch, by rank: the last parameter changes fastest.
 

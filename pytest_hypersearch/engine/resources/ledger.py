@@ -17,13 +17,14 @@ import tempfile
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from getpass import getuser
 from pathlib import Path
 from typing import Self
 
 from pytest_hypersearch.core.codec import json_object, read_fields
 from pytest_hypersearch.core.errors import NotYetError, StoreError
+from pytest_hypersearch.core.frozen import frozen
 from pytest_hypersearch.core.sweep import Demand, Share, Sweep
 from pytest_hypersearch.engine.messages import StudyPlan
 from pytest_hypersearch.engine.resources.machine import Machine, this_machine
@@ -32,7 +33,7 @@ from pytest_hypersearch.store.runs import file_lock
 _ROUNDING = 1e-6
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Claim:
     """A demand that is met or waits.
 

@@ -9,11 +9,11 @@ import signal
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from time import process_time
 
+from pytest_hypersearch.core.frozen import frozen
 from pytest_hypersearch.core.sweep import Demand, Share, size
 from pytest_hypersearch.core.values import plural
 
@@ -29,7 +29,7 @@ _DEVICE = re.compile(r"\d+|(GPU|MIG)-[\w/-]+", re.ASCII)
 _CGROUPS = Path("/sys/fs/cgroup")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Gpu:
     """A device.
 
@@ -42,7 +42,7 @@ class Gpu:
     uuid: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Machine:
     """What there is to share.
 

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import os
 import socket
-from dataclasses import dataclass
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 import execnet
 import pytest
 
+from pytest_hypersearch.core.frozen import frozen
 from pytest_hypersearch.core.values import portable
 
 if TYPE_CHECKING:  # half of what sessions without isolated trials would import from here
@@ -28,7 +28,7 @@ def is_isolated(config: pytest.Config) -> bool:
     return ISOLATED in getattr(config, "workerinput", {})
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Spec:
     """What the child has to run.
 

@@ -7,9 +7,10 @@ import difflib
 import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Final
 
+from pytest_hypersearch.core.frozen import frozen
 from pytest_hypersearch.core.secrets import Secrets, is_secret, masked
 from pytest_hypersearch.core.space import (
     Choice,
@@ -37,7 +38,7 @@ _EXAMPLES: Final = "expected values such as 0.01,0.1 or a distribution such as u
 _BRACKETS: Final = frozenset("()[]{}'\"")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Value:
     """A value as the command line gives it.
 
@@ -52,7 +53,7 @@ class Value:
     bare: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Setting:
     """What one ``--sweep-set`` makes of a parameter.
 
@@ -260,7 +261,7 @@ def _chosen(options: Iterable[tuple[Raw, object]]) -> Choice:
     return Choice(labels, objects)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Overrides:
     """What the command line says instead of the marks.
 

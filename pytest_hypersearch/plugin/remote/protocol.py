@@ -18,10 +18,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final, Protocol, TypeAlias, TypeVar
 
 from pytest_hypersearch.core.codec import json_object, read_fields
+from pytest_hypersearch.core.frozen import frozen
 from pytest_hypersearch.core.sweep import Demand
 from pytest_hypersearch.engine.resources.machine import Machine
 
@@ -102,7 +103,7 @@ class Launcher(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Facts:
     """What a worker says of itself.
 
@@ -121,7 +122,7 @@ class Facts:
     processors: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Welcome:
     """What the controller says to a worker that it takes.
 
@@ -145,14 +146,14 @@ class Welcome:
     unsent: list[str] = field(default_factory=list)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Ready:
     """Where the project's root directory is on the worker's node, empty if it is not there."""
 
     root: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Size:
     """How many bytes of archive follow; none if the project is too large to be sent."""
 

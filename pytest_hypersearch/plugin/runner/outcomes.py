@@ -16,7 +16,6 @@ from typing import Any, TypeAlias
 import pytest
 from _pytest._code.code import ReprEntry, TerminalRepr
 
-from pytest_hypersearch.core.codec import constructor
 from pytest_hypersearch.core.secrets import Secrets
 from pytest_hypersearch.core.trial import Outcome, State, TrialRecord, judge
 from pytest_hypersearch.core.values import encodable, error_text
@@ -116,7 +115,7 @@ class OutcomeReporter:
     ) -> None:
         """Note how the trial ended, which takes no more reports: the values are its last."""
         assert current.trial is not None  # noqa: S101
-        current.outcome = constructor(Outcome)(
+        current.outcome = Outcome(
             state,
             error=error and current.trial.secrets.masked(error)[-LONGEST_ERROR:],
             logged=current.trial.logged,

@@ -7,9 +7,10 @@ import re
 import shutil
 import sys
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TypeAlias
 
+from pytest_hypersearch.core.frozen import frozen
 from pytest_hypersearch.core.goals import Mode
 from pytest_hypersearch.core.trial import Config, Raw
 
@@ -22,7 +23,7 @@ _MOST_DECIMALS = 7
 _NOISE = 1e-9
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Look:
     """What the terminal and the user ask of the text.
 
@@ -161,7 +162,7 @@ def show_duration(seconds: float) -> str:
     return f"{hours}h{minutes:02d}m"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Scale:
     """How the numbers of one column are rounded, all alike.
 
@@ -278,7 +279,7 @@ def wrap(text: str, look: Look, *, indent: int = 2) -> list[str]:
     return [plain(each) for each in flow(words, look, indent=indent)]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Column:
     """One column of a table.
 

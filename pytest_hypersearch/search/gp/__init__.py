@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, ClassVar
 
 from pytest_hypersearch.core.contracts import Observation
+from pytest_hypersearch.core.frozen import frozen
 from pytest_hypersearch.core.space import Space
 from pytest_hypersearch.core.trial import Config
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from threadpoolctl import ThreadpoolController
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class GP:
     """Proposes where a Gaussian process expects the largest improvement.
 

@@ -17,13 +17,13 @@ is weighted by the probability of a score (Gelbart, Snoek & Adams, UAI 2014).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import erfcx, log_ndtr
 
+from pytest_hypersearch.core.frozen import frozen
 from pytest_hypersearch.search.gp.encode import Array
 from pytest_hypersearch.search.gp.regression import Posterior
 
@@ -76,7 +76,7 @@ class Acquisition(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class LogEI:
     """Log expected improvement over the best, plus the log probability that there is a score.
 
@@ -118,7 +118,7 @@ class LogEI:
         return value, chain_rule(by_mu, by_sigma)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class LogPrior:
     """The belief that good configurations are inward, which fades as results come in.
 

@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pytest_hypersearch.core.contracts import Observation
+from pytest_hypersearch.core.frozen import frozen
 from pytest_hypersearch.core.space import Space
 from pytest_hypersearch.core.trial import State
 from pytest_hypersearch.search.gp.encode import Array, Encoding, encoding_of
@@ -51,7 +52,7 @@ _LEAST_GAP: Final = 1e-3  # of a pruned trial, which is no full one
 _HISTORIES: Final = 16  # studies of one space that run side by side, times their metrics
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Result:
     """A finished configuration of the present space.
 
@@ -331,7 +332,7 @@ def training_subset(y: Array, size: int) -> NDArray[np.intp]:
     return np.array(sorted({*kept, *(rest[i] for i in spread)}))
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Surrogate:
     """A model of one metric.
 

@@ -15,7 +15,6 @@ share the information on the parameters that they have in common.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from itertools import count
 from typing import Final, TypeAlias
@@ -23,6 +22,7 @@ from typing import Final, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from pytest_hypersearch.core.frozen import frozen
 from pytest_hypersearch.core.space import Distribution, Space
 from pytest_hypersearch.core.space.choices import Choice, label_text
 from pytest_hypersearch.core.space.numeric import Integer, Real
@@ -34,7 +34,7 @@ _LEAST_SHARE: Final = 1e-6  # of a common axis; values of a narrower range would
 _LARGEST_LATTICE: Final = 1024  # larger stepped ranges are searched as if they were continuous
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Domain:
     """The values of one feature in one branch.
 
@@ -72,7 +72,7 @@ class Domain:
         return self.lattice[np.searchsorted(edges, x)]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Branch:
     """The encoding of one branch's configurations.
 
@@ -107,7 +107,7 @@ class Branch:
         return {name: config[name] for name in self.order}
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Encoding:
     """The encoding of a space's configurations.
 
@@ -130,7 +130,7 @@ class Encoding:
         return x
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Axis:
     """One feature: the distribution that covers its values in all branches that have it."""
 

@@ -23,13 +23,13 @@ Notation, besides that of `regression`:
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg.lapack import dpotrf, dpotri, dpotrs
 
+from pytest_hypersearch.core.frozen import frozen
 from pytest_hypersearch.search.gp.bfgs import minimise
 from pytest_hypersearch.search.gp.encode import Array
 from pytest_hypersearch.search.gp.regression import NOISE_FLOOR, Hyperparameters, pairwise_distances
@@ -40,7 +40,7 @@ _LOGARITHMIC: Final = 1e-8  # smaller exponents give the same as the limit, the 
 _ROUNDING: Final = 1e-13  # relative: scores that are no further apart are equal
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Scale:
     """Location and scale of the finite scores.
 
@@ -121,7 +121,7 @@ _TOLERANCE: Final = 1e-3
 _NOT_DEFINITE: Final = 1e10  # value of the objective where the covariance has no Cholesky factor
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Data:
     """The training data of a fit.
 
@@ -220,7 +220,7 @@ def _minimised(objective: Objective, start: Array) -> tuple[Array, float]:
     return minima[0], float(values[0])
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Objective:
     """Negative log posterior density of theta, up to a constant, and its gradient.
 

@@ -32,6 +32,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import log_ndtr
 
+from pytest_hypersearch.core.frozen import frozen
 from pytest_hypersearch.search.gp.acquisition import (
     Acquisition,
     cdf_over_pdf,
@@ -250,7 +251,7 @@ def _log_sum(log_terms: Array) -> tuple[Array, Array]:
     return log_sum, share
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class LogFeasibility:
     """Log probability that a constraint is kept: log Phi((level - mu) / sigma).
 
@@ -293,7 +294,7 @@ def _flattened(log_p: Array) -> tuple[Array, Array]:
     return np.maximum(log_p, -_HOPELESS) - _HOPELESS * np.log(depth), 1.0 / depth
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Product:
     """A product of acquisitions: the sum of their logarithms.
 

@@ -14,12 +14,13 @@ steps soon holds nothing that has not been tried.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pytest_hypersearch.core.frozen import frozen
 from pytest_hypersearch.search.gp.acquisition import LogEI
 from pytest_hypersearch.search.gp.cache import History, Result, Table, surrogate_of
 from pytest_hypersearch.search.gp.encode import Array, Branch, Domain
@@ -33,7 +34,7 @@ _REACH: Final = 0.5  # half of the box, in distances of the farthest of them fro
 _NARROWEST: Final = 1e-9
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Box:
     """A part of a branch, in whose coordinates ordered features are from 0 to 1; options are held.
 

@@ -46,6 +46,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg.lapack import dpotrf, dtrtri
 
+from pytest_hypersearch.core.frozen import frozen
 from pytest_hypersearch.search.gp.encode import Array
 
 ChainRule: TypeAlias = Callable[[Array, Array], Array]
@@ -56,7 +57,7 @@ _JITTERS: Final = (0.0, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1)
 _LEAST_VARIANCE: Final = 1e-12
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Hyperparameters:
     """Fitted hyperparameters.
 
@@ -190,7 +191,7 @@ def pairwise_distances(X: Array, categorical: NDArray[np.bool_]) -> Array:
     return distances
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Factor:
     """The inverse Cholesky factor of the training points' covariance, which grows row by row.
 
@@ -255,7 +256,7 @@ def factor_of(kernel: Kernel, X: Array, counts: Array, gaps: Array | None = None
     return None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Posterior:
     """The distribution of noiseless targets given those of the training points.
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from math import isfinite
 from operator import mul
 from random import SystemRandom
@@ -25,6 +24,7 @@ from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from pytest_hypersearch.core.contracts import Curve, Observation
+from pytest_hypersearch.core.frozen import frozen
 from pytest_hypersearch.core.space import Space
 from pytest_hypersearch.core.trial import Config, State
 from pytest_hypersearch.search.gp import GP
@@ -125,7 +125,7 @@ class HypersearchSampler(BaseSampler):
         return config or draw(view.space, self._seed, turn) or {}
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _View:
     """An Optuna search space as a `Space`, in which options are replaced by their positions."""
 

@@ -28,6 +28,7 @@ from optuna.study import StudyDirection
 from optuna.trial import TrialState, create_trial
 
 from pytest_hypersearch.core.contracts import Observation
+from pytest_hypersearch.core.frozen import frozen
 from pytest_hypersearch.core.space import Space, choice
 from pytest_hypersearch.core.trial import Config, State
 from pytest_hypersearch.core.values import mean
@@ -65,7 +66,7 @@ def _takes_a_seed_only(name: str) -> bool:
     return "seed" in parameters and needed <= {"seed"}
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class OptunaSampler:
     """Asks an Optuna sampler with its default settings.
 

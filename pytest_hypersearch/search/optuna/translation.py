@@ -11,7 +11,6 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 import optuna
@@ -23,6 +22,7 @@ from optuna.distributions import (
 )
 from optuna.trial import TrialState
 
+from pytest_hypersearch.core.frozen import frozen
 from pytest_hypersearch.core.space import Distribution
 from pytest_hypersearch.core.space.choices import Choice, choice, label_text
 from pytest_hypersearch.core.space.numeric import Integer, Real
@@ -47,7 +47,7 @@ def from_optuna_state(state: TrialState) -> State | None:
     return next((ours for ours, theirs in _STATES.items() if theirs == state), None)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Parameter:
     """One parameter as both sides have it.
 

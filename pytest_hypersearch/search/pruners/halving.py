@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from pytest_hypersearch.core.contracts import Curve, not_a_number, rivals, span_of, values_at
+from pytest_hypersearch.core.frozen import frozen
 from pytest_hypersearch.core.values import check_number, shown_number
 
 _GOLDEN = (math.sqrt(5) - 1) / 2
@@ -122,7 +123,7 @@ class Hyperband(Halving):
         return lambda curve: bracket_of(curve.number, brackets, self.factor)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Rungs:
     """Where the rungs lie: at ``origin + first * factor**k``."""
 

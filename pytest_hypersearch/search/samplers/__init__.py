@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import ClassVar
 
 from pytest_hypersearch.core.contracts import Observation, Sampler
 from pytest_hypersearch.core.errors import SamplerError
+from pytest_hypersearch.core.frozen import frozen
 from pytest_hypersearch.core.space import Space
 from pytest_hypersearch.core.sweep import Sweep
 from pytest_hypersearch.core.trial import Config
@@ -44,7 +44,7 @@ def builtin(strategy: str) -> Sampler | None:
     return sampler_called(strategy.removeprefix("optuna:"))
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Grid:
     """Walks through the grid of a finite space, the rightmost parameter changing fastest."""
 

@@ -10,6 +10,7 @@ from itertools import chain, count, islice
 from math import isqrt, prod
 from typing import ClassVar, Final
 
+from pytest_hypersearch.core.frozen import frozen
 from pytest_hypersearch.core.space import Distribution, Normal, Scipy, Space
 from pytest_hypersearch.core.trial import Config
 
@@ -18,7 +19,7 @@ _TAILS: Final = (1e-2, 1e-4, 1e-6, 1e-8, 1e-10, 0.0)
 _ROUNDS: Final = 6
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Random:
     """Draws configurations independently; in a finite space none is drawn twice."""
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
+from pytest_hypersearch.core.frozen import frozen
 from pytest_hypersearch.core.space import Space
 from pytest_hypersearch.core.study import Configuration, signed
 from pytest_hypersearch.core.sweep import Sweep
@@ -13,7 +13,7 @@ from pytest_hypersearch.core.trial import Config
 from pytest_hypersearch.stats.ranking import RankedStudy
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Pool:
     """Complete configurations of one or several sweeps.
 
@@ -77,7 +77,7 @@ FEWEST: Final = 10
 Method: TypeAlias = Literal["total", "ped-anova"]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Importance:
     """How much one parameter matters.
 

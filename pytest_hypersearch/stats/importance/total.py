@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from statistics import NormalDist
 from typing import Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pytest_hypersearch.core.frozen import frozen
 from pytest_hypersearch.core.space import Distribution, Space
 from pytest_hypersearch.core.trial import Config
 from pytest_hypersearch.search.gp.encode import Array, Branch, Domain, Encoding, encoding_of
@@ -21,7 +21,7 @@ _DRAWS: Final = 256
 _FEWEST_DRAWS: Final = 64
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Expected:
     """Expected scores of one branch.
 

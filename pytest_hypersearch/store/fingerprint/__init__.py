@@ -9,12 +9,12 @@ import os
 import sys
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cache, cached_property
 from hashlib import blake2b
 from pathlib import Path
 from typing import Final
 
+from pytest_hypersearch.core.frozen import frozen
 from pytest_hypersearch.core.packages import version_of
 from pytest_hypersearch.core.values import encodable
 from pytest_hypersearch.store.fingerprint import source
@@ -286,7 +286,7 @@ class _Module:
         return reached
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Reached:
     """Positions of a module's pieces.
 

@@ -14,6 +14,8 @@ from functools import cache
 from hashlib import blake2b
 from typing import Literal, TypeAlias
 
+from pytest_hypersearch.core.frozen import frozen
+
 _OURS = "pytest_hypersearch"
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 
@@ -150,7 +152,7 @@ Import: TypeAlias = "tuple[int, str, str]"
 """Level of a relative import, module, and the name taken from it (empty for the module itself)."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Source:
     """A module's syntax tree without sweep marks.
 
@@ -163,7 +165,7 @@ class Source:
     marks: Mapping[ast.stmt, frozenset[str]]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Piece:
     """One top-level statement, or a part of one.
 
@@ -305,7 +307,7 @@ def _is_docstring(node: ast.AST) -> bool:
     )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Field:
     """The name of a node's field, or the end of a node or list."""
 
