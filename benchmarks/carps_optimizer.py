@@ -21,6 +21,7 @@ from carps.utils.pareto_front import pareto
 from carps.utils.trials import StatusType, TrialInfo, TrialValue
 from ConfigSpace import (
     CategoricalHyperparameter,
+    Configuration,
     ConfigurationSpace,
     Constant,
     OrdinalHyperparameter,
@@ -38,6 +39,7 @@ class Bayes(CarpsOptimizer):
     def __init__(self, task: Any, loggers: list[Any] | None = None) -> None:
         super().__init__(task, loggers)
         self._configspace = task.objective_function.configspace
+        self._asked: dict[Configuration, dict[str, Any]] = {}
         self._told: list[tuple[TrialInfo, TrialValue]] = []
 
     def convert_configspace(self, configspace: ConfigurationSpace) -> dict[str, Any]:
@@ -69,15 +71,12 @@ class Bayes(CarpsOptimizer):
             values[name] = options[value] if options else value
         config = deactivate_inactive_hyperparameters(values, self._configspace)
         config.check_valid_configuration()
-        return TrialInfo(
-            config=config,
-            budget=self.task.input_space.fidelity_space.max_fidelity,
-            additional_info={"params": params},
-        )
+        self._asked[config] = params  # with inactive ones, which the trial lacks
+        return TrialInfo(config=config, budget=self.task.input_space.fidelity_space.max_fidelity)
 
     def tell(self, trial_info: TrialInfo, trial_value: TrialValue) -> None:
         """Tell the cost, or that there is none."""
-        params, cost = trial_info.additional_info["params"], trial_value.cost
+        params, cost = self._asked[trial_info.config], trial_value.cost
         if trial_value.status is not StatusType.SUCCESS:
             self.solver.tell(params, None)
             return

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from decimal import Decimal
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -387,3 +388,58 @@ def test_other_names_are_attribute_errors():
 
     with pytest.raises(AttributeError, match="has no attribute 'Optimiser'"):
         pytest_hypersearch.search.samplers.Optimiser  # noqa: B018
+
+
+def test_the_optimizer_of_carps_searches_any_space(monkeypatch):
+    tasks = pytest.importorskip("carps.utils.task", reason="CARP-S is not installed")
+    cs = pytest.importorskip("ConfigSpace")
+    from carps.objective_functions.objective_function import ObjectiveFunction
+    from carps.utils.trials import StatusType, TrialValue
+
+    monkeypatch.syspath_prepend(Path(__file__).parents[1] / "benchmarks")
+    from carps_optimizer import Bayes
+
+    space = cs.ConfigurationSpace(seed=1)
+    lr = cs.Float("lr", (1e-4, 1.0), log=True)
+    opt = cs.Categorical("opt", ["sgd", "adam"])
+    size = cs.OrdinalHyperparameter("size", ["s", "m", "l"])
+    momentum = cs.Integer("momentum", (1, 9))
+    space.add(lr, opt, size, momentum, cs.Constant("seed", 3))
+    space.add(cs.EqualsCondition(momentum, opt, "sgd"))
+    both = cs.ForbiddenAndConjunction
+    space.add(both(cs.ForbiddenEqualsClause(opt, "adam"), cs.ForbiddenEqualsClause(size, "l")))
+    tried = []
+
+    class Quality(ObjectiveFunction):
+        configspace = space
+        costs = 1
+
+        def _evaluate(self, trial_info):
+            config = dict(trial_info.config)
+            tried.append(config)
+            if len(tried) % 5 == 1:
+                return TrialValue(cost=math.inf, status=StatusType.CRASHED)
+            cost = abs(math.log10(config["lr"]) + 2) + config.get("momentum", 9)
+            return TrialValue(cost=cost if self.costs == 1 else [cost, -cost])
+
+    def best(costs, fidelities):
+        quality = Quality()
+        quality.costs = costs
+        task = tasks.Task(
+            name="t",
+            seed=1,
+            objective_function=quality,
+            input_space=tasks.InputSpace(space, fidelities),
+            output_space=tasks.OutputSpace(costs, ("a", "b")[:costs]),
+            optimization_resources=tasks.OptimizationResources(n_trials=20),
+            metadata=tasks.TaskMetadata(),
+        )
+        return Bayes(task).run()
+
+    _, value = best(1, tasks.FidelitySpace())
+    assert value.cost < 3.5
+    assert len(best(2, tasks.FidelitySpace(True, "epochs", 1, 9))) > 1
+    assert len(tried) == 40
+    assert all(("momentum" in each) == (each["opt"] == "sgd") for each in tried)
+    assert {each["seed"] for each in tried} == {3}
+    assert ("adam", "l") not in {(each["opt"], each["size"]) for each in tried}
