@@ -71,7 +71,7 @@ def _outcome(rng: Random) -> dict[str, object]:
         return {"state": "failed", "metrics": {}, "duration": 0.1, "reason": "ValueError: nan"}
     loss = rng.random()
     metrics = {"loss": loss, "accuracy": 1 - loss}
-    return {"state": "complete", "score": loss, "metrics": metrics, "duration": rng.random()}
+    return {"state": "complete", "metrics": metrics, "duration": rng.random()}
 
 
 def jobs(path: Path) -> dict[str, Callable[[Results], object]]:

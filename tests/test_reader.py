@@ -223,7 +223,7 @@ def test_a_trial_of_another_run_is_found_where_it_ran():
 @pytest.mark.parametrize(
     "value",
     [
-        {"score": math.inf},
+        {"cpu_time": math.inf},
         {"duration": math.inf},
         {"logged": {"x": -math.inf}},
         {"metrics": {"score": math.inf}},

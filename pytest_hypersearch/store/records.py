@@ -493,7 +493,6 @@ class EndRecord(OfTrial):
 
     Attributes:
         state: How it ended.
-        score: Its score at that time, for people: readers take it from the metrics.
         metrics: Every number that it gave; ``"nan"``, ``"inf"`` and ``"-inf"`` for what JSON lacks.
         duration: Seconds.
         steps: How many values it reported.
@@ -511,7 +510,6 @@ class EndRecord(OfTrial):
     state: Annotated[State, _state(*_ENDS)]
     metrics: Metrics
     duration: Seconds
-    score: Annotated[float | None, _metric] = None
     steps: Annotated[int, _whole(0, 2**53)] = 0
     reason: Text = ""
     error: Text = ""
@@ -529,7 +527,6 @@ def end_of(key: Key, attempt: int, outcome: Outcome) -> EndRecord:
         outcome.state,
         outcome.metrics,
         round(outcome.duration, 6),
-        outcome.score,
         outcome.steps,
         outcome.reason,
         outcome.error,

@@ -65,7 +65,7 @@ def records():
                 yield StartRecord(*key, 1, *start, item)
                 metrics = {"loss": number + replicate / 3, "size": 7.0}
                 yield EndRecord(
-                    *(*key, 1, "complete", metrics, 1.5, metrics["loss"], 3, "", ""),
+                    *(*key, 1, "complete", metrics, 1.5, 3, "", ""),
                     *({"note": "kept"}, False, 10**6, 1.25),
                 )
                 yield SavedRecord(*key, 1, f"{sweep.name}-{number}-r{replicate}")

@@ -155,7 +155,7 @@ def test_every_command_prints_one_line(store, capsys):
     "change",
     [
         lambda record: record | ({"started": 10**400} if record["k"] == "start" else {}),
-        lambda record: record | ({"score": 10**400} if record["k"] == "end" else {}),
+        lambda record: record | ({"duration": 10**400} if record["k"] == "end" else {}),
         lambda record: record | ({"params": [1]} if record["k"] == "start" else {}),
         lambda record: in_sweeps(record, pick={}),
         lambda record: in_sweeps(record, name=None),

@@ -234,12 +234,13 @@ class Meter:
     def __init__(self, *, alone: bool = False) -> None:
         self._alone = alone
         self._cpu = 0.0
+        self._inherited = 0
 
     def start(self) -> None:
         """Begin."""
         if self._peaks is not None:
             os.pwrite(self._peaks[0], _RESET_PEAK, 0)
-        self._cpu = _cpu_seconds()
+        self._cpu, _ = _used()
 
     def stop(self) -> tuple[int | None, float]:
         """Return what was used since the beginning.
@@ -249,7 +250,8 @@ class Meter:
             them or not, None where the system keeps no such peak; CPU seconds of this process and
             of its children that have ended.
         """
-        return self._peak(), max(0.0, round(_cpu_seconds() - self._cpu, 6))
+        cpu, most = _used()
+        return self._peak(most), max(0.0, round(cpu - self._cpu, 6))
 
     def close(self) -> None:
         """Close the system's files."""
@@ -266,26 +268,32 @@ class Meter:
             return None
         try:
             os.pwrite(reset, _RESET_PEAK, 0)
+            _, self._inherited = _used()
             return reset, os.open("/proc/self/status", os.O_RDONLY)
         except OSError:
             os.close(reset)
             return None
 
-    def _peak(self) -> int | None:
-        if self._peaks is not None:
-            peak = _PEAK.search(os.pread(self._peaks[1], 4096, 0))
-            return int(peak[1]) * 1024 if peak else None
-        if not self._alone or resource is None:
-            return None
-        most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        return most if sys.platform == "darwin" else most * 1024
+    def _peak(self, most: int) -> int | None:
+        """Return the peak, where ``most`` is that of this process or of whoever started it."""
+        if self._peaks is None:
+            return most if self._alone and resource is not None else None
+        if most > self._inherited:
+            return most
+        peak = _PEAK.search(os.pread(self._peaks[1], 4096, 0))  # takes ten times as long
+        return int(peak[1]) * 1024 if peak else None
 
 
-def _cpu_seconds() -> float:
+def _used() -> tuple[float, int]:
+    """CPU seconds of this process and of its children that have ended, and its peak in bytes.
+
+    On Linux, whoever called ``exec`` leaves its peak behind, and no reset removes that.
+    """
     if resource is None:
-        return process_time()
-    children = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return process_time() + children.ru_utime + children.ru_stime
+        return process_time(), 0
+    own, children = map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    cpu = own.ru_utime + own.ru_stime + children.ru_utime + children.ru_stime
+    return cpu, own.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
 def missing_features() -> list[str]:

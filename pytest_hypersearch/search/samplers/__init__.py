@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Sequence
-from typing import ClassVar
+from contextlib import suppress
+from typing import ClassVar, Final
 
 from pytest_hypersearch.core.contracts import Observation, Sampler
 from pytest_hypersearch.core.errors import SamplerError
@@ -13,6 +14,9 @@ from pytest_hypersearch.core.space import Space
 from pytest_hypersearch.core.sweep import Sweep
 from pytest_hypersearch.core.trial import Config
 from pytest_hypersearch.core.values import shown
+from pytest_hypersearch.search.samplers.random import Random
+
+_AHEAD: Final = 63
 
 
 def builtin(strategy: str) -> Sampler | None:
@@ -28,8 +32,6 @@ def builtin(strategy: str) -> Sampler | None:
         case "grid":
             return Grid()
         case "random":
-            from pytest_hypersearch.search.samplers.random import Random
-
             return Random()
         case "bayes":
             from pytest_hypersearch.search.gp import GP
@@ -94,16 +96,24 @@ class Table:
         self._points = {sweep.space.key(point) for point in sweep.points}
         self._asked = 0
         self._grid = sweep.space.grid() if isinstance(sampler, Grid) else None
+        self._ahead = _AHEAD if isinstance(sampler, (Grid, Random)) else 0
 
     def __getitem__(self, number: int) -> Config | None:
         """The configuration of this number; None once the space is exhausted."""
         while len(self._rows) <= number:
             self._rows.append(self._draw())
+            self._draw_ahead()
         return self._rows[number]
 
     def upto(self, count: int) -> list[Config]:
         """The first ``count`` configurations, fewer if the space is exhausted before."""
         return [config for number in range(count) if (config := self[number]) is not None]
+
+    def _draw_ahead(self) -> None:
+        """Draw the next ones: many together take half of the time, if nobody else is asked."""
+        with suppress(SamplerError):  # it is raised again when the number is asked for
+            for _ in range(min(self._ahead, self._sweep.n_trials - len(self._rows))):
+                self._rows.append(self._draw())
 
     def _draw(self) -> Config | None:
         space = self._sweep.space
