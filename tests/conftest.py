@@ -49,7 +49,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 xdist.plugin._sys_path.append(str(TESTS))
 
 OPTIONS = ("-o", f"pythonpath={TESTS}")  # where workers have no environment of ours
-PATIENCE = 120
+PATIENCE = 300
 ELSEWHERE = os.environ.get("TEST_SWEEP_ON")
 """How workers of nested runs are started, such as ``{python}``; by default by ``-n`` alone."""
 
