@@ -3,7 +3,8 @@
     OMP_NUM_THREADS=1 python benchmarks/noise.py --seeds 20 --first 100 --out noise.jsonl
     python benchmarks/noise.py --report noise.jsonl
 
-Five functions with noise, by default half as large as the spread of random configurations. The
+Five functions with noise, by default half as large as the spread of random configurations. By
+`--noise 0 --bad 0.1`, a tenth of the evaluations is as bad as the worst random one instead. The
 report has the mean regret of the true value, without noise, of what a search recommends, relative
 to that of the median random configuration, and its standard error. The searches, of equally many
 evaluations:
@@ -252,7 +253,7 @@ def _replicate(space: Space, told: list[Observation], config: Point) -> int | No
 SEARCHES: Final = (at_random, by_cma, by_bayes, three_each, by_race, decided)
 
 
-def regrets(problem: Problem, seed: int, budget: int, noise: float) -> dict[str, float]:
+def regrets(problem: Problem, seed: int, budget: int, noise: float, bad: float) -> dict[str, float]:
     """Return the relative regret of what each search recommends."""
     scores = problem.random_scores()
     scale, sd = median(scores) - problem.least, noise * pstdev(scores)
@@ -261,6 +262,8 @@ def regrets(problem: Problem, seed: int, budget: int, noise: float) -> dict[str,
         luck = random.Random(seed)
 
         def measure(params: Point, luck: random.Random = luck) -> float:
+            if bad and luck.random() < bad:
+                return max(scores)
             return problem.function(params) + luck.gauss(0.0, sd)
 
         chosen = search(Run(problem.names, seed, budget, measure))
@@ -303,6 +306,7 @@ def main() -> None:
     parser.add_argument("--first", type=int, default=100)
     parser.add_argument("--budgets", type=int, nargs="+", default=[15, 30, 60])
     parser.add_argument("--noise", type=float, default=0.5, help="in spreads of random scores")
+    parser.add_argument("--bad", type=float, default=0.0, help="share of evaluations that go wrong")
     parser.add_argument("--out", type=Path)
     parser.add_argument("--report", type=Path)
     given = parser.parse_args()
@@ -317,7 +321,7 @@ def main() -> None:
                     "seed": seed,
                     "budget": budget,
                 }
-                record["regret"] = regrets(problem, seed, budget, given.noise)
+                record["regret"] = regrets(problem, seed, budget, given.noise, given.bad)
                 with given.out.open("a") as file:
                     file.write(json.dumps(record) + "\n")
 

@@ -25,7 +25,7 @@ from pytest_hypersearch.core.trial import State
 from pytest_hypersearch.samplers import Observation
 from pytest_hypersearch.search.gp import GP
 from pytest_hypersearch.search.gp.acquisition import LogEI, LogPrior, log_improvement
-from pytest_hypersearch.search.gp.cache import histories_of, refit_point
+from pytest_hypersearch.search.gp.cache import histories_of, history_of, refit_point
 from pytest_hypersearch.search.gp.encode import design_size, encoding_of
 from pytest_hypersearch.search.gp.fit import (
     Data,
@@ -36,6 +36,7 @@ from pytest_hypersearch.search.gp.fit import (
     yeo_johnson,
 )
 from pytest_hypersearch.search.gp.optimise import search
+from pytest_hypersearch.search.gp.outliers import robust_fit
 from pytest_hypersearch.search.gp.regression import (
     NOISE_FLOOR,
     Hyperparameters,
@@ -67,6 +68,7 @@ BRANCHES = Space(
     )
 )
 TYPED = Space(({"v": choice([1, 1.0, True, "1", None]), "w": randint(0, 2)},))
+CUBE = Space(({f"x{i}": uniform(0, 1) for i in range(3)},))
 WIDE = Space(({f"x{i}": uniform(0, 1) for i in range(30)},))
 ONE_VALUE = Space(({"x": uniform(0, 1), "fixed": choice(["only"]), "same": uniform(2, 2)},))
 EXTREME = Space(
@@ -229,6 +231,47 @@ def test_it_finds_the_minimum_under_noise():
     history = play(PLANE, noisy, 50, seed=3)
     late = np.median([branin(o.params) for o in history[35:]])
     assert late < 5
+
+
+def bowl(config):
+    return sum((1 + i) * (v - 0.3 - 0.1 * i) ** 2 for i, v in enumerate(config.values()))
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_trials_that_end_badly_by_chance_are_not_taken_for_noise(seed):
+    rng = np.random.default_rng(seed)
+    score = play(CUBE, lambda c: 3.0 if rng.random() < 0.15 else bowl(c), 40, seed=seed)
+    assert best(score) < 1e-5
+
+
+def test_where_all_trials_end_badly_it_does_not_go_on():
+    history = play(CUBE, lambda c: 3.0 if c["x0"] > 0.35 else bowl(c), 40)
+    assert sum(o.params["x0"] > 0.35 for o in history[15:]) < 8
+    assert best(history) < 1e-4
+
+
+def test_what_is_worse_than_a_plateau_is_no_outlier():
+    rng = np.random.default_rng(7)
+    rows, scores = rng.random((20, 2)), np.where(np.arange(20) % 5, 0.0, 1.0)
+    data = Data(rows, scores, np.ones(20), np.ones(20, dtype=bool))
+    assert not robust_fit(data, np.zeros(2, dtype=bool))[1].any()
+
+
+def test_outliers_are_known_in_long_histories_and_before_the_next_fit():
+    rng = np.random.default_rng(6)
+    rows = rng.random((339, 3))
+    bad = rng.random(339) < 0.1
+    bad[-1] = True
+    scores = np.where(bad, rng.uniform(2.0, 9.0, 339), (rows**2).sum(axis=1))
+    history = [
+        Observation(i, {f"x{j}": float(u) for j, u in enumerate(x)}, State.COMPLETE, (float(y),))
+        for i, (x, y) in enumerate(zip(rows, scores, strict=True))
+    ]
+    past = history_of(CUBE, history)
+    factor, _, failed = past.model()
+    assert refit_point(339) < 339
+    assert len(factor.X) > 300
+    assert (failed == bad[past.active]).all()
 
 
 ODD = {
@@ -431,7 +474,7 @@ def test_short_waves_are_not_taken_for_noise():
 
     def noise(scores):
         data = Data(rows, scores / scores.std(), np.ones(90), np.ones(90, dtype=bool))
-        return fit(data, np.zeros(2, dtype=bool)).noise_variance
+        return fit(data, np.zeros(2, dtype=bool))[0].noise_variance
 
     assert noise(trend + 0.8 * np.cos(40.0 * rows).prod(axis=1)) < 0.01
     assert noise(trend + 0.4 * rng.standard_normal(90)) > 0.2
@@ -440,7 +483,7 @@ def test_short_waves_are_not_taken_for_noise():
 def test_gradient_of_the_acquisition():
     rng = np.random.default_rng(1)
     encoding, data = toy_data(rng)
-    hyper = fit(data, encoding.categorical)
+    hyper, _ = fit(data, encoding.categorical)
     factor = factor_of(Kernel(hyper, encoding.categorical), data.X, data.counts)
     acquisition = LogEI(posterior_of(factor, rng.standard_normal((14, 2))), -1.0)
     row = encoding.branches[0].rows(rng.random((1, 3)))
@@ -649,7 +692,7 @@ def test_lengths_tell_what_matters():
     rows = rng.random((30, 3))
     scores = np.sin(6 * rows[:, 1])
     data = Data(rows, scores, np.ones(30), np.ones(30, dtype=bool))
-    inverse = fit(data, np.zeros(3, dtype=bool)).inverse_squared_lengthscales
+    inverse = fit(data, np.zeros(3, dtype=bool))[0].inverse_squared_lengthscales
     assert inverse[1] > 10 * max(inverse[0], inverse[2])
 
 
@@ -681,7 +724,7 @@ def test_suggesting_does_not_import_scipy_stats():
 def test_expectations_at_training_points_come_free():
     rng = np.random.default_rng(4)
     encoding, data = toy_data(rng)
-    kernel = Kernel(fit(data, encoding.categorical), encoding.categorical)
+    kernel = Kernel(fit(data, encoding.categorical)[0], encoding.categorical)
     targets = rng.standard_normal((14, 2))
     posterior = posterior_of(factor_of(kernel, data.X, data.counts), targets)
     assert posterior.smoothed(targets) == pytest.approx(posterior.mean(data.X), abs=1e-6)

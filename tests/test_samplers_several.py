@@ -14,7 +14,7 @@ from pytest_hypersearch.core.space import Space, uniform
 from pytest_hypersearch.core.trial import State
 from pytest_hypersearch.samplers import Observation
 from pytest_hypersearch.search.gp import GP, sampler
-from pytest_hypersearch.search.gp.cache import histories_of, history_of
+from pytest_hypersearch.search.gp.cache import histories_of, history_of, surrogate_of
 from pytest_hypersearch.search.gp.hypervolume import (
     LogEHVI,
     LogFeasibility,
@@ -207,6 +207,22 @@ def test_the_front_grows_to_its_ends(seed):
     assert hypervolume(points, (1.1, 5)) > 5.05 > hypervolume(blind, (1.1, 5)) + 0.5
     assert min(x for x, _ in points) < 0.01
     assert min(y for _, y in points) < 0.1
+
+
+def test_the_front_grows_beside_first_metrics_that_are_bad_by_chance():
+    rng = np.random.default_rng(0)
+
+    def measure(params):
+        score, others, excess = zdt1(params)
+        return (9.0 if rng.random() < 0.15 else score), others, excess
+
+    history = play(CUBE, measure, 40)
+    points = [(o.scores[0], o.others[0][0]) for o in history]
+    assert hypervolume(points, (1.1, 5)) > 5.05
+    past = history_of(CUBE, history[:32])
+    expected = surrogate_of(past, ()).expected
+    assert np.isfinite(expected).all()
+    assert expected[past.table.y == 9.0].min() > expected[past.table.y < 9.0].max()
 
 
 def test_gaps_of_a_crowded_front_are_filled_not_its_ends_refined():

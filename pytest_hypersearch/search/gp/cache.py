@@ -34,6 +34,7 @@ from pytest_hypersearch.search.gp.fit import (
     standardised,
     yeo_johnson,
 )
+from pytest_hypersearch.search.gp.outliers import are_outliers, robust_fit
 from pytest_hypersearch.search.gp.regression import (
     Factor,
     Hyperparameters,
@@ -49,6 +50,7 @@ _LARGEST_FIT: Final = 150  # training points of a fit of hyperparameters
 _LATEST: Final = 50
 _PRUNED_QUANTILE: Final = 0.75
 _LEAST_GAP: Final = 1e-3  # of a pruned trial, which is no full one
+_NONE: Final = np.zeros(0, dtype=np.intp)
 _HISTORIES: Final = 16  # studies of one space that run side by side, times their metrics
 
 
@@ -123,11 +125,13 @@ class History:
         space: The space.
         encoding: Its encoding.
         ceiling: What bad scores are cut to, in spreads from the centre.
+        robust: Whether outliers among the scores count as failures.
         observations: All finished ones so far.
         results: Those of the present space.
         table: The same in columns.
         keys: Keys of the results.
         hypers: Hyperparameters by the number of results that they were fitted to.
+        outliers: Which results are outliers, by the same.
         active: Which results the training points are (n,).
         factor: The model's factor.
         fitted: The number of results that its hyperparameters were fitted to.
@@ -136,11 +140,13 @@ class History:
     space: Space
     encoding: Encoding
     ceiling: float = CEILING
+    robust: bool = True
     observations: list[Observation] = field(default_factory=list)
     results: list[Result] = field(default_factory=list)
     table: Table = field(init=False)
     keys: set[str] = field(default_factory=set)
     hypers: dict[int, Hyperparameters] = field(default_factory=dict)
+    outliers: dict[int, NDArray[np.intp]] = field(default_factory=dict)
     active: NDArray[np.intp] = field(default_factory=lambda: np.zeros(0, dtype=np.intp))
     factor: Factor | None = None
     fitted: int = 0
@@ -189,7 +195,7 @@ class History:
     def model(self) -> tuple[Factor, Data, NDArray[np.bool_]] | None:
         """Return the model's factor, the scores of its points, and which of them (n,) failed.
 
-        There is none while all scores are equal.
+        Outliers failed, too. There is none while all scores are equal.
         """
         count = len(self.results)
         start = refit_point(count)
@@ -207,26 +213,50 @@ class History:
             for i, gap in zip(new, self._gaps(start, new).tolist(), strict=True):
                 self.factor = self.factor.appended(self.table.X[i], self.table.counts[i], gap)
             self.active = np.append(self.active, new)
-        data = self._data(count, self.active)
-        failed = self.table.failed[self.active]
-        return None if self.factor is None or data is None else (self.factor, data, failed)
+        if self.factor is None:
+            return None
+        outliers = self._outliers(start, self.factor.kernel)
+        data = self._data(count, self.active, outliers)
+        failed = self.table.failed[self.active] | np.isin(self.active, outliers)
+        return None if data is None else (self.factor, data, failed)
 
-    def standardised_level(self, score: float, data: Data) -> float:
-        """Return a score on the scale of z of the present model, whose training data these are."""
+    def standardised_levels(self, scores: Array, data: Data) -> Array:
+        """Return scores (m,) on the scale of z of the model, whose training data these are."""
         scale = self._scale(len(self.results))
         if scale is None or self.factor is None:
-            return 0.0
+            return np.zeros(len(scores))
         exponents = np.array([self.factor.kernel.hyper.warp_exponent])
         _, (deviation,) = standardised(data.t, exponents)
-        (warped,) = yeo_johnson(np.append(data.t, scale.apply(np.array(score))), exponents)
-        return float((warped[-1] - warped[:-1].mean()) / deviation)
+        (warped,) = yeo_johnson(np.append(data.t, scale.apply(scores)), exponents)
+        n = len(data.t)
+        levels: Array = (warped[n:] - warped[:n].mean()) / deviation
+        return levels
 
     def _fit(self, count: int) -> Hyperparameters | None:
-        data = self._data(count, training_subset(self.table.y[:count], _LARGEST_FIT))
+        active = training_subset(self.table.y[:count], _LARGEST_FIT)
+        data = self._data(count, active)
         if data is None:
             return None
-        self.hypers[count] = fit(data, self.encoding.categorical)
+        if self.robust:
+            self.hypers[count], outlying = robust_fit(data, self.encoding.categorical)
+            self.outliers[count] = active[~self.table.failed[active]][outlying]
+        else:
+            self.hypers[count], _ = fit(data, self.encoding.categorical)
         return self.hypers[count]
+
+    def _outliers(self, start: int, kernel: Kernel) -> NDArray[np.intp]:
+        """Return which results are outliers: of those of the fit, and of all others by it."""
+        outliers = self.outliers.get(start, _NONE)
+        if not len(outliers):
+            return outliers
+        fitted = training_subset(self.table.y[:start], _LARGEST_FIT)
+        others = np.setdiff1d(self.active, fitted)
+        others = others[~self.table.failed[others]]
+        count = len(self.results)
+        data, rest = self._data(count, fitted, outliers), self._data(count, others)
+        if data is None or rest is None:
+            return outliers
+        return np.append(outliers, others[are_outliers(data, rest, kernel)])
 
     def _gaps(self, count: int, which: NDArray[np.intp]) -> Array:
         """Return which shares of a full trial some results did not run, 0 unless they were pruned.
@@ -259,8 +289,10 @@ class History:
         y = self._values(count)
         return scale_of(y[~np.isnan(y)], self.ceiling)
 
-    def _data(self, count: int, active: NDArray[np.intp]) -> Data | None:
-        """Return the training data without failures, None if all scores are equal.
+    def _data(
+        self, count: int, active: NDArray[np.intp], outliers: NDArray[np.intp] = _NONE
+    ) -> Data | None:
+        """Return the training data without failures and outliers, None if all scores are equal.
 
         Pruned configurations that did not report count as bad as the upper quartile.
         """
@@ -272,7 +304,7 @@ class History:
         t = scale.apply(y)
         if not measured.all():
             t = np.where(measured, t, np.quantile(t[measured], _PRUNED_QUANTILE))
-        active = active[~self.table.failed[active]]
+        active = active[~self.table.failed[active] & ~np.isin(active, outliers)]
         counts = self.table.counts[active]
         gaps = self._gaps(count, active)
         repeated = (self.results[i].observation.scores for i in active[counts > 1])
@@ -294,15 +326,29 @@ def histories_of(space: Space) -> list[History]:  # noqa: ARG001 - the cache's k
     return []
 
 
-def history_of(space: Space, finished: Sequence[Observation], ceiling: float = CEILING) -> History:
-    """Return the history of finished observations, whose bad scores are cut at a ceiling."""
-    histories = histories_of(space)
-    fitting = [h for h in histories if h.ceiling == ceiling and h.is_start_of(finished)]
+def history_of(
+    space: Space,
+    finished: Sequence[Observation],
+    ceiling: float = CEILING,
+    *,
+    robust: bool = True,
+) -> History:
+    """Return the history of finished observations, whose bad scores are cut at a ceiling.
+
+    Args:
+        space: The space.
+        finished: The observations.
+        ceiling: Where bad scores are cut, in spreads from the centre.
+        robust: Whether outliers count as failures.
+    """
+    histories = [h for h in histories_of(space) if (h.ceiling, h.robust) == (ceiling, robust)]
+    fitting = [h for h in histories if h.is_start_of(finished)]
     if fitting:
         history = max(fitting, key=lambda history: len(history.observations))
     else:
-        history = History(space, encoding_of(space), ceiling)
-    histories[:] = [history, *(h for h in histories if h is not history)][:_HISTORIES]
+        history = History(space, encoding_of(space), ceiling, robust)
+    kept = histories_of(space)
+    kept[:] = [history, *(h for h in kept if h is not history)][:_HISTORIES]
     history.extend(finished)
     return history
 
@@ -341,7 +387,8 @@ class Surrogate:
             failures whose probability is wanted, is 1 where there is a score and -1 where there is
             none.
         believed: The same, as if pending configurations had scored what is expected of them.
-        expected: Posterior mean (n,) at the training points, infinite where they have no score.
+        expected: Posterior mean (n,) at the training points, infinite where they have no score;
+            the score itself of outliers.
         data: The training data.
     """
 
@@ -372,7 +419,10 @@ def surrogate_of(
     Z = _targets(factor, data, failed)[:, : 2 if failures else 1]
     finished = posterior_of(factor, Z)
     expected = finished.smoothed(Z)[:, 0]
+    outlying = failed & ~history.table.failed[history.active]
+    scores = history.table.y[history.active[outlying]]
     expected[failed | (factor.gaps > 0)] = np.inf
+    expected[outlying] = history.standardised_levels(scores, data)
     for result in pending:
         z = finished.mean(result.x[None, :])
         z[0, 0] = max(z[0, 0], expected.min())

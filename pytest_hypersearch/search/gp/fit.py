@@ -166,8 +166,8 @@ def default_theta(D: int, *, pruned: bool = False) -> Array:
     return np.array([*[-2.0 * np.log(ell)] * D, *variances, 1.0, *last])
 
 
-def fit(data: Data, categorical: NDArray[np.bool_]) -> Hyperparameters:
-    """Return the hyperparameters of largest posterior density.
+def fit(data: Data, categorical: NDArray[np.bool_]) -> tuple[Hyperparameters, float]:
+    """Return the hyperparameters of largest posterior density, and minus its logarithm.
 
     Waves that are shorter than the distances of most results look like noise around a smooth trend,
     which is a maximum of the density; another one has length scales as short as the waves. Where
@@ -185,12 +185,11 @@ def fit(data: Data, categorical: NDArray[np.bool_]) -> Hyperparameters:
         start[:D] += 2.0 * np.log(_SHORTER)
         start[D + 2] = np.log(_LEAST_NOISE)
         other, other_value = _minimised(objective, start)
-        theta = other if other_value < value else theta
+        theta, value = (other, other_value) if other_value < value else (theta, value)
     joint, additive, noise = np.exp(theta[D : D + 3]).tolist()
-    deviation = float(np.exp(theta[D + 4 :]).sum())
-    return Hyperparameters(
-        np.exp(theta[:D]), joint, additive, noise, float(theta[D + 3]), deviation
-    )
+    exponent, deviation = float(theta[D + 3]), float(np.exp(theta[D + 4 :]).sum())
+    hyper = Hyperparameters(np.exp(theta[:D]), joint, additive, noise, exponent, deviation)
+    return hyper, value
 
 
 def _minimised(objective: Objective, start: Array) -> tuple[Array, float]:

@@ -113,7 +113,7 @@ def nearby(
         return
     nearest = np.sort(ranked[:size])
     box = Box.around(best.x, history.table.X[nearest], branch)
-    part = History(history.space, history.encoding, np.inf)
+    part = History(history.space, history.encoding, np.inf, robust=False)
     part.results = [_moved(history.results[i], box) for i in nearest]
     part.table = Table.of(part.results, history.encoding.features)
     surrogate = surrogate_of(part, [_moved(each, box) for each in pending])
@@ -136,9 +136,10 @@ def _ordered(branch: Branch) -> list[Domain]:
 
 
 def _by_distance(history: History, best: Result) -> NDArray[np.intp]:
-    """Return the results that have the options of the best one, by distance from it."""
+    """Return the results that have the options of the best one, by distance, without outliers."""
     gaps = history.table.X - best.x
     alike = (gaps[:, history.encoding.categorical] == 0).all(axis=1)
+    alike[history.outliers.get(history.fitted, [])] = False
     order = np.argsort((gaps**2).sum(axis=1), kind="stable")
     ranked: NDArray[np.intp] = order[alike[order]]
     return ranked

@@ -86,13 +86,13 @@ def _combined(
     pasts, objectives = ([], []) if surrogate is None else ([history], [surrogate])
     for index in range(len(scored[0].observation.others)):
         other = _rescored(history.observations, lambda each: each.others[index])  # noqa: B023  called at once
-        past = history_of(history.space, other)
+        past = history_of(history.space, other, robust=False)
         objective = surrogate_of(past, pending, failures=not objectives)
         if objective is not None:
             pasts.append(past)
             objectives.append(objective)
     excesses = [
-        history_of(history.space, _of_excess(history.observations, index), np.inf)
+        history_of(history.space, _of_excess(history.observations, index), np.inf, robust=False)
         for index in range(len(scored[0].observation.excess))
     ]
     bounds = [bound for each in excesses if (bound := _feasibility(each, pending)) is not None]
@@ -145,7 +145,8 @@ def _feasibility(history: History, pending: Sequence[Result]) -> LogFeasibility 
     surrogate = surrogate_of(history, pending, failures=False)
     if surrogate is None:
         return None
-    return LogFeasibility(surrogate.believed, history.standardised_level(0.0, surrogate.data))
+    (level,) = history.standardised_levels(np.zeros(1), surrogate.data).tolist()
+    return LogFeasibility(surrogate.believed, level)
 
 
 def _hypervolume_improvement(

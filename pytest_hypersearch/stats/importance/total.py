@@ -72,7 +72,7 @@ def normal_scores(scores: Array) -> Array:
 def _model(encoding: Encoding, rows: Array, scores: Array) -> Posterior | None:
     """Return the Gaussian process of scores (n,) at rows (n, D), None if there is none."""
     ones = np.ones(len(rows))
-    hyper = fit(Data(rows, scores, ones, ones > 0), encoding.categorical)
+    hyper, _ = fit(Data(rows, scores, ones, ones > 0), encoding.categorical)
     factor = factor_of(Kernel(hyper, encoding.categorical), rows, ones)
     targets = standardised(scores, np.array([hyper.warp_exponent]))[0].T
     return None if factor is None else posterior_of(factor, targets)
