@@ -38,6 +38,10 @@ from pathlib import Path
 def devices():
     return os.environ["CUDA_VISIBLE_DEVICES"]
 
+def started(x):
+    journals = Path().glob(".pytest_cache/d/hypersearch/*/*/journal.jsonl")
+    return any(f'"params":{{"x":{x}}}' in file.read_text() for file in journals)
+
 @pytest.mark.sweep(grid={"x": range(9)}, mode="max", retries=%d, resources={"gpus": 0.5})
 def test_f(x, trial, devices):
     ran(x, socket.gethostname())
@@ -52,6 +56,9 @@ def test_f(x, trial, devices):
     victim = {3: os.getpid(), 5: os.getppid()}.get(x)  # the worker, and the actor that holds it
     if victim and not Path(f"killed{x}").exists():
         Path(f"killed{x}").touch()
+        while not started(x):  # the actor would take along what it has not passed on
+            assert time.monotonic() < end
+            time.sleep(0.05)
         os.kill(victim, signal.SIGKILL)
         stay()
     (trial.path / "weights").write_bytes(bytes([x]) * 20_000_000)
