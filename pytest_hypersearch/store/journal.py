@@ -99,9 +99,9 @@ def batches(file: BinaryIO) -> Iterator[tuple[list[bytes], int]]:
 
 def body_of(line: bytes) -> bytes | None:
     """Return the JSON text of a line without its checksum, None if they do not agree."""
-    start, _, checksum = line.rstrip(b"\r\n").rpartition(b',"c":')
+    start, _, checksum = line.rpartition(b',"c":')
     body = start + b"}"
-    return body if checksum == b"%d}" % zlib.crc32(body) else None
+    return body if checksum.rstrip(b"\r\n") == b"%d}" % zlib.crc32(body) else None
 
 
 def decode(bodies: list[bytes]) -> list[Json]:

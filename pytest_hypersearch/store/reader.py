@@ -241,7 +241,7 @@ class StoredRun:
 
     def _start(self, start: StartRecord) -> None:
         key = start.key
-        if self._find(key, start.attempt) is None:
+        if key not in self._trials or self._find(key, start.attempt) is None:
             attempt = Attempt(start, self.sessions[-1])
             self._trial(key, start.params, start.seed).attempts.append(attempt)
             self.items.pop(key, None)

@@ -701,7 +701,7 @@ def to_json(record: Record) -> Json:
     kind = type(record)
     data: Json = {"k": record.kind}
     for (name, default), value in zip(_DEFAULTS[kind], _VALUES[kind](record), strict=True):
-        if value != default:
+        if value is not default and value != default:
             number = type(value) is float and isfinite(value)
             data[name] = value if number or type(value) in _PLAIN else _json(value)
     return data
