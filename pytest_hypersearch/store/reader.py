@@ -493,8 +493,12 @@ class Present:
     @cached_property
     def notes(self) -> list[str]:
         """What a reader must be told of the trials."""
-        lasts = (each.last for each in self.trials.values())
-        kept = sum(last is not None and last.start.stale for last in lasts)
+        kept = sum(
+            attempt is trial.last
+            for trial in self.trials.values()
+            for attempt in trial.attempts
+            if attempt.start.stale
+        )
         ran = "1 trial ran" if kept == 1 else f"{kept} trials ran"
         return [f"{ran} other code: --sweep-stale=keep"] if kept else []
 
