@@ -56,21 +56,21 @@ class Contender:
         )
         self._finished: list[Observation] = []
         self._pending: list[tuple[dict[str, Any], Observation]] = []
-        self._asked = 0
+        self._asked: list[dict[str, Any]] = []
 
     def ask(self) -> dict[str, Any]:
         """Return the next configuration; one that was seen before if there is no other."""
         history = [*self._finished, *(pending for _, pending in self._pending)]
-        config = GP().suggest(self._space, seed=self._seed, index=self._asked, history=history)
+        config = GP().suggest(self._space, seed=self._seed, index=len(self._asked), history=history)
         if config is None:
             best = [o for o in self._finished if o.scores]
             config = min(best or self._finished, key=lambda o: o.scores).params
-        observation = Observation(self._asked, dict(config), State.RUNNING)
-        self._asked += 1
+        observation = Observation(len(self._asked), dict(config), State.RUNNING)
         params = {
             name: self._choices[name][int(raw)] if name in self._choices else raw  # type: ignore[arg-type]
             for name, raw in config.items()
         }
+        self._asked.append(params)
         self._pending.append((params, observation))
         return params
 
@@ -82,6 +82,11 @@ class Contender:
         state = State.FAILED if failed else State.COMPLETE
         scores = () if failed else (self._sign * float(value),)
         self._finished.append(Observation(asked.index, asked.params, state, scores))
+
+    def recommend(self) -> dict[str, Any] | None:
+        """Return the configuration told whose posterior mean is best, None without a model."""
+        index = GP().recommend(self._space, self._finished)
+        return None if index is None else self._asked[index]
 
     def _distribution(self, name: str, entry: tuple[Any, ...]) -> Distribution:
         if entry[0] == "cat":  # by position: a benchmark's choices may be any objects
