@@ -3,6 +3,7 @@ import pytest
 from noises import KINDS, noise
 from scipy.stats import ttest_1samp
 
+from pytest_hypersearch.stats.blocks import rounded
 from pytest_hypersearch.stats.comparing import chances_of, indistinct
 
 
@@ -112,3 +113,25 @@ def test_equal_differences_mean_the_same_with_and_without_a_rounding_error(luck)
         real = [[unit * (0.2 + each**1.7 / 3) for each in luck]]
         real.append([each + unit * 0.123 for each in real[0]])
         assert chances_of(real, 0) == [1.0, 0.0]
+
+
+@pytest.mark.parametrize("least", [0.3, 0.1 + 0.2])
+def test_those_equal_to_the_best_but_for_rounding_do_not_limit_the_others(least):
+    assert chances_of([[least] * 3, [0.1 + 0.2] * 3, [1.0] * 3], 0) == [1.0, 1.0, 0.0]
+
+
+@pytest.mark.parametrize("samples", [50, 700, 10_000])
+def test_steps_are_found_where_no_two_scores_are_a_single_one_apart(samples):
+    correct = np.array([[25, 30], [27, 32]])
+    assert chances_of((correct / samples).tolist(), 0) == [1.0, 0.25]
+    assert chances_of((1 - correct / samples).tolist()[::-1], 0) == [1.0, 0.25]
+
+
+def test_continuous_scores_are_hardly_ever_taken_for_stepped():
+    rng = np.random.default_rng(5)
+    shapes = [(m, n) for m in (2, 3, 10) for n in (2, 3, 5)]
+    assert not any(rounded(rng.normal(size=shape)) for shape in shapes for _ in range(100))
+    for m, n in shapes:
+        luck, lags = rng.normal(size=(100, 1, n)), rng.normal(size=(100, m, 1))
+        assert not any(rounded(1000 + scores) for scores in luck + lags)
+    assert not rounded(np.array([[10_000.0, 20_000.0, 30_000.0], [10_057.0, 20_057.0, 30_057.0]]))

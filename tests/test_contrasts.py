@@ -89,6 +89,7 @@ def test_equal_differences_of_rounded_scores_may_be_chance():
     assert p(luck) == 0.0
     assert p(np.array([0.5, 0.5, 0.5])) == 0.0
     assert p(np.array([0.25, 0.5, 0.25])) == 0.25
+    assert p(np.array([0.1, 0.725, 0.1])) == 0.25  # gaps of two and three steps
 
 
 def test_values_of_a_parameter_are_compared_over_all_else(results):

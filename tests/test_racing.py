@@ -71,6 +71,8 @@ def test_few_replicates_left_make_a_lag_harder_to_catch_up():
 def test_without_noise_only_equals_of_the_best_go_on():
     ran = race([[1.0] * 9, [1.0] * 9, [1.0 + 1e-12] * 9, [3.0] * 9], planned=9)
     assert [len(row) for row in ran.values()] == [9, 9, 2, 2]
+    ran = race([[score] * 9 for score in (0.3, 0.1 + 0.2, 0.3, 1.0, 1e9)], planned=9)
+    assert [len(row) for row in ran.values()] == [9, 9, 9, 2, 2]
 
 
 def test_rounded_scores_that_differ_equally_twice_are_no_proof():

@@ -34,7 +34,10 @@ Array: TypeAlias = NDArray[np.float64]
 Unit: TypeAlias = Literal["problem", "search", "seed"]
 _DRAWS = 1999
 _MOST = 2_000_000
-_ROUNDING = 1e-4
+_COARSE = 100
+_CHANCE = 1e-4
+EPSILON = 1e-13
+"""Rounding of a score beside its magnitude, as after sums in another order."""
 
 
 @frozen
@@ -128,7 +131,7 @@ def _t_test(first: int, second: int, units: Sequence[Array]) -> PairTest:
     scale = float(np.abs(medians).max())
     if error <= EQUAL * scale:
         # rounded scores may differ by the same on a few seeds by chance: the sign test
-        chance = rounded(medians, scale) and np.ptp(medians, axis=0).max() > EQUAL * scale
+        chance = np.ptp(medians, axis=0).max() > EQUAL * scale and rounded(medians.T)
         p = 1.0 if abs(centre) <= EQUAL * scale else 2.0 ** (1 - n) if chance else 0.0
         return replace(pair, low=centre, high=centre, p=p)
     from scipy.special import stdtr, stdtrit
@@ -138,17 +141,26 @@ def _t_test(first: int, second: int, units: Sequence[Array]) -> PairTest:
     return replace(pair, low=centre - half, high=centre + half, p=p)
 
 
-def rounded(scores: Array, scale: float) -> bool:
-    """Tell whether scores are a few steps of one size apart, as counts and rounded numbers are.
+def rounded(scores: Array) -> bool:
+    """Tell whether scores are in steps so coarse that equal differences may be chance.
+
+    Counts and rounded numbers are: all scores are whole steps apart, and those of a configuration
+    spread over `_COARSE` steps or fewer. The fewer digits rounding errors leave, the fewer steps
+    can be told from the chance that other scores are whole steps apart, which is `_CHANCE` at most.
 
     Args:
-        scores: The scores, in any shape.
-        scale: The largest of them by magnitude.
+        scores: Scores (m, n) of m configurations over n seeds.
     """
-    gaps = np.diff(np.unique(scores))
-    steps = gaps[gaps > EQUAL * scale] / gaps.max(initial=0.0)
-    steps = steps / steps.min(initial=np.inf)
-    return bool((np.abs(steps - np.round(steps)) < _ROUNDING).all())
+    offsets = np.unique(scores) - scores.min()
+    spread = float(np.ptp(scores, axis=1).max())
+    error = EPSILON * float(np.abs(scores).max())
+    if spread <= error:
+        return True
+    errors = error * (1 + offsets / spread)
+    most = min(_COARSE, math.sqrt(_CHANCE * spread / errors[-1]))
+    steps = spread / np.arange(1, int(most) + 1)[:, None]
+    distances = np.abs(offsets - steps * np.round(offsets / steps))
+    return bool((distances <= errors).all(axis=1).any())
 
 
 def _signed_ranks(first: int, second: int, units: Sequence[Array]) -> PairTest:

@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import stdtr
 
-from pytest_hypersearch.stats.blocks import rounded
+from pytest_hypersearch.stats.blocks import EPSILON, rounded
 
 Array: TypeAlias = NDArray[np.float64]
 
@@ -34,8 +34,6 @@ ALPHA = 0.05
 _ROOM = 3
 _UNSEEN = 3
 _TAIL = 3
-_EPSILON = 1e-13
-"""Rounding of a score beside its magnitude, as after sums in another order."""
 _Name = TypeVar("_Name")
 
 
@@ -78,7 +76,8 @@ def _least_of(scores: Sequence[Sequence[float]], best: int) -> list[float]:
     Y = np.asarray(scores, dtype=float)  # noqa: N806 - a matrix
     D = Y - Y[best]  # noqa: N806 - likewise
     lag, error = D.mean(axis=1), D.std(axis=1, ddof=1) / math.sqrt(D.shape[1])
-    t = np.divide(lag, error, out=np.zeros_like(lag), where=error > _rounding(Y, best))
+    least = _rounding(Y, Y[best]).max(axis=1)
+    t = np.divide(lag, error, out=np.zeros_like(lag), where=error > least)
     plain = stdtr(D.shape[1] - 1, -t)
     return [min(*both) for both in zip(chances_of(scores, best), map(float, plain), strict=True)]
 
@@ -112,10 +111,10 @@ def chances_of(
     own = np.minimum(D.var(axis=1, ddof=1), (Y - Y[best]).var(axis=1, ddof=1))  # caps vary, too
     variance = np.maximum(own, 2 * (E**2).sum() / freedom)
     lag, error = D.mean(axis=1), np.sqrt(variance * (1 / n - (1 / planned if planned else 0.0)))
-    least = _rounding(capped, best)
+    least = _rounding(capped, capped[best]).max(axis=1)
     if (error <= least).all():
         varies = (np.ptp(Y, axis=1) > least).any()
-        chance = 2.0**-n if varies and rounded(capped, float(np.abs(capped).max())) else 0.0
+        chance = 2.0**-n if varies and rounded(capped) else 0.0
         return [chance if behind else 1.0 for behind in lag > least]
     t = np.divide(lag, error, out=np.where(lag > 0, np.inf, 0.0), where=error > least)
     chances = stdtr(freedom, -t)
@@ -125,10 +124,9 @@ def chances_of(
     return [min(1.0, float(one)) for one in chances]
 
 
-def _rounding(Y: Array, best: int) -> Array:  # noqa: N803 - a matrix
-    """What rounding may make of the differences (m,) to the best."""
-    sizes = np.abs(Y).max(axis=1)
-    least: Array = _EPSILON * np.maximum(sizes, sizes[best])
+def _rounding(first: Array, second: Array) -> Array:
+    """What rounding may make of the differences of two scores each."""
+    least: Array = EPSILON * np.maximum(np.abs(first), np.abs(second))
     return least
 
 
@@ -139,7 +137,8 @@ def _caps(Y: Array) -> Array:  # noqa: N803 - a matrix
     configurations look better, so none of them is found worse for it.
     """
     median, lowest = np.median(Y, axis=0), Y.min(axis=0)
-    caps: Array = np.where(median > lowest, median + _ROOM * (median - lowest), np.inf)
+    apart = median - lowest > _rounding(median, lowest)
+    caps: Array = np.where(apart, median + _ROOM * (median - lowest), np.inf)
     return caps
 
 

@@ -60,7 +60,7 @@ def test_an_interrupted_race_goes_on_where_it_was(project):
     assert project.ran == resumed
 
 
-def test_a_configuration_without_a_score_is_out(project):
+def test_configurations_without_a_score_are_out_and_equals_are_not(project):
     project.write("""
 @pytest.mark.sweep(grid={"x": [1, 2, 3]}, replicates=3, race=True, raises=ValueError)
 def test_f(x, trial):
@@ -68,10 +68,16 @@ def test_f(x, trial):
     if x == 2:
         raise ValueError
     return 1.0 + trial.replicate
+
+@pytest.mark.sweep(grid={"terms": ["123", "231", "321", "46", "99"]}, replicates=10, race=True)
+def test_equal_but_for_rounding(terms, trial):
+    ran(terms)
+    return sum(int(term) / 10 for term in terms)
 """)
     assert project.here().ret == 0
-    assert project.ran == {"1": 3, "2": 1, "3": 3}
-    assert project.states == {"complete": 6, "failed": 1, "raced out": 2}
+    equal = {"123": 10, "231": 10, "321": 10, "46": 2, "99": 2}
+    assert project.ran == {"1": 3, "2": 1, "3": 3, **equal}
+    assert project.states == {"complete": 40, "failed": 1, "raced out": 18}
 
 
 def test_left_out_trials_are_written_down(project):
