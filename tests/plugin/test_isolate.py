@@ -83,13 +83,29 @@ def test_outcome_output_curve_and_files_come_back(project):
 
 
 def test_what_is_no_plain_value_comes_back_as_its_text(project):
+    (project.path / "conftest.py").write_text("""
+import pytest
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_makereport(item, call):
+    report = yield
+    report.huge, report.deep = 10**5000, []
+    for _ in range(3000):
+        report.deep = [report.deep]
+    report.user_properties.append(("large", 10**500))
+    return report
+""")
     project.write(r"""
 import warnings
 import numpy as np
 
+cyclic = [1]
+cyclic.append(cyclic)
+
 @pytest.mark.sweep(grid={"x": [1, 2]}, isolate=True)
 def test_f(x, tmp_path, record_property):
     record_property("size", np.float32(x + 0.5))
+    record_property("cyclic", cyclic)
     record_property("where", {"path": [tmp_path, (x,)]})
     warnings.warn("no text: \udcff")
     if x == 2:
@@ -99,7 +115,9 @@ def test_f(x, tmp_path, record_property):
     _, output = project.run("--junitxml=junit.xml")
     assert "1 failed, 1 passed, 2 warnings" in output
     assert r"ValueError: no such file: \udcff" in output
-    assert 'name="size" value="1.5"' in (project.path / "junit.xml").read_text()
+    told = (project.path / "junit.xml").read_text()
+    assert 'name="size" value="1.5"' in told
+    assert 'name="large"' in told
     assert project.trials["x:2"]["state"] == "failed"
 
 

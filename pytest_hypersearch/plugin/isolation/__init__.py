@@ -7,15 +7,15 @@ line that also carries the trial's messages to the owner.
 from __future__ import annotations
 
 import os
+import pickle
 import socket
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
-import execnet
 import pytest
 
 from pytest_hypersearch.core.frozen import frozen
-from pytest_hypersearch.core.values import portable
+from pytest_hypersearch.plugin.xdist.events import encoded
 
 if TYPE_CHECKING:  # half of what sessions without isolated trials would import from here
     from multiprocessing.connection import Connection
@@ -60,12 +60,9 @@ class Line:
         Raises:
             OSError: The other end is gone.
         """
-        try:
-            text = execnet.dumps((kind, body))
-        except execnet.DumpError:
-            text = execnet.dumps((kind, portable(body)))
+        message = encoded((kind, body))
         with self._lock:
-            self.connection.send_bytes(text)
+            self.connection.send_bytes(message)
 
     def receive(self) -> tuple[str, Any]:
         """Wait for what the other end sends.
@@ -73,14 +70,14 @@ class Line:
         Raises:
             EOFError, OSError: The other end is gone.
         """
-        kind, body = execnet.loads(self.connection.recv_bytes())
+        kind, body = pickle.loads(self.connection.recv_bytes())  # noqa: S301  our own process
         return kind, body
 
     def send_files(self, kind: str, *files: int) -> None:
         """Send open files, by their descriptors; errors as in `send`."""
-        text = execnet.dumps((kind, None))
+        message = encoded((kind, None))
         with self._lock, self._socket() as end:
-            self.connection.send_bytes(text)
+            self.connection.send_bytes(message)
             socket.send_fds(end, [b"."], files)
 
     def receive_files(self, count: int) -> list[int]:

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 import pytest
 
-from pytest_hypersearch.core.values import text_of
+from pytest_hypersearch.core.values import portable, text_of
 
 PROTOCOL: Final = 5
 """Of pickle's format: one that all versions of Python know here, for workers of another version."""
@@ -61,9 +61,9 @@ class WorkerEvents:
 
     def send(self, name: str, **values: Any) -> None:  # noqa: ANN401  as xdist's own
         """Send an event, or let it wait for the next."""
-        encoded = _encoded((name, values))  # at once: a test may change what it has recorded
+        event = encoded((name, values))  # at once: a test may change what it has recorded
         with self._lock:
-            self._waiting.append(encoded)
+            self._waiting.append(event)
             if not self._waits(name, values):
                 self.flush()
         if name == "workerfinished":
@@ -96,10 +96,18 @@ class WorkerEvents:
                 self.flush()
 
 
-def _encoded(event: object) -> bytes:
-    encoded = io.BytesIO()
-    _Pickler(encoded, PROTOCOL).dump(event)
-    return encoded.getvalue()
+def encoded(event: object) -> bytes:
+    """Return what `pickle` reads: values of Python's own types, the texts of others."""
+    try:
+        return _pickled(event)
+    except RecursionError:
+        return _pickled(portable(event))
+
+
+def _pickled(event: object) -> bytes:
+    file = io.BytesIO()
+    _Pickler(file, PROTOCOL).dump(event)
+    return file.getvalue()
 
 
 class _Pickler(pickle.Pickler):
