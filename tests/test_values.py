@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import tracemalloc
 from decimal import Decimal
 from enum import IntEnum
 from fractions import Fraction
@@ -13,7 +14,7 @@ import pytest
 
 from pytest_hypersearch.core.space import Space, lograndint, loguniform, normal, randint, uniform
 from pytest_hypersearch.core.trial import number
-from pytest_hypersearch.core.values import number_of
+from pytest_hypersearch.core.values import number_of, writable
 
 
 class Small(IntEnum):
@@ -122,6 +123,18 @@ def test_texts_booleans_and_several_numbers_are_none(value):
 def test_infinities_and_nan_are_recorded_but_no_bounds(value, expected):
     assert number(value) == pytest.approx(expected, nan_ok=True)
     assert number_of(value) is None
+
+
+def test_plain_values_are_known_to_have_a_text_without_writing_it():
+    value = {"rows": [[0.5] * 1000] * 1000, 1: (None, {True}, frozenset({"a", -(10**600)}))}
+    tracemalloc.start()
+    try:
+        assert writable(value) is value
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 10**6  # its text takes five times as much
+    assert writable([value, {1: -(10**5000)}])[1] == {1: f"-{10**5000:#x}"}
 
 
 def test_integers_stay_exact():

@@ -52,6 +52,8 @@ def error_text(error: BaseException) -> str:
         return ""
 
 
+_CONTAINERS: Final = frozenset({list, tuple, dict, set, frozenset})
+_PLAIN: Final = _CONTAINERS | {str, float, int, bool, NoneType}
 _LEVELS: Final = 20
 """How deep the lists and dicts may be nested that are told as such."""
 _LARGEST: Final = 10**640
@@ -73,16 +75,32 @@ def text_of(value: object) -> str:
 
 def writable(value: object) -> object:
     """Return a value whose text any reader can have: the value, or what `portable` makes of it."""
-    if type(value) in {str, float, bool, NoneType}:
-        return value
     try:
-        nested = value
-        for _ in range(_ROOM if type(value) in {list, tuple, dict, set, frozenset} else 0):
-            nested = [nested]
-        str(nested)
+        if not _is_plain(value):
+            nested = value
+            for _ in range(_ROOM if type(value) in _CONTAINERS else 0):
+                nested = [nested]
+            str(nested)
     except Exception:  # noqa: BLE001  a user's class may do anything
         return portable(value)
     return value
+
+
+def _is_plain(value: object) -> bool:
+    """Tell whether this is known to have a text, which takes far less time than to write it."""
+    values: list[Any] = [value]
+    for _ in range(_LEVELS):
+        kinds = set(map(type, values))
+        if not kinds <= _PLAIN:
+            return False
+        if int in kinds and any(type(each) is int and abs(each) >= _LARGEST for each in values):
+            return False
+        if kinds.isdisjoint(_CONTAINERS):
+            return True
+        inner = {id(each): each for each in values if type(each) in _CONTAINERS}.values()
+        values = [part for each in inner for part in each]
+        values += [part for each in inner if type(each) is dict for part in each.values()]
+    return False
 
 
 def portable(value: object, _within: tuple[int, ...] = ()) -> Any:  # noqa: ANN401  of the same type, if that is Python's own
@@ -91,10 +109,10 @@ def portable(value: object, _within: tuple[int, ...] = ()) -> Any:  # noqa: ANN4
     Texts take the place of values of other types than Python's own, and of whole numbers with more
     digits than Python writes; ``...`` that of what is nested too deep, or in itself.
     """
-    kind = type(value)
+    kind: type[Any] = type(value)
     if kind in {float, bool, NoneType} or (kind is int and abs(cast("int", value)) < _LARGEST):
         return value
-    if kind not in {list, tuple, dict, set, frozenset}:
+    if kind not in _CONTAINERS:
         return encodable(text_of(value))
     if id(value) in _within or len(_within) == _LEVELS:
         return "..."
