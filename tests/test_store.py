@@ -10,6 +10,7 @@ import pytest
 from filelock import FileLock
 
 from pytest_hypersearch.core.errors import StoreError
+from pytest_hypersearch.store import journal
 from pytest_hypersearch.store.journal import encode, read
 from pytest_hypersearch.store.reader import read_stored
 from pytest_hypersearch.store.runs import RunInUse, Store, artifact_name
@@ -338,6 +339,22 @@ def test_a_run_whose_place_is_taken_while_it_begins_goes_elsewhere(store, monkey
     assert read(strangers[0].journal.path).records == [{"k": "note"}]
     assert read(run.journal.path).records == [HEAD, {"k": "session"}, {"k": "end"}]
     assert run.path != strangers[0].path
+
+
+def test_a_draft_in_a_run_that_another_session_took_is_removed(store, monkeypatch):
+    run, make_dirs, strangers = store.new_run(NODEID), journal.make_dirs, []
+
+    def make_what_is_taken(path):
+        monkeypatch.undo()
+        shutil.rmtree(run.path)
+        strangers.append(store.new_run(NODEID))
+        make_dirs(path)
+
+    monkeypatch.setattr(journal, "make_dirs", make_what_is_taken)
+    run.journal.begin([HEAD])
+    assert read(run.journal.path).records == [HEAD]
+    assert run.path != strangers[0].path
+    assert not [*strangers[0].path.glob("*.new")]
 
 
 @pytest.mark.parametrize("name", ["run.lock", "journal.jsonl"])

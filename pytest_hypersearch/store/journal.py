@@ -332,6 +332,9 @@ class Journal:
         fd = open_regular(str(path), os.O_RDWR | os.O_APPEND | os.O_CREAT)
         # Before it was opened, another session may have taken the place of a deleted directory.
         if self._located() != located or not _is_at(path, fd):
+            with contextlib.suppress(OSError):
+                if suffix and _is_at(path, fd):
+                    path.unlink()  # should it be the other session's too, that makes another
             os.close(fd)
             raise _missing(path)
         return path, fd
