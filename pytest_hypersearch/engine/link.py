@@ -32,6 +32,10 @@ class Link(Protocol):
         """Send a message that has no reply."""
         ...
 
+    def is_fork(self) -> bool:
+        """Tell whether this is another process than that which made the link."""
+        ...
+
 
 class _Undisturbed:
     """Lets the clock of a time limit by signal stand still.
@@ -59,10 +63,13 @@ class _Here:
     def __init__(self) -> None:
         self._process = os.getpid()
 
+    def is_fork(self) -> bool:
+        """Tell whether this is another process than that which made the link."""
+        return os.getpid() != self._process
+
     def _refuse_forks(self) -> None:
-        """Raise a RuntimeError in another process than that which made the link."""
         __tracebackhide__ = True
-        if os.getpid() != self._process:
+        if self.is_fork():
             raise RuntimeError(f"pytest-hypersearch: {FORKED}")
 
 

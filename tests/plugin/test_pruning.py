@@ -418,10 +418,21 @@ def test_f(x, trial, sweeps, request):
         process.kill()  # if it hangs
         process.join()
     assert process.exitcode == 0
+    if not (process := os.fork()):
+        raise OSError("on its way out of the test")
+    assert os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) == 1
     trial.report(1.0)
+
+def test_after():
+    ran("after")
 """)
-    assert project.run(*workers)[0] == 0
-    assert project.ran == {"refused": 11}
+    code, output = project.spawn(*workers)
+    assert code == 0, output
+    assert "OSError: on its way out of the test" in output
+    assert "test_it.py::test_f[x:1]: a process that the test forked left the test; exp" in output
+    assert "Traceback" not in output
+    assert "INTERNALERROR" not in output
+    assert project.ran == {"refused": 11, "after": 1}
     (curve,) = load_results(project.path).curves()
     assert list(curve.values) == [*(step / 10 for step in range(30)), 2.0, 1.0]
 

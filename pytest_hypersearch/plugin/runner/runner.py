@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import gc
+import os
 import platform
+import sys
 from collections.abc import Callable, Generator, Sequence
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 import pytest
 
@@ -325,6 +327,8 @@ class Runner:
         shows = report.longrepr is not None or report.sections
         if shows and current and current.trial:
             hide(report, current.trial.secrets)
+        if current and current.trial and self.link.is_fork():
+            _end_fork(report)
         if current and current.in_call:
             # pytest reports subtests in mid-test, and the test itself passes.
             current.subtest_failed |= report.failed
@@ -353,6 +357,15 @@ class Runner:
         current = self.current
         if report.failed and current and report.nodeid == current.item.nodeid:
             self._outcomes.item_failed(current, report)
+
+
+def _end_fork(report: pytest.TestReport) -> NoReturn:
+    """End a process that would go on with a copy of the session, which has no owner."""
+    problem = "a process that the test forked left the test; expected os._exit() at its end"
+    error = f"{report.longreprtext}\n" if report.failed else ""
+    sys.stderr.write(f"{error}pytest-hypersearch: {report.nodeid}: {problem}\n")
+    sys.stderr.flush()
+    os._exit(1)
 
 
 class ChildReports:
