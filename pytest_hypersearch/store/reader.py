@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Final, TypeAlias
 
 from pytest_hypersearch.core.errors import StoreError
-from pytest_hypersearch.core.frozen import frozen
+from pytest_hypersearch.core.frozen import constructor, frozen
 from pytest_hypersearch.core.space import same_config
 from pytest_hypersearch.core.study import StudyResults
 from pytest_hypersearch.core.trial import (
@@ -530,7 +530,7 @@ class Present:
         usual = not directory or directory == artifact_name(*key, start.attempt)
         state, score, metrics, reason, _ = verdict
         items = self.run.items
-        return TrialRecord(
+        return constructor(TrialRecord)(
             (items and items.get(key)) or start.item or self.run.nodeid,
             *key,
             start.params,

@@ -27,7 +27,7 @@ from types import NoneType
 from typing import Annotated, Any, ClassVar, Final, TypeAlias, TypeVar, get_args, get_type_hints
 
 from pytest_hypersearch.core.codec import fields_of
-from pytest_hypersearch.core.frozen import frozen
+from pytest_hypersearch.core.frozen import constructor, frozen
 from pytest_hypersearch.core.goals import ONE_SE
 from pytest_hypersearch.core.study import STATISTICS
 from pytest_hypersearch.core.sweep import Sweep
@@ -778,7 +778,7 @@ def _records(kind: Any, alike: Sequence[Json]) -> list[Any]:  # noqa: ANN401  my
             if default is MISSING:
                 raise TypeError(f"{name} is missing")
             columns[name] = repeat(default, len(alike))  # records may share it: they are frozen
-    return [*map(kind, *(columns[name] for name, _ in _DEFAULTS[kind]))]
+    return [*map(constructor(kind), *(columns[name] for name, _ in _DEFAULTS[kind]))]
 
 
 def _column(read: _Read, values: tuple[Any, ...]) -> Iterable[Any]:

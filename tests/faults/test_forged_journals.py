@@ -6,6 +6,7 @@ which takes an hour.
 
 import os
 import re
+from dataclasses import FrozenInstanceError
 from itertools import islice
 
 import pytest
@@ -138,6 +139,8 @@ def test_records_are_read_together_as_each_is_alone():
             continue
         (read,) = together[1:2] or together
         assert (type(read), repr(read)) == (type(alone), repr(alone)), what
+        with pytest.raises(FrozenInstanceError):
+            setattr(read, next(iter(forged.keys() - {"k"})), None)
 
 
 def test_every_command_prints_one_line(store, capsys):
