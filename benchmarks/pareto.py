@@ -99,6 +99,14 @@ def dtlz2(x: Sequence[float]) -> Scores:
     )
 
 
+def dtlz3(x: Sequence[float]) -> Scores:
+    """Front on a sphere, very many local ones."""
+    tail = [each - 0.5 for each in x[2:]]
+    g = 100.0 * (len(tail) + sum(z * z - math.cos(20.0 * math.pi * z) for z in tail))
+    first, second, third = dtlz2([*x[:2], *([0.5] * len(tail))])
+    return (1.0 + g) * first, (1.0 + g) * second, (1.0 + g) * third
+
+
 def dtlz7(x: Sequence[float]) -> Scores:
     """Front in four parts."""
     g = 1.0 + 9.0 * sum(x[2:]) / (len(x) - 2)
@@ -117,11 +125,17 @@ PROBLEMS: dict[str, tuple[Objective, int, Scores]] = {  # objective, parameters,
     "fonseca": (fonseca, 4, (1.0, 1.0)),
     "dtlz1": (dtlz1, 6, (400.0, 400.0, 400.0)),
     "dtlz2": (dtlz2, 6, (1.1, 1.1, 1.1)),
+    "dtlz3": (dtlz3, 6, (600.0, 600.0, 600.0)),
     "dtlz7": (dtlz7, 6, (1.1, 1.1, 15.0)),
 }
 
 
 SAMPLERS = ["bayes", "TPESampler", "NSGAIISampler", "RandomSampler"]
+
+
+def moved(objective: Objective, first: int, distance: float) -> Objective:
+    """Return the objective with the optimum of all parameters but the first ones moved."""
+    return lambda x: objective([*x[:first], *(abs(each - distance) for each in x[first:])])
 
 
 def volume(points: Sequence[Scores], reference: Scores) -> float:
@@ -173,6 +187,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--first", type=int, default=0, help="the first seed")
     parser.add_argument("--trials", type=int, default=60)
+    parser.add_argument("--moved", type=float, default=0.0, help="distance of the optimum")
     parser.add_argument("--problems", nargs="+", choices=PROBLEMS, default=list(PROBLEMS))
     parser.add_argument("--samplers", nargs="+", choices=SAMPLERS, default=SAMPLERS)
     given = parser.parse_args()
@@ -183,6 +198,7 @@ def main() -> None:
     print("| problem | trials |", " | ".join(names), "|\n|---|--:|" + "--:|" * len(names))
     for problem in given.problems:
         objective, size, reference = PROBLEMS[problem]
+        objective = moved(objective, len(reference) - 1, given.moved)
         sizes = size, len(reference)
         cells: dict[int, list[str]] = {count: [] for count in at}
         for name in names:

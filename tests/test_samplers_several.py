@@ -230,19 +230,30 @@ def test_gaps_of_a_crowded_front_are_filled_not_its_ends_refined():
     assert sum(o.params["a"] < 1e-3 for o in last) < 8
 
 
-def test_three_metrics_reach_all_three_ends():
+def far(params):
+    """Squared distances from three corners."""
     corners = [(0.1, 0.1), (0.9, 0.1), (0.5, 0.9)]
+    score, *others = ((params["a"] - a) ** 2 + (params["b"] - b) ** 2 for a, b in corners)
+    return score, tuple(others), ()
 
-    def far(params):
-        score, *others = ((params["a"] - a) ** 2 + (params["b"] - b) ** 2 for a, b in corners)
-        return score, tuple(others), ()
 
+def test_three_metrics_reach_all_three_ends():
     def farthest_end(sampler):
         history = play(UNIT, far, 22, seed=2, sampler=sampler)
         values = zip(*((o.scores[0], *(v[0] for v in o.others)) for o in history), strict=True)
         return max(min(each) for each in values)
 
     assert farthest_end(GP()) < 0.02 < farthest_end(Random())
+
+
+def test_candidates_are_near_all_parts_of_the_front():
+    history = play(UNIT, far, 24)
+    values = []
+    for count in range(15, 25):
+        _, ranking = sampler.acquisition_of(history_of(UNIT, history[:count]), ())
+        first = ranking[0].observation
+        values.append((*first.scores, *(other[0] for other in first.others)))
+    assert (np.min(values, axis=0) < 0.05).all()
 
 
 def test_early_proposals_are_not_all_in_corners():

@@ -57,6 +57,7 @@ _FEWEST_OF_FRONT: Final = 6
 _MARGIN: Final = 0.5
 _CROWDED: Final = 10
 _NOTABLE: Final = 0.1
+_CURVE: Final = 2  # metrics whose front is one: near one end of it, some runs find more of it
 
 
 def acquisition_of(history: History, pending: Sequence[Result]) -> Choice | None:
@@ -104,14 +105,34 @@ def _combined(
     feasible = np.array([_is_feasible(result) for result in scored])
     best = np.zeros(len(scored), dtype=bool)
     best[feasible] = undominated(values[feasible])
+    order = np.lexsort((values[:, 0], ~feasible, ~best))
     if len(objectives) > 1:
         improvement = _hypervolume_improvement(objectives, values, values[best])
     else:  # over the best feasible result, or the worst of all if none is feasible
         scores = values[:, 0]
         level = scores[feasible].min() if feasible.any() else scores.max()
         improvement = LogEI(objectives[0].believed, float(level))
-    order = np.lexsort((values[:, 0], ~feasible, ~best))
+    if len(objectives) > _CURVE:
+        front = order[: best.sum()]
+        order[: len(front)] = front[_spread(values[front], turn=len(history.results))]
     return Product([improvement, *bounds]), [scored[i] for i in order]
+
+
+def _spread(front: Array, turn: int) -> NDArray[np.intp]:
+    """Return an order of points (n, t) whose first ones are far from each other, and take turns.
+
+    Candidates are near the first ones, and a climb begins at the very first: if these were always
+    the same, most of the search would be at one end of the front. Each point is the farthest from
+    those before it (Gonzalez, Clustering to minimize the maximum intercluster distance, 1985).
+    """
+    picked: list[int] = []
+    distances = np.full(len(front), np.inf)
+    while len(picked) < min(INCUMBENTS, len(front)):
+        picked.append(int(distances.argmax()))
+        distances = np.minimum(distances, ((front - front[picked[-1]]) ** 2).sum(axis=1))
+        distances[picked] = -1.0  # others may be equal to them
+    rest = np.setdiff1d(np.arange(len(front)), picked)
+    return np.concatenate([np.roll(picked, -turn), rest]).astype(np.intp)
 
 
 def _is_feasible(result: Result) -> bool:
