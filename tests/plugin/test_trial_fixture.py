@@ -197,8 +197,11 @@ def test_pruning_keeps_the_last_score_and_is_no_failure(module, run, journals):
     result = run("--sweep")
     assert result.ret == 0
     assert result.parseoutcomes() == {"pruned": 2}
-    ends = [(end["state"], end["score"], end["reason"]) for end in journals("end")]
-    assert ends == [("pruned", 10.0, "pruned by the test"), ("pruned", 20.0, "diverges")]
+    ends = [(end["state"], end["metrics"], end["reason"]) for end in journals("end")]
+    assert ends == [
+        ("pruned", {"score": 10.0}, "pruned by the test"),
+        ("pruned", {"score": 20.0}, "diverges"),
+    ]
 
 
 def test_fixtures_may_report_but_not_when_the_trial_has_ended(module, run, journals):
