@@ -159,6 +159,39 @@ def test_errors_become_one_warning_for_each_plugin_and_no_failure(pytester, modu
     assert len(followed("trial_started", "trial_finished")) == 4
 
 
+def test_a_plugin_may_go_through_the_environment_while_pytest_changes_it(pytester, module, run):
+    pytester.makeconftest("""
+        import os
+        import time
+        from pathlib import Path
+
+        counts = []
+
+        def pytest_hypersearch_trial_started(sweep, trial):
+            names = list(os.environ)  # as a loop over its items, which looks each name up later
+            counts.append(len(names))
+            Path("begun").touch()
+            while len(counts) == 1 and "PYTEST_CURRENT_TEST" in os.environ:
+                time.sleep(0.001)
+            for name in names:
+                os.environ[name]
+            Path("followed").write_text(f"{trial.number}, attempt {len(counts)}")
+    """)
+    module("""
+        import time
+        from pathlib import Path
+
+        @pytest.mark.sweep(grid={"x": [1]})
+        def test_f(x):
+            while not Path("begun").exists():
+                time.sleep(0.001)
+            return x
+    """)
+    result = run("--sweep")
+    assert result.parseoutcomes() == {"passed": 1}
+    assert (pytester.path / "followed").read_text() == "0, attempt 2"
+
+
 def test_a_plugin_neither_changes_results_nor_stops_the_calls_of_others(pytester, module, run):
     pytester.makeconftest("""
         class Wordless(Exception):
