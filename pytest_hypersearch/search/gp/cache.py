@@ -32,7 +32,7 @@ from pytest_hypersearch.search.gp.fit import (
     fit,
     scale_of,
     standardised,
-    yeo_johnson,
+    standardised_as,
 )
 from pytest_hypersearch.search.gp.outliers import are_outliers, robust_fit
 from pytest_hypersearch.search.gp.regression import (
@@ -225,12 +225,8 @@ class History:
         scale = self._scale(len(self.results))
         if scale is None or self.factor is None:
             return np.zeros(len(scores))
-        exponents = np.array([self.factor.kernel.hyper.warp_exponent])
-        _, (deviation,) = standardised(data.t, exponents)
-        (warped,) = yeo_johnson(np.append(data.t, scale.apply(scores)), exponents)
-        n = len(data.t)
-        levels: Array = (warped[n:] - warped[:n].mean()) / deviation
-        return levels
+        exponent = self.factor.kernel.hyper.warp_exponent
+        return standardised_as(data.t, scale.apply(scores), exponent)
 
     def _fit(self, count: int) -> Hyperparameters | None:
         active = training_subset(self.table.y[:count], _LARGEST_FIT)
@@ -341,13 +337,13 @@ def history_of(
         ceiling: Where bad scores are cut, in spreads from the centre.
         robust: Whether outliers count as failures.
     """
-    histories = [h for h in histories_of(space) if (h.ceiling, h.robust) == (ceiling, robust)]
-    fitting = [h for h in histories if h.is_start_of(finished)]
+    kept = histories_of(space)
+    alike = (h for h in kept if (h.ceiling, h.robust) == (ceiling, robust))
+    fitting = [h for h in alike if h.is_start_of(finished)]
     if fitting:
         history = max(fitting, key=lambda history: len(history.observations))
     else:
         history = History(space, encoding_of(space), ceiling, robust)
-    kept = histories_of(space)
     kept[:] = [history, *(h for h in kept if h is not history)][:_HISTORIES]
     history.extend(finished)
     return history

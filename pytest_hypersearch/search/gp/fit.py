@@ -154,6 +154,15 @@ def standardised(t: Array, exponents: Array) -> tuple[Array, Array]:
     return w / deviations[:, None], deviations
 
 
+def standardised_as(t: Array, others: Array, exponent: float) -> Array:
+    """Return other scores (m,) on the scale of z of scores (n,), for an exponent."""
+    exponents = np.array([exponent])
+    _, (deviation,) = standardised(t, exponents)
+    centre = yeo_johnson(t, exponents).mean()
+    levels: Array = (yeo_johnson(others, exponents)[0] - centre) / deviation
+    return levels
+
+
 def default_theta(D: int, *, pruned: bool = False) -> Array:
     """Return the theta at which the search begins, for so many features.
 

@@ -28,7 +28,7 @@ from pytest_hypersearch.search.gp.fit import (
     default_theta,
     fit,
     standardised,
-    yeo_johnson,
+    standardised_as,
 )
 from pytest_hypersearch.search.gp.regression import (
     Factor,
@@ -144,13 +144,12 @@ def _factor(data: Data, kernel: Kernel) -> Factor | None:
 
 def _expected_by(factor: Factor, data: Data, others: Data) -> Array:
     """Return by how many deviations (m,) others are worse than expected from the data."""
-    exponents = np.array([factor.kernel.hyper.warp_exponent])
-    (z,), (deviation,) = standardised(data.t, exponents)
+    exponent = factor.kernel.hyper.warp_exponent
+    (z,), _ = standardised(data.t, np.array([exponent]))
     mu, sigma = posterior_of(factor, z[:, None]).predict(others.X)
-    centre = float(yeo_johnson(data.t, exponents).mean())
-    z_others = (yeo_johnson(others.t, exponents)[0] - centre) / deviation
     noise = factor.kernel.hyper.noise_variance / others.counts
-    surprises: Array = (z_others - mu[:, 0]) / np.sqrt(sigma**2 + noise)
+    levels = standardised_as(data.t, others.t, exponent)
+    surprises: Array = (levels - mu[:, 0]) / np.sqrt(sigma**2 + noise)
     return np.where(_are_scores(others), surprises, 0.0)
 
 
